@@ -1,0 +1,168 @@
+"""Everything this package raises, in one hierarchy.
+
+    EasyLLMError                         langchain_core.exceptions.ModelError
+    ├── ConfigurationError               ValueError            wrong before anything is sent
+    ├── AuthenticationError              ModelAuthenticationError              401
+    ├── PermissionDeniedError            ModelPermissionDeniedError            403
+    ├── NotFoundError                    ModelNotFoundError                    404
+    ├── BadRequestError                  ModelInvalidRequestError    400, 413, 422
+    │   └── ContextOverflowError         langchain_core's ContextOverflowError
+    ├── RateLimitError                   ModelRateLimitError                   429
+    │   └── ModelOverloadedError         no free slot on the server       429, 503
+    ├── ServerError                      ModelAPIError                         5xx
+    ├── ModelLoadingError                ModelAPIError              cold start 503
+    │   └── EndpointPausedError          not retryable: somebody has to resume it
+    ├── GenerationError                  ModelAPIError      failed while generating
+    ├── ProtocolError                    ModelAPIError      the answer makes no sense
+    ├── ConnectionError                  ModelConnectionError, builtin ConnectionError
+    │   └── IncompleteStreamError        the stream ended before the answer did
+    └── TimeoutError                     ModelTimeoutError, builtin TimeoutError
+
+Each class also inherits the class of `langchain_core.exceptions` in the second column, so that
+`except` on either works, and `is_retryable` says whether the same request may succeed later.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+
+from langchain_core import exceptions as core
+
+__all__ = [
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ConnectionError",
+    "ContextOverflowError",
+    "EasyLLMError",
+    "EndpointPausedError",
+    "GenerationError",
+    "IncompleteStreamError",
+    "ModelLoadingError",
+    "ModelOverloadedError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "RateLimitError",
+    "ServerError",
+    "TimeoutError",
+]
+
+MAX_BODY = 2000
+"""Characters of a server's answer that an error keeps."""
+
+
+class EasyLLMError(core.ModelError):
+    """Base of every error of this package.
+
+    Args:
+        message: What went wrong and what to do next.
+        status_code: HTTP status of the answer, if there was one.
+        url: Address that was asked, without credentials or query.
+        request_id: The server's own id of the request, for its operators.
+        body: The server's words, shortened to 2,000 characters.
+        retry_after: Seconds that the server asked to wait.
+        partial: For a stream, the text that had arrived before the failure.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status_code: int | None = None,
+        url: str | None = None,
+        request_id: str | None = None,
+        body: str | None = None,
+        retry_after: float | None = None,
+        partial: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status_code = status_code
+        self.url = url
+        self.request_id = request_id
+        self.body = body if body is None or len(body) <= MAX_BODY else body[:MAX_BODY] + "…"
+        self.retry_after = retry_after
+        self.partial = partial
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions pickle their positional arguments only; ours travel between processes whole.
+        return _rebuild, (type(self), self.message, dict(self.__dict__))
+
+
+def _rebuild(cls: type[EasyLLMError], message: str, state: Mapping[str, object]) -> EasyLLMError:
+    error = cls(message)
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigurationError(EasyLLMError, ValueError):
+    """Settings or input that cannot work, found before anything was sent."""
+
+
+class AuthenticationError(EasyLLMError, core.ModelAuthenticationError):
+    """The server wants a token, or refuses the one it got (401)."""
+
+
+class PermissionDeniedError(EasyLLMError, core.ModelPermissionDeniedError):
+    """The token is valid but may not use this model (403)."""
+
+
+class NotFoundError(EasyLLMError, core.ModelNotFoundError):
+    """The server knows no such model or route (404)."""
+
+
+class BadRequestError(EasyLLMError, core.ModelInvalidRequestError):
+    """The server refuses the request and will refuse it again (400, 413, 422)."""
+
+
+class ContextOverflowError(BadRequestError, core.ContextOverflowError):
+    """Prompt and answer together exceed the model's context length."""
+
+
+class RateLimitError(EasyLLMError, core.ModelRateLimitError):
+    """Too many requests (429)."""
+
+
+class ModelOverloadedError(RateLimitError):
+    """The server has no free slot for the request right now."""
+
+
+class ServerError(EasyLLMError, core.ModelAPIError):
+    """The server failed (5xx)."""
+
+
+class ModelLoadingError(EasyLLMError, core.ModelAPIError):
+    """The model or its endpoint is still starting (cold start)."""
+
+
+class EndpointPausedError(ModelLoadingError):
+    """The endpoint is paused: it does not start by itself."""
+
+    is_retryable = False
+
+
+class GenerationError(EasyLLMError, core.ModelAPIError):
+    """The server failed while it was generating (424, or an error event in a stream)."""
+
+
+class ProtocolError(EasyLLMError, core.ModelAPIError):
+    """The server's answer is not what its protocol promises."""
+
+    is_retryable = False
+
+
+class ConnectionError(EasyLLMError, core.ModelConnectionError, builtins.ConnectionError):
+    """The server cannot be reached, or the connection broke."""
+
+
+class IncompleteStreamError(ConnectionError):
+    """A stream ended without the server saying that the answer is complete."""
+
+
+class TimeoutError(EasyLLMError, core.ModelTimeoutError, builtins.TimeoutError):
+    """The server did not answer, or did not go on, within the time allowed."""
