@@ -1,0 +1,130 @@
+"""Skill (c): answer from a given context, or "I don't know."."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import wordings
+from agent_data import JOBS, RELATIONS
+from entities import COLORS, NOUNS, Entities
+from formats import Message
+
+UNKNOWN = "I don't know."
+
+PERSON = {
+    "born in": ("place", ["{s} was born in {v}.", "{s} comes from {v}."], ["Where was {s} born?", "Where does {s} come from?"]),
+    "born": ("year", ["{s} was born in {v}.", "{s} came into the world in {v}."], ["When was {s} born?", "In which year was {s} born?"]),
+    "age": ("age", ["{s} is {v} years old.", "{s} is {v}."], ["How old is {s}?", "What is the age of {s}?"]),
+    "home": ("place", ["{s} lives in {v}.", "{s} has a house in {v}."], ["Where does {s} live?", "In which town does {s} live?"]),
+    "job": ("job", ["{s} works as a {v}.", "{s} is a {v}."], ["What does {s} do?", "What is the job of {s}?", "What is {s}'s job?"]),
+    "firm": ("company", ["{s} works for {v}.", "{s} is employed by {v}."], ["Who does {s} work for?", "Which company does {s} work for?"]),
+    "color": ("color", ["{s}'s favorite color is {v}.", "{s} likes the color {v}."], ["What is {s}'s favorite color?", "Which color does {s} like?"]),
+    "phone": ("number", ["{s}'s phone number is {v}.", "You can call {s} at {v}."], ["What is {s}'s phone number?", "What is the phone number of {s}?"]),
+    "owns": ("noun", ["{s} owns a {v}.", "{s} bought a {v}."], ["What does {s} own?", "What did {s} buy?"]),
+    "code": ("number", ["{s}'s code is {v}.", "The code of {s} is {v}."], ["What is {s}'s code?", "What is the code of {s}?"]),
+    "kin": ("person", ["{s}'s {r} is {v}.", "The {r} of {s} is {v}."], ["Who is {s}'s {r}?", "Who is the {r} of {s}?"]),
+}  # fmt: skip
+PLACE = {
+    "people": ("number", ["{s} has {v} inhabitants.", "The population of {s} is {v}."], ["How many people live in {s}?", "What is the population of {s}?"]),
+    "mayor": ("person", ["The mayor of {s} is {v}.", "{v} is the mayor of {s}."], ["Who is the mayor of {s}?"]),
+    "founded": ("year", ["{s} was founded in {v}.", "The town of {s} dates from {v}."], ["When was {s} founded?", "In which year was {s} founded?"]),
+    "river": ("place", ["{s} lies on the river {v}.", "The river {v} flows through {s}."], ["Which river flows through {s}?", "On which river does {s} lie?"]),
+    "known": ("noun", ["{s} is known for its {v} market.", "{s} holds a {v} market."], ["What is {s} known for?", "Which market does {s} hold?"]),
+}  # fmt: skip
+COMPANY = {
+    "founder": ("person", ["{s} was founded by {v}.", "{v} founded {s}."], ["Who founded {s}?", "Who is the founder of {s}?"]),
+    "since": ("year", ["{s} was founded in {v}.", "{s} started in {v}."], ["When was {s} founded?", "When did {s} start?"]),
+    "seat": ("place", ["{s} is based in {v}.", "The head office of {s} is in {v}."], ["Where is {s} based?", "Where is the head office of {s}?"]),
+    "staff": ("number", ["{s} has {v} employees.", "{v} people work at {s}."], ["How many employees does {s} have?", "How many people work at {s}?"]),
+    "makes": ("noun", ["{s} makes a famous {v}.", "The main product of {s} is the {v}."], ["What does {s} make?", "What is the main product of {s}?"]),
+    "chief": ("person", ["The head of {s} is {v}.", "{v} leads {s}."], ["Who is the head of {s}?", "Who leads {s}?"]),
+}  # fmt: skip
+OBJECT = {
+    "where": ("place", ["The {s} is in {v}.", "The {s} was found in {v}."], ["Where is the {s}?", "Where was the {s} found?"]),
+    "color": ("color", ["The {s} is {v}.", "The color of the {s} is {v}."], ["What color is the {s}?", "What is the color of the {s}?"]),
+    "price": ("number", ["The {s} costs {v} dollars.", "The price of the {s} is {v} dollars."], ["How much does the {s} cost?", "What is the price of the {s}?"]),
+    "owner": ("person", ["The {s} belongs to {v}.", "{v} owns the {s}."], ["Who owns the {s}?", "Whose is the {s}?"]),
+}  # fmt: skip
+KINDS = [(PERSON, "person"), (PLACE, "place"), (COMPANY, "company"), (OBJECT, "noun")]
+
+LONG_WORDING = """\
+Use the following pieces of context to answer the question at the end. If you don't know the answer, \
+just say that you don't know, don't try to make up an answer.
+
+{context}
+
+Question: {question}
+Helpful Answer:"""
+SHORT_WORDING = "Context: {context}\n\nQuestion: {question}"
+SYSTEM_WORDING = "Answer the question from the context:\n\n{context}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Fact:
+    """A sentence of a context, and the question it answers."""
+
+    sentence: str
+    question: str
+    value: str
+
+
+def draw_value(entities: Entities, kind: str) -> str:
+    """Give a value of a kind named in the tables above."""
+    rng = entities.rng
+    simple = {"color": COLORS, "noun": NOUNS, "job": JOBS}
+    if kind in simple:
+        return rng.choice(simple[kind])
+    if kind == "number":
+        return str(rng.randrange(2, 10 ** rng.randint(2, 7)))
+    return str(getattr(entities, kind)())
+
+
+def _facts(entities: Entities, table: dict[str, tuple[str, list[str], list[str]]], subject: str, count: int) -> list[Fact]:
+    rng = entities.rng
+    found = []
+    for key in rng.sample(list(table), min(count, len(table))):
+        kind, tell, ask = table[key]
+        value, relation = draw_value(entities, kind), rng.choice(RELATIONS)
+        fill = {"s": subject, "v": value, "r": relation}
+        found.append(Fact(rng.choice(tell).format(**fill), rng.choice(ask).format(**fill), value))
+    return found
+
+
+def question(entities: Entities) -> tuple[str, str, str]:
+    """Give a context, a question and its answer."""
+    rng = entities.rng
+    table, kind = rng.choice(KINDS)
+    facts: list[Fact] = []
+    unknown: list[Fact] = []
+    for _ in range(rng.choice((1, 2, 2, 3, 3, 4))):
+        if rng.random() < 0.25:
+            table, kind = rng.choice(KINDS)
+        drawn = _facts(entities, table, draw_value(entities, kind), rng.choice((1, 2, 3, 4)))
+        keep = len(drawn) if len(drawn) == 1 or rng.random() < 0.5 else len(drawn) - 1
+        facts += drawn[:keep]
+        unknown += drawn[keep:]
+    if not unknown or rng.random() < 0.3:
+        unknown = _facts(entities, table, draw_value(entities, kind), 1)
+    asked = rng.choice(facts)
+    chosen = (asked.question, asked.value)
+    if rng.random() < 0.25 or [fact.question for fact in facts].count(asked.question) > 1:
+        missing = [fact for fact in unknown if all(fact.question != other.question for other in facts)]
+        if missing:
+            chosen = (rng.choice(missing).question, UNKNOWN)
+    if rng.random() < 0.3:
+        rng.shuffle(facts)
+    glue = rng.choice([" ", " ", " ", "\n", "\n\n"])
+    return glue.join(fact.sentence for fact in facts), *chosen
+
+
+def reading(entities: Entities) -> list[Message]:
+    """Give a reading conversation."""
+    rng = entities.rng
+    context, asked, answer = question(entities)
+    wording = rng.choice([wordings.READING] * 5 + [LONG_WORDING, SHORT_WORDING, SYSTEM_WORDING])
+    if wording is SYSTEM_WORDING:
+        return [("system", wording.format(context=context)), ("user", asked), ("assistant", answer)]
+    if wording is wordings.READING and rng.random() < 0.25:
+        head, _ = wording.split("\n\nQuestion", 1)
+        return [("system", head.format(context=context)), ("user", asked), ("assistant", answer)]
+    return [("user", wording.format(context=context, question=asked)), ("assistant", answer)]

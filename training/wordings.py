@@ -1,0 +1,88 @@
+"""Prompt wordings that the offline model is trained on, short because short prompts help it.
+
+`REACT` and `REACT_JSON` take the variables of `create_react_agent`: `tools`, `tool_names`, `input`
+and `agent_scratchpad`. `TOOLS`, `SCHEMA` and `READING` are what a client puts before a question.
+"""
+
+from __future__ import annotations
+
+REACT = """\
+Answer the question. You can use these tools:
+
+{tools}
+
+Use this format:
+Thought: what to do next
+Action: one of {tool_names}
+Action Input: the input of the action
+Observation: the result of the action
+(repeat as needed)
+Thought: I know the answer.
+Final Answer: the answer
+
+Question: {input}
+Thought:{agent_scratchpad}"""
+
+REACT_JSON = """\
+Answer the question. You can use these tools:
+
+{tools}
+
+Use this format:
+Thought: what to do next
+Action:
+```json
+{{"action": one of {tool_names}, "action_input": the input}}
+```
+Observation: the result of the action
+(repeat as needed)
+Thought: I know the answer.
+Final Answer: the answer
+
+Question: {input}
+Thought:{agent_scratchpad}"""
+
+# The wording that LangChain's documentation shows for `create_react_agent`, known too.
+REACT_LANGCHAIN = """\
+Answer the following questions as best you can. You have access to the following tools:
+
+{tools}
+
+Use the following format:
+
+Question: the input question you must answer
+Thought: you should always think about what to do
+Action: the action to take, should be one of [{tool_names}]
+Action Input: the input to the action
+Observation: the result of the action
+... (this Thought/Action/Action Input/Observation can repeat N times)
+Thought: I now know the final answer
+Final Answer: the final answer to the original input question
+
+Begin!
+
+Question: {input}
+Thought:{agent_scratchpad}"""
+
+TOOLS = """\
+You can use these tools:
+<tools>
+{tools}
+</tools>
+To use one, answer only with:
+<tool_call>
+{{"name": tool name, "arguments": {{argument: value}}}}
+</tool_call>"""
+
+TOOL_RESPONSE = "<tool_response>\n{result}\n</tool_response>"
+
+SCHEMA = """\
+Answer only with a JSON object that fits this schema:
+{schema}"""
+
+READING = """\
+Answer from the context only. If it does not say, answer: I don't know.
+
+Context: {context}
+
+Question: {question}"""
