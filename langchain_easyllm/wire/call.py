@@ -1,0 +1,171 @@
+"""A generation request as a value, and its fields in a server's own names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import ConfigurationError
+from .dialects import FIELDS, GREEDY, OFF_VALUES, STOP_LIMIT, THINKING, Dialect, Wire, fields_of
+from .formats import to_grammar, to_response_format
+
+__all__ = ["Call", "Message", "Server", "needs_server", "to_fields", "wire_stops"]
+
+Message = Mapping[str, object]
+"""One chat message in OpenAI's shape: `role`, `content` and what belongs to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What is known of the server that will answer.
+
+    Attributes:
+        dialect: Which program it is.
+        model: Name of the model it serves, as a request must say it; None if unknown.
+        models: Every model it serves.
+        max_stops: Most stop sequences per request; None for no limit.
+        max_total_tokens: Context length in tokens (prompt and answer); None if unknown.
+        max_batch: Most texts in one embedding request; None if unknown.
+        known: False where the probe failed and plain OpenAI is assumed.
+    """
+
+    dialect: Dialect
+    model: str | None = None
+    models: tuple[str, ...] = ()
+    max_stops: int | None = None
+    max_total_tokens: int | None = None
+    max_batch: int | None = None
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One generation, before a server's own names are known.
+
+    Attributes:
+        wire: Protocol to speak.
+        params: Neutral generation fields that are set (`dialects.NEUTRAL_FIELDS`).
+        stops: Stop sequences that end the answer, the caller's first.
+        model: Name for the request's `model`; None to leave it out.
+        prompt: Rendered prompt (text wires).
+        messages: Chat messages (chat wire).
+        stream: Whether to stream.
+        usage: Whether a stream should end with token counts.
+        extra: The caller's own keys, merged into the body last.
+    """
+
+    wire: Wire
+    params: Mapping[str, object] = field(default_factory=dict)
+    stops: tuple[str, ...] = ()
+    model: str | None = None
+    prompt: str | None = None
+    messages: Sequence[Message] | None = None
+    stream: bool = False
+    usage: bool = True
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+# Fields that change nothing at these values: sent where there is a name, dropped where not.
+_OFF: Mapping[str, tuple[object, ...]] = {
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "repetition_penalty": (1,),
+    "top_p": (1,),
+    "typical_p": (1,),
+    "top_k": (0, -1),
+    "n": (1,),
+    "best_of": (1,),
+    "watermark": (False,),
+    "return_full_text": (False,),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+}
+# What only matters while sampling; a greedy request leaves it out.
+_SAMPLING = frozenset({"temperature", "top_p", "top_k", "typical_p", "do_sample"})
+
+
+def to_fields(wire: Wire, server: Server, params: Mapping[str, object]) -> dict[str, object]:
+    """Translate neutral fields to a server's names and values.
+
+    Raises:
+        ConfigurationError: For a field that this wire of this server cannot express.
+    """
+    table = fields_of(wire, server.dialect)
+    greedy = params.get("do_sample") is False or params.get("temperature") == 0
+    out: dict[str, object] = {}
+    for name, value in params.items():
+        if value is None or (greedy and name in _SAMPLING):
+            continue
+        if name == "do_sample" and wire is not Wire.GENERATE:
+            continue  # sampling is what the other protocols do anyway
+        key = table.get(name)
+        if key is None:
+            if value not in _OFF.get(name, ()):
+                raise ConfigurationError(_inexpressible(name, wire, server))
+            continue
+        translated = _to_value(name, value, wire, server.dialect)
+        if translated is not None:
+            out[key] = translated
+    if greedy:
+        out.update(GREEDY.get((wire, server.dialect), {"temperature": 0}))
+    elif wire is Wire.GENERATE and "temperature" in out:
+        out.setdefault("do_sample", True)  # TGI takes a temperature of 1 for greedy otherwise
+    if wire is Wire.CHAT and "top_logprobs" in out:
+        out["logprobs"] = True
+    return out
+
+
+def _to_value(name: str, value: object, wire: Wire, dialect: Dialect) -> object:
+    """Return the value on the wire; None leaves the field out."""
+    if name in ("response_format", "grammar"):
+        return to_grammar(value) if wire is Wire.GENERATE else to_response_format(value, dialect)
+    if name == "thinking":
+        return dict.fromkeys(THINKING, value)
+    if name == "logprobs" and wire is Wire.COMPLETIONS:
+        return 1 if value else None
+    speaker = Dialect.TGI if wire is Wire.GENERATE else dialect
+    return None if value in OFF_VALUES.get(speaker, {}).get(name, ()) else value
+
+
+def _inexpressible(name: str, wire: Wire, server: Server) -> str:
+    ways = [
+        f"api={other.value!r}" + ("" if other is Wire.CHAT else " (with a prompt_builder for chat)")
+        for other in Wire
+        if other is not wire
+        and name in FIELDS[other, server.dialect]
+        and (other is not Wire.GENERATE or server.dialect is Dialect.TGI)
+    ]
+    instead = f"use {' or '.join(ways)}, or drop it" if ways else "drop it"
+    return (
+        f"{name} cannot be expressed on the {wire.value} api of this server "
+        f"({server.dialect.value}): {instead}. model_kwargs sends any key as it is."
+    )
+
+
+def wire_stops(stops: Sequence[str], server: Server) -> tuple[str, ...]:
+    """Return the stop sequences to send: as many as the server takes, the rest is enforced here."""
+    limit = server.max_stops
+    if limit is None:
+        limit = STOP_LIMIT.get(server.dialect)
+    return tuple(stops) if limit is None else tuple(stops[:limit])
+
+
+def needs_server(wire: Wire, params: Mapping[str, object], stops: Sequence[str]) -> bool:
+    """Whether a request's shape depends on which server will answer it."""
+    if len(stops) > min(STOP_LIMIT.values()):
+        return True
+    if wire is Wire.GENERATE:
+        return False
+    return any(_depends(name, value, wire) for name, value in params.items() if value is not None)
+
+
+def _depends(name: str, value: object, wire: Wire) -> bool:
+    if name in ("temperature", "top_p") and value not in (0, 1):
+        return False
+    if name == "do_sample" and value:
+        return False
+    if name in ("temperature", "do_sample", "top_p", "response_format", "grammar"):
+        return True
+    return value not in _OFF.get(name, ()) and (
+        len({FIELDS[wire, dialect].get(name) for dialect in Dialect}) > 1
+    )

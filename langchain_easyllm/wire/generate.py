@@ -1,0 +1,161 @@
+"""TGI's own protocol: `/generate`, `/generate_stream`, and both at the root route.
+
+Format: the OpenAPI document of Text Generation Inference 3 (`GenerateRequest`, `StreamResponse`).
+The root route, which dedicated endpoints offer for every text-generation server, takes the same
+body with `stream` beside it and answers a list of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import orjson
+
+from ..errors import ProtocolError
+from .call import Call, Server, to_fields, wire_stops
+from .dialects import Wire
+from .events import Delta, Failure, Item, Usage, finish_reason
+from .openai import parse_object
+
+__all__ = ["DEFAULT_MAX_NEW_TOKENS", "GenerateDecoder", "to_body"]
+
+DEFAULT_MAX_NEW_TOKENS = 1024
+"""Always sent: old servers otherwise stop after 20 tokens."""
+
+_Json = Mapping[str, object]
+_TOP_LEVEL = frozenset({"inputs", "parameters", "stream", "options"})
+
+
+def to_body(call: Call, server: Server) -> dict[str, object]:
+    """Return the body of a generate request.
+
+    Raises:
+        ConfigurationError: For a field that the protocol cannot express.
+    """
+    parameters: dict[str, object] = {"max_new_tokens": DEFAULT_MAX_NEW_TOKENS}
+    parameters.update(to_fields(Wire.GENERATE, server, call.params))
+    parameters["details"] = True  # without them there is no finish reason
+    stops = wire_stops(call.stops, server)
+    if stops:
+        parameters["stop"] = list(stops)
+    if call.stream:
+        # A stream's prompt is put before its first piece here; TGI does not repeat it.
+        parameters.pop("return_full_text", None)
+    body: dict[str, object] = {"inputs": call.prompt, "parameters": parameters}
+    for key, value in call.extra.items():
+        if key == "parameters" and isinstance(value, Mapping):
+            parameters.update(value)
+        elif key in _TOP_LEVEL:
+            body[key] = value
+        else:
+            parameters[key] = value
+    return body
+
+
+class GenerateDecoder:
+    """Reads one answer of TGI's own protocol.
+
+    Args:
+        logprobs: Whether to keep the tokens' log probabilities, which TGI always sends.
+    """
+
+    def __init__(self, *, logprobs: bool = False) -> None:
+        self.done = False
+        self._logprobs = logprobs
+
+    def read(self, data: bytes) -> Item:
+        """Decode one event: a token, and with the last one the details of the answer."""
+        if data == b"[DONE]":
+            self.done = True
+            return None
+        event = parse_object(data)
+        token = event.get("token")
+        if token is None:
+            return self._without_token(event)
+        token = cast("_Json", token)
+        text = "" if token.get("special") else cast("str", token.get("text") or "")
+        last = event.get("details") is not None or event.get("generated_text") is not None
+        if not last and not self._logprobs:
+            return text or None
+        delta = self._last(event) if last else Delta()
+        delta.text = text
+        if self._logprobs and not token.get("special"):
+            tops = cast("list[_Json]", event.get("top_tokens") or [])
+            delta.logprobs = {"content": [_logprob(token, tops)]}
+        return delta
+
+    def read_whole(self, body: bytes) -> list[Delta] | Failure:
+        """Decode an answer that was not streamed: an object, or a list of one."""
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            value = None
+        answers = value if isinstance(value, list) else [value]
+        if answers and all(isinstance(a, dict) and "generated_text" in a for a in answers):
+            self.done = True
+            return [self._answer(answer) for answer in answers]
+        if isinstance(value, dict) and value.get("error"):
+            return Failure(value)
+        raise ProtocolError(
+            "The server's answer holds no generated_text: is base_url a text-generation server?",
+            body=body[:2000].decode("utf-8", "replace"),
+        )
+
+    def _without_token(self, event: _Json) -> Item:
+        if event.get("error"):
+            return Failure(event)
+        if "generated_text" in event:  # a server that answers a stream in one piece
+            delta = self._last(event)
+            delta.text = cast("str", event["generated_text"] or "")
+            return delta
+        return None
+
+    def _last(self, event: _Json) -> Delta:
+        self.done = True
+        details = cast("_Json", event.get("details") or {})
+        written, read = details.get("generated_tokens"), details.get("input_length")
+        usage = None
+        if isinstance(written, int) and isinstance(read, int):
+            usage = Usage(read, written, read + written)
+        return Delta(
+            finish_reason=finish_reason(details.get("finish_reason")) or "stop",
+            usage=usage,
+            extra=_facts(details),
+        )
+
+    def _answer(self, answer: _Json) -> Delta:
+        details = cast("_Json", answer.get("details") or {})
+        tokens = cast("list[_Json]", details.get("tokens") or [])
+        tops = cast("list[list[_Json]]", details.get("top_tokens") or [[]] * len(tokens))
+        prefill = details.get("prefill")
+        written = details.get("generated_tokens")
+        usage = None
+        if isinstance(prefill, list) and prefill and isinstance(written, int):
+            usage = Usage(len(prefill), written, len(prefill) + written)
+        logprobs = None
+        if self._logprobs and tokens:
+            pairs = zip(tokens, tops, strict=False)
+            logprobs = {"content": [_logprob(t, top) for t, top in pairs if not t.get("special")]}
+        return Delta(
+            text=cast("str", answer["generated_text"] or ""),
+            finish_reason=finish_reason(details.get("finish_reason")),
+            logprobs=logprobs,
+            usage=usage,
+            extra=_facts(details),
+        )
+
+
+def _facts(details: _Json) -> dict[str, object] | None:
+    kept = {
+        key: details[key] for key in ("generated_tokens", "seed") if details.get(key) is not None
+    }
+    return kept or None
+
+
+def _logprob(token: _Json, tops: list[_Json]) -> dict[str, object]:
+    return {
+        "token": token.get("text"),
+        "logprob": token.get("logprob"),
+        "top_logprobs": [{"token": t.get("text"), "logprob": t.get("logprob")} for t in tops],
+    }

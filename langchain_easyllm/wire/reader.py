@@ -1,0 +1,209 @@
+"""From decoded events to what a caller may see: thinking apart, stops cut, completeness checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from io import StringIO
+
+from ..errors import EasyLLMError, IncompleteStreamError
+from .events import Decoder, Delta, Failure
+from .stops import StopCutter
+from .thinking import ThinkSplitter
+
+__all__ = ["Answer", "AnswerReader", "Piece", "read_answers"]
+
+Piece = str | Delta
+"""What a reader hands on: text of the answer, or a delta with more than that."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """One whole answer."""
+
+    text: str
+    end: Delta = field(default_factory=Delta)
+    reasoning: str = ""
+    logprobs: dict[str, object] | None = None
+
+
+class AnswerReader:
+    """Turns the events of one stream into pieces, without any I/O.
+
+    Args:
+        decoder: Reads the protocol's events.
+        stops: Stop sequences that end the answer.
+        thinker: Whether the model is known to think (see `ThinkSplitter`).
+
+    Attributes:
+        finished: Whether the caller has all it may see: a stop sequence was met, or the server
+            said that it is done. What still comes can be ignored.
+        failure: The server's report that it failed, inside a stream of status 200.
+        end: What the server said of the answer as a whole (finish reason, usage, model).
+        thought: Whether thinking was seen.
+    """
+
+    def __init__(
+        self, decoder: Decoder, stops: tuple[str, ...] = (), *, thinker: bool = False
+    ) -> None:
+        self._decoder = decoder
+        self._cutter = StopCutter(stops)
+        self._splitter = ThinkSplitter(thinker=thinker)
+        self._shown = StringIO()
+        self.finished = False
+        self.failure: Failure | None = None
+        self.end = Delta()
+        self.thought = False
+
+    @property
+    def partial(self) -> str:
+        """The text of the answer that was handed on so far."""
+        return self._shown.getvalue()
+
+    def feed(self, events: Iterable[bytes]) -> list[Piece]:
+        """Take the data of some events and return the pieces that can be shown.
+
+        Raises:
+            ProtocolError: If an event cannot be understood.
+        """
+        pieces: list[Piece] = []
+        for data in events:
+            try:
+                item = self._decoder.read(data)
+            except EasyLLMError as error:
+                error.partial = self.partial
+                raise
+            if item is None:
+                continue
+            if type(item) is str:
+                self._take_text(item, pieces)
+            elif type(item) is Delta:
+                self._take_delta(item, pieces)
+            elif type(item) is Failure:
+                self.failure = item
+                break
+            if self._cutter.found:
+                self.finished = True
+                self.end.finish_reason = "stop"
+                break
+        return pieces
+
+    def close(self) -> list[Piece]:
+        """Return the last pieces, after the stream's end.
+
+        Raises:
+            IncompleteStreamError: If the server never said that the answer is complete.
+        """
+        if not self._cutter.found and not self._decoder.done:
+            partial = self.partial + "".join(p for p in self._flush() if type(p) is str)
+            raise IncompleteStreamError(
+                "The stream ended before the server said that the answer is complete: "
+                "what arrived is in .partial. Ask again, or raise max_retries or timeout.",
+                partial=partial,
+            )
+        pieces = self._flush()
+        if self._cutter.found:
+            self.end.finish_reason = "stop"
+        return pieces
+
+    @property
+    def complete(self) -> bool:
+        """Whether the server has said that the answer is complete."""
+        return self._decoder.done
+
+    def _take_text(self, text: str, pieces: list[Piece]) -> None:
+        if not self._splitter.settled:
+            thought, text = self._splitter.feed(text)
+            if thought:
+                self._take_thought(thought, "think", pieces)
+        if text:
+            text = self._cutter.feed(text)
+            if text:
+                self._shown.write(text)
+                pieces.append(text)
+
+    def _take_thought(self, thought: str, name: str, pieces: list[Piece]) -> None:
+        pieces.append(Delta(reasoning=thought, reasoning_field=None if self.thought else name))
+        self.thought = True
+
+    def _take_delta(self, delta: Delta, pieces: list[Piece]) -> None:
+        self._note(delta)
+        if delta.reasoning:
+            self._splitter.answer_only()
+            self._take_thought(delta.reasoning, delta.reasoning_field or "reasoning", pieces)
+        if delta.text:
+            self._take_text(delta.text, pieces)
+        if (delta.logprobs or delta.tool_calls) and not self._cutter.found:
+            pieces.append(Delta(logprobs=delta.logprobs, tool_calls=delta.tool_calls))
+
+    def _note(self, delta: Delta) -> None:
+        end = self.end
+        end.finish_reason = delta.finish_reason or end.finish_reason
+        end.usage = delta.usage or end.usage
+        end.model = delta.model or end.model
+        end.extra = delta.extra or end.extra
+
+    def _flush(self) -> list[Piece]:
+        pieces: list[Piece] = []
+        thought, text = self._splitter.close()
+        if thought:
+            self._take_thought(thought, "think", pieces)
+        text = self._cutter.feed(text) + self._cutter.close()
+        if text:
+            self._shown.write(text)
+            pieces.append(text)
+        return pieces
+
+
+class _Ready:
+    """A decoder whose one event has been decoded already."""
+
+    def __init__(self, delta: Delta) -> None:
+        self.done = True
+        self._delta = delta
+
+    def read(self, data: bytes) -> Delta:  # noqa: ARG002 - the event is ready
+        return self._delta
+
+    def read_whole(self, body: bytes) -> list[Delta]:  # noqa: ARG002 - the answer is ready
+        return [self._delta]
+
+
+def read_answers(
+    decoder: Decoder, body: bytes, stops: tuple[str, ...], *, prompt: str | None = None
+) -> list[Answer] | Failure:
+    """Read an answer that was not streamed, with the same cuts as a stream.
+
+    Args:
+        decoder: Reads the protocol.
+        body: The server's answer.
+        stops: Stop sequences that end each answer.
+        prompt: The prompt, where the server was asked to repeat it: it stays whole, whatever stop
+            sequences it holds.
+
+    Raises:
+        ProtocolError: If the answer cannot be understood.
+    """
+    deltas = decoder.read_whole(body)
+    if isinstance(deltas, Failure):
+        return deltas
+    return [_read_answer(delta, stops, prompt) for delta in deltas]
+
+
+def _read_answer(delta: Delta, stops: tuple[str, ...], prompt: str | None) -> Answer:
+    if prompt is not None:
+        delta.text = delta.text.removeprefix(prompt)
+    # All text is here, so a closing tag without an opening one can be waited for.
+    reader = AnswerReader(_Ready(delta), stops, thinker=True)
+    pieces = [*reader.feed((b"",)), *reader.close()]
+    text = "".join(piece for piece in pieces if type(piece) is str)
+    thoughts = [piece for piece in pieces if type(piece) is Delta and piece.reasoning]
+    end = reader.end
+    end.tool_calls = delta.tool_calls
+    end.reasoning_field = thoughts[0].reasoning_field if thoughts else None
+    return Answer(
+        text=text if prompt is None else prompt + text,
+        end=end,
+        reasoning="".join(piece.reasoning for piece in thoughts),
+        logprobs=dict(delta.logprobs) if delta.logprobs else None,
+    )

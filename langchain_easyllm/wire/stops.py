@@ -1,0 +1,85 @@
+"""Stop sequences, cut exactly however the text is split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ..errors import ConfigurationError
+
+__all__ = ["StopCutter", "merge_stops"]
+
+
+def merge_stops(*groups: Iterable[str] | str | None) -> tuple[str, ...]:
+    """Join groups of stop sequences, without repeats, in order.
+
+    Raises:
+        ConfigurationError: If one is empty or no string.
+    """
+    merged: dict[str, None] = {}
+    for group in groups:
+        for stop in (group,) if isinstance(group, str) else group or ():
+            if not isinstance(stop, str) or not stop:
+                raise ConfigurationError(
+                    f"stop holds {stop!r}: a stop sequence is a string of one character or more."
+                )
+            merged[stop] = None
+    return tuple(merged)
+
+
+class StopCutter:
+    """Passes text on until the first stop sequence.
+
+    The text ends where the leftmost stop sequence begins. Text that may still turn out to be the
+    beginning of one is held back: never more than the longest stop sequence, less one character.
+
+    Args:
+        stops: Stop sequences, none of them empty.
+
+    Attributes:
+        found: Whether a stop sequence was met; nothing is passed on after it.
+    """
+
+    __slots__ = ("_by_first", "_first", "_held", "found")
+
+    def __init__(self, stops: tuple[str, ...]) -> None:
+        self.found = False
+        self._held = ""
+        self._by_first: dict[str, list[str]] = {}
+        for stop in stops:
+            self._by_first.setdefault(stop[0], []).append(stop)
+        # Most text holds no character that begins a stop: one scan in C passes it on.
+        self._first = re.compile("[" + re.escape("".join(self._by_first)) + "]") if stops else None
+
+    def feed(self, text: str) -> str:
+        """Take the next piece and return what can be shown."""
+        if self.found:
+            return ""
+        if self._first is None:
+            return text
+        if self._held:
+            text = self._held + text
+            self._held = ""
+        for match in self._first.finditer(text):
+            start = match.start()
+            left = len(text) - start
+            for stop in self._by_first[match[0]]:
+                if text.startswith(stop, start):
+                    self.found = True
+                    return text[:start]
+            for stop in self._by_first[match[0]]:
+                if left < len(stop) and stop.startswith(text[start:]):
+                    self._held = text[start:]
+                    return text[:start]
+        return text
+
+    def close(self) -> str:
+        """Return the text still held back, now that nothing more comes."""
+        text, self._held = self._held, ""
+        if self._first is None or self.found:
+            return text
+        starts = [i for stops in self._by_first.values() for s in stops if (i := text.find(s)) >= 0]
+        if starts:
+            self.found = True
+            return text[: min(starts)]
+        return text
