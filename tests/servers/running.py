@@ -68,9 +68,10 @@ def running(
 def _wait(process: subprocess.Popen[bytes], server: RunningServer, log: IO[str]) -> None:
     limit = time.monotonic() + START_TIMEOUT
     while not _answers(server):
-        if process.poll() is not None or time.monotonic() > limit:
+        ended = process.poll()
+        if ended is not None or time.monotonic() > limit:
             log.seek(0)
-            state = f"ended with {process.returncode}" if process.returncode else "never answered"
+            state = "never answered" if ended is None else f"ended with status {ended}"
             command = " ".join(map(str, process.args))  # type: ignore[union-attr]
             raise RuntimeError(f"{command} {state}:\n{log.read()[-4000:]}")
         time.sleep(0.2)

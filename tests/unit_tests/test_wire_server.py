@@ -125,12 +125,11 @@ def test_closing_ends_a_stall() -> None:
 
 
 def test_a_failure_in_a_reply_fails_the_test() -> None:
-    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - it is raised where the server closes
-        with WireServer() as server:
-            server.on("GET", "/", lambda _: Reply(1 // 0))
-            with closing(connect(server)) as connection:
-                connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
-                assert read_all(connection) == b""
+    with pytest.raises(ZeroDivisionError), WireServer() as server:  # noqa: PT012 - as it closes
+        server.on("GET", "/", lambda _: Reply(1 // 0))
+        with closing(connect(server)) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert read_all(connection) == b""
 
 
 def test_the_forms_of_a_stream() -> None:
