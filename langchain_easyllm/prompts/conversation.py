@@ -1,0 +1,219 @@
+"""Reads messages of every accepted form into roles and texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from .base import PromptError
+
+__all__ = ["ROLES", "Conversation", "Extra", "ToolCall", "read", "text_of"]
+
+ROLES = {
+    "user": "user",
+    "human": "user",
+    "HumanMessageChunk": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "AIMessageChunk": "assistant",
+    "system": "system",
+    "developer": "system",
+    "SystemMessageChunk": "system",
+    "tool": "tool",
+    "ToolMessageChunk": "tool",
+    "function": "function",
+    "FunctionMessageChunk": "function",
+}
+"""Every accepted role name, and the role it means."""
+
+_CHAT_TYPES = frozenset({"chat", "ChatMessageChunk"})
+_HIDDEN_BLOCKS = frozenset({"reasoning", "reasoning_content", "thinking", "redacted_thinking"})
+_CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "tool_use", "invalid_tool_call"})
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call that the assistant made.
+
+    Attributes:
+        name: The tool's name.
+        arguments: What it was called with.
+        id: The call's id, or None.
+    """
+
+    name: str
+    arguments: object
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a message says beside its text.
+
+    Attributes:
+        calls: Calls that an assistant message makes.
+        name: Name of the tool that a tool message answers for, or of the speaker.
+        call_id: Id of the call that a tool message answers.
+    """
+
+    calls: tuple[ToolCall, ...] = ()
+    name: str | None = None
+    call_id: str | None = None
+
+
+@dataclass(slots=True)
+class Conversation:
+    """Messages as parallel lists, which is what makes rendering fast.
+
+    Attributes:
+        roles: One of `user`, `assistant`, `system`, `tool`, `function` for each message.
+        texts: The text of each message.
+        extras: What a message says beside its text, by index, for the few that do.
+    """
+
+    roles: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    extras: dict[int, Extra] = field(default_factory=dict)
+
+
+def read(messages: object) -> Conversation:
+    """Read a conversation.
+
+    Args:
+        messages: A string (one user turn), a LangChain prompt value, or an iterable of LangChain
+            messages, `(role, text)` pairs, role/content dicts or objects with these attributes.
+
+    Returns:
+        Its roles, texts and extras, in order.
+
+    Raises:
+        PromptError: If it is empty, or a message has an unknown role or content that is not text.
+    """
+    if isinstance(messages, str):
+        return Conversation(["user"], [messages])
+    talk = Conversation()
+    add_role, add_text = talk.roles.append, talk.texts.append
+    for index, message in enumerate(_items(messages)):
+        if isinstance(message, Mapping):
+            given, content = message.get("role"), message.get("content")
+            calls = message.get("tool_calls")
+        elif isinstance(message, (tuple, list)):
+            given, content = _pair(message, index)
+            calls = None
+        else:
+            given = getattr(message, "type", None)
+            if given is None or given in _CHAT_TYPES:
+                given = getattr(message, "role", None)
+            content = getattr(message, "content", None)
+            calls = getattr(message, "tool_calls", None)
+        role = ROLES.get(given) if isinstance(given, str) else None
+        if role is None:
+            raise _unknown_role(index, given)
+        add_role(role)
+        add_text(content if isinstance(content, str) else text_of(content, index, role))
+        if calls or role in {"tool", "function"}:
+            talk.extras[index] = _extra(message, calls)
+    if not talk.roles:
+        msg = "There are no messages to render; give at least one."
+        raise PromptError(msg)
+    return talk
+
+
+def text_of(content: object, index: int, role: str) -> str:
+    """Read the text of a message's content.
+
+    Args:
+        content: None (no text), a string, or a list of strings and content blocks.
+        index: The message's position, for the error.
+        role: The message's role, for the error.
+
+    Returns:
+        The text blocks, joined as they are. Reasoning blocks and tool-call blocks of assistant
+        messages are left out: reasoning is not sent back, calls are read from `tool_calls`.
+
+    Raises:
+        PromptError: If a block is not text.
+    """
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    blocks = [content] if isinstance(content, Mapping) else content
+    if not isinstance(blocks, Iterable):
+        kind = type(content).__name__
+        msg = f"Message {index} ({role}) has content of type {kind}; text is needed."
+        raise PromptError(msg)
+    return "".join([_block_text(block, index, role) for block in blocks])
+
+
+def _block_text(block: object, index: int, role: str) -> str:
+    if isinstance(block, str):
+        return block
+    kind: object = type(block).__name__
+    if isinstance(block, Mapping):
+        kind = block.get("type")
+        text = block.get("text")
+        if isinstance(text, str) and kind in {"text", None}:
+            return text
+        if role == "assistant" and (kind in _HIDDEN_BLOCKS or kind in _CALL_BLOCKS):
+            return ""
+    msg = (
+        f"Message {index} ({role}) holds a block of type {kind!r}, and a prompt holds only text; "
+        'use api="chat" for a server that takes such messages.'
+    )
+    raise PromptError(msg)
+
+
+def _items(messages: object) -> Iterable[object]:
+    to_messages = getattr(messages, "to_messages", None)
+    if callable(to_messages):
+        messages = to_messages()
+    if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
+        kind = type(messages).__name__
+        msg = f"Messages come as a string or a list, not as {kind}."
+        raise PromptError(msg)
+    return messages
+
+
+def _pair(message: tuple[object, ...] | list[object], index: int) -> tuple[object, object]:
+    if len(message) != 2:
+        msg = f"Message {index} has {len(message)} parts; a pair is (role, text)."
+        raise PromptError(msg)
+    return message[0], message[1]
+
+
+def _unknown_role(index: int, role: object) -> PromptError:
+    known = "user (human), assistant (ai), system (developer), tool, function"
+    return PromptError(f"Message {index} has the unknown role {role!r}; known roles are {known}.")
+
+
+def _field(source: object, name: str) -> object:
+    if isinstance(source, Mapping):
+        return source.get(name)
+    return getattr(source, name, None)
+
+
+def _extra(message: object, calls: object) -> Extra:
+    name, call_id = _field(message, "name"), _field(message, "tool_call_id")
+    listed = calls if isinstance(calls, (list, tuple)) else ()
+    return Extra(
+        calls=tuple([_call(call) for call in listed]),
+        name=name if isinstance(name, str) else None,
+        call_id=call_id if isinstance(call_id, str) else None,
+    )
+
+
+def _call(call: object) -> ToolCall:
+    """Read a call in LangChain's form (`name`, `args`) or OpenAI's (`function` with both)."""
+    inner = _field(call, "function") or call
+    arguments = _field(inner, "args")
+    if arguments is None:
+        arguments = _field(inner, "arguments")
+    if isinstance(arguments, str):
+        with suppress(ValueError):  # a model's broken JSON is told as it stands
+            arguments = json.loads(arguments)
+    call_id = _field(call, "id")
+    name = _field(inner, "name")
+    return ToolCall(str(name or ""), arguments, call_id if isinstance(call_id, str) else None)

@@ -1,0 +1,262 @@
+"""The official templates of 18 model families, as tables.
+
+The source of each is the `chat_template` in `tokenizer_config.json` of the repository named beside
+it on the Hub; `vicuna` is FastChat's own conversation code, which its repository's template only
+sketches.
+"""
+
+from __future__ import annotations
+
+from .control import ControlTokens
+from .spec import Family, Turn
+
+__all__ = ["ALIASES", "FAMILIES"]
+
+_SENTENCEPIECE = ("<s>", "</s>", "<unk>")
+_CHATML = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
+_TRIO = ("system", "user", "assistant")
+_FIVE = (*_TRIO, "tool", "function")
+
+_LLAMA3_CONTROL = ControlTokens(
+    (
+        *("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|python_tag|>"),
+        *("<|start_header_id|>", "<|end_header_id|>", "<|finetune_right_pad_id|>"),
+        "<|reserved_special_token_",  # 250 of them, all numbered
+    )
+)
+_PHI3_CONTROL = ControlTokens(
+    (
+        *_SENTENCEPIECE,
+        *("<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"),
+        "<|placeholder",
+    )
+)
+_MISTRAL_V3_CONTROL = (
+    *_SENTENCEPIECE,
+    *("[INST]", "[/INST]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"),
+    *("[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[IMG]", "[PREFIX]", "[MIDDLE]", "[SUFFIX]"),
+)
+_GEMMA_CONTROL = ControlTokens(
+    (
+        *("<bos>", "<eos>", "<pad>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
+        *("<start_of_image>", "<end_of_image>"),
+    )
+)
+_VICUNA_SYSTEM = (
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the user's questions."
+)
+
+
+def _turns(
+    roles: tuple[str, ...], before: str, after: str, *, trim: bool = False
+) -> dict[str, Turn]:
+    """Write each role alike, its name in place of `{}`."""
+    return {role: Turn(before.replace("{}", role), after, trim=trim) for role in roles}
+
+
+def _chatml(name: str, default_system: str | None = None) -> Family:
+    """ChatML, under whichever name and default system text."""
+    return Family(
+        name=name,
+        turns=_turns(_FIVE, "<|im_start|>{}\n", "<|im_end|>\n"),
+        answer="<|im_start|>assistant\n",
+        default_system=default_system,
+        stop=("<|im_end|>",) if default_system is None else ("<|im_end|>", "<|endoftext|>"),
+        control=ControlTokens(_CHATML),
+    )
+
+
+def _phi3(name: str, *, skip_empty_system: bool) -> Family:
+    """Phi-3, which closes with its eos where no answer is opened."""
+    turns = _turns(_TRIO, "<|{}|>\n", "<|end|>\n")
+    turns["system"] = Turn("<|system|>\n", "<|end|>\n", skip_empty=skip_empty_system)
+    return Family(
+        name=name,
+        turns=turns,
+        answer="<|assistant|>\n",
+        end="<|endoftext|>",
+        stop=("<|end|>", "<|endoftext|>"),
+        control=_PHI3_CONTROL,
+    )
+
+
+def _mistral(
+    name: str, user: Turn, assistant: Turn, *, first: bool, control: tuple[str, ...]
+) -> Family:
+    """Mistral, which differs between versions in its spaces and in where system text goes."""
+    return Family(
+        name=name,
+        turns={"user": user, "assistant": assistant},
+        positional=True,
+        system_in="first" if first else "last",
+        start="<s>",
+        bos="<s>",
+        stop=("</s>",),
+        control=ControlTokens(control),
+    )
+
+
+def _gemma(name: str, *, takes_system: bool) -> Family:
+    """Gemma, which calls the assistant `model` and writes a system message between turns."""
+    turns = _turns(("system", "user"), "<start_of_turn>{}\n", "<end_of_turn>\n", trim=True)
+    turns["assistant"] = Turn("<start_of_turn>model\n", "<end_of_turn>\n", trim=True)
+    return Family(
+        name=name,
+        turns=turns,
+        positional=True,
+        system_in="first" if takes_system else "nowhere",
+        start="<bos>",
+        bos="<bos>",
+        answer="<start_of_turn>model\n",
+        stop=("<end_of_turn>", "<eos>"),
+        control=_GEMMA_CONTROL,
+    )
+
+
+def _llama3(name: str, *, dated: bool) -> Family:
+    """Llama 3, and 3.1 with its dated system block."""
+    header = "<|start_header_id|>{}<|end_header_id|>\n\n"
+    turns = _turns(_FIVE, header, "<|eot_id|>", trim=True)
+    lead = None
+    if dated:
+        dates = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+        lead = Turn(header.replace("{}", "system") + dates, "<|eot_id|>", trim=True)
+        turns["tool"] = Turn(header.replace("{}", "ipython"), "<|eot_id|>", as_json=True)
+    return Family(
+        name=name,
+        turns=turns,
+        lead=lead,
+        default_system="" if dated else None,
+        start="<|begin_of_text|>",
+        bos="<|begin_of_text|>",
+        answer=header.replace("{}", "assistant"),
+        stop=("<|eot_id|>", "<|end_of_text|>", *(("<|eom_id|>",) if dated else ())),
+        control=_LLAMA3_CONTROL,
+    )
+
+
+_LIST = (
+    # meta-llama/Llama-2-7b-chat-hf
+    Family(
+        name="llama2",
+        turns={
+            "user": Turn("<s>[INST] ", " [/INST]", trim=True),
+            "assistant": Turn(" ", " </s>", trim=True),
+        },
+        positional=True,
+        dropped=frozenset({"system"}),
+        system_block=("<<SYS>>\n", "\n<</SYS>>\n\n"),
+        trim_block=True,
+        bos="<s>",
+        stop=("</s>",),
+        control=ControlTokens((*_SENTENCEPIECE, "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")),
+    ),
+    # meta-llama/Meta-Llama-3-8B-Instruct, meta-llama/Llama-3.1-8B-Instruct
+    _llama3("llama3", dated=False),
+    _llama3("llama3.1", dated=True),
+    # HuggingFaceH4/zephyr-7b-beta
+    Family(
+        name="zephyr",
+        turns=_turns(_TRIO, "<|{}|>\n", "</s>\n"),
+        answer="<|assistant|>\n",
+        stop=("</s>",),
+        control=ControlTokens((*_SENTENCEPIECE, "<|system|>", "<|user|>", "<|assistant|>")),
+    ),
+    # microsoft/Phi-3-mini-4k-instruct, microsoft/Phi-3.5-mini-instruct, microsoft/phi-4
+    _phi3("phi-3", skip_empty_system=False),
+    _phi3("phi-3.5", skip_empty_system=True),
+    Family(
+        name="phi-4",
+        turns=_turns(_TRIO, "<|im_start|>{}<|im_sep|>", "<|im_end|>"),
+        answer="<|im_start|>assistant<|im_sep|>",
+        stop=("<|im_end|>", "<|endoftext|>"),
+        control=ControlTokens(
+            (
+                *(*_CHATML, "<|im_sep|>", "<|dummy_"),
+                *("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"),
+            )
+        ),
+    ),
+    # mistralai/Mistral-7B-Instruct-v0.1, -v0.3, mistralai/Mistral-Nemo-Instruct-2407
+    _mistral(
+        "mistral-v0.1",
+        Turn(" [INST] ", " [/INST]"),
+        Turn(" ", "</s>"),
+        first=True,
+        control=(*_SENTENCEPIECE, "[INST]", "[/INST]"),
+    ),
+    _mistral(
+        "mistral-v0.3",
+        Turn("[INST] ", "[/INST]"),
+        Turn(" ", "</s>", trim=True),
+        first=False,
+        control=_MISTRAL_V3_CONTROL,
+    ),
+    _mistral(
+        "mistral-nemo",
+        Turn("[INST]", "[/INST]"),
+        Turn("", "</s>"),
+        first=False,
+        control=_MISTRAL_V3_CONTROL,
+    ),
+    # google/gemma-2-9b-it, google/gemma-3-4b-it
+    _gemma("gemma-2", takes_system=False),
+    _gemma("gemma-3", takes_system=True),
+    # ChatML as such; Qwen/Qwen2-7B-Instruct, Qwen/Qwen2.5-7B-Instruct, SmolLM2-1.7B-Instruct
+    _chatml("chatml"),
+    _chatml("qwen2", "You are a helpful assistant."),
+    _chatml("qwen2.5", "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
+    _chatml("smollm2", "You are a helpful AI assistant named SmolLM, trained by Hugging Face"),
+    # openchat/openchat-3.5-0106
+    Family(
+        name="openchat",
+        turns={role: Turn(f"GPT4 Correct {role.title()}: ", "<|end_of_turn|>") for role in _FIVE},
+        start="<s>",
+        bos="<s>",
+        answer="GPT4 Correct Assistant:",
+        stop=("<|end_of_turn|>",),
+        control=ControlTokens(
+            (
+                *(*_SENTENCEPIECE, "<|end_of_turn|>", "<|pad_0|>"),
+                *[f"GPT4 Correct {role.title()}:" for role in _FIVE],
+            )
+        ),
+    ),
+    # deepseek-ai/deepseek-llm-7b-chat
+    Family(
+        name="deepseek-llm",
+        turns={
+            "system": Turn("", "\n\n"),
+            "user": Turn("User: ", "\n\n"),
+            "assistant": Turn("Assistant: ", "<｜end▁of▁sentence｜>"),
+        },
+        start="<｜begin▁of▁sentence｜>",
+        bos="<｜begin▁of▁sentence｜>",
+        answer="Assistant:",
+        stop=("<｜end▁of▁sentence｜>",),
+        control=ControlTokens(
+            ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "\nUser:", "\nAssistant:")
+        ),
+    ),
+    # lmsys/vicuna-7b-v1.5 as FastChat (conversation.py, vicuna_v1.1) writes it
+    Family(
+        name="vicuna",
+        turns={
+            "system": Turn("", ""),
+            "user": Turn("USER:", ""),
+            "assistant": Turn("ASSISTANT:", ""),
+        },
+        separators=(" ", "</s>"),
+        default_system=_VICUNA_SYSTEM,
+        answer="ASSISTANT:",
+        stop=("</s>",),
+        control=ControlTokens((*_SENTENCEPIECE, "USER:", "ASSISTANT:")),
+    ),
+)
+
+FAMILIES = {family.name: family for family in _LIST}
+"""Every family by its name."""
+
+ALIASES = {"phi3": "phi-3", "mistral": "mistral-v0.3", "gemma": "gemma-2"}
+"""Other names of the same families."""

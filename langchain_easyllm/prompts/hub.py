@@ -1,0 +1,208 @@
+"""Reads a model's own chat template from its directory or its repository on the Hub.
+
+The files are those that transformers writes: `chat_template.jinja`, `chat_template.json`,
+`tokenizer_config.json`, `special_tokens_map.json` and `generation_config.json`. Downloads go
+through huggingface_hub and its cache, so that a model once used also works offline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from .base import ChatPrompt, PromptError
+from .template import JinjaPrompt
+
+__all__ = ["load_prompt"]
+
+_Read = Callable[[str], str | None]
+
+# The eos of the tokenizer is not what ends a turn for many families; these do where a template
+# writes them.
+_TURN_ENDS = (
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end|>",
+    "<|im_end|>",
+    "<|end_of_turn|>",
+    "<end_of_turn>",
+    "<turn|>",
+    "<|return|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<｜end▁of▁sentence｜>",
+)
+
+
+def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = False) -> ChatPrompt:
+    """Load the chat template that a model comes with.
+
+    Args:
+        model: A local directory, or the id of a repository on the Hub.
+        token: A Hugging Face token, for private and gated repositories; None uses the stored login.
+        tools: Whether to prefer the template that is meant for tools, where there are several.
+
+    Returns:
+        The prompt, with the stops and the control tokens of the model's tokenizer.
+
+    Raises:
+        PromptError: If the model has no template, or its files cannot be had or read.
+    """
+    directory = Path(model).expanduser()
+    read = _reader_of(directory) if directory.is_dir() else _reader_from_hub(str(model), token)
+    config = _json(read, "tokenizer_config.json", model)
+    template = _template(read, config, model, tools=tools)
+    special = {**_json(read, "special_tokens_map.json", model), **config}
+    bos, eos = _text(special.get("bos_token")), _text(special.get("eos_token"))
+    added = _added_tokens(config)
+    ends = [added.get(end) for end in _end_ids(_json(read, "generation_config.json", model))]
+    stop = [eos, *ends, *[end for end in _TURN_ENDS if end in template]]
+    return JinjaPrompt.of(
+        template,
+        name=str(model),
+        stop=tuple(dict.fromkeys([text for text in stop if text])),
+        bos_token=bos,
+        eos_token=eos,
+        tokens=tuple(_control_tokens(config, special, template)),
+    )
+
+
+def _template(read: _Read, config: Mapping[str, object], model: str | Path, *, tools: bool) -> str:
+    template = read("chat_template.jinja")
+    if template is not None:
+        return template
+    for source in (_json(read, "chat_template.json", model), config):
+        found = _named(source.get("chat_template"), tools=tools)
+        if found is not None:
+            return found
+    msg = (
+        f"{model} has no chat template; name the prompt of its family instead "
+        "(the names in PROMPT_MAPPING), or give a template of your own."
+    )
+    raise PromptError(msg)
+
+
+def _named(value: object, *, tools: bool) -> str | None:
+    """Choose among named templates; a plain string is the only one."""
+    if isinstance(value, str):
+        return value
+    pairs: Iterable[tuple[object, object]] = ()
+    if isinstance(value, Mapping):
+        pairs = value.items()
+    elif isinstance(value, list):
+        entries = [entry for entry in value if isinstance(entry, Mapping)]
+        pairs = [(entry.get("name"), entry.get("template")) for entry in entries]
+    named = {n: t for n, t in pairs if isinstance(n, str) and isinstance(t, str)}
+    for name in ("tool_use", "default") if tools else ("default",):
+        if name in named:
+            return named[name]
+    return next(iter(named.values()), None)
+
+
+def _reader_of(directory: Path) -> _Read:
+    def read(name: str) -> str | None:
+        path = directory / name
+        try:
+            return path.read_text(encoding="utf-8") if path.is_file() else None
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"{path} cannot be read: {error}"
+            raise PromptError(msg) from error
+
+    return read
+
+
+def _reader_from_hub(model: str, token: str | None) -> _Read:
+    from huggingface_hub import errors, hf_hub_download  # noqa: PLC0415 - loads at first use
+
+    unreachable: list[str] = []
+
+    def read(name: str) -> str | None:
+        try:
+            path = hf_hub_download(model, name, token=token)
+        except errors.LocalEntryNotFoundError as error:
+            # Not in the cache and no way to ask: the file may be one that the model does not have.
+            unreachable.append(str(error))
+            return None
+        except errors.EntryNotFoundError:
+            return None
+        except errors.GatedRepoError as error:
+            msg = (
+                f"{model} is gated: accept its licence at https://huggingface.co/{model} and pass "
+                "a token of that account."
+            )
+            raise PromptError(msg) from error
+        except errors.RepositoryNotFoundError as error:
+            msg = (
+                f"There is no model {model!r} on the Hub that this token may see, and no local "
+                "directory of that name; check the name, or pass a token for a private model."
+            )
+            raise PromptError(msg) from error
+        except errors.HFValidationError as error:
+            msg = f"{model!r} is neither a local directory nor the id of a model: {error}"
+            raise PromptError(msg) from error
+        except (errors.HfHubHTTPError, OSError) as error:
+            msg = f"{name} of {model} cannot be downloaded: {error}"
+            raise PromptError(msg) from error
+        return Path(path).read_text(encoding="utf-8")
+
+    def checked(name: str) -> str | None:
+        text = read(name)
+        if text is None and name == "tokenizer_config.json" and unreachable:
+            msg = (
+                f"{model} is not in the local cache and the Hub cannot be reached; connect once, "
+                "or name the prompt of its family instead."
+            )
+            raise PromptError(msg)
+        return text
+
+    return checked
+
+
+def _json(read: _Read, name: str, model: str | Path) -> dict[str, object]:
+    text = read(name)
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        msg = f"{name} of {model} is not valid JSON: {error}"
+        raise PromptError(msg) from error
+    return value if isinstance(value, dict) else {}
+
+
+def _text(token: object) -> str | None:
+    """Read a token written as a string or as a serialised `AddedToken`."""
+    if isinstance(token, Mapping):
+        token = token.get("content")
+    return token if isinstance(token, str) and token else None
+
+
+def _added_tokens(config: Mapping[str, object]) -> dict[str, str]:
+    added = config.get("added_tokens_decoder")
+    entries = added.items() if isinstance(added, Mapping) else ()
+    texts = {str(token_id): _text(token) for token_id, token in entries}
+    return {token_id: text for token_id, text in texts.items() if text is not None}
+
+
+def _end_ids(generation: Mapping[str, object]) -> list[str]:
+    ids = generation.get("eos_token_id")
+    return [str(end) for end in (ids if isinstance(ids, list) else [ids]) if end is not None]
+
+
+def _control_tokens(
+    config: Mapping[str, object], special: Mapping[str, object], template: str
+) -> Iterable[str]:
+    """List the special tokens, and the added ones that the template writes."""
+    added = config.get("added_tokens_decoder")
+    for token in added.values() if isinstance(added, Mapping) else ():
+        text = _text(token)
+        is_special = isinstance(token, Mapping) and token.get("special") is True
+        if text is not None and text.strip() and (is_special or text in template):
+            yield text
+    for name, value in special.items():
+        if name.endswith("_token") or name in {"additional_special_tokens", "extra_special_tokens"}:
+            for token in value if isinstance(value, list) else [value]:
+                text = _text(token)
+                if text is not None and text.strip():
+                    yield text

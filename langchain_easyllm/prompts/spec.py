@@ -1,0 +1,107 @@
+"""What a model family's template is, as data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from .control import ControlTokens
+
+__all__ = ["Family", "Turn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How one role's messages are written.
+
+    Attributes:
+        before: Text before the content.
+        after: Text after it.
+        trim: Whether whitespace around the content is cut, as Python's `str.strip` does it.
+        as_json: Whether the content is written as a JSON string.
+        skip_empty: Whether a message without content is left out.
+    """
+
+    before: str
+    after: str
+    trim: bool = False
+    as_json: bool = False
+    skip_empty: bool = False
+
+    def write(self, text: str) -> str:
+        """Write one message of this role.
+
+        Args:
+            text: Its content.
+
+        Returns:
+            The content as the template writes it.
+        """
+        if self.trim:
+            text = text.strip()
+        if self.skip_empty and not text:
+            return ""
+        if self.as_json:
+            text = json.dumps(text, ensure_ascii=False)
+        return f"{self.before}{text}{self.after}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The template of one model family.
+
+    Attributes:
+        name: The family's name.
+        turns: How each role is written.
+        control: Control tokens of the template and its tokenizer.
+        stop: Texts that end an answer.
+        bos: The BOS that the template writes, or None.
+        start: Text at the very start.
+        answer: Text that opens the assistant's answer at the end.
+        end: Text at the end where no answer is opened.
+        lead: How a system message at the start is written, where it differs from `turns`.
+        default_system: System text of the template's own, used where none is given; None for none.
+        positional: Whether users have to speak at even positions, others at odd ones.
+        dropped: Roles that a positional template accepts at odd positions and does not write.
+        system_in: Where the text of a leading system message goes in a positional template.
+        system_block: Texts around it there.
+        trim_block: Whether the first user turn is trimmed together with the system text.
+        system_first: Whether a system message may stand only at the start.
+        separators: Texts after even and odd turns, where position decides and not the role; the
+            default system text comes first, and the last system message replaces it.
+        strip_start: Whether whitespace at the start of the prompt is cut.
+    """
+
+    name: str
+    turns: Mapping[str, Turn]
+    control: ControlTokens
+    stop: tuple[str, ...]
+    bos: str | None = None
+    start: str = ""
+    answer: str = ""
+    end: str = ""
+    lead: Turn | None = None
+    default_system: str | None = None
+    positional: bool = False
+    dropped: frozenset[str] = frozenset()
+    system_in: Literal["first", "last", "nowhere"] = "first"
+    system_block: tuple[str, str] = ("", "\n\n")
+    trim_block: bool = False
+    system_first: bool = False
+    separators: tuple[str, str] | None = None
+    strip_start: bool = False
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The roles that the template accepts somewhere."""
+        return frozenset(self.turns) | self.dropped
+
+    @cached_property
+    def plain(self) -> dict[str, tuple[str, str]] | None:
+        """Texts around each role's content, where nothing else is done to any; else None."""
+        if any(turn.trim or turn.as_json or turn.skip_empty for turn in self.turns.values()):
+            return None
+        return {role: (turn.before, turn.after) for role, turn in self.turns.items()}

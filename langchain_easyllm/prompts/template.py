@@ -1,0 +1,238 @@
+"""Prompts from Jinja chat templates, rendered as transformers renders them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from .base import ChatPrompt, PromptError, RoleMode, TokenMode
+from .control import ControlTokens
+from .conversation import Conversation, Extra, ToolCall, read
+from .family import check_modes, refuse_tokens
+from .folding import merge, tell_tools
+from .limits import BUDGET, Budget
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["JinjaPrompt"]
+
+_MARKS = re.compile(
+    r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|\[/?[A-Z_]{2,24}\]|<</?SYS>>"
+    r"|</?(?:s|bos|eos|start_of_turn|end_of_turn|tool_call|tool_response)>"
+)
+_TOOL_WORDS = re.compile(r"\btool|\bfunction|\bipython|['\"]role['\"]\]\s*[+~|}]|\.role\s*[+~|}]")
+
+
+@dataclass(frozen=True)
+class JinjaPrompt(ChatPrompt):
+    """A Jinja chat template as a prompt.
+
+    Attributes:
+        template: The template's source.
+        bos_token: What `bos_token` is in the template; None leaves it undefined.
+        eos_token: What `eos_token` is in the template; None leaves it undefined.
+        tokens: Control tokens of the tokenizer, beside those that the template spells out.
+    """
+
+    template: str = field(kw_only=True, repr=False)
+    bos_token: str | None = field(default=None, kw_only=True)
+    eos_token: str | None = field(default=None, kw_only=True)
+    tokens: tuple[str, ...] = field(default=(), kw_only=True, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        template: str,
+        *,
+        name: str = "template",
+        stop: tuple[str, ...] = (),
+        bos_token: str | None = None,
+        eos_token: str | None = None,
+        tokens: tuple[str, ...] = (),
+    ) -> JinjaPrompt:
+        """Make a prompt of a template.
+
+        Args:
+            template: The template's source.
+            name: What the prompt is called in messages.
+            stop: Texts that end an answer.
+            bos_token: The tokenizer's BOS, or None.
+            eos_token: The tokenizer's EOS, or None.
+            tokens: The tokenizer's control tokens.
+
+        Returns:
+            The prompt.
+
+        Raises:
+            PromptError: If the template is not valid Jinja.
+        """
+        _compiled(template)
+        writes_bos = bos_token and ("bos_token" in template or bos_token in template)
+        return cls(
+            name,
+            stop,
+            bos_token if writes_bos else None,
+            template=template,
+            bos_token=bos_token,
+            eos_token=eos_token,
+            tokens=tokens,
+        )
+
+    @cached_property
+    def control(self) -> ControlTokens:
+        """What must not be forged: tokens given, and those that the template spells out."""
+        spelled = [token for token in (self.bos_token, self.eos_token) if token]
+        return ControlTokens([*self.tokens, *spelled, *_MARKS.findall(self.template)])
+
+    def render(
+        self,
+        messages: object,
+        *,
+        add_generation_prompt: bool = True,
+        roles: RoleMode = "fold",
+        special_tokens: TokenMode = "escape",
+    ) -> str:
+        """Render a conversation; see `ChatPrompt.render`.
+
+        Under `roles="fold"` a conversation that the template refuses is retold step by step until
+        the template takes it: tools in plain text, neighbours merged, then system text put into
+        the first user turn.
+        """
+        check_modes(roles, special_tokens)
+        talk = read(messages)
+        if special_tokens == "error":
+            refuse_tokens(self.control, talk)
+        refused: Exception | None = None
+        for told in self._tellings(talk) if roles == "fold" else (talk,):
+            if special_tokens != "allow":
+                told = self._escaped(told)  # noqa: PLW2901 - the same telling, made safe
+            try:
+                return _run(self, told, add_generation_prompt)
+            except _raised_error() as error:
+                refused = refused or error
+        msg = f"The chat template of {self.name} refuses the conversation: {refused}"
+        raise PromptError(msg) from refused
+
+    def _tellings(self, talk: Conversation) -> Iterator[Conversation]:
+        # A template that never speaks of tools would leave their results out without a word.
+        if not talk.extras or _TOOL_WORDS.search(self.template):
+            yield talk
+        talk = tell_tools(talk)
+        yield talk
+        merged = merge(talk)
+        yield merged
+        yield _system_in_user(merged)
+
+    def _escaped(self, talk: Conversation) -> Conversation:
+        if not talk.extras and not self.control.found_in_any(talk.texts):
+            return talk
+        escape = self.control.escape
+        extras = {index: _escaped_extra(extra, escape) for index, extra in talk.extras.items()}
+        return Conversation(talk.roles, [escape(text) for text in talk.texts], extras)
+
+
+def _escaped_extra(extra: Extra, escape: Callable[[str], str]) -> Extra:
+    def inside(value: object) -> object:
+        if isinstance(value, str):
+            return escape(value)
+        if isinstance(value, Mapping):
+            return {inside(key): inside(item) for key, item in value.items()}
+        return [inside(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    calls = [ToolCall(escape(call.name), inside(call.arguments), call.id) for call in extra.calls]
+    return Extra(tuple(calls), escape(extra.name) if extra.name else None, extra.call_id)
+
+
+def _system_in_user(talk: Conversation) -> Conversation:
+    pairs = list(zip(talk.roles, talk.texts, strict=True))
+    system = "\n\n".join([text for role, text in pairs if role == "system" and text])
+    spoken = [(role, text) for role, text in pairs if role != "system"]
+    head = [("user", system)] if system or not spoken or spoken[0][0] != "user" else []
+    told = [*head, *spoken]
+    return merge(Conversation([role for role, _ in told], [text for _, text in told]))
+
+
+def _run(prompt: JinjaPrompt, talk: Conversation, answer: bool) -> str:
+    from jinja2.exceptions import TemplateError  # noqa: PLC0415 - loads at first use
+
+    compiled = _compiled(prompt.template)
+    variables: dict[str, object] = {
+        "messages": _messages(talk),
+        "tools": None,
+        "documents": None,
+        "add_generation_prompt": answer,
+    }
+    for name in ("bos_token", "eos_token"):
+        token = getattr(prompt, name)
+        if token is not None:
+            variables[name] = token
+    size = len(prompt.template) + sum([len(text) for text in talk.texts])
+    reset = BUDGET.set(Budget(size))
+    try:
+        return "".join(list(compiled.generate(**variables)))
+    except (PromptError, _raised_error()):
+        raise
+    except (
+        TemplateError,
+        ArithmeticError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as e:
+        kind = type(e).__name__
+        msg = f"The chat template of {prompt.name} failed on this conversation: {kind}: {e}"
+        raise PromptError(msg) from e
+    finally:
+        BUDGET.reset(reset)
+
+
+def _messages(talk: Conversation) -> list[dict[str, object]]:
+    """Write messages as the role/content dicts that chat templates read."""
+    messages: list[dict[str, object]] = []
+    for index, (role, text) in enumerate(zip(talk.roles, talk.texts, strict=True)):
+        message: dict[str, object] = {"role": role, "content": text}
+        extra = talk.extras.get(index)
+        if extra is not None:
+            if extra.calls:
+                message["tool_calls"] = [_call(call) for call in extra.calls]
+            if extra.name is not None:
+                message["name"] = extra.name
+            if extra.call_id is not None:
+                message["tool_call_id"] = extra.call_id
+        messages.append(message)
+    return messages
+
+
+def _call(call: ToolCall) -> dict[str, object]:
+    # Through JSON, so that the template sees plain data and no object with methods.
+    arguments = json.loads(json.dumps(call.arguments, default=str))
+    told: dict[str, object] = {
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    }
+    return told if call.id is None else {"id": call.id, **told}
+
+
+def _raised_error() -> type[Exception]:
+    from .sandbox import RaisedError  # noqa: PLC0415 - loads jinja2 at first use
+
+    return RaisedError
+
+
+@lru_cache(maxsize=64)
+def _compiled(template: str) -> Template:
+    from jinja2.exceptions import TemplateError  # noqa: PLC0415 - loads at first use
+
+    from .sandbox import ChatEnvironment  # noqa: PLC0415 - loads jinja2
+
+    try:
+        return ChatEnvironment().from_string(template)
+    except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
+        msg = f"The chat template is not valid Jinja: {error}"
+        raise PromptError(msg) from error
