@@ -1,0 +1,350 @@
+"""The asynchronous shell: one aiohttp session per event loop.
+
+A session belongs to the loop it was opened on and ends with it. A suspended async generator that
+the loop knows is the hook: `asyncio.run` closes such generators while the loop still runs, and
+its `finally` closes the session. Loops that end in other ways leave the sockets to `abandon`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import builtins
+import io
+import os
+import select
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import lru_cache
+from math import inf
+from time import monotonic
+from weakref import WeakSet
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+from yarl import URL
+
+from ..errors import EasyLLMError
+from .addresses import public_url
+from .async_streams import AsyncEventStream
+from .blocking import CONNECT_TIMEOUT, IDLE_SECONDS
+from .bodies import plain_body
+from .flow import Attempt
+from .messages import Response
+from .proxies import Proxy, proxy_for
+from .tls import Verify, context_for
+from .translation import Phase, error_from_exception, out_of_time
+
+__all__ = ["LoopSession", "Sessions"]
+
+READ_SIZE = 256 * 1024
+LARGE_BODY = 1024 * 1024
+
+# Sessions that are open; strong references, for a session that is collected complains aloud.
+_live: set[LoopSession] = set()
+_closing: set[asyncio.Task[None]] = set()
+_graveyard: list[LoopSession] = []
+_connected: ContextVar[list[bool] | None] = ContextVar("connected", default=None)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Checks idle connections before they are used, and notes when one is there.
+
+    A loop that was busy elsewhere has not yet seen that the server closed a connection; asking
+    the socket itself saves the request from being lost on it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            limit=0,
+            keepalive_timeout=IDLE_SECONDS,
+            resolver=aiohttp.ThreadedResolver(),
+        )
+        self.protocols: WeakSet[ResponseHandler] = WeakSet()
+
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
+    ) -> Connection:
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol is None or protocol not in self.protocols or not _readable(connection):
+                break
+            connection.close()
+        if protocol is not None:
+            self.protocols.add(protocol)
+        if (connected := _connected.get()) is not None:
+            connected.append(True)
+        return connection
+
+    def __del__(self, _warnings: object = None) -> None:
+        """Say nothing: `LoopSession` closes the sockets of loops that are gone."""
+
+
+class LoopSession:
+    """The aiohttp session of one event loop.
+
+    Args:
+        on_end: Called when the session is closed.
+
+    Attributes:
+        loop: The loop it belongs to.
+        client: The aiohttp session.
+        responses: Answers that are being streamed.
+    """
+
+    def __init__(self, on_end: Callable[[LoopSession], None]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.pid = os.getpid()
+        self.responses: set[aiohttp.ClientResponse] = set()
+        self._on_end = on_end
+        self._connector = _Connector()
+        self.client = aiohttp.ClientSession(
+            connector=self._connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            read_bufsize=READ_SIZE,
+            trust_env=False,
+        )
+        self._keeper = self._keep()
+
+    async def start(self) -> None:
+        """Register with the loop, so that its end closes the session."""
+        for session in tuple(_live):
+            if session.pid != self.pid or session.loop.is_closed():
+                session.retire()
+        _live.add(self)
+        await anext(self._keeper)
+
+    async def close(self) -> None:
+        """Close all connections; to be awaited on the session's own loop."""
+        if self in _live:
+            try:
+                await self._shut()
+            finally:
+                _finish(self._keeper.aclose())
+
+    def retire(self) -> None:
+        """Close from any thread, whatever has become of the loop."""
+        if self.pid != os.getpid():
+            # The sockets and the loop are the parent's: only forget them.
+            _live.discard(self)
+            _graveyard.append(self)
+        elif self.loop.is_closed():
+            self._abandon()
+        else:
+            with suppress(RuntimeError):  # the loop may end at this moment
+                self.loop.call_soon_threadsafe(self._start_closing)
+
+    async def _keep(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            if self in _live:
+                await self._shut()
+
+    async def _shut(self) -> None:
+        _live.discard(self)
+        self._on_end(self)
+        for response in tuple(self.responses):
+            response.close()
+        await self.client.close()
+
+    def _start_closing(self) -> None:
+        task = self.loop.create_task(self.close())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+    def _abandon(self) -> None:
+        """Close the sockets of a closed loop, on which nothing can be awaited."""
+        protocols = list(self._connector.protocols)
+        connections = [response.connection for response in self.responses]
+        _finish(self._shut())
+        for connection in connections:
+            if connection is not None:
+                connection.close()
+        for protocol in protocols:
+            _discard(protocol.transport)
+
+
+class Sessions:
+    """The sessions of one transport, one for each event loop that used it.
+
+    Args:
+        verify: Which TLS certificates to accept.
+    """
+
+    def __init__(self, verify: Verify) -> None:
+        self._verify = verify
+        self._sessions: dict[asyncio.AbstractEventLoop, LoopSession] = {}
+        self._proxies: dict[tuple[str, str, int], Proxy | None] = {}
+
+    async def attempt(self, step: Attempt) -> Response | AsyncEventStream:
+        """Make one attempt on the running loop.
+
+        Args:
+            step: What to send, and until when.
+
+        Raises:
+            EasyLLMError: If there is no answer.
+        """
+        url = step.address.url
+        connected: list[bool] = []
+        token = _connected.set(connected)
+        try:
+            left = step.deadline - monotonic()
+            async with asyncio.timeout(None if left == inf else left):
+                return await self._converse(step)
+        except EasyLLMError as error:
+            error.url = error.url or public_url(url)
+            raise
+        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as exc:
+            phase: Phase = "answer" if connected else "connect"
+            if isinstance(exc, builtins.TimeoutError):
+                bound = step.timeout if connected else min(step.timeout, CONNECT_TIMEOUT)
+                raise out_of_time(url, phase, bound) from exc
+            raise error_from_exception(exc, url, phase) from exc
+        finally:
+            _connected.reset(token)
+
+    async def aclose(self) -> None:
+        """Close the running loop's session at once, and have the others closed."""
+        self._proxies.clear()
+        session = self._sessions.get(asyncio.get_running_loop())
+        if session is not None:
+            await session.close()
+        self.close()
+
+    def close(self) -> None:
+        """Have all sessions closed, each on its own loop."""
+        self._proxies.clear()
+        for session in tuple(self._sessions.values()):
+            self._sessions.pop(session.loop, None)
+            session.retire()
+
+    async def _session(self) -> LoopSession:
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None or session.pid != os.getpid():
+            session = self._sessions[loop] = LoopSession(self._forget)
+            await session.start()
+            for other in tuple(self._sessions):
+                if other.is_closed():
+                    self._sessions.pop(other, None)
+        return session
+
+    def _forget(self, session: LoopSession) -> None:
+        if self._sessions.get(session.loop) is session:
+            del self._sessions[session.loop]
+
+    async def _converse(self, step: Attempt) -> Response | AsyncEventStream:
+        session = await self._session()
+        address = step.address
+        proxy, headers, proxy_headers = self._route(step)
+        response = await session.client.request(
+            step.method,
+            _yarl(address.url),
+            data=_payload(step.body),
+            headers=headers,
+            allow_redirects=False,
+            ssl=context_for(self._verify) if address.scheme == "https" else True,
+            proxy=proxy,
+            proxy_headers=proxy_headers,
+            timeout=_limits(min(step.timeout, CONNECT_TIMEOUT)),
+        )
+        try:
+            if step.streaming and 200 <= response.status < 300:
+                return AsyncEventStream(session, response, _headers(response), step)
+            body = await response.read()
+        except BaseException:
+            response.close()
+            raise
+        headers = _headers(response)
+        return Response(response.status, headers, plain_body(headers, body), address.url)
+
+    def _route(self, step: Attempt) -> tuple[URL | None, dict[str, str], dict[str, str] | None]:
+        address = step.address
+        try:
+            proxy = self._proxies[address.origin]
+        except KeyError:
+            proxy = self._proxies[address.origin] = proxy_for(address)
+        headers = dict(step.headers)
+        if proxy is None:
+            return None, headers, None
+        secret = {"proxy-authorization": proxy.authorization} if proxy.authorization else {}
+        url = _yarl(proxy.address.url)
+        # With https the proxy sees only CONNECT; with http the request itself is the proxy's.
+        return (url, headers, secret) if address.scheme == "https" else (url, headers | secret, {})
+
+
+def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for spelled, value in response.headers.items():
+        name = spelled.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    # aiohttp warns about large bodies given as bytes
+    return io.BytesIO(body) if body is not None and len(body) > LARGE_BODY else body
+
+
+@lru_cache(maxsize=64)
+def _limits(connect: float) -> aiohttp.ClientTimeout:
+    # The whole is bounded by the attempt's own deadline.
+    return aiohttp.ClientTimeout(total=None, sock_connect=None if connect == inf else connect)
+
+
+@lru_cache(maxsize=1024)
+def _yarl(url: str) -> URL:
+    return URL(url, encoded=True)
+
+
+def _readable(connection: Connection) -> bool:
+    transport = connection.transport
+    sock = transport and transport.get_extra_info("socket")
+    if not sock or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what is open at exit, while its loop may still be there to do it."""
+    for session in tuple(_live):
+        loop = session.loop
+        if session.pid != os.getpid() or loop.is_closed():
+            session.retire()
+        elif loop.is_running():
+            with suppress(Exception):
+                asyncio.run_coroutine_threadsafe(session.close(), loop).result(1)
+        else:
+            loop.run_until_complete(session.close())
+
+
+def _finish(coroutine: object) -> None:
+    """Run a coroutine that has nothing to wait for."""
+    with suppress(StopIteration):
+        coroutine.send(None)  # type: ignore[attr-defined]
+
+
+def _discard(transport: object) -> None:
+    """Close a transport of a closed loop, whose own `close` would need the loop."""
+    secure = getattr(transport, "_ssl_protocol", None)
+    if secure is not None:
+        transport._closed = True  # type: ignore[attr-defined]  # noqa: SLF001
+        _discard(getattr(secure, "_transport", None))
+    sock = getattr(transport, "_sock", None)
+    if sock is not None:
+        sock.close()
+        transport._sock = None  # type: ignore[attr-defined]  # noqa: SLF001

@@ -1,0 +1,119 @@
+"""What the bytes of a body mean: their coding, and whether they are framed as events."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+from ..errors import ProtocolError
+from .sse import DONE, SSEDecoder
+from .words import read_words
+
+__all__ = ["BodyEvents", "Inflater", "plain_body"]
+
+MAX_INFLATED = 1024 * 1024 * 1024
+"""Bytes that a compressed body may grow to; beyond it is an attack."""
+
+
+class Inflater:
+    """Undoes a `Content-Encoding` that the server applied although it was asked not to.
+
+    Args:
+        coding: The header's value.
+
+    Raises:
+        ProtocolError: If the coding is none of gzip and deflate.
+    """
+
+    __slots__ = ("_left", "_stream")
+
+    def __init__(self, coding: str) -> None:
+        if coding not in {"gzip", "x-gzip", "deflate"}:
+            raise ProtocolError(
+                f"The answer is encoded as {coding[:50]!r}, which nobody asked for."
+            )
+        # 32 more than the window's size lets zlib tell gzip and deflate apart.
+        self._stream = zlib.decompressobj(zlib.MAX_WBITS + 32)
+        self._left = MAX_INFLATED
+
+    def feed(self, block: bytes) -> bytes:
+        """Return what the next bytes hold, as far as they go."""
+        try:
+            data = self._stream.decompress(block, self._left)
+        except zlib.error as error:
+            raise ProtocolError("The compressed answer is damaged.") from error
+        self._left -= len(data)
+        if self._left <= 0:
+            raise ProtocolError(f"The compressed answer holds more than {MAX_INFLATED:,} bytes.")
+        return data
+
+
+def plain_body(headers: Mapping[str, str], body: bytes) -> bytes:
+    """The body without the coding that its headers name.
+
+    Args:
+        headers: The answer's headers, names in lower case.
+        body: The body as it was sent.
+    """
+    coding = _coding(headers)
+    return Inflater(coding).feed(body) if coding and body else body
+
+
+class BodyEvents:
+    """Turns a streamed body into lists of events.
+
+    Args:
+        headers: The answer's headers, names in lower case.
+
+    Attributes:
+        framed: Whether the body is an event stream; otherwise it is JSON and comes as one item.
+        done: Whether the last event said that the answer is complete (`[DONE]`).
+
+    Raises:
+        ProtocolError: If the body is encoded in a way that is not known here.
+    """
+
+    __slots__ = ("_body", "_decoder", "_inflater", "_type", "done", "framed")
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        coding = _coding(headers)
+        self._inflater = Inflater(coding) if coding else None
+        self._type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        self._decoder = SSEDecoder()
+        self._body = bytearray()
+        self.framed = not (self._type.endswith(("json", "html", "xml")))
+        self.done = False
+
+    def feed(self, block: bytes) -> list[bytes]:
+        """Take the next bytes of the body and return the events they complete."""
+        if self._inflater is not None:
+            block = self._inflater.feed(block)
+        if not self.framed:
+            self._body += block
+            return []
+        events = self._decoder.feed(block)
+        if events:
+            self.done = events[-1] == DONE
+        return events
+
+    def end(self) -> list[bytes]:
+        """End the body and return what is left of it.
+
+        Raises:
+            ProtocolError: If the body is a page for people.
+        """
+        if self.framed:
+            return self._decoder.close()
+        body = bytes(self._body)
+        if not self._type.endswith("json"):
+            said = read_words(body).short
+            raise ProtocolError(
+                f"The answer is a page ({self._type}), not an event stream: {said!r}. "
+                "Check base_url."
+            )
+        return [body] if body else []
+
+
+def _coding(headers: Mapping[str, str]) -> str:
+    coding = headers.get("content-encoding", "").strip().lower()
+    return "" if coding == "identity" else coding

@@ -1,0 +1,173 @@
+"""The transport: requests in, answers or event streams out, sync and async."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, cast
+
+from .credentials import Credentials
+from .flow import adrive, drive, exchange
+from .headers import HeaderPlan
+from .messages import Policy, Request, Response
+
+if TYPE_CHECKING:
+    from .aio import Sessions
+    from .async_streams import AsyncEventStream
+    from .blocking import Pool
+    from .streams import EventStream
+    from .tls import Verify
+
+__all__ = ["Transport"]
+
+
+class Transport:
+    """Sends requests, with a token where it may go, and tries again where that may help.
+
+    One object serves any number of threads and event loops, also one after the other. Nothing is
+    opened before the first request, and after `close` or `aclose` it can be used again.
+
+    Args:
+        credentials: Which host gets which token.
+        headers: Headers for every request; one of the transport's own names wins over it.
+        verify: TLS certificates to accept: True for the usual authorities, False for any, a file
+            or directory of authorities, or an `ssl.SSLContext`.
+
+    Raises:
+        ConfigurationError: If a header cannot be sent as it is.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        verify: Verify = True,
+    ) -> None:
+        self.credentials = credentials or Credentials()
+        self._verify = verify
+        self._plan = HeaderPlan(self.credentials, headers)
+        self._shells = _Shells()
+        weakref.finalize(self, self._shells.close)
+
+    def send(self, request: Request, policy: Policy = Policy()) -> Response:  # noqa: B008
+        """Send a request and read the whole answer.
+
+        Args:
+            request: What to send.
+            policy: How long to wait and how often to try again.
+
+        Raises:
+            EasyLLMError: If there is no answer with a status below 300.
+        """
+        flow = exchange(request, policy, self._plan, streaming=False)
+        return cast("Response", drive(flow, self._pool().attempt))
+
+    async def asend(self, request: Request, policy: Policy = Policy()) -> Response:  # noqa: B008
+        """Send a request and read the whole answer, on the running event loop.
+
+        Args:
+            request: What to send.
+            policy: How long to wait and how often to try again.
+
+        Raises:
+            EasyLLMError: If there is no answer with a status below 300.
+        """
+        flow = exchange(request, policy, self._plan, streaming=False)
+        return cast("Response", await adrive(flow, self._sessions().attempt))
+
+    def open(self, request: Request, policy: Policy = Policy()) -> EventStream:  # noqa: B008
+        """Send a request for an event stream and wait until its answer begins.
+
+        Args:
+            request: What to send.
+            policy: How long to wait, for the first event and then for each next one, and how
+                often to try again until the answer begins.
+
+        Raises:
+            EasyLLMError: If there is no answer with a status below 300.
+        """
+        flow = exchange(request, policy, self._plan, streaming=True)
+        return cast("EventStream", drive(flow, self._pool().attempt))
+
+    async def aopen(
+        self,
+        request: Request,
+        policy: Policy = Policy(),  # noqa: B008
+    ) -> AsyncEventStream:
+        """Send a request for an event stream, on the running event loop.
+
+        Args:
+            request: What to send.
+            policy: How long to wait, for the first event and then for each next one, and how
+                often to try again until the answer begins.
+
+        Raises:
+            EasyLLMError: If there is no answer with a status below 300.
+        """
+        flow = exchange(request, policy, self._plan, streaming=True)
+        return cast("AsyncEventStream", await adrive(flow, self._sessions().attempt))
+
+    def close(self) -> None:
+        """Close the idle connections of all threads and event loops."""
+        self._shells.close()
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections and wait for it; then those of the others."""
+        if self._shells.sessions is not None:
+            await self._shells.sessions.aclose()
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _pool(self) -> Pool:
+        pool = self._shells.pool
+        if pool is None:
+            from .blocking import Pool  # noqa: PLC0415 - sockets and TLS load at first use
+
+            pool = self._shells.pool = Pool(self._verify)
+        return pool
+
+    def _sessions(self) -> Sessions:
+        sessions = self._shells.sessions
+        if sessions is None:
+            from .aio import Sessions  # noqa: PLC0415 - aiohttp loads at first use
+
+            sessions = self._shells.sessions = Sessions(self._verify)
+        return sessions
+
+
+class _Shells:
+    """What a transport has opened; outlives it by the moment it takes to close."""
+
+    __slots__ = ("pool", "sessions")
+
+    def __init__(self) -> None:
+        self.pool: Pool | None = None
+        self.sessions: Sessions | None = None
+
+    def close(self) -> None:
+        for shell in (self.pool, self.sessions):
+            if shell is not None:
+                shell.close()

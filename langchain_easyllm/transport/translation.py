@@ -1,0 +1,155 @@
+"""The one seam where exceptions of sockets, TLS and aiohttp become ours."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+from typing import Literal
+
+from ..errors import (
+    ConfigurationError,
+    ConnectionError,
+    EasyLLMError,
+    IncompleteStreamError,
+    ProtocolError,
+    TimeoutError,
+)
+from .addresses import parse_url, public_url
+from .redaction import redact
+
+__all__ = ["Phase", "connection_lost", "error_from_exception", "incomplete", "out_of_time"]
+
+Phase = Literal["connect", "answer", "pieces"]
+
+_WAITED_FOR = {
+    "connect": "connecting to {host}",
+    "answer": "waiting for the answer of {host}",
+    "pieces": "waiting for the next piece of the answer of {host}",
+}
+_WHAT_TO_DO = {
+    "connect": "Check base_url, the network and the proxy settings.",
+    "answer": "Raise timeout, or wait_for_model if the server starts from zero.",
+    "pieces": "Raise timeout if the server may be silent for longer.",
+}
+# aiohttp's classes by name: it need not be imported to translate a socket's error.
+_INCOMPLETE = {"ClientPayloadError", "ContentLengthError", "TransferEncodingError"}
+_NO_HTTP = {"ClientResponseError", "BadHttpMessage", "HttpProcessingError"}
+_BAD_ADDRESS = {"InvalidURL", "NonHttpUrlClientError"}
+
+
+def error_from_exception(exc: BaseException, url: str, phase: Phase = "answer") -> EasyLLMError:
+    """Translate what sockets, TLS or aiohttp raised.
+
+    Args:
+        exc: The exception; one of ours is returned as it is.
+        url: Address that was asked.
+        phase: What was being waited for.
+
+    Returns:
+        The error to raise from `exc`.
+    """
+    if isinstance(exc, EasyLLMError):
+        return exc
+    names = {kind.__name__ for kind in type(exc).__mro__}
+    if names & _INCOMPLETE:
+        return incomplete(url)
+    if names & _NO_HTTP:
+        return _error(ProtocolError, url, f"{_host(url)} does not answer in HTTP: {_said(exc)}.")
+    if names & _BAD_ADDRESS:
+        return ConfigurationError(f"{public_url(url)!r} is not a valid URL.")
+    if "ServerDisconnectedError" in names:
+        return connection_lost(url, phase)
+    return _from_system(_innermost(exc), url, phase)
+
+
+def out_of_time(url: str, phase: Phase, seconds: float) -> TimeoutError:
+    """The error for a wait that took too long.
+
+    Args:
+        url: Address that was asked.
+        phase: What was being waited for.
+        seconds: How long the wait was allowed to take.
+    """
+    waited = _WAITED_FOR[phase].format(host=_host(url))
+    text = f"No success within {seconds:.3g} s of {waited}. {_WHAT_TO_DO[phase]}"
+    return TimeoutError(redact(text), url=redact(public_url(url)))
+
+
+def incomplete(url: str) -> IncompleteStreamError:
+    """The error for an answer that was cut inside its framing.
+
+    Args:
+        url: Address that was asked.
+    """
+    text = f"The answer of {_host(url)} was cut off before its end. Ask again."
+    return IncompleteStreamError(redact(text), url=redact(public_url(url)))
+
+
+def connection_lost(url: str, phase: Phase = "answer") -> EasyLLMError:
+    """The error for a connection that the server closed.
+
+    Args:
+        url: Address that was asked.
+        phase: What was being waited for; between pieces it makes the stream incomplete.
+    """
+    if phase == "pieces":
+        return incomplete(url)
+    text = f"{_host(url)} closed the connection without an answer. Its log may say why; try again."
+    return _error(ConnectionError, url, text)
+
+
+def _from_system(exc: BaseException, url: str, phase: Phase) -> EasyLLMError:
+    import socket  # noqa: PLC0415 - only failures get here
+    import ssl  # noqa: PLC0415
+
+    host = _host(url)
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        text = (
+            f"The certificate of {host} cannot be verified ({exc.verify_message}). If it is your "
+            "own, give its authority's file as verify or in SSL_CERT_FILE."
+        )
+        return _certain(_error(ConnectionError, url, text))
+    if isinstance(exc, ssl.SSLError):
+        text = f"No TLS with {host} ({_said(exc)}). Check that base_url wants https, not http."
+        return _error(ConnectionError, url, text)
+    if isinstance(exc, socket.gaierror):
+        text = f"The host name {host} cannot be resolved. Check base_url and the network."
+        error = _error(ConnectionError, url, text)
+        return _certain(error) if exc.errno == socket.EAI_NONAME else error
+    if isinstance(exc, builtins.ConnectionRefusedError):
+        text = f"{host} refuses the connection. Check that a server is running at base_url."
+        return _error(ConnectionError, url, text)
+    if isinstance(exc, OSError) and exc.errno in {errno.EMFILE, errno.ENFILE}:
+        text = "Too many open files. Lower max_concurrency, or raise the limit (ulimit -n)."
+        return _error(ConnectionError, url, text)
+    if phase == "pieces" and isinstance(exc, OSError):
+        return incomplete(url)
+    return _error(ConnectionError, url, f"The connection to {host} failed: {_said(exc)}.")
+
+
+def _innermost(exc: BaseException) -> BaseException:
+    """Aiohttp keeps the system's own error under one of two names."""
+    for name in ("certificate_error", "os_error"):
+        inner = getattr(exc, name, None)
+        if isinstance(inner, BaseException):
+            return _innermost(inner)
+    return exc
+
+
+def _error(kind: type[EasyLLMError], url: str, text: str) -> EasyLLMError:
+    return kind(redact(text), url=redact(public_url(url)))
+
+
+def _certain(error: EasyLLMError) -> EasyLLMError:
+    error.is_retryable = False
+    return error
+
+
+def _host(url: str) -> str:
+    return parse_url(url).authority
+
+
+def _said(exc: BaseException) -> str:
+    """The exception's own words, or at least its name."""
+    words = getattr(exc, "strerror", None) or getattr(exc, "message", None) or str(exc)
+    return " ".join(str(words).split()).rstrip(".")[:300] or type(exc).__name__
