@@ -34,6 +34,19 @@ Json = Mapping[str, object]
 CREATED = 1_700_000_000
 PROMPT_TOKENS = 7
 NULLS: Json = {"logprobs": None, "finish_reason": None}
+TGI_FIELDS = frozenset(
+    {
+        "details",
+        "do_sample",
+        "grammar",
+        "max_new_tokens",
+        "repetition_penalty",
+        "top_k",
+        "truncate",
+        "typical_p",
+        "watermark",
+    }
+)
 TGI_TOP: Json = {"id": "", "system_fingerprint": "3.3.4-native"}
 
 
@@ -57,6 +70,7 @@ class Dialect:
         stop: What becomes of a stop sequence: "cut" from the text; "kept" with the whole token that
             completes it; "ended" as kept, but unseen if that token goes on after it.
         max_stops: The most stop sequences that a request may have.
+        refuses: Fields that it does not know and answers with an error.
         headers: More headers of every successful answer.
         text: The row for the completions route, where it differs.
     """
@@ -74,6 +88,7 @@ class Dialect:
     space: bool = True
     stop: Literal["cut", "kept", "ended"] = "cut"
     max_stops: int | None = None
+    refuses: frozenset[str] = frozenset()
     headers: Mapping[str, str] = field(default_factory=dict)
     text: Dialect | None = None
 
@@ -120,6 +135,8 @@ DIALECTS: Mapping[str, Dialect] = {
         usage="last",
         done=False,
         stop="kept",
+        refuses=TGI_FIELDS | {"min_p", "guided_json"},
+        text=Dialect(whole={}, part={}, usage="last", done=False),
     ),
     # A provider behind the router: text and seed stray beside the delta.
     "router": Dialect(

@@ -27,7 +27,7 @@ from .wire_answers import (
     tgi_generate_stream,
 )
 from .wire_errors import ERRORS, error
-from .wire_server import Received, Reply, WireServer
+from .wire_server import Answer, Received, Reply, WireServer
 
 __all__ = [
     "DIALECTS",
@@ -141,8 +141,9 @@ def serve(
 ) -> None:
     """Make `server` one that always generates these tokens, on every route its program has.
 
-    It looks at `stream`, `stream_options` and `stop` of a request, nothing else, and obeys a stop
-    in the way of its program: some leave the stop sequence in the text.
+    Of a request it looks at `stream` and `stream_options`; at `stop`, which it obeys in the way of
+    its program (some leave the stop sequence in the text); and at `model` and the names of the
+    fields, which some programs refuse.
 
     Args:
         server: The server.
@@ -151,42 +152,67 @@ def serve(
         finish_reason: Why it ends when no stop sequence does, in OpenAI's words.
         model: The name of its model.
     """
-    row = DIALECTS[dialect]
     info, listing = PROBES[dialect](model)
     server.on("GET", "/info", info)
     server.on("GET", "/v1/models", listing)
-
-    def answer_openai(request: Received, *, is_chat: bool) -> Reply:
-        body = cast("dict[str, object]", request.json)
-        stops = _stops(body.get("stop"))
-        if row.max_stops is not None and len(stops) > row.max_stops:
-            return error("tgi-validation")
-        said, stopped = end_at_stop(tokens, stops, row.stop)
-        reason = "stop" if stopped else finish_reason
-        if not body.get("stream"):
-            whole = chat if is_chat else completions
-            return whole(
-                "".join(said),
-                dialect=dialect,
-                finish_reason=reason,
-                completion_tokens=len(said),
-                model=model,
-            )
-        usage = bool(
-            cast("dict[str, object]", body.get("stream_options") or {}).get("include_usage")
-        )
-        stream = chat_stream if is_chat else completions_stream
-        return stream(said, dialect, finish_reason=reason, usage=usage, model=model)
-
-    server.on("POST", "/v1/chat/completions", lambda request: answer_openai(request, is_chat=True))
+    routes: dict[str, tuple[Callable[..., Reply], Callable[..., Reply]]]
+    routes = {"/v1/chat/completions": (chat, chat_stream)}
     if dialect != "router":
-        server.on("POST", "/v1/completions", lambda request: answer_openai(request, is_chat=False))
+        routes["/v1/completions"] = (completions, completions_stream)
+    for path, (whole, stream) in routes.items():
+        server.on("POST", path, _openai_route(dialect, tokens, finish_reason, model, whole, stream))
     if dialect == "tgi":
-        _serve_generate(server, tokens, finish_reason)
+        for path in ("/generate", "/generate_stream", "/"):
+            server.on("POST", path, _generate_route(tokens, finish_reason))
 
 
-def _serve_generate(server: WireServer, tokens: Sequence[str], finish_reason: str) -> None:
-    """Program TGI's own routes."""
+def _openai_route(
+    dialect: str,
+    tokens: Sequence[str],
+    finish_reason: str,
+    model: str,
+    whole: Callable[..., Reply],
+    stream: Callable[..., Reply],
+) -> Answer:
+    row = DIALECTS[dialect]
+
+    def answer(request: Received) -> Reply:
+        body = cast("dict[str, object]", request.json)
+        if refusal := _refusal(dialect, body, model):
+            return error(refusal)
+        said, stopped = end_at_stop(tokens, _stops(body.get("stop")), row.stop)
+        reason = "stop" if stopped else finish_reason
+        if body.get("stream"):
+            options = cast("dict[str, object]", body.get("stream_options") or {})
+            usage = bool(options.get("include_usage"))
+            return stream(said, dialect, finish_reason=reason, usage=usage, model=model)
+        return whole(
+            "".join(said),
+            dialect=dialect,
+            finish_reason=reason,
+            completion_tokens=len(said),
+            model=model,
+        )
+
+    return answer
+
+
+def _refusal(dialect: str, body: Mapping[str, object], model: str) -> str | None:
+    """Name the error that the program answers to this request, if any."""
+    row = DIALECTS[dialect]
+    if row.max_stops is not None and len(_stops(body.get("stop"))) > row.max_stops:
+        return "tgi-validation"
+    if row.refuses & body.keys():
+        return "transformers-field"
+    if body.get("model") != model and dialect == "vllm":
+        return "vllm-unknown-model"
+    if body.get("model", model) != model and dialect == "transformers":
+        return "transformers-model"
+    return None
+
+
+def _generate_route(tokens: Sequence[str], finish_reason: str) -> Answer:
+    """Answer on TGI's own routes."""
 
     def answer(request: Received) -> Reply:
         body = cast("dict[str, object]", request.json)
@@ -208,8 +234,7 @@ def _serve_generate(server: WireServer, tokens: Sequence[str], finish_reason: st
             root=request.path == "/",
         )
 
-    for path in ("/generate", "/generate_stream", "/"):
-        server.on("POST", path, answer)
+    return answer
 
 
 def end_at_stop(tokens: Sequence[str], stops: Sequence[str], rule: str) -> tuple[list[str], bool]:

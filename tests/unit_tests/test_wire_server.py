@@ -167,7 +167,7 @@ def test_a_served_program_says_the_same_streamed_and_not(
     wire_server: WireServer, dialect: str
 ) -> None:
     serve(wire_server, dialect, ["Hel", "lo\nObs", "ervation", ": 1"])
-    body = {"messages": [], "stop": ["\nObservation"]}
+    body = {"model": "tiny", "messages": [], "stop": ["\nObservation"]}
     path = "/v1/chat/completions"
     with closing(client(wire_server)) as connection:
         whole = json.loads(ask(connection, path, body))["choices"][0]
