@@ -90,7 +90,7 @@ class Mixture:
         while True:
             task = self.rng.choices(self.tasks, self.shares)[0]
             if task == "tokens":
-                ids, wanted = token_pairs(self.rng, self.plain)
+                ids, wanted = token_pairs(self.rng, self.plain, min(60, self.limit // 4))
                 return Example([1, *ids], [False, *wanted], task)
             style = self.rng.choice(list(FORMATS))
             prompt, answer = rendered(conversation(task, self.entities, style), style)

@@ -25,7 +25,12 @@ from torch import Tensor
 
 PAD = 0
 # (tokens seen, stage, longest example): short copying first, then longer and longer prompts.
-CURRICULUM = [(0, "copy", 160), (3_000_000, "mix", 320), (12_000_000, "mix", 704)]
+CURRICULUM = [
+    (0, "copy", 60),
+    (1_500_000, "copy", 140),
+    (3_000_000, "mix", 320),
+    (12_000_000, "mix", 704),
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +39,15 @@ class Plan:
 
     tokens: float
     muon_rate: float = 0.02
-    adam_rate: float = 3e-3
+    adam_rate: float = 4e-3
     warmup: float = 300_000
     decay: float = 0.35
     micro_tokens: int = 4096
-    micro_steps: int = 3
     pool: int = 3000
+
+    def micro_steps(self, seen: float) -> int:
+        """Give the number of batches in a step: small steps, and so many, at first."""
+        return 1 if seen < 0.15 * self.tokens else 2
 
     def rate(self, seen: float) -> float:
         """Give the learning rate's factor: warm up, hold, and fall to zero over the last part."""
@@ -148,7 +156,7 @@ class Trainer:
         for optimizer, base in zip(self.optimizers, self.base_rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = base * factor
-        parts = [self.batches().next() for _ in range(self.plan.micro_steps)]
+        parts = [self.batches().next() for _ in range(self.plan.micro_steps(self.seen))]
         made = [tensors(part) for part in parts]
         total = sum(len(targets) for _, _, targets in made)
         told: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0])
