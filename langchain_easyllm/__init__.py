@@ -1,0 +1,32 @@
+"""LangChain chat models and LLMs for every Hugging Face inference server.
+
+The classes load at first use, so that importing a part imports that part alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .chat_models import EasyLLMChat
+    from .llms import EasyLLM
+
+__all__ = ["EasyLLM", "EasyLLMChat", "__version__"]
+
+_HOMES = {"EasyLLM": ".llms", "EasyLLMChat": ".chat_models"}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

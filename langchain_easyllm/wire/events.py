@@ -51,9 +51,9 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The server's own report, inside an answer of status 200, that it failed."""
+    """The server's own report, as it came, inside an answer of status 200, that it failed."""
 
-    payload: object
+    payload: bytes
 
 
 Item = str | Delta | Failure | None
@@ -65,6 +65,9 @@ class Decoder(Protocol):
 
     done: bool
     """Whether the server said that the answer is complete."""
+
+    closed: bool
+    """Whether it also said that nothing more comes (`[DONE]`)."""
 
     def read(self, data: bytes) -> Item:
         """Decode the data of one event of a stream."""

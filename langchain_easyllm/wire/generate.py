@@ -62,17 +62,18 @@ class GenerateDecoder:
 
     def __init__(self, *, logprobs: bool = False) -> None:
         self.done = False
+        self.closed = False
         self._logprobs = logprobs
 
     def read(self, data: bytes) -> Item:
         """Decode one event: a token, and with the last one the details of the answer."""
         if data == b"[DONE]":
-            self.done = True
+            self.done = self.closed = True
             return None
         event = parse_object(data)
         token = event.get("token")
         if token is None:
-            return self._without_token(event)
+            return self._without_token(event, data)
         token = cast("_Json", token)
         text = "" if token.get("special") else cast("str", token.get("text") or "")
         last = event.get("details") is not None or event.get("generated_text") is not None
@@ -96,15 +97,15 @@ class GenerateDecoder:
             self.done = True
             return [self._answer(answer) for answer in answers]
         if isinstance(value, dict) and value.get("error"):
-            return Failure(value)
+            return Failure(body)
         raise ProtocolError(
             "The server's answer holds no generated_text: is base_url a text-generation server?",
             body=body[:2000].decode("utf-8", "replace"),
         )
 
-    def _without_token(self, event: _Json) -> Item:
+    def _without_token(self, event: _Json, data: bytes) -> Item:
         if event.get("error"):
-            return Failure(event)
+            return Failure(data)
         if "generated_text" in event:  # a server that answers a stream in one piece
             delta = self._last(event)
             delta.text = cast("str", event["generated_text"] or "")

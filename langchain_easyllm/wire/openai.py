@@ -64,18 +64,25 @@ class _OpenAIDecoder:
 
     def __init__(self) -> None:
         self.done = False
+        self.closed = False
+        self._named = False
 
     def read(self, data: bytes) -> Item:
         """Decode one chunk of a stream."""
         if data == _DONE:
+            # llama-cpp-python also writes this when it breaks an answer off: only after a finish
+            # reason is it worth not waiting for the end of the stream itself.
+            self.closed = self.done
             self.done = True
             return None
         chunk = parse_object(data)
         choices = chunk.get("choices")
         if not choices:
-            return self._without_choices(chunk)
+            return self._without_choices(chunk, data)
         choice = cast("list[_Json]", choices)[0]
-        text = self._plain(choice)
+        # The first chunk is read whole: it says which model answers.
+        text = self._plain(choice) if self._named else None
+        self._named = True
         if text is not None and not chunk.get("usage"):
             return text or None
         delta = self._delta(chunk, choice)
@@ -91,18 +98,18 @@ class _OpenAIDecoder:
             self.done = True
             return [self._delta(answer, choice) for choice in choices]
         if answer.get("error") or answer.get("object") == "error":
-            return Failure(answer)
+            return Failure(body)
         raise ProtocolError(
             "The server's answer holds no choices: is base_url an OpenAI-style server?",
             body=body[:2000].decode("utf-8", "replace"),
         )
 
-    def _without_choices(self, chunk: _Json) -> Item:
+    def _without_choices(self, chunk: _Json, data: bytes) -> Item:
         usage = usage_of(chunk.get("usage"))
         if usage:
             return Delta(usage=usage)
         if chunk.get("error") or chunk.get("object") == "error":
-            return Failure(chunk)
+            return Failure(data)
         return None
 
     def _plain(self, choice: _Json) -> str | None:

@@ -1,4 +1,4 @@
-"""Which server is it? One look at `/info`, then one at `/v1/models`."""
+"""Which server is it? One look at `/info`, then at `/v1/models`, seldom a third."""
 
 from __future__ import annotations
 
@@ -41,9 +41,15 @@ def probe() -> Generator[str, Reply, Server]:
     if models is None:
         return UNKNOWN
     if models[0] == 500 and info[0] == 404:
-        # `transformers serve` lists the Hub's models, and fails where there is no network.
+        # `transformers serve` lists the models of the Hub's cache, and fails where there is none.
         return Server(dialect=Dialect.TRANSFORMERS)
-    return _from_models(_json(models))
+    server = _from_models(_json(models))
+    if server.dialect is Dialect.OPENAI and b'"detail"' in info[1]:
+        # The list never names the model it was started with, but its own routes give it away.
+        routes = yield "/openapi.json"
+        if routes is not None and b'"/load_model"' in routes[1]:
+            return Server(dialect=Dialect.TRANSFORMERS)
+    return server
 
 
 def _json(reply: tuple[int, bytes]) -> object:

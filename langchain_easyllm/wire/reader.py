@@ -36,8 +36,8 @@ class AnswerReader:
         thinker: Whether the model is known to think (see `ThinkSplitter`).
 
     Attributes:
-        finished: Whether the caller has all it may see: a stop sequence was met, or the server
-            said that it is done. What still comes can be ignored.
+        over: Whether nothing more is to be read: a stop sequence was met, the server closed the
+            answer, or it reported a failure.
         failure: The server's report that it failed, inside a stream of status 200.
         end: What the server said of the answer as a whole (finish reason, usage, model).
         thought: Whether thinking was seen.
@@ -50,7 +50,7 @@ class AnswerReader:
         self._cutter = StopCutter(stops)
         self._splitter = ThinkSplitter(thinker=thinker)
         self._shown = StringIO()
-        self.finished = False
+        self.over = False
         self.failure: Failure | None = None
         self.end = Delta()
         self.thought = False
@@ -69,7 +69,8 @@ class AnswerReader:
         pieces: list[Piece] = []
         for data in events:
             try:
-                item = self._decoder.read(data)
+                # The transport marks the data of an event named "error" by a type of its own.
+                item = self._decoder.read(data) if type(data) is bytes else Failure(data)
             except EasyLLMError as error:
                 error.partial = self.partial
                 raise
@@ -80,12 +81,13 @@ class AnswerReader:
             elif type(item) is Delta:
                 self._take_delta(item, pieces)
             elif type(item) is Failure:
-                self.failure = item
+                self.failure, self.over = item, True
                 break
             if self._cutter.found:
-                self.finished = True
-                self.end.finish_reason = "stop"
+                self.over = True
                 break
+        if self._decoder.closed:
+            self.over = True
         return pieces
 
     def close(self) -> list[Piece]:
@@ -108,8 +110,8 @@ class AnswerReader:
 
     @property
     def complete(self) -> bool:
-        """Whether the server has said that the answer is complete."""
-        return self._decoder.done
+        """Whether the answer is whole, whatever becomes of the rest of the stream."""
+        return self._cutter.found or self.end.finish_reason is not None
 
     def _take_text(self, text: str, pieces: list[Piece]) -> None:
         if not self._splitter.settled:
@@ -160,6 +162,7 @@ class _Ready:
 
     def __init__(self, delta: Delta) -> None:
         self.done = True
+        self.closed = False
         self._delta = delta
 
     def read(self, data: bytes) -> Delta:  # noqa: ARG002 - the event is ready

@@ -1,0 +1,219 @@
+"""Asks for generations: plans a request, sends it, reads the answer. Sync and async alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from types import TracebackType
+
+from ._connection import Connection
+from ._plan import Ask, Plan, asks_server, make_plan, other_way
+from .errors import ConnectionError, EasyLLMError, TimeoutError
+from .transport import AsyncEventStream, EventStream, error_from_event
+from .wire import Answer, AnswerReader, Delta, Piece, Server
+
+__all__ = ["Client"]
+
+
+class Client:
+    """Asks one connection for generations.
+
+    Args:
+        connection: The server to ask.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        connection.join(self)
+
+    def __copy__(self) -> Client:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Client:
+        return self  # copies of a model share its sockets
+
+    def close(self) -> None:
+        """Close the connection, unless other objects use it too."""
+        self.connection.close(self)
+
+    async def aclose(self) -> None:
+        """Close the connection, unless other objects use it too."""
+        await self.connection.aclose(self)
+
+    def answer(self, ask: Ask) -> list[Answer]:
+        """Return the whole answers, one for each completion asked for."""
+        while True:
+            plan = make_plan(ask, self.connection, self._server(ask), stream=False)
+            try:
+                if plan.unsent and plan.answers == 1:
+                    return [_gather(self.stream(ask))]
+                response = self.connection.transport.send(plan.request, ask.policy)
+            except EasyLLMError as error:
+                if not other_way(plan, ask, self.connection, error):
+                    raise
+            else:
+                return self._noted(ask, plan.read(response))
+
+    async def aanswer(self, ask: Ask) -> list[Answer]:
+        """Return the whole answers, one for each completion asked for."""
+        while True:
+            plan = make_plan(ask, self.connection, await self._aserver(ask), stream=False)
+            try:
+                if plan.unsent and plan.answers == 1:
+                    return [_gather([pieces async for pieces in self.astream(ask)])]
+                response = await self.connection.transport.asend(plan.request, ask.policy)
+            except EasyLLMError as error:
+                if not other_way(plan, ask, self.connection, error):
+                    raise
+            else:
+                return self._noted(ask, plan.read(response))
+
+    def stream(self, ask: Ask) -> Iterator[list[Piece]]:
+        """Yield pieces as they can be shown; the last is a delta with the answer's end."""
+        plan, events = self._open(ask)
+        session = _Session(plan, events.url)
+        with events, session:
+            for batch in events:
+                pieces = session.feed(batch)
+                if session.over:
+                    events.close()
+                if pieces:
+                    yield pieces
+                if session.over:
+                    break
+        yield session.close()
+        self._learn(ask, thought=session.thought)
+
+    async def astream(self, ask: Ask) -> AsyncIterator[list[Piece]]:
+        """Yield pieces as they can be shown; the last is a delta with the answer's end."""
+        plan, events = await self._aopen(ask)
+        session = _Session(plan, events.url)
+        async with events:
+            with session:
+                async for batch in events:
+                    pieces = session.feed(batch)
+                    if session.over:
+                        await events.aclose()
+                    if pieces:
+                        yield pieces
+                    if session.over:
+                        break
+        yield session.close()
+        self._learn(ask, thought=session.thought)
+
+    def _open(self, ask: Ask) -> tuple[Plan, EventStream]:
+        while True:
+            plan = make_plan(ask, self.connection, self._server(ask), stream=True)
+            try:
+                return plan, self.connection.transport.open(plan.request, ask.policy)
+            except EasyLLMError as error:
+                if not other_way(plan, ask, self.connection, error):
+                    raise
+
+    async def _aopen(self, ask: Ask) -> tuple[Plan, AsyncEventStream]:
+        while True:
+            plan = make_plan(ask, self.connection, await self._aserver(ask), stream=True)
+            try:
+                return plan, await self.connection.transport.aopen(plan.request, ask.policy)
+            except EasyLLMError as error:
+                if not other_way(plan, ask, self.connection, error):
+                    raise
+
+    def _server(self, ask: Ask) -> Server | None:
+        if asks_server(ask, self.connection):
+            return self.connection.ask_server(ask.policy)
+        return self.connection.server
+
+    async def _aserver(self, ask: Ask) -> Server | None:
+        if asks_server(ask, self.connection):
+            return await self.connection.aask_server(ask.policy)
+        return self.connection.server
+
+    def _noted(self, ask: Ask, answers: list[Answer]) -> list[Answer]:
+        self._learn(ask, thought=any(answer.reasoning for answer in answers))
+        return answers
+
+    def _learn(self, ask: Ask, *, thought: bool) -> None:
+        if thought and ask.params.get("thinking") is None:
+            self.connection.thinkers.add(ask.model or "")
+
+
+class _Session:
+    """One streamed answer while it is read: pieces, failures, what had arrived when it broke.
+
+    As a context manager it surrounds the reading: an error gets the text so far, and a connection
+    that breaks after the answer was complete is no error.
+    """
+
+    def __init__(self, plan: Plan, url: str) -> None:
+        self._reader: AnswerReader = plan.reader()
+        self._url = url
+        self._echo = plan.echo
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be read."""
+        return self._reader.over
+
+    @property
+    def thought(self) -> bool:
+        """Whether the model was seen thinking."""
+        return self._reader.thought
+
+    def feed(self, events: list[bytes]) -> list[Piece]:
+        """Take a batch of events; return the pieces that can be shown."""
+        pieces = self._reader.feed(events)
+        if self._echo is not None and pieces:
+            pieces.insert(0, self._echo)
+            self._echo = None
+        return pieces
+
+    def close(self) -> list[Piece]:
+        """Return the last pieces; the very last is the answer's end.
+
+        Raises:
+            EasyLLMError: If the server reported a failure, or never said that it is done.
+        """
+        failure = self._reader.failure
+        if failure is not None:
+            error = error_from_event(failure.payload, self._url)
+            error.partial = self._reader.partial
+            raise error
+        pieces = self._reader.close()
+        if self._echo is not None:
+            pieces.insert(0, self._echo)
+        return [*pieces, self._reader.end]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, EasyLLMError):
+            return False
+        error.partial = self._reader.partial
+        return isinstance(error, ConnectionError | TimeoutError) and self._reader.complete
+
+
+def _gather(batches: Iterable[list[Piece]]) -> Answer:
+    """Put a streamed answer together."""
+    pieces = [piece for batch in batches for piece in batch]
+    deltas = [piece for piece in pieces if type(piece) is Delta]
+    logprobs = [token for delta in deltas for token in _tokens(delta)]
+    end = deltas[-1]
+    end.tool_calls = tuple(call for delta in deltas for call in delta.tool_calls)
+    end.reasoning_field = next((d.reasoning_field for d in deltas if d.reasoning_field), None)
+    return Answer(
+        text="".join(piece for piece in pieces if type(piece) is str),
+        end=end,
+        reasoning="".join(delta.reasoning for delta in deltas),
+        logprobs={"content": logprobs} if logprobs else None,
+    )
+
+
+def _tokens(delta: Delta) -> list[object]:
+    content = delta.logprobs.get("content") if delta.logprobs else None
+    return content if isinstance(content, list) else []

@@ -1,0 +1,197 @@
+"""One server as the objects of this process share it: sockets, credentials, what is known of it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
+
+from .errors import EasyLLMError
+from .transport import Credentials, Policy, Request, Response, Transport, environment_token
+from .wire import UNKNOWN, Address, Server, Wire, is_dedicated_endpoint, probe
+
+__all__ = ["Connection", "Flow", "Settings", "arun", "connect", "run"]
+
+T = TypeVar("T")
+
+PROBE_TIMEOUT = 5.0
+"""Seconds that finding out which server it is may take."""
+
+ASK_AGAIN = 60.0
+"""Seconds after which a server that could not be found out is asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What makes two objects talk to the same server in the same way.
+
+    Attributes:
+        address: The server's root.
+        api_key: A key given by hand, or None for the environment's or the stored login's.
+        headers: Headers of every request.
+        verify: Whether, and against what, TLS certificates are checked.
+    """
+
+    address: Address
+    api_key: str | None
+    headers: tuple[tuple[str, str], ...]
+    verify: bool | str | ssl.SSLContext
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What the process-wide registry knows this server by."""
+        found = self.api_key or environment_token()
+        verify = id(self.verify) if isinstance(self.verify, ssl.SSLContext) else self.verify
+        return self.address, self.api_key, found, self.headers, verify
+
+
+class Connection:
+    """A server's sockets and what was learned about it. Thread-safe.
+
+    Attributes:
+        transport: Sends requests.
+        server: Which server it is, or None while nobody asked.
+        tasks: Protocols that a model turned out to be served by ("Supported task: ...").
+        thinkers: Models that were seen thinking.
+        root_route: Whether `/generate` is missing and the root route answers instead.
+        prompts: Chat templates that were loaded for its models.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        credentials = Credentials(settings.api_key, base_url=settings.address.root)
+        self.address = settings.address
+        self.transport = Transport(
+            credentials, headers=dict(settings.headers), verify=settings.verify
+        )
+        self.server: Server | None = None
+        self.tasks: dict[str | None, Wire] = {}
+        self.thinkers: set[str] = set()
+        self.root_route = is_dedicated_endpoint(settings.address.root)
+        self.prompts: dict[str, object] = {}
+        self._users: weakref.WeakSet[object] = weakref.WeakSet()
+        self._asked = 0.0
+        self._lock = threading.Lock()
+        self._async_locks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def join(self, user: object) -> None:
+        """Note one more user of this connection."""
+        self._users.add(user)
+
+    def close(self, user: object) -> None:
+        """Close the sockets, unless somebody else uses them."""
+        self._users.discard(user)
+        if not self._users:
+            self.transport.close()
+
+    async def aclose(self, user: object) -> None:
+        """Close the sockets, unless somebody else uses them."""
+        self._users.discard(user)
+        if not self._users:
+            await self.transport.aclose()
+
+    def ask_server(self, policy: Policy) -> Server:
+        """Return which server it is; ask it at most once."""
+        quick = _quick(policy)
+        with self._lock:
+            return self._known() or run(
+                self._look(), lambda request: self.transport.send(request, quick)
+            )
+
+    async def aask_server(self, policy: Policy) -> Server:
+        """Return which server it is; ask it at most once."""
+        quick = _quick(policy)
+        async with self._async_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            return self._known() or await arun(
+                self._look(), lambda request: self.transport.asend(request, quick)
+            )
+
+    def _look(self) -> Flow[Server]:
+        look = probe()
+        try:
+            route = next(look)
+            while True:
+                try:
+                    response = yield Request("GET", self.address.url(route))
+                except EasyLLMError as error:
+                    # An answer that says no is an answer; a server out of reach is none.
+                    words = (error.body or "").encode()
+                    reply = (error.status_code, words) if error.status_code else None
+                else:
+                    reply = (response.status, response.body)
+                route = look.send(reply)
+        except StopIteration as found:
+            server = cast("Server", found.value)
+            self._asked, self.server = time.monotonic(), server
+            return server
+
+    def _known(self) -> Server | None:
+        server = self.server
+        if server is UNKNOWN and time.monotonic() - self._asked > ASK_AGAIN:
+            return None
+        return server
+
+
+Flow = Generator[Request, Response, T]
+"""Requests to send in turn; receives each answer, or the error that came instead."""
+
+
+def run(flow: Flow[T], send: Callable[[Request], Response]) -> T:
+    """Send a flow's requests one after the other and return its result."""
+    try:
+        request = next(flow)
+        while True:
+            try:
+                response = send(request)
+            except EasyLLMError as error:
+                request = flow.throw(error)
+            else:
+                request = flow.send(response)
+    except StopIteration as end:
+        return cast("T", end.value)
+
+
+async def arun(flow: Flow[T], send: Callable[[Request], Awaitable[Response]]) -> T:
+    """Send a flow's requests one after the other and return its result."""
+    try:
+        request = next(flow)
+        while True:
+            try:
+                response = await send(request)
+            except EasyLLMError as error:
+                request = flow.throw(error)
+            else:
+                request = flow.send(response)
+    except StopIteration as end:
+        return cast("T", end.value)
+
+
+def _quick(policy: Policy) -> Policy:
+    limit = PROBE_TIMEOUT if policy.timeout is None else min(PROBE_TIMEOUT, policy.timeout)
+    return replace(policy, timeout=limit, max_retries=0)
+
+
+_connections: weakref.WeakValueDictionary[tuple[object, ...], Connection] = (
+    weakref.WeakValueDictionary()
+)
+_registry_lock = threading.Lock()
+
+
+def connect(settings: Settings) -> Connection:
+    """Return this process's connection to a server; objects with equal settings share it.
+
+    A model made anew for every request, as `configurable_fields` makes them, so finds open sockets
+    and a known server.
+    """
+    key = settings.key
+    with _registry_lock:
+        connection = _connections.get(key)
+        if connection is None:
+            connection = _connections[key] = Connection(settings)
+        return connection

@@ -1,0 +1,238 @@
+"""Constructor fields that say which server is asked, and how."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+
+from ._client import Client
+from ._connection import Settings, connect
+from ._names import canonical
+from .errors import ConfigurationError
+from .transport import Policy, environment_token
+from .wire import ROUTER, Address, looks_like_url, parse_address
+
+__all__ = ["ConnectionFields"]
+
+_SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret", re.IGNORECASE)
+_parse = lru_cache(maxsize=256)(parse_address)
+
+
+def _environment_base() -> str | None:
+    for name in ("HUGGINGFACE_API_BASE", "HF_INFERENCE_ENDPOINT"):
+        if value := os.environ.get(name, "").strip():
+            return value
+    return None
+
+
+class _EnvironmentKey(SecretStr):
+    """A token that nobody gave by hand, however often an object is made again from its fields."""
+
+
+def _environment_key() -> SecretStr | None:
+    token = environment_token()
+    return _EnvironmentKey(token) if token else None
+
+
+class ConnectionFields(BaseModel):
+    """Which server, which model on it, and how patiently it is asked."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
+
+    model: str | None = None
+    """Hub repo id (aliases: `model_name`, `repo_id`, `model_id`). Default None. Without a
+    `base_url` it is routed by Inference Providers; with one it may stay empty and is then read
+    from the server. A server's address is taken for `base_url`."""
+
+    base_url: str | None = Field(default_factory=_environment_base)
+    """Address of the server (aliases: `endpoint_url`, `inference_server_url`, `api_base`): its
+    root, `/v1`, or a full route. Default: `HUGGINGFACE_API_BASE`, then `HF_INFERENCE_ENDPOINT`,
+    then Inference Providers."""
+
+    provider: str | None = None
+    """Which of the Inference Providers serves the model (`"together"`, `"hf-inference"`,
+    `"fastest"`, `"cheapest"`), sent as `model:provider`. Default None: theirs to choose."""
+
+    api_key: SecretStr | None = Field(default_factory=_environment_key)
+    """Token (aliases: `token`, `huggingfacehub_api_token`). Default: `HUGGINGFACE_TOKEN`,
+    `HF_TOKEN`, `HUGGINGFACEHUB_API_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, then the stored login. One
+    given by hand goes to `base_url`, any other to Hugging Face hosts only."""
+
+    timeout: float | None = Field(default=120.0, gt=0)
+    """Seconds a call may take, retries included; for a stream, until its first piece and then
+    until each next one. Default 120. None: no limit."""
+
+    max_retries: int = Field(default=2, ge=0)
+    """Further attempts after a failure that may pass. Default 2."""
+
+    wait_for_model: float = Field(default=0.0, ge=0)
+    """Seconds that a cold start (scale-to-zero, a model loading) may take before it counts as a
+    failure. Default 0."""
+
+    max_concurrency: int = Field(default=128, ge=1)
+    """Most requests of this object in flight in `batch` and `abatch`. Default 128, TGI's own
+    limit; a config's `max_concurrency` lowers it."""
+
+    default_headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Headers sent with every request. Default: none."""
+
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Merged into every request's body as it is. Default: nothing."""
+
+    verify: bool | str | ssl.SSLContext = Field(default=True, repr=False)
+    """TLS verification: True (default), False, a CA file or folder, or an `ssl.SSLContext`."""
+
+    _client: Client | None = PrivateAttr(default=None)
+    _client_key: tuple[object, ...] = PrivateAttr(default=())
+    _key_left_behind: bool = PrivateAttr(default=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_names(cls, values: object) -> object:
+        if not isinstance(values, Mapping):
+            return values
+        own = canonical(values, cls.model_fields)
+        if isinstance(own.get("api_key"), _EnvironmentKey):
+            del own["api_key"]
+        return own
+
+    @model_validator(mode="after")
+    def _check_address(self) -> Self:
+        if self.model and looks_like_url(self.model):
+            if self.base_url and "base_url" in self.model_fields_set:
+                raise ConfigurationError(
+                    "model is a server's address and base_url is set too: give the address as "
+                    "base_url, and as model the name of a model on it (or nothing)."
+                )
+            self.base_url, self.model = self.model, None
+            self.model_fields_set.add("base_url")
+        address = self._address()
+        if address.retired:
+            _warn_retired()
+            self.model = self.model or address.model
+            self.provider = self.provider or "hf-inference"
+            self.base_url = None
+        if address.router and not self.model:
+            raise ConfigurationError(
+                "There is no model and no server: set model to a Hub repo id (Inference Providers "
+                "serve it), or base_url to your own server."
+            )
+        if self.provider and not address.router:
+            raise ConfigurationError(
+                "provider chooses among Inference Providers, and base_url is another server: "
+                "leave one of them out."
+            )
+        return self
+
+    def _address(self) -> Address:
+        return _parse(self.base_url or ROUTER)
+
+    def _explicit_key(self) -> str | None:
+        """The key that was given by hand: only that one may leave Hugging Face's hosts."""
+        if self.api_key is None or "api_key" not in self.model_fields_set:
+            return None
+        return self.api_key.get_secret_value()
+
+    def _connect(self) -> Client:
+        """Return the client for the server that the fields name now."""
+        key = (self.base_url, self.api_key, self.verify, *self.default_headers.items())
+        if self._client is None or self._client_key != key:
+            if self._key_left_behind and self.api_key is None:
+                _warn_key()
+            settings = Settings(
+                address=self._address(),
+                api_key=self._explicit_key(),
+                headers=tuple(self.default_headers.items()),
+                verify=self.verify,
+            )
+            self._client, self._client_key = Client(connect(settings)), key
+        return self._client
+
+    def _policy(self, overrides: Mapping[str, Any]) -> Policy:
+        return Policy(
+            timeout=overrides.get("timeout", self.timeout),
+            max_retries=overrides.get("max_retries", self.max_retries),
+            wait_for_model=overrides.get("wait_for_model", self.wait_for_model),
+        )
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """Which field is a secret, and the environment variable that stands for it."""
+        return {"api_key": "HF_TOKEN"}
+
+    def close(self) -> None:
+        """Close this object's connections. It opens new ones when it is used again."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close this object's connections. It opens new ones when it is used again."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # Neither sockets nor a key given by hand travel in a pickle.
+        state = super().__getstate__()
+        fields, private = dict(state["__dict__"]), dict(state["__pydantic_private__"] or {})
+        private["_client"], private["_client_key"] = None, ()
+        private["_key_left_behind"] = "api_key" in self.model_fields_set and bool(self.api_key)
+        fields["api_key"] = None
+        fields.pop("_serialized", None)
+        fields["default_headers"] = public_headers(fields["default_headers"])
+        chosen = state["__pydantic_fields_set__"] - {"api_key"}
+        return {
+            **state,
+            "__dict__": fields,
+            "__pydantic_private__": private,
+            "__pydantic_fields_set__": chosen,
+        }
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__["api_key"] = _environment_key()
+
+
+def public_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that hold no secret, going by their names."""
+    return {name: value for name, value in headers.items() if not _SECRET_HEADER.search(name)}
+
+
+@lru_cache(maxsize=1)
+def _warn_retired() -> None:
+    # Once a process: the cache is what remembers.
+    warnings.warn(
+        "api-inference.huggingface.co is retired: the request goes to Inference Providers "
+        "(provider='hf-inference'). Set model and leave base_url out.",
+        FutureWarning,
+        stacklevel=2,
+    )
+
+
+def _warn_key() -> None:
+    warnings.warn(
+        "A pickled model leaves its api_key behind, and the environment has none here: set "
+        "HF_TOKEN, or assign .api_key.",
+        UserWarning,
+        stacklevel=4,
+    )

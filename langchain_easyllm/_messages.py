@@ -1,0 +1,121 @@
+"""LangChain messages as the chat protocol wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    ToolMessage,
+    convert_to_openai_data_block,
+    is_data_content_block,
+)
+from langchain_core.messages.utils import convert_to_openai_messages
+
+from .errors import ConfigurationError
+
+__all__ = ["to_chat_messages"]
+
+_ROLES = {
+    "human": "user",
+    "user": "user",
+    "ai": "assistant",
+    "assistant": "assistant",
+    "system": "system",
+    "developer": "developer",
+    "tool": "tool",
+    "function": "function",
+}
+# Blocks that say nothing to a server: thinking goes back by its own name, calls by tool_calls.
+_SILENT = frozenset({"reasoning", "thinking", "redacted_thinking", "tool_use", "tool_call"})
+# Blocks that OpenAI-style servers take as they are.
+_AS_IS = frozenset(
+    {"image_url", "input_audio", "audio_url", "video_url", "video", "file", "refusal"}
+)
+
+
+def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]:
+    """Convert a conversation to OpenAI's chat messages.
+
+    Raises:
+        ConfigurationError: If the conversation is empty, or a role or content is not known.
+    """
+    if not messages:
+        raise ConfigurationError("There are no messages: send one at least.")
+    return [_convert(message, place) for place, message in enumerate(messages)]
+
+
+def _convert(message: BaseMessage, place: int) -> dict[str, object]:
+    role = _role(message, place)
+    content = message.content
+    result: dict[str, object] = {
+        "role": role,
+        "content": content if isinstance(content, str) else _blocks(content, place),
+    }
+    if message.name:
+        result["name"] = message.name
+    if isinstance(message, AIMessage):
+        _add_answer(message, result)
+    elif isinstance(message, ToolMessage):
+        result["tool_call_id"] = message.tool_call_id
+    return result
+
+
+def _role(message: BaseMessage, place: int) -> str:
+    if isinstance(message, ChatMessage):
+        word = message.role
+    else:
+        word = message.additional_kwargs.get("__openai_role__") or message.type
+    role = _ROLES.get(word.removesuffix("MessageChunk").lower())
+    if role is None:
+        known = ", ".join(sorted(set(_ROLES.values())))
+        raise ConfigurationError(f"Message {place} has the unknown role {word!r}: use {known}.")
+    return role
+
+
+def _add_answer(message: AIMessage, result: dict[str, object]) -> None:
+    """Add an earlier answer's tool calls, and its thinking in the name the server spoke."""
+    if message.tool_calls or message.invalid_tool_calls:
+        converted = convert_to_openai_messages(message.model_copy(update={"content": ""}))
+        calls = converted.get("tool_calls") if isinstance(converted, dict) else None
+        if calls:
+            result["tool_calls"] = calls
+    thought = message.additional_kwargs.get("reasoning_content")
+    name = message.response_metadata.get("reasoning_field")
+    if not thought or not name:
+        return
+    if name == "think":
+        result["content"] = f"<think>{thought}</think>\n\n{result['content'] or ''}"
+    else:
+        result[name] = thought
+
+
+def _blocks(content: Sequence[str | dict[str, Any]], place: int) -> str | list[dict[str, object]]:
+    """Convert content blocks; text alone becomes a plain string, which every server takes."""
+    blocks = [b for block in content if (b := _block(block, place)) is not None]
+    if all(block["type"] == "text" for block in blocks):
+        return "".join(str(block["text"]) for block in blocks)
+    return blocks
+
+
+def _block(block: str | Mapping[str, Any], place: int) -> dict[str, object] | None:
+    if isinstance(block, str):
+        return {"type": "text", "text": block}
+    kind = block.get("type")
+    if kind in _SILENT:
+        return None
+    if kind == "text":
+        return {"type": "text", "text": block.get("text", "")}
+    if kind == "image_url" and isinstance(block.get("image_url"), str):
+        return {"type": "image_url", "image_url": {"url": block["image_url"]}}
+    if kind in _AS_IS and kind in block:
+        return dict(block)
+    if is_data_content_block(dict(block)):
+        return convert_to_openai_data_block(dict(block))
+    raise ConfigurationError(
+        f"Message {place} has content of the unknown type {kind!r}: "
+        "use text, image, audio or file blocks."
+    )

@@ -1,0 +1,150 @@
+"""What the chat model and the LLM have in common: fields to one request, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from pydantic import ConfigDict
+
+from ._batching import BatchingMixin
+from ._connection_fields import ConnectionFields, public_headers
+from ._generation_fields import CallFields, GenerationFields, params_of
+from ._plan import Ask
+from ._prompting import AUTO, PromptFields, load_own_template, without_bos
+from ._results import PROVIDER
+from ._tokens import count_tokens
+from .errors import ConfigurationError
+from .prompts import ChatPrompt, PromptError
+from .wire import Message, Server, Wire, merge_stops
+
+__all__ = ["ModelBase"]
+
+
+class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields):
+    """Fields and requests of a text-generating model object."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+        defer_build=True,  # the schema of 45 fields is built when the first object is made
+    )
+
+    def _ask(
+        self,
+        source: str | Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: Mapping[str, Any],
+        *,
+        text: bool,
+        stream: bool = False,
+    ) -> Ask:
+        """Gather what one call wants.
+
+        Raises:
+            ConfigurationError: For an unknown field, or several answers to one stream.
+        """
+        call = CallFields.read(kwargs)
+        params = params_of(self.__dict__, call)
+        if stream and params.get("n", 1) != 1:
+            raise ConfigurationError("n > 1 cannot be streamed: use invoke or batch, or n=1.")
+        api: str = getattr(self, "api", "auto")
+        model = call.get("model") or self.model
+        return Ask(
+            api=None if api == "auto" else Wire(api),
+            text=text,
+            template=self.prompt_builder is not None,
+            model=model,
+            provider=call.get("provider", self.provider),
+            params=params,
+            stops=merge_stops(stop if stop is not None else call.get("stop", self.stop)),
+            extra={**self.model_kwargs, **call.get("model_kwargs", {})},
+            usage=call.get("stream_usage", self.stream_usage),
+            to_text=lambda server: self._to_text(source, model, server),
+            to_messages=lambda: self._to_messages(source),
+            policy=self._policy(call),
+        )
+
+    def _to_text(
+        self, source: str | Sequence[BaseMessage], model: str | None, server: Server | None
+    ) -> tuple[str, tuple[str, ...]]:
+        """Return the prompt as it is sent, with its template's stop sequences."""
+        raise NotImplementedError
+
+    def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
+        """Return the input as chat messages."""
+        raise NotImplementedError
+
+    def _chosen_prompt(self, model: str | None, server: Server | None) -> ChatPrompt | None:
+        """Return the template in force; one that `"auto"` loads must be loaded already."""
+        if self.prompt_builder != AUTO:
+            return self._template()
+        name = model or (server.model if server else None) or ""
+        found = self._connect().connection.prompts.get(name)
+        return found if isinstance(found, ChatPrompt) else self._load_template()
+
+    def _load_template(self) -> ChatPrompt:
+        """Load the model's own template (`"auto"`). Blocks."""
+        key = self.api_key
+        own = self._explicit_key() is None or self._address().router
+        token = key.get_secret_value() if key and own else None
+        connection = self._connect().connection
+        return load_own_template(self.model, connection, self._policy({}), token)
+
+    def _render(self, prompt: ChatPrompt, source: object) -> str:
+        try:
+            return without_bos(prompt.render(source), prompt)
+        except PromptError as error:
+            raise ConfigurationError(str(error)) from error
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        """What tells one model from another, without secrets."""
+        params = params_of(self.__dict__, {})
+        if self.stop:
+            params["stop"] = self.stop
+        return {
+            "model": self.model,
+            "base_url": self.base_url,
+            "provider": self.provider,
+            "api": getattr(self, "api", "auto"),
+            "prompt_builder": _name_of(self.prompt_builder),
+            "model_kwargs": self.model_kwargs,
+            "default_headers": public_headers(self.default_headers),
+            **params,
+        }
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return the model's own tokens of a text.
+
+        The server's tokenize route is asked, else a local or cached `tokenizer.json` is read.
+
+        Args:
+            text: Any text.
+
+        Raises:
+            ConfigurationError: If neither is to be had: nothing is guessed with another model's
+                tokenizer.
+        """
+        return count_tokens(text, self.model, self._connect().connection, self._policy({}))
+
+    def get_num_tokens(self, text: str) -> int:
+        """Return how many of the model's own tokens a text has; see `get_token_ids`."""
+        return len(self.get_token_ids(text))
+
+    def _with_provider(self, params: Any) -> Any:  # noqa: ANN401 - LangSmith's TypedDict
+        params["ls_provider"] = PROVIDER
+        server = self._client.connection.server if self._client else None
+        if server and server.model:
+            params.setdefault("ls_model_name", server.model)
+        return params
+
+
+def _name_of(builder: object) -> object:
+    return (
+        builder
+        if builder is None or isinstance(builder, str)
+        else getattr(builder, "name", getattr(builder, "__name__", type(builder).__name__))
+    )

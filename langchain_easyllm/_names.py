@@ -1,0 +1,57 @@
+"""Field names: the ones this package has, and those that other packages call them by."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+
+from .errors import ConfigurationError
+
+__all__ = ["ALIASES", "canonical"]
+
+ALIASES: Mapping[str, str] = {
+    "model_name": "model",
+    "repo_id": "model",
+    "model_id": "model",
+    "endpoint_url": "base_url",
+    "inference_server_url": "base_url",
+    "api_base": "base_url",
+    "token": "api_key",
+    "huggingfacehub_api_token": "api_key",
+    "max_new_tokens": "max_tokens",
+    "stop_sequences": "stop",
+    "echo": "return_full_text",
+}
+"""Names of langchain-huggingface, langchain-community and EasyLLM, and ours for them."""
+
+
+def canonical(values: Mapping[str, object], known: Collection[str]) -> dict[str, object]:
+    """Return keyword arguments under this package's own names.
+
+    Args:
+        values: Keyword arguments as the caller wrote them.
+        known: The names that exist where they are going.
+
+    Raises:
+        ConfigurationError: For an unknown name, with the nearest right one, and where one thing
+            was given under two names.
+    """
+    result: dict[str, object] = {}
+    for name, value in values.items():
+        own = name if name in known else ALIASES.get(name, name)
+        if own not in known:
+            raise ConfigurationError(_unknown(name, known))
+        if own in result and result[own] is not None and value is not None:
+            raise ConfigurationError(f"{own} was given twice, once as {name}: give it once.")
+        if value is not None or own not in result:
+            result[own] = value
+    return result
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    names = [*known, *(alias for alias, own in ALIASES.items() if own in known)]
+    near = get_close_matches(name, names, n=1, cutoff=0.6)
+    hint = (
+        f"did you mean {near[0]!r}?" if near else "see the documentation for the names there are."
+    )
+    return f"There is no field {name!r}: {hint} model_kwargs sends any key to the server as it is."

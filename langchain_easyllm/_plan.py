@@ -1,0 +1,274 @@
+"""From what a model object wants to the one request that asks for it. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from ._connection import Connection
+from .errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
+from .transport import Policy, Request, Response, error_from_event
+from .wire import (
+    ROUTER,
+    Answer,
+    AnswerReader,
+    Call,
+    Dialect,
+    Failure,
+    Message,
+    Server,
+    Wire,
+    is_dedicated_endpoint,
+    known_to_think,
+    merge_stops,
+    needs_server,
+    new_decoder,
+    read_answers,
+    route_of,
+    to_body,
+    wire_stops,
+)
+
+__all__ = ["Ask", "Plan", "asks_server", "make_plan", "other_way"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One generation as a model object wants it, before a protocol is chosen.
+
+    Attributes:
+        api: The protocol, or None to choose it by the server.
+        text: Whether a text protocol is wanted where the choice is free.
+        template: Whether the caller chose a prompt template, which only a text protocol can use.
+        model: The caller's model name, or None.
+        provider: Inference Providers selection, or None.
+        params: Neutral generation fields that are set.
+        stops: The caller's stop sequences.
+        extra: The caller's own keys for the body.
+        usage: Whether a stream should end with token counts.
+        to_text: Renders the prompt; returns it with the template's own stop sequences.
+        to_messages: Converts the input to chat messages.
+        policy: How long to wait and how often to try.
+    """
+
+    api: Wire | None
+    text: bool
+    template: bool
+    model: str | None
+    provider: str | None
+    params: Mapping[str, object]
+    stops: tuple[str, ...]
+    extra: Mapping[str, object]
+    usage: bool
+    to_text: Callable[[Server | None], tuple[str, tuple[str, ...]]]
+    to_messages: Callable[[], Sequence[Message]]
+    policy: Policy
+
+
+@dataclass(slots=True)
+class Plan:
+    """One request and how to read its answer.
+
+    Attributes:
+        call: The request as a value.
+        request: The request in bytes.
+        stops: All stop sequences that end the answer, whether they were sent or not.
+        unsent: Whether some stop sequences are enforced here only.
+        thinker: Whether the model is known to think.
+        root: Whether the root route was asked in place of `/generate`.
+        echo: The prompt, where the answer is to begin with it.
+        answers: How many completions were asked for.
+    """
+
+    call: Call
+    request: Request
+    stops: tuple[str, ...]
+    unsent: bool
+    thinker: bool
+    root: bool
+    echo: str | None = None
+    answers: int = 1
+
+    def reader(self) -> AnswerReader:
+        """Return a reader for a streamed answer."""
+        return AnswerReader(new_decoder(self.call), self.stops, thinker=self.thinker)
+
+    def read(self, response: Response) -> list[Answer]:
+        """Read an answer that was not streamed.
+
+        Raises:
+            EasyLLMError: If the server reports a failure, or its answer makes no sense.
+        """
+        try:
+            answers = read_answers(
+                new_decoder(self.call), response.body, self.stops, prompt=self.echo
+            )
+        except EasyLLMError as error:
+            error.url, error.status_code = response.url, response.status
+            raise
+        if isinstance(answers, Failure):
+            raise error_from_event(answers.payload, response.url)
+        if len(answers) < self.answers:
+            raise ProtocolError(
+                f"The server answered {len(answers)} of n={self.answers} completions: it ignores "
+                "n. Leave n out and call batch with the same input instead.",
+                url=response.url,
+            )
+        return answers
+
+
+def asks_server(ask: Ask, connection: Connection) -> bool:
+    """Whether the request depends on which server will answer it."""
+    if connection.address.router:
+        return False
+    if ask.api is None:
+        return True
+    if ask.model is None and ask.api is not Wire.GENERATE:
+        return True
+    return needs_server(ask.api, ask.params, ask.stops)
+
+
+def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream: bool) -> Plan:
+    """Choose the protocol and build the request.
+
+    Args:
+        ask: What is wanted.
+        connection: Where it is wanted from.
+        server: Which server that is; None where it does not matter.
+        stream: Whether the answer is to be streamed.
+
+    Raises:
+        ConfigurationError: If the request cannot be expressed on this server.
+    """
+    wire = _choose_wire(ask, connection, server)
+    server = server or _assumed(wire, connection)
+    messages = prompt = None
+    own_stops: tuple[str, ...] = ()
+    if wire is Wire.CHAT:
+        messages = ask.to_messages()
+    else:
+        prompt, own_stops = ask.to_text(server)
+    model = _model_name(ask, connection, server)
+    thinker = _thinks(ask, connection, server)
+    stops = merge_stops(ask.stops, own_stops)
+    # A stop sequence must not fire inside hidden thinking: a thinker's are enforced here only.
+    offered = own_stops if thinker else stops
+    call = Call(
+        wire=wire,
+        params=ask.params,
+        stops=offered,
+        model=model,
+        prompt=prompt,
+        messages=messages,
+        stream=stream,
+        usage=ask.usage,
+        extra=ask.extra,
+    )
+    root = wire is Wire.GENERATE and connection.root_route
+    n = ask.params.get("n")
+    return Plan(
+        call=call,
+        request=_to_request(call, server, connection, root=root),
+        stops=stops,
+        unsent=len(wire_stops(offered, server)) < len(stops),
+        thinker=thinker,
+        root=root,
+        echo=prompt if ask.params.get("return_full_text") else None,
+        answers=n if isinstance(n, int) else 1,
+    )
+
+
+def _choose_wire(ask: Ask, connection: Connection, server: Server | None) -> Wire:
+    learned = connection.tasks.get(ask.model)
+    if learned:
+        return learned
+    if ask.api:
+        return ask.api
+    if connection.address.router:
+        if not ask.template:
+            return Wire.CHAT
+        if ask.provider == "hf-inference":
+            return Wire.GENERATE
+        raise ConfigurationError(
+            "A prompt_builder needs a text api, and Inference Providers serve chat only: leave "
+            "prompt_builder out (and HUGGINGFACE_PROMPT unset), or set base_url to your own server."
+        )
+    if not (ask.text or ask.template):
+        return Wire.CHAT
+    if server and server.dialect is Dialect.TGI:
+        return Wire.GENERATE
+    if is_dedicated_endpoint(connection.address.root) and not (server and server.known):
+        return Wire.GENERATE
+    return Wire.COMPLETIONS
+
+
+def _assumed(wire: Wire, connection: Connection) -> Server:
+    if connection.address.router and wire is not Wire.GENERATE:
+        return Server(dialect=Dialect.ROUTER)
+    return Server(dialect=Dialect.TGI if wire is Wire.GENERATE else Dialect.OPENAI)
+
+
+def _model_name(ask: Ask, connection: Connection, server: Server) -> str | None:
+    if connection.address.router:
+        if not ask.model:
+            raise ConfigurationError("Set model (a Hub repo id): Inference Providers need one.")
+        at_router = connection.address.root == ROUTER
+        return f"{ask.model}:{ask.provider}" if ask.provider and at_router else ask.model
+    if ask.model:
+        return ask.model
+    if server.model is None and len(server.models) > 1:
+        names = ", ".join(server.models[:5])
+        raise ConfigurationError(f"The server has several models: set model to one of {names}.")
+    return server.model
+
+
+def _thinks(ask: Ask, connection: Connection, server: Server) -> bool:
+    thinking = ask.params.get("thinking")
+    if thinking is not None:
+        return bool(thinking)
+    name = ask.model or server.model
+    return known_to_think(name) or (name or "") in connection.thinkers
+
+
+def _to_request(call: Call, server: Server, connection: Connection, *, root: bool) -> Request:
+    body = to_body(call, server)
+    address = connection.address
+    url = address.url(route_of(call))
+    if call.wire is Wire.GENERATE and (root or address.router):
+        body["stream"] = call.stream
+        model = (call.model or "").partition(":")[0]
+        url = f"{ROUTER}/hf-inference/models/{model}" if address.router else address.url("/")
+    try:
+        data = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"The request cannot be written as JSON: {error}.") from error
+    headers = {"accept": "text/event-stream"} if call.stream else {}
+    return Request("POST", url, data, headers)
+
+
+_SUPPORTED_TASK = re.compile(r"[Ss]upported tasks?:\s*\[?['\"]?([\w-]+)")
+_TASKS = {"conversational": Wire.CHAT, "text-generation": Wire.GENERATE}
+
+
+def other_way(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMError) -> bool:
+    """Whether a refused request has another way, which the next plan then takes."""
+    if _root_may_answer(plan, connection) and isinstance(error, NotFoundError):
+        # `/generate` may be missing where the root route is not; both missing is an error.
+        connection.root_route = not plan.root
+        if not plan.root:
+            return True
+    named = _SUPPORTED_TASK.search(error.body or "") or _SUPPORTED_TASK.search(error.message)
+    wire = _TASKS.get(named[1]) if named else None
+    if wire is None or wire is plan.call.wire:
+        return False
+    connection.tasks[ask.model] = wire
+    return True
+
+
+def _root_may_answer(plan: Plan, connection: Connection) -> bool:
+    address = connection.address
+    fixed = address.router or is_dedicated_endpoint(address.root)
+    return plan.call.wire is Wire.GENERATE and not fixed

@@ -1,0 +1,199 @@
+"""Answers of the wire as LangChain's messages, generations and chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import orjson
+from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
+from langchain_core.outputs import (
+    ChatGeneration,
+    ChatGenerationChunk,
+    ChatResult,
+    Generation,
+    GenerationChunk,
+)
+
+from .wire import Answer, Delta, Piece, Usage
+
+__all__ = ["PROVIDER", "to_chat_chunks", "to_chat_result", "to_generations", "to_text_chunks"]
+
+PROVIDER = "huggingface"
+"""The provider's name in `response_metadata` and in LangSmith."""
+
+
+def to_chat_result(answers: Sequence[Answer]) -> ChatResult:
+    """Return whole answers as a chat result; token counts stand on the first."""
+    generations = [_chat_generation(answer) for answer in answers]
+    return ChatResult(generations=generations)
+
+
+def _chat_generation(answer: Answer) -> ChatGeneration:
+    end = answer.end
+    calls, invalid = _tool_calls(end.tool_calls)
+    info = _info(end, answer.logprobs)
+    message = AIMessage(
+        content=answer.text,
+        additional_kwargs={"reasoning_content": answer.reasoning} if answer.reasoning else {},
+        response_metadata=info,
+        tool_calls=calls,
+        invalid_tool_calls=invalid,
+        usage_metadata=_usage(end.usage),
+    )
+    return ChatGeneration(message=message, generation_info=_without_shared(info))
+
+
+def _without_shared(info: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in info.items() if key != "model_provider"}
+
+
+def _info(end: Delta, logprobs: Mapping[str, object] | None) -> dict[str, Any]:
+    info: dict[str, Any] = {"model_provider": PROVIDER}
+    if end.finish_reason:
+        info["finish_reason"] = end.finish_reason
+    if end.model:
+        info["model_name"] = end.model
+    if end.reasoning_field:
+        info["reasoning_field"] = end.reasoning_field
+    if logprobs:
+        info["logprobs"] = logprobs
+    if end.extra:
+        info.update(end.extra)
+    return info
+
+
+def _usage(usage: Usage | None) -> UsageMetadata | None:
+    if usage is None:
+        return None
+    result = UsageMetadata(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+    )
+    if usage.cached_tokens is not None:
+        result["input_token_details"] = {"cache_read": usage.cached_tokens}
+    if usage.reasoning_tokens is not None:
+        result["output_token_details"] = {"reasoning": usage.reasoning_tokens}
+    return result
+
+
+def _tool_calls(
+    calls: Sequence[Mapping[str, object]],
+) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+    good: list[ToolCall] = []
+    bad: list[InvalidToolCall] = []
+    for call in calls:
+        function = cast("Mapping[str, object]", call.get("function") or {})
+        name, identity = cast("str", function.get("name") or ""), cast("str | None", call.get("id"))
+        raw = function.get("arguments")
+        try:
+            args = orjson.loads(raw or "{}") if isinstance(raw, str | None) else raw
+        except orjson.JSONDecodeError:
+            args = None
+        if isinstance(args, dict):
+            good.append(tool_call(name=name, args=args, id=identity))
+        else:
+            error = "The arguments are no JSON object."
+            bad.append(invalid_tool_call(name=name, args=str(raw), id=identity, error=error))
+    return good, bad
+
+
+# A chunk is built for every token, and pydantic's validation is most of what that costs. What is
+# put in here has the right types, so it is set up as unpickling sets it up: from its state.
+_MESSAGE = AIMessageChunk(content="").__getstate__()
+_CHUNK = ChatGenerationChunk(message=AIMessageChunk(content="")).__getstate__()
+_MESSAGE_FIELDS, _CHUNK_FIELDS = _MESSAGE["__dict__"], _CHUNK["__dict__"]
+
+
+def _plain_chunk(text: str) -> ChatGenerationChunk:
+    message = AIMessageChunk.__new__(AIMessageChunk)
+    message.__setstate__(
+        {
+            **_MESSAGE,
+            "__dict__": {
+                **_MESSAGE_FIELDS,
+                "content": text,
+                "additional_kwargs": {},
+                "response_metadata": {},
+                "tool_calls": [],
+                "invalid_tool_calls": [],
+                "tool_call_chunks": [],
+            },
+            "__pydantic_fields_set__": {"content"},
+        }
+    )
+    chunk = ChatGenerationChunk.__new__(ChatGenerationChunk)
+    chunk.__setstate__(
+        {
+            **_CHUNK,
+            "__dict__": {**_CHUNK_FIELDS, "text": text, "message": message},
+            "__pydantic_fields_set__": {"message", "text"},
+        }
+    )
+    return chunk
+
+
+def to_chat_chunks(pieces: Sequence[Piece]) -> list[ChatGenerationChunk]:
+    """Return pieces of a streamed answer as chunks."""
+    return [_plain_chunk(piece) if type(piece) is str else _rich_chunk(piece) for piece in pieces]
+
+
+def _rich_chunk(piece: Piece) -> ChatGenerationChunk:
+    delta = piece if isinstance(piece, Delta) else Delta(text=piece)
+    last = delta.finish_reason is not None or delta.usage is not None or delta.model is not None
+    message = AIMessageChunk(
+        content=delta.text,
+        additional_kwargs={"reasoning_content": delta.reasoning} if delta.reasoning else {},
+        usage_metadata=_usage(delta.usage),
+        tool_call_chunks=[_call_chunk(call) for call in delta.tool_calls],
+        chunk_position="last" if last else None,
+        response_metadata={"model_provider": PROVIDER} if last else {},
+    )
+    info = _without_shared(_info(delta, delta.logprobs))
+    return ChatGenerationChunk(message=message, generation_info=info or None)
+
+
+def _call_chunk(call: Mapping[str, object]) -> Any:  # noqa: ANN401 - a TypedDict of langchain-core
+    function = cast("Mapping[str, object]", call.get("function") or {})
+    raw = function.get("arguments")
+    index = call.get("index")
+    return tool_call_chunk(
+        name=cast("str | None", function.get("name")),
+        args=raw if isinstance(raw, str | None) else orjson.dumps(raw).decode(),
+        id=cast("str | None", call.get("id")),
+        index=index if isinstance(index, int) else None,
+    )
+
+
+def to_generations(answers: Sequence[Answer]) -> list[Generation]:
+    """Return whole answers as an LLM's generations."""
+    return [
+        Generation(text=answer.text, generation_info=_text_info(answer.end, answer.logprobs))
+        for answer in answers
+    ]
+
+
+def to_text_chunks(pieces: Sequence[Piece]) -> list[GenerationChunk]:
+    """Return pieces of a streamed answer as an LLM's chunks."""
+    return [
+        GenerationChunk(text=piece)
+        if isinstance(piece, str)
+        else GenerationChunk(
+            text=piece.text, generation_info=_text_info(piece, piece.logprobs, piece.reasoning)
+        )
+        for piece in pieces
+    ]
+
+
+def _text_info(
+    end: Delta, logprobs: Mapping[str, object] | None, reasoning: str = ""
+) -> dict[str, Any] | None:
+    info = _without_shared(_info(end, logprobs))
+    if reasoning:
+        info["reasoning_content"] = reasoning
+    if end.usage:
+        info["usage"] = _usage(end.usage)
+    return info or None

@@ -1,0 +1,143 @@
+"""`EasyLLMChat`: a LangChain chat model on any Hugging Face text-generation server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Literal, Self
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LangSmithParams, LanguageModelInput
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from pydantic import model_validator
+
+from ._messages import to_chat_messages
+from ._model import ModelBase
+from ._prompting import AUTO
+from ._results import to_chat_chunks, to_chat_result
+from .errors import ConfigurationError
+from .wire import Message, Server
+
+__all__ = ["EasyLLMChat"]
+
+
+class EasyLLMChat(ModelBase, BaseChatModel):
+    """Chat model on any Hugging Face server: Inference Providers, endpoints, TGI, vLLM, llama.cpp.
+
+    Example:
+        ```python
+        from langchain_easyllm import EasyLLMChat
+
+        llm = EasyLLMChat(model="meta-llama/Llama-3.1-8B-Instruct")  # Inference Providers
+        llm = EasyLLMChat(base_url="http://localhost:8080")  # your own server
+        llm.invoke("Why is the sky blue?").content
+        ```
+
+    Raises:
+        ValueError: If a field is unknown (the message names the nearest right one) or has a value
+            that cannot work.
+        langchain_easyllm.errors.EasyLLMError: When a call fails; see `langchain_easyllm.errors`.
+    """
+
+    api: Literal["auto", "chat", "completions", "generate"] = "auto"
+    """Protocol. `"auto"` (default): `"chat"`, or with a `prompt_builder` a text api."""
+
+    @model_validator(mode="after")
+    def _check_prompt(self) -> Self:
+        if self.api != "chat" or self.prompt_builder is None:
+            return self
+        if self.prompt_builder != os.environ.get("HUGGINGFACE_PROMPT"):
+            raise ConfigurationError(
+                "prompt_builder renders prompts for text apis, and api='chat' leaves that to the "
+                "server: leave one of them out."
+            )
+        self.prompt_builder = None
+        return self
+
+    def to_prompt(self, messages: LanguageModelInput) -> str:
+        """Return the exact string that a text api would be sent.
+
+        Args:
+            messages: Anything that `invoke` takes.
+
+        Raises:
+            ConfigurationError: If there is no template, or it cannot express the messages.
+        """
+        return self._to_text(self._convert_input(messages).to_messages(), self.model, None)[0]
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - langchain-core reports
+        **kwargs: Any,
+    ) -> ChatResult:
+        ask = self._ask(messages, stop, kwargs, text=False)
+        return to_chat_result(self._connect().answer(ask))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as above
+        **kwargs: Any,
+    ) -> ChatResult:
+        await self._aready()
+        ask = self._ask(messages, stop, kwargs, text=False)
+        return to_chat_result(await self._connect().aanswer(ask))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as above
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        ask = self._ask(messages, stop, kwargs, text=False, stream=True)
+        for pieces in self._connect().stream(ask):
+            yield from to_chat_chunks(pieces)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as above
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        await self._aready()
+        ask = self._ask(messages, stop, kwargs, text=False, stream=True)
+        async for pieces in self._connect().astream(ask):
+            for chunk in to_chat_chunks(pieces):
+                yield chunk
+
+    async def _aready(self) -> None:
+        if self.prompt_builder == AUTO:
+            await asyncio.to_thread(self._load_template)
+
+    def _to_text(
+        self, source: str | Sequence[BaseMessage], model: str | None, server: Server | None
+    ) -> tuple[str, tuple[str, ...]]:
+        if not source:
+            raise ConfigurationError("There are no messages: send one at least.")
+        prompt = self._chosen_prompt(model, server)
+        if prompt is None:
+            raise ConfigurationError(
+                f"There is no chat template for {model or 'this model'}, and a text api needs one: "
+                "set prompt_builder to a name (such as 'llama2', 'zephyr', 'phi-3'), to 'auto' for "
+                "the model's own, or use api='chat'."
+            )
+        return self._render(prompt, source), prompt.stop
+
+    def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
+        return to_chat_messages(source)  # type: ignore[arg-type]
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        return self._with_provider(params)  # type: ignore[no-any-return]
+
+    @property
+    def _llm_type(self) -> str:
+        return "easyllm-chat"

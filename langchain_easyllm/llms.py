@@ -1,0 +1,200 @@
+"""`EasyLLM`: a LangChain LLM (text in, text out) on any Hugging Face text-generation server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LangSmithParams
+from langchain_core.language_models.llms import LLM
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.runnables.config import ContextThreadPoolExecutor
+from langchain_core.runnables.utils import gather_with_concurrency
+from pydantic import Field
+
+from ._model import ModelBase
+from ._prompting import AUTO
+from ._results import to_generations, to_text_chunks
+from .errors import ConfigurationError
+from .wire import Message, Server
+
+__all__ = ["EasyLLM"]
+
+
+class EasyLLM(ModelBase, LLM):
+    """LLM on any Hugging Face server: text in, text out.
+
+    Example:
+        ```python
+        from langchain_easyllm import EasyLLM
+
+        llm = EasyLLM(base_url="http://localhost:8080", max_tokens=64)
+        llm.invoke("Once upon a time")
+        ```
+
+    Raises:
+        ValueError: If a field is unknown (the message names the nearest right one) or has a value
+            that cannot work.
+        langchain_easyllm.errors.EasyLLMError: When a call fails; see `langchain_easyllm.errors`.
+    """
+
+    api: Literal["auto", "generate", "completions", "chat"] = "auto"
+    """Protocol. `"auto"` (default): a text api; on Inference Providers, which are chat-only,
+    `"chat"` with the prompt as one user message."""
+
+    rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True)
+    """Asked for leave before each request. Default: none."""
+
+    def _call(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> str:
+        return self._one(prompt, stop, run_manager, kwargs)[0].text
+
+    def _generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        if len(prompts) == 1:
+            return _to_result([self._one(prompts[0], stop, run_manager, kwargs)])
+        with ContextThreadPoolExecutor(min(len(prompts), self.max_concurrency) or 1) as threads:
+            answers = threads.map(lambda prompt: self._one(prompt, stop, None, kwargs), prompts)
+            return _to_result(answers)
+
+    async def _agenerate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        if len(prompts) == 1:
+            return _to_result([await self._aone(prompts[0], stop, run_manager, kwargs)])
+        answers = (self._aone(prompt, stop, None, kwargs) for prompt in prompts)
+        return _to_result(await gather_with_concurrency(self.max_concurrency, *answers))
+
+    def _one(
+        self,
+        prompt: str,
+        stop: list[str] | None,
+        run_manager: CallbackManagerForLLMRun | None,
+        kwargs: dict[str, Any],
+    ) -> list[Generation]:
+        """Answer one prompt."""
+        if self.streaming:
+            return _merged(self._stream(prompt, stop, run_manager, **kwargs))
+        if self.rate_limiter:
+            self.rate_limiter.acquire(blocking=True)
+        ask = self._ask(prompt, stop, kwargs, text=True)
+        return to_generations(self._connect().answer(ask))
+
+    async def _aone(
+        self,
+        prompt: str,
+        stop: list[str] | None,
+        run_manager: AsyncCallbackManagerForLLMRun | None,
+        kwargs: dict[str, Any],
+    ) -> list[Generation]:
+        """Answer one prompt."""
+        if self.streaming:
+            chunks = self._astream(prompt, stop, run_manager, **kwargs)
+            return _merged([chunk async for chunk in chunks])
+        if self.rate_limiter:
+            await self.rate_limiter.aacquire(blocking=True)
+        await self._aready()
+        ask = self._ask(prompt, stop, kwargs, text=True)
+        return to_generations(await self._connect().aanswer(ask))
+
+    def _stream(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[GenerationChunk]:
+        if self.rate_limiter:
+            self.rate_limiter.acquire(blocking=True)
+        ask = self._ask(prompt, stop, kwargs, text=True, stream=True)
+        for pieces in self._connect().stream(ask):
+            for chunk in to_text_chunks(pieces):
+                if run_manager:
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+
+    async def _astream(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[GenerationChunk]:
+        if self.rate_limiter:
+            await self.rate_limiter.aacquire(blocking=True)
+        await self._aready()
+        ask = self._ask(prompt, stop, kwargs, text=True, stream=True)
+        async for pieces in self._connect().astream(ask):
+            for chunk in to_text_chunks(pieces):
+                if run_manager:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+
+    async def _aready(self) -> None:
+        if self.prompt_builder == AUTO:
+            await asyncio.to_thread(self._load_template)
+
+    def _to_text(
+        self, source: str | Sequence[BaseMessage], model: str | None, server: Server | None
+    ) -> tuple[str, tuple[str, ...]]:
+        if not source:
+            raise ConfigurationError("The prompt is empty: send some text.")
+        prompt = self._chosen_prompt(model, server)
+        if prompt is None:
+            return str(source), ()
+        return self._render(prompt, source), prompt.stop
+
+    def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
+        if not source:
+            raise ConfigurationError("The prompt is empty: send some text.")
+        return [{"role": "user", "content": source}]
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        return self._with_provider(params)  # type: ignore[no-any-return]
+
+    @property
+    def _llm_type(self) -> str:
+        return "easyllm"
+
+
+def _merged(chunks: Iterable[GenerationChunk]) -> list[Generation]:
+    """Put a stream's chunks together as one generation."""
+    pieces = list(chunks)
+    whole = pieces[0]
+    for piece in pieces[1:]:
+        whole += piece
+    return [Generation(text=whole.text, generation_info=whole.generation_info)]
+
+
+def _to_result(answers: Iterable[list[Generation]]) -> LLMResult:
+    """Return generations with the sum of their token counts, if the server counted them all."""
+    generations = list(answers)
+    infos = [group[0].generation_info or {} for group in generations if group]
+    output: dict[str, Any] = {}
+    if infos and all("usage" in info for info in infos):
+        output["token_usage"] = {
+            f"{name}_tokens": sum(info["usage"][f"{count}_tokens"] for info in infos)
+            for name, count in (("prompt", "input"), ("completion", "output"), ("total", "total"))
+        }
+    if infos and "model_name" in infos[0]:
+        output["model_name"] = infos[0]["model_name"]
+    return LLMResult(generations=generations, llm_output=output)
