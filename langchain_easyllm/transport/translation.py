@@ -21,15 +21,13 @@ __all__ = ["Phase", "connection_lost", "error_from_exception", "incomplete", "ou
 
 Phase = Literal["connect", "answer", "pieces"]
 
-_WAITED_FOR = {
-    "connect": "connecting to {host}",
-    "answer": "waiting for the answer of {host}",
-    "pieces": "waiting for the next piece of the answer of {host}",
-}
-_WHAT_TO_DO = {
-    "connect": "Check base_url, the network and the proxy settings.",
-    "answer": "Raise timeout, or wait_for_model if the server starts from zero.",
-    "pieces": "Raise timeout if the server may be silent for longer.",
+_TOO_LATE = {
+    "connect": "No connection to {host} within {seconds} s. Check base_url, the network and the "
+    "proxy settings, or raise timeout.",
+    "answer": "No answer from {host} within {seconds} s. Raise timeout, or wait_for_model if the "
+    "server has to start first.",
+    "pieces": "{host} sent nothing more of its answer for {seconds} s. Raise timeout if it may "
+    "be silent for longer.",
 }
 # aiohttp's classes by name: it need not be imported to translate a socket's error.
 _INCOMPLETE = {"ClientPayloadError", "ContentLengthError", "TransferEncodingError"}
@@ -70,8 +68,7 @@ def out_of_time(url: str, phase: Phase, seconds: float) -> TimeoutError:
         phase: What was being waited for.
         seconds: How long the wait was allowed to take.
     """
-    waited = _WAITED_FOR[phase].format(host=_host(url))
-    text = f"No success within {seconds:.3g} s of {waited}. {_WHAT_TO_DO[phase]}"
+    text = _TOO_LATE[phase].format(host=_host(url), seconds=f"{seconds:.4g}")
     return TimeoutError(redact(text), url=redact(public_url(url)))
 
 
