@@ -100,17 +100,20 @@ class Connection:
         """Return which server it is; ask it at most once."""
         quick = _quick(policy)
         with self._lock:
-            return self._known() or run(
-                self._look(), lambda request: self.transport.send(request, quick)
-            )
+            known = self._known()
+            if known is None:
+                known = run(self._look(), lambda request: self.transport.send(request, quick))
+            return known
 
     async def aask_server(self, policy: Policy) -> Server:
         """Return which server it is; ask it at most once."""
         quick = _quick(policy)
         async with self._async_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            return self._known() or await arun(
-                self._look(), lambda request: self.transport.asend(request, quick)
-            )
+            known = self._known()
+            if known is None:
+                send = self.transport.asend
+                known = await arun(self._look(), lambda request: send(request, quick))
+            return known
 
     def _look(self) -> Flow[Server]:
         look = probe()
