@@ -63,6 +63,9 @@ class Extra:
     call_id: str | None = None
 
 
+_PLAIN_ROLES = frozenset({"user", "system"})
+
+
 @dataclass(slots=True)
 class Conversation:
     """Messages as parallel lists, which is what makes rendering fast.
@@ -96,25 +99,17 @@ def read(messages: object) -> Conversation:
     talk = Conversation()
     add_role, add_text = talk.roles.append, talk.texts.append
     for index, message in enumerate(_items(messages)):
-        if isinstance(message, Mapping):
+        if isinstance(message, dict):
             given, content = message.get("role"), message.get("content")
-            calls = message.get("tool_calls")
-        elif isinstance(message, (tuple, list)):
-            given, content = _pair(message, index)
-            calls = None
         else:
-            given = getattr(message, "type", None)
-            if given is None or given in _CHAT_TYPES:
-                given = getattr(message, "role", None)
-            content = getattr(message, "content", None)
-            calls = getattr(message, "tool_calls", None)
+            given, content = _parts(message, index)
         role = ROLES.get(given) if isinstance(given, str) else None
         if role is None:
             raise _unknown_role(index, given)
         add_role(role)
         add_text(content if isinstance(content, str) else text_of(content, index, role))
-        if calls or role in {"tool", "function"}:
-            talk.extras[index] = _extra(message, calls)
+        if role not in _PLAIN_ROLES:
+            _note_extra(talk, index, role, message)
     if not talk.roles:
         msg = "There are no messages to render; give at least one."
         raise PromptError(msg)
@@ -177,6 +172,18 @@ def _items(messages: object) -> Iterable[object]:
     return messages
 
 
+def _parts(message: object, index: int) -> tuple[object, object]:
+    """Read a message's role, still under the name that it was given, and its content."""
+    if isinstance(message, (tuple, list)):
+        return _pair(message, index)
+    given = getattr(message, "type", None)
+    if given is None or given in _CHAT_TYPES:
+        given = getattr(message, "role", None)
+    if given is None and isinstance(message, Mapping):
+        return message.get("role"), message.get("content")
+    return given, getattr(message, "content", None)
+
+
 def _pair(message: tuple[object, ...] | list[object], index: int) -> tuple[object, object]:
     if len(message) != 2:
         msg = f"Message {index} has {len(message)} parts; a pair is (role, text)."
@@ -195,14 +202,16 @@ def _field(source: object, name: str) -> object:
     return getattr(source, name, None)
 
 
-def _extra(message: object, calls: object) -> Extra:
-    name, call_id = _field(message, "name"), _field(message, "tool_call_id")
-    listed = calls if isinstance(calls, (list, tuple)) else ()
-    return Extra(
-        calls=tuple([_call(call) for call in listed]),
-        name=name if isinstance(name, str) else None,
-        call_id=call_id if isinstance(call_id, str) else None,
-    )
+def _note_extra(talk: Conversation, index: int, role: str, message: object) -> None:
+    calls = _field(message, "tool_calls") if role == "assistant" else None
+    if isinstance(calls, (list, tuple)) and calls:
+        talk.extras[index] = Extra(calls=tuple([_call(call) for call in calls]))
+    elif role != "assistant":
+        name, call_id = _field(message, "name"), _field(message, "tool_call_id")
+        talk.extras[index] = Extra(
+            name=name if isinstance(name, str) else None,
+            call_id=call_id if isinstance(call_id, str) else None,
+        )
 
 
 def _call(call: object) -> ToolCall:

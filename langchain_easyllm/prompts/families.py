@@ -7,8 +7,10 @@ sketches.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .control import ControlTokens
-from .spec import Family, Turn
+from .spec import CallForm, Family, Turn
 
 __all__ = ["ALIASES", "FAMILIES"]
 
@@ -34,8 +36,9 @@ _PHI3_CONTROL = ControlTokens(
 _MISTRAL_V3_CONTROL = (
     *_SENTENCEPIECE,
     *("[INST]", "[/INST]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"),
-    *("[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[IMG]", "[PREFIX]", "[MIDDLE]", "[SUFFIX]"),
+    *("[TOOL_RESULTS]", "[/TOOL_RESULTS]"),
 )
+_MISTRAL_NEMO_CONTROL = (*_MISTRAL_V3_CONTROL, "[PREFIX]", "[MIDDLE]", "[SUFFIX]")
 _GEMMA_CONTROL = ControlTokens(
     (
         *("<bos>", "<eos>", "<pad>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
@@ -128,6 +131,7 @@ def _llama3(name: str, *, dated: bool) -> Family:
         turns=turns,
         lead=lead,
         default_system="" if dated else None,
+        calls=CallForm("", "parameters", "", alone=True) if dated else None,
         start="<|begin_of_text|>",
         bos="<|begin_of_text|>",
         answer=header.replace("{}", "assistant"),
@@ -198,7 +202,7 @@ _LIST = (
         Turn("[INST]", "[/INST]"),
         Turn("", "</s>"),
         first=False,
-        control=_MISTRAL_V3_CONTROL,
+        control=_MISTRAL_NEMO_CONTROL,
     ),
     # google/gemma-2-9b-it, google/gemma-3-4b-it
     _gemma("gemma-2", takes_system=False),
@@ -206,7 +210,15 @@ _LIST = (
     # ChatML as such; Qwen/Qwen2-7B-Instruct, Qwen/Qwen2.5-7B-Instruct, SmolLM2-1.7B-Instruct
     _chatml("chatml"),
     _chatml("qwen2", "You are a helpful assistant."),
-    _chatml("qwen2.5", "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
+    replace(
+        _chatml("qwen2.5", "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
+        turns={
+            **_turns(_TRIO, "<|im_start|>{}\n", "<|im_end|>\n"),
+            "tool": Turn("<|im_start|>user\n<tool_response>\n", "\n</tool_response><|im_end|>\n"),
+        },
+        calls=CallForm("\n<tool_call>\n", "arguments", "\n</tool_call>"),
+        tool_gap="\n</tool_response>\n<tool_response>\n",
+    ),
     _chatml("smollm2", "You are a helpful AI assistant named SmolLM, trained by Hugging Face"),
     # openchat/openchat-3.5-0106
     Family(

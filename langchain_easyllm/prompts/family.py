@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from .base import ChatPrompt, PromptError, RoleMode, TokenMode
 from .control import ControlTokens
 from .conversation import Conversation, read
-from .folding import fold
+from .folding import fold, merge
 from .spec import Family
 
 __all__ = ["FamilyPrompt", "check_modes", "refuse_tokens"]
@@ -42,10 +42,11 @@ class FamilyPrompt(ChatPrompt):
         family = self.family
         talk = read(messages)
         if special_tokens == "error":
-            refuse_tokens(family.control, talk)
+            refuse_tokens(family.control, talk, family.line_roles)
         talk = fold(family, talk, roles)
-        if special_tokens != "allow" and family.control.found_in_any(talk.texts):
-            talk = _guarded(family, talk, special_tokens)
+        if special_tokens != "allow":
+            texts = family.control.escape_all(talk.texts, talk.roles, family.line_roles)
+            talk = Conversation(talk.roles, texts, talk.extras)
         return _write(family, talk, add_generation_prompt)
 
 
@@ -67,42 +68,27 @@ def check_modes(roles: str, special_tokens: str) -> None:
         raise PromptError(msg)
 
 
-def refuse_tokens(control: ControlTokens, talk: Conversation) -> None:
+def refuse_tokens(
+    control: ControlTokens, talk: Conversation, line_roles: Container[str] = ()
+) -> None:
     """Refuse content that holds a control token.
 
     Args:
         control: The template's control tokens.
         talk: The conversation.
+        line_roles: Roles whose content the template puts at the start of a line.
 
     Raises:
         PromptError: Naming the token and the message.
     """
-    if not control.found_in_any(talk.texts):
-        return
     for index, text in enumerate(talk.texts):
-        token = control.find(text)
+        token = control.find(text, at_line_start=talk.roles[index] in line_roles)
         if token is not None:
             msg = (
                 f"Message {index} ({talk.roles[index]}) holds {token!r}, which is a control token "
                 'of this prompt; special_tokens="escape" neutralises it.'
             )
             raise PromptError(msg)
-
-
-def _guarded(family: Family, talk: Conversation, mode: TokenMode) -> Conversation:
-    if mode == "error":
-        refuse_tokens(family.control, talk)
-    escape = family.control.escape
-    texts = [
-        escape(text, at_line_start=_opens_line(family, role))
-        for role, text in zip(talk.roles, talk.texts, strict=True)
-    ]
-    return Conversation(talk.roles, texts, talk.extras)
-
-
-def _opens_line(family: Family, role: str) -> bool:
-    before = family.turns[role].before if role in family.turns else ""
-    return before == "" or before.endswith("\n")
 
 
 def _write(family: Family, talk: Conversation, answer: bool) -> str:
@@ -118,40 +104,45 @@ def _write(family: Family, talk: Conversation, answer: bool) -> str:
     return text + (family.answer if answer else family.end)
 
 
-def _one_by_one(family: Family, roles: Sequence[str], texts: Sequence[str]) -> str:
+def _one_by_one(family: Family, roles: list[str], texts: list[str]) -> str:
     head = ""
     if family.lead is not None and roles[0] == "system":
         head, roles, texts = family.lead.write(texts[0]), roles[1:], texts[1:]
     elif family.default_system is not None and roles[0] != "system":
         head = (family.lead or family.turns["system"]).write(family.default_system)
-    around = family.plain
-    if around is not None:
-        pairs = zip(map(around.__getitem__, roles), texts, strict=True)
-        return head + "".join([f"{before}{text}{after}" for (before, after), text in pairs])
-    turns = family.turns
-    return head + "".join([turns[r].write(text) for r, text in zip(roles, texts, strict=True)])
+    return head + "".join(_written(family, roles, texts))
 
 
-def _alternating(family: Family, roles: Sequence[str], texts: Sequence[str]) -> str:
-    turns = family.turns
-    parts: list[str] = []
+def _alternating(family: Family, roles: list[str], texts: list[str]) -> str:
     start = 1 if roles[0] == "system" else 0
-    place = start if family.system_in == "first" else len(roles) - 1
-    for index in range(start, len(roles)):
-        role, text = roles[index], texts[index]
-        if role not in turns:
-            continue  # the official template accepts such a message here and writes nothing
-        turn = turns[role]
-        if start and index == place and role == "user":
-            before, after = family.system_block
-            if turn.trim and not family.trim_block:
-                text = text.strip()
-            block = f"{before}{texts[0]}{after}{text}"
-            block = block.strip() if family.trim_block else block
-            parts.append(f"{turn.before}{block}{turn.after}")
-        else:
-            parts.append(turn.write(text))
+    system, roles, texts = texts[0], roles[start:], texts[start:]
+    place = 0 if family.system_in == "first" else len(roles) - 1
+    parts = _written(family, roles, texts)
+    if start and roles and roles[place] == "user":
+        turn, (before, after) = family.turns["user"], family.system_block
+        text = texts[place]
+        if turn.trim and not family.trim_block:
+            text = text.strip()
+        block = f"{before}{system}{after}{text}"
+        parts[place] = f"{turn.before}{block.strip() if family.trim_block else block}{turn.after}"
     return "".join(parts)
+
+
+def _written(family: Family, roles: list[str], texts: list[str]) -> list[str]:
+    if family.tool_gap is not None and "tool" in roles:
+        merged = merge(Conversation(roles, texts), family.tool_gap, only="tool")
+        roles, texts = merged.roles, merged.texts
+    turns, around = family.turns, family.around
+    if around is None:
+        return [turns[role].write(text) for role, text in zip(roles, texts, strict=True)]
+    if family.dropped.intersection(roles):
+        # The official template accepts such a message at this place and writes nothing.
+        around = dict.fromkeys(family.dropped, ("", "", False)) | around
+        texts = ["" if r in family.dropped else t for r, t in zip(roles, texts, strict=True)]
+    return [
+        f"{before}{text.strip() if trim else text}{after}"
+        for (before, after, trim), text in zip(map(around.__getitem__, roles), texts, strict=True)
+    ]
 
 
 def _by_position(family: Family, separators: tuple[str, str], talk: Conversation) -> str:

@@ -38,6 +38,7 @@ def fold(family: Family, talk: Conversation, mode: RoleMode) -> Conversation:
     Raises:
         PromptError: In strict mode, naming the message and the reason; or for an unknown mode.
     """
+    talk = _write_calls(family, talk)
     why = refusal(family, talk)
     if why is None:
         return talk
@@ -70,6 +71,8 @@ def refusal(family: Family, talk: Conversation) -> str | None:
         if family.system_in == "nowhere":
             return _why(family, talk, 0, "the template has no system role")
         start = 1
+    if _takes_turns(roles, start) and not family.system_first:
+        return None
     known = family.known
     for index in range(start, len(roles)):
         role = roles[index]
@@ -85,6 +88,32 @@ def refusal(family: Family, talk: Conversation) -> str | None:
     return None
 
 
+def _write_calls(family: Family, talk: Conversation) -> Conversation:
+    """Write tool calls in the form that the template has for them, if it has one."""
+    form = family.calls
+    if form is None or not talk.extras:
+        return talk
+    written = Conversation(talk.roles, list(talk.texts))
+    for index, extra in talk.extras.items():
+        text = talk.texts[index]
+        if not extra.calls or (form.alone and (text or len(extra.calls) > 1)):
+            written.extras[index] = extra
+            continue
+        for call in extra.calls:
+            said = json.dumps(
+                {"name": call.name, form.arguments: call.arguments}, ensure_ascii=False, default=str
+            )
+            text += f"{form.before}{said}{form.after}"
+        written.texts[index] = text if talk.texts[index] else text.removeprefix("\n")
+    return written
+
+
+def _takes_turns(roles: list[str], start: int) -> bool:
+    """Whether users and assistants take turns, which is what most conversations do."""
+    users, assistants = roles[start::2], roles[start + 1 :: 2]
+    return users.count("user") == len(users) and assistants.count("assistant") == len(assistants)
+
+
 def tell_tools(talk: Conversation, keep: Container[str] = ()) -> Conversation:
     """Tell tool calls and tool results in plain text.
 
@@ -96,30 +125,33 @@ def tell_tools(talk: Conversation, keep: Container[str] = ()) -> Conversation:
         The conversation with only text in it.
     """
     told = Conversation(list(talk.roles), list(talk.texts))
-    for index, extra in talk.extras.items():
-        role = talk.roles[index]
+    for index, (role, text) in enumerate(zip(talk.roles, talk.texts, strict=True)):
+        extra = talk.extras.get(index, Extra())
         if extra.calls:
-            lines = [talk.texts[index]] if talk.texts[index] else []
+            lines = [text] if text else []
             told.texts[index] = "\n".join(lines + [_told_call(call) for call in extra.calls])
         elif role in {"tool", "function"} and role not in keep:
             told.roles[index] = "user"
-            told.texts[index] = _told_result(extra, talk.texts[index])
+            told.texts[index] = _told_result(extra, text)
     return told
 
 
-def merge(talk: Conversation) -> Conversation:
+def merge(talk: Conversation, gap: str | None = None, only: str | None = None) -> Conversation:
     """Join neighbours of one role.
 
     Args:
         talk: The conversation; it is not changed.
+        gap: Text between joined messages; by default a blank line, and none beside empty ones.
+        only: The one role whose messages are joined; None for every role.
 
     Returns:
         A conversation in which no role speaks twice in a row.
     """
     merged = Conversation()
     for role, text in zip(talk.roles, talk.texts, strict=True):
-        if merged.roles and merged.roles[-1] == role:
-            merged.texts[-1] = _join(merged.texts[-1], text)
+        if merged.roles and merged.roles[-1] == role and only in {None, role}:
+            before = merged.texts[-1]
+            merged.texts[-1] = _join(before, text) if gap is None else f"{before}{gap}{text}"
         else:
             merged.roles.append(role)
             merged.texts.append(text)
@@ -132,8 +164,9 @@ def _gather_system(family: Family, talk: Conversation) -> Conversation:
     if not system:
         return talk
     text = _join(*system)
-    # A system text that waits for a last user turn would be lost where there is none.
-    unsaid = family.system_in == "last" and (not spoken or spoken[-1][0] != "user")
+    # System text that waits for a user turn would be lost where there is none.
+    carrier = spoken[-1][0] if spoken and family.system_in == "last" else "user"
+    unsaid = family.positional and (not spoken or carrier != "user")
     told = [("user" if family.system_in == "nowhere" or unsaid else "system", text), *spoken]
     return Conversation([role for role, _ in told], [text for _, text in told])
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from jinja2 import nodes, pass_context
 from jinja2.compiler import CodeGenerator, Frame
@@ -63,8 +63,8 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
         self.filters = {name: _bounded_filter(name, f) for name, f in self.filters.items()}
         self.filters["tojson"] = _tojson
         self.filters["sum"] = _sum(self.filters["sum"])
-        for name, test in self.tests.items():
-            self.tests[name] = _bounded_test(test)
+        tests = cast("dict[str, Callable[..., bool]]", self.tests)
+        self.tests = {name: _bounded_test(test) for name, test in tests.items()}
         self.globals["raise_exception"] = _raise_exception
         self.globals["strftime_now"] = _strftime_now
         del self.globals["lipsum"]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from .control import ControlTokens
 
-__all__ = ["Family", "Turn"]
+__all__ = ["CallForm", "Family", "Turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,23 @@ class Turn:
         return f"{self.before}{text}{self.after}"
 
 
+@dataclass(frozen=True, slots=True)
+class CallForm:
+    """How a template writes the tool calls of an assistant message.
+
+    Attributes:
+        before: Text before each call.
+        arguments: The JSON key of a call's arguments, beside `name`.
+        after: Text after each call.
+        alone: Whether it can only write one call, with no text beside it.
+    """
+
+    before: str
+    arguments: str
+    after: str
+    alone: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """The template of one model family.
@@ -73,6 +90,9 @@ class Family:
         separators: Texts after even and odd turns, where position decides and not the role; the
             default system text comes first, and the last system message replaces it.
         strip_start: Whether whitespace at the start of the prompt is cut.
+        calls: How tool calls are written; None where the template has no form for them.
+        tool_gap: Text between tool messages that follow each other in one turn; None for a turn
+            of its own for each.
     """
 
     name: str
@@ -93,6 +113,8 @@ class Family:
     system_first: bool = False
     separators: tuple[str, str] | None = None
     strip_start: bool = False
+    calls: CallForm | None = None
+    tool_gap: str | None = None
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -100,8 +122,15 @@ class Family:
         return frozenset(self.turns) | self.dropped
 
     @cached_property
-    def plain(self) -> dict[str, tuple[str, str]] | None:
-        """Texts around each role's content, where nothing else is done to any; else None."""
-        if any(turn.trim or turn.as_json or turn.skip_empty for turn in self.turns.values()):
+    def line_roles(self) -> frozenset[str]:
+        """Roles whose content stands at the start of a line."""
+        turns = self.turns.items()
+        return frozenset({r for r, t in turns if not t.before or t.before.endswith("\n")})
+
+    @cached_property
+    def around(self) -> dict[str, tuple[str, str, bool]] | None:
+        """Texts around each role's content and whether it is trimmed; None where more is done."""
+        turns = self.turns
+        if any(turn.as_json or turn.skip_empty for turn in turns.values()):
             return None
-        return {role: (turn.before, turn.after) for role, turn in self.turns.items()}
+        return {role: (turn.before, turn.after, turn.trim) for role, turn in turns.items()}

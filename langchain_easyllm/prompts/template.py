@@ -120,7 +120,7 @@ class JinjaPrompt(ChatPrompt):
 
     def _tellings(self, talk: Conversation) -> Iterator[Conversation]:
         # A template that never speaks of tools would leave their results out without a word.
-        if not talk.extras or _TOOL_WORDS.search(self.template):
+        if not {"tool", "function"} & set(talk.roles) or _TOOL_WORDS.search(self.template):
             yield talk
         talk = tell_tools(talk)
         yield talk
@@ -129,11 +129,10 @@ class JinjaPrompt(ChatPrompt):
         yield _system_in_user(merged)
 
     def _escaped(self, talk: Conversation) -> Conversation:
-        if not talk.extras and not self.control.found_in_any(talk.texts):
-            return talk
         escape = self.control.escape
         extras = {index: _escaped_extra(extra, escape) for index, extra in talk.extras.items()}
-        return Conversation(talk.roles, [escape(text) for text in talk.texts], extras)
+        texts = self.control.escape_all(talk.texts)
+        return Conversation(talk.roles, texts, extras)
 
 
 def _escaped_extra(extra: Extra, escape: Callable[[str], str]) -> Extra:
