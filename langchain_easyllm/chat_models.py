@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Literal, Self
@@ -16,7 +15,6 @@ from pydantic import model_validator
 
 from ._messages import to_chat_messages
 from ._model import ModelBase
-from ._prompting import AUTO
 from ._results import to_chat_chunks, to_chat_result
 from .errors import ConfigurationError
 from .wire import Message, Server
@@ -113,10 +111,6 @@ class EasyLLMChat(ModelBase, BaseChatModel):
             for chunk in to_chat_chunks(pieces):
                 yield chunk
 
-    async def _aready(self) -> None:
-        if self.prompt_builder == AUTO:
-            await asyncio.to_thread(self._load_template)
-
     def _to_text(
         self, source: str | Sequence[BaseMessage], model: str | None, server: Server | None
     ) -> tuple[str, tuple[str, ...]]:
@@ -129,7 +123,9 @@ class EasyLLMChat(ModelBase, BaseChatModel):
                 "set prompt_builder to a name (such as 'llama2', 'zephyr', 'phi-3'), to 'auto' for "
                 "the model's own, or use api='chat'."
             )
-        return self._render(prompt, source), prompt.stop
+        from ._templates import render  # noqa: PLC0415 - templates load when used
+
+        return render(prompt, source), prompt.stop
 
     def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
         return to_chat_messages(source)  # type: ignore[arg-type]

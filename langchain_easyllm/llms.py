@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -17,7 +16,6 @@ from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import Field
 
 from ._model import ModelBase
-from ._prompting import AUTO
 from ._results import to_generations, to_text_chunks
 from .errors import ConfigurationError
 from .wire import Message, Server
@@ -148,10 +146,6 @@ class EasyLLM(ModelBase, LLM):
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
 
-    async def _aready(self) -> None:
-        if self.prompt_builder == AUTO:
-            await asyncio.to_thread(self._load_template)
-
     def _to_text(
         self, source: str | Sequence[BaseMessage], model: str | None, server: Server | None
     ) -> tuple[str, tuple[str, ...]]:
@@ -160,7 +154,9 @@ class EasyLLM(ModelBase, LLM):
         prompt = self._chosen_prompt(model, server)
         if prompt is None:
             return str(source), ()
-        return self._render(prompt, source), prompt.stop
+        from ._templates import render  # noqa: PLC0415 - templates load when used
+
+        return render(prompt, source), prompt.stop
 
     def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
         if not source:

@@ -1,0 +1,47 @@
+"""What a model object wants of a server: one generation as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .wire import Message, Server, Wire
+
+__all__ = ["Ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One generation as a model object wants it, before a protocol is chosen.
+
+    Attributes:
+        api: The protocol, or None to choose it by the server.
+        text: Whether a text protocol is wanted where the choice is free.
+        template: Whether the caller chose a prompt template, which only a text protocol can use.
+        model: The caller's model name, or None.
+        provider: Inference Providers selection, or None.
+        params: Neutral generation fields that are set.
+        stops: The caller's stop sequences.
+        extra: The caller's own keys for the body.
+        usage: Whether a stream should end with token counts.
+        to_text: Renders the prompt; returns it with the template's own stop sequences.
+        to_messages: Converts the input to chat messages.
+        timeout: Seconds the call may take; None for no limit.
+        max_retries: Further attempts after a failure that may pass.
+        wait_for_model: Seconds that a cold start may take.
+    """
+
+    api: Wire | None
+    text: bool
+    template: bool
+    model: str | None
+    provider: str | None
+    params: Mapping[str, object]
+    stops: tuple[str, ...]
+    extra: Mapping[str, object]
+    usage: bool
+    to_text: Callable[[Server | None], tuple[str, tuple[str, ...]]]
+    to_messages: Callable[[], Sequence[Message]]
+    timeout: float | None
+    max_retries: int
+    wait_for_model: float

@@ -1,0 +1,115 @@
+"""Prompt templates at work: found by name, loaded from the model's own files, rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+from langchain_core.messages import BaseMessage
+
+from ._connection import Connection
+from .errors import ConfigurationError, EasyLLMError
+from .prompts import ChatPrompt, PromptError, get_prompt, load_prompt
+from .prompts.template import JinjaPrompt
+from .transport import Policy, Request
+from .wire import Dialect
+
+__all__ = ["find_template", "known_template", "load_own_template", "render"]
+
+# What a server's tokenizer puts before a raw prompt; a builder's own would be the second.
+_BOS = ("<s>", "<|begin_of_text|>", "<bos>", "<｜begin▁of▁sentence｜>")
+
+
+def find_template(spec: object) -> ChatPrompt:
+    """Return the template that a `prompt_builder` names.
+
+    Raises:
+        ConfigurationError: If there is none, with the nearest names.
+    """
+    try:
+        return get_prompt(spec)
+    except PromptError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def render(prompt: ChatPrompt, source: str | Sequence[BaseMessage]) -> str:
+    """Render a prompt as it is sent: without the BOS that the server adds.
+
+    Raises:
+        ConfigurationError: If the template cannot express the messages.
+    """
+    try:
+        return _without_bos(prompt.render(source), prompt)
+    except PromptError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def known_template(connection: Connection, model: str | None) -> ChatPrompt | None:
+    """Return a model's own template, if it was loaded already."""
+    found = connection.prompts.get(model or "")
+    return found if isinstance(found, ChatPrompt) else None
+
+
+def load_own_template(
+    model: str | None, connection: Connection, policy: Policy, token: str | None
+) -> ChatPrompt:
+    """Load a model's own template, once: from a local folder, its Hub repository or the server.
+
+    Blocks; an event loop calls it in a thread.
+
+    Raises:
+        ConfigurationError: If no template is to be had.
+    """
+    server = None if connection.address.router else connection.ask_server(policy)
+    name = model or (server.model if server else None) or ""
+    known = known_template(connection, name)
+    if known is not None:
+        return known
+    prompt = _from_server(connection, policy) if server else None
+    if prompt is None and not name:
+        raise ConfigurationError(
+            "prompt_builder='auto' needs to know the model, and the server does not say it: "
+            "set model, or name the template (prompt_builder='llama2', ...)."
+        )
+    try:
+        prompt = prompt or load_prompt(name, token=token)
+    except PromptError as error:
+        raise ConfigurationError(
+            f"{error} Name the template instead (prompt_builder='llama2', ...), or use api='chat', "
+            "where the server renders its own."
+        ) from error
+    connection.prompts[name] = prompt
+    return prompt
+
+
+def _from_server(connection: Connection, policy: Policy) -> ChatPrompt | None:
+    """Read the template that llama.cpp's server tells of at `/props`."""
+    if connection.server is None or connection.server.dialect is not Dialect.LLAMA_CPP:
+        return None
+    try:
+        request = Request("GET", connection.address.url("/props"))
+        props = orjson.loads(connection.transport.send(request, policy).body)
+        source = props["chat_template"]
+    except (EasyLLMError, orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    bos, eos = props.get("bos_token"), props.get("eos_token")
+    stop = (eos,) if eos else ()
+    return JinjaPrompt.of(source, name="server", stop=stop, bos_token=bos, eos_token=eos)
+
+
+def _without_bos(text: str, prompt: ChatPrompt) -> str:
+    """Drop the one BOS that the server adds itself.
+
+    Raises:
+        ConfigurationError: If the prompt begins with more than one.
+    """
+    bos = prompt.bos or next((token for token in _BOS if text.startswith(token)), None)
+    if bos is None or not text.startswith(bos):
+        return text
+    text = text[len(bos) :]
+    if text.startswith(bos):
+        raise ConfigurationError(
+            f"The prompt of {prompt.name} begins with {bos} more than once: "
+            "leave it out of the builder, the server adds it."
+        )
+    return text
