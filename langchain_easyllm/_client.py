@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from types import TracebackType
+from typing import TYPE_CHECKING
 
+from ._ask import Ask
 from ._connection import Connection
-from ._plan import Ask, Plan, asks_server, make_plan, other_way
+from ._plan import Plan, asks_server, make_plan, other_way
 from .errors import ConnectionError, EasyLLMError, TimeoutError
-from .transport import AsyncEventStream, EventStream, error_from_event
+from .transport import Policy, error_from_event
 from .wire import Answer, AnswerReader, Delta, Piece, Server
+
+if TYPE_CHECKING:  # importing the async one imports aiohttp
+    from .transport import AsyncEventStream, EventStream
 
 __all__ = ["Client"]
 
@@ -46,7 +51,7 @@ class Client:
             try:
                 if plan.unsent and plan.answers == 1:
                     return [_gather(self.stream(ask))]
-                response = self.connection.transport.send(plan.request, ask.policy)
+                response = self.connection.transport.send(plan.request, _policy(ask))
             except EasyLLMError as error:
                 if not other_way(plan, ask, self.connection, error):
                     raise
@@ -60,7 +65,7 @@ class Client:
             try:
                 if plan.unsent and plan.answers == 1:
                     return [_gather([pieces async for pieces in self.astream(ask)])]
-                response = await self.connection.transport.asend(plan.request, ask.policy)
+                response = await self.connection.transport.asend(plan.request, _policy(ask))
             except EasyLLMError as error:
                 if not other_way(plan, ask, self.connection, error):
                     raise
@@ -104,7 +109,7 @@ class Client:
         while True:
             plan = make_plan(ask, self.connection, self._server(ask), stream=True)
             try:
-                return plan, self.connection.transport.open(plan.request, ask.policy)
+                return plan, self.connection.transport.open(plan.request, _policy(ask))
             except EasyLLMError as error:
                 if not other_way(plan, ask, self.connection, error):
                     raise
@@ -113,19 +118,19 @@ class Client:
         while True:
             plan = make_plan(ask, self.connection, await self._aserver(ask), stream=True)
             try:
-                return plan, await self.connection.transport.aopen(plan.request, ask.policy)
+                return plan, await self.connection.transport.aopen(plan.request, _policy(ask))
             except EasyLLMError as error:
                 if not other_way(plan, ask, self.connection, error):
                     raise
 
     def _server(self, ask: Ask) -> Server | None:
         if asks_server(ask, self.connection):
-            return self.connection.ask_server(ask.policy)
+            return self.connection.ask_server(_policy(ask))
         return self.connection.server
 
     async def _aserver(self, ask: Ask) -> Server | None:
         if asks_server(ask, self.connection):
-            return await self.connection.aask_server(ask.policy)
+            return await self.connection.aask_server(_policy(ask))
         return self.connection.server
 
     def _noted(self, ask: Ask, answers: list[Answer]) -> list[Answer]:
@@ -135,6 +140,10 @@ class Client:
     def _learn(self, ask: Ask, *, thought: bool) -> None:
         if thought and ask.params.get("thinking") is None:
             self.connection.thinkers.add(ask.model or "")
+
+
+def _policy(ask: Ask) -> Policy:
+    return Policy(ask.timeout, ask.max_retries, ask.wait_for_model)
 
 
 class _Session:

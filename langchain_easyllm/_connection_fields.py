@@ -8,16 +8,16 @@ import ssl
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
-from ._client import Client
-from ._connection import Settings, connect
 from ._names import canonical
 from .errors import ConfigurationError
-from .transport import Policy, environment_token
 from .wire import ROUTER, Address, looks_like_url, parse_address
+
+if TYPE_CHECKING:
+    from ._client import Client
 
 __all__ = ["ConnectionFields"]
 
@@ -37,6 +37,8 @@ class _EnvironmentKey(SecretStr):
 
 
 def _environment_key() -> SecretStr | None:
+    from .transport import environment_token  # noqa: PLC0415 - sockets load with the first object
+
     token = environment_token()
     return _EnvironmentKey(token) if token else None
 
@@ -144,6 +146,9 @@ class ConnectionFields(BaseModel):
         """Return the client for the server that the fields name now."""
         key = (self.base_url, self.api_key, self.verify, *self.default_headers.items())
         if self._client is None or self._client_key != key:
+            from ._client import Client  # noqa: PLC0415 - sockets load with the first request
+            from ._connection import Settings, connect  # noqa: PLC0415 - as above
+
             if self._key_left_behind and self.api_key is None:
                 _warn_key()
             settings = Settings(
@@ -154,13 +159,6 @@ class ConnectionFields(BaseModel):
             )
             self._client, self._client_key = Client(connect(settings)), key
         return self._client
-
-    def _policy(self, overrides: Mapping[str, Any]) -> Policy:
-        return Policy(
-            timeout=overrides.get("timeout", self.timeout),
-            max_retries=overrides.get("max_retries", self.max_retries),
-            wait_for_model=overrides.get("wait_for_model", self.wait_for_model),
-        )
 
     @property
     def lc_secrets(self) -> dict[str, str]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
 from pydantic import ConfigDict
 
+from ._ask import Ask
 from ._batching import BatchingMixin
 from ._connection_fields import ConnectionFields, public_headers
 from ._generation_fields import CallFields, GenerationFields, params_of
-from ._plan import Ask
-from ._prompting import AUTO, PromptFields, load_own_template, without_bos
+from ._prompting import AUTO, PromptFields
 from ._results import PROVIDER
-from ._tokens import count_tokens
 from .errors import ConfigurationError
-from .prompts import ChatPrompt, PromptError
 from .wire import Message, Server, Wire, merge_stops
+
+if TYPE_CHECKING:
+    from .prompts import ChatPrompt
+    from .transport import Policy
 
 __all__ = ["ModelBase"]
 
@@ -64,7 +67,9 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             usage=call.get("stream_usage", self.stream_usage),
             to_text=lambda server: self._to_text(source, model, server),
             to_messages=lambda: self._to_messages(source),
-            policy=self._policy(call),
+            timeout=call.get("timeout", self.timeout),
+            max_retries=call.get("max_retries", self.max_retries),
+            wait_for_model=call.get("wait_for_model", self.wait_for_model),
         )
 
     def _to_text(
@@ -78,26 +83,32 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         raise NotImplementedError
 
     def _chosen_prompt(self, model: str | None, server: Server | None) -> ChatPrompt | None:
-        """Return the template in force; one that `"auto"` loads must be loaded already."""
+        """Return the template in force; `"auto"` loads the model's own, once."""
         if self.prompt_builder != AUTO:
             return self._template()
-        name = model or (server.model if server else None) or ""
-        found = self._connect().connection.prompts.get(name)
-        return found if isinstance(found, ChatPrompt) else self._load_template()
+        from ._templates import known_template  # noqa: PLC0415 - templates load when used
+
+        name = model or (server.model if server else None)
+        return known_template(self._connect().connection, name) or self._load_template()
 
     def _load_template(self) -> ChatPrompt:
         """Load the model's own template (`"auto"`). Blocks."""
+        from ._templates import load_own_template  # noqa: PLC0415 - as above
+
         key = self.api_key
         own = self._explicit_key() is None or self._address().router
         token = key.get_secret_value() if key and own else None
-        connection = self._connect().connection
-        return load_own_template(self.model, connection, self._policy({}), token)
+        return load_own_template(self.model, self._connect().connection, self._patience(), token)
 
-    def _render(self, prompt: ChatPrompt, source: object) -> str:
-        try:
-            return without_bos(prompt.render(source), prompt)
-        except PromptError as error:
-            raise ConfigurationError(str(error)) from error
+    async def _aready(self) -> None:
+        """Load what would block the event loop later."""
+        if self.prompt_builder == AUTO:
+            await asyncio.to_thread(self._load_template)
+
+    def _patience(self) -> Policy:
+        from .transport import Policy  # noqa: PLC0415 - sockets load with the first request
+
+        return Policy(self.timeout, self.max_retries, self.wait_for_model)
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -128,7 +139,9 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             ConfigurationError: If neither is to be had: nothing is guessed with another model's
                 tokenizer.
         """
-        return count_tokens(text, self.model, self._connect().connection, self._policy({}))
+        from ._tokens import token_ids  # noqa: PLC0415 - seldom needed
+
+        return token_ids(text, self.model, self._connect().connection, self._patience())
 
     def get_num_tokens(self, text: str) -> int:
         """Return how many of the model's own tokens a text has; see `get_token_ids`."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
 
+from ._ask import Ask
 from ._connection import Connection
 from .errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
-from .transport import Policy, Request, Response, error_from_event
+from .transport import Request, Response, error_from_event
 from .wire import (
     ROUTER,
     Answer,
@@ -18,7 +18,6 @@ from .wire import (
     Call,
     Dialect,
     Failure,
-    Message,
     Server,
     Wire,
     is_dedicated_endpoint,
@@ -32,40 +31,7 @@ from .wire import (
     wire_stops,
 )
 
-__all__ = ["Ask", "Plan", "asks_server", "make_plan", "other_way"]
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One generation as a model object wants it, before a protocol is chosen.
-
-    Attributes:
-        api: The protocol, or None to choose it by the server.
-        text: Whether a text protocol is wanted where the choice is free.
-        template: Whether the caller chose a prompt template, which only a text protocol can use.
-        model: The caller's model name, or None.
-        provider: Inference Providers selection, or None.
-        params: Neutral generation fields that are set.
-        stops: The caller's stop sequences.
-        extra: The caller's own keys for the body.
-        usage: Whether a stream should end with token counts.
-        to_text: Renders the prompt; returns it with the template's own stop sequences.
-        to_messages: Converts the input to chat messages.
-        policy: How long to wait and how often to try.
-    """
-
-    api: Wire | None
-    text: bool
-    template: bool
-    model: str | None
-    provider: str | None
-    params: Mapping[str, object]
-    stops: tuple[str, ...]
-    extra: Mapping[str, object]
-    usage: bool
-    to_text: Callable[[Server | None], tuple[str, tuple[str, ...]]]
-    to_messages: Callable[[], Sequence[Message]]
-    policy: Policy
+__all__ = ["Plan", "asks_server", "make_plan", "other_way"]
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from .errors import ConfigurationError
 from .transport import Policy, Request
 from .wire import Dialect
 
-__all__ = ["count_tokens"]
+__all__ = ["token_ids"]
 
 # Where each server tokenizes, and what it calls the text.
 _ROUTES: Mapping[Dialect, tuple[str, str]] = {
@@ -29,7 +29,7 @@ _WITHOUT_BOS: Mapping[Dialect, Mapping[str, object]] = {
 }
 
 
-def count_tokens(text: str, model: str | None, connection: Connection, policy: Policy) -> list[int]:
+def token_ids(text: str, model: str | None, connection: Connection, policy: Policy) -> list[int]:
     """Return the token ids of a text.
 
     Raises:
