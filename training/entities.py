@@ -1,3 +1,4 @@
+# ruff: noqa: E501, SIM905 - tables of words and sentences read better unbroken
 """Names, places and numbers for the generators, in two disjoint halves: training and held out.
 
 Every name falls in one half by a hash of its spelling, so that no held-out name is ever trained on.
@@ -35,7 +36,28 @@ Yilmaz Zhang Ziegler""".split()
 
 ONSETS = "b br c ch cr d dr f fl g gr h j k kr l m n p pr qu r s sh sk st t th tr v w z".split()
 NUCLEI = "a e i o u ai ea ei ia io ou".split()
-CODAS = ["", "", "", "", "", "", "", "", "", "l", "n", "r", "s", "m", "nd", "rk", "th", "x", "ll", "st"]
+CODAS = [
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "l",
+    "n",
+    "r",
+    "s",
+    "m",
+    "nd",
+    "rk",
+    "th",
+    "x",
+    "ll",
+    "st",
+]
 
 STREETS = "Street Road Lane Avenue Square".split()
 NOUNS = """apple ball bell bicycle book boat bottle box bread brush camera candle carpet chair clock cloud
@@ -110,7 +132,9 @@ class Entities:
 
     def company(self) -> str:
         """Give an invented company."""
-        tail = self.rng.choice(["", "", " Labs", " Motors", " Group", " Bank", " Foods", " Systems"])
+        tail = self.rng.choice(
+            ["", "", " Labs", " Motors", " Group", " Bank", " Foods", " Systems"]
+        )
         return self.made_up(self.rng.choice((2, 2, 3))) + tail
 
     def year(self) -> int:

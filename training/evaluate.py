@@ -84,7 +84,9 @@ def use_tool(episode: Episode, kind: str | None, text: str) -> str:
         except ValueError:
             return "Error"
         # The table's own rounding, where the model asked for what the plan asks for.
-        same = [use.result for use in episode.uses if use.text.replace(" ", "") == text.replace(" ", "")]
+        same = [
+            use.result for use in episode.uses if use.text.replace(" ", "") == text.replace(" ", "")
+        ]
         return same[0] if same else value
     return "Unknown tool."
 
@@ -107,7 +109,9 @@ def right(episode: Episode, answer: str) -> bool:
     return all(part in answer for part in episode.must)
 
 
-def react_episode(ask: Ask, rng: random.Random, *, as_json: bool, trace: list[str] | None = None) -> bool:
+def react_episode(
+    ask: Ask, rng: random.Random, *, as_json: bool, trace: list[str] | None = None
+) -> bool:
     """Run a whole ReAct episode; tell whether it ended with the right answer."""
     entities = Entities(rng, test=True)
     episode = Plans(entities).episode()
@@ -153,7 +157,10 @@ def call_episode(ask: Ask, rng: random.Random, trace: list[str] | None = None) -
         except (ValueError, KeyError, AttributeError, StopIteration, TypeError):
             good = False
             break
-        conversation += [("assistant", text), ("user", wordings.TOOL_RESPONSE.format(result=result))]
+        conversation += [
+            ("assistant", text),
+            ("user", wordings.TOOL_RESPONSE.format(result=result)),
+        ]
     else:
         good = False
     if trace is not None and not good:
@@ -179,7 +186,8 @@ def single(make: Callable[[Entities], list[Message]]) -> Callable[..., bool]:
         text = ask(messages[:-1])
         good = normal(text) == normal(messages[-1][1])
         if trace is not None and not good:
-            trace.append(f"{messages[0][1][-300:]}\n{messages[-2][1][-400:]}\ngot: {text}\nwanted: {messages[-1][1]}")
+            asked = f"{messages[0][1][-300:]}\n{messages[-2][1][-400:]}"
+            trace.append(f"{asked}\ngot: {text}\nwanted: {messages[-1][1]}")
         return good
 
     return check
@@ -222,7 +230,7 @@ def main() -> None:
     print("skill".ljust(12), *(name.rjust(8) for name in formats), flush=True)
     for skill in options.skills:
         row, traces = [], []
-        for name, render in formats.items():
+        for render in formats.values():
 
             def ask(messages: Sequence[Message], render: Callable[..., str] = render) -> str:
                 return generator.complete(render(messages)).strip()

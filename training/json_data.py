@@ -1,3 +1,4 @@
+# ruff: noqa: E501, SIM905 - tables of words and sentences read better unbroken
 """Skill (d): tool calls and structured output as JSON, from descriptions in the prompt."""
 
 from __future__ import annotations
@@ -93,7 +94,10 @@ def _invented(entities: Entities) -> Tool:
     arguments = {name: rng.choice(("int", "place", "first", "made_up"))
         for name in rng.sample(["name", "number", "city", "room", "floor", "code", "owner", "day"], rng.choice((1, 1, 2)))}  # fmt: skip
     detail = " and ".join(f"{name} {{{name}}}" for name in arguments)
-    asks = (f"{verb.capitalize()} the {noun} with {detail}.", f"Please {verb} the {noun} with {detail}.")
+    asks = (
+        f"{verb.capitalize()} the {noun} with {detail}.",
+        f"Please {verb} the {noun} with {detail}.",
+    )
     return Tool(f"{verb}_{noun}", f"{verb.capitalize()} the {noun}.", arguments, asks, "Done.")
 
 
@@ -134,7 +138,10 @@ def tool_call(entities: Entities) -> list[Message]:
     if rng.random() < 0.3:
         result = rng.choice(["sunny", "rainy, 12 degrees", "cloudy", f"{rng.randint(1, 23)}:{rng.randint(10, 59)}",
             entities.number(6), entities.made_up()])  # fmt: skip
-        turns += [("user", wordings.TOOL_RESPONSE.format(result=result)), ("assistant", tool.answer.format(r=result, **values))]
+        turns += [
+            ("user", wordings.TOOL_RESPONSE.format(result=result)),
+            ("assistant", tool.answer.format(r=result, **values)),
+        ]
     return [("system", told), *turns]
 
 
@@ -143,7 +150,9 @@ def agent_calls(entities: Entities) -> list[Message]:
     rng = entities.rng
     episode = Plans(entities).episode()
     search = Tool("search", "Search for people, places and facts.", {"query": "topic"}, (), "")
-    calculator = Tool("calculator", "Work out a calculation such as 2**0.5.", {"expression": "topic"}, (), "")
+    calculator = Tool(
+        "calculator", "Work out a calculation such as 2**0.5.", {"expression": "topic"}, (), ""
+    )
     pool = [search, calculator]
     rng.shuffle(pool)
     style = rng.choice((0, 0, 1))
@@ -174,11 +183,25 @@ FIELDS = {
 }
 LABELS = {"mood": ["happy", "sad", "angry"], "sentiment": ["positive", "negative"]}
 FEELINGS = {
-    "happy": ["I am so happy today!", "What a wonderful day!", "I love this song, I am full of joy."],
+    "happy": [
+        "I am so happy today!",
+        "What a wonderful day!",
+        "I love this song, I am full of joy.",
+    ],
     "sad": ["I am so sad today.", "I miss my friend and I cry.", "It is a gloomy, lonely day."],
     "angry": ["I am so angry today!", "This makes me furious!", "I hate it, I am really mad."],
-    "positive": ["This {n} is great!", "I love this {n}.", "The best {n} I ever had.", "I am very happy with the {n}."],
-    "negative": ["This {n} is terrible.", "I hate this {n}.", "The worst {n} I ever had.", "The {n} broke at once, I want my money back."],
+    "positive": [
+        "This {n} is great!",
+        "I love this {n}.",
+        "The best {n} I ever had.",
+        "I am very happy with the {n}.",
+    ],
+    "negative": [
+        "This {n} is terrible.",
+        "I hate this {n}.",
+        "The worst {n} I ever had.",
+        "The {n} broke at once, I want my money back.",
+    ],
 }
 
 
@@ -201,8 +224,17 @@ def _field_value(entities: Entities, kind: str) -> object:
 def schema_of(properties: dict[str, JsonObject], title: str, rng: random.Random) -> str:
     """Write a JSON schema in one of the usual forms (pydantic's among them)."""
     if rng.random() < 0.5:
-        properties = {key: {"title": key.capitalize(), **value} for key, value in properties.items()}
-        return dump({"properties": properties, "required": list(properties), "title": title, "type": "object"})
+        properties = {
+            key: {"title": key.capitalize(), **value} for key, value in properties.items()
+        }
+        return dump(
+            {
+                "properties": properties,
+                "required": list(properties),
+                "title": title,
+                "type": "object",
+            }
+        )
     whole: JsonObject = {"type": "object", "properties": properties, "required": list(properties)}
     return dump({"title": title, **whole} if rng.random() < 0.5 else whole)
 
@@ -221,7 +253,11 @@ def _record(entities: Entities) -> tuple[str, str, str]:
     rng = entities.rng
     person = entities.person() if rng.random() < 0.7 else entities.first()
     keys = rng.sample(list(FIELDS), rng.choice((1, 2, 2, 3, 3, 4)))
-    extra = [key for key in rng.sample(list(FIELDS), 2) if key not in keys and rng.random() < 0.4 and key != "married"]
+    extra = [
+        key
+        for key in rng.sample(list(FIELDS), 2)
+        if key not in keys and rng.random() < 0.4 and key != "married"
+    ]
     record: JsonObject = {"name": person}
     properties: dict[str, JsonObject] = {"name": {"type": "string"}}
     sentences = []
@@ -237,7 +273,11 @@ def _record(entities: Entities) -> tuple[str, str, str]:
             properties[key] = {"type": form}
     if rng.random() < 0.5:
         rng.shuffle(sentences)
-        sentences[0] = sentences[0].replace(person.split()[0], person, 1) if person not in sentences[0] else sentences[0]
+        sentences[0] = (
+            sentences[0].replace(person.split()[0], person, 1)
+            if person not in sentences[0]
+            else sentences[0]
+        )
     order = list(record)
     if rng.random() < 0.5:
         rng.shuffle(order)
@@ -254,5 +294,7 @@ def structured(entities: Entities) -> list[Message]:
     if rng.random() < 0.25:
         return [("user", f"{text}\n\n{told}"), ("assistant", answer)]
     if rng.random() < 0.2:
-        text = rng.choice(["Extract the data: {}", "Extract the information from this text: {}", "{}"]).format(text)
+        text = rng.choice(
+            ["Extract the data: {}", "Extract the information from this text: {}", "{}"]
+        ).format(text)
     return [("system", told), ("user", text), ("assistant", answer)]

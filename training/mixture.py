@@ -76,7 +76,9 @@ class Mixture:
         limit: Longest example in tokens; longer ones are dropped.
     """
 
-    def __init__(self, tokenizer: Tokenizer, rng: random.Random, shares: dict[str, float], limit: int) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, rng: random.Random, shares: dict[str, float], limit: int
+    ) -> None:
         self.tokenizer = tokenizer
         self.rng = rng
         self.entities = Entities(rng)
@@ -107,6 +109,7 @@ def sample_texts(rng: random.Random, count: int) -> Iterator[str]:
     tasks = ["chat", "react", "react-json", "reading", "tool-call", "agent-calls", "structured"]
     for index in range(count):
         if index % 2:
-            yield f"{entities.person()}, {entities.place()}, {entities.company()}, {entities.made_up()}"
+            names = (entities.person, entities.place, entities.company, entities.made_up)
+            yield ", ".join(name() for name in names)
         else:
             yield "\n".join(text for _, text in conversation(rng.choice(tasks), entities, "zephyr"))

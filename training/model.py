@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import linear, silu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,13 +57,13 @@ class RMSNorm(nn.Module):
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Apply rotary positions to `x` (batch, heads, length, head size), halves paired as in Llama."""
+    """Apply rotary positions to `x` (batch, heads, length, head size), in halves as Llama."""
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attend causally; written out because torch's fused kernel is four times slower on a CPU here."""
+    """Attend causally; written out because torch's fused kernel is slower on a CPU."""
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if q.shape[2] > 1:
         mask = torch.full(scores.shape[-2:], float("-inf"), dtype=scores.dtype)
@@ -113,7 +113,7 @@ class MLP(nn.Module):
         self.down_proj = nn.Linear(shape.intermediate_size, shape.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return self.down_proj(silu(self.gate_proj(x)) * self.up_proj(x))
 
 
 class Block(nn.Module):
@@ -173,7 +173,7 @@ class Llama(nn.Module):
     def forward(self, ids: Tensor, rows: Tensor) -> Tensor:
         """Give logits for the flat positions `rows` only: most positions carry no loss."""
         states = self.hidden(ids).flatten(0, 1)[rows]
-        return F.linear(states, self.embed_tokens.weight.to(states.dtype))
+        return linear(states, self.embed_tokens.weight.to(states.dtype))
 
     def export_state(self) -> dict[str, Tensor]:
         """Give the parameters under `transformers`' names."""

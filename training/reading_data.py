@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of sentences read better unbroken
 """Skill (c): answer from a given context, or "I don't know."."""
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def draw_value(entities: Entities, kind: str) -> str:
     return str(getattr(entities, kind)())
 
 
-def _facts(entities: Entities, table: dict[str, tuple[str, list[str], list[str]]], subject: str, count: int) -> list[Fact]:
+def _facts(
+    entities: Entities, table: dict[str, tuple[str, list[str], list[str]]], subject: str, count: int
+) -> list[Fact]:
     rng = entities.rng
     found = []
     for key in rng.sample(list(table), min(count, len(table))):
@@ -108,7 +111,9 @@ def question(entities: Entities) -> tuple[str, str, str]:
     asked = rng.choice(facts)
     chosen = (asked.question, asked.value)
     if rng.random() < 0.25 or [fact.question for fact in facts].count(asked.question) > 1:
-        missing = [fact for fact in unknown if all(fact.question != other.question for other in facts)]
+        missing = [
+            fact for fact in unknown if all(fact.question != other.question for other in facts)
+        ]
         if missing:
             chosen = (rng.choice(missing).question, UNKNOWN)
     if rng.random() < 0.3:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of sentences read better unbroken
 """A small retrieval test, written for this project: passages in close groups, two queries each.
 
 The queries avoid the passages' words where they can, so that word matching alone does not do.

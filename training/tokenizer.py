@@ -13,8 +13,19 @@ from collections.abc import Iterator
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-SPECIAL = ["<unk>", "<s>", "</s>", "<|end|>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>",
-    "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"]  # fmt: skip
+SPECIAL = [
+    *(
+        "<unk>",
+        "<s>",
+        "</s>",
+        "<|end|>",
+        "<|endoftext|>",
+        "<|user|>",
+        "<|assistant|>",
+        "<|system|>",
+    ),
+    *("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"),
+]
 BOS, STOPS = "<s>", ("</s>", "<|end|>", "<|endoftext|>")
 PIECES = r"\d{1,3}|[A-Z]+(?![a-z])|[A-Z][a-z]*| ?[a-z]+|'s| ?[^\sA-Za-z\d]+|[^\S\n]+|\n+"
 
@@ -69,7 +80,9 @@ def assemble(base: Tokenizer, numbers: list[str]) -> Tokenizer:
     whole.pre_tokenizer = pre_tokenizer()
     whole.decoder = decoders.ByteLevel()
     whole.add_special_tokens(SPECIAL)
-    whole.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", vocab["<s>"])])
+    whole.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", vocab["<s>"])]
+    )
     return whole
 
 

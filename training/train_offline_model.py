@@ -11,17 +11,17 @@ import argparse
 import collections
 import dataclasses
 import json
-import os
 import pathlib
 import random
+import signal
 import time
 
 import torch
-import torch.nn.functional as F
 from mixture import STAGES, Example, Mixture
 from model import Llama, Shape
 from tokenizer import load_or_train
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 PAD = 0
 # (tokens seen, stage, longest example): short copying first, then longer and longer prompts.
@@ -81,7 +81,7 @@ class Batches:
 
 
 def tensors(batch: list[Example]) -> tuple[Tensor, Tensor, Tensor]:
-    """Give ids (batch, length), the flat positions that predict a wanted token, and those tokens."""
+    """Give ids, the flat positions that predict a wanted token, and the wanted tokens."""
     width = max(len(example.ids) for example in batch)
     ids = torch.full((len(batch), width), PAD)
     rows, targets = [], []
@@ -92,6 +92,13 @@ def tensors(batch: list[Example]) -> tuple[Tensor, Tensor, Tensor]:
                 rows.append(index * width + place - 1)
                 targets.append(example.ids[place])
     return ids, torch.tensor(rows), torch.tensor(targets)
+
+
+def answer_losses(model: Llama, ids: Tensor, rows: Tensor, targets: Tensor) -> Tensor:
+    """Give the loss of each wanted token."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(ids, rows)
+    return cross_entropy(logits.float(), targets, reduction="none")
 
 
 class Trainer:
@@ -105,6 +112,8 @@ class Trainer:
         torch.manual_seed(seed)
         self.rng = random.Random(seed)
         self.model = Llama(shape)
+        # Compiling takes a minute and makes a step 1.4 times faster.
+        self.losses = torch.compile(answer_losses, dynamic=True)
         self.seen = 0
         self.seconds = 0.0
         named = list(self.model.named_parameters())
@@ -138,8 +147,9 @@ class Trainer:
             "seconds": self.seconds,
             "rng": self.rng.getstate(),
         }
-        torch.save(state, self.folder / "checkpoint.tmp")
-        os.replace(self.folder / "checkpoint.tmp", self.folder / "checkpoint.pt")
+        fresh = self.folder / "checkpoint.tmp"
+        torch.save(state, fresh)
+        fresh.replace(self.folder / "checkpoint.pt")
 
     def batches(self) -> Batches:
         """Give batches of the present stage, made anew when the stage changes."""
@@ -161,9 +171,7 @@ class Trainer:
         total = sum(len(targets) for _, _, targets in made)
         told: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0])
         for part, (ids, rows, targets) in zip(parts, made, strict=True):
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                logits = self.model(ids, rows)
-            losses = F.cross_entropy(logits.float(), targets, reduction="none")
+            losses = self.losses(self.model, ids, rows, targets)
             (losses.sum() / total).backward()
             self.seen += sum(len(example.ids) for example in part)
             tally(part, losses.detach(), told)
@@ -204,7 +212,10 @@ def main() -> None:
     told: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0])
     saved = logged = last = time.time()
     start = trainer.seen
-    while trainer.seen < options.tokens:
+    ended: list[int] = []
+    # Asked to end, finish the step and save.
+    signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
+    while trainer.seen < options.tokens and not ended:
         for task, (loss, count) in trainer.step().items():
             told[task][0] += loss
             told[task][1] += count
@@ -212,9 +223,14 @@ def main() -> None:
         trainer.seconds += now - last
         last = now
         if now - logged > 30:
-            line = {"tokens": trainer.seen, "seconds": round(trainer.seconds),
-                "speed": round((trainer.seen - start) / (now - logged)),
-                "loss": {task: round(a / max(b, 1), 3) for task, (a, b) in sorted(told.items())}}  # fmt: skip
+            losses = {task: round(a / max(b, 1), 3) for task, (a, b) in sorted(told.items())}
+            speed = round((trainer.seen - start) / (now - logged))
+            line = {
+                "tokens": trainer.seen,
+                "seconds": round(trainer.seconds),
+                "speed": speed,
+                "loss": losses,
+            }
             with (options.run / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             told.clear()
