@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 import ssl
 import warnings
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
-from ._names import canonical
+from ._names import canonical, one_sentence
 from .errors import ConfigurationError
 from .wire import ROUTER, Address, looks_like_url, parse_address
 
@@ -21,8 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ConnectionFields"]
 
-_SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret", re.IGNORECASE)
 _parse = lru_cache(maxsize=256)(parse_address)
+
+# None is "unset" everywhere but here, where it is a value: no limit.
+_MAY_BE_NONE = frozenset({"timeout"})
 
 
 def _environment_base() -> str | None:
@@ -95,15 +103,18 @@ class ConnectionFields(BaseModel):
     _client_key: tuple[object, ...] = PrivateAttr(default=())
     _key_left_behind: bool = PrivateAttr(default=False)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _own_names(cls, values: object) -> object:
-        if not isinstance(values, Mapping):
-            return values
-        own = canonical(values, cls.model_fields)
-        if isinstance(own.get("api_key"), _EnvironmentKey):
+    def __init__(self, **values: Any) -> None:
+        own = canonical(values, type(self).model_fields)
+        key = own.get("api_key")
+        if isinstance(key, _EnvironmentKey):
             del own["api_key"]
-        return own
+        elif isinstance(key, str):
+            own["api_key"] = SecretStr(key)  # no message of pydantic's ever shows it
+        set_values = {k: v for k, v in own.items() if v is not None or k in _MAY_BE_NONE}
+        try:
+            super().__init__(**set_values)
+        except ValidationError as error:
+            raise ConfigurationError(one_sentence(error)) from None
 
     @model_validator(mode="after")
     def _check_address(self) -> Self:
@@ -160,6 +171,24 @@ class ConnectionFields(BaseModel):
             self._client, self._client_key = Client(connect(settings)), key
         return self._client
 
+    def _public_headers(self) -> dict[str, str]:
+        """Return the headers that hold no secret, going by their names."""
+        if not self.default_headers:
+            return {}
+        from .transport import without_secrets  # noqa: PLC0415 - loads with the first request
+
+        return dict(without_secrets(self.default_headers))
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Whether LangChain's `dumps` and `loads` know this class: yes."""
+        return True
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What stands in the serialised form in place of the fields' own values."""
+        return {"default_headers": self._public_headers()} if self.default_headers else {}
+
     @property
     def lc_secrets(self) -> dict[str, str]:
         """Which field is a secret, and the environment variable that stands for it."""
@@ -197,7 +226,7 @@ class ConnectionFields(BaseModel):
         private["_key_left_behind"] = "api_key" in self.model_fields_set and bool(self.api_key)
         fields["api_key"] = None
         fields.pop("_serialized", None)
-        fields["default_headers"] = public_headers(fields["default_headers"])
+        fields["default_headers"] = self._public_headers()
         chosen = state["__pydantic_fields_set__"] - {"api_key"}
         return {
             **state,
@@ -209,11 +238,6 @@ class ConnectionFields(BaseModel):
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
         self.__dict__["api_key"] = _environment_key()
-
-
-def public_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that hold no secret, going by their names."""
-    return {name: value for name, value in headers.items() if not _SECRET_HEADER.search(name)}
 
 
 @lru_cache(maxsize=1)

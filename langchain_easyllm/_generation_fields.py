@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ._names import canonical
+from ._names import canonical, one_sentence
+from .errors import ConfigurationError
 from .wire import NEUTRAL_FIELDS, merge_stops
 
 __all__ = ["CallFields", "GenerationFields", "params_of"]
@@ -113,14 +114,29 @@ class CallFields(GenerationFields):
         """Return a call's keyword arguments, validated, under this package's names.
 
         Raises:
-            ConfigurationError: For an unknown name, with the nearest right one.
-            ValueError: For a value of the wrong type or range.
+            ConfigurationError: For an unknown name, with the nearest right one, and for a value of
+                the wrong type or range.
         """
         if not kwargs:
             return {}
-        checked = cls.model_validate(canonical(kwargs, cls.model_fields))
+        own = canonical(kwargs, cls.model_fields)
+        unset = {name for name in _OBJECTS_OWN if own.get(name) is None}
+        try:
+            checked = cls.model_validate({k: v for k, v in own.items() if k not in unset})
+        except ValidationError as error:
+            raise ConfigurationError(one_sentence(error)) from None
         return {name: getattr(checked, name) for name in checked.model_fields_set}
 
+
+# A call's None unsets a generation field; of these it leaves the object's own.
+_OBJECTS_OWN = (
+    "max_retries",
+    "wait_for_model",
+    "stream_usage",
+    "model_kwargs",
+    "model",
+    "provider",
+)
 
 _NAMES = tuple(name for name in NEUTRAL_FIELDS if name != "stop")
 

@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 
 from ._ask import Ask
 from ._batching import BatchingMixin
-from ._connection_fields import ConnectionFields, public_headers
+from ._connection_fields import ConnectionFields
 from ._generation_fields import CallFields, GenerationFields, params_of
 from ._prompting import AUTO, PromptFields
 from ._results import PROVIDER
@@ -32,6 +32,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         extra="forbid",
         arbitrary_types_allowed=True,
         protected_namespaces=(),
+        hide_input_in_errors=True,
         defer_build=True,  # the schema of 45 fields is built when the first object is made
     )
 
@@ -123,7 +124,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             "api": getattr(self, "api", "auto"),
             "prompt_builder": _name_of(self.prompt_builder),
             "model_kwargs": self.model_kwargs,
-            "default_headers": public_headers(self.default_headers),
+            "default_headers": self._public_headers(),
             **params,
         }
 

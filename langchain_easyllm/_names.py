@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 
+from pydantic import ValidationError
+
 from .errors import ConfigurationError
 
-__all__ = ["ALIASES", "canonical"]
+__all__ = ["ALIASES", "canonical", "one_sentence"]
 
 ALIASES: Mapping[str, str] = {
     "model_name": "model",
@@ -46,6 +48,16 @@ def canonical(values: Mapping[str, object], known: Collection[str]) -> dict[str,
         if value is not None or own not in result:
             result[own] = value
     return result
+
+
+def one_sentence(error: ValidationError) -> str:
+    """Return pydantic's complaint in one sentence, without the values that were given."""
+    parts = []
+    for item in error.errors(include_input=False, include_url=False):
+        cause = item.get("ctx", {}).get("error")
+        place = ".".join(str(part) for part in item["loc"])
+        parts.append(str(cause) if isinstance(cause, ValueError) else f"{place}: {item['msg']}")
+    return "; ".join(dict.fromkeys(parts))
 
 
 def _unknown(name: str, known: Collection[str]) -> str:

@@ -211,8 +211,7 @@ def _to_request(call: Call, server: Server, connection: Connection, *, root: boo
         data = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"The request cannot be written as JSON: {error}.") from error
-    headers = {"accept": "text/event-stream"} if call.stream else {}
-    return Request("POST", url, data, headers)
+    return Request("POST", url, data)
 
 
 _SUPPORTED_TASK = re.compile(r"[Ss]upported tasks?:\s*\[?['\"]?([\w-]+)")
@@ -230,6 +229,8 @@ def other_way(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMError)
     wire = _TASKS.get(named[1]) if named else None
     if wire is None or wire is plan.call.wire:
         return False
+    if connection.tasks.pop(ask.model, None) is plan.call.wire:
+        return False  # each of the two tasks was refused in the name of the other
     connection.tasks[ask.model] = wire
     return True
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from .client import Transport
 from .credentials import Credentials, environment_token
 from .failures import error_from_event, error_from_response
+from .headers import without_secrets
 from .messages import Policy, Request, Response
 from .sse import ErrorEvent, SSEDecoder
 from .streams import EventStream
@@ -37,6 +38,7 @@ __all__ = [
     "environment_token",
     "error_from_event",
     "error_from_response",
+    "without_secrets",
 ]
 
 
