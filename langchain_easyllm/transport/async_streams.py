@@ -54,8 +54,8 @@ class AsyncEventStream:
         self._content = response.content
         self._timeout = step.timeout
         # The first event has what is left of the time for the answer.
-        self._deadline = step.deadline
-        self._first = True
+        self._patience = step.deadline - monotonic()
+        self._deadline = inf
         self._waiting = False
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
@@ -95,7 +95,7 @@ class AsyncEventStream:
             raise error_from_exception(exc, self.url, "pieces") from exc
         if not events:
             raise StopAsyncIteration
-        self._first = False
+        self._patience = self._timeout
         return events
 
     async def aclose(self) -> None:
@@ -112,8 +112,7 @@ class AsyncEventStream:
 
     async def _next_events(self) -> list[bytes]:
         """The next events, none at the end of the answer."""
-        if not self._first:
-            self._deadline = monotonic() + self._timeout
+        self._deadline = monotonic() + self._patience
         while not self._ended:
             block = self._take_buffered() or await self._wait_for_data()
             if not block:

@@ -24,7 +24,7 @@ from .messages import Response
 from .proxies import Proxy, proxy_for
 from .streams import EventStream
 from .tls import Verify, context_for
-from .translation import Phase, connection_lost, error_from_exception, out_of_time
+from .translation import Phase, connection_lost, error_from_exception, incomplete, out_of_time
 
 __all__ = ["CONNECT_TIMEOUT", "IDLE_SECONDS", "Connection", "Pool"]
 
@@ -219,15 +219,19 @@ class Pool:
             return EventStream(self, connection, parser, piece, step)
         pieces = [piece]
         while not parser.complete:
-            if block := connection.receive(step.deadline):
+            try:
+                block = connection.receive(step.deadline)
+            except builtins.ConnectionError as lost:
+                raise incomplete(step.address.url) from lost
+            if block:
                 pieces.append(parser.feed(block))
             else:
                 parser.feed_eof()
+        body = plain_body(parser.headers, b"".join(pieces))
         if parser.reusable:
             self.give_back(connection, step.address)
         else:
             connection.close()
-        body = plain_body(parser.headers, b"".join(pieces))
         return Response(parser.status, parser.headers, body, step.address.url)
 
 

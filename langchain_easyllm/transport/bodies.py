@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
-from ..errors import ProtocolError
+from ..errors import IncompleteStreamError, ProtocolError
 from .sse import DONE, SSEDecoder
 from .words import read_words
 
@@ -47,6 +47,15 @@ class Inflater:
             raise ProtocolError(f"The compressed answer holds more than {MAX_INFLATED:,} bytes.")
         return data
 
+    def close(self) -> None:
+        """Say that no more bytes come.
+
+        Raises:
+            IncompleteStreamError: If the compressed text has not ended.
+        """
+        if not self._stream.eof:
+            raise IncompleteStreamError("The compressed answer was cut off before its end.")
+
 
 def plain_body(headers: Mapping[str, str], body: bytes) -> bytes:
     """The body without the coding that its headers name.
@@ -56,7 +65,12 @@ def plain_body(headers: Mapping[str, str], body: bytes) -> bytes:
         body: The body as it was sent.
     """
     coding = _coding(headers)
-    return Inflater(coding).feed(body) if coding and body else body
+    if not coding or not body:
+        return body
+    inflater = Inflater(coding)
+    plain = inflater.feed(body)
+    inflater.close()
+    return plain
 
 
 class BodyEvents:
@@ -101,7 +115,10 @@ class BodyEvents:
 
         Raises:
             ProtocolError: If the body is a page for people.
+            IncompleteStreamError: If its compression has not ended.
         """
+        if self._inflater is not None:
+            self._inflater.close()
         if self.framed:
             return self._decoder.close()
         body = bytes(self._body)

@@ -15,7 +15,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import urljoin
 
-from ..errors import EasyLLMError, EndpointPausedError, ModelLoadingError, ProtocolError
+from ..errors import (
+    ConfigurationError,
+    EasyLLMError,
+    EndpointPausedError,
+    ModelLoadingError,
+    ProtocolError,
+)
 from .addresses import Address, is_dedicated, parse_url, public_url
 from .failures import error_from_response, retry_after_seconds
 from .headers import HeaderPlan, without_secrets
@@ -222,7 +228,16 @@ def _redirect_target(method: str, answer: Answer, address: Address) -> Address |
     kept = answer.status in {307, 308}
     # After 301 to 303 a POST would become a GET without its body: an error says so instead.
     safe = answer.status in {301, 302, 303} and method in {"GET", "HEAD"}
-    return parse_url(urljoin(address.url, where)) if kept or safe else None
+    if not (kept or safe):
+        return None
+    try:
+        return parse_url(urljoin(address.url, where))
+    except (ConfigurationError, ValueError) as error:
+        raise ProtocolError(
+            f"{address.authority} redirects to {public_url(where)!r}, which is no address.",
+            status_code=answer.status,
+            url=public_url(address.url),
+        ) from error
 
 
 def _headers_for(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
-from math import inf
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -37,10 +36,10 @@ class EventStream:
 
     __slots__ = (
         "_connection",
-        "_deadline",
         "_ended",
         "_events",
         "_parser",
+        "_patience",
         "_piece",
         "_pool",
         "_step",
@@ -62,7 +61,7 @@ class EventStream:
         self._piece = piece
         self._step = step
         # The first event has what is left of the time for the answer.
-        self._deadline = step.deadline
+        self._patience = step.deadline - monotonic()
         self._ended = False
 
     @property
@@ -99,7 +98,7 @@ class EventStream:
             raise
         if not events:
             raise StopIteration
-        self._deadline = -inf
+        self._patience = self._step.timeout
         return events
 
     def close(self) -> None:
@@ -117,9 +116,7 @@ class EventStream:
 
     def _next_events(self) -> list[bytes]:
         """The next events, none at the end of the answer."""
-        deadline = self._deadline
-        if deadline == -inf:
-            deadline = monotonic() + self._step.timeout
+        deadline = monotonic() + self._patience
         while not self._ended:
             if self._piece:
                 piece, self._piece = self._piece, b""

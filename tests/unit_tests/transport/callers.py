@@ -1,0 +1,92 @@
+"""Two thin callers, so that one test body serves sync and async."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from langchain_easyllm.transport import Policy, Request, Response, Transport
+
+__all__ = ["AsyncCaller", "Caller", "SyncCaller", "post"]
+
+ONCE = Policy(timeout=5, max_retries=0)
+
+
+def post(url: str, body: bytes = b"{}", **headers: str) -> Request:
+    """A POST as the wires send it."""
+    return Request("POST", url, body, {name.replace("_", "-"): v for name, v in headers.items()})
+
+
+class SyncCaller:
+    """Calls a transport from this thread."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    def send(self, request: Request, policy: Policy = ONCE) -> Response:
+        return self.transport.send(request, policy)
+
+    def read(self, request: Request, policy: Policy = ONCE, into: list[bytes] | None = None):
+        """All events of a stream; those before a failure are in `into`."""
+        events = [] if into is None else into
+        with self.transport.open(request, policy) as stream:
+            for several in stream:
+                assert several
+                events.extend(several)
+        return events
+
+    def first(self, request: Request, policy: Policy = ONCE) -> tuple[list[bytes], bool, int]:
+        """The first events of a stream that is then closed, whether it is framed, its status."""
+        with self.transport.open(request, policy) as stream:
+            return next(stream), stream.framed, stream.status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: object, trace: TracebackType | None
+    ) -> None:
+        self.transport.close()
+
+
+class AsyncCaller:
+    """Calls a transport from one event loop."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self._runner = asyncio.Runner()
+
+    def send(self, request: Request, policy: Policy = ONCE) -> Response:
+        return self._runner.run(self.transport.asend(request, policy))
+
+    def read(self, request: Request, policy: Policy = ONCE, into: list[bytes] | None = None):
+        events = [] if into is None else into
+
+        async def read() -> list[bytes]:
+            async with await self.transport.aopen(request, policy) as stream:
+                async for several in stream:
+                    assert several
+                    events.extend(several)
+            return events
+
+        return self._runner.run(read())
+
+    def first(self, request: Request, policy: Policy = ONCE) -> tuple[list[bytes], bool, int]:
+        async def first() -> tuple[list[bytes], bool, int]:
+            async with await self.transport.aopen(request, policy) as stream:
+                return await anext(stream), stream.framed, stream.status
+
+        return self._runner.run(first())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: object, trace: TracebackType | None
+    ) -> None:
+        self._runner.run(self.transport.aclose())
+        self._runner.close()
+
+
+Caller = SyncCaller | AsyncCaller

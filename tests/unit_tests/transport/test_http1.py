@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from langchain_easyllm.errors import EasyLLMError, IncompleteStreamError, ProtocolError
+from langchain_easyllm.transport.http1 import MAX_HEAD, AnswerParser
+
+BODIES = st.lists(st.binary(min_size=1, max_size=40), max_size=8)
+
+
+def answer(pieces: list[bytes], framing: str, *, end: bytes = b"\r\n") -> bytes:
+    """An answer as a server might write it."""
+    head = [b"HTTP/1.1 100 Continue", b"", b"HTTP/1.1 200 OK", b"X-One: 1", b"x-one:2"]
+    body = b"".join(pieces)
+    if framing == "length":
+        head.append(b"Content-Length:  %d " % len(body))
+    elif framing == "chunked":
+        head.append(b"Transfer-Encoding: Chunked")
+        parts = [b"%X;name=value%b%b%b" % (len(piece), end, piece, end) for piece in pieces]
+        body = b"".join([*parts, b"0", end, b"x-trailer: 1", end, end])
+    return end.join([*head, b"", b""]) + body
+
+
+def parse(blocks: list[bytes], *, eof: bool) -> tuple[AnswerParser, bytes]:
+    parser = AnswerParser("POST")
+    body = b"".join([parser.feed(block) for block in blocks if block])
+    if eof:
+        parser.feed_eof()
+    return parser, body
+
+
+@given(
+    BODIES,
+    st.sampled_from(["length", "chunked", "close"]),
+    st.sampled_from([b"\r\n", b"\n"]),
+    st.data(),
+)
+def test_any_cut_gives_the_same_answer(
+    pieces: list[bytes], framing: str, end: bytes, data: st.DataObject
+) -> None:
+    whole = answer(pieces, framing, end=end)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=12)))
+    bounds = [0, *cuts, len(whole)]
+    blocks = [whole[a:b] for a, b in pairwise(bounds)]
+    parser, body = parse(blocks, eof=framing == "close")
+    assert (parser.status, body, parser.complete) == (200, b"".join(pieces), True)
+    assert parser.headers["x-one"] == "1, 2"
+    assert parser.reusable == (framing != "close")
+
+
+@given(BODIES.filter(bool), st.sampled_from(["length", "chunked"]), st.data())
+def test_an_answer_cut_short_is_never_complete(
+    pieces: list[bytes], framing: str, data: st.DataObject
+) -> None:
+    whole = answer(pieces, framing)
+    kept = data.draw(st.integers(0, len(whole) - 1))
+    parser = AnswerParser("POST")
+    parser.feed(whole[:kept])
+    assert not parser.complete
+    with pytest.raises(IncompleteStreamError):
+        parser.feed_eof()
+
+
+@given(st.lists(st.binary(max_size=60), max_size=10))
+@example([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"-1\r\nabc"])
+@example([b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd"])
+@example([b"HTTP/1.1 101 Switching\r\n\r\n"])
+@example([b"HTTP/1.1 200 OK\r\n: x\r\n\r\n"])
+def test_only_our_errors_come_out_of_random_bytes(blocks: list[bytes]) -> None:
+    for start in (
+        b"",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding:chunked\r\n\r\n",
+    ):
+        parser = AnswerParser("POST")
+        try:
+            parser.feed(start)
+            for block in blocks:
+                parser.feed(block)
+            parser.feed_eof()
+        except EasyLLMError:
+            continue
+        assert parser.complete
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4",
+        "HTTP/1.1 200 OK\r\ncontent-length: -3",
+        "HTTP/1.1 200 OK\r\ncontent-length: ٣",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked",
+        "HTTP/1.1 200 OK\r\nbad name: x",
+        "HTTP/1.1 200 OK\r\nno colon",
+        "HTTP/1.1 2OO OK",
+        "HTTP/1.1 101 Switching Protocols",
+        "HTTP/2.0 200 OK",
+        "SSH-2.0-OpenSSH_9.6",
+        "<html>",
+    ],
+)
+def test_what_makes_no_sense_is_refused(head: str) -> None:
+    with pytest.raises(ProtocolError):
+        AnswerParser("GET").feed(head.encode() + b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("chunk", [b"zz\r\n", b"3\r\nabcd\r\n", b"0x1\r\na\r\n", b"+1\r\na\r\n"])
+def test_broken_chunks_are_refused(chunk: bytes) -> None:
+    parser = AnswerParser("GET")
+    parser.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    with pytest.raises(ProtocolError):
+        parser.feed(chunk)
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"x: " + b"a" * 1000 + b"\r\n"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1", b";x=" + b"a" * 1000),
+        (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n",
+            b"x: " + b"a" * 99 + b"\r\n",
+        ),
+    ],
+)
+def test_heads_chunk_lines_and_trailers_are_bounded(start: bytes, more: bytes) -> None:
+    parser = AnswerParser("GET")
+    parser.feed(start)
+    with pytest.raises(ProtocolError, match="too long"):
+        [parser.feed(more) for _ in range(2 * MAX_HEAD // len(more))]
+
+
+@pytest.mark.parametrize(
+    ("raw", "reusable"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", True),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi", False),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi", False),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: Keep-Alive\r\n\r\nhi", True),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi!", False),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            False,
+        ),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nHTTP/1.1", False),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+    ],
+)
+def test_a_connection_is_reused_only_after_a_clean_end(raw: bytes, reusable: bool) -> None:
+    parser = AnswerParser("POST")
+    parser.feed(raw)
+    assert parser.complete
+    assert parser.reusable is reusable
+
+
+def test_folded_header_lines_are_joined() -> None:
+    parser = AnswerParser("GET")
+    parser.feed(b"HTTP/1.1 200 OK\r\nx-long: a\r\n\t b\r\ncontent-length: 0\r\n\r\n")
+    assert parser.headers["x-long"] == "a b"
