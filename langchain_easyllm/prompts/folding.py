@@ -45,7 +45,7 @@ def fold(family: Family, talk: Conversation, mode: RoleMode) -> Conversation:
     if mode != "fold":
         raise PromptError(why)
     told = tell_tools(talk, keep=family.turns)
-    if family.positional or family.system_first:
+    if family.positional or family.system_first or family.separators is not None:
         told = _gather_system(family, told)
     return told if refusal(family, told) is None else _alternate(told)
 

@@ -15,9 +15,9 @@ from contextvars import ContextVar
 
 from .base import PromptError
 
-__all__ = ["BUDGET", "Budget", "LimitError", "check_format", "size_of"]
+__all__ = ["BUDGET", "STEP", "Budget", "LimitError", "check_format", "size_of"]
 
-MAX_SECONDS = 5.0
+MAX_SECONDS = 3.0
 """Seconds that one render may take."""
 
 MAX_TEXT = 64_000_000
@@ -29,7 +29,9 @@ INPUT_SHARE = 64
 MAX_WIDTH = 10_000
 """The largest width or count that a filter or a string method may be given."""
 
-_NODE = 16  # what one item of a list or dict counts, in characters
+STEP = 32
+"""What one step of a loop, or one item of a list, counts in characters."""
+
 _MAX_INT_BITS = 16_384
 _WIDE = re.compile(r"\d{4}|[%{:][^%{}]*[*{]")
 
@@ -84,11 +86,12 @@ class Budget:
             if isinstance(item, str):
                 self.charge(len(item))
                 continue
-            self.charge(_NODE + pad * depth)
+            self.charge(STEP + pad * depth)
             if isinstance(item, Mapping):
+                self.charge(STEP * len(item))
                 stack += [(part, depth + 1) for pair in item.items() for part in pair]
             elif isinstance(item, (Sequence, Set)) and not isinstance(item, bytes):
-                self.charge(len(item))
+                self.charge(STEP * len(item))
                 stack += [(part, depth + 1) for part in item]
 
     def charge_product(self, left: object, right: object) -> None:
@@ -123,9 +126,11 @@ def size_of(value: object) -> int:
         value: Anything that a template can hold.
 
     Returns:
-        Its characters or items.
+        Its characters, or eight for each item.
     """
-    return len(value) + 1 if isinstance(value, (str, Sequence, Mapping, Set)) else 1
+    if isinstance(value, str):
+        return len(value) + 1
+    return 8 * len(value) + 1 if isinstance(value, (Sequence, Mapping, Set)) else 1
 
 
 def check_format(budget: Budget, template: str, values: Sequence[object]) -> None:

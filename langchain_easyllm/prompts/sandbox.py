@@ -22,7 +22,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from .limits import BUDGET, MAX_WIDTH, Budget, LimitError, check_format, size_of
+from .limits import BUDGET, MAX_WIDTH, STEP, Budget, LimitError, check_format, size_of
 
 __all__ = ["ChatEnvironment", "RaisedError"]
 
@@ -90,6 +90,19 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
             return False
         return super().is_safe_attribute(obj, attr, value)
 
+    def wrap_str_format(self, value: object) -> Callable[..., str] | None:
+        """Wrap `str.format`, which the sandbox does itself, with a measure before it."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is None:
+            return None
+        template = str(getattr(value, "__self__", ""))
+
+        def checked(*args: object, **kwargs: object) -> str:
+            check_format(BUDGET.get(), template, [*args, *kwargs.values()])
+            return wrapped(*args, **kwargs)
+
+        return checked
+
     def call(
         __self,  # noqa: N805 - as in Jinja: a template may pass `self=` to a macro
         __context: Context,
@@ -133,7 +146,7 @@ class _Bounded(CodeGenerator):
     """Routes what Jinja compiles to bare Python through the environment's measures."""
 
     def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802
-        weight = 1 + sum([len(data.data) for data in node.find_all(nodes.TemplateData)])
+        weight = STEP + sum([len(data.data) for data in node.find_all(nodes.TemplateData)])
         counted = nodes.EnvironmentAttribute("counted")
         arguments = [node.iter, nodes.Const(weight)]
         node.iter = nodes.Call(counted, arguments, [], None, None, lineno=node.lineno)
@@ -265,6 +278,8 @@ def _check_arguments(budget: Budget, name: str, text: str, args: Sequence[object
     """Measure what a filter or string method makes of a text with these arguments."""
     if name in {"format", "format_map"}:
         check_format(budget, text, args)
+    elif name in {"split", "rsplit", "splitlines"}:
+        budget.charge(STEP * (text.count(str(args[0])) if args and args[0] else len(text) // 4))
     elif name == "replace" and len(args) >= 2:
         old, new = str(args[0]), args[1]
         budget.charge((text.count(old) if old else len(text) + 1) * size_of(new))
@@ -276,7 +291,7 @@ def _check_arguments(budget: Budget, name: str, text: str, args: Sequence[object
             wide = sum(widths) + sum([len(arg) for arg in args if isinstance(arg, str)])
             budget.charge((1 + len(text.splitlines())) * wide)
             if name == "wordwrap":
-                budget.charge(len(text) * wide)
+                budget.charge(len(text) * (wide + 64))  # it is slow for its size
 
 
 def _check_width(width: int) -> None:

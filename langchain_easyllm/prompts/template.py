@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["JinjaPrompt"]
 
+MAX_TEMPLATE = 1_000_000
+"""Characters that a template's source may have."""
+
 _MARKS = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|\[/?[A-Z_]{2,24}\]|<</?SYS>>"
     r"|</?(?:s|bos|eos|start_of_turn|end_of_turn|tool_call|tool_response)>"
 )
-_TOOL_WORDS = re.compile(r"\btool|\bfunction|\bipython|['\"]role['\"]\]\s*[+~|}]|\.role\s*[+~|}]")
 
 
 @dataclass(frozen=True)
@@ -108,25 +110,17 @@ class JinjaPrompt(ChatPrompt):
         if special_tokens == "error":
             refuse_tokens(self.control, talk)
         refused: Exception | None = None
-        for told in self._tellings(talk) if roles == "fold" else (talk,):
-            if special_tokens != "allow":
-                told = self._escaped(told)  # noqa: PLW2901 - the same telling, made safe
+        for told in _tellings(talk) if roles == "fold" else (talk,):
+            safe = told if special_tokens == "allow" else self._escaped(told)
             try:
-                return _run(self, told, add_generation_prompt)
+                text = _run(self, safe, add_generation_prompt)
             except _raised_error() as error:
                 refused = refused or error
+                continue
+            if roles == "strict" or not _leaves_out_tools(safe, text):
+                return text
         msg = f"The chat template of {self.name} refuses the conversation: {refused}"
         raise PromptError(msg) from refused
-
-    def _tellings(self, talk: Conversation) -> Iterator[Conversation]:
-        # A template that never speaks of tools would leave their results out without a word.
-        if not {"tool", "function"} & set(talk.roles) or _TOOL_WORDS.search(self.template):
-            yield talk
-        talk = tell_tools(talk)
-        yield talk
-        merged = merge(talk)
-        yield merged
-        yield _system_in_user(merged)
 
     def _escaped(self, talk: Conversation) -> Conversation:
         escape = self.control.escape
@@ -145,6 +139,26 @@ def _escaped_extra(extra: Extra, escape: Callable[[str], str]) -> Extra:
 
     calls = [ToolCall(escape(call.name), inside(call.arguments), call.id) for call in extra.calls]
     return Extra(tuple(calls), escape(extra.name) if extra.name else None, extra.call_id)
+
+
+def _tellings(talk: Conversation) -> Iterator[Conversation]:
+    yield talk
+    talk = tell_tools(talk)
+    yield talk
+    merged = merge(talk)
+    yield merged
+    yield _system_in_user(merged)
+
+
+def _leaves_out_tools(talk: Conversation, prompt: str) -> bool:
+    """Whether a template that knows no tools left out what was called or what came of it."""
+    for index, extra in talk.extras.items():
+        text = talk.texts[index].strip()
+        as_json = json.dumps(text, ensure_ascii=False)[1:-1]
+        names = [call.name for call in extra.calls]
+        if not (text in prompt or as_json in prompt) or not all(n in prompt for n in names):
+            return True
+    return False
 
 
 def _system_in_user(talk: Conversation) -> Conversation:
@@ -230,6 +244,9 @@ def _compiled(template: str) -> Template:
 
     from .sandbox import ChatEnvironment  # noqa: PLC0415 - loads jinja2
 
+    if len(template) > MAX_TEMPLATE:
+        msg = f"A chat template of {len(template):,} characters is above {MAX_TEMPLATE:,}."
+        raise PromptError(msg)
     try:
         return ChatEnvironment().from_string(template)
     except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
