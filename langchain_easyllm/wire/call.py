@@ -6,8 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import ConfigurationError
-from .dialects import FIELDS, GREEDY, OFF_VALUES, STOP_LIMIT, THINKING, Dialect, Wire, fields_of
-from .formats import to_grammar, to_response_format
+from .dialects import (
+    EXTENSIONS,
+    FIELDS,
+    GREEDY,
+    OFF_VALUES,
+    STOP_LIMIT,
+    THINKING,
+    Dialect,
+    Wire,
+    fields_of,
+)
+from .formats import to_grammar, to_json_schema, to_response_format
 
 __all__ = ["Call", "Message", "Server", "needs_server", "to_fields", "wire_stops"]
 
@@ -71,7 +81,7 @@ _OFF: Mapping[str, tuple[object, ...]] = {
     "frequency_penalty": (0,),
     "repetition_penalty": (1,),
     "top_p": (1,),
-    "typical_p": (1,),
+    "typical_p": (0, 1),
     "top_k": (0, -1),
     "n": (1,),
     "best_of": (1,),
@@ -88,43 +98,69 @@ def to_fields(wire: Wire, server: Server, params: Mapping[str, object]) -> dict[
     """Translate neutral fields to a server's names and values.
 
     Raises:
-        ConfigurationError: For a field that this wire of this server cannot express.
+        ConfigurationError: For a field that this wire of this server cannot express, or two fields
+            that have one name there and say different things.
     """
-    table = fields_of(wire, server.dialect)
+    dialect = server.dialect
+    table = fields_of(wire, dialect)
     greedy = params.get("do_sample") is False or params.get("temperature") == 0
     out: dict[str, object] = {}
     for name, value in params.items():
-        if value is None or (greedy and name in _SAMPLING):
+        if value is None or _is_moot(name, params, wire, greedy=greedy):
             continue
-        if name == "do_sample" and wire is not Wire.GENERATE:
-            continue  # sampling is what the other protocols do anyway
         key = table.get(name)
         if key is None:
             if value not in _OFF.get(name, ()):
                 raise ConfigurationError(_inexpressible(name, wire, server))
             continue
-        translated = _to_value(name, value, wire, server.dialect)
-        if translated is not None:
-            out[key] = translated
+        translated = _to_value(name, value, wire, dialect)
+        if translated is not None and out.setdefault(key, translated) != translated:
+            raise ConfigurationError(_twice(name, key, table, params))
     if greedy:
-        out.update(GREEDY.get((wire, server.dialect), {"temperature": 0}))
+        out.update(GREEDY.get((wire, dialect), {"temperature": 0}))
     elif wire is Wire.GENERATE and "temperature" in out:
         out.setdefault("do_sample", True)  # TGI takes a temperature of 1 for greedy otherwise
     if wire is Wire.CHAT and "top_logprobs" in out:
         out["logprobs"] = True
+    elif wire is Wire.CHAT and out.get("logprobs") and dialect is Dialect.LLAMA_CPP_PYTHON:
+        out["top_logprobs"] = 1  # without it the answer holds none
     return out
+
+
+def _is_moot(name: str, params: Mapping[str, object], wire: Wire, *, greedy: bool) -> bool:
+    if greedy and name in _SAMPLING:
+        return True
+    if name == "do_sample":
+        return wire is not Wire.GENERATE  # sampling is what the other protocols do anyway
+    # Completions have one number for both fields.
+    return name == "logprobs" and wire is Wire.COMPLETIONS and bool(params.get("top_logprobs"))
 
 
 def _to_value(name: str, value: object, wire: Wire, dialect: Dialect) -> object:
     """Return the value on the wire; None leaves the field out."""
     if name in ("response_format", "grammar"):
-        return to_grammar(value) if wire is Wire.GENERATE else to_response_format(value, dialect)
+        return _to_constraint(value, wire, dialect)
     if name == "thinking":
         return dict.fromkeys(THINKING, value)
     if name == "logprobs" and wire is Wire.COMPLETIONS:
         return 1 if value else None
+    if name == "top_logprobs" and wire is not Wire.CHAT:
+        return value or None
     speaker = Dialect.TGI if wire is Wire.GENERATE else dialect
     return None if value in OFF_VALUES.get(speaker, {}).get(name, ()) else value
+
+
+def _to_constraint(value: object, wire: Wire, dialect: Dialect) -> object:
+    if wire is Wire.GENERATE:
+        return to_grammar(value)
+    if wire is Wire.COMPLETIONS and dialect is Dialect.LLAMA_CPP:
+        return to_json_schema(value, dialect)
+    return to_response_format(value, dialect)
+
+
+def _twice(name: str, key: str, table: Mapping[str, str], params: Mapping[str, object]) -> str:
+    other = next(other for other in params if other != name and table.get(other) == key)
+    return f"{other} and {name} are one field ({key}) on this server: set one of them."
 
 
 def _inexpressible(name: str, wire: Wire, server: Server) -> str:
@@ -159,13 +195,19 @@ def needs_server(wire: Wire, params: Mapping[str, object], stops: Sequence[str])
     return any(_depends(name, value, wire) for name, value in params.items() if value is not None)
 
 
+# Fields with one name everywhere that some servers want said in another way at these values.
+_SPECIAL: Mapping[str, tuple[object, ...]] = {
+    "temperature": (0,),
+    "do_sample": (False,),
+    "top_p": (0, 1),
+}
+
+
 def _depends(name: str, value: object, wire: Wire) -> bool:
-    if name in ("temperature", "top_p") and value not in (0, 1):
-        return False
-    if name == "do_sample" and value:
-        return False
-    if name in ("temperature", "do_sample", "top_p", "response_format", "grammar"):
+    if name in _SPECIAL:
+        return value in _SPECIAL[name]
+    if name in ("response_format", "grammar"):
         return True
-    return value not in _OFF.get(name, ()) and (
-        len({FIELDS[wire, dialect].get(name) for dialect in Dialect}) > 1
-    )
+    if name not in EXTENSIONS and value in _OFF.get(name, ()):
+        return False  # every server takes OpenAI's own fields where they say nothing
+    return len({FIELDS[wire, dialect].get(name) for dialect in Dialect}) > 1

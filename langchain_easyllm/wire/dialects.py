@@ -14,6 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 __all__ = [
+    "EXTENSIONS",
     "FIELDS",
     "GREEDY",
     "NEUTRAL_FIELDS",
@@ -104,8 +105,11 @@ _COMPLETIONS = {
     "top_logprobs": "logprobs",
     "return_full_text": "echo",
 }
-# Sent to servers whose own fields nobody can know, as extra keys (vLLM's names: the most common).
-_EXTRA = _same("top_k", "repetition_penalty", "typical_p", "truncate", "best_of", "watermark")
+EXTENSIONS: Mapping[str, str] = MappingProxyType(
+    _same("top_k", "repetition_penalty", "typical_p", "truncate", "best_of", "watermark")
+)
+"""Fields that OpenAI has not: sent as extra keys where nobody can know what the server has."""
+
 _GRAMMAR = {"grammar": "response_format"}
 _THINK = {"thinking": "chat_template_kwargs"}
 _VLLM = {**_same("top_k", "repetition_penalty"), "truncate": "truncate_prompt_tokens", **_GRAMMAR}
@@ -129,24 +133,27 @@ FIELDS: Mapping[tuple[Wire, Dialect], Mapping[str, str]] = MappingProxyType(
         (Wire.CHAT, Dialect.LLAMA_CPP): {**_CHAT, **_LLAMA_CPP, **_THINK},
         (Wire.CHAT, Dialect.LLAMA_CPP_PYTHON): {**_without(_CHAT, "n"), **_LLAMA_CPP_PYTHON},
         (Wire.CHAT, Dialect.TRANSFORMERS): {**_TRANSFORMERS, **_THINK},
-        (Wire.CHAT, Dialect.ROUTER): {**_CHAT, **_EXTRA, **_GRAMMAR, **_THINK},
-        (Wire.CHAT, Dialect.OPENAI): {**_CHAT, **_EXTRA, **_GRAMMAR, **_THINK},
+        (Wire.CHAT, Dialect.ROUTER): {**_CHAT, **EXTENSIONS, **_GRAMMAR, **_THINK},
+        (Wire.CHAT, Dialect.OPENAI): {**_CHAT, **EXTENSIONS, **_GRAMMAR, **_THINK},
         (Wire.COMPLETIONS, Dialect.TGI): {
             **_same("temperature", "top_p", "max_tokens", "stop", "seed"),
             **_same("frequency_penalty", "repetition_penalty"),
         },
         (Wire.COMPLETIONS, Dialect.VLLM): {**_without(_COMPLETIONS, "best_of"), **_VLLM},
+        # It ignores a `response_format` here, and takes a schema as `json_schema`.
         (Wire.COMPLETIONS, Dialect.LLAMA_CPP): {
             **_without(_COMPLETIONS, "best_of", "return_full_text"),
             **_LLAMA_CPP,
+            "response_format": "json_schema",
+            "grammar": "json_schema",
         },
         (Wire.COMPLETIONS, Dialect.LLAMA_CPP_PYTHON): {
             **_without(_COMPLETIONS, "n", "best_of", "response_format"),
             **_without(_LLAMA_CPP_PYTHON, "grammar"),
         },
         (Wire.COMPLETIONS, Dialect.TRANSFORMERS): _TRANSFORMERS,
-        (Wire.COMPLETIONS, Dialect.ROUTER): {**_COMPLETIONS, **_EXTRA, **_GRAMMAR},
-        (Wire.COMPLETIONS, Dialect.OPENAI): {**_COMPLETIONS, **_EXTRA, **_GRAMMAR},
+        (Wire.COMPLETIONS, Dialect.ROUTER): {**_COMPLETIONS, **EXTENSIONS, **_GRAMMAR},
+        (Wire.COMPLETIONS, Dialect.OPENAI): {**_COMPLETIONS, **EXTENSIONS, **_GRAMMAR},
     }
 )
 """The field table: `FIELDS[wire, dialect][neutral name] -> name on the wire`."""

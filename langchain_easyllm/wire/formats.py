@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from ..errors import ConfigurationError
 from .dialects import Dialect
 
-__all__ = ["to_grammar", "to_response_format"]
+__all__ = ["to_grammar", "to_json_schema", "to_response_format"]
 
 
 def to_grammar(value: object) -> dict[str, object] | None:
@@ -27,6 +27,25 @@ def to_grammar(value: object) -> dict[str, object] | None:
     """
     kind, constraint = _read(value)
     return None if kind == "text" else {"type": kind, "value": constraint}
+
+
+def to_json_schema(value: object, dialect: Dialect) -> object:
+    """Return the JSON schema of a constraint, or None if it constrains nothing.
+
+    Raises:
+        ConfigurationError: If the constraint is not understood, or is no schema.
+    """
+    kind, constraint = _read(value)
+    if kind == "regex":
+        raise ConfigurationError(_no_regex(dialect))
+    return constraint
+
+
+def _no_regex(dialect: Dialect) -> str:
+    return (
+        f"A regex cannot be expressed as response_format on {dialect.value}: "
+        "use a JSON schema, or the server's own key through model_kwargs."
+    )
 
 
 def to_response_format(value: object, dialect: Dialect) -> dict[str, object] | None:
@@ -43,11 +62,7 @@ def to_response_format(value: object, dialect: Dialect) -> dict[str, object] | N
     if kind == "text":
         return {"type": "text"}
     if kind == "regex":
-        msg = (
-            f"A regex cannot be expressed as response_format on {dialect.value}: "
-            "use a JSON schema, or the server's own key through model_kwargs."
-        )
-        raise ConfigurationError(msg)
+        raise ConfigurationError(_no_regex(dialect))
     if constraint == _ANY_OBJECT:
         return {"type": "json_object"}
     if dialect is Dialect.LLAMA_CPP_PYTHON:
@@ -58,6 +73,8 @@ def to_response_format(value: object, dialect: Dialect) -> dict[str, object] | N
 
 
 _ANY_OBJECT: dict[str, object] = {"type": "object"}
+_SCHEMA_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
+_SCHEMA_WORDS = frozenset({"properties", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"})
 
 
 def _is_openai(value: object) -> bool:
@@ -84,8 +101,11 @@ def _read(value: object) -> tuple[str, object]:
     if kind == "json_schema" and isinstance(schema, Mapping):
         return "json", schema.get("schema", _ANY_OBJECT)
     if kind in ("json", "json_object", "json_schema"):
-        return "json", value.get("value") or value.get("schema") or _ANY_OBJECT
-    if kind == "object" or "properties" in value or "$ref" in value or "anyOf" in value:
+        schema = value.get("value") or value.get("schema") or _ANY_OBJECT
+        if kind == "json_schema" and isinstance(schema, Mapping):
+            schema = schema.get("schema", schema)  # TGI's third form: a schema with a name
+        return "json", schema
+    if kind in _SCHEMA_TYPES or not _SCHEMA_WORDS.isdisjoint(value):
         return "json", dict(value)
     msg = f"response_format {kind!r} is not known: use 'json_schema', 'json_object' or 'regex'."
     raise ConfigurationError(msg)
