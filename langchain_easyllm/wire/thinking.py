@@ -47,8 +47,8 @@ class ThinkSplitter:
     def __init__(self, *, thinker: bool = False) -> None:
         self._thinker = thinker
         self._state = _State.START
-        self._held = ""
-        self._before: list[str] = []  # undecided text that holds no part of a tag
+        self._held = ""  # may be the beginning of a tag
+        self._before: list[str] = []  # text before it that is not decided yet, for want of a tag
         self.tagged = False
         """Whether the answer held a tag."""
 
@@ -57,10 +57,16 @@ class ThinkSplitter:
         """Whether all further text is the answer."""
         return self._state is _State.ANSWER
 
-    def answer_only(self) -> None:
-        """Note that the server keeps thinking apart itself: all text is the answer."""
-        if self._state is _State.START:
-            self._state = _State.ANSWER
+    def answer_only(self) -> str:
+        """Note that the server keeps thinking apart itself: all text is the answer.
+
+        Returns:
+            The text that was held back because it might have been thinking.
+        """
+        if self._state not in (_State.START, _State.UNDECIDED):
+            return ""
+        self._state = _State.ANSWER
+        return self._release()
 
     def feed(self, text: str) -> tuple[str, str]:
         """Take the next piece and return what is thinking and what is answer."""
@@ -83,21 +89,31 @@ class ThinkSplitter:
 
     def close(self) -> tuple[str, str]:
         """Return what is still held back, now that nothing more comes."""
-        text, self._held = self._held, ""
-        if self._state is _State.THINKING:
-            return text, ""
-        return "", "".join(self._before) + text
+        thinking = self._state is _State.THINKING
+        text = self._release()
+        return (text, "") if thinking else ("", text)
+
+    def _release(self) -> str:
+        text = "".join(self._before) + self._held
+        self._held = ""
+        self._before.clear()
+        return text
 
     def _start(self, text: str) -> str:
         begun = text.lstrip()
         if begun.startswith(OPEN):
             self._state, self.tagged = _State.THINKING, True
+            self._before.clear()
             return begun[len(OPEN) :]
         if OPEN.startswith(begun):
-            self._held = text
+            self._before.append(text[: len(text) - len(begun)])
+            self._held = begun
             return ""
-        self._state = _State.UNDECIDED if self._thinker else _State.ANSWER
-        return text
+        if self._thinker:
+            self._state = _State.UNDECIDED
+            return text
+        self._state = _State.ANSWER
+        return self._release() + text
 
     def _thinking(self, text: str) -> tuple[str, str]:
         thought, tag, rest = text.partition(CLOSE)
@@ -112,7 +128,7 @@ class ThinkSplitter:
         thought, tag, rest = text.partition(CLOSE)
         if tag:
             self._state, self.tagged = _State.GAP, True
-            return "".join(self._before) + thought, self._gap(rest)
+            return self._release() + thought, self._gap(rest)
         kept = _tail_of_tag(text)
         self._before.append(text[: len(text) - kept])
         self._held = text[len(text) - kept :]
