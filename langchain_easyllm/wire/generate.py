@@ -75,7 +75,7 @@ class GenerateDecoder:
         if token is None:
             return self._without_token(event, data)
         token = cast("_Json", token)
-        text = "" if token.get("special") else cast("str", token.get("text") or "")
+        text = "" if token.get("special") else _string(token.get("text"))
         last = event.get("details") is not None or event.get("generated_text") is not None
         if not last and not self._logprobs:
             return text or None
@@ -108,7 +108,7 @@ class GenerateDecoder:
             return Failure(data)
         if "generated_text" in event:  # a server that answers a stream in one piece
             delta = self._last(event)
-            delta.text = cast("str", event["generated_text"] or "")
+            delta.text = _string(event["generated_text"])
             return delta
         return None
 
@@ -139,12 +139,16 @@ class GenerateDecoder:
             pairs = zip(tokens, tops, strict=False)
             logprobs = {"content": [_logprob(t, top) for t, top in pairs if not t.get("special")]}
         return Delta(
-            text=cast("str", answer["generated_text"] or ""),
+            text=_string(answer["generated_text"]),
             finish_reason=finish_reason(details.get("finish_reason")),
             logprobs=logprobs,
             usage=usage,
             extra=_facts(details),
         )
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _facts(details: _Json) -> dict[str, object] | None:

@@ -85,7 +85,11 @@ class _OpenAIDecoder:
         self._named = True
         if text is not None and not chunk.get("usage"):
             return text or None
+        if chunk.get("error"):  # some report it in a last chunk with an empty choice
+            return Failure(data)
         delta = self._delta(chunk, choice)
+        if delta.index:  # one answer is streamed; this belongs to another
+            return Delta(usage=delta.usage) if delta.usage else None
         if delta.finish_reason:
             self.done = True
         return delta
@@ -93,12 +97,12 @@ class _OpenAIDecoder:
     def read_whole(self, body: bytes) -> list[Delta] | Failure:
         """Decode an answer that was not streamed."""
         answer = parse_object(body)
+        if answer.get("error") or answer.get("object") == "error":
+            return Failure(body)
         choices = answer.get("choices")
         if isinstance(choices, list) and choices:
             self.done = True
             return [self._delta(answer, choice) for choice in choices]
-        if answer.get("error") or answer.get("object") == "error":
-            return Failure(body)
         raise ProtocolError(
             "The server's answer holds no choices: is base_url an OpenAI-style server?",
             body=body[:2000].decode("utf-8", "replace"),
@@ -238,18 +242,19 @@ def parse_object(data: bytes) -> _Json:
 
 
 def usage_of(value: object) -> Usage | None:
-    """Read OpenAI's `usage` object; None if the server did not count."""
+    """Read OpenAI's `usage` object; None if the server did not count prompt and answer."""
     if not isinstance(value, Mapping):
         return None
     prompt, answer = value.get("prompt_tokens"), value.get("completion_tokens")
-    if not isinstance(prompt, int):
-        return None
-    output = answer if isinstance(answer, int) else 0
     total = value.get("total_tokens")
+    if not isinstance(answer, int) and isinstance(prompt, int) and isinstance(total, int):
+        answer = total - prompt
+    if not isinstance(prompt, int) or not isinstance(answer, int):
+        return None
     return Usage(
         prompt,
-        output,
-        total if isinstance(total, int) else prompt + output,
+        answer,
+        total if isinstance(total, int) else prompt + answer,
         cached_tokens=_detail(value, "prompt_tokens_details", "cached_tokens"),
         reasoning_tokens=_detail(value, "completion_tokens_details", "reasoning_tokens"),
     )

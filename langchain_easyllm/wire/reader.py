@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import StringIO
 
-from ..errors import EasyLLMError, IncompleteStreamError
+from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError
 from .events import Decoder, Delta, Failure
 from .stops import StopCutter
 from .thinking import ThinkSplitter
@@ -15,6 +15,10 @@ __all__ = ["Answer", "AnswerReader", "Piece", "read_answers"]
 
 Piece = str | Delta
 """What a reader hands on: text of the answer, or a delta with more than that."""
+
+
+# What decoding runs into where a server sends JSON of a shape that no protocol has.
+_MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError)
 
 
 @dataclass(slots=True)
@@ -74,6 +78,8 @@ class AnswerReader:
             except EasyLLMError as error:
                 error.partial = self.partial
                 raise
+            except _MISSHAPEN as error:
+                raise _misshapen(data, partial=self.partial) from error
             if item is None:
                 continue
             if type(item) is str:
@@ -131,8 +137,9 @@ class AnswerReader:
     def _take_delta(self, delta: Delta, pieces: list[Piece]) -> None:
         self._note(delta)
         if delta.reasoning:
-            self._splitter.answer_only()
+            held = self._splitter.answer_only()
             self._take_thought(delta.reasoning, delta.reasoning_field or "reasoning", pieces)
+            self._take_text(held, pieces)
         if delta.text:
             self._take_text(delta.text, pieces)
         if (delta.logprobs or delta.tool_calls) and not self._cutter.found:
@@ -143,7 +150,8 @@ class AnswerReader:
         end.finish_reason = delta.finish_reason or end.finish_reason
         end.usage = delta.usage or end.usage
         end.model = delta.model or end.model
-        end.extra = delta.extra or end.extra
+        if delta.extra:
+            end.extra = {**(end.extra or {}), **delta.extra}
 
     def _flush(self) -> list[Piece]:
         pieces: list[Piece] = []
@@ -155,6 +163,16 @@ class AnswerReader:
             self._shown.write(text)
             pieces.append(text)
         return pieces
+
+
+def _misshapen(data: bytes, *, partial: str | None = None) -> ProtocolError:
+    text = data[:2000].decode("utf-8", "replace")
+    return ProtocolError(
+        f"The server sent JSON that this protocol does not have: {text[:200]!r}. "
+        "Check that base_url and api belong together.",
+        body=text,
+        partial=partial,
+    )
 
 
 class _Ready:
@@ -187,7 +205,10 @@ def read_answers(
     Raises:
         ProtocolError: If the answer cannot be understood.
     """
-    deltas = decoder.read_whole(body)
+    try:
+        deltas = decoder.read_whole(body)
+    except _MISSHAPEN as error:
+        raise _misshapen(body) from error
     if isinstance(deltas, Failure):
         return deltas
     return [_read_answer(delta, stops, prompt) for delta in deltas]
