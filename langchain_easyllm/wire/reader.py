@@ -217,6 +217,9 @@ def read_answers(
 def _read_answer(delta: Delta, stops: tuple[str, ...], prompt: str | None) -> Answer:
     if prompt is not None:
         delta.text = delta.text.removeprefix(prompt)
+    if delta.finish_reason == "length":
+        # The half of a character that max_tokens cut through: no server streams it either.
+        delta.text = delta.text.rstrip("\ufffd")
     # All text is here, so a closing tag without an opening one can be waited for.
     reader = AnswerReader(_Ready(delta), stops, thinker=True)
     pieces = [*reader.feed((b"",)), *reader.close()]

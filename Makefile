@@ -1,0 +1,83 @@
+# Everything here needs python3 (3.11 or newer) and make, nothing else: each target makes the
+# virtual environment that it uses. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+SERVERS := .venv-servers
+OLDEST := .venv-oldest
+BENCH := .venv-bench
+BIN := $(VENV)/bin
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint type format integration notebooks compat bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.package ## a streamed chat and an agent's step; HF_TOKEN=... or BASE_URL=...
+	@$(BIN)/python docs/demo.py
+
+test: $(VENV)/.test ## the test suite: no torch, no network beyond loopback
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.lint ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+type: $(VENV)/.typing ## mypy --strict on the package
+	$(BIN)/mypy
+
+format: $(VENV)/.lint ## let ruff fix and format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+integration: $(VENV)/.test $(SERVERS)/.servers ## the tests against transformers serve and llama-cpp-python
+	EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python $(BIN)/python -m pytest tests/integration_tests
+
+notebooks: $(VENV)/.notebooks ## execute every notebook
+	@for notebook in $(wildcard notebooks/*.ipynb); do \
+		$(BIN)/jupyter nbconvert --to notebook --execute --stdout "$$notebook" >/dev/null \
+			&& echo "$$notebook runs" || exit 1; \
+	done
+
+compat: $(OLDEST)/.oldest ## the test suite on the oldest supported dependencies
+	$(OLDEST)/bin/python -m pytest
+
+bench: $(BENCH)/.bench ## the benchmarks beside the peers
+	$(BENCH)/bin/python -m benchmarks
+
+clean: ## remove the virtual environments and caches
+	rm -rf $(VENV) $(SERVERS) $(OLDEST) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Stamps: one for each set of dependencies, renewed when pyproject.toml changes.
+%/.base:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is older than 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $*
+	$*/bin/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.package: pyproject.toml | $(VENV)/.base
+	$(BIN)/python $(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.test $(VENV)/.lint $(VENV)/.typing $(VENV)/.notebooks: $(VENV)/.%: pyproject.toml | $(VENV)/.package
+	$(BIN)/python $(PIP_INSTALL) --group $*
+	@touch $@
+
+# Real servers live in an environment of their own: torch and its like never meet the package's.
+# llama-cpp-python compiles C++; where it cannot, its tests say so and the others run.
+$(SERVERS)/.servers: pyproject.toml | $(SERVERS)/.base
+	$(SERVERS)/bin/python $(PIP_INSTALL) --group servers
+	$(SERVERS)/bin/python $(PIP_INSTALL) --group llama-cpp \
+		|| echo "llama-cpp-python cannot be built here: its tests are left out."
+	@touch $@
+
+$(OLDEST)/.oldest: pyproject.toml | $(OLDEST)/.base
+	$(OLDEST)/bin/python $(PIP_INSTALL) --editable . --group test --group oldest
+	@touch $@
+
+$(BENCH)/.bench: pyproject.toml | $(BENCH)/.base
+	$(BENCH)/bin/python $(PIP_INSTALL) --editable . --group bench
+	@touch $@
