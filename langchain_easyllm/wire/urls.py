@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import ConfigurationError
@@ -24,6 +25,8 @@ _ROUTES = (
     "/v1/models",
     "/generate_stream",
     "/chat_tokenize",
+    "/pipeline/feature-extraction",
+    "/pipeline/text-generation",
     "/feature-extraction",
     "/generate",
     "/tokenize",
@@ -62,7 +65,7 @@ class Address:
 
 def looks_like_url(text: str) -> bool:
     """Whether a `model` is really a server's address."""
-    return text.startswith(("http://", "https://"))
+    return text.lower().startswith(("http://", "https://"))
 
 
 def is_dedicated_endpoint(url: str) -> bool:
@@ -80,42 +83,61 @@ def parse_address(text: str) -> Address:
     Raises:
         ConfigurationError: If it is no HTTP address, or holds credentials or a fragment.
     """
-    parts = _split(text)
+    parts, host = _split(text)
     path = parts.path.rstrip("/")
     route = next((r for r in _ROUTES if path.endswith(r)), None)
     if route:
         path = path[: -len(route)].rstrip("/")
-    root = f"{parts.scheme}://{parts.netloc}{path}"
-    address = Address(root=root, query=parts.query, route=route)
-    if parts.hostname == _RETIRED_HOST:
-        return _from_retired(path, parts.query, route)
-    if parts.hostname == _ROUTER_HOST:
-        return replace(address, router=True)
-    return address
+    # `/v1` before a route that is not below it is somebody's habit, and no prefix.
+    path = path.removesuffix("/v1").rstrip("/")
+    retired = parts.hostname == _RETIRED_HOST
+    router = retired or parts.hostname == _ROUTER_HOST
+    root = ROUTER if router else f"{parts.scheme}://{host}"
+    return Address(
+        root=root if retired else root + path,
+        query=parts.query,
+        router=router,
+        route=route,
+        model=_model_in(path) if router else None,
+        retired=retired,
+    )
 
 
-def _split(text: str) -> SplitResult:
+def _split(text: str) -> tuple[SplitResult, str]:
+    """Return the parts of an address, and its host and port as they are compared."""
     text = text.strip()
-    if text.startswith(("localhost", "127.", "0.0.0.0", "[::1]")):  # noqa: S104 - read, not bound
+    if text.lower().startswith(_LOCAL):
         text = "http://" + text
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        msg = f"base_url {text!r} is no HTTP address: write it as 'http://host:port' or 'https://host'."
-        raise ConfigurationError(msg)
-    if "@" in parts.netloc:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError(_no_address(text)) from None
+    if "@" in (parts.netloc or text):
         msg = "base_url holds credentials: pass them as api_key or default_headers instead."
         raise ConfigurationError(msg)
+    host = parts.netloc.lower()
+    if parts.scheme not in _PORTS or not parts.hostname or _NO_HOST.search(host):
+        raise ConfigurationError(_no_address(text))
     if parts.fragment:
-        raise ConfigurationError(f"base_url {text!r} has a fragment (#...): remove it.")
-    return parts
+        raise ConfigurationError("base_url has a fragment (#...): remove it.")
+    return parts, host.removesuffix(f":{port}" if port == _PORTS[parts.scheme] else ":")
 
 
-def _from_retired(path: str, query: str, route: str | None) -> Address:
-    """The retired host named the model in its path: `/models/{model}[/v1/...]`."""
-    for prefix in ("/pipeline/feature-extraction/", "/pipeline/text-generation/", "/models/"):
-        if path.startswith(prefix):
-            model = unquote(path.removeprefix(prefix)) or None
-            break
-    else:
-        model = None
-    return Address(root=ROUTER, query=query, router=True, route=route, model=model, retired=True)
+_LOCAL = ("localhost", "127.", "0.0.0.0", "[::1]")  # noqa: S104 - read, not bound
+_PORTS = {"http": 80, "https": 443}
+_NO_HOST = re.compile(r"[\s\\<>\"'`{}|^]")
+
+
+def _no_address(text: str) -> str:
+    shown = text.rpartition("@")[2].partition("?")[0]  # what stands around it may be a secret
+    return f"base_url {shown!r} is no HTTP address: write 'http://host:port' or 'https://host'."
+
+
+# How Inference Providers and the retired host before them name a model in a path.
+_MODEL = re.compile(r"(?:/hf-inference)?/(?:models|pipeline/[a-z-]+)/(.+)")
+
+
+def _model_in(path: str) -> str | None:
+    found = _MODEL.fullmatch(path)
+    return unquote(found[1]) if found else None
