@@ -138,7 +138,7 @@ class Plans:
         """Give the sentences with noise at times before, between or after."""
         e, rng = self.entities, self.rng
         parts = list(sentences)
-        if rng.random() < 0.35:
+        for _ in range(rng.choices((0, 1, 2, 4), (65, 25, 7, 3))[0]):
             other = e.person()
             noise = rng.choice([self._noise(other), f"{other} is {e.age()} years old."])
             parts.insert(rng.choice((0, len(parts))), noise)
@@ -482,7 +482,7 @@ def agent_step(entities: Entities, *, as_json: bool, llama: bool) -> list[Messag
     wording = wordings.REACT_JSON if as_json else wordings.REACT
     if not as_json and rng.random() < 0.2:
         wording = wordings.REACT_LANGCHAIN
-    done = rng.randint(0, len(episode.uses))
+    done = max(rng.randint(0, len(episode.uses)) for _ in range(2))
     lead = " " if llama and rng.random() < 0.4 else ""
     steps = [(lead + reply(use, tools, as_json=as_json), use.result) for use in episode.uses[:done]]
     if done == len(episode.uses):

@@ -163,7 +163,8 @@ def agent_calls(entities: Entities) -> list[Message]:
         turns.append(("assistant", call(use.kind, {key: use.text})))
         turns.append(("user", wordings.TOOL_RESPONSE.format(result=use.result)))
     turns.append(("assistant", episode.answer))
-    done = rng.randrange(len(episode.uses) + 1)
+    # Replies before the last are trained on too: nothing is lost by telling most of it.
+    done = max(rng.randrange(len(episode.uses) + 1) for _ in range(2))
     return turns[: 3 + 2 * done]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from collections.abc import Iterator
 
 from agent_data import agent_step
@@ -22,7 +23,7 @@ PROMPT_SHARE = 0.15
 STAGES: dict[str, dict[str, float]] = {
     "copy": {"tokens": 5, "repeat": 2, "lookup": 3, "chat": 1},
     "mix": {
-        "tokens": 0.3, "repeat": 0.3, "lookup": 0.7, "chat": 1.6, "react": 3.2, "react-json": 2.6,
+        "tokens": 0.3, "repeat": 0.3, "lookup": 0.7, "chat": 3.0, "react": 3.2, "react-json": 2.6,
         "reading": 2.6, "tool-call": 1.2, "agent-calls": 1.0, "structured": 1.0,
     },
 }  # fmt: skip
@@ -66,6 +67,31 @@ def rendered(messages: list[Message], style: str) -> tuple[str, str]:
     return prompt, before + messages[-1][1] + after
 
 
+# What the model wrote before, inside a prompt: in a ReAct scratchpad, and as its own turns.
+SCRATCHPAD = re.compile(r"(?<=Thought:)(.*?)\nObservation: ", re.DOTALL)
+OWN_TURNS = {
+    "llama2": re.compile(r"(?<=\[/INST\])(.*?</s>)", re.DOTALL),
+    "zephyr": re.compile(r"(?<=<\|assistant\|>\n)(.*?</s>)", re.DOTALL),
+    "phi-3": re.compile(r"(?<=<\|assistant\|>\n)(.*?<\|end\|>)", re.DOTALL),
+}
+
+
+def earlier_replies(prompt: str, task: str, style: str) -> list[tuple[int, int]]:
+    """Find the model's earlier replies in a prompt: as good to learn from as the last one."""
+    if not task.startswith("react"):
+        return [found.span(1) for found in OWN_TURNS[style].finditer(prompt)]
+    start = prompt.rindex("Question: ")
+    return [found.span(1) for found in SCRATCHPAD.finditer(prompt, start)]
+
+
+def mark(wanted: list[bool], offsets: list[tuple[int, int]], spans: list[tuple[int, int]]) -> None:
+    """Set `wanted` for the tokens inside the spans."""
+    for begin, end in spans:
+        for index, (first, last) in enumerate(offsets):
+            if begin <= first and last <= end and first < last:
+                wanted[index] = True
+
+
 class Mixture:
     """An endless supply of examples.
 
@@ -96,11 +122,12 @@ class Mixture:
                 return Example([1, *ids], [False, *wanted], task)
             style = self.rng.choice(list(FORMATS))
             prompt, answer = rendered(conversation(task, self.entities, style), style)
-            head = self.tokenizer.encode(prompt).ids
+            head = self.tokenizer.encode(prompt)
             tail = self.tokenizer.encode(answer, add_special_tokens=False).ids
-            if len(head) + len(tail) <= self.limit:
-                wanted = [self.rng.random() < PROMPT_SHARE for _ in head]
-                return Example(head + tail, wanted + [True] * len(tail), task)
+            if len(head.ids) + len(tail) <= self.limit:
+                wanted = [self.rng.random() < PROMPT_SHARE for _ in head.ids]
+                mark(wanted, head.offsets, earlier_replies(prompt, task, style))
+                return Example(head.ids + tail, wanted + [True] * len(tail), task)
 
 
 def sample_texts(rng: random.Random, count: int) -> Iterator[str]:
