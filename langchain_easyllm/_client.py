@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -13,8 +16,9 @@ from .errors import ConnectionError, EasyLLMError, TimeoutError
 from .transport import Policy, error_from_event
 from .wire import Answer, AnswerReader, Delta, Piece, Server
 
-if TYPE_CHECKING:  # importing the async one imports aiohttp
+if TYPE_CHECKING:  # importing them imports aiohttp and tenacity
     from .transport import AsyncEventStream, EventStream
+    from .transport.retries import Schedule
 
 __all__ = ["Client"]
 
@@ -74,36 +78,49 @@ class Client:
 
     def stream(self, ask: Ask) -> Iterator[list[Piece]]:
         """Yield pieces as they can be shown; the last is a delta with the answer's end."""
-        plan, events = self._open(ask)
-        session = _Session(plan, events.url)
-        with events, session:
-            for batch in events:
-                pieces = session.feed(batch)
-                if session.over:
-                    events.close()
-                if pieces:
-                    yield pieces
-                if session.over:
-                    break
-        yield session.close()
-        self._learn(ask, thought=session.thought)
+        tries = _Tries(ask)
+        while True:
+            plan, events = self._open(ask)
+            session = _Session(plan, events.url)
+            try:
+                with events, session:
+                    for batch in events:
+                        pieces = session.feed(batch)
+                        if session.over:
+                            events.close()
+                        if pieces:
+                            yield pieces
+                        if session.over:
+                            break
+                yield session.close()
+                return self._learn(ask, thought=session.thought)
+            except EasyLLMError as error:
+                pause = tries.pause_after(error, session)
+            time.sleep(pause)
 
     async def astream(self, ask: Ask) -> AsyncIterator[list[Piece]]:
         """Yield pieces as they can be shown; the last is a delta with the answer's end."""
-        plan, events = await self._aopen(ask)
-        session = _Session(plan, events.url)
-        async with events:
-            with session:
-                async for batch in events:
-                    pieces = session.feed(batch)
-                    if session.over:
-                        await events.aclose()
-                    if pieces:
-                        yield pieces
-                    if session.over:
-                        break
-        yield session.close()
-        self._learn(ask, thought=session.thought)
+        tries = _Tries(ask)
+        while True:
+            plan, events = await self._aopen(ask)
+            session = _Session(plan, events.url)
+            try:
+                async with events:
+                    with session:
+                        async for batch in events:
+                            pieces = session.feed(batch)
+                            if session.over:
+                                await events.aclose()
+                            if pieces:
+                                yield pieces
+                            if session.over:
+                                break
+                yield session.close()
+                self._learn(ask, thought=session.thought)
+                return
+            except EasyLLMError as error:
+                pause = tries.pause_after(error, session)
+            await asyncio.sleep(pause)
 
     def _open(self, ask: Ask) -> tuple[Plan, EventStream]:
         while True:
@@ -146,6 +163,29 @@ def _policy(ask: Ask) -> Policy:
     return Policy(ask.timeout, ask.max_retries, ask.wait_for_model)
 
 
+class _Tries:
+    """Counts how often a stream may be asked for again that broke before its first piece."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._started = time.monotonic()
+        self._schedule: Schedule | None = None
+
+    def pause_after(self, error: EasyLLMError, session: _Session) -> float:
+        """Return the seconds to wait before the next try, or raise the error."""
+        if session.handed:
+            raise error
+        if self._schedule is None:
+            from .transport.retries import Schedule  # noqa: PLC0415 - tenacity, after a failure only
+
+            self._schedule = Schedule(self._ask.max_retries, self._time_left)
+        return self._schedule.pause_after(error, error.retry_after)
+
+    def _time_left(self) -> float:
+        timeout = self._ask.timeout
+        return math.inf if timeout is None else self._started + timeout - time.monotonic()
+
+
 class _Session:
     """One streamed answer while it is read: pieces, failures, what had arrived when it broke.
 
@@ -157,6 +197,8 @@ class _Session:
         self._reader: AnswerReader = plan.reader()
         self._url = url
         self._echo = plan.echo
+        self.handed = False
+        """Whether a piece was handed to the caller."""
 
     @property
     def over(self) -> bool:
@@ -174,6 +216,8 @@ class _Session:
         if self._echo is not None and pieces:
             pieces.insert(0, self._echo)
             self._echo = None
+        if pieces:
+            self.handed = True
         return pieces
 
     def close(self) -> list[Piece]:
