@@ -115,15 +115,11 @@ def _reader_of(directory: Path) -> _Read:
 def _reader_from_hub(model: str, token: str | None) -> _Read:
     from huggingface_hub import errors, hf_hub_download  # noqa: PLC0415 - loads at first use
 
-    unreachable: list[str] = []
+    offline = not _reachable(model, token)
 
     def read(name: str) -> str | None:
         try:
-            path = hf_hub_download(model, name, token=token)
-        except errors.LocalEntryNotFoundError as error:
-            # Not in the cache and no way to ask: the file may be one that the model does not have.
-            unreachable.append(str(error))
-            return None
+            path = hf_hub_download(model, name, token=token, local_files_only=offline)
         except errors.EntryNotFoundError:
             return None
         except errors.GatedRepoError as error:
@@ -148,7 +144,7 @@ def _reader_from_hub(model: str, token: str | None) -> _Read:
 
     def checked(name: str) -> str | None:
         text = read(name)
-        if text is None and name == "tokenizer_config.json" and unreachable:
+        if text is None and name == "tokenizer_config.json" and offline:
             msg = (
                 f"{model} is not in the local cache and the Hub cannot be reached; connect once, "
                 "or name the prompt of its family instead."
@@ -157,6 +153,19 @@ def _reader_from_hub(model: str, token: str | None) -> _Read:
         return text
 
     return checked
+
+
+def _reachable(model: str, token: str | None) -> bool:
+    """Ask the Hub once, without the retries of a download: they take 23 seconds for each file."""
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
+
+    try:
+        get_hf_file_metadata(hf_hub_url(model, "tokenizer_config.json"), token=token)
+    except (errors.HfHubHTTPError, errors.HFValidationError):
+        return True  # an answer, or a name that the download itself will refuse
+    except Exception:  # noqa: BLE001 - the errors of whichever HTTP client the hub uses
+        return False
+    return True
 
 
 def _json(read: _Read, name: str, model: str | Path) -> dict[str, object]:

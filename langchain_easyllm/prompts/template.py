@@ -110,6 +110,7 @@ class JinjaPrompt(ChatPrompt):
         if special_tokens == "error":
             refuse_tokens(self.control, talk)
         refused: Exception | None = None
+        incomplete: str | None = None
         for told in _tellings(talk) if roles == "fold" else (talk,):
             safe = told if special_tokens == "allow" else self._escaped(told)
             try:
@@ -117,8 +118,15 @@ class JinjaPrompt(ChatPrompt):
             except _raised_error() as error:
                 refused = refused or error
                 continue
-            if roles == "strict" or not _leaves_out_tools(safe, text):
+            except PromptError:
+                if incomplete is None:
+                    raise
+                break
+            if roles == "strict" or not _leaves_out(safe, text, every=told is not talk):
                 return text
+            incomplete = incomplete or text
+        if incomplete is not None:
+            return incomplete
         msg = f"The chat template of {self.name} refuses the conversation: {refused}"
         raise PromptError(msg) from refused
 
@@ -150,13 +158,14 @@ def _tellings(talk: Conversation) -> Iterator[Conversation]:
     yield _system_in_user(merged)
 
 
-def _leaves_out_tools(talk: Conversation, prompt: str) -> bool:
-    """Whether a template that knows no tools left out what was called or what came of it."""
-    for index, extra in talk.extras.items():
+def _leaves_out(talk: Conversation, prompt: str, *, every: bool) -> bool:
+    """Whether a template left out what a tool said, or in a retelling, what anybody said."""
+    for index in range(len(talk.texts)) if every else talk.extras:
         text = talk.texts[index].strip()
-        as_json = json.dumps(text, ensure_ascii=False)[1:-1]
-        names = [call.name for call in extra.calls]
-        if not (text in prompt or as_json in prompt) or not all(n in prompt for n in names):
+        calls = talk.extras[index].calls if index in talk.extras else ()
+        if not all(call.name in prompt for call in calls):
+            return True
+        if text not in prompt and json.dumps(text, ensure_ascii=False)[1:-1] not in prompt:
             return True
     return False
 

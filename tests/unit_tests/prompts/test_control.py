@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_easyllm.prompts import PromptError, get_prompt
@@ -25,6 +25,7 @@ def hostile_texts(tokens):
 
 
 @pytest.mark.parametrize("name", ALL)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_as_many_control_tokens_as_with_harmless_content(name, data):
     prompt = get_prompt(name)

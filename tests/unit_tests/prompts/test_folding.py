@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_easyllm.prompts import PromptError, get_prompt
@@ -108,6 +108,7 @@ def test_openai_calls_with_arguments_as_text():
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, *EASYLLM])
+@settings(max_examples=40)
 @given(messages=conversations("user assistant system tool"))
 def test_what_strict_accepts_is_never_changed_and_the_rest_never_lost(name, messages):
     prompt = get_prompt(name)
@@ -122,6 +123,7 @@ def test_what_strict_accepts_is_never_changed_and_the_rest_never_lost(name, mess
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, *EASYLLM])
+@settings(max_examples=40)
 @given(messages=conversations("user assistant"))
 def test_users_and_assistants_keep_their_order(name, messages):
     numbered = [(role, f"{content}#{i}#") for i, (role, content) in enumerate(messages)]
