@@ -12,7 +12,6 @@ from .base import ChatPrompt, PromptError, RoleMode, TokenMode
 from .easyllm import EASYLLM
 from .families import ALIASES, FAMILIES
 from .family import FamilyPrompt, check_modes
-from .template import JinjaPrompt
 
 __all__ = ["PROMPT_MAPPING", "CallablePrompt", "get_prompt", "register_prompt"]
 
@@ -51,7 +50,6 @@ def _built_in() -> dict[str, ChatPrompt]:
     families = {**EASYLLM, **FAMILIES}
     prompts: dict[str, ChatPrompt] = {n: FamilyPrompt.of(f) for n, f in families.items()}
     prompts |= {alias: prompts[name] for alias, name in ALIASES.items()}
-    # Versions that go by the plain name in one place and by their own in another.
     return dict(sorted(prompts.items()))
 
 
@@ -82,6 +80,8 @@ def get_prompt(spec: object) -> ChatPrompt:
         if prompt is not None:
             return prompt
         if "{{" in spec or "{%" in spec:
+            from .template import JinjaPrompt  # noqa: PLC0415 - loads at first use
+
             return JinjaPrompt.of(spec)
         raise _unknown(spec)
     if callable(spec):
