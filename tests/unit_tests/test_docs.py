@@ -1,0 +1,69 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from langchain_easyllm.wire.dialects import FIELDS, NEUTRAL_FIELDS, Dialect, Wire
+from tests import wires
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def field_table(wire: Wire) -> str:
+    """The field table of one protocol as docs/servers.md shows it."""
+    dialects = [Dialect.TGI] if wire is Wire.GENERATE else list(Dialect)
+    head = ["field", *(dialect.value for dialect in dialects)]
+    rows = [
+        [f"`{name}`", *(cell(name, wire, dialect) for dialect in dialects)]
+        for name in NEUTRAL_FIELDS
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def cell(name: str, wire: Wire, dialect: Dialect) -> str:
+    if name == "do_sample" and wire is not Wire.GENERATE:
+        return "`temperature`"
+    found = FIELDS[wire, dialect].get(name)
+    return f"`{found}`" if found else "error"
+
+
+@pytest.mark.parametrize("wire", list(Wire))
+def test_the_field_table_is_the_codes(wire):
+    assert field_table(wire) in (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
+
+
+def code_blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
+    for name in ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGINGFACE_API_BASE", "HUGGINGFACE_PROMPT"):
+        monkeypatch.delenv(name, raising=False)
+    wires.serve(wire_server, "tgi", ["Bon", "jour", " !"])
+    names: dict[str, object] = {}
+    for block in code_blocks("python"):
+        exec(block.replace("http://localhost:8080", wire_server.url), names)
+    out = capsys.readouterr().out
+    assert out.count("Bonjour !") == 4
+    assert code_blocks("text")[0].strip() in out
+    assert names["answers"] == ["Bonjour !"] * 200
+
+
+def test_the_readme_names_every_field():
+    from langchain_easyllm import EasyLLM, EasyLLMChat
+
+    inherited = {"name", "cache", "verbose", "callbacks", "tags", "metadata", "profile"}
+    inherited |= {"custom_get_token_ids", "disable_streaming", "output_version", "rate_limiter"}
+    own = (EasyLLMChat.model_fields.keys() | EasyLLM.model_fields.keys()) - inherited
+    assert {name for name in own if f"`{name}`" not in README and name not in README} == set()
+
+
+def test_the_readmes_links_lead_somewhere():
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).exists() or link.startswith("http"), link
