@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from functools import lru_cache
 from math import inf
 from time import monotonic
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -55,7 +55,6 @@ in all, which on a server that needs 50 ms costs a tenth more.
 
 # Sessions that are open; strong references, for a session that is collected complains aloud.
 _live: set[LoopSession] = set()
-_closing: set[asyncio.Task[None]] = set()
 _graveyard: list[LoopSession] = []
 _connected: ContextVar[list[bool] | None] = ContextVar("connected", default=None)
 
@@ -73,7 +72,8 @@ class _Connector(aiohttp.TCPConnector):
             keepalive_timeout=IDLE_SECONDS,
             resolver=aiohttp.ThreadedResolver(),
         )
-        self.protocols: WeakSet[ResponseHandler] = WeakSet()
+        # A protocol forgets its transport when it closes, but the socket may live on.
+        self.transports: WeakKeyDictionary[ResponseHandler, object] = WeakKeyDictionary()
         self._gates: dict[ConnectionKey, asyncio.Semaphore] = {}
 
     async def connect(
@@ -87,11 +87,11 @@ class _Connector(aiohttp.TCPConnector):
             async with gate:
                 connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            if protocol is None or protocol not in self.protocols or not _readable(connection):
+            if protocol is None or protocol not in self.transports or not _readable(connection):
                 break
             connection.close()
         if protocol is not None:
-            self.protocols.add(protocol)
+            self.transports[protocol] = connection.transport
         if (connected := _connected.get()) is not None:
             connected.append(True)
         return connection
@@ -153,7 +153,7 @@ class LoopSession:
             self._abandon()
         else:
             with suppress(RuntimeError):  # the loop may end at this moment
-                self.loop.call_soon_threadsafe(self._start_closing)
+                self.loop.call_soon_threadsafe(self._hang_up)
 
     async def _keep(self) -> AsyncGenerator[None]:
         try:
@@ -169,21 +169,28 @@ class LoopSession:
             response.close()
         await self.client.close()
 
-    def _start_closing(self) -> None:
-        task = self.loop.create_task(self.close())
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
+    def _hang_up(self, turns: int = 4) -> None:
+        """Close without a task, which a loop that stops at this moment would leave pending."""
+        for response in tuple(self.responses):
+            response.close()
+        for protocol in tuple(self._connector.transports):
+            protocol.close()
+        # Some turns of the loop later the sockets are closed, and there is nothing to wait for.
+        if turns:
+            self.loop.call_soon(self._hang_up, turns - 1)
+        else:
+            _finish(self.close())
 
     def _abandon(self) -> None:
         """Close the sockets of a closed loop, on which nothing can be awaited."""
-        protocols = list(self._connector.protocols)
+        transports = list(self._connector.transports.values())
         connections = [response.connection for response in self.responses]
         _finish(self._shut())
         for connection in connections:
             if connection is not None:
                 connection.close()
-        for protocol in protocols:
-            _discard(protocol.transport)
+        for transport in transports:
+            _discard(transport)
 
 
 class Sessions:
@@ -272,15 +279,22 @@ class Sessions:
             proxy_headers=proxy_headers,
             timeout=_limits(min(step.timeout, CONNECT_TIMEOUT)),
         )
+        # A reader that `close` meets would wait for ever: aiohttp forgets to wake it, so we do.
+        session.responses.add(response)
         try:
+            if session.client.closed:
+                raise aiohttp.ClientConnectionError("the transport was closed")
+            answer_headers = _headers(response)
             if step.streaming and 200 <= response.status < 300:
-                return AsyncEventStream(session, response, _headers(response), step)
+                return AsyncEventStream(session, response, answer_headers, step)
             body = await response.read()
+            session.responses.discard(response)
         except BaseException:
+            session.responses.discard(response)
             response.close()
             raise
-        headers = _headers(response)
-        return Response(response.status, headers, plain_body(headers, body), address.url)
+        plain = plain_body(answer_headers, body)
+        return Response(response.status, answer_headers, plain, address.url)
 
     def _route(self, step: Attempt) -> tuple[URL | None, dict[str, str], dict[str, str] | None]:
         address = step.address

@@ -60,7 +60,6 @@ class AsyncEventStream:
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
         self._responses = session.responses
-        self._responses.add(response)
 
     @property
     def framed(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from types import TracebackType
+from importlib import import_module
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 from .credentials import Credentials
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .tls import Verify
 
 __all__ = ["Transport"]
+
+_loaded: list[ModuleType] = []
 
 
 class Transport:
@@ -75,7 +78,7 @@ class Transport:
             EasyLLMError: If there is no answer with a status below 300.
         """
         flow = exchange(request, policy, self._plan, streaming=False)
-        return cast("Response", await adrive(flow, self._sessions().attempt))
+        return cast("Response", await adrive(flow, (await self._sessions()).attempt))
 
     def open(self, request: Request, policy: Policy = Policy()) -> EventStream:  # noqa: B008
         """Send a request for an event stream and wait until its answer begins.
@@ -107,7 +110,7 @@ class Transport:
             EasyLLMError: If there is no answer with a status below 300.
         """
         flow = exchange(request, policy, self._plan, streaming=True)
-        return cast("AsyncEventStream", await adrive(flow, self._sessions().attempt))
+        return cast("AsyncEventStream", await adrive(flow, (await self._sessions()).attempt))
 
     def close(self) -> None:
         """Close the idle connections of all threads and event loops."""
@@ -149,13 +152,23 @@ class Transport:
             pool = self._shells.pool = Pool(self._verify)
         return pool
 
-    def _sessions(self) -> Sessions:
+    async def _sessions(self) -> Sessions:
         sessions = self._shells.sessions
         if sessions is None:
-            from .aio import Sessions  # noqa: PLC0415 - aiohttp loads at first use
-
-            sessions = self._shells.sessions = Sessions(self._verify)
+            aio = await _load_aio()
+            sessions = self._shells.sessions = self._shells.sessions or aio.Sessions(self._verify)
         return sessions
+
+
+async def _load_aio() -> ModuleType:
+    """Load aiohttp, which takes 0.2 s, in a thread: the loop's other tasks go on meanwhile."""
+    if _loaded:
+        return _loaded[0]
+    import asyncio  # noqa: PLC0415 - loaded by then
+
+    module = await asyncio.to_thread(import_module, ".aio", __package__)
+    _loaded.append(module)
+    return module
 
 
 class _Shells:
