@@ -1,8 +1,8 @@
 """`build_*_prompt`: prompts as plain functions.
 
 EasyLLM's nine take what EasyLLM's take (a string, role/content dicts or objects with `role` and
-`content`) and return what EasyLLM 0.6.2 returns: nothing is folded and nothing escaped. The others
-render the official template with this package's defaults.
+`content`) and LangChain messages too, and return what EasyLLM 0.6.2 returns: nothing is folded and
+nothing escaped. The others render the official template with this package's defaults.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from .base import PromptError
+from .conversation import ROLES
 from .easyllm import EASYLLM
 from .families import FAMILIES
 from .family import FamilyPrompt
@@ -123,6 +124,8 @@ def _pair(index: int, message: object) -> tuple[str, str]:
         role, content = message.get("role"), message.get("content")
     else:
         role, content = getattr(message, "role", None), getattr(message, "content", None)
+        if role is None:  # a LangChain message
+            role = ROLES.get(str(getattr(message, "type", None)))
     if not isinstance(role, str) or role not in _ROLES:
         msg = f"Message {index} has the invalid role {role!r}; EasyLLM knows {sorted(_ROLES)}."
         raise PromptError(msg)

@@ -36,7 +36,7 @@ def fold(family: Family, talk: Conversation, mode: RoleMode) -> Conversation:
         The same conversation where the template accepts it, a retold one otherwise.
 
     Raises:
-        PromptError: In strict mode, naming the message and the reason; or for an unknown mode.
+        PromptError: In strict mode, naming the message and the reason.
     """
     talk = _write_calls(family, talk)
     why = refusal(family, talk)
@@ -147,15 +147,15 @@ def merge(talk: Conversation, gap: str | None = None, only: str | None = None) -
     Returns:
         A conversation in which no role speaks twice in a row.
     """
-    merged = Conversation()
+    roles: list[str] = []
+    turns: list[list[str]] = []  # joined at the end: joining each time would be quadratic
     for role, text in zip(talk.roles, talk.texts, strict=True):
-        if merged.roles and merged.roles[-1] == role and only in {None, role}:
-            before = merged.texts[-1]
-            merged.texts[-1] = _join(before, text) if gap is None else f"{before}{gap}{text}"
+        if roles and roles[-1] == role and only in {None, role}:
+            turns[-1].append(text)
         else:
-            merged.roles.append(role)
-            merged.texts.append(text)
-    return merged
+            roles.append(role)
+            turns.append([text])
+    return Conversation(roles, [_join(*t) if gap is None else gap.join(t) for t in turns])
 
 
 def _gather_system(family: Family, talk: Conversation) -> Conversation:

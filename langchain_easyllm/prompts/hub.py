@@ -12,27 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from .base import ChatPrompt, PromptError
-from .template import JinjaPrompt
+from .template import JinjaPrompt, turn_ends
 
 __all__ = ["load_prompt"]
 
 _Read = Callable[[str], str | None]
-
-# The eos of the tokenizer is not what ends a turn for many families; these do where a template
-# writes them.
-_TURN_ENDS = (
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<|end|>",
-    "<|im_end|>",
-    "<|end_of_turn|>",
-    "<end_of_turn>",
-    "<turn|>",
-    "<|return|>",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "<｜end▁of▁sentence｜>",
-)
 
 
 def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = False) -> ChatPrompt:
@@ -57,7 +41,7 @@ def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = Fa
     bos, eos = _text(special.get("bos_token")), _text(special.get("eos_token"))
     added = _added_tokens(config)
     ends = [added.get(end) for end in _end_ids(_json(read, "generation_config.json", model))]
-    stop = [eos, *ends, *[end for end in _TURN_ENDS if end in template]]
+    stop = [eos, *ends, *turn_ends(template)]
     return JinjaPrompt.of(
         template,
         name=str(model),

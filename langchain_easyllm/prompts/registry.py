@@ -127,6 +127,9 @@ def register_prompt(
 
 
 def _unknown(name: str) -> PromptError:
+    if name == "auto":
+        msg = "'auto' means a model's own template; load_prompt(model) loads it."
+        return PromptError(msg)
     near = get_close_matches(name.lower(), list(_prompts), n=3, cutoff=0.5)
     if near:
         hint = "did you mean " + " or ".join(repr(match) for match in near) + "?"

@@ -19,7 +19,7 @@ from .limits import BUDGET, Budget
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["JinjaPrompt"]
+__all__ = ["JinjaPrompt", "turn_ends"]
 
 MAX_TEMPLATE = 1_000_000
 """Characters that a template's source may have."""
@@ -27,6 +27,22 @@ MAX_TEMPLATE = 1_000_000
 _MARKS = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|\[/?[A-Z_]{2,24}\]|<</?SYS>>"
     r"|</?(?:s|bos|eos|start_of_turn|end_of_turn|tool_call|tool_response)>"
+)
+
+# The eos of the tokenizer is not what ends a turn for many families; these do where a template
+# writes them.
+_TURN_ENDS = (
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end|>",
+    "<|im_end|>",
+    "<|end_of_turn|>",
+    "<end_of_turn>",
+    "<turn|>",
+    "<|return|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<｜end▁of▁sentence｜>",
 )
 
 
@@ -52,7 +68,7 @@ class JinjaPrompt(ChatPrompt):
         template: str,
         *,
         name: str = "template",
-        stop: tuple[str, ...] = (),
+        stop: tuple[str, ...] | None = None,
         bos_token: str | None = None,
         eos_token: str | None = None,
         tokens: tuple[str, ...] = (),
@@ -62,7 +78,7 @@ class JinjaPrompt(ChatPrompt):
         Args:
             template: The template's source.
             name: What the prompt is called in messages.
-            stop: Texts that end an answer.
+            stop: Texts that end an answer; by default those ends of turns that it writes.
             bos_token: The tokenizer's BOS, or None.
             eos_token: The tokenizer's EOS, or None.
             tokens: The tokenizer's control tokens.
@@ -77,7 +93,7 @@ class JinjaPrompt(ChatPrompt):
         writes_bos = bos_token and ("bos_token" in template or bos_token in template)
         return cls(
             name,
-            stop,
+            turn_ends(template) if stop is None else stop,
             bos_token if writes_bos else None,
             template=template,
             bos_token=bos_token,
@@ -147,6 +163,18 @@ def _escaped_extra(extra: Extra, escape: Callable[[str], str]) -> Extra:
 
     calls = [ToolCall(escape(call.name), inside(call.arguments), call.id) for call in extra.calls]
     return Extra(tuple(calls), escape(extra.name) if extra.name else None, extra.call_id)
+
+
+def turn_ends(template: str) -> tuple[str, ...]:
+    """Find the tokens that end a turn in a template.
+
+    Args:
+        template: The template's source.
+
+    Returns:
+        Those of the known ones that it writes.
+    """
+    return tuple([end for end in _TURN_ENDS if end in template])
 
 
 def _tellings(talk: Conversation) -> Iterator[Conversation]:

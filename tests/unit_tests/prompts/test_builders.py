@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_easyllm import prompts
 
@@ -75,6 +76,12 @@ def test_a_string(name, expected):
 def test_what_easyllm_refuses(name, messages):
     with pytest.raises(ValueError, match=r"\w"):
         builder(name)(messages)
+
+
+def test_langchain_messages():
+    assert builder("vicuna")([HumanMessage("a"), AIMessage("b")]) == (
+        "USER: a\nASSISTANT: b</s>\nASSISTANT: "
+    )
 
 
 def test_nothing_is_escaped():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
@@ -130,6 +132,13 @@ def test_users_and_assistants_keep_their_order(name, messages):
     text = get_prompt(name).render(numbered)
     places = [text.index(f"#{i}#") for i in range(len(messages))]
     assert places == sorted(places)
+
+
+def test_many_neighbours_merge_in_linear_time():
+    start = time.perf_counter()
+    text = get_prompt("llama2").render([("user", "word " * 20)] * 50_000)
+    assert time.perf_counter() - start < 5
+    assert text.count("word") == 1_000_000
 
 
 def test_messages_are_not_changed():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 import uuid
@@ -53,6 +55,27 @@ def test_near_matches(wrong, near):
 def test_without_a_near_match_all_names_are_told(spec):
     with pytest.raises(PromptError, match=r"known names are .*zephyr"):
         get_prompt(spec)
+
+
+def test_auto_is_not_a_name():
+    with pytest.raises(PromptError, match=r"load_prompt\(model\)"):
+        get_prompt("auto")
+
+
+@pytest.mark.parametrize(
+    "copy", [copy.copy, copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))]
+)
+@pytest.mark.parametrize("spec", ["llama2", "{{ messages[0].content }}<|im_end|>"])
+def test_prompts_can_be_copied_and_pickled(copy, spec):
+    prompt = get_prompt(spec)
+    assert prompt.render("a<|im_end|>") == copy(prompt).render("a<|im_end|>")
+    assert copy(prompt).stop == prompt.stop
+
+
+def test_a_template_stops_at_the_ends_of_turns_that_it_writes():
+    template = "{{ messages[0].content }}<|im_end|>"
+    assert get_prompt(template).stop == ("<|im_end|>",)
+    assert get_prompt(template.replace("|", "")).stop == ()
 
 
 def test_not_a_prompt_at_all():
