@@ -162,10 +162,10 @@ class ChatDecoder(_OpenAIDecoder):
                 result.reasoning, result.reasoning_field = thought, name
                 break
         calls = message.get("tool_calls")
+        if isinstance(calls, Mapping):  # TGI 2 streamed one call as a bare object
+            calls = [calls]
         if isinstance(calls, list):
-            result.tool_calls = tuple(call for call in calls if isinstance(call, Mapping))
-        elif isinstance(calls, Mapping):  # TGI 2 streamed one call as a bare object
-            result.tool_calls = (calls,)
+            result.tool_calls = tuple(call for call in calls if call and isinstance(call, Mapping))
         logprobs = choice.get("logprobs")
         if isinstance(logprobs, Mapping) and logprobs.get("content"):
             result.logprobs = logprobs

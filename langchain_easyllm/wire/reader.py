@@ -9,7 +9,7 @@ from io import StringIO
 from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError
 from .events import Decoder, Delta, Failure
 from .stops import StopCutter
-from .thinking import ThinkSplitter
+from .thinking import ThinkSplitter, ends_thinking
 
 __all__ = ["Answer", "AnswerReader", "Piece", "read_answers"]
 
@@ -41,8 +41,9 @@ class AnswerReader:
 
     Attributes:
         over: Whether nothing more is to be read: a stop sequence was met, the server closed the
-            answer, or it reported a failure.
+            answer, it reported a failure, or an event made no sense.
         failure: The server's report that it failed, inside a stream of status 200.
+        error: What made no sense; the pieces before it are handed on first.
         end: What the server said of the answer as a whole (finish reason, usage, model).
         thought: Whether thinking was seen.
     """
@@ -56,6 +57,7 @@ class AnswerReader:
         self._shown = StringIO()
         self.over = False
         self.failure: Failure | None = None
+        self.error: EasyLLMError | None = None
         self.end = Delta()
         self.thought = False
 
@@ -65,21 +67,18 @@ class AnswerReader:
         return self._shown.getvalue()
 
     def feed(self, events: Iterable[bytes]) -> list[Piece]:
-        """Take the data of some events and return the pieces that can be shown.
-
-        Raises:
-            ProtocolError: If an event cannot be understood.
-        """
+        """Take the data of some events and return the pieces that can be shown."""
         pieces: list[Piece] = []
         for data in events:
             try:
                 # The transport marks the data of an event named "error" by a type of its own.
                 item = self._decoder.read(data) if type(data) is bytes else Failure(data)
             except EasyLLMError as error:
-                error.partial = self.partial
-                raise
+                self.error, self.over = error, True
+                break
             except _MISSHAPEN as error:
-                raise _misshapen(data, partial=self.partial) from error
+                self.error, self.over = _misshapen(data, error), True
+                break
             if item is None:
                 continue
             if type(item) is str:
@@ -101,7 +100,11 @@ class AnswerReader:
 
         Raises:
             IncompleteStreamError: If the server never said that the answer is complete.
+            ProtocolError: If an event made no sense.
         """
+        if self.error is not None:
+            self.error.partial = self.partial
+            raise self.error
         if not self._cutter.found and not self._decoder.done:
             partial = self.partial + "".join(p for p in self._flush() if type(p) is str)
             raise IncompleteStreamError(
@@ -112,6 +115,8 @@ class AnswerReader:
         pieces = self._flush()
         if self._cutter.found:
             self.end.finish_reason = "stop"
+        # Too late for this answer's thinking, but the next one's will be known for it.
+        self.thought = self.thought or ends_thinking(self.partial)
         return pieces
 
     @property
@@ -165,14 +170,15 @@ class AnswerReader:
         return pieces
 
 
-def _misshapen(data: bytes, *, partial: str | None = None) -> ProtocolError:
+def _misshapen(data: bytes, cause: Exception) -> ProtocolError:
     text = data[:2000].decode("utf-8", "replace")
-    return ProtocolError(
+    error = ProtocolError(
         f"The server sent JSON that this protocol does not have: {text[:200]!r}. "
         "Check that base_url and api belong together.",
         body=text,
-        partial=partial,
     )
+    error.__cause__ = cause
+    return error
 
 
 class _Ready:
@@ -191,7 +197,12 @@ class _Ready:
 
 
 def read_answers(
-    decoder: Decoder, body: bytes, stops: tuple[str, ...], *, prompt: str | None = None
+    decoder: Decoder,
+    body: bytes,
+    stops: tuple[str, ...],
+    *,
+    prompt: str | None = None,
+    thinker: bool = False,
 ) -> list[Answer] | Failure:
     """Read an answer that was not streamed, with the same cuts as a stream.
 
@@ -201,6 +212,7 @@ def read_answers(
         stops: Stop sequences that end each answer.
         prompt: The prompt, where the server was asked to repeat it: it stays whole, whatever stop
             sequences it holds.
+        thinker: Whether the model is known to think.
 
     Raises:
         ProtocolError: If the answer cannot be understood.
@@ -208,20 +220,23 @@ def read_answers(
     try:
         deltas = decoder.read_whole(body)
     except _MISSHAPEN as error:
-        raise _misshapen(body) from error
+        raise _misshapen(body, error) from error
     if isinstance(deltas, Failure):
         return deltas
-    return [_read_answer(delta, stops, prompt) for delta in deltas]
+    return [_read_answer(delta, stops, prompt, thinker=thinker) for delta in deltas]
 
 
-def _read_answer(delta: Delta, stops: tuple[str, ...], prompt: str | None) -> Answer:
+def _read_answer(
+    delta: Delta, stops: tuple[str, ...], prompt: str | None, *, thinker: bool
+) -> Answer:
     if prompt is not None:
         delta.text = delta.text.removeprefix(prompt)
     if delta.finish_reason == "length":
         # The half of a character that max_tokens cut through: no server streams it either.
         delta.text = delta.text.rstrip("\ufffd")
-    # All text is here, so a closing tag without an opening one can be waited for.
-    reader = AnswerReader(_Ready(delta), stops, thinker=True)
+    # All text is here, so a closing tag without an opening one can be told from mere text.
+    thinker = thinker or ends_thinking(delta.text)
+    reader = AnswerReader(_Ready(delta), stops, thinker=thinker)
     pieces = [*reader.feed((b"",)), *reader.close()]
     text = "".join(piece for piece in pieces if type(piece) is str)
     thoughts = [piece for piece in pieces if type(piece) is Delta and piece.reasoning]

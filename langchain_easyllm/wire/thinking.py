@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-__all__ = ["CLOSE", "OPEN", "ThinkSplitter", "known_to_think"]
+__all__ = ["CLOSE", "OPEN", "ThinkSplitter", "ends_thinking", "known_to_think"]
 
 OPEN = "<think>"
 CLOSE = "</think>"
@@ -25,6 +25,18 @@ _THINKERS = re.compile(
 def known_to_think(model: str | None) -> bool:
     """Whether a model of this name is known to think before it answers."""
     return bool(model and _THINKERS.search(model))
+
+
+# A closing tag at the end of a line or alone on it, with no opening one before it.
+_LONE_CLOSE = re.compile(r"\A(?:(?!<think>).)*?(?:\n</think>|</think>[ \t]*(?:\n|\Z))", re.DOTALL)
+
+
+def ends_thinking(text: str) -> bool:
+    """Whether a whole text's closing tag is a model's own, whose opening one was in the prompt.
+
+    A text that merely speaks of the tags is not cut: the tag must end a line, or begin one.
+    """
+    return CLOSE in text and _LONE_CLOSE.match(text) is not None
 
 
 class _State(Enum):
