@@ -1,0 +1,1 @@
+"""Tests of the wire: no sockets, no clocks but one."""
