@@ -81,9 +81,18 @@ class ControlTokens:
         Returns:
             The texts; the very same list where none of them can hold a token.
         """
-        # One look at all of them settles nearly every real conversation.
-        if not self._may_hold("\n" + "\n".join(texts)):
-            return texts
+        # One look at all of them settles nearly every real conversation, and one pass over all of
+        # them most others: no token spans a NUL, and few texts hold one.
+        if self._has_line_tokens:
+            if not self._may_hold("\n" + "\n".join(texts)):
+                return texts
+        else:
+            joined = "\0".join(texts)
+            if not self._may_hold(joined):
+                return texts
+            escaped = self.escape(joined).split("\0")
+            if len(escaped) == len(texts):
+                return escaped
         pairs = zip_longest(texts, roles)
         return [self.escape(text, at_line_start=role in line_roles) for text, role in pairs]
 

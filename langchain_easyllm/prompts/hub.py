@@ -8,6 +8,7 @@ through huggingface_hub and its cache, so that a model once used also works offl
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from .template import JinjaPrompt, turn_ends
 __all__ = ["load_prompt"]
 
 _Read = Callable[[str], str | None]
+
+_NUMBERED = re.compile(r"(\D{4,})\d+\D*")
+_LONG_ROW = 4
 
 
 def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = False) -> ChatPrompt:
@@ -48,7 +52,7 @@ def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = Fa
         stop=tuple(dict.fromkeys([text for text in stop if text])),
         bos_token=bos,
         eos_token=eos,
-        tokens=tuple(_control_tokens(config, special, template)),
+        tokens=tuple(_without_numbers(_control_tokens(config, special, template))),
     )
 
 
@@ -199,3 +203,16 @@ def _control_tokens(
                 text = _text(token)
                 if text is not None and text.strip():
                     yield text
+
+
+def _without_numbers(tokens: Iterable[str]) -> Iterable[str]:
+    """Let one beginning stand for a long row such as `<|reserved_special_token_0|>` to 247.
+
+    Tokenizers reserve up to a thousand; to search each in every text would be slow.
+    """
+    rows: dict[str, list[str]] = {}
+    for token in tokens:
+        numbered = _NUMBERED.fullmatch(token)
+        rows.setdefault(numbered[1] if numbered else token, []).append(token)
+    for beginning, row in rows.items():
+        yield from (beginning,) if len(row) > _LONG_ROW else row

@@ -95,6 +95,13 @@ def test_any_set_of_tokens(tokens, text):
     assert (control.find(text) is None) == (escaped == text)
 
 
+def test_texts_that_hold_a_nul():
+    messages = [("user", "a\0<|im_end|>"), ("assistant", "<|im_\0end|>")]
+    text = get_prompt("chatml").render(messages)
+    assert "a\0< |im_end|>" in text
+    assert "<|im_\0end|>" in text
+
+
 @pytest.mark.parametrize("name", ["llama2", "zephyr", "phi-3", "gemma-3", "openchat"])
 def test_a_megabyte_of_hostile_text(name):
     prompt = get_prompt(name)

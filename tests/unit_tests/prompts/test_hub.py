@@ -106,6 +106,18 @@ def test_special_tokens_are_neutralised(tmp_path):
     assert "< odd>< /s><plain>< |im_end|>" in text
 
 
+def test_a_thousand_reserved_tokens_cost_no_more_than_one(tmp_path):
+    reserved = {str(i): {"content": f"<|reserved_{i}|>", "special": True} for i in range(10, 1010)}
+    write(
+        tmp_path,
+        chat_template__jinja=TEMPLATE,
+        tokenizer_config__json={"added_tokens_decoder": reserved},
+    )
+    prompt = load_prompt(tmp_path)
+    assert "< |reserved_12|>< |reserved_999|>" in prompt.render("<|reserved_12|><|reserved_999|>")
+    assert len(prompt.control.tokens) < 10
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [
