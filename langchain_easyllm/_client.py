@@ -60,7 +60,7 @@ class Client:
                 if not other_way(plan, ask, self.connection, error):
                     raise
             else:
-                return self._noted(ask, plan.read(response))
+                return self._noted(plan, plan.read(response))
 
     async def aanswer(self, ask: Ask) -> list[Answer]:
         """Return the whole answers, one for each completion asked for."""
@@ -74,7 +74,7 @@ class Client:
                 if not other_way(plan, ask, self.connection, error):
                     raise
             else:
-                return self._noted(ask, plan.read(response))
+                return self._noted(plan, plan.read(response))
 
     def stream(self, ask: Ask) -> Iterator[list[Piece]]:
         """Yield pieces as they can be shown; the last is a delta with the answer's end."""
@@ -93,7 +93,7 @@ class Client:
                         if session.over:
                             break
                 yield session.close()
-                return self._learn(ask, thought=session.thought)
+                return self._learn(plan, thought=session.thought)
             except EasyLLMError as error:
                 pause = tries.pause_after(error, session)
             time.sleep(pause)
@@ -116,7 +116,7 @@ class Client:
                             if session.over:
                                 break
                 yield session.close()
-                self._learn(ask, thought=session.thought)
+                self._learn(plan, thought=session.thought)
                 return
             except EasyLLMError as error:
                 pause = tries.pause_after(error, session)
@@ -150,13 +150,13 @@ class Client:
             return await self.connection.aask_server(_policy(ask))
         return self.connection.server
 
-    def _noted(self, ask: Ask, answers: list[Answer]) -> list[Answer]:
-        self._learn(ask, thought=any(answer.reasoning for answer in answers))
+    def _noted(self, plan: Plan, answers: list[Answer]) -> list[Answer]:
+        self._learn(plan, thought=any(answer.reasoning for answer in answers))
         return answers
 
-    def _learn(self, ask: Ask, *, thought: bool) -> None:
-        if thought and ask.params.get("thinking") is None:
-            self.connection.thinkers.add(ask.model or "")
+    def _learn(self, plan: Plan, *, thought: bool) -> None:
+        if thought and plan.call.params.get("thinking") is None:
+            self.connection.thinkers.add(plan.name)
 
 
 def _policy(ask: Ask) -> Policy:

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
@@ -184,6 +185,8 @@ _connections: weakref.WeakValueDictionary[tuple[object, ...], Connection] = (
     weakref.WeakValueDictionary()
 )
 _registry_lock = threading.Lock()
+# The last few stay open for a while without any object, for objects that are made anew each time.
+_recent: deque[Connection] = deque(maxlen=8)
 
 
 def connect(settings: Settings) -> Connection:
@@ -197,4 +200,6 @@ def connect(settings: Settings) -> Connection:
         connection = _connections.get(key)
         if connection is None:
             connection = _connections[key] = Connection(settings)
+        if connection not in _recent:
+            _recent.append(connection)
         return connection

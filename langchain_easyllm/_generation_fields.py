@@ -80,9 +80,6 @@ class GenerationFields(BaseModel):
     grammar: dict[str, Any] | None = None
     """Constraint on decoding, `{"type": "json" | "regex", "value": ...}`."""
 
-    streaming: bool | None = None
-    """True streams every call, also `invoke`; False streams none, also not `stream`."""
-
     stream_usage: bool = True
     """Whether a stream ends with token counts, where the server has them."""
 
@@ -104,6 +101,7 @@ class CallFields(GenerationFields):
 
     model: str | None = None
     provider: str | None = None
+    stream: bool | None = None  # langchain-core's own switch: read there, passed on here
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     timeout: float | None = Field(default=None, gt=0)
     max_retries: int = Field(default=2, ge=0)

@@ -101,6 +101,11 @@ def _blocks(content: Sequence[str | dict[str, Any]], place: int) -> str | list[d
     return blocks
 
 
+def _anthropic_image(source: Mapping[str, Any]) -> dict[str, object]:
+    url = source.get("url") or f"data:{source.get('media_type')};base64,{source.get('data')}"
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
 def _block(block: str | Mapping[str, Any], place: int) -> dict[str, object] | None:
     if isinstance(block, str):
         return {"type": "text", "text": block}
@@ -111,6 +116,8 @@ def _block(block: str | Mapping[str, Any], place: int) -> dict[str, object] | No
         return {"type": "text", "text": block.get("text", "")}
     if kind == "image_url" and isinstance(block.get("image_url"), str):
         return {"type": "image_url", "image_url": {"url": block["image_url"]}}
+    if kind == "image" and isinstance(block.get("source"), Mapping):
+        return _anthropic_image(block["source"])
     if kind in _AS_IS and kind in block:
         return dict(block)
     if is_data_content_block(dict(block)):

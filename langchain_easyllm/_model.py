@@ -28,6 +28,10 @@ __all__ = ["ModelBase"]
 class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields):
     """Fields and requests of a text-generating model object."""
 
+    streaming: bool | None = None
+    """True streams every call, also `invoke`; False streams none, also not `stream`. Default
+    None: each does what its name says."""
+
     model_config = ConfigDict(
         extra="forbid",
         arbitrary_types_allowed=True,
@@ -116,7 +120,8 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         """What tells one model from another, without secrets."""
         params = params_of(self.__dict__, {})
         if self.stop:
-            params["stop"] = self.stop
+            # langchain-core overwrites "stop" by the call's own in what it caches answers under.
+            params["stop_sequences"] = self.stop
         return {
             "model": self.model,
             "base_url": self.base_url,
@@ -150,6 +155,8 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
 
     def _with_provider(self, params: Any) -> Any:  # noqa: ANN401 - LangSmith's TypedDict
         params["ls_provider"] = PROVIDER
+        if self.stop:
+            params.setdefault("ls_stop", self.stop)
         server = self._client.connection.server if self._client else None
         if server and server.model:
             params.setdefault("ls_model_name", server.model)
@@ -157,8 +164,8 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
 
 
 def _name_of(builder: object) -> object:
-    return (
-        builder
-        if builder is None or isinstance(builder, str)
-        else getattr(builder, "name", getattr(builder, "__name__", type(builder).__name__))
-    )
+    """Return what tells one prompt builder from another: its text, or its name and identity."""
+    if builder is None or isinstance(builder, str):
+        return builder
+    name = getattr(builder, "name", getattr(builder, "__qualname__", type(builder).__name__))
+    return f"{name}-{id(builder):x}"

@@ -47,6 +47,7 @@ class Plan:
         root: Whether the root route was asked in place of `/generate`.
         echo: The prompt, where the answer is to begin with it.
         answers: How many completions were asked for.
+        name: The model's plain name, as far as it is known.
     """
 
     call: Call
@@ -57,6 +58,7 @@ class Plan:
     root: bool
     echo: str | None = None
     answers: int = 1
+    name: str = ""
 
     def reader(self) -> AnswerReader:
         """Return a reader for a streamed answer."""
@@ -70,7 +72,11 @@ class Plan:
         """
         try:
             answers = read_answers(
-                new_decoder(self.call), response.body, self.stops, prompt=self.echo
+                new_decoder(self.call),
+                response.body,
+                self.stops,
+                prompt=self.echo,
+                thinker=self.thinker,
             )
         except EasyLLMError as error:
             error.url, error.status_code = response.url, response.status
@@ -118,7 +124,8 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     else:
         prompt, own_stops = ask.to_text(server)
     model = _model_name(ask, connection, server)
-    thinker = _thinks(ask, connection, server)
+    name = ask.model or server.model or ""
+    thinker = _thinks(name, ask, connection)
     stops = merge_stops(ask.stops, own_stops)
     # A stop sequence must not fire inside hidden thinking: a thinker's are enforced here only.
     offered = own_stops if thinker else stops
@@ -144,6 +151,7 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
         root=root,
         echo=prompt if ask.params.get("return_full_text") else None,
         answers=n if isinstance(n, int) else 1,
+        name=name,
     )
 
 
@@ -191,12 +199,11 @@ def _model_name(ask: Ask, connection: Connection, server: Server) -> str | None:
     return server.model
 
 
-def _thinks(ask: Ask, connection: Connection, server: Server) -> bool:
+def _thinks(name: str, ask: Ask, connection: Connection) -> bool:
     thinking = ask.params.get("thinking")
     if thinking is not None:
         return bool(thinking)
-    name = ask.model or server.model
-    return known_to_think(name) or (name or "") in connection.thinkers
+    return known_to_think(name) or name in connection.thinkers
 
 
 def _to_request(call: Call, server: Server, connection: Connection, *, root: bool) -> Request:

@@ -120,6 +120,9 @@ class EasyLLM(ModelBase, LLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
+        if self.streaming is False:
+            yield _whole_chunk(self._one(prompt, stop, run_manager, kwargs))
+            return
         if self.rate_limiter:
             self.rate_limiter.acquire(blocking=True)
         ask = self._ask(prompt, stop, kwargs, text=True, stream=True)
@@ -136,6 +139,9 @@ class EasyLLM(ModelBase, LLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
+        if self.streaming is False:
+            yield _whole_chunk(await self._aone(prompt, stop, run_manager, kwargs))
+            return
         if self.rate_limiter:
             await self.rate_limiter.aacquire(blocking=True)
         await self._aready()
@@ -170,6 +176,11 @@ class EasyLLM(ModelBase, LLM):
     @property
     def _llm_type(self) -> str:
         return "easyllm"
+
+
+def _whole_chunk(generations: Sequence[Generation]) -> GenerationChunk:
+    first = generations[0]
+    return GenerationChunk(text=first.text, generation_info=first.generation_info)
 
 
 def _merged(chunks: Iterable[GenerationChunk]) -> list[Generation]:

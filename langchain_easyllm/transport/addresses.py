@@ -16,6 +16,9 @@ DEDICATED_HOSTS = ".endpoints.huggingface.cloud"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f]")
+# Names (with the underscore of container networks) and IP addresses; a name that holds anything
+# else may be read as another host by another library.
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.%]+")
 _RESERVED = "!#$%&'()*+,/:;=?@[]~"
 
 
@@ -72,7 +75,7 @@ def parse_url(url: str) -> Address:
         port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     except ValueError as error:
         raise ConfigurationError(f"{public_url(url)!r} is not a valid URL.") from error
-    if parts.scheme not in DEFAULT_PORTS or not host:
+    if parts.scheme not in DEFAULT_PORTS or not _HOST.fullmatch(host):
         raise ConfigurationError(
             f"{public_url(url)!r} is not an absolute http:// or https:// address."
         )

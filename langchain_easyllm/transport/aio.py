@@ -143,6 +143,11 @@ class LoopSession:
             finally:
                 _finish(self._keeper.aclose())
 
+    def check(self) -> None:
+        """Raise if the session was closed meanwhile."""
+        if self.client.closed:
+            raise aiohttp.ClientConnectionError("the transport was closed")
+
     def retire(self) -> None:
         """Close from any thread, whatever has become of the loop."""
         if self.pid != os.getpid():
@@ -282,8 +287,7 @@ class Sessions:
         # A reader that `close` meets would wait for ever: aiohttp forgets to wake it, so we do.
         session.responses.add(response)
         try:
-            if session.client.closed:
-                raise aiohttp.ClientConnectionError("the transport was closed")
+            session.check()
             answer_headers = _headers(response)
             if step.streaming and 200 <= response.status < 300:
                 return AsyncEventStream(session, response, answer_headers, step)

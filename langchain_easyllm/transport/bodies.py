@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Mapping
 
 from ..errors import IncompleteStreamError, ProtocolError
+from .redaction import redact
 from .sse import DONE, SSEDecoder
 from .words import read_words
 
@@ -123,7 +124,7 @@ class BodyEvents:
             return self._decoder.close()
         body = bytes(self._body)
         if not self._type.endswith("json"):
-            said = read_words(body).short
+            said = read_words(redact(body.decode("utf-8", "replace"))).short
             raise ProtocolError(
                 f"The answer is a page ({self._type}), not an event stream: {said!r}. "
                 "Check base_url."

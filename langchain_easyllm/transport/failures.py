@@ -114,21 +114,21 @@ def error_from_response(
     Returns:
         The error to raise, without any secret that this process knows.
     """
-    words = read_words(body)
+    text = _readable(body)
+    words = read_words(text)
     address = parse_url(url)
     kind = _classify(_Case(status, words, is_dedicated(address)))
     name = _phrase(status)
-    said = redact(words.short)
     advice = _advice(kind, status, token_withheld=token_withheld)
     where = headers.get("location")
     if where and 300 <= status < 400:
         advice = f"It points to {public_url(where)}: use that address as base_url."
     error = kind(
-        redact(f"{address.authority} answered {status} {name}{_quoted(said)} {advice}".strip()),
+        f"{address.authority} answered {status} {name}{_quoted(words.short)} {advice}".strip(),
         status_code=status,
         url=redact(public_url(url)),
         request_id=next((headers[name] for name in _REQUEST_IDS if name in headers), None),
-        body=redact(body.decode("utf-8", "replace")),
+        body=text,
         retry_after=_patience(headers, words, kind),
     )
     if error.is_retryable and not _may_pass(status, words):
@@ -147,20 +147,20 @@ def error_from_event(payload: bytes, url: str) -> EasyLLMError:
     Returns:
         The error to raise.
     """
-    words = read_words(payload)
+    text = _readable(payload)
+    words = read_words(text)
     status = words.status
     case = _Case(status or 400, words, dedicated=False)
     kind = _special(case) or _BY_TYPE.get(words.kind) or _BY_TYPE.get(words.code)
     if kind is None:
         kind = _classify(case) if status else errors.GenerationError
-    said = redact(words.short)
     host = parse_url(url).authority
-    text = f"{host} failed while answering{_quoted(said)} {_ADVICE.get(kind, '')}".strip()
+    advice = _ADVICE.get(kind, "")
     return kind(
-        redact(text),
+        f"{host} failed while answering{_quoted(words.short)} {advice}".strip(),
         status_code=status,
         url=redact(public_url(url)),
-        body=redact(payload.decode("utf-8", "replace")),
+        body=text,
     )
 
 
@@ -181,6 +181,11 @@ def retry_after_seconds(value: str | None) -> float | None:
         seconds = _seconds_until(value)
     # nan and inf parse as numbers too
     return max(seconds, 0.0) if -1e9 < seconds < 1e9 else None
+
+
+def _readable(body: bytes) -> str:
+    # Redacted before anything is shortened: half a token is a leak, too.
+    return redact(body.decode("utf-8", "replace"))
 
 
 def _seconds_until(date: str) -> float:

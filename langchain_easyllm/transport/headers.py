@@ -12,6 +12,7 @@ from ..errors import ConfigurationError
 from .addresses import Address, is_dedicated
 from .credentials import Credentials
 from .messages import Policy, Request
+from .redaction import remember
 
 __all__ = ["HeaderPlan", "checked_headers", "is_secret", "without_secrets"]
 
@@ -32,12 +33,16 @@ class HeaderPlan:
         ConfigurationError: If a header cannot be sent as it is.
     """
 
-    __slots__ = ("_cache", "_credentials", "_extra")
+    __slots__ = ("__weakref__", "_cache", "_credentials", "_extra")
 
     def __init__(self, credentials: Credentials, headers: Mapping[str, str] | None) -> None:
         self._credentials = credentials
         self._extra = checked_headers(headers or {})
         self._cache: dict[tuple[object, ...], dict[str, str]] = {}
+        for name, value in self._extra.items():
+            if is_secret(name):
+                # "Bearer xyz" and "xyz" alike
+                remember(self, value.rpartition(" ")[2])
 
     def for_request(
         self, request: Request, address: Address, policy: Policy, *, streaming: bool

@@ -36,7 +36,7 @@ class Words(NamedTuple):
         return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
-def read_words(body: bytes) -> Words:
+def read_words(body: str) -> Words:
     """Read a failure's body.
 
     Args:
@@ -48,7 +48,7 @@ def read_words(body: bytes) -> Words:
     try:
         value: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return Words(_plain(body.decode("utf-8", "replace")))
+        return Words(_plain(body))
     if not isinstance(value, Mapping):
         return Words(_sentence(value))
     inner = value.get("error")
