@@ -122,8 +122,8 @@ def to_fields(wire: Wire, server: Server, params: Mapping[str, object]) -> dict[
         out.setdefault("do_sample", True)  # TGI takes a temperature of 1 for greedy otherwise
     if wire is Wire.CHAT and "top_logprobs" in out:
         out["logprobs"] = True
-    elif wire is Wire.CHAT and out.get("logprobs") and dialect is Dialect.LLAMA_CPP_PYTHON:
-        out["top_logprobs"] = 1  # without it the answer holds none
+    if wire is Wire.CHAT and out.get("logprobs") and dialect is Dialect.LLAMA_CPP_PYTHON:
+        out["top_logprobs"] = out.get("top_logprobs") or 1  # without it the answer holds none
     return out
 
 
@@ -132,8 +132,11 @@ def _is_moot(name: str, params: Mapping[str, object], wire: Wire, *, greedy: boo
         return True
     if name == "do_sample":
         return wire is not Wire.GENERATE  # sampling is what the other protocols do anyway
+    top = params.get("top_logprobs")
+    if name == "top_logprobs":
+        return not top and not params.get("logprobs")
     # Completions have one number for both fields.
-    return name == "logprobs" and wire is Wire.COMPLETIONS and bool(params.get("top_logprobs"))
+    return name == "logprobs" and wire is Wire.COMPLETIONS and bool(top)
 
 
 def _to_value(name: str, value: object, wire: Wire, dialect: Dialect) -> object:

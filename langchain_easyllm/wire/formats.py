@@ -9,6 +9,7 @@ takes `{"type": "json" | "regex", "value": ...}`, as `response_format` of a chat
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from ..errors import ConfigurationError
 from .dialects import Dialect
@@ -67,7 +68,7 @@ def to_response_format(value: object, dialect: Dialect) -> dict[str, object] | N
         return {"type": "json_object"}
     if dialect is Dialect.LLAMA_CPP_PYTHON:
         return {"type": "json_object", "schema": constraint}
-    if _is_openai(value):
+    if _names_schema(value):
         return dict(value)  # type: ignore[call-overload, no-any-return]
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": constraint}}
 
@@ -78,10 +79,14 @@ _SCHEMA_WORDS = frozenset({"properties", "$ref", "anyOf", "oneOf", "allOf", "enu
 
 
 def _is_openai(value: object) -> bool:
-    return isinstance(value, Mapping) and (
-        value.get("type") in ("text", "json_object")
-        or isinstance(value.get("json_schema"), Mapping)
-    )
+    if _names_schema(value):
+        return True
+    plain = isinstance(value, Mapping) and value.get("type") in ("text", "json_object")
+    return plain and "value" not in cast("Mapping[str, object]", value)
+
+
+def _names_schema(value: object) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("json_schema"), Mapping)
 
 
 def _read(value: object) -> tuple[str, object]:
