@@ -68,7 +68,7 @@ class Protocol:
             return dumps(tgi_generate(text, finish_reason=reason, details=True).body)
         build: Callable[..., object] = chat if self.wire is Wire.CHAT else completions
         reply = build(text, dialect=self.dialect, finish_reason=finish_reason)
-        return dumps(reply.body)  # type: ignore[attr-defined]
+        return dumps(reply.body)
 
     def decoder(self) -> Decoder:
         """A new decoder."""

@@ -27,7 +27,7 @@ def test_finish_reasons(word: str, reason: str) -> None:
     events = map(dumps, tgi_generate_events(["One"], finish_reason=word))
     assert read_stream(events, decoder(Wire.GENERATE))[1].end.finish_reason == reason
     body = tgi_generate("One", finish_reason=word, details=True).body
-    assert read_one(Wire.GENERATE, body).end.finish_reason == reason  # type: ignore[arg-type]
+    assert read_one(Wire.GENERATE, body).end.finish_reason == reason
 
 
 def test_a_list_of_one_is_an_answer() -> None:

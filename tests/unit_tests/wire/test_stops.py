@@ -113,7 +113,7 @@ def test_only_held_text_is_searched_again(pieces: list[str]) -> None:
     stops = ("aaaaaaaaab", "aaaac")
     cutter = StopCutter(stops)
     assert cutter._first is not None
-    cutter._first = counting = CountingPattern(cutter._first)  # type: ignore[assignment]
+    cutter._first = counting = CountingPattern(cutter._first)
     held, allowed = 0, 0
     for piece in pieces:
         allowed += held + len(piece)
@@ -147,4 +147,4 @@ def test_groups_of_stops_are_joined_in_order(
 @pytest.mark.parametrize("bad", [[""], ["a", ""], "", [None], [3]])
 def test_an_empty_or_odd_stop_is_an_error(bad: object) -> None:
     with pytest.raises(ConfigurationError, match="stop holds"):
-        merge_stops(bad)  # type: ignore[arg-type]
+        merge_stops(bad)

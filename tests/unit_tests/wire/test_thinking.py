@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_easyllm.wire import known_to_think
-from langchain_easyllm.wire.thinking import CLOSE, OPEN, ThinkSplitter
+from langchain_easyllm.wire.thinking import CLOSE, OPEN, ThinkSplitter, ends_thinking
 
 from .splits import growth, pieces_of
 
@@ -133,6 +133,30 @@ def test_text_held_back_before_the_server_shows_that_it_keeps_thinking_apart(
 @pytest.mark.parametrize("thinker", [False, True])
 def test_time_is_linear(pieces: list[str], thinker: bool) -> None:
     assert growth(lambda many: run(many, thinker=thinker), pieces) < 40
+
+
+@pytest.mark.parametrize(
+    ("text", "thought"),
+    [
+        ("Hm.\n</think>\n\nYes.", True),
+        ("Hm.</think>\nYes.", True),
+        ("Hm.\n</think>Yes.", True),
+        ("Hm.</think>", True),
+        ("Hm.</think> \t\nYes.", True),
+        ("The tag </think> closes it.", False),
+        ("<think>Hm.\n</think>\nYes.", False),
+        ("Write <think> and\n</think>\n.", False),
+        ("Yes.", False),
+        ("", False),
+    ],
+)
+def test_a_closing_tag_of_its_own_is_told_from_mere_text(text: str, thought: bool) -> None:
+    assert ends_thinking(text) is thought
+
+
+@pytest.mark.parametrize("piece", ["a", "</think> a", "\n</thin", "</think>\t\t\t a", "<thin"])
+def test_telling_it_takes_linear_time(piece: str) -> None:
+    assert growth(lambda pieces: ends_thinking("".join(pieces)), [piece] * 2000) < 40
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,312 @@
+"""The field table: every field is a key of its own, or a clear error, on every server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_easyllm.errors import ConfigurationError
+from langchain_easyllm.wire import NEUTRAL_FIELDS, Dialect, Server, Wire, needs_server, wire_stops
+from langchain_easyllm.wire.call import to_fields
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+OPENAI_FORMAT = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+# One value that asks for something, for each field.
+VALUES: Mapping[str, object] = {
+    "temperature": 0.5,
+    "top_p": 0.5,
+    "top_k": 5,
+    "max_tokens": 5,
+    "stop": ["END"],
+    "n": 2,
+    "seed": 5,
+    "repetition_penalty": 1.5,
+    "frequency_penalty": 0.5,
+    "presence_penalty": 0.5,
+    "typical_p": 0.5,
+    "truncate": 5,
+    "logprobs": True,
+    "top_logprobs": 3,
+    "best_of": 2,
+    "do_sample": True,
+    "watermark": True,
+    "return_full_text": True,
+    "response_format": SCHEMA,
+    "grammar": SCHEMA,
+    "thinking": False,
+}
+# What OpenAI-style servers are sent for it, unless they call it otherwise below.
+THINK = {"enable_thinking": False, "thinking": False}
+SENT: Mapping[str, Mapping[str, object]] = {
+    "response_format": {"response_format": OPENAI_FORMAT},
+    "grammar": {"response_format": OPENAI_FORMAT},
+    "thinking": {"chat_template_kwargs": THINK},
+    "do_sample": {},
+}
+CHAT_LOGPROBS = {"top_logprobs": {"logprobs": True, "top_logprobs": 3}}
+TEXT_LOGPROBS = {"logprobs": {"logprobs": 1}, "top_logprobs": {"logprobs": 3}}
+ECHO = {"return_full_text": {"echo": True}}
+TGI_GRAMMAR = {"type": "json", "value": SCHEMA}
+TGI_FORMAT = {name: {"response_format": TGI_GRAMMAR} for name in ("response_format", "grammar")}
+LLAMA_SCHEMA = {name: {"json_schema": SCHEMA} for name in ("response_format", "grammar")}
+LLAMA_FORMAT = {
+    name: {"response_format": {"type": "json_object", "schema": SCHEMA}}
+    for name in ("response_format", "grammar")
+}
+PENALTY = {"repetition_penalty": {"repeat_penalty": 1.5}}
+TRUNCATE = {"truncate": {"truncate_prompt_tokens": 5}}
+GENERATE = {
+    "max_tokens": {"max_new_tokens": 5},
+    "top_logprobs": {"top_n_tokens": 3},
+    "logprobs": {"details": True},
+    "response_format": {"grammar": TGI_GRAMMAR},
+    "grammar": {"grammar": TGI_GRAMMAR},
+    "do_sample": {"do_sample": True},
+    "temperature": {"temperature": 0.5, "do_sample": True},
+}
+NOT_GENERATE = {"n", "presence_penalty", "thinking"}
+FEW = {"temperature", "top_p", "max_tokens", "stop", "seed", "do_sample"}
+ALL = set(NEUTRAL_FIELDS)
+# (wire, dialect): what is missing there, and what has another name.
+ROWS: Mapping[tuple[Wire, Dialect], tuple[set[str], Mapping[str, Mapping[str, object]]]] = {
+    **{(Wire.GENERATE, dialect): (NOT_GENERATE, GENERATE) for dialect in Dialect},
+    (Wire.CHAT, Dialect.TGI): (
+        {"n", "top_k", "repetition_penalty", "typical_p", "truncate", "best_of", "watermark"}
+        | {"return_full_text", "thinking"},
+        {**CHAT_LOGPROBS, **TGI_FORMAT},
+    ),
+    (Wire.CHAT, Dialect.VLLM): (
+        {"typical_p", "best_of", "watermark", "return_full_text"},
+        {**CHAT_LOGPROBS, **TRUNCATE},
+    ),
+    (Wire.CHAT, Dialect.LLAMA_CPP): (
+        {"truncate", "best_of", "watermark", "return_full_text"},
+        {**CHAT_LOGPROBS, **PENALTY},
+    ),
+    (Wire.CHAT, Dialect.LLAMA_CPP_PYTHON): (
+        {"n", "typical_p", "truncate", "best_of", "watermark", "return_full_text", "thinking"},
+        {
+            **CHAT_LOGPROBS,
+            **PENALTY,
+            **LLAMA_FORMAT,
+            "logprobs": {"logprobs": True, "top_logprobs": 1},
+        },
+    ),
+    (Wire.CHAT, Dialect.TRANSFORMERS): (ALL - FEW - {"thinking"}, {}),
+    (Wire.CHAT, Dialect.ROUTER): ({"return_full_text"}, CHAT_LOGPROBS),
+    (Wire.CHAT, Dialect.OPENAI): ({"return_full_text"}, CHAT_LOGPROBS),
+    (Wire.COMPLETIONS, Dialect.TGI): (ALL - FEW - {"frequency_penalty", "repetition_penalty"}, {}),
+    (Wire.COMPLETIONS, Dialect.VLLM): (
+        {"typical_p", "best_of", "watermark", "thinking"},
+        {**TEXT_LOGPROBS, **ECHO, **TRUNCATE},
+    ),
+    (Wire.COMPLETIONS, Dialect.LLAMA_CPP): (
+        {"truncate", "best_of", "watermark", "return_full_text", "thinking"},
+        {**TEXT_LOGPROBS, **PENALTY, **LLAMA_SCHEMA},
+    ),
+    (Wire.COMPLETIONS, Dialect.LLAMA_CPP_PYTHON): (
+        {"n", "typical_p", "truncate", "best_of", "watermark", "thinking", "response_format"}
+        | {"grammar"},
+        {**TEXT_LOGPROBS, **ECHO, **PENALTY},
+    ),
+    (Wire.COMPLETIONS, Dialect.TRANSFORMERS): (ALL - FEW, {}),
+    (Wire.COMPLETIONS, Dialect.ROUTER): ({"thinking"}, {**TEXT_LOGPROBS, **ECHO}),
+    (Wire.COMPLETIONS, Dialect.OPENAI): ({"thinking"}, {**TEXT_LOGPROBS, **ECHO}),
+}
+every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} of {row[1]}")
+
+
+def sent(wire: Wire, dialect: Dialect, **params: object) -> dict[str, object]:
+    return to_fields(wire, Server(dialect), params)
+
+
+def test_the_table_has_a_row_for_every_server() -> None:
+    assert ROWS.keys() == {(wire, dialect) for wire in Wire for dialect in Dialect}
+    assert VALUES.keys() == ALL
+
+
+@every_row
+@pytest.mark.parametrize("name", NEUTRAL_FIELDS)
+def test_a_field_is_a_key_or_a_clear_error(row: tuple[Wire, Dialect], name: str) -> None:
+    missing, renamed = ROWS[row]
+    value = VALUES[name]
+    if name in missing:
+        with pytest.raises(ConfigurationError, match=rf"^{name} cannot be .* {row[0].value} api"):
+            sent(*row, **{name: value})
+    else:
+        assert sent(*row, **{name: value}) == renamed.get(name, SENT.get(name, {name: value}))
+
+
+@every_row
+@pytest.mark.parametrize("name", NEUTRAL_FIELDS)
+def test_none_is_unset(row: tuple[Wire, Dialect], name: str) -> None:
+    assert sent(*row, **{name: None}) == {}
+
+
+def test_an_error_names_the_way_out() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        sent(Wire.CHAT, Dialect.TGI, top_k=5)
+    assert "api='generate' (with a prompt_builder for chat)" in str(caught.value)
+    with pytest.raises(ConfigurationError, match="use api='chat', or drop it"):
+        sent(Wire.COMPLETIONS, Dialect.VLLM, thinking=True)
+    with pytest.raises(ConfigurationError, match=r": drop it\. model_kwargs"):
+        sent(Wire.CHAT, Dialect.VLLM, watermark=True)
+
+
+@every_row
+@pytest.mark.parametrize(
+    "off",
+    [
+        {"presence_penalty": 0},
+        {"frequency_penalty": 0.0},
+        {"repetition_penalty": 1.0},
+        {"top_p": 1},
+        {"typical_p": 1.0},
+        {"typical_p": 0},
+        {"top_k": 0},
+        {"top_k": -1},
+        {"n": 1},
+        {"best_of": 1},
+        {"watermark": False},
+        {"return_full_text": False},
+        {"logprobs": False},
+        {"top_logprobs": 0},
+    ],
+    ids=str,
+)
+def test_a_field_that_says_nothing_is_no_error(
+    row: tuple[Wire, Dialect], off: dict[str, object]
+) -> None:
+    [name] = off
+    if name in ROWS[row][0]:
+        assert sent(*row, **off) == {}
+    else:
+        sent(*row, **off)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 1, 1.0])
+def test_tgi_wants_open_intervals(value: float) -> None:
+    for wire in Wire:
+        assert sent(wire, Dialect.TGI, top_p=value) == {}
+    assert sent(Wire.GENERATE, Dialect.TGI, typical_p=value) == {}
+    assert sent(Wire.GENERATE, Dialect.TGI, top_k=0) == {}
+    assert sent(Wire.GENERATE, Dialect.TGI, top_logprobs=0) == {}
+    # The servers that take them are sent them: their own defaults may be others.
+    assert sent(Wire.CHAT, Dialect.TRANSFORMERS, top_p=value) == {"top_p": value}
+    assert sent(Wire.CHAT, Dialect.VLLM, top_p=value) == ({"top_p": value} if value else {})
+    assert sent(Wire.CHAT, Dialect.VLLM, top_k=0) == {"top_k": 0}
+
+
+@every_row
+@pytest.mark.parametrize("asked", [{"temperature": 0}, {"temperature": 0.0}, {"do_sample": False}])
+def test_greedy_decoding(row: tuple[Wire, Dialect], asked: dict[str, object]) -> None:
+    sampling = {"top_p": 0.9, "top_k": 3, "typical_p": 0.9, "seed": 5, "temperature": 0.7}
+    if row[0] is Wire.GENERATE:
+        greedy: dict[str, object] = {"do_sample": False}
+    elif row[1] is Dialect.TGI:
+        greedy = {"top_p": 1e-6}
+    else:
+        greedy = {"temperature": 0}
+    assert sent(*row, **asked) == greedy
+    assert sent(*row, **sampling, do_sample=False) == {"seed": 5, **greedy}
+    assert sent(*row, **{**sampling, **asked, "do_sample": False}) == {"seed": 5, **greedy}
+
+
+def test_a_temperature_asks_generate_to_sample() -> None:
+    assert sent(Wire.GENERATE, Dialect.TGI, temperature=1.0) == {
+        "temperature": 1.0,
+        "do_sample": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("params", "number"),
+    [
+        ({"logprobs": True, "top_logprobs": 4}, 4),
+        ({"top_logprobs": 4, "logprobs": True}, 4),
+        ({"top_logprobs": 0, "logprobs": True}, 1),
+        ({"logprobs": False, "top_logprobs": 4}, 4),
+    ],
+)
+def test_completions_say_both_logprobs_in_one_number(
+    params: dict[str, object], number: int
+) -> None:
+    assert sent(Wire.COMPLETIONS, Dialect.VLLM, **params) == {"logprobs": number}
+
+
+def test_no_alternatives_but_the_tokens_own_logprobs() -> None:
+    params = {"logprobs": True, "top_logprobs": 0}
+    assert sent(Wire.CHAT, Dialect.LLAMA_CPP, **params) == params
+    assert sent(Wire.CHAT, Dialect.OPENAI, top_logprobs=0) == {}
+
+
+@pytest.mark.parametrize("wire", [Wire.GENERATE, Wire.CHAT])
+def test_two_fields_of_one_name_must_agree(wire: Wire) -> None:
+    other = {"type": "object"}
+    with pytest.raises(ConfigurationError, match="response_format and grammar are one field"):
+        sent(wire, Dialect.TGI, response_format=SCHEMA, grammar=other)
+    assert len(sent(wire, Dialect.TGI, response_format=SCHEMA, grammar=SCHEMA)) == 1
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("limit", [None, 0, 2, 9])
+def test_no_more_stops_are_sent_than_the_server_takes(dialect: Dialect, limit: int | None) -> None:
+    stops = tuple("abcdef")
+    own = 4 if dialect in (Dialect.TGI, Dialect.ROUTER, Dialect.OPENAI) else 6
+    sent_stops = wire_stops(stops, Server(dialect, max_stops=limit))
+    assert sent_stops == stops[: own if limit is None else limit]
+
+
+PARAMS = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.sampled_from([value, None, 0, 1, False, True])
+        for name, value in VALUES.items()
+        if name not in ("stop", "response_format", "grammar")
+    },
+)
+
+
+@pytest.mark.parametrize("wire", Wire)
+@given(params=PARAMS)
+def test_a_request_that_needs_no_server_suits_them_all(
+    wire: Wire, params: dict[str, object]
+) -> None:
+    if needs_server(wire, params, ()):
+        return
+    try:
+        assumed = sent(wire, Dialect.OPENAI, **params)
+    except ConfigurationError:
+        assumed = {}
+    # OpenAI's own fields at these values say nothing, and no server minds them.
+    moot = {"n": 1, "presence_penalty": 0, "frequency_penalty": 0, "logprobs": False}
+    moot["echo"] = False
+    for dialect in Dialect:
+        try:
+            told = sent(wire, dialect, **params)
+        except ConfigurationError:
+            told = {}
+        for key in assumed.keys() ^ told.keys():
+            assert assumed.get(key, told.get(key)) == moot.get(key, object())
+        assert all(assumed[key] == told[key] for key in assumed.keys() & told.keys())
+
+
+@pytest.mark.parametrize(
+    ("params", "needed"),
+    [
+        ({"temperature": 1.0, "max_tokens": 5, "seed": 1}, False),
+        ({"temperature": 0}, True),
+        ({"do_sample": False}, True),
+        ({"do_sample": True}, False),
+        ({"repetition_penalty": 1.0}, True),
+        ({"n": 1, "presence_penalty": 0}, False),
+        ({"response_format": SCHEMA}, True),
+    ],
+)
+def test_when_the_server_must_be_known(params: dict[str, object], needed: bool) -> None:
+    assert needs_server(Wire.CHAT, params, ()) is needed
+    assert not needs_server(Wire.GENERATE, params, ())
+    assert needs_server(Wire.GENERATE, params, tuple("abcde"))

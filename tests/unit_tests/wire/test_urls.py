@@ -1,0 +1,185 @@
+"""Addresses as users paste them."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_easyllm.errors import ConfigurationError
+from langchain_easyllm.wire import ROUTER, is_dedicated_endpoint, looks_like_url, parse_address
+
+ROUTES = [
+    "/v1",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/models",
+    "/generate",
+    "/generate_stream",
+    "/tokenize",
+    "/chat_tokenize",
+    "/embed",
+    "/rerank",
+    "/info",
+    "/health",
+]
+ROOTS = [
+    "http://localhost:8080",
+    "https://example.org",
+    "http://example.org/tgi",
+    "http://10.0.0.1:3000/a/b",
+    "http://[::1]:8080",
+    "http://[2001:db8::1]/tgi",
+    "https://abc.us-east-1.aws.endpoints.huggingface.cloud",
+]
+
+
+@pytest.mark.parametrize("root", ROOTS)
+@pytest.mark.parametrize("route", ["", *ROUTES, "/v1/tokenize"])
+@pytest.mark.parametrize("slashes", ["", "/", "//"])
+def test_roots_and_full_routes(root: str, route: str, slashes: str) -> None:
+    address = parse_address(f" {root}{route}{slashes}\n")
+    assert address.root == root
+    assert address.url("/v1/models") == f"{root}/v1/models"
+    assert address.route == ("/tokenize" if route == "/v1/tokenize" else route or None)
+    assert not address.router
+    assert not address.retired
+    assert address.model is None
+
+
+@pytest.mark.parametrize(
+    ("text", "root"),
+    [
+        ("localhost:8080", "http://localhost:8080"),
+        ("localhost", "http://localhost"),
+        ("LocalHost:8080/v1", "http://localhost:8080"),
+        ("127.0.0.1:8000/generate", "http://127.0.0.1:8000"),
+        ("0.0.0.0:80", "http://0.0.0.0"),
+        ("[::1]:8080", "http://[::1]:8080"),
+        ("HTTPS://Example.ORG/Path", "https://example.org/Path"),
+        ("https://example.org:443/v1", "https://example.org"),
+        ("http://example.org:443", "http://example.org:443"),
+        ("http://example.org:", "http://example.org"),
+        ("http://example.org/regenerate", "http://example.org/regenerate"),
+        ("http://example.org/v1/v2", "http://example.org/v1/v2"),
+    ],
+)
+def test_forgiven_spellings(text: str, root: str) -> None:
+    assert parse_address(text).root == root
+
+
+def test_a_query_stays_with_every_request() -> None:
+    address = parse_address("https://example.org/v1/chat/completions/?api-version=2&a=b")
+    assert address.query == "api-version=2&a=b"
+    assert address.url("/v1/models") == "https://example.org/v1/models?api-version=2&a=b"
+
+
+@pytest.mark.parametrize(
+    ("text", "root", "model"),
+    [
+        (ROUTER, ROUTER, None),
+        (ROUTER + "/v1/", ROUTER, None),
+        ("https://Router.HuggingFace.co/v1", ROUTER, None),
+        ("https://router.huggingface.co:443", ROUTER, None),
+        ("http://router.huggingface.co", ROUTER, None),
+        (ROUTER + "/together/v1/chat/completions", ROUTER + "/together", None),
+        (ROUTER + "/hf-inference/models/a/b/v1", ROUTER + "/hf-inference/models/a/b", "a/b"),
+        (
+            ROUTER + "/hf-inference/models/a/b/pipeline/feature-extraction",
+            ROUTER + "/hf-inference/models/a/b",
+            "a/b",
+        ),
+    ],
+)
+def test_inference_providers(text: str, root: str, model: str | None) -> None:
+    address = parse_address(text)
+    assert (address.root, address.model) == (root, model)
+    assert address.router
+    assert not address.retired
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("", None),
+        ("/", None),
+        ("/v1", None),
+        ("/models", None),
+        ("/models/", None),
+        ("/models/gpt2", "gpt2"),
+        ("/models/a/b", "a/b"),
+        ("/models/a/b/v1/chat/completions", "a/b"),
+        ("/models/a%2Fb/", "a/b"),
+        ("/models/a/b/pipeline/text-generation", "a/b"),
+        ("/pipeline/feature-extraction/a/b", "a/b"),
+        ("/pipeline/text-generation/a/b", "a/b"),
+    ],
+)
+def test_the_retired_host_leads_to_the_router(path: str, model: str | None) -> None:
+    address = parse_address("https://api-inference.huggingface.co" + path)
+    assert (address.root, address.model) == (ROUTER, model)
+    assert address.router
+    assert address.retired
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "example.org",
+        "example.org:8080",
+        "/v1",
+        "ftp://example.org",
+        "file:///etc/hosts",
+        "http://",
+        "http:///v1",
+        "http:/example.org",
+        "https://two words.org",
+        "http://example.org:port",
+        "http://example.org:99999",
+        "http://[::1",
+        "http://a|b",
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "ftp://example.org/?key=secret",
+        "https://example.org/#secret",
+        "https://example.org/?key=secret#fragment",
+        "https://me:secret@example.org",
+        "ftp://me:secret@example.org",
+        "me:secret@example.org",
+        "http://me:secret@example.org:port",
+        "http://secret@[::1",
+    ],
+)
+def test_refused_addresses(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^base_url .*[.]$") as caught:
+        parse_address(text)
+    assert len(str(caught.value)) < 160
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "dedicated"),
+    [
+        ("https://abc.us-east-1.aws.endpoints.huggingface.cloud", True),
+        ("https://ABC.us-east-1.aws.Endpoints.HuggingFace.cloud/v1", True),
+        ("https://endpoints.huggingface.cloud.example.org", False),
+        ("https://example.org/a.endpoints.huggingface.cloud", False),
+        (ROUTER, False),
+    ],
+)
+def test_dedicated_endpoints(url: str, dedicated: bool) -> None:
+    assert is_dedicated_endpoint(url) is dedicated
+
+
+@pytest.mark.parametrize(
+    ("text", "is_url"),
+    [
+        ("http://localhost", True),
+        ("HTTPS://example.org", True),
+        ("httpx/model", False),
+        ("meta-llama/Llama-3.1-8B-Instruct", False),
+        ("", False),
+    ],
+)
+def test_a_model_that_is_an_address(text: str, is_url: bool) -> None:
+    assert looks_like_url(text) is is_url
