@@ -34,7 +34,7 @@ def repeat(entities: Entities) -> list[Message]:
 
 
 def lookup(entities: Entities) -> list[Message]:
-    """Look up one of a few keys, in several notations."""
+    """Look up some of a few keys, in several notations."""
     rng = entities.rng
     keys = list(
         {
@@ -43,7 +43,6 @@ def lookup(entities: Entities) -> list[Message]:
         }
     )
     pairs = {key: _item(entities) for key in keys}
-    key = rng.choice(keys)
     style = rng.randrange(4)
     if style == 0:
         table = json.dumps(pairs, ensure_ascii=False)
@@ -53,15 +52,15 @@ def lookup(entities: Entities) -> list[Message]:
         table = " ".join(f"{name} is {value}." for name, value in pairs.items())
     else:
         table = ", ".join(f"{name} = {value}" for name, value in pairs.items())
-    if rng.random() < 0.3:
-        return [
-            ("user", f"{table}\n\n{key} as JSON"),
-            ("assistant", json.dumps({key: pairs[key]}, ensure_ascii=False)),
-        ]
-    return [
-        ("user", f"{table}\n\n{key}?"),
-        ("assistant", f"{key}: {pairs[key]}" if rng.random() < 0.5 else pairs[key]),
-    ]
+    turns: list[Message] = []
+    for key in rng.sample(keys, rng.randint(1, min(4, len(keys)))):
+        if rng.random() < 0.3:
+            answer = json.dumps({key: pairs[key]}, ensure_ascii=False)
+            turns += [("user", f"{key} as JSON"), ("assistant", answer)]
+        else:
+            turns += [("user", f"{key}?"), ("assistant", pairs[key])]
+    turns[0] = ("user", f"{table}\n\n{turns[0][1]}")
+    return turns
 
 
 def token_pairs(

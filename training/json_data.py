@@ -206,6 +206,9 @@ FEELINGS = {
 }
 
 
+EXTRACT = ["Extract the data: {}", "Extract the information from this text: {}"]
+
+
 def _field_value(entities: Entities, kind: str) -> object:
     rng = entities.rng
     match kind:
@@ -290,12 +293,10 @@ def _record(entities: Entities) -> tuple[str, str, str]:
 def structured(entities: Entities) -> list[Message]:
     """Give a conversation answered by a JSON object that fits a described schema."""
     rng = entities.rng
-    schema, text, answer = _classify(entities) if rng.random() < 0.15 else _record(entities)
+    schema, text, answer = _classify(entities) if rng.random() < 0.12 else _record(entities)
     told = wordings.SCHEMA.format(schema=schema)
     if rng.random() < 0.25:
         return [("user", f"{text}\n\n{told}"), ("assistant", answer)]
     if rng.random() < 0.2:
-        text = rng.choice(
-            ["Extract the data: {}", "Extract the information from this text: {}", "{}"]
-        ).format(text)
+        text = rng.choice(EXTRACT).format(text)
     return [("system", told), ("user", text), ("assistant", answer)]

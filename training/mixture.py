@@ -23,8 +23,8 @@ PROMPT_SHARE = 0.15
 STAGES: dict[str, dict[str, float]] = {
     "copy": {"tokens": 5, "repeat": 2, "lookup": 3, "chat": 1},
     "mix": {
-        "tokens": 0.3, "repeat": 0.3, "lookup": 0.7, "chat": 3.0, "react": 3.2, "react-json": 2.6,
-        "reading": 2.6, "tool-call": 1.2, "agent-calls": 1.0, "structured": 1.0,
+        "tokens": 0.2, "repeat": 0.3, "lookup": 1.2, "chat": 3.3, "react": 3.0, "react-json": 2.6,
+        "reading": 3.2, "tool-call": 1.3, "agent-calls": 1.4, "structured": 1.2,
     },
 }  # fmt: skip
 
@@ -46,7 +46,7 @@ def conversation(task: str, entities: Entities, style: str) -> list[Message]:
         case "react" | "react-json":
             return agent_step(entities, as_json=task == "react-json", llama=style == "llama2")
         case "reading":
-            return reading(entities)
+            return reading(entities, follow_ups=True)
         case "tool-call":
             return tool_call(entities)
         case "agent-calls":

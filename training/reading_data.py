@@ -93,8 +93,8 @@ def _facts(
     return found
 
 
-def question(entities: Entities) -> tuple[str, str, str]:
-    """Give a context, a question and its answer."""
+def questions(entities: Entities, count: int) -> tuple[str, list[tuple[str, str]]]:
+    """Give a context and `count` pairs of question and answer."""
     rng = entities.rng
     table, kind = rng.choice(KINDS)
     facts: list[Fact] = []
@@ -108,28 +108,34 @@ def question(entities: Entities) -> tuple[str, str, str]:
         unknown += drawn[keep:]
     if not unknown or rng.random() < 0.3:
         unknown = _facts(entities, table, draw_value(entities, kind), 1)
-    asked = rng.choice(facts)
-    chosen = (asked.question, asked.value)
-    if rng.random() < 0.25 or [fact.question for fact in facts].count(asked.question) > 1:
-        missing = [
-            fact for fact in unknown if all(fact.question != other.question for other in facts)
-        ]
-        if missing:
-            chosen = (rng.choice(missing).question, UNKNOWN)
+    said = [fact.question for fact in facts]
+    missing = [fact for fact in unknown if fact.question not in said]
+    pairs = []
+    for _ in range(count):
+        asked = rng.choice(facts)
+        answer = asked.value
+        if missing and (rng.random() < 0.22 or said.count(asked.question) > 1):
+            asked, answer = rng.choice(missing), UNKNOWN
+        pairs.append((asked.question, answer))
     if rng.random() < 0.3:
         rng.shuffle(facts)
     glue = rng.choice([" ", " ", " ", "\n", "\n\n"])
-    return glue.join(fact.sentence for fact in facts), *chosen
+    return glue.join(fact.sentence for fact in facts), pairs
 
 
-def reading(entities: Entities) -> list[Message]:
-    """Give a reading conversation."""
+def reading(entities: Entities, *, follow_ups: bool = False) -> list[Message]:
+    """Give a reading conversation, at times with more questions about the same context."""
     rng = entities.rng
-    context, asked, answer = question(entities)
+    count = rng.randint(1, 4) if follow_ups else 1
+    context, pairs = questions(entities, count)
     wording = rng.choice([wordings.READING] * 5 + [LONG_WORDING, SHORT_WORDING, SYSTEM_WORDING])
-    if wording is SYSTEM_WORDING:
-        return [("system", wording.format(context=context)), ("user", asked), ("assistant", answer)]
     if wording is wordings.READING and rng.random() < 0.25:
-        head, _ = wording.split("\n\nQuestion", 1)
-        return [("system", head.format(context=context)), ("user", asked), ("assistant", answer)]
-    return [("user", wording.format(context=context, question=asked)), ("assistant", answer)]
+        wording = wording.split("\n\nQuestion", 1)[0]
+    turns: list[Message] = []
+    for asked, answer in pairs:
+        turns += [("user", asked), ("assistant", answer)]
+    if "{question}" in wording:
+        turns[0] = ("user", wording.format(context=context, question=pairs[0][0]))
+    else:
+        turns.insert(0, ("system", wording.format(context=context)))
+    return turns
