@@ -11,7 +11,15 @@ __all__ = ["Decoder", "Delta", "Failure", "Item", "Usage", "finish_reason"]
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts as the server reported them."""
+    """Token counts as the server reported them.
+
+    Attributes:
+        input_tokens: Tokens of the prompt.
+        output_tokens: Tokens of the answer, its thinking included.
+        total_tokens: Both.
+        cached_tokens: Tokens of the prompt that were read from a cache; None if not said.
+        reasoning_tokens: Tokens of the answer that were thinking; None if not said.
+    """
 
     input_tokens: int
     output_tokens: int
@@ -51,7 +59,11 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The server's own report, as it came, inside an answer of status 200, that it failed."""
+    """The server's own report, inside an answer of status 200, that it failed.
+
+    Attributes:
+        payload: The report as it came.
+    """
 
     payload: bytes
 

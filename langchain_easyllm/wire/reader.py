@@ -23,7 +23,14 @@ _MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError)
 
 @dataclass(slots=True)
 class Answer:
-    """One whole answer."""
+    """One whole answer.
+
+    Attributes:
+        text: The answer, cut before the first stop sequence.
+        end: What the server said of it (finish reason, usage, model, tool calls).
+        reasoning: The model's thinking.
+        logprobs: Log probabilities in OpenAI's chat shape.
+    """
 
     text: str
     end: Delta = field(default_factory=Delta)
