@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from langchain_core.outputs import LLMResult
 from langchain_core.runnables import Runnable, RunnableConfig
 
-__all__ = ["BatchingMixin", "capped"]
+__all__ = ["BatchingMixin", "capped", "joined", "split_run_id"]
 
 Config = RunnableConfig | Sequence[RunnableConfig] | None
 
@@ -63,3 +64,19 @@ class BatchingMixin:
             self, inputs, cap, **kwargs
         )
         return answers
+
+
+def split_run_id(kwargs: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """Return a call's keyword arguments for each of its inputs; a run id is the first one's."""
+    rest = {key: value for key, value in kwargs.items() if key != "run_id"}
+    return [dict(kwargs), *(dict(rest) for _ in range(count - 1))]
+
+
+def joined(results: Iterable[LLMResult]) -> LLMResult:
+    """Put the results of single inputs together as one."""
+    each = list(results)
+    return LLMResult(
+        generations=[group for result in each for group in result.generations],
+        llm_output={},
+        run=[run for result in each for run in result.run or []],
+    )

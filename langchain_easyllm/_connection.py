@@ -48,7 +48,8 @@ class Settings:
         """What the process-wide registry knows this server by."""
         found = self.api_key or environment_token()
         verify = id(self.verify) if isinstance(self.verify, ssl.SSLContext) else self.verify
-        return self.address, self.api_key, found, self.headers, verify
+        place = self.address.root, self.address.query, self.address.router
+        return (*place, self.api_key, found, self.headers, verify)
 
 
 class Connection:

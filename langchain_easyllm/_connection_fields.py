@@ -102,6 +102,7 @@ class ConnectionFields(BaseModel):
     _client: Client | None = PrivateAttr(default=None)
     _client_key: tuple[object, ...] = PrivateAttr(default=())
     _key_left_behind: bool = PrivateAttr(default=False)
+    _retired: bool = PrivateAttr(default=False)
 
     def __init__(self, **values: Any) -> None:
         own = canonical(values, type(self).model_fields)
@@ -115,6 +116,8 @@ class ConnectionFields(BaseModel):
             super().__init__(**set_values)
         except ValidationError as error:
             raise ConfigurationError(one_sentence(error)) from None
+        if self._retired:
+            _warn_retired()
 
     @model_validator(mode="after")
     def _check_address(self) -> Self:
@@ -128,7 +131,7 @@ class ConnectionFields(BaseModel):
             self.model_fields_set.add("base_url")
         address = self._address()
         if address.retired:
-            _warn_retired()
+            self._retired = True
             self.model = self.model or address.model
             self.provider = self.provider or "hf-inference"
             self.base_url = None
@@ -183,11 +186,6 @@ class ConnectionFields(BaseModel):
     def is_lc_serializable(cls) -> bool:
         """Whether LangChain's `dumps` and `loads` know this class: yes."""
         return True
-
-    @property
-    def lc_attributes(self) -> dict[str, Any]:
-        """What stands in the serialised form in place of the fields' own values."""
-        return {"default_headers": self._public_headers()} if self.default_headers else {}
 
     @property
     def lc_secrets(self) -> dict[str, str]:
@@ -247,7 +245,7 @@ def _warn_retired() -> None:
         "api-inference.huggingface.co is retired: the request goes to Inference Providers "
         "(provider='hf-inference'). Set model and leave base_url out.",
         FutureWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
 
 

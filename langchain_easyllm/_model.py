@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from .prompts import ChatPrompt
     from .transport import Policy
 
-__all__ = ["ModelBase"]
+__all__ = ["ModelBase", "calling"]
 
 
 class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields):
@@ -131,7 +133,18 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             "model_kwargs": self.model_kwargs,
             "default_headers": self._public_headers(),
             **params,
+            **_call_fields.get(),
         }
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What stands in the serialised form in place of fields that cannot, or must not, be."""
+        found: dict[str, Any] = {}
+        if self.default_headers:
+            found["default_headers"] = self._public_headers()
+        if callable(self.prompt_builder):
+            found["prompt_builder"] = _name_of(self.prompt_builder)
+        return found
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the model's own tokens of a text.
@@ -153,14 +166,30 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         """Return how many of the model's own tokens a text has; see `get_token_ids`."""
         return len(self.get_token_ids(text))
 
-    def _with_provider(self, params: Any) -> Any:  # noqa: ANN401 - LangSmith's TypedDict
+    def _with_provider(self, params: Any, call: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a TypedDict
         params["ls_provider"] = PROVIDER
+        if "max_new_tokens" in call:
+            params["ls_max_tokens"] = call["max_new_tokens"]
         if self.stop:
             params.setdefault("ls_stop", self.stop)
         server = self._client.connection.server if self._client else None
         if server and server.model:
             params.setdefault("ls_model_name", server.model)
         return params
+
+
+# Fields of the call under way, for what langchain-core caches an LLM's answers under.
+_call_fields: ContextVar[Mapping[str, Any]] = ContextVar("_call_fields", default={})  # noqa: B039
+
+
+@contextmanager
+def calling(kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """Let `_identifying_params` tell a call's own fields, which langchain-core forgets."""
+    token = _call_fields.set(kwargs)
+    try:
+        yield
+    finally:
+        _call_fields.reset(token)
 
 
 def _name_of(builder: object) -> object:

@@ -22,6 +22,7 @@ from .wire import (
     Wire,
     is_dedicated_endpoint,
     known_to_think,
+    looks_like_url,
     merge_stops,
     needs_server,
     new_decoder,
@@ -115,6 +116,7 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     Raises:
         ConfigurationError: If the request cannot be expressed on this server.
     """
+    _check_names(ask, connection)
     wire = _choose_wire(ask, connection, server)
     server = server or _assumed(wire, connection)
     messages = prompt = None
@@ -155,21 +157,34 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     )
 
 
+def _check_names(ask: Ask, connection: Connection) -> None:
+    """Refuse a call's own model and provider where the constructor would."""
+    if ask.model and looks_like_url(ask.model):
+        raise ConfigurationError(
+            f"model={ask.model!r} is a server's address: a call can name another model only. Make "
+            "an object with that base_url."
+        )
+    if not ask.provider:
+        return
+    if not connection.address.router:
+        raise ConfigurationError(
+            "provider chooses among Inference Providers, and base_url is another server: "
+            "leave one of them out."
+        )
+    if ask.model and ":" in ask.model:
+        raise ConfigurationError(
+            f"model={ask.model!r} names a provider already: leave provider out."
+        )
+
+
 def _choose_wire(ask: Ask, connection: Connection, server: Server | None) -> Wire:
     learned = connection.tasks.get(ask.model)
     if learned:
         return learned
+    if connection.address.router:
+        return _choose_at_router(ask)
     if ask.api:
         return ask.api
-    if connection.address.router:
-        if not ask.template:
-            return Wire.CHAT
-        if ask.provider == "hf-inference":
-            return Wire.GENERATE
-        raise ConfigurationError(
-            "A prompt_builder needs a text api, and Inference Providers serve chat only: leave "
-            "prompt_builder out (and HUGGINGFACE_PROMPT unset), or set base_url to your own server."
-        )
     if not (ask.text or ask.template):
         return Wire.CHAT
     if server and server.dialect is Dialect.TGI:
@@ -177,6 +192,18 @@ def _choose_wire(ask: Ask, connection: Connection, server: Server | None) -> Wir
     if is_dedicated_endpoint(connection.address.root) and not (server and server.known):
         return Wire.GENERATE
     return Wire.COMPLETIONS
+
+
+def _choose_at_router(ask: Ask) -> Wire:
+    """Choose among Inference Providers' protocols: chat, and one provider's text generation."""
+    wanted = ask.api or (Wire.GENERATE if ask.template else Wire.CHAT)
+    if wanted is Wire.GENERATE and ask.provider != "hf-inference":
+        raise ConfigurationError(
+            "Inference Providers serve chat only, but for provider='hf-inference': leave "
+            "prompt_builder out (and HUGGINGFACE_PROMPT unset) and api at 'chat', or set base_url "
+            "to your own server."
+        )
+    return wanted
 
 
 def _assumed(wire: Wire, connection: Connection) -> Server:

@@ -27,8 +27,14 @@ PROVIDER = "huggingface"
 
 def to_chat_result(answers: Sequence[Answer]) -> ChatResult:
     """Return whole answers as a chat result; token counts stand on the first."""
-    generations = [_chat_generation(answer) for answer in answers]
-    return ChatResult(generations=generations)
+    _count_once(answers)
+    return ChatResult(generations=[_chat_generation(answer) for answer in answers])
+
+
+def _count_once(answers: Sequence[Answer]) -> None:
+    """Leave the request's token counts on the first of several answers, so that sums are true."""
+    for answer in answers[1:]:
+        answer.end.usage = None
 
 
 def _chat_generation(answer: Answer) -> ChatGeneration:
@@ -169,7 +175,8 @@ def _call_chunk(call: Mapping[str, object]) -> Any:  # noqa: ANN401 - a TypedDic
 
 
 def to_generations(answers: Sequence[Answer]) -> list[Generation]:
-    """Return whole answers as an LLM's generations."""
+    """Return whole answers as an LLM's generations; token counts stand on the first."""
+    _count_once(answers)
     return [
         Generation(text=answer.text, generation_info=_text_info(answer.end, answer.logprobs))
         for answer in answers

@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 from ._connection import Connection
 from .errors import ConfigurationError, EasyLLMError
 from .prompts import ChatPrompt, PromptError, get_prompt, load_prompt
-from .prompts.template import JinjaPrompt
+from .prompts.template import JinjaPrompt, turn_ends
 from .transport import Policy, Request
 from .wire import Dialect
 
@@ -39,9 +39,14 @@ def render(prompt: ChatPrompt, source: str | Sequence[BaseMessage]) -> str:
         ConfigurationError: If the template cannot express the messages.
     """
     try:
-        return _without_bos(prompt.render(source), prompt)
+        text = _without_bos(prompt.render(source), prompt)
     except PromptError as error:
         raise ConfigurationError(str(error)) from error
+    if not text.strip():
+        raise ConfigurationError(
+            f"The template of {prompt.name} renders nothing of these messages: add a user message."
+        )
+    return text
 
 
 def known_template(connection: Connection, model: str | None) -> ChatPrompt | None:
@@ -93,8 +98,8 @@ def _from_server(connection: Connection, policy: Policy) -> ChatPrompt | None:
     except (EasyLLMError, orjson.JSONDecodeError, KeyError, TypeError):
         return None
     bos, eos = props.get("bos_token"), props.get("eos_token")
-    stop = (eos,) if eos else ()
-    return JinjaPrompt.of(source, name="server", stop=stop, bos_token=bos, eos_token=eos)
+    ends = dict.fromkeys([*([eos] if eos else ()), *turn_ends(source)])
+    return JinjaPrompt.of(source, name="server", stop=tuple(ends), bos_token=bos, eos_token=eos)
 
 
 def _without_bos(text: str, prompt: ChatPrompt) -> str:

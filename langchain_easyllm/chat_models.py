@@ -6,13 +6,20 @@ import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Literal, Self
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+    Callbacks,
+)
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
+from langchain_core.runnables.config import ContextThreadPoolExecutor
+from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import model_validator
 
+from ._batching import joined, split_run_id
 from ._messages import to_chat_messages
 from ._model import ModelBase
 from ._results import to_chat_chunks, to_chat_result
@@ -65,6 +72,37 @@ class EasyLLMChat(ModelBase, BaseChatModel):
             ConfigurationError: If there is no template, or it cannot express the messages.
         """
         return self._to_text(self._convert_input(messages).to_messages(), self.model, None)[0]
+
+    def generate(
+        self,
+        messages: list[list[BaseMessage]],
+        stop: list[str] | None = None,
+        callbacks: Callbacks = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Answer conversations, `max_concurrency` at a time; see `BaseChatModel.generate`."""
+        if len(messages) < 2:
+            return super().generate(messages, stop, callbacks, **kwargs)
+        each = split_run_id(kwargs, len(messages))
+        with ContextThreadPoolExecutor(min(len(messages), self.max_concurrency)) as threads:
+            answers = threads.map(
+                lambda one, rest: self.generate([one], stop, callbacks, **rest), messages, each
+            )
+            return joined(answers)
+
+    async def agenerate(
+        self,
+        messages: list[list[BaseMessage]],
+        stop: list[str] | None = None,
+        callbacks: Callbacks = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Answer conversations, `max_concurrency` at a time; see `BaseChatModel.agenerate`."""
+        if len(messages) < 2:
+            return await super().agenerate(messages, stop, callbacks, **kwargs)
+        each = zip(messages, split_run_id(kwargs, len(messages)), strict=True)
+        answers = (self.agenerate([one], stop, callbacks, **rest) for one, rest in each)
+        return joined(await gather_with_concurrency(self.max_concurrency, *answers))
 
     def _generate(
         self,
@@ -132,7 +170,7 @@ class EasyLLMChat(ModelBase, BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
-        return self._with_provider(params)  # type: ignore[no-any-return]
+        return self._with_provider(params, kwargs)  # type: ignore[no-any-return]
 
     @property
     def _llm_type(self) -> str:

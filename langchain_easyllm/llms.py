@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+    Callbacks,
+)
 from langchain_core.language_models import LangSmithParams
 from langchain_core.language_models.llms import LLM
 from langchain_core.messages import BaseMessage
@@ -15,7 +19,7 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import Field
 
-from ._model import ModelBase
+from ._model import ModelBase, calling
 from ._results import to_generations, to_text_chunks
 from .errors import ConfigurationError
 from .wire import Message, Server
@@ -46,6 +50,28 @@ class EasyLLM(ModelBase, LLM):
 
     rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True)
     """Asked for leave before each request. Default: none."""
+
+    def generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        callbacks: Callbacks | list[Callbacks] | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Answer prompts, `max_concurrency` at a time; see `BaseLLM.generate`."""
+        with calling(_own(kwargs)):
+            return super().generate(prompts, stop, callbacks, **kwargs)
+
+    async def agenerate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        callbacks: Callbacks | list[Callbacks] | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Answer prompts, `max_concurrency` at a time; see `BaseLLM.agenerate`."""
+        with calling(_own(kwargs)):
+            return await super().agenerate(prompts, stop, callbacks, **kwargs)
 
     def _call(
         self,
@@ -171,11 +197,16 @@ class EasyLLM(ModelBase, LLM):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
-        return self._with_provider(params)  # type: ignore[no-any-return]
+        return self._with_provider(params, kwargs)  # type: ignore[no-any-return]
 
     @property
     def _llm_type(self) -> str:
         return "easyllm"
+
+
+def _own(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the generation fields among a call's keyword arguments."""
+    return {k: v for k, v in kwargs.items() if k not in ("tags", "metadata", "run_name", "run_id")}
 
 
 def _whole_chunk(generations: Sequence[Generation]) -> GenerationChunk:

@@ -15,7 +15,7 @@ from collections import deque
 from math import inf
 from time import monotonic
 
-from ..errors import ConnectionError, EasyLLMError
+from ..errors import EasyLLMError
 from .addresses import Address, public_url
 from .bodies import plain_body
 from .flow import Attempt
@@ -24,7 +24,14 @@ from .messages import Response
 from .proxies import Proxy, proxy_for
 from .streams import EventStream
 from .tls import Verify, context_for
-from .translation import Phase, connection_lost, error_from_exception, incomplete, out_of_time
+from .translation import (
+    Phase,
+    connection_lost,
+    error_from_exception,
+    incomplete,
+    out_of_time,
+    proxy_refusal,
+)
 
 __all__ = ["CONNECT_TIMEOUT", "IDLE_SECONDS", "Connection", "Pool"]
 
@@ -194,14 +201,19 @@ class Pool:
     def _open(self, step: Attempt, proxy: Proxy | None) -> Connection:
         deadline = min(step.deadline, monotonic() + CONNECT_TIMEOUT)
         address = step.address
+        context = context_for(self._verify) if address.scheme == "https" else None
         nearest = proxy.address if proxy else address
         connection = Connection(_dial(nearest.host, nearest.port, deadline))
         connection.owner = self._owner
-        if address.scheme == "https":
-            context = context_for(self._verify)
+        if context is None:
+            return connection
+        try:
             if proxy:
                 _tunnel(connection, address, proxy, deadline)
             connection.start_tls(context, address.host, deadline)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _converse(
@@ -308,8 +320,4 @@ def _tunnel(connection: Connection, address: Address, proxy: Proxy, deadline: fl
             raise connection_lost(proxy.address.url, "connect")
         parser.feed(block)
     if parser.status != 200:
-        raise ConnectionError(
-            f"The proxy {proxy.address.authority} refused to connect to {address.authority} "
-            f"({parser.status}). Check HTTPS_PROXY and its credentials.",
-            status_code=parser.status,
-        )
+        raise proxy_refusal(address.url, parser.status)

@@ -17,7 +17,14 @@ from ..errors import (
 from .addresses import parse_url, public_url
 from .redaction import redact
 
-__all__ = ["Phase", "connection_lost", "error_from_exception", "incomplete", "out_of_time"]
+__all__ = [
+    "Phase",
+    "connection_lost",
+    "error_from_exception",
+    "incomplete",
+    "out_of_time",
+    "proxy_refusal",
+]
 
 Phase = Literal["connect", "answer", "pieces"]
 
@@ -51,6 +58,8 @@ def error_from_exception(exc: BaseException, url: str, phase: Phase = "answer") 
     names = {kind.__name__ for kind in type(exc).__mro__}
     if names & _INCOMPLETE:
         return incomplete(url)
+    if "ClientHttpProxyError" in names:
+        return proxy_refusal(url, int(getattr(exc, "status", 0)))
     if names & _NO_HTTP:
         return _error(ProtocolError, url, f"{_host(url)} does not answer in HTTP: {_said(exc)}.")
     if names & _BAD_ADDRESS:
@@ -93,6 +102,21 @@ def connection_lost(url: str, phase: Phase = "answer") -> EasyLLMError:
         return incomplete(url)
     text = f"{_host(url)} closed the connection without an answer. Its log may say why; try again."
     return _error(ConnectionError, url, text)
+
+
+def proxy_refusal(url: str, status: int) -> EasyLLMError:
+    """The error for a proxy that does not connect us.
+
+    Args:
+        url: Address that was asked through the proxy.
+        status: The proxy's answer.
+    """
+    text = (
+        f"The proxy for {_host(url)} refused to connect to it ({status}). Check HTTPS_PROXY and "
+        "the credentials in it, or add the host to NO_PROXY."
+    )
+    error = _error(ConnectionError, url, text)
+    return error if status >= 500 else _certain(error)
 
 
 def _from_system(exc: BaseException, url: str, phase: Phase) -> EasyLLMError:
