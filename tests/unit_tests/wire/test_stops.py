@@ -85,9 +85,12 @@ def test_a_stop_that_only_began_is_not_lost() -> None:
     assert not cutter.found
 
 
-def test_a_shorter_stop_inside_a_longer_one_that_never_came_still_cuts() -> None:
-    cutter = StopCutter(("abc", "b"))
-    assert cutter.feed("ab") == ""
+@pytest.mark.parametrize("stops", [("abcd", "b"), ("abcd", "c", "b"), ("abcd", "bc", "c")])
+def test_shorter_stops_inside_a_longer_one_that_never_came_still_cut(
+    stops: tuple[str, ...],
+) -> None:
+    cutter = StopCutter(stops)
+    assert cutter.feed("abc") == ""
     assert cutter.close() == "a"
     assert cutter.found
 
