@@ -127,7 +127,7 @@ def test_text_held_back_before_the_server_shows_that_it_keeps_thinking_apart(
 
 @pytest.mark.parametrize(
     "pieces",
-    [[" "] * 2000, ["<think>", *["a"] * 2000], ["a<", "/think"] * 1000],
+    [[" "] * 6000, ["<think>", *["a"] * 2000], ["a<", "/think"] * 1000],
     ids=["white space", "thinking", "almost a tag"],
 )
 @pytest.mark.parametrize("thinker", [False, True])
