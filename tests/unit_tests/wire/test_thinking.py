@@ -125,9 +125,17 @@ def test_text_held_back_before_the_server_shows_that_it_keeps_thinking_apart(
     assert splitter.close() == ("", "")
 
 
+@given(pieces_of(TEXTS), st.booleans())
+def test_only_the_beginning_of_a_tag_is_looked_at_again(pieces: list[str], thinker: bool) -> None:
+    splitter = ThinkSplitter(thinker=thinker)
+    for piece in [" ", "\n" * 20, *pieces]:
+        splitter.feed(piece)
+        assert not splitter._held or any(tag.startswith(splitter._held) for tag in (OPEN, CLOSE))
+
+
 @pytest.mark.parametrize(
     "pieces",
-    [[" "] * 6000, ["<think>", *["a"] * 2000], ["a<", "/think"] * 1000],
+    [[" "] * 2000, ["<think>", *["a"] * 2000], ["a<", "/think"] * 1000],
     ids=["white space", "thinking", "almost a tag"],
 )
 @pytest.mark.parametrize("thinker", [False, True])
