@@ -28,6 +28,7 @@ from .wire import (
     new_decoder,
     read_answers,
     route_of,
+    thinks_in_tags,
     to_body,
     wire_stops,
 )
@@ -44,7 +45,7 @@ class Plan:
         request: The request in bytes.
         stops: All stop sequences that end the answer, whether they were sent or not.
         unsent: Whether some stop sequences are enforced here only.
-        thinker: Whether the model is known to think.
+        thinker: Whether the model is known to think in tags.
         root: Whether the root route was asked in place of `/generate`.
         echo: The prompt, where the answer is to begin with it.
         answers: How many completions were asked for.
@@ -149,7 +150,7 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
         request=_to_request(call, server, connection, root=root),
         stops=stops,
         unsent=len(wire_stops(offered, server)) < len(stops),
-        thinker=thinker,
+        thinker=thinker and thinks_in_tags(name),
         root=root,
         echo=prompt if ask.params.get("return_full_text") else None,
         answers=n if isinstance(n, int) else 1,

@@ -6,6 +6,7 @@ import asyncio
 import builtins
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from math import inf
 from time import monotonic
 from types import TracebackType
@@ -16,6 +17,7 @@ import aiohttp
 from ..errors import EasyLLMError
 from .addresses import public_url
 from .bodies import BodyEvents
+from .streams import GRACE
 from .translation import error_from_exception, out_of_time
 
 if TYPE_CHECKING:
@@ -99,9 +101,11 @@ class AsyncEventStream:
 
     async def aclose(self) -> None:
         """Give the connection back if the answer is finished, else close it at once."""
-        # Behind [DONE] there is only the end of the framing; let the loop read what is there.
+        # Behind [DONE] comes only the end of the framing: a moment saves a new connection.
         if self._events.done and not self._content.is_eof():
-            await asyncio.sleep(0)
+            with suppress(builtins.TimeoutError, aiohttp.ClientError):
+                async with asyncio.timeout(GRACE):
+                    await self._content.readany()
         self._drop()
 
     def __del__(self) -> None:

@@ -76,13 +76,16 @@ class Connection:
         self._bound(deadline)
         return self._sock.recv(READ_SIZE)
 
-    def is_readable(self) -> bool:
-        """Whether there is something to read now; on an idle connection that is its end."""
+    def is_readable(self, wait: float = 0.0) -> bool:
+        """Whether there is something to read within `wait` seconds.
+
+        On an idle connection that is its end.
+        """
         if not hasattr(select, "poll"):
-            return bool(select.select([self._sock], [], [], 0)[0])
+            return bool(select.select([self._sock], [], [], wait)[0])
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(poll.poll(wait * 1000))
 
     def start_tls(self, context: ssl.SSLContext, host: str, deadline: float) -> None:
         """Wrap the connection in TLS."""

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from .flow import Attempt
     from .http1 import AnswerParser
 
-__all__ = ["EventStream"]
+__all__ = ["GRACE", "EventStream"]
+
+
+GRACE = 0.05
+"""Seconds that the end of the framing may come behind `[DONE]`, for the connection to be kept."""
 
 
 class EventStream:
@@ -104,8 +108,8 @@ class EventStream:
     def close(self) -> None:
         """Give the connection back if the answer is finished, else close it at once."""
         connection = self._connection
-        # Behind [DONE] there is only the end of the framing, and often it is already there.
-        if connection is not None and self._events.done and connection.is_readable():
+        # Behind [DONE] comes only the end of the framing: a moment saves a new connection.
+        if connection is not None and self._events.done and connection.is_readable(GRACE):
             try:
                 self._parser.feed(connection.receive(monotonic() + 1))
             except (OSError, EasyLLMError):

@@ -9,7 +9,7 @@ from .probe import UNKNOWN, probe
 from .protocols import new_decoder, route_of, to_body
 from .reader import Answer, AnswerReader, Piece, read_answers
 from .stops import StopCutter, merge_stops
-from .thinking import known_to_think
+from .thinking import known_to_think, thinks_in_tags
 from .urls import ROUTER, Address, is_dedicated_endpoint, looks_like_url, parse_address
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "probe",
     "read_answers",
     "route_of",
+    "thinks_in_tags",
     "to_body",
     "wire_stops",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-__all__ = ["CLOSE", "OPEN", "ThinkSplitter", "ends_thinking", "known_to_think"]
+__all__ = ["CLOSE", "OPEN", "ThinkSplitter", "ends_thinking", "known_to_think", "thinks_in_tags"]
 
 OPEN = "<think>"
 CLOSE = "</think>"
@@ -20,6 +20,15 @@ _THINKERS = re.compile(
     r"|magistral|gpt-oss|glm-4\.[5-9]|-r1-|minimax-m|kimi-k2-thinking|smollm3|nemotron.*reason",
     re.IGNORECASE,
 )
+
+
+# Those of them that think in a format of their own, which their servers keep apart.
+_WITHOUT_TAGS = re.compile(r"gpt-oss|magistral", re.IGNORECASE)
+
+
+def thinks_in_tags(model: str | None) -> bool:
+    """Whether a model that thinks does it in `<think>` tags, going by its name."""
+    return not (model and _WITHOUT_TAGS.search(model))
 
 
 def known_to_think(model: str | None) -> bool:
