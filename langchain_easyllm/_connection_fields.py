@@ -8,8 +8,12 @@ import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
+from langchain_core.load.serializable import (
+    Serializable,
+    SerializedConstructor,
+    SerializedNotImplemented,
+)
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -40,8 +44,23 @@ def _environment_base() -> str | None:
     return None
 
 
-class _EnvironmentKey(SecretStr):
+class _Key(SecretStr):
+    """A key that knows where it came from."""
+
+    def __repr__(self) -> str:
+        return f"SecretStr('{self}')"
+
+
+class _EnvironmentKey(_Key):
     """A token that nobody gave by hand, however often an object is made again from its fields."""
+
+
+class _GivenKey(_Key):
+    """A key given by hand, and the server's root that it was given for."""
+
+    def __init__(self, value: str, home: str) -> None:
+        super().__init__(value)
+        self.home = home
 
 
 def _environment_key() -> SecretStr | None:
@@ -51,7 +70,7 @@ def _environment_key() -> SecretStr | None:
     return _EnvironmentKey(token) if token else None
 
 
-class ConnectionFields(BaseModel):
+class ConnectionFields(Serializable):
     """Which server, which model on it, and how patiently it is asked."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
@@ -116,6 +135,10 @@ class ConnectionFields(BaseModel):
             super().__init__(**set_values)
         except ValidationError as error:
             raise ConfigurationError(one_sentence(error)) from None
+        if isinstance(key, _GivenKey):
+            self.api_key = key  # an object made again from another's fields: bound as it was
+        elif self.api_key is not None and not isinstance(self.api_key, _EnvironmentKey):
+            self.api_key = _GivenKey(self.api_key.get_secret_value(), self._address().root)
         if self._retired:
             _warn_retired()
 
@@ -151,10 +174,17 @@ class ConnectionFields(BaseModel):
         return _parse(self.base_url or ROUTER)
 
     def _explicit_key(self) -> str | None:
-        """The key that was given by hand: only that one may leave Hugging Face's hosts."""
-        if self.api_key is None or "api_key" not in self.model_fields_set:
+        """Return the key that was given by hand for this very server, or None."""
+        key = self.api_key
+        if key is None or isinstance(key, _EnvironmentKey):
             return None
-        return self.api_key.get_secret_value()
+        if isinstance(key, _GivenKey):
+            from .transport import on_hugging_face  # noqa: PLC0415 - loads with the first request
+
+            here = self._address().root
+            if key.home != here and not (on_hugging_face(key.home) and on_hugging_face(here)):
+                return None
+        return key.get_secret_value()
 
     def _connect(self) -> Client:
         """Return the client for the server that the fields name now."""
@@ -181,6 +211,13 @@ class ConnectionFields(BaseModel):
         from .transport import without_secrets  # noqa: PLC0415 - loads with the first request
 
         return dict(without_secrets(self.default_headers))
+
+    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
+        """Return LangChain's serialised form; a key of the environment is not part of it."""
+        result = super().to_json()
+        if isinstance(self.api_key, _EnvironmentKey) and result["type"] == "constructor":
+            result["kwargs"].pop("api_key", None)
+        return result
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -221,7 +258,9 @@ class ConnectionFields(BaseModel):
         state = super().__getstate__()
         fields, private = dict(state["__dict__"]), dict(state["__pydantic_private__"] or {})
         private["_client"], private["_client_key"] = None, ()
-        private["_key_left_behind"] = "api_key" in self.model_fields_set and bool(self.api_key)
+        private["_key_left_behind"] = bool(self.api_key) and not isinstance(
+            self.api_key, _EnvironmentKey
+        )
         fields["api_key"] = None
         fields.pop("_serialized", None)
         fields["default_headers"] = self._public_headers()

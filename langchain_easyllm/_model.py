@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from .prompts import ChatPrompt
     from .transport import Policy
 
-__all__ = ["ModelBase", "calling"]
+__all__ = ["CONFIG", "ModelBase", "calling"]
+
+
+CONFIG = ConfigDict(
+    extra="forbid",
+    arbitrary_types_allowed=True,
+    protected_namespaces=(),
+    hide_input_in_errors=True,
+    defer_build=True,  # the schema of 45 fields is built when the first object is made
+)
 
 
 class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields):
@@ -33,14 +42,6 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
     streaming: bool | None = None
     """True streams every call, also `invoke`; False streams none, also not `stream`. Default
     None: each does what its name says."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        arbitrary_types_allowed=True,
-        protected_namespaces=(),
-        hide_input_in_errors=True,
-        defer_build=True,  # the schema of 45 fields is built when the first object is made
-    )
 
     def _ask(
         self,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import orjson
 
 from ._connection import Connection
-from .errors import ConfigurationError
+from .errors import ConfigurationError, NotFoundError, ProtocolError
 from .transport import Policy, Request
-from .wire import Dialect
+from .wire import Dialect, Server
 
 __all__ = ["token_ids"]
 
@@ -38,22 +40,35 @@ def token_ids(text: str, model: str | None, connection: Connection, policy: Poli
     """
     if not connection.address.router:
         server = connection.ask_server(policy)
-        route = _ROUTES.get(server.dialect)
-        if route:
-            path, field = route
-            body: dict[str, object] = {field: text, **_WITHOUT_BOS.get(server.dialect, {})}
-            if server.dialect is Dialect.VLLM:
-                body["model"] = model or server.model
-            request = Request("POST", connection.address.url(path), orjson.dumps(body))
-            return _ids(orjson.loads(connection.transport.send(request, policy).body))
         model = model or server.model
+        with suppress(NotFoundError):  # an older version without the route: the file is next
+            if (answer := _ask_server(text, model, server, connection, policy)) is not None:
+                return _ids(answer)
     return _tokenizer(model)(text)
+
+
+def _ask_server(
+    text: str, model: str | None, server: Server, connection: Connection, policy: Policy
+) -> object:
+    """Return what the server's tokenize route answers, or None where it has none."""
+    route = _ROUTES.get(server.dialect)
+    if route is None:
+        return None
+    path, field = route
+    body: dict[str, object] = {field: text, **_WITHOUT_BOS.get(server.dialect, {})}
+    if server.dialect is Dialect.VLLM:
+        body["model"] = model
+    request = Request("POST", connection.address.url(path), orjson.dumps(body))
+    try:
+        return cast("object", orjson.loads(connection.transport.send(request, policy).body))
+    except orjson.JSONDecodeError:
+        return {}
 
 
 def _ids(answer: object) -> list[int]:
     tokens = answer.get("tokens") if isinstance(answer, Mapping) else answer
     if not isinstance(tokens, list):
-        raise ConfigurationError("The server's tokenize route answered no list of tokens.")
+        raise ProtocolError("The server's tokenize route answered no list of tokens.")
     return [token["id"] if isinstance(token, Mapping) else token for token in tokens]
 
 

@@ -21,7 +21,7 @@ from pydantic import model_validator
 
 from ._batching import joined, split_run_id
 from ._messages import to_chat_messages
-from ._model import ModelBase
+from ._model import CONFIG, ModelBase
 from ._results import to_chat_chunks, to_chat_result
 from .errors import ConfigurationError
 from .wire import Message, Server
@@ -46,6 +46,8 @@ class EasyLLMChat(ModelBase, BaseChatModel):
             that cannot work.
         langchain_easyllm.errors.EasyLLMError: When a call fails; see `langchain_easyllm.errors`.
     """
+
+    model_config = CONFIG
 
     api: Literal["auto", "chat", "completions", "generate"] = "auto"
     """Protocol. `"auto"` (default): `"chat"`, or with a `prompt_builder` a text api."""

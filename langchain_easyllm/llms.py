@@ -19,7 +19,7 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import Field
 
-from ._model import ModelBase, calling
+from ._model import CONFIG, ModelBase, calling
 from ._results import to_generations, to_text_chunks
 from .errors import ConfigurationError
 from .wire import Message, Server
@@ -43,6 +43,8 @@ class EasyLLM(ModelBase, LLM):
             that cannot work.
         langchain_easyllm.errors.EasyLLMError: When a call fails; see `langchain_easyllm.errors`.
     """
+
+    model_config = CONFIG
 
     api: Literal["auto", "generate", "completions", "chat"] = "auto"
     """Protocol. `"auto"` (default): a text api; on Inference Providers, which are chat-only,

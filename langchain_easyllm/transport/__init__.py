@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .addresses import on_hugging_face
 from .client import Transport
 from .credentials import Credentials, environment_token
 from .failures import error_from_event, error_from_response
@@ -38,6 +39,7 @@ __all__ = [
     "environment_token",
     "error_from_event",
     "error_from_response",
+    "on_hugging_face",
     "without_secrets",
 ]
 

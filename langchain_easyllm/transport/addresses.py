@@ -9,7 +9,14 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import ConfigurationError
 
-__all__ = ["Address", "is_dedicated", "is_hugging_face", "parse_url", "public_url"]
+__all__ = [
+    "Address",
+    "is_dedicated",
+    "is_hugging_face",
+    "on_hugging_face",
+    "parse_url",
+    "public_url",
+]
 
 HUGGING_FACE_HOSTS = ("huggingface.co", "hf.co", "huggingface.cloud", "hf.space")
 DEDICATED_HOSTS = ".endpoints.huggingface.cloud"
@@ -100,6 +107,11 @@ def is_hugging_face(address: Address) -> bool:
     return address.scheme == "https" and any(
         host == known or host.endswith("." + known) for known in HUGGING_FACE_HOSTS
     )
+
+
+def on_hugging_face(url: str) -> bool:
+    """Whether an address is Hugging Face's, where any of its tokens may go."""
+    return is_hugging_face(parse_url(url))
 
 
 def is_dedicated(address: Address) -> bool:

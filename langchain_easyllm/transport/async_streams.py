@@ -103,7 +103,7 @@ class AsyncEventStream:
         """Give the connection back if the answer is finished, else close it at once."""
         # Behind [DONE] comes only the end of the framing: a moment saves a new connection.
         if self._events.done and not self._content.is_eof():
-            with suppress(builtins.TimeoutError, aiohttp.ClientError):
+            with suppress(OSError, RuntimeError, aiohttp.ClientError):
                 async with asyncio.timeout(GRACE):
                     await self._content.readany()
         self._drop()
