@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import socket
+import threading
 import zlib
 
 import pytest
@@ -73,7 +75,11 @@ def test_header_names_cannot_break_the_framing(make_caller: MakeCaller, name: st
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:80/x", "ftp://h/x", "/x", "http://", "http://h:no/", "http://h/a\r\nb", ""]
+    "url",
+    [
+        *("localhost:80/x", "ftp://h/x", "/x", "http://", "http://h:no/", "http://h/a\r\nb", ""),
+        *("https://evil.com\\.huggingface.co/x", "http://[::1/", "http://a<b>/", "http://h:99999/"),
+    ],
 )
 def test_an_address_that_is_none_is_refused_unsent(caller: Caller, url: str) -> None:
     with pytest.raises(ConfigurationError):
@@ -196,6 +202,28 @@ def test_a_body_cut_short_is_an_error(
     with pytest.raises(IncompleteStreamError, match="cut off") as caught:
         caller.send(post(wire_server.url + "/a"))
     assert caught.value.url == wire_server.url + "/a"
+
+
+def test_a_refusal_before_the_whole_body_was_read_is_seen(caller: Caller) -> None:
+    # A server that answers 413 after the head alone, then reads on for a moment and closes.
+    def refuse() -> None:
+        client, _ = listener.accept()
+        with client:
+            client.recv(1000)
+            client.sendall(
+                b"HTTP/1.1 413 Too Large\r\ncontent-length: 8\r\nconnection: close\r\n\r\ntoo long"
+            )
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(1 << 16):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/a"
+        with pytest.raises(BadRequestError, match="too long"):
+            caller.send(post(url, b"x" * 20_000_000))
+        thread.join(10)
 
 
 @pytest.mark.parametrize("before", [[Cut()], [Reset()], [b"HTTP/1.1 200 O", Cut()]])
