@@ -50,6 +50,12 @@ class _Key(SecretStr):
     def __repr__(self) -> str:
         return f"SecretStr('{self}')"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretStr) and self._secret_value == other.get_secret_value()
+
+    def __hash__(self) -> int:
+        return hash(self._secret_value)
+
 
 class _EnvironmentKey(_Key):
     """A token that nobody gave by hand, however often an object is made again from its fields."""

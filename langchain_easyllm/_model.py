@@ -150,7 +150,8 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
     def get_token_ids(self, text: str) -> list[int]:
         """Return the model's own tokens of a text.
 
-        The server's tokenize route is asked, else a local or cached `tokenizer.json` is read.
+        `custom_get_token_ids` counts if it is set; else the server's tokenize route is asked, else
+        a local or cached `tokenizer.json` is read.
 
         Args:
             text: Any text.
@@ -159,6 +160,9 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             ConfigurationError: If neither is to be had: nothing is guessed with another model's
                 tokenizer.
         """
+        own = getattr(self, "custom_get_token_ids", None)
+        if own is not None:
+            return list(own(text))
         from ._tokens import token_ids  # noqa: PLC0415 - seldom needed
 
         return token_ids(text, self.model, self._connect().connection, self._patience())

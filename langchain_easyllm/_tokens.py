@@ -67,9 +67,12 @@ def _ask_server(
 
 def _ids(answer: object) -> list[int]:
     tokens = answer.get("tokens") if isinstance(answer, Mapping) else answer
-    if not isinstance(tokens, list):
+    listed = tokens if isinstance(tokens, list) else [None]
+    found = (token.get("id") if isinstance(token, Mapping) else token for token in listed)
+    ids = [token for token in found if isinstance(token, int)]
+    if len(ids) < len(listed):
         raise ProtocolError("The server's tokenize route answered no list of tokens.")
-    return [token["id"] if isinstance(token, Mapping) else token for token in tokens]
+    return ids
 
 
 @lru_cache(maxsize=8)
