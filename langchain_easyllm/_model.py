@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.messages import BaseMessage
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 
 from ._ask import Ask
 from ._batching import BatchingMixin
@@ -42,6 +43,18 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
     streaming: bool | None = None
     """True streams every call, also `invoke`; False streams none, also not `stream`. Default
     None: each does what its name says."""
+
+    @model_validator(mode="after")
+    def _check_prompt(self) -> Self:
+        if self.prompt_builder is None or getattr(self, "api", None) != "chat":
+            return self
+        if self.prompt_builder != os.environ.get("HUGGINGFACE_PROMPT"):
+            raise ConfigurationError(
+                "prompt_builder renders prompts for text apis, and api='chat' leaves that to the "
+                "server: leave one of them out."
+            )
+        self.prompt_builder = None
+        return self
 
     def _ask(
         self,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
@@ -17,7 +16,6 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
-from pydantic import model_validator
 
 from ._batching import joined, split_run_id
 from ._messages import to_chat_messages
@@ -51,18 +49,6 @@ class EasyLLMChat(ModelBase, BaseChatModel):
 
     api: Literal["auto", "chat", "completions", "generate"] = "auto"
     """Protocol. `"auto"` (default): `"chat"`, or with a `prompt_builder` a text api."""
-
-    @model_validator(mode="after")
-    def _check_prompt(self) -> Self:
-        if self.api != "chat" or self.prompt_builder is None:
-            return self
-        if self.prompt_builder != os.environ.get("HUGGINGFACE_PROMPT"):
-            raise ConfigurationError(
-                "prompt_builder renders prompts for text apis, and api='chat' leaves that to the "
-                "server: leave one of them out."
-            )
-        self.prompt_builder = None
-        return self
 
     def to_prompt(self, messages: LanguageModelInput) -> str:
         """Return the exact string that a text api would be sent.
