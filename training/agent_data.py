@@ -135,9 +135,11 @@ class Plans:
         )
 
     def _join(self, *sentences: str) -> str:
-        """Give the sentences with noise at times before, between or after."""
+        """Give the sentences with noise at times before or after; a bare value stays alone."""
         e, rng = self.entities, self.rng
         parts = list(sentences)
+        if not parts[-1].endswith("."):
+            return parts[-1]
         for _ in range(rng.choices((0, 1, 2, 4), (65, 25, 7, 3))[0]):
             other = e.person()
             noise = rng.choice([self._noise(other), f"{other} is {e.age()} years old."])

@@ -140,12 +140,14 @@ SYSTEMS = [
 ]  # fmt: skip
 
 
-def _fact(rng: random.Random) -> list[Message]:
+def fact(rng: random.Random) -> list[Message]:
+    """Give a question of the table and its answer."""
     questions, answer = rng.choice(FACTS)
     return [("user", rng.choice(questions.split("|"))), ("assistant", answer)]
 
 
-def _capital(rng: random.Random) -> list[Message]:
+def capital(rng: random.Random) -> list[Message]:
+    """Ask for a capital."""
     country, city = rng.choice(list(CAPITALS.items()))
     ask = rng.choice(
         ["What is the capital of {}?"] * 4
@@ -211,7 +213,7 @@ def _name(entities: Entities) -> list[Message]:
     turns = [("user", tell.format(name)), ("assistant", f"Hello {name}! How can I help you?")]
     if entities.rng.random() < 0.6:
         if entities.rng.random() < 0.3:
-            turns += _fact(entities.rng)
+            turns += fact(entities.rng)
         ask = entities.rng.choice(
             ["What is my name?", "What's my name?", "Who am I?", "Do you know my name?"]
         )
@@ -253,13 +255,13 @@ def _liking(entities: Entities) -> list[Message]:
 def small_talk(entities: Entities) -> list[Message]:
     """Give a conversation of small talk or facts, at times with a system text or earlier turns."""
     rng = entities.rng
-    kinds = [_fact] * 8 + [_capital] * 5 + [_country, _sum, _opposite, _french, _knock, _joke]
+    kinds = [fact] * 8 + [capital] * 5 + [_country, _sum, _opposite, _french, _knock, _joke]
     own = [_name, _repeat, _liking, _knock_any]
     kind = rng.choice([*kinds, *own])
     turns = kind(entities) if kind in own else kind(rng)  # type: ignore[arg-type, operator]
     if turns[0][0] != "system":
         if rng.random() < 0.15 and len(turns) == 2:
-            turns = rng.choice((_fact, _capital, _sum))(rng) + turns
+            turns = rng.choice((fact, capital, _sum))(rng) + turns
         if rng.random() < 0.35:
             turns = [("system", rng.choice(SYSTEMS)), *turns]
     return turns

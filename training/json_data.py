@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import wordings
 from agent_data import JOBS, Plans
-from chat_data import SYSTEMS, small_talk
+from chat_data import SYSTEMS, capital, fact
 from entities import COLORS, NOUNS, Entities
 from formats import Message
 
@@ -130,8 +130,7 @@ def tool_call(entities: Entities) -> list[Message]:
     if rng.random() < 0.2:
         told = f"{rng.choice(SYSTEMS)}\n\n{told}"
     if rng.random() < 0.08:
-        turns = [turn for turn in small_talk(entities) if turn[0] != "system"][:2]
-        return [("system", told), *turns]
+        return [("system", told), *rng.choice((fact, capital))(rng)]
     values = {name: argument(entities, kind) for name, kind in tool.arguments.items()}
     asked = rng.choice(tool.asks).format(**values)
     turns = [("user", asked), ("assistant", call(tool.name, values))]

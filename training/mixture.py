@@ -23,8 +23,8 @@ PROMPT_SHARE = 0.15
 STAGES: dict[str, dict[str, float]] = {
     "copy": {"tokens": 5, "repeat": 2, "lookup": 3, "chat": 1},
     "mix": {
-        "tokens": 0.2, "repeat": 0.3, "lookup": 1.2, "chat": 3.3, "react": 3.0, "react-json": 2.6,
-        "reading": 3.2, "tool-call": 1.3, "agent-calls": 1.4, "structured": 1.2,
+        "tokens": 0.2, "repeat": 0.3, "lookup": 1.2, "chat": 6.0, "react": 3.0, "react-json": 2.6,
+        "reading": 4.0, "tool-call": 1.3, "agent-calls": 1.4, "structured": 1.2,
     },
 }  # fmt: skip
 

@@ -45,7 +45,7 @@ class Plan:
     muon_rate: float = 0.02
     adam_rate: float = 4e-3
     warmup: float = 300_000
-    decay: float = 0.35
+    decay: float = 0.55
     pool: int = 3000
 
     def batch_tokens(self, seen: float) -> int:
