@@ -50,7 +50,7 @@ def main() -> None:
             results.append(driver.measure(figure, options.targets, quick=options.quick))
             print(report.line(report.row(results[-1])), flush=True)
         heavy = {
-            name: worker.run("heavy_modules").get("values")
+            name: worker.run("heavy_modules").get("values", [])
             for name, worker in driver.workers.items()
             if not worker.absent
         }

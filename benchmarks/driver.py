@@ -110,9 +110,12 @@ class Driver:
         """End every process."""
         for process in (self.server, *(worker.process for worker in self.workers.values())):
             process.stdin.close()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
             process.stdout.close()
-            process.terminate()
-            process.wait()
 
     def worker(self, name: str) -> Worker:
         """Return the target's process, started at first use."""
@@ -130,9 +133,9 @@ class Driver:
             if self.worker(name).absent:
                 result.notes[name] = "absent"
         rounds = 2 if quick else figure.rounds
-        reps = max(1, figure.reps // 4) if quick else figure.reps
-        # One round of anything that runs for seconds is its own warm-up.
-        warm = reps > 1 or not quick
+        reps = max(2, figure.reps // 4) if quick and figure.reps > 1 else figure.reps
+        # What takes seconds a round goes without a warm-up where time is short.
+        warm = figure.reps > 1 or not quick
         for number in range(-warm, rounds):
             for name in names[number % len(names) :] + names[: number % len(names)]:
                 if name not in result.notes:

@@ -147,7 +147,7 @@ FIGURES = (
     Figure("chat_invoke", "chat invoke", s.invoke("chat"), Faster(4), reps=60),
     Figure("llm_invoke", "LLM invoke", s.invoke("llm"), Faster(4), reps=60),
     Figure("chat_ainvoke", "chat ainvoke", s.ainvoke("chat"), Faster(3.8), reps=60),
-    Figure("llm_ainvoke", "LLM ainvoke", s.ainvoke("llm"), Faster(3.8), reps=60),
+    Figure("llm_ainvoke", "LLM ainvoke", s.ainvoke("llm"), reps=60),
     Figure(
         "ainvoke_1000",
         "1,000 chat ainvoke at once",

@@ -1,11 +1,13 @@
 """langchain-core's own floor: models that hand over ready chunks and do no I/O.
 
 What these take, every LangChain integration takes: callbacks, tracing, merging of chunks. The
-chunks are built before the clock starts (`Ready.fill`), as langchain-core changes each it is given.
+chunks are built before the clock starts (`fill`), as langchain-core changes each it is given; with
+`fill(..., ready=False)` they are built one by one while the stream runs, as an integration has to.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -17,8 +19,6 @@ from pydantic import PrivateAttr
 from .server import SHORT_ANSWER, tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
     from langchain_core.messages import BaseMessage
 
 
@@ -26,14 +26,16 @@ class FloorChat(BaseChatModel):
     """A chat model whose chunks are ready before they are asked for."""
 
     model: str = "m"
-    _ready: list[list[ChatGenerationChunk]] = PrivateAttr(default_factory=list)
+    _ready: list[Iterable[ChatGenerationChunk]] = PrivateAttr(default_factory=list)
 
-    def fill(self, streams: int, tokens: int) -> None:
+    def fill(self, streams: int, tokens: int, *, ready: bool = True) -> None:
         """Build the chunks of so many streams of so many tokens."""
         self._ready[:] = [
-            [ChatGenerationChunk(message=AIMessageChunk(content=t)) for t in tokens_of(tokens)]
+            (ChatGenerationChunk(message=AIMessageChunk(content=t)) for t in tokens_of(tokens))
             for _ in range(streams)
         ]
+        if ready:
+            self._ready[:] = [list(chunks) for chunks in self._ready]
 
     @property
     def _llm_type(self) -> str:
@@ -64,13 +66,15 @@ class FloorLLM(LLM):
     """An LLM whose chunks are ready before they are asked for."""
 
     model: str = "m"
-    _ready: list[list[GenerationChunk]] = PrivateAttr(default_factory=list)
+    _ready: list[Iterable[GenerationChunk]] = PrivateAttr(default_factory=list)
 
-    def fill(self, streams: int, tokens: int) -> None:
+    def fill(self, streams: int, tokens: int, *, ready: bool = True) -> None:
         """Build the chunks of so many streams of so many tokens."""
         self._ready[:] = [
-            [GenerationChunk(text=token) for token in tokens_of(tokens)] for _ in range(streams)
+            (GenerationChunk(text=token) for token in tokens_of(tokens)) for _ in range(streams)
         ]
+        if ready:
+            self._ready[:] = [list(chunks) for chunks in self._ready]
 
     @property
     def _llm_type(self) -> str:

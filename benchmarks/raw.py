@@ -132,6 +132,11 @@ class RawClient:
             self.threads = ThreadPoolExecutor(BATCH_THREADS)
         return list(self.threads.map(self.invoke, prompts))
 
+    async def aclose(self) -> None:
+        """Close the session, which belongs to the event loop it was opened on."""
+        if self.session is not None:
+            await self.session.close()
+
     def _post(self, prompt: str, *, stream: bool) -> aiohttp.client._RequestContextManager:
         import aiohttp
 

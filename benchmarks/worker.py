@@ -16,9 +16,9 @@ SCENARIOS = {figure.name: figure.scenario for figure in FIGURES}
 
 def answer(bench: Bench, request: dict[str, object]) -> dict[str, object]:
     """Run what `request` names; return its values, or why there are none."""
-    if request["figure"] == "heavy_modules":
-        return {"values": heavy_modules(bench.target)}
     try:
+        if request["figure"] == "heavy_modules":
+            return {"values": heavy_modules(bench.target)}
         return {"values": SCENARIOS[request["figure"]](bench, request["reps"])}
     except UnsupportedError:
         return {"absent": "has no such thing"}
@@ -30,6 +30,7 @@ def serve(bench: Bench, requests: TextIO, answers: TextIO) -> None:
     """Answer each line until there are no more."""
     for line in requests:
         print(json.dumps(answer(bench, json.loads(line))), file=answers, flush=True)
+    bench.close()
 
 
 def main(name: str, ports: str, cores: str) -> None:
