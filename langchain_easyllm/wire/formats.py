@@ -44,7 +44,7 @@ def to_json_schema(value: object, dialect: Dialect) -> object:
 
 def _no_regex(dialect: Dialect) -> str:
     return (
-        f"A regex (of grammar or response_format) cannot be expressed on {dialect.value}: "
+        f"A regex cannot be expressed on {dialect.value} (grammar, response_format): "
         "use a JSON schema, or the server's own key through model_kwargs."
     )
 

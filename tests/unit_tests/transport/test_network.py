@@ -62,10 +62,16 @@ async def pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
 @contextmanager
 def tls_in_front_of(port: int, context: ssl.SSLContext) -> Iterator[int]:
     """Take TLS off connections and pass them on; gives the port to connect to."""
+    tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pipe(reader, server_writer), pipe(server_reader, writer))
+        try:
+            await asyncio.gather(pipe(reader, server_writer), pipe(server_reader, writer))
+        finally:
+            writer.transport.abort()
+            server_writer.transport.abort()
 
     async def main() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
@@ -74,6 +80,10 @@ def tls_in_front_of(port: int, context: ssl.SSLContext) -> Iterator[int]:
         ending.set_result(lambda: loop.call_soon_threadsafe(end.set))
         await end.wait()
         server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # the turns of the loop in which the sockets are freed
 
     listening: Future[int] = Future()
     ending: Future[Callable[[], object]] = Future()
