@@ -1,4 +1,4 @@
-"""Both classes against real servers: the same answer by every way, exact stops, true token counts."""
+"""Both classes against real servers: one answer by every way, exact stops, true token counts."""
 
 from __future__ import annotations
 
