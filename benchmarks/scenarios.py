@@ -18,7 +18,7 @@ from time import perf_counter
 
 from .prompts import conversation, hostile
 from .server import SHORT_ANSWER, text_of
-from .targets import Target, UnsupportedError
+from .targets import TARGETS, Target, UnsupportedError
 
 PROMPT = "What is the boiling point of water on a mountain?"
 STOPS = ["\nObservation", "</s>", "###", "\n\nHuman:"]
@@ -266,9 +266,14 @@ def afirst_piece(kind: str) -> Scenario:
 
 
 def importing(bench: Bench, reps: int) -> list[float]:
-    """Time the target's import statement, each in a fresh interpreter."""
+    """Time the target's import statement in a fresh interpreter, langchain-core's being loaded.
+
+    The difference of two imports of half a second each would mostly be noise.
+    """
+    core = TARGETS["floor"].importing
+    before = "" if bench.target.importing == core else f"{core}; "
     code = (
-        "from time import perf_counter as now; start = now(); "
+        f"from time import perf_counter as now; {before}start = now(); "
         f"{bench.target.importing}; print(now() - start)"
     )
     command = [sys.executable, "-c", code]
