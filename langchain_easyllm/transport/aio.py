@@ -30,7 +30,7 @@ from yarl import URL
 
 from ..errors import EasyLLMError
 from .addresses import public_url
-from .async_streams import AsyncEventStream
+from .async_streams import AsyncEventStream, drop
 from .blocking import CONNECT_TIMEOUT, IDLE_SECONDS
 from .bodies import plain_body
 from .flow import Attempt
@@ -73,7 +73,7 @@ class _Connector(aiohttp.TCPConnector):
             resolver=aiohttp.ThreadedResolver(),
         )
         # A protocol forgets its transport when it closes, but the socket may live on.
-        self.transports: WeakKeyDictionary[ResponseHandler, object] = WeakKeyDictionary()
+        self.transports: WeakKeyDictionary[ResponseHandler, asyncio.Transport] = WeakKeyDictionary()
         self._gates: dict[ConnectionKey, asyncio.Semaphore] = {}
 
     async def connect(
@@ -87,11 +87,14 @@ class _Connector(aiohttp.TCPConnector):
             async with gate:
                 connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            if protocol is None or protocol not in self.transports or not _readable(connection):
+            if protocol is None or protocol not in self.transports:
+                break
+            # What came behind the last answer would be taken for the next one.
+            if not (protocol.should_close or _readable(connection)):
                 break
             connection.close()
-        if protocol is not None:
-            self.transports[protocol] = connection.transport
+        if protocol is not None and protocol.transport is not None:
+            self.transports[protocol] = protocol.transport
         if (connected := _connected.get()) is not None:
             connected.append(True)
         return connection
@@ -158,7 +161,7 @@ class LoopSession:
             self._abandon()
         else:
             with suppress(RuntimeError):  # the loop may end at this moment
-                self.loop.call_soon_threadsafe(self._hang_up)
+                self.loop.call_soon_threadsafe(self._start_closing)
 
     async def _keep(self) -> AsyncGenerator[None]:
         try:
@@ -166,23 +169,31 @@ class LoopSession:
         finally:
             if self in _live:
                 await self._shut()
+                await asyncio.sleep(0)
 
     async def _shut(self) -> None:
         _live.discard(self)
         self._on_end(self)
-        for response in tuple(self.responses):
-            response.close()
+        self._hang_up()
         await self.client.close()
 
-    def _hang_up(self, turns: int = 4) -> None:
-        """Close without a task, which a loop that stops at this moment would leave pending."""
+    def _hang_up(self) -> None:
+        """Begin to close everything: each socket is closed a turn or two of the loop later."""
         for response in tuple(self.responses):
             response.close()
-        for protocol in tuple(self._connector.transports):
+        if self.loop.is_closed():
+            return
+        for protocol, transport in tuple(self._connector.transports.items()):
             protocol.close()
+            # A polite end of TLS waits for the server, maybe longer than the loop runs.
+            transport.abort()
+
+    def _start_closing(self, turns: int = 4) -> None:
+        """Close without a task, which a loop that stops at this moment would leave pending."""
+        self._hang_up()
         # Some turns of the loop later the sockets are closed, and there is nothing to wait for.
         if turns:
-            self.loop.call_soon(self._hang_up, turns - 1)
+            self.loop.call_soon(self._start_closing, turns - 1)
         else:
             _finish(self.close())
 
@@ -294,8 +305,7 @@ class Sessions:
             body = await response.read()
             session.responses.discard(response)
         except BaseException:
-            session.responses.discard(response)
-            response.close()
+            drop(session.responses, response)
             raise
         plain = plain_body(answer_headers, body)
         return Response(response.status, answer_headers, plain, address.url)

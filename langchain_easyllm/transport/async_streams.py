@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .aio import LoopSession
     from .flow import Attempt
 
-__all__ = ["AsyncEventStream"]
+__all__ = ["AsyncEventStream", "drop"]
 
 
 class AsyncEventStream:
@@ -111,7 +111,7 @@ class AsyncEventStream:
     def __del__(self) -> None:
         if not self._ended and not self._loop.is_closed():
             # The collector may run in any thread; the connection belongs to the loop's.
-            self._loop.call_soon_threadsafe(_release, self._responses, self._response)
+            self._loop.call_soon_threadsafe(drop, self._responses, self._response)
 
     async def _next_events(self) -> list[bytes]:
         """The next events, none at the end of the answer."""
@@ -166,7 +166,7 @@ class AsyncEventStream:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        _release(self._responses, self._response)
+        drop(self._responses, self._response)
 
 
 def _expire(reference: weakref.ref[AsyncEventStream]) -> None:
@@ -175,7 +175,17 @@ def _expire(reference: weakref.ref[AsyncEventStream]) -> None:
         stream.expire()
 
 
-def _release(responses: set[aiohttp.ClientResponse], response: aiohttp.ClientResponse) -> None:
-    """Close an answer; the connection of a finished one is in the pool already."""
+def drop(responses: set[aiohttp.ClientResponse], response: aiohttp.ClientResponse) -> None:
+    """End an answer; the connection of a finished one is in the pool already.
+
+    Args:
+        responses: The answers that are being read on the loop.
+        response: The one that is not read any further.
+    """
     responses.discard(response)
+    connection = response.connection
+    transport = connection and connection.transport
     response.close()
+    if transport:
+        # At once: a polite end of TLS would wait for the server.
+        transport.abort()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import TracebackType
 from typing import Self
 
@@ -41,6 +42,9 @@ class SyncCaller:
         with self.transport.open(request, policy) as stream:
             return next(stream), stream.framed, stream.status
 
+    def idle(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def __enter__(self) -> Self:
         return self
 
@@ -78,6 +82,10 @@ class AsyncCaller:
                 return await anext(stream), stream.framed, stream.status
 
         return self._runner.run(first())
+
+    def idle(self, seconds: float) -> None:
+        """Let time pass in which the loop runs."""
+        self._runner.run(asyncio.sleep(seconds))
 
     def __enter__(self) -> Self:
         return self

@@ -126,18 +126,19 @@ def test_a_connection_closed_while_idle_costs_nothing(
         assert len(wire_server.requests) == served
 
 
+@pytest.mark.parametrize("pause", [0, 0.02])
 def test_bytes_behind_an_answer_are_never_taken_for_the_next(
-    wire_server: WireServer, caller: Caller
+    wire_server: WireServer, caller: Caller, pause: float
 ) -> None:
     forged = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"
-    wire_server.on(
-        "POST",
-        "/a",
-        Reply(pieces=[b"hi" + forged], framing="length", headers={"content-length": "2"}),
-    )
+    pieces = [b"hi", Pause(pause), forged] if pause else [b"hi" + forged]
+    reply = Reply(pieces=pieces, framing="length", headers={"content-length": "2"})
+    wire_server.on("POST", "/a", reply)
     wire_server.on("POST", "/b", Reply("good"))
-    assert caller.send(post(wire_server.url + "/a")).body == b"hi"
-    assert caller.send(post(wire_server.url + "/b")).body == b"good"
+    for _ in range(3):
+        assert caller.send(post(wire_server.url + "/a")).body == b"hi"
+        caller.idle(5 * pause)
+        assert caller.send(post(wire_server.url + "/b")).body == b"good"
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
