@@ -53,7 +53,7 @@ class Plan:
         return 2048 if seen < 0.15 * self.tokens else 6144
 
     def rate(self, seen: float) -> float:
-        """Give the learning rate's factor: warm up, hold, and fall (1 - sqrt) over the last part."""
+        """Give the learning rate's factor: warm up, hold, fall (1 - sqrt) over the last part."""
         fallen = (seen - (1 - self.decay) * self.tokens) / (self.decay * self.tokens)
         return min(1.0, seen / self.warmup + 0.02, 1 - min(1.0, max(0.0, fallen)) ** 0.5)
 
