@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain_core.callbacks import (
@@ -11,6 +12,7 @@ from langchain_core.callbacks import (
     BaseCallbackHandler,
     UsageMetadataCallbackHandler,
 )
+from langchain_core.messages import HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
@@ -188,3 +190,45 @@ def test_nobody_is_told_a_secret(
         answer(any_way, cls(base_url=wire_server.url, **fields), config={"callbacks": [diary]})
         for secret in ("hf_topsecret", "hf_header", "hf_environment"):
             assert secret not in repr(diary.lines)
+
+
+@pytest.mark.parametrize("way", ["generate", "agenerate"])
+def test_each_of_many_prompts_has_its_own_run(wire_server: WireServer, way: str) -> None:
+    serve(wire_server, "vllm")
+    model = EasyLLM(base_url=wire_server.url)
+    diaries = [Diary(), Diary()]
+    ids = [uuid4(), uuid4()]
+    lists: dict[str, Any] = {
+        "callbacks": [[diary] for diary in diaries],
+        "tags": [["x"], ["y"]],
+        "metadata": [{"number": 1}, {"number": 2}],
+        "run_name": ["one", "two"],
+        "run_id": ids,
+    }
+    if way == "generate":
+        result = model.generate(["a", "b"], **lists)
+    else:
+        result = asyncio.run(model.agenerate(["a", "b"], **lists))
+    assert [run.run_id for run in result.run] == ids
+    for number, diary in enumerate(diaries):
+        [(_, told)] = diary.told("start")
+        assert told["run_id"] == ids[number]
+        assert told["tags"] == [["x"], ["y"]][number]
+        assert told["metadata"]["number"] == number + 1
+        assert len(diary.told("end")) == 1
+
+
+@pytest.mark.parametrize("way", ["generate", "agenerate"])
+def test_each_of_many_conversations_has_its_own_run(wire_server: WireServer, way: str) -> None:
+    serve(wire_server, "vllm")
+    model = EasyLLMChat(base_url=wire_server.url)
+    diary = Diary()
+    asked = [[HumanMessage("a")], [HumanMessage("b")], [HumanMessage("c")]]
+    if way == "generate":
+        result = model.generate(asked, callbacks=[diary], tags=["x"])
+    else:
+        result = asyncio.run(model.agenerate(asked, callbacks=[diary], tags=["x"]))
+    assert len({run.run_id for run in result.run}) == 3
+    started = {told["run_id"] for _, told in diary.told("start")}
+    assert started == {run.run_id for run in result.run}
+    assert len(diary.told("end")) == 3
