@@ -5,6 +5,7 @@ One sans-IO core, two thin shells:
     client          Transport: what the rest of the package uses
     flow            one request through redirects, retries and cold starts, as a generator
     blocking, aio   the shells: bare sockets for sync, an aiohttp session per loop for async
+                    (loop_sessions: their life; connector: their connections)
     http1, sse      parsers; bodies and streams put them together
     credentials     the token and the hosts that may see it; headers adds it to requests
     failures, translation   from refusals and exceptions to errors

@@ -21,8 +21,8 @@ from .streams import GRACE
 from .translation import error_from_exception, out_of_time
 
 if TYPE_CHECKING:
-    from .aio import LoopSession
     from .flow import Attempt
+    from .loop_sessions import LoopSession
 
 __all__ = ["AsyncEventStream", "drop"]
 
