@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
@@ -17,7 +18,7 @@ from langchain_easyllm.errors import (
     RateLimitError,
 )
 
-from ...wire_server import Reply, Stall, WireServer, sse
+from ...wire_server import Pause, Reply, Stall, WireServer, sse
 from ...wires import chat, chat_events, error, serve
 from .asking import CLASSES, STREAMS, answer, body_of, text_of
 
@@ -112,6 +113,19 @@ async def test_closing_in_the_middle_of_an_async_stream_is_no_silent_end(
         broken = True
     assert broken or "".join(seen) == "abc"
     assert (await model.ainvoke("Hi")).text == "abc"
+
+
+def test_a_call_that_is_closed_under_way_is_made_again(wire_server: WireServer) -> None:
+    serve(wire_server, "vllm")
+    wire_server.on("POST", ROUTE, Reply(before=[Pause(20)]), chat("fine"))
+    model = EasyLLMChat(base_url=wire_server.url)
+    said: list[str] = []
+    caller = threading.Thread(target=lambda: said.append(answer("ainvoke", model).text))
+    caller.start()
+    wire_server.wait_until(lambda: posts(wire_server) == 1)
+    model.close()
+    caller.join(timeout=10)
+    assert said == ["fine"]
 
 
 def test_a_cold_start_is_waited_for(wire_server: WireServer, way: str) -> None:
