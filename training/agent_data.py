@@ -328,10 +328,52 @@ class Plans:
             ]
         )  # fmt: skip
 
+    def _more(self, key: str, asked: str) -> list[str]:
+        """Give other facts about the thing `key`, as an encyclopedia's entry has them.
+
+        Args:
+            key: The thing's name.
+            asked: The question; a fact of its kind is left out.
+        """
+        e, rng = self.entities, self.rng
+        job = rng.choice(JOBS)
+        town = [
+            ("population", f"{key} has {rng.randint(100, 9999999)} inhabitants."),
+            ("mayor", f"The mayor of {key} is {e.person()}."),
+            ("founded", f"{key} was founded in {e.year()}."),
+            ("river", f"{key} lies on the river {e.place()}."),
+        ]
+        company = [
+            ("seat", f"{key} is based in {e.place()}."),
+            ("head", f"The head of {key} is {e.person()}."),
+            ("staff", f"{key} has {rng.randint(2, 99999)} employees."),
+            ("product", f"{key} makes a famous {rng.choice(NOUNS)}."),
+        ]
+        person = [
+            ("born", f"{key} was born in {e.place()}."),
+            ("live", f"{key} lives in {e.place()}."),
+            ("job", f"{key} is {'an' if job[0] in 'aeiou' else 'a'} {job}."),
+            ("firm", f"{key} works for {e.company()}."),
+            ("age", f"{key} is {e.age()} years old."),
+        ]
+        kinds = {"people live": town[1:], "population": town, "mayor": town, "found": company}
+        kinds |= {"born": person, "live": person}
+        facts = next((facts for word, facts in kinds.items() if word in asked), [])
+        kept = [text for name, text in facts if name not in asked]
+        return rng.sample(kept, min(len(kept), rng.choice((0, 0, 1, 1, 2, 3))))
+
+    def _entry(self, key: str, asked: str, result: str) -> str:
+        """Put the wanted fact among others about the same thing."""
+        if not result.endswith("."):
+            return result
+        facts = [result, *self._more(key, asked)]
+        self.rng.shuffle(facts)
+        return self._join(*facts)
+
     def attribute(self) -> Episode:
         """Who founded X? When was X founded? ..."""
         question, text, key, result, value = self._attribute()
-        use = self._search(text, self._join(result), key)
+        use = self._search(text, self._entry(key, question, result), key)
         return Episode(question, (use,), f"{value}.".replace("..", "."), (value,))
 
     def attribute_operation(self) -> Episode:
@@ -348,10 +390,9 @@ class Plans:
             ]
         )
         use, value = self._calculator(pattern.format(count))
-        uses = (self._search(thing, self._join(shown), place), use)
-        return Episode(
-            f"What is the {thing} {words}?", uses, f"{count} {after} is {value}.", (value,)
-        )
+        uses = (self._search(thing, self._entry(place, thing, shown), place), use)
+        answer = f"{count} {after} is {value}."
+        return Episode(f"What is the {thing} {words}?", uses, answer, (value,))
 
     def relation_attribute(self) -> Episode:
         """Where was X's wife born?"""
@@ -378,7 +419,10 @@ class Plans:
         first = rng.choice(
             [f"{x}'s {rel} is {y}.", f"{y} is the {rel} of {x}.", f"The {rel} of {x} is {y}."]
         )
-        uses = (self._search(f"{x}'s {rel}", first, x, rel), self._search(thing, shown, y))
+        uses = (
+            self._search(f"{x}'s {rel}", first, x, rel),
+            self._search(thing, self._join(shown), y),
+        )
         return Episode(question, uses, f"{value}.", (value,))
 
     def nothing_found(self) -> Episode:

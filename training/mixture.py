@@ -24,7 +24,7 @@ STAGES: dict[str, dict[str, float]] = {
     "copy": {"tokens": 5, "repeat": 2, "lookup": 3, "chat": 1},
     "mix": {
         "tokens": 0.2, "repeat": 0.3, "lookup": 1.2, "chat": 6.0, "react": 3.0, "react-json": 2.6,
-        "reading": 4.0, "tool-call": 1.3, "agent-calls": 1.4, "structured": 1.2,
+        "reading": 5.0, "tool-call": 1.3, "agent-calls": 1.4, "structured": 1.2,
     },
 }  # fmt: skip
 
