@@ -19,7 +19,9 @@ import agent_data
 import json_data
 import torch
 import wordings
-from agent_data import Episode, Plans, draw_tools
+from agent_data import draw_tools
+from agent_plans import Episode, Plans
+from arithmetic import calculate, show
 from chat_data import small_talk
 from entities import Entities
 from formats import FORMATS, WRONG_FORMATS, Message
@@ -80,7 +82,7 @@ def use_tool(episode: Episode, kind: str | None, text: str) -> str:
         return search(episode, text)
     if kind == "calculator":
         try:
-            value = agent_data.show(agent_data.calculate(text), 14)
+            value = show(calculate(text), 14)
         except ValueError:
             return "Error"
         # The table's own rounding, where the model asked for what the plan asks for.

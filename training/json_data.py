@@ -8,7 +8,7 @@ import random
 from typing import NamedTuple
 
 import wordings
-from agent_data import JOBS, Plans
+from agent_plans import JOBS, Plans
 from chat_data import SYSTEMS, capital, fact
 from entities import COLORS, NOUNS, Entities
 from formats import Message

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 import wordings
-from agent_data import JOBS, RELATIONS
+from agent_plans import JOBS, RELATIONS
 from entities import COLORS, NOUNS, Entities
 from formats import Message
 

@@ -11,7 +11,8 @@ import pathlib
 
 import torch
 import wordings
-from agent_data import Tools, calculate, prompt, show
+from agent_data import Tools, prompt
+from arithmetic import calculate, show
 from evaluate import load, read_react
 from formats import FORMATS, Message
 
