@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from .wire import Message, Server, Wire
+if TYPE_CHECKING:
+    from .wire import Message, Server, Wire
 
 __all__ = ["Ask"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """One generation as a model object wants it, before a protocol is chosen.
 

@@ -170,8 +170,10 @@ class ConnectionFields(Serializable):
                 "serve it), or base_url to your own server."
             )
         if self.provider and not address.router:
+            given = "base_url" in self.model_fields_set
             raise ConfigurationError(
-                "provider chooses among Inference Providers, and base_url is another server: "
+                "provider chooses among Inference Providers, and base_url "
+                f"{'' if given else '(from the environment) '}is another server: "
                 "leave one of them out."
             )
         return self
@@ -194,21 +196,30 @@ class ConnectionFields(Serializable):
 
     def _connect(self) -> Client:
         """Return the client for the server that the fields name now."""
-        key = (self.base_url, self.api_key, self.verify, *self.default_headers.items())
-        if self._client is None or self._client_key != key:
-            from ._client import Client  # noqa: PLC0415 - sockets load with the first request
-            from ._connection import Settings, connect  # noqa: PLC0415 - as above
+        # Read from the dictionaries: on every call, attribute access through pydantic would cost
+        # more than all the rest of this.
+        fields, private = self.__dict__, self.__pydantic_private__ or {}
+        headers: dict[str, str] = fields["default_headers"]
+        key = (fields["base_url"], fields["api_key"], fields["verify"], *headers.items())
+        client: Client | None = private["_client"]
+        if client is None or private["_client_key"] != key:
+            client = private["_client"] = self._new_client()
+            private["_client_key"] = key
+        return client
 
-            if self._key_left_behind and self.api_key is None:
-                _warn_key()
-            settings = Settings(
-                address=self._address(),
-                api_key=self._explicit_key(),
-                headers=tuple(self.default_headers.items()),
-                verify=self.verify,
-            )
-            self._client, self._client_key = Client(connect(settings)), key
-        return self._client
+    def _new_client(self) -> Client:
+        from ._client import Client  # noqa: PLC0415 - sockets load with the first request
+        from ._connection import Settings, connect  # noqa: PLC0415 - as above
+
+        if self._key_left_behind and self.api_key is None:
+            _warn_key()
+        settings = Settings(
+            address=self._address(),
+            api_key=self._explicit_key(),
+            headers=tuple(self.default_headers.items()),
+            verify=self.verify,
+        )
+        return Client(connect(settings))
 
     def _public_headers(self) -> dict[str, str]:
         """Return the headers that hold no secret, going by their names."""
@@ -259,8 +270,17 @@ class ConnectionFields(Serializable):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        memo = {} if memo is None else memo
+        memo[id(self.verify)] = self.verify  # a TLS context cannot be copied, and need not be
+        return super().__deepcopy__(memo)
+
     def __getstate__(self) -> dict[Any, Any]:
         # Neither sockets nor a key given by hand travel in a pickle.
+        if isinstance(self.verify, ssl.SSLContext):
+            raise ConfigurationError(
+                "An ssl.SSLContext cannot be pickled: give verify as a CA file instead."
+            )
         state = super().__getstate__()
         fields, private = dict(state["__dict__"]), dict(state["__pydantic_private__"] or {})
         private["_client"], private["_client_key"] = None, ()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import BaseMessage
 from pydantic import ConfigDict, model_validator
 
@@ -19,13 +21,14 @@ from ._generation_fields import CallFields, GenerationFields, params_of
 from ._prompting import AUTO, PromptFields
 from ._results import PROVIDER
 from .errors import ConfigurationError
-from .wire import Message, Server, Wire, merge_stops
+from .wire import Wire, merge_stops
 
 if TYPE_CHECKING:
     from .prompts import ChatPrompt
     from .transport import Policy
+    from .wire import Message, Server
 
-__all__ = ["CONFIG", "ModelBase", "calling"]
+__all__ = ["CONFIG", "ModelBase", "calling", "inspected"]
 
 
 CONFIG = ConfigDict(
@@ -132,6 +135,11 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         return Policy(self.timeout, self.max_retries, self.wait_for_model)
 
     @property
+    def _llm_type(self) -> str:
+        """What kind of model this is, for langchain-core."""
+        raise NotImplementedError
+
+    @property
     def _identifying_params(self) -> dict[str, Any]:
         """What tells one model from another, without secrets."""
         params = params_of(self.__dict__, {})
@@ -184,16 +192,34 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         """Return how many of the model's own tokens a text has; see `get_token_ids`."""
         return len(self.get_token_ids(text))
 
-    def _with_provider(self, params: Any, call: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a TypedDict
-        params["ls_provider"] = PROVIDER
-        if "max_new_tokens" in call:
-            params["ls_max_tokens"] = call["max_new_tokens"]
-        if self.stop:
-            params.setdefault("ls_stop", self.stop)
-        server = self._client.connection.server if self._client else None
-        if server and server.model:
-            params.setdefault("ls_model_name", server.model)
+    def _tracing_params(
+        self, kind: Literal["chat", "llm"], stop: list[str] | None, call: Mapping[str, Any]
+    ) -> LangSmithParams:
+        """Return what LangSmith is told, a call's own fields before the object's."""
+        fields = self.__dict__
+        params = LangSmithParams(ls_provider=PROVIDER, ls_model_type=kind)
+        model = call.get("model") or fields["model"] or self._served_model()
+        temperature = call.get("temperature", fields["temperature"])
+        most = call.get("max_tokens", call.get("max_new_tokens", fields["max_tokens"]))
+        if model:
+            params["ls_model_name"] = model
+        if temperature is not None:
+            params["ls_temperature"] = temperature
+        if most is not None:
+            params["ls_max_tokens"] = most
+        if stops := stop or fields["stop"]:
+            params["ls_stop"] = stops
         return params
+
+    def _served_model(self) -> str | None:
+        """Return the server's model, if it was asked for it already."""
+        client = (self.__pydantic_private__ or {}).get("_client")
+        server = client.connection.server if client else None
+        return server.model if server else None
+
+    def _dict_for_compat(self) -> dict[str, Any]:
+        # langchain-core's own enters `warnings.catch_warnings`, which no thread of a batch may.
+        return {**self._identifying_params, "_type": self._llm_type}
 
 
 # Fields of the call under way, for what langchain-core caches an LLM's answers under.
@@ -208,6 +234,15 @@ def calling(kwargs: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         _call_fields.reset(token)
+
+
+Hook = TypeVar("Hook", bound=Callable[..., object])
+
+
+def inspected(hook: Hook) -> Hook:
+    """Keep a hook's signature on it: langchain-core works it out anew on every call."""
+    hook.__signature__ = inspect.signature(hook)  # type: ignore[attr-defined]
+    return hook
 
 
 def _name_of(builder: object) -> object:

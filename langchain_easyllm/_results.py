@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
@@ -17,7 +17,10 @@ from langchain_core.outputs import (
     GenerationChunk,
 )
 
-from .wire import Answer, Delta, Piece, Usage
+from ._chunks import chat_chunk, text_chunk
+
+if TYPE_CHECKING:
+    from .wire import Answer, Delta, Piece, Usage
 
 __all__ = ["PROVIDER", "to_chat_chunks", "to_chat_result", "to_generations", "to_text_chunks"]
 
@@ -107,48 +110,13 @@ def _tool_calls(
     return good, bad
 
 
-# A chunk is built for every token, and pydantic's validation is most of what that costs. What is
-# put in here has the right types, so it is set up as unpickling sets it up: from its state.
-_MESSAGE = AIMessageChunk(content="").__getstate__()
-_CHUNK = ChatGenerationChunk(message=AIMessageChunk(content="")).__getstate__()
-_MESSAGE_FIELDS, _CHUNK_FIELDS = _MESSAGE["__dict__"], _CHUNK["__dict__"]
+def to_chat_chunks(pieces: Iterable[Piece]) -> Iterator[ChatGenerationChunk]:
+    """Yield pieces of a streamed answer as chunks, made as they are asked for."""
+    for piece in pieces:
+        yield chat_chunk(piece) if isinstance(piece, str) else _rich_chunk(piece)
 
 
-def _plain_chunk(text: str) -> ChatGenerationChunk:
-    message = AIMessageChunk.__new__(AIMessageChunk)
-    message.__setstate__(
-        {
-            **_MESSAGE,
-            "__dict__": {
-                **_MESSAGE_FIELDS,
-                "content": text,
-                "additional_kwargs": {},
-                "response_metadata": {},
-                "tool_calls": [],
-                "invalid_tool_calls": [],
-                "tool_call_chunks": [],
-            },
-            "__pydantic_fields_set__": {"content"},
-        }
-    )
-    chunk = ChatGenerationChunk.__new__(ChatGenerationChunk)
-    chunk.__setstate__(
-        {
-            **_CHUNK,
-            "__dict__": {**_CHUNK_FIELDS, "text": text, "message": message},
-            "__pydantic_fields_set__": {"message", "text"},
-        }
-    )
-    return chunk
-
-
-def to_chat_chunks(pieces: Sequence[Piece]) -> list[ChatGenerationChunk]:
-    """Return pieces of a streamed answer as chunks."""
-    return [_plain_chunk(piece) if type(piece) is str else _rich_chunk(piece) for piece in pieces]
-
-
-def _rich_chunk(piece: Piece) -> ChatGenerationChunk:
-    delta = piece if isinstance(piece, Delta) else Delta(text=piece)
+def _rich_chunk(delta: Delta) -> ChatGenerationChunk:
     last = delta.finish_reason is not None or delta.usage is not None or delta.model is not None
     message = AIMessageChunk(
         content=delta.text,
@@ -183,16 +151,14 @@ def to_generations(answers: Sequence[Answer]) -> list[Generation]:
     ]
 
 
-def to_text_chunks(pieces: Sequence[Piece]) -> list[GenerationChunk]:
-    """Return pieces of a streamed answer as an LLM's chunks."""
-    return [
-        GenerationChunk(text=piece)
-        if isinstance(piece, str)
-        else GenerationChunk(
-            text=piece.text, generation_info=_text_info(piece, piece.logprobs, piece.reasoning)
-        )
-        for piece in pieces
-    ]
+def to_text_chunks(pieces: Iterable[Piece]) -> Iterator[GenerationChunk]:
+    """Yield pieces of a streamed answer as an LLM's chunks, made as they are asked for."""
+    for piece in pieces:
+        if isinstance(piece, str):
+            yield text_chunk(piece)
+        else:
+            info = _text_info(piece, piece.logprobs, piece.reasoning)
+            yield GenerationChunk(text=piece.text, generation_info=info)
 
 
 def _text_info(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
@@ -19,10 +19,12 @@ from langchain_core.runnables.utils import gather_with_concurrency
 
 from ._batching import joined, split_run_id
 from ._messages import to_chat_messages
-from ._model import CONFIG, ModelBase
+from ._model import CONFIG, ModelBase, inspected
 from ._results import to_chat_chunks, to_chat_result
 from .errors import ConfigurationError
-from .wire import Message, Server
+
+if TYPE_CHECKING:
+    from .wire import Message, Server
 
 __all__ = ["EasyLLMChat"]
 
@@ -92,6 +94,7 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         answers = (self.agenerate([one], stop, callbacks, **rest) for one, rest in each)
         return joined(await gather_with_concurrency(self.max_concurrency, *answers))
 
+    @inspected
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -102,6 +105,7 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         ask = self._ask(messages, stop, kwargs, text=False)
         return to_chat_result(self._connect().answer(ask))
 
+    @inspected
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -157,8 +161,7 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         return to_chat_messages(source)  # type: ignore[arg-type]
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
-        return self._with_provider(params, kwargs)  # type: ignore[no-any-return]
+        return self._tracing_params("chat", stop, kwargs)
 
     @property
     def _llm_type(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
@@ -12,17 +12,19 @@ from langchain_core.callbacks import (
 )
 from langchain_core.language_models import LangSmithParams
 from langchain_core.language_models.llms import LLM
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import Field
 
-from ._model import CONFIG, ModelBase, calling
+from ._model import CONFIG, ModelBase, calling, inspected
 from ._results import to_generations, to_text_chunks
 from .errors import ConfigurationError
-from .wire import Message, Server
+
+if TYPE_CHECKING:
+    from .wire import Message, Server
 
 __all__ = ["EasyLLM"]
 
@@ -84,6 +86,7 @@ class EasyLLM(ModelBase, LLM):
     ) -> str:
         return self._one(prompt, stop, run_manager, kwargs)[0].text
 
+    @inspected
     def _generate(
         self,
         prompts: list[str],
@@ -97,6 +100,7 @@ class EasyLLM(ModelBase, LLM):
             answers = threads.map(lambda prompt: self._one(prompt, stop, None, kwargs), prompts)
             return _to_result(answers)
 
+    @inspected
     async def _agenerate(
         self,
         prompts: list[str],
@@ -156,7 +160,7 @@ class EasyLLM(ModelBase, LLM):
         ask = self._ask(prompt, stop, kwargs, text=True, stream=True)
         for pieces in self._connect().stream(ask):
             for chunk in to_text_chunks(pieces):
-                if run_manager:
+                if run_manager and run_manager.handlers:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
 
@@ -176,7 +180,7 @@ class EasyLLM(ModelBase, LLM):
         ask = self._ask(prompt, stop, kwargs, text=True, stream=True)
         async for pieces in self._connect().astream(ask):
             for chunk in to_text_chunks(pieces):
-                if run_manager:
+                if run_manager and run_manager.handlers:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
 
@@ -190,7 +194,7 @@ class EasyLLM(ModelBase, LLM):
             return str(source), ()
         from ._templates import render  # noqa: PLC0415 - templates load when used
 
-        return render(prompt, source), prompt.stop
+        return render(prompt, [HumanMessage(str(source))]), prompt.stop
 
     def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
         if not source:
@@ -198,8 +202,7 @@ class EasyLLM(ModelBase, LLM):
         return [{"role": "user", "content": source}]
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
-        return self._with_provider(params, kwargs)  # type: ignore[no-any-return]
+        return self._tracing_params("llm", stop, kwargs)
 
     @property
     def _llm_type(self) -> str:

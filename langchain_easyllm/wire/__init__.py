@@ -1,16 +1,23 @@
-"""Protocols of text generation, without any I/O: request to body, bytes to neutral events."""
+"""Protocols of text generation, without any I/O: request to body, bytes to neutral events.
+
+The parts load at first use: constructing a model needs few of them.
+"""
 
 from __future__ import annotations
 
-from .call import Call, Message, Server, needs_server, wire_stops
-from .dialects import NEUTRAL_FIELDS, Dialect, Wire
-from .events import Decoder, Delta, Failure, Usage
-from .probe import UNKNOWN, probe
-from .protocols import new_decoder, route_of, to_body
-from .reader import Answer, AnswerReader, Piece, read_answers
-from .stops import StopCutter, merge_stops
-from .thinking import known_to_think, thinks_in_tags
-from .urls import ROUTER, Address, is_dedicated_endpoint, looks_like_url, parse_address
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .call import Call, Message, Server, needs_server, wire_stops
+    from .detection import UNKNOWN, probe
+    from .dialects import NEUTRAL_FIELDS, Dialect, Wire
+    from .events import Decoder, Delta, Failure, Usage
+    from .protocols import new_decoder, route_of, to_body
+    from .reader import Answer, AnswerReader, Piece, read_answers
+    from .stops import StopCutter, merge_stops
+    from .thinking import known_to_think, thinks_in_tags
+    from .urls import ROUTER, Address, is_dedicated_endpoint, looks_like_url, parse_address
 
 __all__ = [
     "NEUTRAL_FIELDS",
@@ -44,3 +51,49 @@ __all__ = [
     "to_body",
     "wire_stops",
 ]
+
+_HOMES = {
+    "Address": ".urls",
+    "Answer": ".reader",
+    "AnswerReader": ".reader",
+    "Call": ".call",
+    "Decoder": ".events",
+    "Delta": ".events",
+    "Dialect": ".dialects",
+    "Failure": ".events",
+    "Message": ".call",
+    "NEUTRAL_FIELDS": ".dialects",
+    "Piece": ".reader",
+    "ROUTER": ".urls",
+    "Server": ".call",
+    "StopCutter": ".stops",
+    "UNKNOWN": ".detection",
+    "Usage": ".events",
+    "Wire": ".dialects",
+    "is_dedicated_endpoint": ".urls",
+    "known_to_think": ".thinking",
+    "looks_like_url": ".urls",
+    "merge_stops": ".stops",
+    "needs_server": ".call",
+    "new_decoder": ".protocols",
+    "parse_address": ".urls",
+    "probe": ".detection",
+    "read_answers": ".reader",
+    "route_of": ".protocols",
+    "thinks_in_tags": ".thinking",
+    "to_body": ".protocols",
+    "wire_stops": ".call",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -48,7 +48,7 @@ class Server:
     known: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One generation, before a server's own names are known.
 

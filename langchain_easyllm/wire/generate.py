@@ -74,7 +74,8 @@ class GenerateDecoder:
         token = event.get("token")
         if token is None:
             return self._without_token(event, data)
-        token = cast("_Json", token)
+        if not isinstance(token, dict):
+            raise TypeError(token)
         text = "" if token.get("special") else _string(token.get("text"))
         last = event.get("details") is not None or event.get("generated_text") is not None
         if not last and not self._logprobs:

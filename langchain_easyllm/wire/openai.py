@@ -79,7 +79,7 @@ class _OpenAIDecoder:
         choices = chunk.get("choices")
         if not choices:
             return self._without_choices(chunk, data)
-        choice = cast("list[_Json]", choices)[0]
+        choice: _Json = choices[0]  # type: ignore[index]  # another shape is the reader's error
         # The first chunk is read whole: it says which model answers.
         text = self._plain(choice) if self._named else None
         self._named = True
@@ -141,10 +141,10 @@ class ChatDecoder(_OpenAIDecoder):
     """Reads chat completions."""
 
     def _plain(self, choice: _Json) -> str | None:
-        if choice.get("finish_reason") or choice.get("logprobs"):
+        if choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):
             return None
-        delta = cast("_Json | None", choice.get("delta"))
-        if delta is None or choice.get("index"):
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
             return None
         for key in delta:
             if key not in _PLAIN_KEYS and delta[key]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from io import StringIO
 
 from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError
 from .events import Decoder, Delta, Failure
@@ -61,7 +60,7 @@ class AnswerReader:
         self._decoder = decoder
         self._cutter = StopCutter(stops)
         self._splitter = ThinkSplitter(thinker=thinker)
-        self._shown = StringIO()
+        self._shown = bytearray()  # a byte a character; StringIO would keep every piece alive
         self.over = False
         self.failure: Failure | None = None
         self.error: EasyLLMError | None = None
@@ -71,25 +70,24 @@ class AnswerReader:
     @property
     def partial(self) -> str:
         """The text of the answer that was handed on so far."""
-        return self._shown.getvalue()
+        return self._shown.decode("utf-8", "surrogatepass")
 
     def feed(self, events: Iterable[bytes]) -> list[Piece]:
         """Take the data of some events and return the pieces that can be shown."""
         pieces: list[Piece] = []
+        read, take_text = self._decoder.read, self._take_text
         for data in events:
             try:
                 # The transport marks the data of an event named "error" by a type of its own.
-                item = self._decoder.read(data) if type(data) is bytes else Failure(data)
+                item = read(data) if type(data) is bytes else Failure(data)
             except EasyLLMError as error:
                 self.error, self.over = error, True
                 break
             except _MISSHAPEN as error:
                 self.error, self.over = _misshapen(data, error), True
                 break
-            if item is None:
-                continue
             if type(item) is str:
-                self._take_text(item, pieces)
+                take_text(item, pieces)
             elif type(item) is Delta:
                 self._take_delta(item, pieces)
             elif type(item) is Failure:
@@ -100,7 +98,13 @@ class AnswerReader:
                 break
         if self._decoder.closed:
             self.over = True
+        self._keep(pieces)
         return pieces
+
+    def _keep(self, pieces: list[Piece]) -> None:
+        """Keep the text that is handed on, for an error to hold."""
+        text = "".join([piece for piece in pieces if type(piece) is str])
+        self._shown += text.encode("utf-8", "surrogatepass")
 
     def close(self) -> list[Piece]:
         """Return the last pieces, after the stream's end.
@@ -113,11 +117,11 @@ class AnswerReader:
             self.error.partial = self.partial
             raise self.error
         if not self._cutter.found and not self._decoder.done:
-            partial = self.partial + "".join(p for p in self._flush() if type(p) is str)
+            self._flush()
             raise IncompleteStreamError(
                 "The stream ended before the server said that the answer is complete: "
                 "what arrived is in .partial. Ask again, or raise max_retries or timeout.",
-                partial=partial,
+                partial=self.partial,
             )
         pieces = self._flush()
         if self._cutter.found:
@@ -139,7 +143,6 @@ class AnswerReader:
         if text:
             text = self._cutter.feed(text)
             if text:
-                self._shown.write(text)
                 pieces.append(text)
 
     def _take_thought(self, thought: str, name: str, pieces: list[Piece]) -> None:
@@ -172,8 +175,8 @@ class AnswerReader:
             self._take_thought(thought, "think", pieces)
         text = self._cutter.feed(text) + self._cutter.close()
         if text:
-            self._shown.write(text)
             pieces.append(text)
+        self._keep(pieces)
         return pieces
 
 
@@ -241,6 +244,9 @@ def _read_answer(
     if delta.finish_reason == "length":
         # The half of a character that max_tokens cut through: no server streams it either.
         delta.text = delta.text.rstrip("\ufffd")
+    if not stops and "think>" not in delta.text and not delta.reasoning:
+        text = delta.text if prompt is None else prompt + delta.text
+        return Answer(text, delta, logprobs=dict(delta.logprobs) if delta.logprobs else None)
     # All text is here, so a closing tag without an opening one can be told from mere text.
     thinker = thinker or ends_thinking(delta.text)
     reader = AnswerReader(_Ready(delta), stops, thinker=thinker)
