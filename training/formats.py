@@ -71,8 +71,14 @@ def vicuna(messages: Sequence[Message]) -> str:
     return " ".join(names[role] + text for role, text in messages) + " ASSISTANT:"
 
 
+def plain(messages: Sequence[Message]) -> str:
+    """Give the bare texts, without any template."""
+    return "\n\n".join(text for _, text in messages)
+
+
 WRONG_FORMATS: dict[str, Callable[[Sequence[Message]], str]] = {
     "chatml": chatml,
     "gemma": gemma,
     "vicuna": vicuna,
+    "plain": plain,
 }
