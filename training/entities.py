@@ -97,14 +97,28 @@ class Entities:
             if held_out(word) == self.test:
                 return word
 
+    def altered(self, name: str) -> str:
+        """Give a training name with a letter or two changed: it has to be copied, not remembered."""
+        letters = list(name)
+        for _ in range(self.rng.randint(1, 2)):
+            letters[self.rng.randrange(1, len(letters))] = self.rng.choice("aeioulnrstmdk")
+        changed = "".join(letters)
+        return name if held_out(changed) else changed
+
+    def _known(self, names: list[str]) -> str:
+        name = self.rng.choice(names)
+        if self.test or self.rng.random() < 0.6:
+            return name
+        return self.altered(name)
+
     def first(self) -> str:
         """Give a first name."""
-        return self.rng.choice(self._first) if self.rng.random() < 0.7 else self.made_up()
+        return self._known(self._first) if self.rng.random() < 0.7 else self.made_up()
 
     def last(self) -> str:
         """Give a family name."""
         if self.rng.random() < 0.5:
-            return self.rng.choice(self._last)
+            return self._known(self._last)
         return self.made_up(self.rng.choice((2, 2, 3)))
 
     def person(self) -> str:

@@ -23,8 +23,8 @@ PROMPT_SHARE = 0.15
 STAGES: dict[str, dict[str, float]] = {
     "copy": {"tokens": 5, "repeat": 2, "lookup": 3, "chat": 1},
     "mix": {
-        "tokens": 0.2, "repeat": 0.3, "lookup": 1.2, "chat": 6.0, "react": 3.0, "react-json": 2.6,
-        "reading": 5.0, "tool-call": 1.3, "agent-calls": 1.4, "structured": 1.2,
+        "tokens": 0.2, "repeat": 0.3, "lookup": 1.2, "chat": 4.0, "react": 3.4, "react-json": 2.8,
+        "reading": 6.0, "tool-call": 1.3, "agent-calls": 2.2, "structured": 1.0,
     },
 }  # fmt: skip
 
