@@ -132,10 +132,10 @@ class Driver:
         for name in names:
             if self.worker(name).absent:
                 result.notes[name] = "absent"
-        rounds = 2 if quick else figure.rounds
+        rounds = min(2, figure.rounds) if quick else figure.rounds
         reps = max(2, figure.reps // 4) if quick and figure.reps > 1 else figure.reps
-        # What takes seconds a round goes without a warm-up where time is short.
-        warm = figure.reps > 1 or not quick
+        # Memory is the same each time; what takes seconds a round does without where time is short.
+        warm = figure.rounds > 1 and (figure.reps > 1 or not quick)
         for number in range(-warm, rounds):
             for name in names[number % len(names) :] + names[: number % len(names)]:
                 if name not in result.notes:

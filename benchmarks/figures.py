@@ -254,7 +254,7 @@ FIGURES = (
             scenario(kind, 20_000),
             targets=LANGCHAIN,
             reps=1,
-            rounds=3,
+            rounds=1,
             unit="B",
         )
         for kind in ("chat", "llm")
@@ -269,7 +269,7 @@ FIGURES = (
             Constant(1.5 if kind == "chat" else 4),
             targets=LANGCHAIN,
             reps=1,
-            rounds=3,
+            rounds=1,
             unit="",
         )
         for kind in ("chat", "llm")
