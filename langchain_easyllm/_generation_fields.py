@@ -136,16 +136,18 @@ _OBJECTS_OWN = (
     "provider",
 )
 
-_NAMES = tuple(name for name in NEUTRAL_FIELDS if name != "stop")
+_NAMES = frozenset(NEUTRAL_FIELDS) - {"stop"}
 
 
-def params_of(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, object]:
+def params_of(model: BaseModel, overrides: Mapping[str, Any]) -> dict[str, object]:
     """Return the neutral generation fields that are set, a call's own before the object's.
 
     Args:
-        fields: An object's fields by name.
+        model: The object; a field that was never set has no value of its own.
         overrides: A call's own; None there unsets the object's.
     """
-    if overrides:
-        fields = {**fields, **overrides}
-    return {name: value for name in _NAMES if (value := fields.get(name)) is not None}
+    chosen = _NAMES & model.model_fields_set.union(overrides)
+    if not chosen:
+        return {}
+    fields = {**model.__dict__, **overrides}
+    return {name: value for name in sorted(chosen) if (value := fields[name]) is not None}

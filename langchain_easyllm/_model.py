@@ -74,7 +74,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             ConfigurationError: For an unknown field, or several answers to one stream.
         """
         call = CallFields.read(kwargs)
-        params = params_of(self.__dict__, call)
+        params = params_of(self, call)
         if stream and params.get("n", 1) != 1:
             raise ConfigurationError("n > 1 cannot be streamed: use invoke or batch, or n=1.")
         api: str = getattr(self, "api", "auto")
@@ -142,7 +142,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """What tells one model from another, without secrets."""
-        params = params_of(self.__dict__, {})
+        params = params_of(self, {})
         if self.stop:
             # langchain-core overwrites "stop" by the call's own in what it caches answers under.
             params["stop_sequences"] = self.stop

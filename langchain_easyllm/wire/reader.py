@@ -75,7 +75,8 @@ class AnswerReader:
     def feed(self, events: Iterable[bytes]) -> list[Piece]:
         """Take the data of some events and return the pieces that can be shown."""
         pieces: list[Piece] = []
-        read, take_text = self._decoder.read, self._take_text
+        read = self._decoder.read
+        plain = self._is_plain()
         for data in events:
             try:
                 # The transport marks the data of an event named "error" by a type of its own.
@@ -87,7 +88,11 @@ class AnswerReader:
                 self.error, self.over = _misshapen(data, error), True
                 break
             if type(item) is str:
-                take_text(item, pieces)
+                if plain:
+                    pieces.append(item)
+                    continue
+                self._take_text(item, pieces)
+                plain = self._is_plain()
             elif type(item) is Delta:
                 self._take_delta(item, pieces)
             elif type(item) is Failure:
@@ -100,6 +105,10 @@ class AnswerReader:
             self.over = True
         self._keep(pieces)
         return pieces
+
+    def _is_plain(self) -> bool:
+        """Whether text goes through as it comes: no stop sequence and no thinking to look for."""
+        return self._splitter.settled and self._cutter.idle
 
     def _keep(self, pieces: list[Piece]) -> None:
         """Keep the text that is handed on, for an error to hold."""

@@ -38,12 +38,14 @@ class StopCutter:
 
     Attributes:
         found: Whether a stop sequence was met; nothing is passed on after it.
+        idle: Whether there is no stop sequence to look for.
     """
 
-    __slots__ = ("_by_first", "_first", "_held", "found")
+    __slots__ = ("_by_first", "_first", "_held", "found", "idle")
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self.found = False
+        self.idle = not stops
         self._held = ""
         self._by_first: dict[str, list[str]] = {}
         for stop in stops:
