@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -19,10 +19,10 @@ class GenerationFields(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
-    temperature: float | None = Field(default=None, ge=0)
+    temperature: float | None = Field(default=None, allow_inf_nan=False, ge=0)
     """Randomness. 0 is greedy decoding, also on servers that refuse 0."""
 
-    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, allow_inf_nan=False, ge=0, le=1)
     """Nucleus sampling: the smallest set of tokens with this total probability."""
 
     top_k: int | None = Field(default=None, ge=-1)
@@ -41,16 +41,16 @@ class GenerationFields(BaseModel):
     seed: int | None = None
     """Seed of the sampling."""
 
-    repetition_penalty: float | None = Field(default=None, gt=0)
+    repetition_penalty: float | None = Field(default=None, allow_inf_nan=False, gt=0)
     """Factor by which tokens that occurred become less likely; 1 is none."""
 
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, allow_inf_nan=False, ge=-2, le=2)
     """Penalty that grows with how often a token occurred in the answer; 0 is none."""
 
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, allow_inf_nan=False, ge=-2, le=2)
     """Penalty for a token that occurred in the answer at all; 0 is none."""
 
-    typical_p: float | None = Field(default=None, ge=0, le=1)
+    typical_p: float | None = Field(default=None, allow_inf_nan=False, ge=0, le=1)
     """Locally typical sampling: total probability of the tokens kept."""
 
     truncate: int | None = Field(default=None, ge=1)
@@ -91,7 +91,7 @@ class GenerationFields(BaseModel):
     def _list_of_stops(cls, value: object) -> object:
         if value is None:
             return None
-        return list(merge_stops(value))  # type: ignore[arg-type]
+        return list(merge_stops(value))
 
 
 class CallFields(GenerationFields):
@@ -101,15 +101,20 @@ class CallFields(GenerationFields):
 
     model: str | None = None
     provider: str | None = None
-    stream: bool | None = None  # langchain-core's own switch: read there, passed on here
+    streaming: bool | None = None  # read where it is decided whether to stream, passed on here
+    stream: bool | None = None  # langchain-core's own name for it
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    timeout: float | None = Field(default=None, gt=0)
+    timeout: float | None = Field(default=None, allow_inf_nan=False, gt=0)
     max_retries: int = Field(default=2, ge=0)
     wait_for_model: float = Field(default=0.0, ge=0)
 
     @classmethod
-    def read(cls, kwargs: Mapping[str, object]) -> dict[str, Any]:
+    def read(cls, kwargs: Mapping[str, object], objects: Collection[str]) -> dict[str, Any]:
         """Return a call's keyword arguments, validated, under this package's names.
+
+        Args:
+            kwargs: The arguments.
+            objects: The object's fields, to tell a misplaced name from a misspelt one.
 
         Raises:
             ConfigurationError: For an unknown name, with the nearest right one, and for a value of
@@ -117,7 +122,7 @@ class CallFields(GenerationFields):
         """
         if not kwargs:
             return {}
-        own = canonical(kwargs, cls.model_fields)
+        own = canonical(kwargs, cls.model_fields, objects)
         unset = {name for name in _OBJECTS_OWN if own.get(name) is None}
         try:
             checked = cls.model_validate({k: v for k, v in own.items() if k not in unset})

@@ -73,7 +73,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         Raises:
             ConfigurationError: For an unknown field, or several answers to one stream.
         """
-        call = CallFields.read(kwargs)
+        call = CallFields.read(kwargs, type(self).model_fields)
         params = params_of(self, call)
         if stream and params.get("n", 1) != 1:
             raise ConfigurationError("n > 1 cannot be streamed: use invoke or batch, or n=1.")

@@ -27,12 +27,15 @@ ALIASES: Mapping[str, str] = {
 """Names of langchain-huggingface, langchain-community and EasyLLM, and ours for them."""
 
 
-def canonical(values: Mapping[str, object], known: Collection[str]) -> dict[str, object]:
+def canonical(
+    values: Mapping[str, object], known: Collection[str], objects: Collection[str] = ()
+) -> dict[str, object]:
     """Return keyword arguments under this package's own names.
 
     Args:
         values: Keyword arguments as the caller wrote them.
         known: The names that exist where they are going.
+        objects: The names that exist on the object only, not per call.
 
     Raises:
         ConfigurationError: For an unknown name, with the nearest right one, and where one thing
@@ -41,6 +44,11 @@ def canonical(values: Mapping[str, object], known: Collection[str]) -> dict[str,
     result: dict[str, object] = {}
     for name, value in values.items():
         own = name if name in known else ALIASES.get(name, name)
+        if own in objects and own not in known:
+            raise ConfigurationError(
+                f"{name} is set on the object, not per call: make another object, or use "
+                "configurable_fields."
+            )
         if own not in known:
             raise ConfigurationError(_unknown(name, known))
         if own in result and result[own] is not None and value is not None:

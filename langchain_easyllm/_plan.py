@@ -183,7 +183,7 @@ def _choose_wire(ask: Ask, connection: Connection, server: Server | None) -> Wir
     if learned:
         return learned
     if connection.address.router:
-        return _choose_at_router(ask)
+        return _choose_at_router(ask, connection.address.root)
     if ask.api:
         return ask.api
     if not (ask.text or ask.template):
@@ -195,10 +195,16 @@ def _choose_wire(ask: Ask, connection: Connection, server: Server | None) -> Wir
     return Wire.COMPLETIONS
 
 
-def _choose_at_router(ask: Ask) -> Wire:
-    """Choose among Inference Providers' protocols: chat, and one provider's text generation."""
+def _choose_at_router(ask: Ask, root: str) -> Wire:
+    """Choose among Inference Providers' protocols: chat, but for one provider's text generation."""
     wanted = ask.api or (Wire.GENERATE if ask.template else Wire.CHAT)
-    if wanted is Wire.GENERATE and ask.provider != "hf-inference":
+    # A provider's own root below the router's may have completions; the router itself has none.
+    fits = {
+        Wire.CHAT: True,
+        Wire.GENERATE: ask.provider == "hf-inference",
+        Wire.COMPLETIONS: root != ROUTER,
+    }
+    if not fits[wanted]:
         raise ConfigurationError(
             "Inference Providers serve chat only, but for provider='hf-inference': leave "
             "prompt_builder out (and HUGGINGFACE_PROMPT unset) and api at 'chat', or set base_url "
@@ -245,7 +251,11 @@ def _to_request(call: Call, server: Server, connection: Connection, *, root: boo
     try:
         data = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"The request cannot be written as JSON: {error}.") from error
+        raise ConfigurationError(
+            f"The request cannot be written as JSON ({error}). Half a surrogate pair in a text is "
+            "removed by text.encode('utf-8', 'replace').decode(); model_kwargs may hold plain "
+            "values, lists and dicts only."
+        ) from error
     return Request("POST", url, data)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
+from .errors import ConfigurationError
+
 if TYPE_CHECKING:
     from .prompts import ChatPrompt
 
@@ -33,9 +35,14 @@ class PromptFields(BaseModel):
 
     _found: tuple[object, ChatPrompt] | None = PrivateAttr(default=None)
 
-    @field_validator("prompt_builder", mode="after")
+    @field_validator("prompt_builder", mode="before")
     @classmethod
     def _known_prompt(cls, value: object) -> object:
+        if value is not None and not isinstance(value, str) and not callable(value):
+            raise ConfigurationError(
+                "prompt_builder must be a name, a callable, a ChatPrompt, a Jinja template or "
+                f"'auto', not {type(value).__name__}."
+            )
         if isinstance(value, str) and value != AUTO:
             from ._templates import find_template  # noqa: PLC0415 - templates load when used
 

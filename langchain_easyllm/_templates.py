@@ -44,7 +44,7 @@ def render(prompt: ChatPrompt, source: str | Sequence[BaseMessage]) -> str:
         raise ConfigurationError(str(error)) from error
     if not text.strip():
         raise ConfigurationError(
-            f"The template of {prompt.name} renders nothing of these messages: add a user message."
+            f"The template {prompt.name!r} renders nothing of these messages: add a user message."
         )
     return text
 
@@ -114,7 +114,7 @@ def _without_bos(text: str, prompt: ChatPrompt) -> str:
     text = text[len(bos) :]
     if text.startswith(bos):
         raise ConfigurationError(
-            f"The prompt of {prompt.name} begins with {bos} more than once: "
+            f"The prompt of {prompt.name!r} begins with {bos} more than once: "
             "leave it out of the builder, the server adds it."
         )
     return text

@@ -141,6 +141,17 @@ class EasyLLMChat(ModelBase, BaseChatModel):
             for chunk in to_chat_chunks(pieces):
                 yield chunk
 
+    def _should_stream(
+        self,
+        *,
+        async_api: bool,
+        run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> bool:
+        if kwargs.get("streaming") is not None:  # a call's own, under langchain-core's name for it
+            kwargs["stream"] = kwargs["streaming"]
+        return super()._should_stream(async_api=async_api, run_manager=run_manager, **kwargs)
+
     def _to_text(
         self, source: str | Sequence[BaseMessage], model: str | None, server: Server | None
     ) -> tuple[str, tuple[str, ...]]:

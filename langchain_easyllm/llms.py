@@ -121,7 +121,7 @@ class EasyLLM(ModelBase, LLM):
         kwargs: dict[str, Any],
     ) -> list[Generation]:
         """Answer one prompt."""
-        if self.streaming:
+        if kwargs.get("streaming", self.streaming):
             return _merged(self._stream(prompt, stop, run_manager, **kwargs))
         if self.rate_limiter:
             self.rate_limiter.acquire(blocking=True)
@@ -136,7 +136,7 @@ class EasyLLM(ModelBase, LLM):
         kwargs: dict[str, Any],
     ) -> list[Generation]:
         """Answer one prompt."""
-        if self.streaming:
+        if kwargs.get("streaming", self.streaming):
             chunks = self._astream(prompt, stop, run_manager, **kwargs)
             return _merged([chunk async for chunk in chunks])
         if self.rate_limiter:
@@ -152,7 +152,7 @@ class EasyLLM(ModelBase, LLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        if self.streaming is False:
+        if kwargs.get("streaming", self.streaming) is False:
             yield _whole_chunk(self._one(prompt, stop, run_manager, kwargs))
             return
         if self.rate_limiter:
@@ -171,7 +171,7 @@ class EasyLLM(ModelBase, LLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        if self.streaming is False:
+        if kwargs.get("streaming", self.streaming) is False:
             yield _whole_chunk(await self._aone(prompt, stop, run_manager, kwargs))
             return
         if self.rate_limiter:

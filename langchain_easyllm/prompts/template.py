@@ -143,7 +143,7 @@ class JinjaPrompt(ChatPrompt):
             incomplete = incomplete or text
         if incomplete is not None:
             return incomplete
-        msg = f"The chat template of {self.name} refuses the conversation: {refused}"
+        msg = f"The chat template {self.name!r} refuses the conversation: {refused}"
         raise PromptError(msg) from refused
 
     def _escaped(self, talk: Conversation) -> Conversation:
@@ -236,7 +236,7 @@ def _run(prompt: JinjaPrompt, talk: Conversation, answer: bool) -> str:
         ValueError,
     ) as e:
         kind = type(e).__name__
-        msg = f"The chat template of {prompt.name} failed on this conversation: {kind}: {e}"
+        msg = f"The chat template {prompt.name!r} failed on this conversation: {kind}: {e}"
         raise PromptError(msg) from e
     finally:
         BUDGET.reset(reset)

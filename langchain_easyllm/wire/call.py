@@ -173,6 +173,7 @@ def _inexpressible(name: str, wire: Wire, server: Server) -> str:
         if other is not wire
         and name in FIELDS[other, server.dialect]
         and (other is not Wire.GENERATE or server.dialect is Dialect.TGI)
+        and (other is not Wire.COMPLETIONS or server.dialect is not Dialect.ROUTER)
     ]
     instead = f"use {' or '.join(ways)}, or drop it" if ways else "drop it"
     return (

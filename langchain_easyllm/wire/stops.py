@@ -10,14 +10,19 @@ from ..errors import ConfigurationError
 __all__ = ["StopCutter", "merge_stops"]
 
 
-def merge_stops(*groups: Iterable[str] | str | None) -> tuple[str, ...]:
+def merge_stops(*groups: object) -> tuple[str, ...]:
     """Join groups of stop sequences, without repeats, in order.
+
+    Args:
+        groups: Each a string, an iterable of strings, or None.
 
     Raises:
         ConfigurationError: If one is empty or no string.
     """
     merged: dict[str, None] = {}
     for group in groups:
+        if not isinstance(group, Iterable | None):
+            raise ConfigurationError(f"stop is {group!r}: give a string or a list of strings.")
         for stop in (group,) if isinstance(group, str) else group or ():
             if not isinstance(stop, str) or not stop:
                 raise ConfigurationError(
