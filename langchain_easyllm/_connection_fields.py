@@ -33,8 +33,8 @@ __all__ = ["ConnectionFields"]
 
 _parse = lru_cache(maxsize=256)(parse_address)
 
-# None is "unset" everywhere but here, where it is a value: no limit.
-_MAY_BE_NONE = frozenset({"timeout"})
+# None is "unset" everywhere but here, where it is a value: no limit, and no template.
+_MAY_BE_NONE = frozenset({"timeout", "prompt_builder"})
 
 
 def _environment_base() -> str | None:
@@ -158,7 +158,7 @@ class ConnectionFields(Serializable):
                 )
             self.base_url, self.model = self.model, None
             self.model_fields_set.add("base_url")
-        address = self._address()
+        address = self._checked_address()
         if address.retired:
             self._retired = True
             self.model = self.model or address.model
@@ -177,6 +177,16 @@ class ConnectionFields(Serializable):
                 "leave one of them out."
             )
         return self
+
+    def _checked_address(self) -> Address:
+        try:
+            return self._address()
+        except ConfigurationError as error:
+            if "base_url" in self.model_fields_set:
+                raise
+            raise ConfigurationError(
+                f"{error} It came from HUGGINGFACE_API_BASE or HF_INFERENCE_ENDPOINT."
+            ) from error
 
     def _address(self) -> Address:
         return _parse(self.base_url or ROUTER)

@@ -17,7 +17,7 @@ from langchain_core.messages.utils import convert_to_openai_messages
 
 from .errors import ConfigurationError
 
-__all__ = ["to_chat_messages"]
+__all__ = ["refuse_other_than_text", "to_chat_messages"]
 
 _ROLES = {
     "human": "user",
@@ -46,6 +46,22 @@ def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]
     if not messages:
         raise ConfigurationError("There are no messages: send one at least.")
     return [_convert(message, place) for place, message in enumerate(messages)]
+
+
+def refuse_other_than_text(messages: Sequence[BaseMessage]) -> None:
+    """Check a conversation that is going to be flattened to one string.
+
+    Raises:
+        ConfigurationError: If a message holds anything but text, which would be lost.
+    """
+    for place, message in enumerate(messages):
+        for block in message.content if isinstance(message.content, list) else ():
+            kind = "text" if isinstance(block, str) else block.get("type")
+            if kind != "text" and kind not in _SILENT:
+                raise ConfigurationError(
+                    f"Message {place} holds a block of type {kind!r}, and an LLM takes text only: "
+                    "use EasyLLMChat with api='chat'."
+                )
 
 
 def _convert(message: BaseMessage, place: int) -> dict[str, object]:

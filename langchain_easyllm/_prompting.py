@@ -28,7 +28,9 @@ class PromptFields(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
-    prompt_builder: str | Callable[[Any], str] | None = Field(default_factory=_environment_prompt)
+    prompt_builder: str | Callable[[Any], str] | None = Field(
+        default_factory=_environment_prompt, validate_default=True
+    )
     """A name of `langchain_easyllm.prompts.PROMPT_MAPPING`, a callable `(messages) -> str`, a
     `ChatPrompt`, a Jinja chat template, or `"auto"` for the model's own template. Default:
     `HUGGINGFACE_PROMPT`, else None: the server renders."""

@@ -10,15 +10,17 @@ from langchain_core.callbacks import (
     CallbackManagerForLLMRun,
     Callbacks,
 )
-from langchain_core.language_models import LangSmithParams
+from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.language_models.llms import LLM
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import Field
 
+from ._messages import refuse_other_than_text
 from ._model import CONFIG, ModelBase, calling, inspected
 from ._results import to_generations, to_text_chunks
 from .errors import ConfigurationError
@@ -76,6 +78,12 @@ class EasyLLM(ModelBase, LLM):
         """Answer prompts, `max_concurrency` at a time; see `BaseLLM.agenerate`."""
         with calling(_own(kwargs)):
             return await super().agenerate(prompts, stop, callbacks, **kwargs)
+
+    def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
+        value = super()._convert_input(model_input)
+        if isinstance(value, ChatPromptValue):
+            refuse_other_than_text(value.messages)
+        return value
 
     def _call(
         self,

@@ -102,6 +102,8 @@ class _OpenAIDecoder:
         choices = answer.get("choices")
         if isinstance(choices, list) and choices:
             self.done = True
+            if not all(self._holds_answer(choice) for choice in choices):
+                raise TypeError(choices)  # the reader's error: JSON of another protocol
             return [self._delta(answer, choice) for choice in choices]
         raise ProtocolError(
             "The server's answer holds no choices: is base_url an OpenAI-style server?",
@@ -115,6 +117,10 @@ class _OpenAIDecoder:
         if chunk.get("error") or chunk.get("object") == "error":
             return Failure(data)
         return None
+
+    def _holds_answer(self, choice: _Json) -> bool:
+        """Whether a choice of a whole answer holds what this protocol calls the answer."""
+        raise NotImplementedError
 
     def _plain(self, choice: _Json) -> str | None:
         """Return a choice's text if it holds nothing else."""
@@ -139,6 +145,9 @@ class _OpenAIDecoder:
 
 class ChatDecoder(_OpenAIDecoder):
     """Reads chat completions."""
+
+    def _holds_answer(self, choice: _Json) -> bool:
+        return isinstance(choice.get("message") or choice.get("delta"), Mapping)
 
     def _plain(self, choice: _Json) -> str | None:
         if choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):
@@ -177,6 +186,9 @@ _PLAIN_KEYS = frozenset({"content", "role"})
 
 class CompletionsDecoder(_OpenAIDecoder):
     """Reads (text) completions."""
+
+    def _holds_answer(self, choice: _Json) -> bool:
+        return "text" in choice
 
     def _plain(self, choice: _Json) -> str | None:
         if choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..errors import ConfigurationError
 
@@ -21,7 +21,7 @@ def merge_stops(*groups: object) -> tuple[str, ...]:
     """
     merged: dict[str, None] = {}
     for group in groups:
-        if not isinstance(group, Iterable | None):
+        if not isinstance(group, Iterable | None) or isinstance(group, Mapping):
             raise ConfigurationError(f"stop is {group!r}: give a string or a list of strings.")
         for stop in (group,) if isinstance(group, str) else group or ():
             if not isinstance(stop, str) or not stop:

@@ -227,7 +227,19 @@ def test_keys_may_be_absent_and_null() -> None:
     bare += [{"choices": [{"delta": {"content": None}}]}, {"choices": [{"text": None}]}]
     for wire in (Wire.CHAT, Wire.COMPLETIONS):
         assert read_stream([*map(dumps, bare), end()], decoder(wire))[0] == []
-        assert read_one(wire, {"choices": [{}]}).text == ""
+    assert read_one(Wire.CHAT, {"choices": [{"message": {"content": None}}]}).text == ""
+    assert read_one(Wire.COMPLETIONS, {"choices": [{"text": None}]}).text == ""
+
+
+@pytest.mark.parametrize("choice", [{}, {"message": None}, {"delta": "text"}, {"text": "other"}])
+def test_a_whole_answer_without_a_message_is_no_chat(choice: dict[str, object]) -> None:
+    with pytest.raises(ProtocolError, match="this protocol does not have"):
+        read_one(Wire.CHAT, {"choices": [choice]})
+
+
+def test_a_whole_answer_without_text_is_no_completion() -> None:
+    with pytest.raises(ProtocolError, match="this protocol does not have"):
+        read_one(Wire.COMPLETIONS, {"choices": [{"message": {"content": "other"}}]})
 
 
 def test_facts_of_the_answer_are_gathered() -> None:
