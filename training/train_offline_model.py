@@ -15,6 +15,7 @@ import dataclasses
 import json
 import pathlib
 import random
+import shutil
 import signal
 import time
 
@@ -23,6 +24,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mixture import STAGES, Example, Mixture
 from model import Llama, Shape
+from safetensors.torch import load_file
 from tokenizer import load_or_train
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -141,6 +143,12 @@ class Trainer:
                 optimizer.load_state_dict(saved)
             self.seen, self.seconds = state["seen"], state["seconds"]
 
+    def begin_from(self, export: pathlib.Path) -> None:
+        """Begin with an export's weights, in the last stage of the curriculum."""
+        weights = load_file(export / "model.safetensors")
+        self.model.load_state_dict({name.removeprefix("model."): w for name, w in weights.items()})
+        self.seen = CURRICULUM[-1][0]
+
     def save(self) -> None:
         """Write the checkpoint; a crash never leaves half of one."""
         state = {
@@ -227,6 +235,8 @@ def work(rank: int, options: argparse.Namespace) -> None:
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=options.processes)
     shape = Shape(num_hidden_layers=options.layers)
     trainer = Trainer(options.run, Plan(tokens=options.tokens), shape, options.seed, rank)
+    if options.start and not (options.run / "checkpoint.pt").exists():
+        trainer.begin_from(options.start)
     trainer.resume()
     asked: list[int] = []
     # Asked to end, all finish the step together and save.
@@ -283,6 +293,7 @@ def main() -> None:
     """Run or resume a training."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=pathlib.Path, required=True, help="folder of the run")
+    parser.add_argument("--start", type=pathlib.Path, help="an export to begin from")
     parser.add_argument("--tokens", type=float, default=70e6, help="tokens in all")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
@@ -290,6 +301,8 @@ def main() -> None:
     options = parser.parse_args()
     options.run.mkdir(parents=True, exist_ok=True)
     (options.run / "meeting").unlink(missing_ok=True)
+    if options.start and not (options.run / "tokenizer.json").exists():
+        shutil.copy(options.start / "tokenizer.json", options.run)
     load_or_train(options.run / "tokenizer.json", Shape().vocab_size)
     context = mp.get_context("spawn")
     others = [context.Process(target=work, args=(n, options)) for n in range(1, options.processes)]
