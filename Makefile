@@ -15,7 +15,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)/.package ## a streamed chat and an agent's step; HF_TOKEN=... or BASE_URL=...
+demo: $(VENV)/.package ## a streamed chat and an agent's step; HF_TOKEN=... or BASE_URL=..., MODEL=...
 	@$(BIN)/python docs/demo.py
 
 test: $(VENV)/.test ## the test suite: no torch, no network beyond loopback

@@ -96,6 +96,8 @@ def read(messages: object) -> Conversation:
     """
     if isinstance(messages, str):
         return Conversation(["user"], [messages])
+    if hasattr(messages, "content"):
+        raise PromptError("One message is no conversation: give a list of messages.")
     talk = Conversation()
     add_role, add_text = talk.roles.append, talk.texts.append
     for index, message in enumerate(_items(messages)):

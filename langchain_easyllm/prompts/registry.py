@@ -111,7 +111,8 @@ def register_prompt(
     Raises:
         PromptError: If the name is empty or taken, or the prompt is not one.
     """
-    if not isinstance(name, str) or not name.strip() or "{{" in name or "{%" in name:
+    plain = isinstance(name, str) and name.strip() and "{{" not in name and "{%" not in name
+    if not plain or name == "auto":  # which means the model's own template
         msg = f"A prompt needs a plain name, not {name!r}."
         raise PromptError(msg)
     if isinstance(stop, str):

@@ -16,6 +16,7 @@ from ..errors import ProtocolError
 from .call import Call, Server, to_fields, wire_stops
 from .dialects import Wire
 from .events import Delta, Failure, Item, Usage, finish_reason
+from .lenient import second_look
 from .openai import parse_object
 
 __all__ = ["DEFAULT_MAX_NEW_TOKENS", "GenerateDecoder", "to_body"]
@@ -92,11 +93,11 @@ class GenerateDecoder:
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
-            value = None
+            value = second_look(body)
         answers = value if isinstance(value, list) else [value]
         if answers and all(isinstance(a, dict) and "generated_text" in a for a in answers):
             self.done = True
-            return [self._answer(answer) for answer in answers]
+            return [self._answer(cast("_Json", answer)) for answer in answers]
         if isinstance(value, dict) and value.get("error"):
             return Failure(body)
         raise ProtocolError(

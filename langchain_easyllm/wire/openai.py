@@ -16,6 +16,7 @@ from ..errors import ProtocolError
 from .call import Call, Server, to_fields, wire_stops
 from .dialects import USAGE_OPTION, Wire
 from .events import Delta, Failure, Item, Usage, finish_reason
+from .lenient import second_look
 
 __all__ = ["ChatDecoder", "CompletionsDecoder", "to_body"]
 
@@ -242,7 +243,7 @@ def parse_object(data: bytes) -> _Json:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
-        value = None
+        value = second_look(data)
     if isinstance(value, dict):
         return value
     text = data[:2000].decode("utf-8", "replace")

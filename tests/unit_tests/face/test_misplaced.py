@@ -1,4 +1,4 @@
-"""Input in the wrong place: fields per call, values of the wrong kind, blocks an LLM cannot take."""
+"""Input in the wrong place: fields per call, values of a wrong kind, blocks no LLM can take."""
 
 from __future__ import annotations
 

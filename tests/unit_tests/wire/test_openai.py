@@ -285,3 +285,17 @@ def test_errors_of_status_200(wire: Wire) -> None:
         assert read_answers(decoder(wire), data, ()) == Failure(data)
     old = dumps({"object": "error", "message": "No"})
     assert read_stream([old], decoder(wire))[1].failure == Failure(old)
+
+
+def test_what_only_a_strict_parser_refuses_is_read() -> None:
+    halves = [
+        b'{"choices": [{"delta": {"content": "a"}}]}',
+        b'{"choices": [{"delta": {"content": "b\\ud83d"}}]}',
+        b'{"choices": [{"delta": {"content": "c"}, "logprobs": null, "x": NaN}]}',
+        b'{"choices": [{"delta": {"content": "\xff"}}]}',
+        end(),
+    ]
+    assert read_stream(halves, decoder(Wire.CHAT))[0] == ["a", "b\ufffd", "c", "\ufffd"]
+    whole = b'\xef\xbb\xbf{"choices": [{"message": {"content": "\\ud83d\\ude00"}}]}'
+    answers = read_answers(decoder(Wire.CHAT), whole, ())
+    assert [answer.text for answer in answers] == ["\N{GRINNING FACE}"]

@@ -1,0 +1,32 @@
+"""JSON as servers really send it.
+
+orjson is strict and fast. What it refuses may still be an answer: half a surrogate pair (a token
+that ends inside an emoji, from a Python server), NaN in log probabilities, a byte order mark, bytes
+that are no UTF-8. To lose a whole answer for one of those would be wrong, so the standard library
+has a second look.
+"""
+
+from __future__ import annotations
+
+import json
+
+__all__ = ["second_look"]
+
+
+def second_look(data: bytes) -> object:
+    """Parse JSON that orjson refused, forgiving what can be forgiven; None if it is none."""
+    try:
+        return _whole(json.loads(data.decode("utf-8-sig", "replace")))
+    except ValueError:
+        return None
+
+
+def _whole(value: object) -> object:
+    """Return a value whose texts hold no half of a surrogate pair."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    return value
