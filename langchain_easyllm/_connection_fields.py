@@ -126,7 +126,7 @@ class ConnectionFields(Serializable):
 
     _client: Client | None = PrivateAttr(default=None)
     _client_key: tuple[object, ...] = PrivateAttr(default=())
-    _key_left_behind: bool = PrivateAttr(default=False)
+    _left_behind: tuple[str, ...] = PrivateAttr(default=())
     _retired: bool = PrivateAttr(default=False)
 
     def __init__(self, **values: Any) -> None:
@@ -159,8 +159,8 @@ class ConnectionFields(Serializable):
             self.base_url, self.model = self.model, None
             self.model_fields_set.add("base_url")
         address = self._checked_address()
-        if address.retired:
-            self._retired = True
+        if address.retired or address.model:  # the address names the model, as the router does not
+            self._retired = address.retired
             self.model = self.model or address.model
             self.provider = self.provider or "hf-inference"
             self.base_url = None
@@ -217,12 +217,14 @@ class ConnectionFields(Serializable):
             private["_client_key"] = key
         return client
 
+    def _has_secret(self, name: str) -> bool:
+        return self.api_key is not None if name == "api_key" else name in self.default_headers
+
     def _new_client(self) -> Client:
         from ._client import Client  # noqa: PLC0415 - sockets load with the first request
         from ._connection import Settings, connect  # noqa: PLC0415 - as above
 
-        if self._key_left_behind and self.api_key is None:
-            _warn_key()
+        _warn_of_secrets(name for name in self._left_behind if not self._has_secret(name))
         settings = Settings(
             address=self._address(),
             api_key=self._explicit_key(),
@@ -294,12 +296,13 @@ class ConnectionFields(Serializable):
         state = super().__getstate__()
         fields, private = dict(state["__dict__"]), dict(state["__pydantic_private__"] or {})
         private["_client"], private["_client_key"] = None, ()
-        private["_key_left_behind"] = bool(self.api_key) and not isinstance(
-            self.api_key, _EnvironmentKey
-        )
+        public = self._public_headers()
+        given = self.api_key is not None and not isinstance(self.api_key, _EnvironmentKey)
+        dropped = [name for name in self.default_headers if name not in public]
+        private["_left_behind"] = (*(["api_key"] if given else []), *dropped)
         fields["api_key"] = None
         fields.pop("_serialized", None)
-        fields["default_headers"] = self._public_headers()
+        fields["default_headers"] = public
         chosen = state["__pydantic_fields_set__"] - {"api_key"}
         return {
             **state,
@@ -324,10 +327,12 @@ def _warn_retired() -> None:
     )
 
 
-def _warn_key() -> None:
-    warnings.warn(
-        "A pickled model leaves its api_key behind, and the environment has none here: set "
-        "HF_TOKEN, or assign .api_key.",
-        UserWarning,
-        stacklevel=4,
-    )
+def _warn_of_secrets(names: Iterable[str]) -> None:
+    missing = ", ".join(names)
+    if missing:
+        warnings.warn(
+            f"A pickled model leaves its secrets behind, and {missing} is missing here: set "
+            "HF_TOKEN, or assign .api_key and .default_headers.",
+            UserWarning,
+            stacklevel=4,
+        )

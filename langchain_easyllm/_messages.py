@@ -41,11 +41,14 @@ def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]
     """Convert a conversation to OpenAI's chat messages.
 
     Raises:
-        ConfigurationError: If the conversation is empty, or a role or content is not known.
+        ConfigurationError: If there is nothing in it, or a role or content is not known.
     """
     if not messages:
         raise ConfigurationError("There are no messages: send one at least.")
-    return [_convert(message, place) for place, message in enumerate(messages)]
+    converted = [_convert(message, place) for place, message in enumerate(messages)]
+    if not any(message.get("content") or message.get("tool_calls") for message in converted):
+        raise ConfigurationError("Every message is empty: send some text.")
+    return converted
 
 
 def refuse_other_than_text(messages: Sequence[BaseMessage]) -> None:

@@ -79,6 +79,8 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             raise ConfigurationError("n > 1 cannot be streamed: use invoke or batch, or n=1.")
         api: str = getattr(self, "api", "auto")
         model = call.get("model") or self.model
+        if stop is not None and "stop" in call:
+            raise ConfigurationError("stop was given twice, once as stop_sequences: give it once.")
         return Ask(
             api=None if api == "auto" else Wire(api),
             text=text,

@@ -17,7 +17,7 @@ from langchain_core.outputs import (
     GenerationChunk,
 )
 
-from ._chunks import chat_chunk, text_chunk
+from ._chunks import ChunkFields, chat_chunk, text_chunk
 
 if TYPE_CHECKING:
     from .wire import Answer, Delta, Piece, Usage
@@ -112,8 +112,9 @@ def _tool_calls(
 
 def to_chat_chunks(pieces: Iterable[Piece]) -> Iterator[ChatGenerationChunk]:
     """Yield pieces of a streamed answer as chunks, made as they are asked for."""
+    set_fields = ChunkFields()
     for piece in pieces:
-        yield chat_chunk(piece) if isinstance(piece, str) else _rich_chunk(piece)
+        yield chat_chunk(piece, set_fields) if isinstance(piece, str) else _rich_chunk(piece)
 
 
 def _rich_chunk(delta: Delta) -> ChatGenerationChunk:
@@ -153,9 +154,10 @@ def to_generations(answers: Sequence[Answer]) -> list[Generation]:
 
 def to_text_chunks(pieces: Iterable[Piece]) -> Iterator[GenerationChunk]:
     """Yield pieces of a streamed answer as an LLM's chunks, made as they are asked for."""
+    set_fields = ChunkFields()
     for piece in pieces:
         if isinstance(piece, str):
-            yield text_chunk(piece)
+            yield text_chunk(piece, set_fields)
         else:
             info = _text_info(piece, piece.logprobs, piece.reasoning)
             yield GenerationChunk(text=piece.text, generation_info=info)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import cast
 
 import orjson
 
 from ._connection import Connection
 from .errors import ConfigurationError, NotFoundError, ProtocolError
-from .transport import Policy, Request
+from .prompts import PromptError
+from .prompts.hub import read_file
+from .transport import Policy, Request, environment_token
 from .wire import Dialect, Server
 
 __all__ = ["token_ids"]
@@ -86,19 +87,11 @@ def _tokenizer(model: str | None) -> Callable[[str], list[int]]:
         from tokenizers import Tokenizer  # noqa: PLC0415 - optional, and heavy
     except ImportError as error:
         raise ConfigurationError(f"{cannot} Or: pip install tokenizers") from error
-    path = Path(model) / "tokenizer.json" if model and Path(model).is_dir() else _from_hub(model)
-    if path is None or not path.is_file():
-        raise ConfigurationError(cannot)
-    tokenizer = Tokenizer.from_file(str(path))
-    return lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids)
-
-
-def _from_hub(model: str | None) -> Path | None:
-    if not model:
-        return None
-    from huggingface_hub import hf_hub_download  # noqa: PLC0415 - heavy, and seldom needed
-
     try:
-        return Path(hf_hub_download(model, "tokenizer.json"))
-    except (OSError, ValueError):  # what huggingface_hub's errors for "not to be had" are
-        return None
+        text = read_file(model, "tokenizer.json", token=environment_token()) if model else None
+    except PromptError as error:
+        raise ConfigurationError(f"{cannot} ({error})") from error
+    if text is None:
+        raise ConfigurationError(cannot)
+    tokenizer = Tokenizer.from_str(text)
+    return lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids)

@@ -85,6 +85,17 @@ class EasyLLM(ModelBase, LLM):
             refuse_other_than_text(value.messages)
         return value
 
+    def generate_prompt(self, prompts: list[PromptValue], *args: Any, **kwargs: Any) -> LLMResult:
+        """Answer prompt values; see `BaseLLM.generate_prompt`."""
+        return super().generate_prompt([self._convert_input(p) for p in prompts], *args, **kwargs)
+
+    async def agenerate_prompt(
+        self, prompts: list[PromptValue], *args: Any, **kwargs: Any
+    ) -> LLMResult:
+        """Answer prompt values; see `BaseLLM.agenerate_prompt`."""
+        checked = [self._convert_input(p) for p in prompts]
+        return await super().agenerate_prompt(checked, *args, **kwargs)
+
     def _call(
         self,
         prompt: str,

@@ -15,7 +15,7 @@ from pathlib import Path
 from .base import ChatPrompt, PromptError
 from .template import JinjaPrompt, turn_ends
 
-__all__ = ["load_prompt"]
+__all__ = ["load_prompt", "read_file"]
 
 _Read = Callable[[str], str | None]
 
@@ -86,6 +86,25 @@ def _named(value: object, *, tools: bool) -> str | None:
         if name in named:
             return named[name]
     return next(iter(named.values()), None)
+
+
+def read_file(model: str, name: str, *, token: str | None = None) -> str | None:
+    """Read one text file of a model, as `load_prompt` reads its own.
+
+    Args:
+        model: A local directory, or the id of a repository on the Hub.
+        name: The file's name.
+        token: A Hugging Face token; None uses the stored login.
+
+    Returns:
+        The text, or None if the model has no such file.
+
+    Raises:
+        PromptError: If the model's files cannot be had.
+    """
+    directory = Path(model).expanduser()
+    read = _reader_of(directory) if directory.is_dir() else _reader_from_hub(model, token)
+    return read(name)
 
 
 def _reader_of(directory: Path) -> _Read:

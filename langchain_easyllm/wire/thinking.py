@@ -36,16 +36,10 @@ def known_to_think(model: str | None) -> bool:
     return bool(model and _THINKERS.search(model))
 
 
-# A closing tag at the end of a line or alone on it, with no opening one before it.
-_LONE_CLOSE = re.compile(r"\A(?:(?!<think>).)*?(?:\n</think>|</think>[ \t]*(?:\n|\Z))", re.DOTALL)
-
-
 def ends_thinking(text: str) -> bool:
-    """Whether a whole text's closing tag is a model's own, whose opening one was in the prompt.
-
-    A text that merely speaks of the tags is not cut: the tag must end a line, or begin one.
-    """
-    return CLOSE in text and _LONE_CLOSE.match(text) is not None
+    """Whether a whole text has a closing tag without an opening one, which was in the prompt."""
+    before, tag, _ = text.partition(CLOSE)
+    return bool(tag) and OPEN not in before
 
 
 class _State(Enum):

@@ -151,14 +151,14 @@ def test_time_is_linear(pieces: list[str], thinker: bool) -> None:
         ("Hm.\n</think>Yes.", True),
         ("Hm.</think>", True),
         ("Hm.</think> \t\nYes.", True),
-        ("The tag </think> closes it.", False),
+        ("Hm.</think>Yes.", True),
         ("<think>Hm.\n</think>\nYes.", False),
         ("Write <think> and\n</think>\n.", False),
         ("Yes.", False),
         ("", False),
     ],
 )
-def test_a_closing_tag_of_its_own_is_told_from_mere_text(text: str, thought: bool) -> None:
+def test_a_closing_tag_without_an_opening_one_ends_thinking(text: str, thought: bool) -> None:
     assert ends_thinking(text) is thought
 
 
