@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import warnings
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
