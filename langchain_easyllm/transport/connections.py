@@ -290,6 +290,8 @@ class Connection(asyncio.Protocol):
         """Wait until something happens; raises the failure, or that there is no time left."""
         if self._failure is not None:
             raise self._failure
+        if self._waiter is not None:
+            raise RuntimeError("Two tasks wait for the same answer.")
         left = deadline - monotonic()
         if left <= 0:
             raise builtins.TimeoutError

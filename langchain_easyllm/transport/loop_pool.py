@@ -109,7 +109,7 @@ class LoopPool:
         line = self._lines.setdefault(step.address.origin, _Line())
         self._seekers += 1
         try:
-            while line.opening >= OPENING or not self._has_room():
+            while line.opening >= OPENING or not self._make_room():
                 given = await self._queue(line, step.deadline)
                 if given is None:
                     break
@@ -240,17 +240,19 @@ class LoopPool:
                 turn.set_result(connection)
                 return
         line.idle.append(connection)
+        self._pass_on()  # others may wait for room
 
     def _pass_on(self) -> None:
         """Give those who wait their turn to open a connection, as far as there is room."""
         for line in self._lines.values():
-            while line.waiting and line.opening < OPENING and self._has_room():
+            while line.waiting and line.opening < OPENING and self._make_room():
                 turn = line.waiting.popleft()
                 if not turn.done():
                     line.opening += 1
                     turn.set_result(None)
 
-    def _has_room(self) -> bool:
+    def _make_room(self) -> bool:
+        """Whether another connection may be opened; one that is idle makes way for it."""
         opening = sum(line.opening for line in self._lines.values())
         if len(self._connections) + opening < self._most:
             return True

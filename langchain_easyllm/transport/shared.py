@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 from .bodies import plain_body
@@ -47,7 +48,9 @@ def patience(step: Attempt, phase: Phase) -> float:
         step: The attempt.
         phase: What was being waited for.
     """
-    return min(step.timeout, CONNECT_TIMEOUT) if phase == "connect" else step.timeout
+    if phase == "connect" and monotonic() < step.deadline:
+        return min(step.timeout, CONNECT_TIMEOUT)
+    return step.timeout
 
 
 def render(step: Attempt, proxy: Proxy | None) -> bytes:
