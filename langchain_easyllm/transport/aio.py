@@ -84,7 +84,7 @@ class Sessions:
     def _pool(self) -> LoopPool:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
-        if pool is None or not pool.is_here():
+        if pool is None or not pool.is_usable():
             pool = self._pools[loop] = LoopPool()
             for other in tuple(self._pools):
                 if other.is_closed():

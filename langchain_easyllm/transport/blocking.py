@@ -1,7 +1,7 @@
 """The synchronous shell: bare sockets, kept alive, shared by threads.
 
-Why not aiohttp on a background loop: the hop to another thread and back costs 0.25 ms a call,
-this costs about 0.03 ms beyond the raw socket.
+Why not the asynchronous shell on a background loop: the hop to another thread and back costs
+0.25 ms a call, this costs about 0.03 ms beyond the raw socket.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 from time import monotonic
+from typing import cast
 
 from ..errors import EasyLLMError
 from .flow import Attempt
@@ -219,8 +220,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream socket
-        self._transport = transport
+        # uvloop's transports have no class in common with asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         sock = transport.get_extra_info("socket")
         if sock is not None and hasattr(select, "poll"):
             self._poll = select.poll()

@@ -79,6 +79,10 @@ class LoopPool:
         """Whether the pool was made in this process."""
         return self._pid == os.getpid()
 
+    def is_usable(self) -> bool:
+        """Whether new attempts may be made with it."""
+        return not self._retired and self.is_here()
+
     def take(self, address: Address) -> Connection | None:
         """An idle connection to an address, if there is one.
 
