@@ -1,7 +1,7 @@
 """The asynchronous shell: attempts over connections of our own, one pool per event loop.
 
-Why not aiohttp: a POST costs twice as much there and a thousand at once almost four times, and it
-takes private attributes to close its connections without noise.
+Why not aiohttp: what a POST, or a thousand at once, costs this package is more than twice as much
+over it, and closing its connections without noise takes its private attributes.
 """
 
 from __future__ import annotations
