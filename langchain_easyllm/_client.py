@@ -16,7 +16,7 @@ from .errors import ConnectionError, EasyLLMError, TimeoutError
 from .transport import Policy, error_from_event
 from .wire import Answer, AnswerReader, Delta, Piece, Server
 
-if TYPE_CHECKING:  # importing them imports aiohttp and tenacity
+if TYPE_CHECKING:  # importing them imports tenacity
     from .transport import AsyncEventStream, EventStream
     from .transport.retries import Schedule
 

@@ -1,38 +1,31 @@
-"""The asynchronous shell: attempts through one aiohttp session per event loop."""
+"""The asynchronous shell: attempts over connections of our own, one pool per event loop.
+
+Why not aiohttp: what a POST, or a thousand at once, costs this package is more than twice as much
+over it, and closing its connections without noise takes its private attributes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import builtins
-import io
-import os
-from functools import lru_cache
-from math import inf
 from time import monotonic
 
-import aiohttp
-from yarl import URL
-
-from ..errors import EasyLLMError
-from .addresses import public_url
-from .async_streams import AsyncEventStream, drop
-from .blocking import CONNECT_TIMEOUT
-from .bodies import plain_body
-from .connector import connected
+from .connections import Connection
 from .flow import Attempt
-from .loop_sessions import LoopSession
+from .http1 import AnswerParser
+from .loop_pool import LoopPool
 from .messages import Response
-from .proxies import Proxy, proxy_for
+from .proxies import Proxies, Proxy
+from .shared import CONNECT_TIMEOUT, check_tunnel, patience, render, render_tunnel, response
+from .streams import AsyncEventStream
 from .tls import Verify, context_for
-from .translation import Phase, error_from_exception, out_of_time
+from .translation import Phase, connection_lost, incomplete, translated
 
 __all__ = ["Sessions"]
 
-LARGE_BODY = 1024 * 1024
-
 
 class Sessions:
-    """The sessions of one transport, one for each event loop that used it.
+    """The pools of one transport, one for each event loop that used it.
 
     Args:
         verify: Which TLS certificates to accept.
@@ -40,8 +33,8 @@ class Sessions:
 
     def __init__(self, verify: Verify) -> None:
         self._verify = verify
-        self._sessions: dict[asyncio.AbstractEventLoop, LoopSession] = {}
-        self._proxies: dict[tuple[str, str, int], Proxy | None] = {}
+        self._pools: dict[asyncio.AbstractEventLoop, LoopPool] = {}
+        self._proxies = Proxies()
 
     async def attempt(self, step: Attempt) -> Response | AsyncEventStream:
         """Make one attempt on the running loop.
@@ -52,120 +45,93 @@ class Sessions:
         Raises:
             EasyLLMError: If there is no answer.
         """
-        url = step.address.url
-        told: list[bool] = []
-        token = connected.set(told)
+        phase: Phase = "connect"
+        connection = None
         try:
-            left = step.deadline - monotonic()
-            async with asyncio.timeout(None if left == inf else left):
-                return await self._converse(step)
-        except EasyLLMError as error:
-            error.url = error.url or public_url(url)
-            raise
-        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as exc:
-            phase: Phase = "answer" if told else "connect"
-            if isinstance(exc, builtins.TimeoutError):
-                late = told or monotonic() >= step.deadline
-                bound = step.timeout if late else min(step.timeout, CONNECT_TIMEOUT)
-                raise out_of_time(url, phase, bound) from exc
-            raise error_from_exception(exc, url, phase) from exc
-        finally:
-            connected.reset(token)
+            proxy = self._proxies.find(step.address)
+            pool = self._pool()
+            connection = pool.take(step.address)
+            if connection is None:
+                connection = await pool.open(step, lambda pool: self._connect(pool, step, proxy))
+            phase = "answer"
+            return await _converse(connection, step, proxy)
+        except BaseException as exc:
+            if connection is not None:
+                connection.close()
+            error = translated(exc, step.address.url, phase, patience(step, phase))
+            if error is exc:
+                raise
+            raise error from exc
 
     async def aclose(self) -> None:
-        """Close the running loop's session at once, and have the others closed."""
-        self._proxies.clear()
-        session = self._sessions.get(asyncio.get_running_loop())
-        if session is not None:
-            await session.close()
+        """Close the idle connections, the running loop's before this returns."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None and pool.is_here():
+            await pool.aclose_idle()
         self.close()
 
     def close(self) -> None:
-        """Have all sessions closed, each on its own loop."""
-        self._proxies.clear()
-        for session in tuple(self._sessions.values()):
-            self._sessions.pop(session.loop, None)
-            session.retire()
+        """Have the idle connections closed, each on its own loop; from any thread.
 
-    async def _session(self) -> LoopSession:
+        Answers under way are left to end by themselves; then their connections close.
+        """
+        self._proxies = Proxies()
+        for loop in tuple(self._pools):
+            pool = self._pools.pop(loop, None)
+            if pool is not None:
+                pool.retire()
+
+    def _pool(self) -> LoopPool:
         loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None or session.pid != os.getpid():
-            session = self._sessions[loop] = LoopSession(self._forget)
-            await session.start()
-            for other in tuple(self._sessions):
+        pool = self._pools.get(loop)
+        if pool is None or not pool.is_usable():
+            pool = self._pools[loop] = LoopPool()
+            for other in tuple(self._pools):
                 if other.is_closed():
-                    self._sessions.pop(other, None)
-        return session
+                    self._pools.pop(other, None)
+        return pool
 
-    def _forget(self, session: LoopSession) -> None:
-        if self._sessions.get(session.loop) is session:
-            del self._sessions[session.loop]
-
-    async def _converse(self, step: Attempt) -> Response | AsyncEventStream:
-        session = await self._session()
+    async def _connect(self, pool: LoopPool, step: Attempt, proxy: Proxy | None) -> Connection:
         address = step.address
-        proxy, headers, proxy_headers = self._route(step)
-        response = await session.client.request(
-            step.method,
-            _yarl(address.url),
-            data=_payload(step.body),
-            headers=headers,
-            allow_redirects=False,
-            ssl=context_for(self._verify) if address.scheme == "https" else True,
-            proxy=proxy,
-            proxy_headers=proxy_headers,
-            timeout=_limits(min(step.timeout, CONNECT_TIMEOUT)),
-        )
-        # A reader that `close` meets would wait for ever: aiohttp forgets to wake it, so we do.
-        session.responses.add(response)
-        try:
-            session.check()
-            answer_headers = _headers(response)
-            if step.streaming and 200 <= response.status < 300:
-                return AsyncEventStream(session, response, answer_headers, step)
-            body = await response.read()
-            session.responses.discard(response)
-        except BaseException:
-            drop(session.responses, response)
-            raise
-        plain = plain_body(answer_headers, body)
-        return Response(response.status, answer_headers, plain, address.url)
-
-    def _route(self, step: Attempt) -> tuple[URL | None, dict[str, str], dict[str, str] | None]:
-        address = step.address
-        try:
-            proxy = self._proxies[address.origin]
-        except KeyError:
-            proxy = self._proxies[address.origin] = proxy_for(address)
-        headers = dict(step.headers)
-        if proxy is None:
-            return None, headers, None
-        secret = {"proxy-authorization": proxy.authorization} if proxy.authorization else {}
-        url = _yarl(proxy.address.url)
-        # With https the proxy sees only CONNECT; with http the request itself is the proxy's.
-        return (url, headers, secret) if address.scheme == "https" else (url, headers | secret, {})
+        context = context_for(self._verify) if address.scheme == "https" else None
+        deadline = min(step.deadline, monotonic() + CONNECT_TIMEOUT)
+        async with asyncio.timeout(max(deadline - monotonic(), 0)):
+            connection = await pool.connect_to(proxy.address if proxy else address)
+            try:
+                if context and proxy:
+                    await _tunnel(connection, step, proxy, deadline)
+                if context:
+                    await connection.start_tls(context, address.host)
+            except BaseException:
+                connection.close()
+                # A connection that is lost within the handshake does not say so.
+                pool.forget(connection)
+                raise
+        return connection
 
 
-def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for spelled, value in response.headers.items():
-        name = spelled.lower()
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
+async def _converse(
+    connection: Connection, step: Attempt, proxy: Proxy | None
+) -> Response | AsyncEventStream:
+    parser = AnswerParser(step.method)
+    try:
+        await connection.ask(render(step, proxy), parser, step.deadline, whole=not step.streaming)
+        if step.streaming and 200 <= parser.status < 300:
+            return AsyncEventStream(connection, parser, b"", step)
+        if not parser.complete:
+            await connection.wait_whole(step.deadline)
+    except builtins.ConnectionError as lost:
+        failure = incomplete if parser.status else connection_lost
+        raise failure(step.address.url) from lost
+    answer = response(step, parser, connection.take())
+    connection.finish(parser, step)
+    return answer
 
 
-def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
-    # aiohttp warns about large bodies given as bytes
-    return io.BytesIO(body) if body is not None and len(body) > LARGE_BODY else body
-
-
-@lru_cache(maxsize=64)
-def _limits(connect: float) -> aiohttp.ClientTimeout:
-    # The whole is bounded by the attempt's own deadline.
-    return aiohttp.ClientTimeout(total=None, sock_connect=None if connect == inf else connect)
-
-
-@lru_cache(maxsize=1024)
-def _yarl(url: str) -> URL:
-    return URL(url, encoded=True)
+async def _tunnel(connection: Connection, step: Attempt, proxy: Proxy, deadline: float) -> None:
+    parser = AnswerParser("HEAD")
+    try:
+        await connection.ask(render_tunnel(step, proxy), parser, deadline)
+    except builtins.ConnectionError as lost:
+        raise connection_lost(proxy.address.url, "connect") from lost
+    check_tunnel(step, parser)

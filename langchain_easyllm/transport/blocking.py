@@ -1,7 +1,7 @@
 """The synchronous shell: bare sockets, kept alive, shared by threads.
 
-Why not aiohttp on a background loop: the hop to another thread and back costs 0.25 ms a call,
-this costs about 0.03 ms beyond the raw socket.
+Why not the asynchronous shell on a background loop: the hop to another thread and back costs
+0.25 ms a call, this costs about 0.03 ms beyond the raw socket.
 """
 
 from __future__ import annotations
@@ -15,34 +15,28 @@ from collections import deque
 from math import inf
 from time import monotonic
 
-from ..errors import EasyLLMError
-from .addresses import Address, public_url
-from .bodies import plain_body
+from .addresses import Address
 from .flow import Attempt
 from .http1 import AnswerParser
 from .messages import Response
-from .proxies import Proxy, proxy_for
+from .proxies import Proxies, Proxy
+from .shared import (
+    CONNECT_TIMEOUT,
+    IDLE_SECONDS,
+    MAX_IDLE,
+    check_tunnel,
+    look_up,
+    patience,
+    render,
+    render_tunnel,
+    response,
+    set_options,
+)
 from .streams import EventStream
 from .tls import Verify, context_for
-from .translation import (
-    Phase,
-    connection_lost,
-    error_from_exception,
-    incomplete,
-    out_of_time,
-    proxy_refusal,
-)
+from .translation import Phase, connection_lost, incomplete, translated
 
-__all__ = ["CONNECT_TIMEOUT", "IDLE_SECONDS", "Connection", "Pool"]
-
-CONNECT_TIMEOUT = 10.0
-"""Seconds for the name, the connection, a proxy's tunnel and TLS together."""
-
-IDLE_SECONDS = 15.0
-"""Age after which an idle connection is not used again; servers close theirs about then."""
-
-MAX_IDLE = 256
-"""Idle connections kept per server."""
+__all__ = ["Connection", "Pool"]
 
 READ_SIZE = 64 * 1024
 
@@ -52,15 +46,17 @@ class Connection:
 
     Args:
         sock: The socket; closed with this object.
+        pool: Takes it back when its answer is finished.
     """
 
-    __slots__ = ("_sock", "_timeout", "idle_since", "owner")
+    __slots__ = ("_pool", "_sock", "_timeout", "idle_since", "owner")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, pool: Pool) -> None:
         self._sock = sock
+        self._pool = pool
         self._timeout = -1.0
         self.idle_since = 0.0
-        self.owner: object = None
+        self.owner = pool.owner
 
     def __del__(self) -> None:
         # A stream that was dropped unread must not make Python warn about its socket.
@@ -92,6 +88,18 @@ class Connection:
         self._bound(deadline)
         self._sock = context.wrap_socket(self._sock, server_hostname=host)
         self._timeout = -1.0
+
+    def finish(self, parser: AnswerParser, step: Attempt) -> None:
+        """Keep the connection for another request if the answer allows it, else close it.
+
+        Args:
+            parser: The answer, which is complete.
+            step: What it answers.
+        """
+        if parser.reusable:
+            self._pool.give_back(self, step.address)
+        else:
+            self.close()
 
     def close(self) -> None:
         """Close the socket."""
@@ -127,26 +135,20 @@ class Pool:
         Raises:
             EasyLLMError: If there is no answer.
         """
-        url = step.address.url
         phase: Phase = "connect"
         connection = None
         try:
-            proxy = self._proxy_for(step.address)
+            proxy = self._proxies.find(step.address)
             connection = self._take(step.address) or self._open(step, proxy)
             phase = "answer"
             return self._converse(connection, step, proxy)
         except BaseException as exc:
             if connection is not None:
                 connection.close()
-            if isinstance(exc, EasyLLMError):
-                exc.url = exc.url or public_url(url)
+            error = translated(exc, step.address.url, phase, patience(step, phase))
+            if error is exc:
                 raise
-            if isinstance(exc, builtins.TimeoutError):
-                bound = min(step.timeout, CONNECT_TIMEOUT) if phase == "connect" else step.timeout
-                raise out_of_time(url, phase, bound) from exc
-            if isinstance(exc, OSError):
-                raise error_from_exception(exc, url, phase) from exc
-            raise
+            raise error from exc
 
     def give_back(self, connection: Connection, address: Address) -> None:
         """Keep a connection for another request.
@@ -156,7 +158,7 @@ class Pool:
             address: Where it leads.
         """
         idle = self._idle.setdefault(address.origin, deque())
-        if connection.owner is not self._owner or len(idle) >= MAX_IDLE:
+        if connection.owner is not self.owner or len(idle) >= MAX_IDLE:
             connection.close()
             return
         connection.idle_since = now = monotonic()
@@ -175,15 +177,9 @@ class Pool:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._owner = object()
+        self.owner = object()
         self._idle: dict[tuple[str, str, int], deque[Connection]] = {}
-        self._proxies: dict[tuple[str, str, int], Proxy | None] = {}
-
-    def _proxy_for(self, address: Address) -> Proxy | None:
-        try:
-            return self._proxies[address.origin]
-        except KeyError:
-            return self._proxies.setdefault(address.origin, proxy_for(address))
+        self._proxies = Proxies()
 
     def _take(self, address: Address) -> Connection | None:
         if self._pid != os.getpid():
@@ -206,13 +202,12 @@ class Pool:
         address = step.address
         context = context_for(self._verify) if address.scheme == "https" else None
         nearest = proxy.address if proxy else address
-        connection = Connection(_dial(nearest.host, nearest.port, deadline))
-        connection.owner = self._owner
+        connection = Connection(_dial(nearest.host, nearest.port, deadline), self)
         if context is None:
             return connection
         try:
             if proxy:
-                _tunnel(connection, address, proxy, deadline)
+                _tunnel(connection, step, proxy, deadline)
             connection.start_tls(context, address.host, deadline)
         except BaseException:
             connection.close()
@@ -224,14 +219,14 @@ class Pool:
     ) -> Response | EventStream:
         parser = AnswerParser(step.method)
         try:
-            connection.send(_render(step, proxy), step.deadline)
+            connection.send(render(step, proxy), step.deadline)
         except builtins.ConnectionError as lost:
             # A server that refuses a large body answers and closes before it has read it.
             piece = _read_head(connection, parser, step, lost)
         else:
             piece = _read_head(connection, parser, step)
         if step.streaming and 200 <= parser.status < 300:
-            return EventStream(self, connection, parser, piece, step)
+            return EventStream(connection, parser, piece, step)
         pieces = [piece]
         while not parser.complete:
             try:
@@ -242,12 +237,9 @@ class Pool:
                 pieces.append(parser.feed(block))
             else:
                 parser.feed_eof()
-        body = plain_body(parser.headers, b"".join(pieces))
-        if parser.reusable:
-            self.give_back(connection, step.address)
-        else:
-            connection.close()
-        return Response(parser.status, parser.headers, body, step.address.url)
+        answer = response(step, parser, b"".join(pieces))
+        connection.finish(parser, step)
+        return answer
 
 
 def _read_head(
@@ -268,24 +260,9 @@ def _read_head(
     return piece
 
 
-def _render(step: Attempt, proxy: Proxy | None) -> bytes:
-    address = step.address
-    target = address.target
-    lines = [f"{name}: {value}" for name, value in step.headers.items()]
-    if proxy and address.scheme == "http":
-        target = address.url
-        if proxy.authorization:
-            lines.append(f"proxy-authorization: {proxy.authorization}")
-    body = step.body
-    if body is not None or step.method not in {"GET", "HEAD"}:
-        lines.append(f"content-length: {len(body or b'')}")
-    head = f"{step.method} {target} HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n"
-    return head.encode("latin-1") + (body or b"")
-
-
 def _dial(host: str, port: int, deadline: float) -> socket.socket:
     """Connect to the first address that answers, each with its share of the time."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = look_up(host, port)
     failure: OSError = OSError(f"{host} has no address")
     for tried, (family, kind, protocol, _, place) in enumerate(found):
         left = (deadline - monotonic()) / (len(found) - tried)
@@ -295,9 +272,7 @@ def _dial(host: str, port: int, deadline: float) -> socket.socket:
         try:
             sock.settimeout(None if left == inf else left)
             sock.connect(place)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # A generation may be silent for minutes, and a dead peer says nothing.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            set_options(sock)
         except OSError as error:
             sock.close()
             failure = error
@@ -309,18 +284,12 @@ def _dial(host: str, port: int, deadline: float) -> socket.socket:
     raise failure
 
 
-def _tunnel(connection: Connection, address: Address, proxy: Proxy, deadline: float) -> None:
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    lines = [f"CONNECT {host}:{address.port} HTTP/1.1", f"host: {host}:{address.port}"]
-    if proxy.authorization:
-        lines.append(f"proxy-authorization: {proxy.authorization}")
-    connection.send(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"), deadline)
-    # The answer to CONNECT has no body, like that to HEAD.
+def _tunnel(connection: Connection, step: Attempt, proxy: Proxy, deadline: float) -> None:
+    connection.send(render_tunnel(step, proxy), deadline)
     parser = AnswerParser("HEAD")
     while not parser.status:
         block = connection.receive(deadline)
         if not block:
             raise connection_lost(proxy.address.url, "connect")
         parser.feed(block)
-    if parser.status != 200:
-        raise proxy_refusal(address.url, parser.status)
+    check_tunnel(step, parser)

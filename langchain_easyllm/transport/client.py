@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from importlib import import_module
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 from .credentials import Credentials
@@ -15,14 +14,11 @@ from .messages import Policy, Request, Response
 
 if TYPE_CHECKING:
     from .aio import Sessions
-    from .async_streams import AsyncEventStream
     from .blocking import Pool
-    from .streams import EventStream
+    from .streams import AsyncEventStream, EventStream
     from .tls import Verify
 
 __all__ = ["Transport"]
-
-_loaded: list[ModuleType] = []
 
 
 class Transport:
@@ -78,7 +74,7 @@ class Transport:
             EasyLLMError: If there is no answer with a status below 300.
         """
         flow = exchange(request, policy, self._plan, streaming=False)
-        return cast("Response", await adrive(flow, (await self._sessions()).attempt))
+        return cast("Response", await adrive(flow, self._sessions().attempt))
 
     def open(self, request: Request, policy: Policy = Policy()) -> EventStream:  # noqa: B008
         """Send a request for an event stream and wait until its answer begins.
@@ -110,14 +106,20 @@ class Transport:
             EasyLLMError: If there is no answer with a status below 300.
         """
         flow = exchange(request, policy, self._plan, streaming=True)
-        return cast("AsyncEventStream", await adrive(flow, (await self._sessions()).attempt))
+        return cast("AsyncEventStream", await adrive(flow, self._sessions().attempt))
 
     def close(self) -> None:
-        """Close the idle connections of all threads and event loops."""
+        """Close the idle connections of all threads and event loops.
+
+        Answers under way are left to end by themselves, streams too; then their connections close.
+        """
         self._shells.close()
 
     async def aclose(self) -> None:
-        """Close the running loop's connections and wait for it; then those of the others."""
+        """Close the idle connections, those of the running loop before this returns.
+
+        Answers under way are left to end by themselves, streams too; then their connections close.
+        """
         if self._shells.sessions is not None:
             await self._shells.sessions.aclose()
         self.close()
@@ -152,23 +154,14 @@ class Transport:
             pool = self._shells.pool = Pool(self._verify)
         return pool
 
-    async def _sessions(self) -> Sessions:
+    def _sessions(self) -> Sessions:
         sessions = self._shells.sessions
         if sessions is None:
-            aio = await _load_aio()
-            sessions = self._shells.sessions = self._shells.sessions or aio.Sessions(self._verify)
+            from .aio import Sessions  # noqa: PLC0415 - asyncio loads at first use
+
+            # Another thread may have been faster.
+            sessions = self._shells.sessions = self._shells.sessions or Sessions(self._verify)
         return sessions
-
-
-async def _load_aio() -> ModuleType:
-    """Load aiohttp, which takes 0.2 s, in a thread: the loop's other tasks go on meanwhile."""
-    if _loaded:
-        return _loaded[0]
-    import asyncio  # noqa: PLC0415 - loaded by then
-
-    module = await asyncio.to_thread(import_module, ".aio", __package__)
-    _loaded.append(module)
-    return module
 
 
 class _Shells:

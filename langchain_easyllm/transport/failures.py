@@ -1,7 +1,7 @@
 """From a server's refusal to an error: which class, whose words, what to do next.
 
 The one translation seam for HTTP answers and for errors inside a 200 stream; exceptions of
-sockets and of aiohttp are translated in `translation`.
+sockets are translated in `translation`.
 """
 
 from __future__ import annotations

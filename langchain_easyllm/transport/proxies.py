@@ -9,7 +9,7 @@ from ..errors import ConfigurationError
 from .addresses import Address, parse_url
 from .headers import basic
 
-__all__ = ["Proxy", "proxy_for"]
+__all__ = ["Proxies", "Proxy", "proxy_for"]
 
 
 class Proxy(NamedTuple):
@@ -22,6 +22,20 @@ class Proxy(NamedTuple):
 
     address: Address
     authorization: str | None
+
+
+class Proxies:
+    """The proxies of the addresses that were asked already."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, int], Proxy | None] = {}
+
+    def find(self, address: Address) -> Proxy | None:
+        """`proxy_for` an address, looked up once."""
+        try:
+            return self._known[address.origin]
+        except KeyError:
+            return self._known.setdefault(address.origin, proxy_for(address))
 
 
 def proxy_for(address: Address) -> Proxy | None:

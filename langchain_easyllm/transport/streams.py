@@ -1,31 +1,112 @@
-"""Streamed answers: lists of events, as they arrive."""
+"""Streamed answers, sync and async: lists of events, as they arrive."""
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Mapping
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from ..errors import EasyLLMError
-from .addresses import public_url
 from .bodies import BodyEvents
-from .translation import error_from_exception, out_of_time
+from .translation import translated
 
 if TYPE_CHECKING:
-    from .blocking import Connection, Pool
+    from .blocking import Connection
+    from .connections import Connection as AsyncConnection
     from .flow import Attempt
     from .http1 import AnswerParser
 
-__all__ = ["GRACE", "EventStream"]
+__all__ = ["GRACE", "AsyncEventStream", "EventStream"]
 
 
 GRACE = 0.05
 """Seconds that the end of the framing may come behind `[DONE]`, for the connection to be kept."""
 
 
-class EventStream:
+class _Link(Protocol):
+    """What both kinds of connection can do."""
+
+    def close(self) -> None:
+        """Close it at once."""
+
+    def finish(self, parser: AnswerParser, step: Attempt) -> None:
+        """Keep it for another request if the answer allows it, else close it."""
+
+
+_L = TypeVar("_L", bound=_Link)
+_Blocking: TypeAlias = "Connection"
+_Async: TypeAlias = "AsyncConnection"
+
+
+class _Stream(Generic[_L]):
+    """The state of a streamed answer: what has arrived of it, and what is left to read."""
+
+    __slots__ = (
+        "_connection",
+        "_ended",
+        "_events",
+        "_parser",
+        "_patience",
+        "_piece",
+        "_step",
+        "headers",
+        "status",
+        "url",
+    )  # fmt: skip
+
+    def __init__(self, connection: _L, parser: AnswerParser, piece: bytes, step: Attempt) -> None:
+        self._connection: _L | None = connection
+        self.status = parser.status
+        self.headers: Mapping[str, str] = parser.headers
+        self.url = step.address.url
+        self._events = BodyEvents(parser.headers)
+        self._parser = parser
+        self._piece = piece
+        self._step = step
+        # The first event has what is left of the time for the answer.
+        self._patience = step.deadline - monotonic()
+        self._ended = False
+
+    @property
+    def framed(self) -> bool:
+        """Whether the server streams; otherwise its whole JSON answer comes as one item."""
+        return self._events.framed
+
+    def _take(self) -> list[bytes] | None:
+        """The events that are here: None if more has to be read, an empty list at the end."""
+        if self._ended:
+            return []
+        if self._piece:
+            piece, self._piece = self._piece, b""
+            self._release_if_complete()
+            if events := self._events.feed(piece):
+                return events
+        if not self._parser.complete:
+            return None
+        self._release_if_complete()
+        self._ended = True
+        return self._events.end()
+
+    def _failed(self, exc: BaseException) -> BaseException:
+        self._drop()
+        return translated(exc, self.url, "pieces", self._step.timeout)
+
+    def _release_if_complete(self) -> None:
+        if self._connection is not None and self._parser.complete:
+            connection, self._connection = self._connection, None
+            connection.finish(self._parser, self._step)
+
+    def _drop(self) -> None:
+        self._ended = True
+        self._piece = b""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class EventStream(_Stream[_Blocking]):
     """A streamed answer. Iterating yields non-empty lists of events, one list per read.
 
     Each item is the data of one event; `ErrorEvent` marks those the server named "error", and
@@ -38,40 +119,7 @@ class EventStream:
         url: Address that answers, without credentials.
     """
 
-    __slots__ = (
-        "_connection",
-        "_ended",
-        "_events",
-        "_parser",
-        "_patience",
-        "_piece",
-        "_pool",
-        "_step",
-        "headers",
-        "status",
-        "url",
-    )  # fmt: skip
-
-    def __init__(
-        self, pool: Pool, connection: Connection, parser: AnswerParser, piece: bytes, step: Attempt
-    ) -> None:
-        self.status = parser.status
-        self.headers: Mapping[str, str] = parser.headers
-        self.url = step.address.url
-        self._events = BodyEvents(parser.headers)
-        self._pool = pool
-        self._connection: Connection | None = connection
-        self._parser = parser
-        self._piece = piece
-        self._step = step
-        # The first event has what is left of the time for the answer.
-        self._patience = step.deadline - monotonic()
-        self._ended = False
-
-    @property
-    def framed(self) -> bool:
-        """Whether the server streams; otherwise its whole JSON answer comes as one item."""
-        return self._events.framed
+    __slots__ = ()
 
     def __enter__(self) -> Self:
         return self
@@ -88,18 +136,15 @@ class EventStream:
         return self
 
     def __next__(self) -> list[bytes]:
+        deadline = monotonic() + self._patience
         try:
-            events = self._next_events()
+            while (events := self._take()) is None:
+                self._read(deadline)
         except BaseException as exc:
-            self._drop()
-            if isinstance(exc, EasyLLMError):
-                exc.url = exc.url or public_url(self.url)
+            error = self._failed(exc)
+            if error is exc:
                 raise
-            if isinstance(exc, builtins.TimeoutError):
-                raise out_of_time(self.url, "pieces", self._step.timeout) from exc
-            if isinstance(exc, OSError):
-                raise error_from_exception(exc, self.url, "pieces") from exc
-            raise
+            raise error from exc
         if not events:
             raise StopIteration
         self._patience = self._step.timeout
@@ -110,48 +155,83 @@ class EventStream:
         connection = self._connection
         # Behind [DONE] comes only the end of the framing: a moment saves a new connection.
         if connection is not None and self._events.done and connection.is_readable(GRACE):
-            try:
-                self._parser.feed(connection.receive(monotonic() + 1))
-            except (OSError, EasyLLMError):
-                self._drop()
-            else:
+            with suppress(OSError, EasyLLMError):
+                self._read(monotonic() + 1)
                 self._release_if_complete()
         self._drop()
 
-    def _next_events(self) -> list[bytes]:
-        """The next events, none at the end of the answer."""
-        deadline = monotonic() + self._patience
-        while not self._ended:
-            if self._piece:
-                piece, self._piece = self._piece, b""
-                self._release_if_complete()
-                if events := self._events.feed(piece):
-                    return events
-            if self._connection is not None and not self._parser.complete:
-                self._read(self._connection, deadline)
-                continue
-            self._release_if_complete()
-            self._ended = True
-            return self._events.end()
-        return []
-
-    def _read(self, connection: Connection, deadline: float) -> None:
-        if block := connection.receive(deadline):
+    def _read(self, deadline: float) -> None:
+        assert self._connection is not None  # noqa: S101 - there is one until the answer is complete
+        if block := self._connection.receive(deadline):
             self._piece = self._parser.feed(block)
         else:
             self._parser.feed_eof()
 
-    def _release_if_complete(self) -> None:
-        if self._connection is not None and self._parser.complete:
-            connection, self._connection = self._connection, None
-            if self._parser.reusable:
-                self._pool.give_back(connection, self._step.address)
-            else:
-                connection.close()
 
-    def _drop(self) -> None:
-        self._ended = True
-        self._piece = b""
+class AsyncEventStream(_Stream[_Async]):
+    """A streamed answer. `async for` yields non-empty lists of events, one list per read.
+
+    Each item is the data of one event; `ErrorEvent` marks those the server named "error", and
+    `b"[DONE]"` is that event in every spelling. Use it with `async with`, or close it: a
+    connection whose answer was not read to its end is closed, never used again.
+
+    Attributes:
+        status: HTTP status code, 2xx.
+        headers: Headers with names in lower case.
+        url: Address that answers, without credentials.
+    """
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[bytes]:
+        deadline = monotonic() + self._patience
+        try:
+            while (events := self._take()) is None:
+                await self._read(deadline)
+        except BaseException as exc:
+            error = self._failed(exc)
+            if error is exc:
+                raise
+            raise error from exc
+        if not events:
+            raise StopAsyncIteration
+        self._patience = self._step.timeout
+        return events
+
+    async def aclose(self) -> None:
+        """Give the connection back if the answer is finished, else close it at once."""
+        try:
+            # Behind [DONE] comes only the end of the framing: a moment saves a new connection.
+            if self._connection is not None and self._events.done and not self._parser.complete:
+                with suppress(OSError, EasyLLMError):
+                    await self._read(monotonic() + GRACE)
+            self._release_if_complete()
+        finally:
+            self._drop()
+
+    def __del__(self) -> None:
         if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            self._connection.close_soon()
+
+    def _take(self) -> list[bytes] | None:
+        if self._connection is not None and not self._piece:
+            self._piece = self._connection.take()
+        return super()._take()
+
+    async def _read(self, deadline: float) -> None:
+        if self._connection is not None:
+            await self._connection.wait(deadline)

@@ -1,4 +1,4 @@
-"""The one seam where exceptions of sockets, TLS and aiohttp become ours."""
+"""The one seam where exceptions of sockets and TLS become ours."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import errno
 from typing import Literal
 
 from ..errors import (
-    ConfigurationError,
     ConnectionError,
     EasyLLMError,
     IncompleteStreamError,
-    ProtocolError,
     TimeoutError,
 )
 from .addresses import parse_url, public_url
@@ -24,6 +22,7 @@ __all__ = [
     "incomplete",
     "out_of_time",
     "proxy_refusal",
+    "translated",
 ]
 
 Phase = Literal["connect", "answer", "pieces"]
@@ -36,37 +35,65 @@ _TOO_LATE = {
     "pieces": "{host} sent nothing more of its answer for {seconds} s. Raise timeout if it may "
     "be silent for longer.",
 }
-# aiohttp's classes by name: it need not be imported to translate a socket's error.
-_INCOMPLETE = {"ClientPayloadError", "ContentLengthError", "TransferEncodingError"}
-_NO_HTTP = {"ClientResponseError", "BadHttpMessage", "HttpProcessingError"}
-_BAD_ADDRESS = {"InvalidURL", "NonHttpUrlClientError"}
 
 
-def error_from_exception(exc: BaseException, url: str, phase: Phase = "answer") -> EasyLLMError:
-    """Translate what sockets, TLS or aiohttp raised.
+def translated(exc: BaseException, url: str, phase: Phase, seconds: float) -> BaseException:
+    """Translate what came out of an attempt or a stream.
 
     Args:
-        exc: The exception; one of ours is returned as it is.
+        exc: What was raised.
         url: Address that was asked.
         phase: What was being waited for.
+        seconds: How long that was allowed to take.
+
+    Returns:
+        The error to raise from `exc`; `exc` itself if it is ours, or not one of the network.
+    """
+    if isinstance(exc, EasyLLMError):
+        exc.url = exc.url or public_url(url)
+        return exc
+    if isinstance(exc, builtins.TimeoutError):
+        return out_of_time(url, phase, seconds)
+    return error_from_exception(exc, url, phase) if isinstance(exc, OSError) else exc
+
+
+def error_from_exception(exc: OSError, url: str, phase: Phase = "answer") -> EasyLLMError:
+    """Translate what sockets or TLS raised.
+
+    Args:
+        exc: The exception.
+        url: Address that was asked.
+        phase: What was being waited for; between pieces a failure makes the answer incomplete.
 
     Returns:
         The error to raise from `exc`.
     """
-    if isinstance(exc, EasyLLMError):
-        return exc
-    names = {kind.__name__ for kind in type(exc).__mro__}
-    if names & _INCOMPLETE:
+    import socket  # noqa: PLC0415 - only failures get here
+    import ssl  # noqa: PLC0415
+
+    host = _host(url)
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        text = (
+            f"The certificate of {host} cannot be verified ({exc.verify_message}). If it is your "
+            "own, give its authority's file as verify or in SSL_CERT_FILE."
+        )
+        return _certain(_error(ConnectionError, url, text))
+    if isinstance(exc, ssl.SSLError):
+        text = f"No TLS with {host} ({_said(exc)}). Check that base_url wants https, not http."
+        return _error(ConnectionError, url, text)
+    if isinstance(exc, socket.gaierror):
+        text = f"The host name {host} cannot be resolved. Check base_url and the network."
+        error = _error(ConnectionError, url, text)
+        return _certain(error) if exc.errno == socket.EAI_NONAME else error
+    if isinstance(exc, builtins.ConnectionRefusedError):
+        text = f"{host} refuses the connection. Check that a server is running at base_url."
+        return _error(ConnectionError, url, text)
+    if exc.errno in {errno.EMFILE, errno.ENFILE}:
+        text = "Too many open files. Lower max_concurrency, or raise the limit (ulimit -n)."
+        return _error(ConnectionError, url, text)
+    if phase == "pieces":
         return incomplete(url)
-    if "ClientHttpProxyError" in names:
-        return proxy_refusal(url, int(getattr(exc, "status", 0)))
-    if names & _NO_HTTP:
-        return _error(ProtocolError, url, f"{_host(url)} does not answer in HTTP: {_said(exc)}.")
-    if names & _BAD_ADDRESS:
-        return ConfigurationError(f"{public_url(url)!r} is not a valid URL.")
-    if "ServerDisconnectedError" in names:
-        return connection_lost(url, phase)
-    return _from_system(_innermost(exc), url, phase)
+    return _error(ConnectionError, url, f"The connection to {host} failed: {_said(exc)}.")
 
 
 def out_of_time(url: str, phase: Phase, seconds: float) -> TimeoutError:
@@ -117,44 +144,6 @@ def proxy_refusal(url: str, status: int) -> EasyLLMError:
     )
     error = _error(ConnectionError, url, text)
     return error if status >= 500 else _certain(error)
-
-
-def _from_system(exc: BaseException, url: str, phase: Phase) -> EasyLLMError:
-    import socket  # noqa: PLC0415 - only failures get here
-    import ssl  # noqa: PLC0415
-
-    host = _host(url)
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        text = (
-            f"The certificate of {host} cannot be verified ({exc.verify_message}). If it is your "
-            "own, give its authority's file as verify or in SSL_CERT_FILE."
-        )
-        return _certain(_error(ConnectionError, url, text))
-    if isinstance(exc, ssl.SSLError):
-        text = f"No TLS with {host} ({_said(exc)}). Check that base_url wants https, not http."
-        return _error(ConnectionError, url, text)
-    if isinstance(exc, socket.gaierror):
-        text = f"The host name {host} cannot be resolved. Check base_url and the network."
-        error = _error(ConnectionError, url, text)
-        return _certain(error) if exc.errno == socket.EAI_NONAME else error
-    if isinstance(exc, builtins.ConnectionRefusedError):
-        text = f"{host} refuses the connection. Check that a server is running at base_url."
-        return _error(ConnectionError, url, text)
-    if isinstance(exc, OSError) and exc.errno in {errno.EMFILE, errno.ENFILE}:
-        text = "Too many open files. Lower max_concurrency, or raise the limit (ulimit -n)."
-        return _error(ConnectionError, url, text)
-    if phase == "pieces" and isinstance(exc, OSError):
-        return incomplete(url)
-    return _error(ConnectionError, url, f"The connection to {host} failed: {_said(exc)}.")
-
-
-def _innermost(exc: BaseException) -> BaseException:
-    """Aiohttp keeps the system's own error under one of two names."""
-    for name in ("certificate_error", "os_error"):
-        inner = getattr(exc, name, None)
-        if isinstance(inner, BaseException):
-            return _innermost(inner)
-    return exc
 
 
 def _error(kind: type[EasyLLMError], url: str, text: str) -> EasyLLMError:

@@ -22,7 +22,8 @@ from .callers import post
 ROOT = Path(__file__).parents[3]
 
 SETUP = """
-    import asyncio, gc, os, sys, threading
+    import asyncio, gc, logging, os, sys, threading
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # not that a step took 0.1 s in dev mode
     from langchain_easyllm.transport import Policy, Request, Transport
     url = sys.argv[1]
     ask, talk = Request("POST", url + "/a", b"{}"), Request("POST", url + "/s", b"{}")

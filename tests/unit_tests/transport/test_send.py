@@ -11,6 +11,7 @@ from langchain_easyllm.errors import (
     BadRequestError,
     ConfigurationError,
     ConnectionError,
+    EasyLLMError,
     IncompleteStreamError,
     ProtocolError,
 )
@@ -224,6 +225,24 @@ def test_a_refusal_before_the_whole_body_was_read_is_seen(caller: Caller) -> Non
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/a"
         with pytest.raises(BadRequestError, match="too long"):
             caller.send(post(url, b"x" * 20_000_000))
+        thread.join(10)
+
+
+def test_an_answer_before_the_request_is_seen(caller: Caller) -> None:
+    # A server that has no place left says so to whoever connects.
+    def refuse() -> None:
+        client, _ = listener.accept()
+        with client:
+            client.sendall(b"HTTP/1.1 503 Busy\r\ncontent-length: 9\r\n\r\nall taken")
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(1 << 16):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        with pytest.raises(EasyLLMError, match="all taken"):
+            caller.send(post(f"http://127.0.0.1:{listener.getsockname()[1]}/a"))
         thread.join(10)
 
 
