@@ -12,6 +12,12 @@ from .words import read_words
 
 __all__ = ["BodyEvents", "Inflater", "plain_body"]
 
+HEAD = 4096
+"""Bytes that are kept for an error, while no event of a body without a name has come."""
+
+FIELDS = (b"data", b"event", b"id", b"retry", b":")
+"""What a line of an event stream begins with."""
+
 MAX_INFLATED = 1024 * 1024 * 1024
 """Bytes that a compressed body may grow to; beyond it is an attack."""
 
@@ -88,7 +94,7 @@ class BodyEvents:
         ProtocolError: If the body is encoded in a way that is not known here.
     """
 
-    __slots__ = ("_body", "_decoder", "_inflater", "_type", "done", "framed")
+    __slots__ = ("_body", "_decoder", "_eventful", "_inflater", "_type", "done", "framed")
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         coding = _coding(headers)
@@ -98,6 +104,7 @@ class BodyEvents:
         self._body = bytearray()
         self.framed = not (self._type.endswith(("json", "html", "xml")))
         self.done = False
+        self._eventful = self._type == "text/event-stream"
 
     def feed(self, block: bytes) -> list[bytes]:
         """Take the next bytes of the body and return the events they complete."""
@@ -106,8 +113,11 @@ class BodyEvents:
         if not self.framed:
             self._body += block
             return []
+        if not self._eventful and len(self._body) < HEAD:
+            self._body += block[:HEAD]
         events = self._decoder.feed(block)
         if events:
+            self._eventful = True
             self.done = events[-1] == DONE
         return events
 
@@ -121,13 +131,16 @@ class BodyEvents:
         if self._inflater is not None:
             self._inflater.close()
         if self.framed:
-            return self._decoder.close()
+            events = self._decoder.close()
+            begun = self._body.lstrip()
+            if events or self._eventful or not begun or begun.startswith(FIELDS):
+                return events
         body = bytes(self._body)
         if not self._type.endswith("json"):
             said = read_words(redact(body.decode("utf-8", "replace"))).short
             raise ProtocolError(
-                f"The answer is a page ({self._type}), not an event stream: {said!r}. "
-                "Check base_url."
+                f"The answer is a page ({self._type or 'of no type'}), not an event stream: "
+                f"{said!r}. Check base_url."
             )
         return [body] if body else []
 

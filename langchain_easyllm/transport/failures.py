@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple
+from urllib.parse import urljoin
 
 from .. import errors
 from ..errors import EasyLLMError
@@ -48,11 +49,13 @@ _BY_TYPE: dict[str, type[EasyLLMError]] = {
 }
 
 _ADVICE: dict[type[EasyLLMError], str] = {
+    errors.BadRequestError: "Change the request as the server says: it will refuse it again.",
     errors.ContextOverflowError: "Shorten the messages or ask for fewer tokens (max_tokens).",
     errors.EndpointPausedError: "Resume the endpoint on https://endpoints.huggingface.co or with "
     "huggingface_hub's get_inference_endpoint(...).resume().",
     errors.GenerationError: "The server's log has the reason.",
-    errors.ModelLoadingError: "Set wait_for_model to the seconds a cold start may take.",
+    errors.ModelLoadingError: "Set wait_for_model to the seconds a cold start may take, "
+    "more than now if it is set.",
     errors.ModelOverloadedError: "Lower max_concurrency or raise max_retries.",
     errors.NotFoundError: "Check model and base_url.",
     errors.PermissionDeniedError: "Check that the token's permissions cover this model.",
@@ -60,6 +63,7 @@ _ADVICE: dict[type[EasyLLMError], str] = {
     errors.ServerError: "The fault is the server's: try again later, or see its log.",
     errors.TimeoutError: "Raise timeout, or try again later.",
 }
+_TOO_LARGE = "Send less at once: a shorter prompt, or smaller images."
 _PAY = "Add credits or payment at https://huggingface.co/settings/billing, or set provider."
 _SIGN_IN = "Check the token at https://huggingface.co/settings/tokens, or set HF_TOKEN or api_key."
 _WITHHELD = (
@@ -122,7 +126,7 @@ def error_from_response(
     advice = _advice(kind, status, token_withheld=token_withheld)
     where = headers.get("location")
     if where and 300 <= status < 400:
-        advice = f"It points to {public_url(where)}: use that address as base_url."
+        advice = f"It points to {public_url(urljoin(url, where))}: use that address as base_url."
     error = kind(
         f"{address.authority} answered {status} {name}{_quoted(words.short)} {advice}".strip(),
         status_code=status,
@@ -241,7 +245,7 @@ def _advice(kind: type[EasyLLMError], status: int, *, token_withheld: bool) -> s
         return _WITHHELD
     if status == 401:
         return _SIGN_IN
-    return _PAY if status == 402 else _ADVICE.get(kind, "")
+    return {402: _PAY, 413: _TOO_LARGE}.get(status) or _ADVICE.get(kind, "")
 
 
 def _patience(headers: Mapping[str, str], words: Words, kind: type[EasyLLMError]) -> float | None:

@@ -103,3 +103,13 @@ def test_the_router_has_no_completions(cls: type) -> None:
     model = cls(model="org/name", api="completions", prompt_builder="llama2")
     with pytest.raises(ConfigurationError, match="Inference Providers serve chat only"):
         model.invoke("Hi")
+
+
+@pytest.mark.parametrize("page", [b"<html>Welcome</html>", b"Welcome to this proxy"])
+def test_a_page_is_no_stream(wire_server: WireServer, page: bytes, any_way: str) -> None:
+    wire_server.on("POST", "/v1/chat/completions", Reply(page))
+    model = EasyLLMChat(base_url=wire_server.url, model="m", api="chat", max_retries=2)
+    with pytest.raises(ProtocolError, match="Welcome"):
+        answer(any_way, model)
+    assert {received.path for received in wire_server.requests} == {"/v1/chat/completions"}
+    assert len(wire_server.requests) <= 2  # two inputs of a batch, none of them asked twice
