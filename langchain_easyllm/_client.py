@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ._ask import Ask
 from ._connection import Connection
 from ._plan import Plan, asks_server, make_plan, other_way
-from .errors import ConnectionError, EasyLLMError, TimeoutError
+from .errors import ConnectionError, EasyLLMError, NotFoundError, TimeoutError
 from .transport import Policy, error_from_event
 from .wire import Answer, AnswerReader, Delta, Piece, Server
 
@@ -50,6 +50,7 @@ class Client:
 
     def answer(self, ask: Ask) -> list[Answer]:
         """Return the whole answers, one for each completion asked for."""
+        started = time.monotonic()
         while True:
             plan = make_plan(ask, self.connection, self._server(ask), stream=False)
             try:
@@ -57,13 +58,16 @@ class Client:
                     return [_gather(self.stream(ask))]
                 response = self.connection.transport.send(plan.request, _policy(ask))
             except EasyLLMError as error:
-                if not other_way(plan, ask, self.connection, error):
+                if other_way(plan, ask, self.connection, error):
+                    continue
+                if not self._replaced(ask, error, started):
                     raise
             else:
                 return self._noted(plan, plan.read(response))
 
     async def aanswer(self, ask: Ask) -> list[Answer]:
         """Return the whole answers, one for each completion asked for."""
+        started = time.monotonic()
         while True:
             plan = make_plan(ask, self.connection, await self._aserver(ask), stream=False)
             try:
@@ -71,7 +75,9 @@ class Client:
                     return [_gather([pieces async for pieces in self.astream(ask)])]
                 response = await self.connection.transport.asend(plan.request, _policy(ask))
             except EasyLLMError as error:
-                if not other_way(plan, ask, self.connection, error):
+                if other_way(plan, ask, self.connection, error):
+                    continue
+                if not await self._areplaced(ask, error, started):
                     raise
             else:
                 return self._noted(plan, plan.read(response))
@@ -123,21 +129,27 @@ class Client:
             await asyncio.sleep(pause)
 
     def _open(self, ask: Ask) -> tuple[Plan, EventStream]:
+        started = time.monotonic()
         while True:
             plan = make_plan(ask, self.connection, self._server(ask), stream=True)
             try:
                 return plan, self.connection.transport.open(plan.request, _policy(ask))
             except EasyLLMError as error:
-                if not other_way(plan, ask, self.connection, error):
+                if other_way(plan, ask, self.connection, error):
+                    continue
+                if not self._replaced(ask, error, started):
                     raise
 
     async def _aopen(self, ask: Ask) -> tuple[Plan, AsyncEventStream]:
+        started = time.monotonic()
         while True:
             plan = make_plan(ask, self.connection, await self._aserver(ask), stream=True)
             try:
                 return plan, await self.connection.transport.aopen(plan.request, _policy(ask))
             except EasyLLMError as error:
-                if not other_way(plan, ask, self.connection, error):
+                if other_way(plan, ask, self.connection, error):
+                    continue
+                if not await self._areplaced(ask, error, started):
                     raise
 
     def _server(self, ask: Ask) -> Server | None:
@@ -149,6 +161,26 @@ class Client:
         if asks_server(ask, self.connection):
             return await self.connection.aask_server(_policy(ask))
         return self.connection.server
+
+    def _replaced(self, ask: Ask, error: EasyLLMError, started: float) -> bool:
+        """Whether a 404 means that another server listens at the address than was known."""
+        known = self.connection.server
+        if not self._may_be_replaced(ask, error, started):
+            return False
+        self.connection.forget()
+        return self.connection.ask_server(_policy(ask)) != known
+
+    async def _areplaced(self, ask: Ask, error: EasyLLMError, started: float) -> bool:
+        """Whether a 404 means that another server listens at the address than was known."""
+        known = self.connection.server
+        if not self._may_be_replaced(ask, error, started):
+            return False
+        self.connection.forget()
+        return await self.connection.aask_server(_policy(ask)) != known
+
+    def _may_be_replaced(self, ask: Ask, error: EasyLLMError, started: float) -> bool:
+        relied_on = asks_server(ask, self.connection) and self.connection.was_known(started)
+        return relied_on and isinstance(error, NotFoundError)
 
     def _noted(self, plan: Plan, answers: list[Answer]) -> list[Answer]:
         self._learn(plan, thought=any(answer.reasoning for answer in answers))

@@ -16,7 +16,7 @@ from .errors import EasyLLMError
 from .transport import Credentials, Policy, Request, Response, Transport, environment_token
 from .wire import UNKNOWN, Address, Server, Wire, is_dedicated_endpoint, probe
 
-__all__ = ["Connection", "Flow", "Settings", "arun", "connect", "run"]
+__all__ = ["Connection", "Flow", "Settings", "arun", "connect", "forget_recent", "run"]
 
 T = TypeVar("T")
 
@@ -117,6 +117,16 @@ class Connection:
                 known = await arun(self._look(), lambda request: send(request, quick))
             return known
 
+    def was_known(self, moment: float) -> bool:
+        """Whether the server was found out before a moment (`time.monotonic`), and not since."""
+        return self.server is not None and self._asked < moment
+
+    def forget(self) -> None:
+        """Forget which server it is: another one may listen at the address by now."""
+        self.server = None
+        self.tasks.clear()
+        self.root_route = is_dedicated_endpoint(self.address.root)
+
     def _look(self) -> Flow[Server]:
         look = probe()
         try:
@@ -187,7 +197,7 @@ _connections: weakref.WeakValueDictionary[tuple[object, ...], Connection] = (
 )
 _registry_lock = threading.Lock()
 # The last few stay open for a while without any object, for objects that are made anew each time.
-_recent: deque[Connection] = deque(maxlen=8)
+_recent: deque[Connection] = deque(maxlen=4)
 
 
 def connect(settings: Settings) -> Connection:
@@ -204,3 +214,8 @@ def connect(settings: Settings) -> Connection:
         if connection not in _recent:
             _recent.append(connection)
         return connection
+
+
+def forget_recent() -> None:
+    """Let go of the servers that no object uses any more."""
+    _recent.clear()

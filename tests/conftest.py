@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from langchain_easyllm import _connection
+
 from .wire_server import WireServer
 
 
@@ -14,3 +16,5 @@ def wire_server() -> Iterator[WireServer]:
     """A running byte-level server, closed after the test."""
     with WireServer() as server:
         yield server
+    # Its port may be another test's before long, and the package keeps what it last talked to.
+    _connection.forget_recent()

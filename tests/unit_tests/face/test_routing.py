@@ -303,3 +303,27 @@ def test_an_old_tgi_without_details_answers(wire_server: WireServer) -> None:
     wire_server.on("GET", "/info", info_tgi(router=None))
     wire_server.on("POST", "/generate", tgi_generate("Hi"))
     assert EasyLLM(base_url=wire_server.url).invoke("Hi") == "Hi"
+
+
+@CLASS
+def test_a_server_that_was_replaced_is_found_out(
+    wire_server: WireServer, cls: type, way: str
+) -> None:
+    serve(wire_server, "vllm", model="first")
+    model = cls(base_url=wire_server.url)
+    assert text_of(answer(way, model)) == "Hello world"
+    serve(wire_server, "tgi", model="second")
+    assert text_of(answer(way, model)) == "Hello world"
+    serve(wire_server, "vllm", model="third")
+    assert text_of(answer(way, model)) == "Hello world"
+
+
+@CLASS
+def test_a_wrong_name_is_asked_once(wire_server: WireServer, cls: type, way: str) -> None:
+    serve(wire_server, "vllm", model="first")
+    model = cls(base_url=wire_server.url)
+    answer(way, model)
+    before = len(posted(wire_server))
+    with pytest.raises(NotFoundError):
+        answer(way, model.bind(model="wrong"))
+    assert len(posted(wire_server)) - before == 1
