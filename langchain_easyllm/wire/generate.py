@@ -68,6 +68,19 @@ class GenerateDecoder:
 
     def read(self, data: bytes) -> Item:
         """Decode one event: a token, and with the last one the details of the answer."""
+        if not self._logprobs:
+            try:  # nearly every event is one more token; whatever else it is, is read with care
+                event = orjson.loads(data)
+                token = event["token"]
+                if token["special"] is False and event["details"] is None:
+                    text: str | None = token["text"]
+                    if type(text) is str and event["generated_text"] is None:
+                        return text or None
+            except (KeyError, TypeError, orjson.JSONDecodeError):
+                pass
+        return self._read_with_care(data)
+
+    def _read_with_care(self, data: bytes) -> Item:
         if data == b"[DONE]":
             self.done = self.closed = True
             return None
