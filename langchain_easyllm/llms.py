@@ -65,7 +65,9 @@ class EasyLLM(ModelBase, LLM):
         **kwargs: Any,
     ) -> LLMResult:
         """Answer prompts, `max_concurrency` at a time; see `BaseLLM.generate`."""
-        with calling(_own(kwargs)):
+        if not (own := _own(kwargs)):
+            return super().generate(prompts, stop, callbacks, **kwargs)
+        with calling(own):
             return super().generate(prompts, stop, callbacks, **kwargs)
 
     async def agenerate(
