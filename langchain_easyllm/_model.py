@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -98,15 +99,15 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             wait_for_model=call.get("wait_for_model", self.wait_for_model),
         )
 
+    @abstractmethod
     def _to_text(
         self, source: str | Sequence[BaseMessage], model: str | None, server: Server | None
     ) -> tuple[str, tuple[str, ...]]:
         """Return the prompt as it is sent, with its template's stop sequences."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
         """Return the input as chat messages."""
-        raise NotImplementedError
 
     def _chosen_prompt(self, model: str | None, server: Server | None) -> ChatPrompt | None:
         """Return the template in force; `"auto"` loads the model's own, once."""
@@ -137,9 +138,9 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         return Policy(self.timeout, self.max_retries, self.wait_for_model)
 
     @property
+    @abstractmethod
     def _llm_type(self) -> str:
         """What kind of model this is, for langchain-core."""
-        raise NotImplementedError
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

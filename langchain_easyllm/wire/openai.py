@@ -7,6 +7,7 @@ with the last piece or in a chunk without choices, and not every server closes w
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import cast
 
@@ -60,7 +61,7 @@ def _merge(body: dict[str, object], extra: _Json) -> dict[str, object]:
     return body
 
 
-class _OpenAIDecoder:
+class _OpenAIDecoder(ABC):
     """What both protocols share; a subclass reads one choice."""
 
     def __init__(self) -> None:
@@ -119,16 +120,17 @@ class _OpenAIDecoder:
             return Failure(data)
         return None
 
+    @abstractmethod
     def _holds_answer(self, choice: _Json) -> bool:
         """Whether a choice of a whole answer holds what this protocol calls the answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _plain(self, choice: _Json) -> str | None:
         """Return a choice's text if it holds nothing else."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _delta(self, chunk: _Json, choice: _Json) -> Delta:
-        raise NotImplementedError
+        """Return a choice with all that it holds."""
 
     def _rest(self, chunk: _Json, choice: _Json) -> Delta:
         """Return a delta of what surrounds a choice's own content."""
