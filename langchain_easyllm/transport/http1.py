@@ -185,15 +185,15 @@ class AnswerParser:
             if self._expect != _SIZE:
                 self._take_line(line)
                 continue
-            self._left = _chunk_size(line)
-            self._expect = _CHUNK_END if self._left else _TRAILER
+            left = _chunk_size(line)
             # Most chunks are here whole; taking them at once halves the time of a stream.
-            end = start + self._left
-            if self._left and block[end : end + 2] == b"\r\n":
+            end = start + left
+            if left and block[end : end + 2] == b"\r\n":
                 pieces.append(block[start:end])
-                self._left = 0
-                self._expect = _SIZE
                 start = end + 2
+            else:
+                self._left = left
+                self._expect = _CHUNK_END if left else _TRAILER
         if start < size:
             self.reusable = self.reusable and not self.complete
             self._buffer += block[start:]

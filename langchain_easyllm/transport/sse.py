@@ -123,7 +123,9 @@ class SSEDecoder:
             data = [line[6:] for line in data]
         else:
             data = [line[5:].removeprefix(b" ") for line in data]
-        events += [DONE if item.strip() == DONE else item for item in data if item]
+        if DONE in whole:
+            data = [DONE if item.strip() == DONE else item for item in data]
+        events += filter(None, data)
         return rest
 
     def _take_lines(self, block: bytes, events: list[bytes]) -> None:
