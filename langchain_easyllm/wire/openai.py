@@ -149,11 +149,30 @@ class _OpenAIDecoder(ABC):
 class ChatDecoder(_OpenAIDecoder):
     """Reads chat completions."""
 
+    def read(self, data: bytes) -> Item:
+        """Decode one chunk of a stream."""
+        if self._named:
+            try:  # nearly every chunk is one more piece of text; all else is read with care
+                chunk = orjson.loads(data)
+                choice = chunk["choices"][0]
+                delta = choice["delta"]
+                alone = len(delta) == 1 or (len(delta) == 2 and "role" in delta)
+                get = choice.get
+                if alone and not (
+                    get("index") or get("finish_reason") or get("logprobs") or chunk.get("usage")
+                ):
+                    content = delta["content"]
+                    if type(content) is str:
+                        return content or None
+            except (IndexError, KeyError, TypeError, orjson.JSONDecodeError):
+                pass
+        return super().read(data)
+
     def _holds_answer(self, choice: _Json) -> bool:
         return isinstance(choice.get("message") or choice.get("delta"), Mapping)
 
     def _plain(self, choice: _Json) -> str | None:
-        if choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):
+        if _says_more(choice) or choice.get("index"):
             return None
         delta = choice.get("delta")
         if not isinstance(delta, dict):
@@ -184,6 +203,10 @@ class ChatDecoder(_OpenAIDecoder):
         return result
 
 
+def _says_more(choice: _Json) -> object:
+    return choice.get("finish_reason") or choice.get("logprobs")
+
+
 _PLAIN_KEYS = frozenset({"content", "role"})
 
 
@@ -194,7 +217,7 @@ class CompletionsDecoder(_OpenAIDecoder):
         return "text" in choice
 
     def _plain(self, choice: _Json) -> str | None:
-        if choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):
+        if _says_more(choice) or choice.get("index"):
             return None
         text = choice.get("text")
         return text if isinstance(text, str) else "" if text is None else None
