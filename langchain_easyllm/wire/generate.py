@@ -68,23 +68,26 @@ class GenerateDecoder:
 
     def read(self, data: bytes) -> Item:
         """Decode one event: a token, and with the last one the details of the answer."""
-        if not self._logprobs:
-            try:  # nearly every event is one more token; whatever else it is, is read with care
-                event = orjson.loads(data)
-                token = event["token"]
-                if token["special"] is False and event["details"] is None:
-                    text: str | None = token["text"]
-                    if type(text) is str and event["generated_text"] is None:
-                        return text or None
-            except (KeyError, TypeError, orjson.JSONDecodeError):
-                pass
-        return self._read_with_care(data)
+        try:  # nearly every event is one more token
+            event = orjson.loads(data)
+            token = event["token"]
+            last = event.get("details") is not None or event.get("generated_text") is not None
+            if not (last or self._logprobs or token["special"]):
+                text = token["text"]
+                if type(text) is str:
+                    return text or None
+        except (AttributeError, KeyError, TypeError, orjson.JSONDecodeError):
+            return self._read_oddity(data)
+        return self._read_event(event, data)
 
-    def _read_with_care(self, data: bytes) -> Item:
+    def _read_oddity(self, data: bytes) -> Item:
+        """Decode what is no event of a token: the end, a failure, or JSON of odd form."""
         if data == b"[DONE]":
             self.done = self.closed = True
             return None
-        event = parse_object(data)
+        return self._read_event(parse_object(data), data)
+
+    def _read_event(self, event: _Json, data: bytes) -> Item:
         token = event.get("token")
         if token is None:
             return self._without_token(event, data)

@@ -77,7 +77,9 @@ class _OpenAIDecoder(ABC):
             self.closed = self.done
             self.done = True
             return None
-        chunk = parse_object(data)
+        return self._read_chunk(parse_object(data), data)
+
+    def _read_chunk(self, chunk: _Json, data: bytes) -> Item:
         choices = chunk.get("choices")
         if not choices:
             return self._without_choices(chunk, data)
@@ -151,22 +153,23 @@ class ChatDecoder(_OpenAIDecoder):
 
     def read(self, data: bytes) -> Item:
         """Decode one chunk of a stream."""
-        if self._named:
-            try:  # nearly every chunk is one more piece of text; all else is read with care
-                chunk = orjson.loads(data)
-                choice = chunk["choices"][0]
-                delta = choice["delta"]
-                alone = len(delta) == 1 or (len(delta) == 2 and "role" in delta)
-                get = choice.get
-                if alone and not (
-                    get("index") or get("finish_reason") or get("logprobs") or chunk.get("usage")
-                ):
-                    content = delta["content"]
-                    if type(content) is str:
-                        return content or None
-            except (IndexError, KeyError, TypeError, orjson.JSONDecodeError):
-                pass
-        return super().read(data)
+        if not self._named:
+            return super().read(data)
+        try:  # nearly every chunk is one more piece of text
+            chunk = orjson.loads(data)
+            choice = chunk["choices"][0]
+            delta = choice["delta"]
+            alone = len(delta) == 1 or (len(delta) == 2 and "role" in delta)
+            get = choice.get
+            if alone and not (
+                get("index") or get("finish_reason") or get("logprobs") or chunk.get("usage")
+            ):
+                content = delta["content"]
+                if type(content) is str:
+                    return content or None
+        except (IndexError, KeyError, TypeError, orjson.JSONDecodeError):
+            return super().read(data)
+        return self._read_chunk(chunk, data)
 
     def _holds_answer(self, choice: _Json) -> bool:
         return isinstance(choice.get("message") or choice.get("delta"), Mapping)
