@@ -113,24 +113,31 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         """Return the template in force; `"auto"` loads the model's own, once."""
         if self.prompt_builder != AUTO:
             return self._template()
+        return self._loaded_template(model, server) or self._load_template(model)
+
+    def _loaded_template(self, model: str | None, server: Server | None) -> ChatPrompt | None:
+        """Return a model's own template, if it was loaded already."""
         from ._templates import known_template  # noqa: PLC0415 - templates load when used
 
         name = model or (server.model if server else None)
-        return known_template(self._connect().connection, name) or self._load_template()
+        return known_template(self._connect().connection, name)
 
-    def _load_template(self) -> ChatPrompt:
-        """Load the model's own template (`"auto"`). Blocks."""
+    def _load_template(self, model: str | None) -> ChatPrompt:
+        """Load a model's own template (`"auto"`). Blocks."""
         from ._templates import load_own_template  # noqa: PLC0415 - as above
 
         key = self.api_key
         own = self._explicit_key() is None or self._address().router
         token = key.get_secret_value() if key and own else None
-        return load_own_template(self.model, self._connect().connection, self._patience(), token)
+        return load_own_template(model, self._connect().connection, self._patience(), token)
 
-    async def _aready(self) -> None:
+    async def _aready(self, call: Mapping[str, Any]) -> None:
         """Load what would block the event loop later."""
-        if self.prompt_builder == AUTO:
-            await asyncio.to_thread(self._load_template)
+        if self.prompt_builder != AUTO:
+            return
+        model = call.get("model") or self.model
+        if self._loaded_template(model, self._connect().connection.server) is None:
+            await asyncio.to_thread(self._load_template, model)
 
     def _patience(self) -> Policy:
         from .transport import Policy  # noqa: PLC0415 - sockets load with the first request

@@ -113,7 +113,7 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as above
         **kwargs: Any,
     ) -> ChatResult:
-        await self._aready()
+        await self._aready(kwargs)
         ask = self._ask(messages, stop, kwargs, text=False)
         return to_chat_result(await self._connect().aanswer(ask))
 
@@ -135,7 +135,7 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as above
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        await self._aready()
+        await self._aready(kwargs)
         ask = self._ask(messages, stop, kwargs, text=False, stream=True)
         async for pieces in self._connect().astream(ask):
             for chunk in to_chat_chunks(pieces):

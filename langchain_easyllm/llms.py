@@ -162,7 +162,7 @@ class EasyLLM(ModelBase, LLM):
             return _merged([chunk async for chunk in chunks])
         if self.rate_limiter:
             await self.rate_limiter.aacquire(blocking=True)
-        await self._aready()
+        await self._aready(kwargs)
         ask = self._ask(prompt, stop, kwargs, text=True)
         return to_generations(await self._connect().aanswer(ask))
 
@@ -197,7 +197,7 @@ class EasyLLM(ModelBase, LLM):
             return
         if self.rate_limiter:
             await self.rate_limiter.aacquire(blocking=True)
-        await self._aready()
+        await self._aready(kwargs)
         ask = self._ask(prompt, stop, kwargs, text=True, stream=True)
         async for pieces in self._connect().astream(ask):
             for chunk in to_text_chunks(pieces):

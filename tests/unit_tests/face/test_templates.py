@@ -122,3 +122,18 @@ def test_a_template_changes_with_the_field(wire_server: WireServer) -> None:
     model.prompt_builder = None
     wire_server.on("POST", "/v1/chat/completions", chat("fine"))
     assert model.invoke("Hi").text == "fine"
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_auto_is_the_template_of_the_model_that_a_call_names(
+    wire_server: WireServer, cls: type, local_model: str, tmp_path: Path, way: str
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    template = "{% for m in messages %}[{{ m.content }}]{% endfor %}"
+    (other / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
+    serve(wire_server, "openai")
+    model = cls(base_url=wire_server.url, model=local_model, prompt_builder="auto")
+    for name, wanted in ((local_model, "<user>Hi</s>"), (str(other), "[Hi]")):
+        answer(way, model, model=name)
+        assert prompt_of(wire_server) == wanted
