@@ -16,7 +16,7 @@ from .errors import EasyLLMError
 from .transport import Credentials, Policy, Request, Response, Transport, environment_token
 from .wire import UNKNOWN, Address, Server, Wire, is_dedicated_endpoint, probe
 
-__all__ = ["Connection", "Flow", "Settings", "arun", "connect", "forget_recent", "run"]
+__all__ = ["Connection", "Flow", "Settings", "arun", "connect", "forget_connections", "run"]
 
 T = TypeVar("T")
 
@@ -216,6 +216,8 @@ def connect(settings: Settings) -> Connection:
         return connection
 
 
-def forget_recent() -> None:
-    """Let go of the servers that no object uses any more."""
-    _recent.clear()
+def forget_connections() -> None:
+    """Share none of the connections so far with objects to come; those in use stay as they are."""
+    with _registry_lock:
+        _connections.clear()
+        _recent.clear()

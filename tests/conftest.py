@@ -16,5 +16,9 @@ def wire_server() -> Iterator[WireServer]:
     """A running byte-level server, closed after the test."""
     with WireServer() as server:
         yield server
-    # Its port may be another test's before long, and the package keeps what it last talked to.
-    _connection.forget_recent()
+
+
+@pytest.fixture(autouse=True)
+def _strangers() -> None:
+    """Meet every server for the first time: its port may have been another test's before."""
+    _connection.forget_connections()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Mapping
 from types import TracebackType
@@ -48,6 +49,7 @@ class Transport:
         self._verify = verify
         self._plan = HeaderPlan(self.credentials, headers)
         self._shells = _Shells()
+        self._opening = threading.Lock()
         weakref.finalize(self, self._shells.close)
 
     def send(self, request: Request, policy: Policy = Policy()) -> Response:  # noqa: B008
@@ -151,7 +153,8 @@ class Transport:
         if pool is None:
             from .blocking import Pool  # noqa: PLC0415 - sockets and TLS load at first use
 
-            pool = self._shells.pool = Pool(self._verify)
+            with self._opening:  # a second pool would be lost with its idle connections
+                pool = self._shells.pool = self._shells.pool or Pool(self._verify)
         return pool
 
     def _sessions(self) -> Sessions:
@@ -159,8 +162,8 @@ class Transport:
         if sessions is None:
             from .aio import Sessions  # noqa: PLC0415 - asyncio loads at first use
 
-            # Another thread may have been faster.
-            sessions = self._shells.sessions = self._shells.sessions or Sessions(self._verify)
+            with self._opening:
+                sessions = self._shells.sessions = self._shells.sessions or Sessions(self._verify)
         return sessions
 
 
