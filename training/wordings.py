@@ -6,41 +6,10 @@ and `agent_scratchpad`. `TOOLS`, `SCHEMA` and `READING` are what a client puts b
 
 from __future__ import annotations
 
-REACT = """\
-Answer the question. You can use these tools:
+from langchain_easyllm.agents import AGENT_PROMPTS
 
-{tools}
-
-Use this format:
-Thought: what to do next
-Action: one of {tool_names}
-Action Input: the input of the action
-Observation: the result of the action
-(repeat as needed)
-Thought: I know the answer.
-Final Answer: the answer
-
-Question: {input}
-Thought:{agent_scratchpad}"""
-
-REACT_JSON = """\
-Answer the question. You can use these tools:
-
-{tools}
-
-Use this format:
-Thought: what to do next
-Action:
-```json
-{{"action": one of {tool_names}, "action_input": the input}}
-```
-Observation: the result of the action
-(repeat as needed)
-Thought: I know the answer.
-Final Answer: the answer
-
-Question: {input}
-Thought:{agent_scratchpad}"""
+REACT = AGENT_PROMPTS["react"]
+REACT_JSON = AGENT_PROMPTS["react-json"]
 
 # The wording that LangChain's documentation shows for `create_react_agent`, known too.
 REACT_LANGCHAIN = """\

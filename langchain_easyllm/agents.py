@@ -1,0 +1,89 @@
+"""Prompts for agents that write their steps as text, built in: nothing comes from the Hub.
+
+They are what the offline model was trained on, and short, which helps every small model; a large
+one understands them as well. The format is ReAct's (https://arxiv.org/abs/2210.03629), as the
+output parsers of `langchain_classic.agents` read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from langchain_core.prompts import PromptTemplate
+
+from .errors import ConfigurationError
+
+__all__ = ["AGENT_PROMPTS", "agent_prompt"]
+
+REACT = """\
+Answer the question. You can use these tools:
+
+{tools}
+
+Use this format:
+Thought: what to do next
+Action: one of {tool_names}
+Action Input: the input of the action
+Observation: the result of the action
+(repeat as needed)
+Thought: I know the answer.
+Final Answer: the answer
+
+Question: {input}
+Thought:{agent_scratchpad}"""
+
+REACT_JSON = """\
+Answer the question. You can use these tools:
+
+{tools}
+
+Use this format:
+Thought: what to do next
+Action:
+```json
+{{"action": one of {tool_names}, "action_input": the input}}
+```
+Observation: the result of the action
+(repeat as needed)
+Thought: I know the answer.
+Final Answer: the answer
+
+Question: {input}
+Thought:{agent_scratchpad}"""
+
+AGENT_PROMPTS: Mapping[str, str] = MappingProxyType({"react": REACT, "react-json": REACT_JSON})
+"""The text of each built-in prompt by its name, as an f-string template."""
+
+
+def agent_prompt(name: str) -> PromptTemplate:
+    r"""Return a built-in prompt for `langchain_classic.agents.create_react_agent`.
+
+    Example:
+        ```python
+        from langchain_classic.agents import AgentExecutor, create_react_agent
+
+        agent = create_react_agent(llm, tools, agent_prompt("react"))
+        AgentExecutor(agent=agent, tools=tools).invoke({"input": "What is 17 times 23?"})
+        ```
+
+    Args:
+        name: `"react"`: an action is two lines of text, `Action:` and `Action Input:`, which
+            `create_react_agent` reads by default. `"react-json"`: an action is a JSON object in a
+            fence of three backticks; give `create_react_agent` also
+            `output_parser=ReActJsonSingleInputOutputParser()`. Both want the stop sequence
+            `"\nObservation"`, which `create_react_agent` sets.
+
+    Returns:
+        A prompt of the variables `tools`, `tool_names`, `input` and `agent_scratchpad`.
+
+    Raises:
+        ConfigurationError: If there is no prompt of that name, with the nearest one.
+    """
+    text = AGENT_PROMPTS.get(name)
+    if text is not None:
+        return PromptTemplate.from_template(text)
+    near = get_close_matches(str(name).lower(), AGENT_PROMPTS, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(AGENT_PROMPTS)}."
+    raise ConfigurationError(f"There is no agent prompt named {name!r}; {hint}")
