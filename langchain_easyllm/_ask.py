@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .wire import Message, Server, Wire
+    from .wire import Message, Server, Tool, ToolChoice, Wire
 
 __all__ = ["Ask"]
 
@@ -24,6 +24,9 @@ class Ask:
         provider: Inference Providers selection, or None.
         params: Neutral generation fields that are set.
         stops: The caller's stop sequences.
+        tools: Tools that the model may call, in OpenAI's shape.
+        tool_choice: `"auto"`, `"none"`, `"required"`, OpenAI's dict that names a tool, or None.
+        parallel_tool_calls: Whether one answer may hold several calls; None for the default.
         extra: The caller's own keys for the body.
         usage: Whether a stream should end with token counts.
         to_text: Renders the prompt; returns it with the template's own stop sequences.
@@ -40,6 +43,9 @@ class Ask:
     provider: str | None
     params: Mapping[str, object]
     stops: tuple[str, ...]
+    tools: tuple[Tool, ...]
+    tool_choice: ToolChoice | None
+    parallel_tool_calls: bool | None
     extra: Mapping[str, object]
     usage: bool
     to_text: Callable[[Server | None], tuple[str, tuple[str, ...]]]

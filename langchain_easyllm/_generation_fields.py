@@ -107,6 +107,9 @@ class CallFields(GenerationFields):
     timeout: float | None = Field(default=None, allow_inf_nan=False, gt=0)
     max_retries: int = Field(default=2, ge=0)
     wait_for_model: float = Field(default=0.0, ge=0)
+    tools: list[Any] | None = None  # what `EasyLLMChat.bind_tools` takes
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
 
     @classmethod
     def read(cls, kwargs: Mapping[str, object], objects: Collection[str]) -> dict[str, Any]:

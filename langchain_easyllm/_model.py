@@ -21,6 +21,7 @@ from ._connection_fields import ConnectionFields
 from ._generation_fields import CallFields, GenerationFields, params_of
 from ._prompting import AUTO, PromptFields
 from ._results import PROVIDER
+from ._tools import to_choice, to_tools
 from .errors import ConfigurationError
 from .wire import Wire, merge_stops
 
@@ -82,6 +83,9 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         model = call.get("model") or self.model
         if stop is not None and "stop" in call:
             raise ConfigurationError("stop was given twice, once as stop_sequences: give it once.")
+        tools = to_tools(call.get("tools"))
+        if tools and text:
+            raise ConfigurationError("An LLM takes no tools: use EasyLLMChat.")
         return Ask(
             api=None if api == "auto" else Wire(api),
             text=text,
@@ -90,6 +94,9 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             provider=call.get("provider", self.provider),
             params=params,
             stops=merge_stops(stop if stop is not None else call.get("stop", self.stop)),
+            tools=tools,
+            tool_choice=to_choice(call.get("tool_choice"), tools),
+            parallel_tool_calls=call.get("parallel_tool_calls"),
             extra={**self.model_kwargs, **call.get("model_kwargs", {})},
             usage=call.get("stream_usage", self.stream_usage),
             to_text=lambda server: self._to_text(source, model, server),

@@ -102,7 +102,7 @@ def asks_server(ask: Ask, connection: Connection) -> bool:
         return True
     if ask.model is None and ask.api is not Wire.GENERATE:
         return True
-    return needs_server(ask.api, ask.params, ask.stops)
+    return needs_server(ask.api, ask.params, ask.stops, tools=bool(ask.tools))
 
 
 def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream: bool) -> Plan:
@@ -124,6 +124,11 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     own_stops: tuple[str, ...] = ()
     if wire is Wire.CHAT:
         messages = ask.to_messages()
+    elif ask.tools:
+        raise ConfigurationError(
+            f"Tools need api='chat' on this server, and this call goes to api={wire.value!r}: "
+            "leave prompt_builder out."
+        )
     else:
         prompt, own_stops = ask.to_text(server)
     model = _model_name(ask, connection, server)
@@ -139,6 +144,9 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
         model=model,
         prompt=prompt,
         messages=messages,
+        tools=ask.tools,
+        tool_choice=ask.tool_choice,
+        parallel_tool_calls=ask.parallel_tool_calls,
         stream=stream,
         usage=ask.usage,
         extra=ask.extra,

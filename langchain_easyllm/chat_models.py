@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.callbacks import (
@@ -12,8 +12,9 @@ from langchain_core.callbacks import (
 )
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
+from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
@@ -21,9 +22,11 @@ from ._batching import joined, split_run_id
 from ._messages import to_chat_messages
 from ._model import CONFIG, ModelBase, inspected
 from ._results import to_chat_chunks, to_chat_result
+from ._tools import to_choice, to_tools
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from ._tools import ToolLike
     from .wire import Message, Server
 
 __all__ = ["EasyLLMChat"]
@@ -93,6 +96,38 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         each = zip(messages, split_run_id(kwargs, len(messages)), strict=True)
         answers = (self.agenerate([one], stop, callbacks, **rest) for one, rest in each)
         return joined(await gather_with_concurrency(self.max_concurrency, *answers))
+
+    def bind_tools(
+        self,
+        tools: Sequence[ToolLike],
+        *,
+        tool_choice: str | bool | Mapping[str, Any] | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Return this model with tools that it may call.
+
+        Args:
+            tools: LangChain tools, functions, pydantic classes, TypedDicts, or dicts that describe
+                a function.
+            tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` (also `True`) for one call at
+                least, a tool's name, or OpenAI's dict for that tool. Default: the server's own.
+            strict: Whether arguments are to fit their schema exactly, where the server can see to
+                it.
+            parallel_tool_calls: Whether one answer may hold several calls. Default: the server's
+                own.
+            kwargs: Generation fields to bind with them.
+
+        Raises:
+            ConfigurationError: If two tools have one name, one cannot be told as JSON, or
+                `tool_choice` names none of them.
+        """
+        own = [dict(tool) for tool in to_tools(tools, strict=strict)]
+        bound: dict[str, object] = {"tools": own, "tool_choice": to_choice(tool_choice, own)}
+        if parallel_tool_calls is not None:
+            bound["parallel_tool_calls"] = parallel_tool_calls
+        return self.bind(**{k: v for k, v in bound.items() if v is not None}, **kwargs)
 
     @inspected
     def _generate(

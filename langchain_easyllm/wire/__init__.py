@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .call import Call, Message, Server, needs_server, wire_stops
+    from .call import Call, Message, Server, Tool, ToolChoice, needs_server, wire_stops
     from .detection import UNKNOWN, probe
     from .dialects import NEUTRAL_FIELDS, Dialect, Wire
     from .events import Decoder, Delta, Failure, Usage
@@ -35,6 +35,8 @@ __all__ = [
     "Piece",
     "Server",
     "StopCutter",
+    "Tool",
+    "ToolChoice",
     "Usage",
     "Wire",
     "is_dedicated_endpoint",
@@ -67,6 +69,8 @@ _HOMES = {
     "ROUTER": ".urls",
     "Server": ".call",
     "StopCutter": ".stops",
+    "Tool": ".call",
+    "ToolChoice": ".call",
     "UNKNOWN": ".detection",
     "Usage": ".events",
     "Wire": ".dialects",

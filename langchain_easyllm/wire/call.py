@@ -19,10 +19,25 @@ from .dialects import (
 )
 from .formats import to_grammar, to_json_schema, to_response_format
 
-__all__ = ["Call", "Message", "Server", "needs_server", "to_fields", "wire_stops"]
+__all__ = [
+    "Call",
+    "Message",
+    "Server",
+    "Tool",
+    "ToolChoice",
+    "needs_server",
+    "to_fields",
+    "wire_stops",
+]
 
 Message = Mapping[str, object]
 """One chat message in OpenAI's shape: `role`, `content` and what belongs to them."""
+
+Tool = Mapping[str, object]
+"""One tool in OpenAI's shape: `{"type": "function", "function": {"name": ..., ...}}`."""
+
+ToolChoice = str | Mapping[str, object]
+"""`"auto"`, `"none"`, `"required"`, or `{"type": "function", "function": {"name": ...}}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,10 @@ class Call:
         model: Name for the request's `model`; None to leave it out.
         prompt: Rendered prompt (text wires).
         messages: Chat messages (chat wire).
+        tools: Tools that the model may call, in OpenAI's shape.
+        tool_choice: `"auto"`, `"none"`, `"required"`, or OpenAI's dict that names a tool; None for
+            the server's default.
+        parallel_tool_calls: Whether one answer may hold several calls; None for the default.
         stream: Whether to stream.
         usage: Whether a stream should end with token counts.
         extra: The caller's own keys, merged into the body last.
@@ -70,6 +89,9 @@ class Call:
     model: str | None = None
     prompt: str | None = None
     messages: Sequence[Message] | None = None
+    tools: Sequence[Tool] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     stream: bool = False
     usage: bool = True
     extra: Mapping[str, object] = field(default_factory=dict)
@@ -190,8 +212,12 @@ def wire_stops(stops: Sequence[str], server: Server) -> tuple[str, ...]:
     return tuple(stops) if limit is None else tuple(stops[:limit])
 
 
-def needs_server(wire: Wire, params: Mapping[str, object], stops: Sequence[str]) -> bool:
+def needs_server(
+    wire: Wire, params: Mapping[str, object], stops: Sequence[str], *, tools: bool = False
+) -> bool:
     """Whether a request's shape depends on which server will answer it."""
+    if tools and wire is not Wire.GENERATE:
+        return True
     if len(stops) > min(STOP_LIMIT.values()):
         return True
     if wire is Wire.GENERATE:

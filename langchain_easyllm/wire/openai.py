@@ -18,6 +18,7 @@ from .call import Call, Server, to_fields, wire_stops
 from .dialects import USAGE_OPTION, Wire
 from .events import Delta, Failure, Item, Usage, finish_reason
 from .lenient import second_look
+from .tools import to_tool_fields
 
 __all__ = ["ChatDecoder", "CompletionsDecoder", "to_body"]
 
@@ -39,6 +40,8 @@ def to_body(call: Call, server: Server) -> dict[str, object]:
         body["messages"] = call.messages
     else:
         body["prompt"] = call.prompt
+    if call.tools and call.wire is Wire.CHAT:
+        body.update(to_tool_fields(call))
     body.update(to_fields(call.wire, server, call.params))
     stops = wire_stops(call.stops, server)
     if stops:
