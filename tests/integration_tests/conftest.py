@@ -19,7 +19,7 @@ from ..servers.transformers_serve import transformers_serve
 
 ROOT = Path(__file__).parents[2]
 SERVERS = ROOT / "tests" / "servers"
-LICENSE = ROOT / "training" / "checkpoint" / "embeddings" / "LICENSE"
+LICENSE = ROOT / "langchain_easyllm" / "offline" / "models" / "embeddings" / "LICENSE"
 
 
 @pytest.fixture(scope="session")

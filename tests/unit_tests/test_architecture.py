@@ -22,11 +22,13 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rgl
 # What each layer may import of the package, beside itself; the face may import everything.
 LAYERS = {
     "errors": set(),
+    "offline": {"errors", "prompts"},
     "prompts": set(),
     "wire": {"errors"},
     "transport": {"errors", "_version"},
 }
 HEAVY = ["aiohttp", "huggingface_hub", "numpy", "torch", "transformers", "jinja2"]
+HEAVY += ["llguidance", "safetensors", "starlette", "tokenizers", "uvicorn"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 every_module = pytest.mark.parametrize(
@@ -74,6 +76,16 @@ def test_imports_point_downwards(path: Path) -> None:
     assert own <= allowed
     if layer(path) in ("wire", "transport"):
         assert "langchain_core" not in {name[0] for name in names}
+
+
+def test_nothing_else_needs_the_offline_models() -> None:
+    users = {
+        layer(path)
+        for path in TREES
+        for name in imports(path)
+        if name.startswith(f"{NAME}.offline")
+    }
+    assert users == {"offline"}
 
 
 def test_the_import_rules_see_every_layer() -> None:

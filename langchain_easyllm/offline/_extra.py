@@ -1,0 +1,35 @@
+"""What the extra `offline` installs, and the error that says so where it is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import ConfigurationError
+
+__all__ = ["MissingExtraError", "needs_extra"]
+
+_MODULES = frozenset({"llguidance", "numpy", "safetensors", "starlette", "tokenizers", "uvicorn"})
+
+
+class MissingExtraError(ConfigurationError, ImportError):
+    """A library of the extra `offline` is not installed."""
+
+
+@contextmanager
+def needs_extra() -> Iterator[None]:
+    """Import libraries of the extra inside of this.
+
+    Raises:
+        MissingExtraError: If one is missing, with the command that installs it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _MODULES:
+            raise
+        raise MissingExtraError(
+            f"The offline models need {missing}, which is not installed: run "
+            'pip install "langchain-easyllm[offline]".'
+        ) from error

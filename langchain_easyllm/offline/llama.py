@@ -1,0 +1,169 @@
+"""A Llama in plain numpy: RMSNorm, rotary positions, SwiGLU, tied embeddings; float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from ._extra import needs_extra
+
+with needs_extra():
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Cache", "Config", "Llama"]
+
+Array = NDArray[np.float32]
+
+
+class Config(TypedDict):
+    """What the network reads of a Llama's `config.json`, in transformers' names.
+
+    Attributes:
+        hidden_size: Width of the states.
+        num_hidden_layers: How many layers there are.
+        num_attention_heads: How many heads share the width.
+        max_position_embeddings: The context, in tokens.
+        rms_norm_eps: What the norm adds to the mean square.
+        rope_theta: Base of the rotary frequencies.
+    """
+
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    max_position_embeddings: int
+    rms_norm_eps: float
+    rope_theta: float
+
+
+@dataclass(slots=True)
+class Cache:
+    """Keys and values of the tokens that one sequence has had so far.
+
+    Attributes:
+        keys: Rotated keys, [layer, head, place, size]; places from `length` on are not set.
+        values: Values, of the same shape.
+        length: Tokens that are in it.
+    """
+
+    keys: Array
+    values: Array
+    length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One layer's weights, as they stand to the right of the input: [from, to]."""
+
+    attention_norm: Array
+    qkv: Array
+    out: Array
+    mlp_norm: Array
+    gate_up: Array
+    down: Array
+
+
+class Llama:
+    """The network. It is never written to after it is made: any number of threads may share it.
+
+    Args:
+        config: The model's `config.json`.
+        tensors: Weights by transformers' names, in any float type.
+    """
+
+    def __init__(self, config: Config, tensors: Mapping[str, NDArray[np.floating]]) -> None:
+        self.context = config["max_position_embeddings"]
+        self._heads = config["num_attention_heads"]
+        self._size = config["hidden_size"] // self._heads
+        self._eps = np.float32(config["rms_norm_eps"])
+        weights = {name: value.astype(np.float32) for name, value in tensors.items()}
+        self._layers = [
+            _layer(weights, f"model.layers.{index}.")
+            for index in range(config["num_hidden_layers"])
+        ]
+        self._embeddings = weights["model.embed_tokens.weight"]
+        self._to_logits = np.ascontiguousarray(self._embeddings.T)
+        self._norm_weight = weights["model.norm.weight"]
+        self.vocab_size = len(self._embeddings)
+        half = np.arange(0, self._size, 2) / self._size
+        angle = np.outer(np.arange(self.context), config["rope_theta"] ** -half)
+        self._cos, self._sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+
+    def cache(self, room: int) -> Cache:
+        """Return an empty cache for a sequence of at most `room` tokens."""
+        shape = (len(self._layers), self._heads, room, self._size)
+        return Cache(np.empty(shape, np.float32), np.empty(shape, np.float32))
+
+    def hidden(self, ids: Sequence[int], cache: Cache) -> Array:
+        """Run tokens that follow those in the cache, all in one pass, and put them into it.
+
+        Args:
+            ids: Token ids, at least one, and no more than the cache has room for.
+            cache: The sequence's own cache.
+
+        Returns:
+            The last layer's normalised states, [token, hidden size]; `logits` reads them.
+        """
+        x = self._embeddings[list(ids)]
+        for index, layer in enumerate(self._layers):
+            x = x + self._attend(self._norm(x, layer.attention_norm), layer, index, cache)
+            x = x + _swiglu(self._norm(x, layer.mlp_norm), layer)
+        cache.length += len(ids)
+        return self._norm(x, self._norm_weight)
+
+    def logits(self, hidden: Array) -> Array:
+        """Return the logits of the next token after each state, [..., vocabulary]."""
+        logits: Array = hidden @ self._to_logits
+        return logits
+
+    def _norm(self, x: Array, weight: Array) -> Array:
+        mean: Array = np.einsum("ti,ti->t", x, x)[:, None] / np.float32(x.shape[1])
+        scaled: Array = x / np.sqrt(mean + self._eps) * weight
+        return scaled
+
+    def _attend(self, x: Array, layer: _Layer, index: int, cache: Cache) -> Array:
+        count, start = len(x), cache.length
+        stop = start + count
+        # [token, 3 * heads * size] -> [q/k/v, head, token, size]
+        qkv = (x @ layer.qkv).reshape(count, 3, self._heads, self._size).transpose(1, 2, 0, 3)
+        rotated = self._rotated(qkv[:2], start, stop)
+        cache.keys[index, :, start:stop] = rotated[1]
+        cache.values[index, :, start:stop] = qkv[2]
+        keys, values = cache.keys[index, :, :stop], cache.values[index, :, :stop]
+        scores = (rotated[0] @ keys.transpose(0, 2, 1)) * np.float32(self._size**-0.5)
+        if count > 1:
+            scores += np.triu(np.full((count, stop), -np.inf, np.float32), 1 + start)
+        scores = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed = (scores / scores.sum(-1, keepdims=True)) @ values
+        out: Array = mixed.transpose(1, 0, 2).reshape(count, -1) @ layer.out
+        return out
+
+    def _rotated(self, x: Array, start: int, stop: int) -> Array:
+        """Turn queries and keys by their places, halves paired as transformers pairs them."""
+        cos, sin = self._cos[start:stop], self._sin[start:stop]
+        first, second = x[..., : self._size // 2], x[..., self._size // 2 :]
+        return np.concatenate((first * cos - second * sin, second * cos + first * sin), -1)
+
+
+def _layer(weights: Mapping[str, Array], base: str) -> _Layer:
+    def stacked(*names: str) -> Array:
+        # Stored as [to, from]; side by side, so that one product serves all of them.
+        return np.concatenate([weights[f"{base}{name}_proj.weight"].T for name in names], 1)
+
+    return _Layer(
+        attention_norm=weights[f"{base}input_layernorm.weight"],
+        qkv=stacked("self_attn.q", "self_attn.k", "self_attn.v"),
+        out=stacked("self_attn.o"),
+        mlp_norm=weights[f"{base}post_attention_layernorm.weight"],
+        gate_up=stacked("mlp.gate", "mlp.up"),
+        down=stacked("mlp.down"),
+    )
+
+
+def _swiglu(x: Array, layer: _Layer) -> Array:
+    gate, up = np.split(x @ layer.gate_up, 2, 1)
+    # Sigmoid by the tangent, which cannot overflow.
+    sigmoid = np.tanh(gate * np.float32(0.5)) * np.float32(0.5) + np.float32(0.5)
+    out: Array = (gate * sigmoid * up) @ layer.down
+    return out

@@ -1,0 +1,175 @@
+"""Choose the next token: penalties, a constraint, then temperature and filters, as TGI does.
+
+The order is that of TGI's `NextTokenChooser`; temperature, top-k, top-p, typical and the repetition
+penalty are those of transformers, frequency and presence penalty are OpenAI's. Like TGI, logprobs
+are of the distribution that the token was really drawn from, so after all of these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import ConfigurationError
+from ._extra import needs_extra
+
+with needs_extra():
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Sampler", "Sampling", "log_softmax"]
+
+Scores = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to choose tokens.
+
+    Attributes:
+        temperature: Divides the logits; above 0. None takes the most likely token each time, and
+            the three filters then do nothing: whoever asks for a filter alone means 1.0.
+        top_k: Draw from this many most likely tokens only (and those as likely as the last).
+        top_p: Draw from the fewest tokens whose probabilities add up to this, 0 to 1.
+        typical_p: Draw from the tokens nearest to the expected information, up to this mass, 0 to
+            1 (https://arxiv.org/abs/2202.00666).
+        repetition_penalty: Divides positive and multiplies negative logits of every token that has
+            occurred, in the prompt too; above 0, 1.0 for none (https://arxiv.org/abs/1909.05858).
+        frequency_penalty: Taken off a token's logit for each time that the answer has it; 0.0 for
+            none.
+        presence_penalty: Taken off a token's logit once if the answer has it; 0.0 for none.
+        seed: The same seed draws the same tokens again. None draws others each time.
+
+    Raises:
+        ConfigurationError: If a value is out of range, naming it.
+    """
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    typical_p: float | None = None
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, top in _LIMITS.items():
+            value: float | None = getattr(self, name)
+            if value is not None and not 0 < value <= top:
+                above = "" if math.isinf(top) else f" and at most {top:g}"
+                raise ConfigurationError(f"{name} must be above 0{above}, not {value!r}.")
+
+
+# Numbers that must be above zero, and the most that they may be.
+_LIMITS = {
+    "temperature": math.inf,
+    "top_k": math.inf,
+    "top_p": 1.0,
+    "typical_p": 1.0,
+    "repetition_penalty": math.inf,
+}
+
+
+class Sampler:
+    """Chooses the tokens of one answer.
+
+    Args:
+        sampling: How to choose.
+        prompt: Token ids of the prompt, for the repetition penalty.
+        vocab_size: How many tokens there are.
+    """
+
+    def __init__(self, sampling: Sampling, prompt: Sequence[int], vocab_size: int) -> None:
+        self._sampling = sampling
+        self._occurred = np.zeros(vocab_size, np.bool_)
+        self._occurred[list(prompt)] = True
+        self._counts = np.zeros(vocab_size)
+        self._random = np.random.default_rng(sampling.seed)
+
+    def choose(self, logits: NDArray[np.float32], allowed: Mask | None) -> tuple[int, Scores]:
+        """Choose the token after those chosen so far.
+
+        Args:
+            logits: The network's, one for each token of the vocabulary.
+            allowed: Which tokens a constraint allows, at least one; None for all.
+
+        Returns:
+            The token's id, and the logprob of each token.
+        """
+        scores = self._penalised(logits.astype(np.float64))
+        if allowed is not None:
+            scores[~allowed] = -np.inf
+        logprobs = log_softmax(_warped(scores, self._sampling))
+        chosen = self._drawn(logprobs)
+        self._occurred[chosen] = True
+        self._counts[chosen] += 1
+        return chosen, logprobs
+
+    def _penalised(self, scores: Scores) -> Scores:
+        sampling = self._sampling
+        if sampling.repetition_penalty != 1:
+            lowered = np.where(
+                scores < 0,
+                scores * sampling.repetition_penalty,
+                scores / sampling.repetition_penalty,
+            )
+            scores = np.where(self._occurred, lowered, scores)
+        scores -= sampling.frequency_penalty * self._counts
+        scores -= sampling.presence_penalty * (self._counts > 0)
+        return scores
+
+    def _drawn(self, logprobs: Scores) -> int:
+        if self._sampling.temperature is None:
+            return int(logprobs.argmax())
+        # The first of exponential clocks of these rates rings by the tokens' probabilities.
+        return int((np.exp(logprobs) / self._random.exponential(size=len(logprobs))).argmax())
+
+
+def log_softmax(scores: Scores) -> Scores:
+    """Return the logarithms of the probabilities that logits mean, over the last axis."""
+    shifted = scores - scores.max(-1, keepdims=True)
+    result: Scores = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return result
+
+
+def _warped(scores: Scores, sampling: Sampling) -> Scores:
+    if sampling.temperature is None:
+        return scores
+    with np.errstate(over="ignore"):  # next to no temperature: all but the best become -inf
+        scores = (scores - scores.max()) / sampling.temperature
+    for keep, value in (
+        (_top_k, sampling.top_k),
+        (_top_p, sampling.top_p),
+        (_typical, sampling.typical_p),
+    ):
+        if value is not None:
+            scores = np.where(keep(scores, value), scores, -np.inf)
+    return scores
+
+
+def _top_k(scores: Scores, count: float) -> Mask:
+    place = max(len(scores) - int(count), 0)
+    kept: Mask = scores >= np.partition(scores, place)[place]
+    return kept
+
+
+def _top_p(scores: Scores, mass: float) -> Mask:
+    order = np.argsort(scores, kind="stable")
+    kept = np.zeros(len(scores), np.bool_)
+    kept[order] = np.exp(log_softmax(scores[order])).cumsum() > 1 - mass
+    kept[order[-1]] = True
+    return kept
+
+
+def _typical(scores: Scores, mass: float) -> Mask:
+    logprobs = log_softmax(scores)
+    shares = np.exp(logprobs)
+    finite = np.where(shares > 0, logprobs, 0)
+    strangeness = np.abs(-logprobs + (finite * shares).sum())
+    order = np.argsort(strangeness, kind="stable")
+    before = int((shares[order].cumsum() < mass).sum())
+    kept: Mask = strangeness <= strangeness[order[min(before, len(order) - 1)]]
+    return kept
