@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Ask:
         timeout: Seconds the call may take; None for no limit.
         max_retries: Further attempts after a failure that may pass.
         wait_for_model: Seconds that a cold start may take.
+        unchecked: Fields of `params` that a protocol without a name for them is sent as they are,
+            and the key that each is sent under.
     """
 
     api: Wire | None
@@ -53,3 +55,4 @@ class Ask:
     timeout: float | None
     max_retries: int
     wait_for_model: float
+    unchecked: Mapping[str, str] = field(default_factory=dict)

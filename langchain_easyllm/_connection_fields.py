@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import ssl
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from langchain_core.load.serializable import (
     Serializable,
@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from ._names import canonical, one_sentence
+from ._old_names import TEXT_TASKS, fields_in, without_old_names
 from .errors import ConfigurationError
 from .wire import ROUTER, Address, looks_like_url, parse_address
 
@@ -120,18 +121,26 @@ class ConnectionFields(Serializable):
     """Headers sent with every request. Default: none."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Merged into every request's body as it is. Default: nothing."""
+    """Merged into every request's body as it is. Default: nothing. A generation field that is
+    written here becomes that field; a protocol that has no name for it is sent it as it is."""
 
     verify: bool | str | ssl.SSLContext = Field(default=True, repr=False)
     """TLS verification: True (default), False, a CA file or folder, or an `ssl.SSLContext`."""
 
+    _tasks: ClassVar[tuple[str, ...]] = TEXT_TASKS
+    """Values of other packages' `task` that this class does anyway."""
+
+    _unchecked: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _client: Client | None = PrivateAttr(default=None)
     _client_key: tuple[object, ...] = PrivateAttr(default=())
     _left_behind: tuple[str, ...] = PrivateAttr(default=())
     _retired: bool = PrivateAttr(default=False)
 
     def __init__(self, **values: Any) -> None:
-        own = canonical(values, type(self).model_fields)
+        known = type(self).model_fields
+        own = self._own_arguments(values)
+        taken, unchecked = fields_in(own, known)
+        own.update(taken)
         key = own.get("api_key")
         if isinstance(key, _EnvironmentKey):
             del own["api_key"]
@@ -142,12 +151,19 @@ class ConnectionFields(Serializable):
             super().__init__(**set_values)
         except ValidationError as error:
             raise ConfigurationError(one_sentence(error)) from None
+        self._unchecked = unchecked
         if isinstance(key, _GivenKey):
             self.api_key = key  # an object made again from another's fields: bound as it was
         elif self.api_key is not None and not isinstance(self.api_key, _EnvironmentKey):
             self.api_key = _GivenKey(self.api_key.get_secret_value(), self._address().root)
         if self._retired:
             _warn_retired()
+
+    @classmethod
+    def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
+        """Return constructor arguments under this package's names."""
+        known = cls.model_fields
+        return canonical(without_old_names(values, known, cls._tasks), known)
 
     @model_validator(mode="after")
     def _check_address(self) -> Self:

@@ -104,6 +104,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             timeout=call.get("timeout", self.timeout),
             max_retries=call.get("max_retries", self.max_retries),
             wait_for_model=call.get("wait_for_model", self.wait_for_model),
+            unchecked={k: v for k, v in self._unchecked.items() if k not in call},
         )
 
     @abstractmethod
@@ -150,6 +151,13 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         from .transport import Policy  # noqa: PLC0415 - sockets load with the first request
 
         return Policy(self.timeout, self.max_retries, self.wait_for_model)
+
+    @property
+    def model_id(self) -> str | None:
+        """The model's name: as it was given, else as the server tells it, which is asked once."""
+        if self.model or self._address().router:
+            return self.model
+        return self._connect().connection.ask_server(self._patience()).model
 
     @property
     @abstractmethod

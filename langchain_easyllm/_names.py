@@ -18,9 +18,11 @@ ALIASES: Mapping[str, str] = {
     "endpoint_url": "base_url",
     "inference_server_url": "base_url",
     "api_base": "base_url",
+    "api_url": "base_url",
     "token": "api_key",
     "huggingfacehub_api_token": "api_key",
     "max_new_tokens": "max_tokens",
+    "max_length": "max_tokens",  # of old examples; it counted the prompt too
     "stop_sequences": "stop",
     "echo": "return_full_text",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -20,6 +21,7 @@ from .wire import (
     Failure,
     Server,
     Wire,
+    fields_of,
     is_dedicated_endpoint,
     known_to_think,
     looks_like_url,
@@ -137,9 +139,10 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     stops = merge_stops(ask.stops, own_stops)
     # A stop sequence must not fire inside hidden thinking: a thinker's are enforced here only.
     offered = own_stops if thinker else stops
+    params, extra = _past_the_table(ask, wire, server)
     call = Call(
         wire=wire,
-        params=ask.params,
+        params=params,
         stops=offered,
         model=model,
         prompt=prompt,
@@ -149,7 +152,7 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
         parallel_tool_calls=ask.parallel_tool_calls,
         stream=stream,
         usage=ask.usage,
-        extra=ask.extra,
+        extra=extra,
     )
     root = wire is Wire.GENERATE and connection.root_route
     n = ask.params.get("n")
@@ -164,6 +167,19 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
         answers=n if isinstance(n, int) else 1,
         name=name,
     )
+
+
+def _past_the_table(
+    ask: Ask, wire: Wire, server: Server
+) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Return the fields that go by the table of names, and the keys that go as they are."""
+    named = fields_of(wire, server.dialect)
+    own = {"do_sample"}  # no protocol but one has the name, and every one has the meaning
+    past = [name for name in ask.unchecked if name in ask.params and name not in {*named, *own}]
+    if not past:
+        return ask.params, ask.extra
+    params = {name: value for name, value in ask.params.items() if name not in past}
+    return params, {**{ask.unchecked[name]: ask.params[name] for name in past}, **ask.extra}
 
 
 def _check_names(ask: Ask, connection: Connection) -> None:

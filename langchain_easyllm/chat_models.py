@@ -21,6 +21,7 @@ from langchain_core.runnables.utils import gather_with_concurrency
 from ._batching import joined, split_run_id
 from ._messages import to_chat_messages
 from ._model import CONFIG, ModelBase, inspected
+from ._prompting import AUTO
 from ._results import to_chat_chunks, to_chat_result
 from ._tools import to_choice, to_tools
 from .errors import ConfigurationError
@@ -44,6 +45,11 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         llm.invoke("Why is the sky blue?").content
         ```
 
+    `EasyLLMChat(llm=...)` takes over what an LLM object was explicitly given: an `EasyLLM`, or a
+    `HuggingFaceEndpoint`, `HuggingFaceTextGenInference` or `HuggingFaceHub`, of
+    langchain-huggingface or langchain-community. Fields given beside it win; the object itself is
+    not kept.
+
     Raises:
         ValueError: If a field is unknown (the message names the nearest right one) or has a value
             that cannot work.
@@ -55,8 +61,19 @@ class EasyLLMChat(ModelBase, BaseChatModel):
     api: Literal["auto", "chat", "completions", "generate"] = "auto"
     """Protocol. `"auto"` (default): `"chat"`, or with a `prompt_builder` a text api."""
 
+    @classmethod
+    def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
+        if values.get("llm") is None:
+            return super()._own_arguments({k: v for k, v in values.items() if k != "llm"})
+        from ._taking_over import taken_over  # noqa: PLC0415 - seldom needed
+
+        return taken_over(values, cls._own_arguments, cls.model_fields)
+
     def to_prompt(self, messages: LanguageModelInput) -> str:
         """Return the exact string that a text api would be sent.
+
+        Without a `prompt_builder` that is the model's own template at work, which a text api would
+        have to be told of (`prompt_builder="auto"`).
 
         Args:
             messages: Anything that `invoke` takes.
@@ -64,7 +81,12 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         Raises:
             ConfigurationError: If there is no template, or it cannot express the messages.
         """
-        return self._to_text(self._convert_input(messages).to_messages(), self.model, None)[0]
+        asked = self._convert_input(messages).to_messages()
+        unset = self.prompt_builder is None
+        shown = self.model_copy(update={"prompt_builder": AUTO}) if unset else self
+        return shown._to_text(asked, self.model, None)[0]  # noqa: SLF001 - a copy of this very class
+
+    _to_chat_prompt = to_prompt  # what ChatHuggingFace calls it
 
     def generate(
         self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .call import Call, Message, Server, Tool, ToolChoice, needs_server, wire_stops
     from .detection import UNKNOWN, probe
-    from .dialects import NEUTRAL_FIELDS, Dialect, Wire
+    from .dialects import NEUTRAL_FIELDS, Dialect, Wire, fields_of
     from .events import Decoder, Delta, Failure, Usage
     from .protocols import new_decoder, route_of, to_body
     from .reader import Answer, AnswerReader, Piece, read_answers
@@ -39,6 +39,7 @@ __all__ = [
     "ToolChoice",
     "Usage",
     "Wire",
+    "fields_of",
     "is_dedicated_endpoint",
     "known_to_think",
     "looks_like_url",
@@ -74,6 +75,7 @@ _HOMES = {
     "UNKNOWN": ".detection",
     "Usage": ".events",
     "Wire": ".dialects",
+    "fields_of": ".dialects",
     "is_dedicated_endpoint": ".urls",
     "known_to_think": ".thinking",
     "looks_like_url": ".urls",

@@ -1,0 +1,135 @@
+"""Constructor arguments of langchain-huggingface and langchain-community that are no fields here.
+
+Where a class of theirs has one name for one of our fields, `_names.ALIASES` has it. What is left is
+here: arguments that hold several settings, and arguments that choose what needs no choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, MutableMapping
+from typing import cast
+
+from ._names import ALIASES
+from .errors import ConfigurationError
+from .wire import NEUTRAL_FIELDS
+
+__all__ = ["TEXT_TASKS", "fields_in", "without_old_names"]
+
+TEXT_TASKS = ("text-generation", "text2text-generation", "conversational")
+"""Values of `task` that mean what a text-generating class does anyway."""
+
+# What their `server_kwargs` hands to an HTTP client, and our fields for it.
+_SERVER_KWARGS = {
+    "api_key": "api_key",
+    "base_url": "base_url",
+    "model": "model",
+    "provider": "provider",
+    "timeout": "timeout",
+    "token": "api_key",
+}
+_CLIENTS = ("client", "async_client")
+
+
+def without_old_names(
+    values: Mapping[str, object], known: Collection[str], tasks: Collection[str]
+) -> dict[str, object]:
+    """Return constructor arguments with what other packages' own arguments say as fields.
+
+    `server_kwargs` becomes the fields it holds, `additional_headers` and its `headers` become
+    `default_headers`, and a `task` that the class does anyway, `client=None` and `provider="auto"`
+    say nothing.
+
+    Args:
+        values: Keyword arguments as the caller wrote them; they are left as they are.
+        known: The fields of the class: a name that is one of them is never read as an old one.
+        tasks: Values of `task` that need no saying.
+
+    Raises:
+        ConfigurationError: For another task, a client object, and a setting that has no meaning
+            here.
+    """
+    result = dict(values)
+    if "task" not in known:
+        _check_task(result.pop("task", None), tasks)
+    for name in _CLIENTS:
+        if name not in known and result.pop(name, None) is not None:
+            raise ConfigurationError(
+                f"{name} is another package's client: leave it out, and give base_url and api_key."
+            )
+    if result.get("provider") == "auto":  # any that has the model, as without it
+        del result["provider"]
+    if "server_kwargs" not in known:
+        _unpack(_mapping(result, "server_kwargs"), result)
+    if "additional_headers" not in known:
+        _add_headers(_mapping(result, "additional_headers"), result)
+    return result
+
+
+def fields_in(
+    values: MutableMapping[str, object], known: Collection[str]
+) -> tuple[dict[str, object], dict[str, str]]:
+    """Take the generation fields out of a `model_kwargs`.
+
+    A field that was given beside it stays where it is, and is merged into the body last as ever.
+
+    Args:
+        values: Constructor arguments under our own names; `model_kwargs` is replaced by its rest.
+        known: The fields of the class.
+
+    Returns:
+        The fields, and the name that each was written under.
+    """
+    given = values.get("model_kwargs")
+    if not isinstance(given, Mapping):
+        return {}, {}
+    written = {
+        own: name
+        for name in given
+        if (own := ALIASES.get(name, name)) in NEUTRAL_FIELDS
+        and own in known
+        and values.get(own) is None
+    }
+    if written:
+        names = set(written.values())
+        values["model_kwargs"] = {k: v for k, v in given.items() if k not in names}
+    return {own: given[name] for own, name in written.items()}, written
+
+
+def _check_task(task: object, tasks: Collection[str]) -> None:
+    if task is not None and task not in tasks:
+        raise ConfigurationError(
+            f"task={task!r} is not what this class does ({', '.join(tasks)}): leave it out, and "
+            "say in the prompt what is to be done."
+        )
+
+
+def _mapping(values: MutableMapping[str, object], name: str) -> Mapping[str, object]:
+    found = values.pop(name, None)
+    if not isinstance(found, Mapping | None):
+        raise ConfigurationError(f"{name} must be a dict, not {type(found).__name__}.")
+    return found or {}
+
+
+def _unpack(settings: Mapping[str, object], result: MutableMapping[str, object]) -> None:
+    """Put the settings of a `server_kwargs` under the names of our fields."""
+    rest = dict(settings)
+    _add_headers(_mapping(rest, "headers"), result)
+    if cookies := _mapping(rest, "cookies"):
+        line = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        _add_headers({"Cookie": line}, result)
+    if organisation := rest.pop("bill_to", None):
+        _add_headers({"X-HF-Bill-To": organisation}, result)
+    for name, value in rest.items():
+        own = _SERVER_KWARGS.get(name)
+        if own is None:
+            raise ConfigurationError(
+                f"server_kwargs holds {name!r}, which has no meaning here: it may hold headers, "
+                f"cookies, bill_to, {', '.join(_SERVER_KWARGS)}."
+            )
+        result.setdefault(own, value)
+
+
+def _add_headers(headers: Mapping[str, object], result: MutableMapping[str, object]) -> None:
+    if headers:
+        given = cast("Mapping[str, object]", result.get("default_headers") or {})
+        result["default_headers"] = {**headers, **given}
