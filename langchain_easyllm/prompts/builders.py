@@ -58,6 +58,15 @@ __all__ = [
 Builder = Callable[[object], str]
 
 _ROLES = frozenset({"system", "user", "assistant"})
+# How EasyLLM's errors call these prompts; the others by their own names.
+_CALLED = {
+    "chatml_falcon": "HF ChatML",
+    "chatml_starchat": "HF ChatML",
+    "llama2": "Llama 2",
+    "open_assistant": "Open Assistant",
+    "vicuna": "Vicuna",
+    "wizardlm": "WizardLM",
+}
 _WITHOUT_EMPTY_SYSTEM = frozenset({"llama2"})
 
 
@@ -116,16 +125,19 @@ def _pairs(messages: object, name: str) -> list[tuple[str, str]]:
     if not isinstance(messages, Iterable):
         msg = f"Messages come as a string or a list, not as {type(messages).__name__}."
         raise PromptError(msg)
-    return [_pair(index, message) for index, message in enumerate(messages)]
+    return [_pair(name, index, message) for index, message in enumerate(messages)]
 
 
-def _pair(index: int, message: object) -> tuple[str, str]:
+def _pair(name: str, index: int, message: object) -> tuple[str, str]:
     if isinstance(message, Mapping):
         role, content = message.get("role"), message.get("content")
     else:
         role, content = getattr(message, "role", None), getattr(message, "content", None)
         if role is None:  # a LangChain message
             role = ROLES.get(str(getattr(message, "type", None)))
+    if role == "function":
+        msg = f"{_CALLED.get(name, name)} does not support function calls. Message {index} is one."
+        raise PromptError(msg)
     if not isinstance(role, str) or role not in _ROLES:
         msg = f"Message {index} has the invalid role {role!r}; EasyLLM knows {sorted(_ROLES)}."
         raise PromptError(msg)
