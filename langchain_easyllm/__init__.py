@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from . import huggingface
     from .chat_models import EasyLLMChat
     from .llms import EasyLLM
 
-__all__ = ["EasyLLM", "EasyLLMChat", "__version__"]
+__all__ = ["EasyLLM", "EasyLLMChat", "__version__", "huggingface"]
 
 _HOMES = {"EasyLLM": ".llms", "EasyLLMChat": ".chat_models"}
 
 
 def __getattr__(name: str) -> object:
+    if name == "huggingface":
+        return import_module(".huggingface", __name__)
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

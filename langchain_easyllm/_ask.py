@@ -36,6 +36,7 @@ class Ask:
         wait_for_model: Seconds that a cold start may take.
         unchecked: Fields of `params` that a protocol without a name for them is sent as they are,
             and the key that each is sent under.
+        defaults: Generation fields that nobody asked for, sent where the protocol has them.
     """
 
     api: Wire | None
@@ -56,3 +57,4 @@ class Ask:
     max_retries: int
     wait_for_model: float
     unchecked: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -82,7 +82,7 @@ class Client:
             else:
                 return self._noted(plan, plan.read(response))
 
-    def stream(self, ask: Ask) -> Iterator[list[Piece]]:
+    def stream(self, ask: Ask) -> Generator[list[Piece], None, None]:
         """Yield pieces as they can be shown; the last is a delta with the answer's end."""
         tries = _Tries(ask)
         while True:
@@ -104,7 +104,7 @@ class Client:
                 pause = tries.pause_after(error, session)
             time.sleep(pause)
 
-    async def astream(self, ask: Ask) -> AsyncIterator[list[Piece]]:
+    async def astream(self, ask: Ask) -> AsyncGenerator[list[Piece], None]:
         """Yield pieces as they can be shown; the last is a delta with the answer's end."""
         tries = _Tries(ask)
         while True:

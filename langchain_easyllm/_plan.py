@@ -142,7 +142,7 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     params, extra = _past_the_table(ask, wire, server)
     call = Call(
         wire=wire,
-        params=params,
+        params={**_expressible(ask.defaults, wire, server), **params},
         stops=offered,
         model=model,
         prompt=prompt,
@@ -235,6 +235,12 @@ def _choose_at_router(ask: Ask, root: str) -> Wire:
             "to your own server."
         )
     return wanted
+
+
+def _expressible(params: Mapping[str, object], wire: Wire, server: Server) -> dict[str, object]:
+    """Return the fields that a server's protocol has a name for."""
+    known = fields_of(wire, server.dialect)
+    return {name: value for name, value in params.items() if name in known}
 
 
 def _assumed(wire: Wire, connection: Connection) -> Server:

@@ -13,13 +13,14 @@ from .errors import ConfigurationError
 if TYPE_CHECKING:
     from .prompts import ChatPrompt
 
-__all__ = ["AUTO", "PromptFields"]
+__all__ = ["AUTO", "PromptFields", "environment_prompt"]
 
 AUTO = "auto"
 """The `prompt_builder` that means the model's own template."""
 
 
-def _environment_prompt() -> str | None:
+def environment_prompt() -> str | None:
+    """Return the `prompt_builder` of the environment (`HUGGINGFACE_PROMPT`), or None."""
     return os.environ.get("HUGGINGFACE_PROMPT", "").strip() or None
 
 
@@ -29,7 +30,7 @@ class PromptFields(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     prompt_builder: str | Callable[[Any], str] | None = Field(
-        default_factory=_environment_prompt, validate_default=True
+        default_factory=environment_prompt, validate_default=True
     )
     """A name of `langchain_easyllm.prompts.PROMPT_MAPPING`, a callable `(messages) -> str`, a
     `ChatPrompt`, a Jinja chat template, or `"auto"` for the model's own template. Default:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import orjson
-from langchain_core.messages import BaseMessage
 
 from ._connection import Connection
 from .errors import ConfigurationError, EasyLLMError
@@ -32,7 +29,7 @@ def find_template(spec: object) -> ChatPrompt:
         raise ConfigurationError(str(error)) from error
 
 
-def render(prompt: ChatPrompt, source: str | Sequence[BaseMessage]) -> str:
+def render(prompt: ChatPrompt, source: object) -> str:
     """Render a prompt as it is sent: without the BOS that the server adds.
 
     Raises:

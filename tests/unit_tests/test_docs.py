@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from langchain_easyllm import huggingface
 from langchain_easyllm.wire.dialects import FIELDS, NEUTRAL_FIELDS, Dialect, Wire
 from tests import wires
 
@@ -38,8 +39,8 @@ def test_the_field_table_is_the_codes(wire):
     assert field_table(wire) in (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
 
 
-def code_blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def code_blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
@@ -53,6 +54,15 @@ def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
     assert out.count("Bonjour !") == 4
     assert code_blocks("text")[0].strip() in out
     assert names["answers"] == ["Bonjour !"] * 200
+
+
+def test_the_examples_for_easyllms_users_run(wire_server, monkeypatch, capsys):
+    monkeypatch.setattr(huggingface, "api_base", None)
+    monkeypatch.setattr(huggingface, "prompt_builder", None)
+    wires.serve(wire_server, "tgi", ["Bon", "jour", " !"])
+    for block in code_blocks("python", (ROOT / "docs" / "easyllm.md").read_text("utf-8")):
+        exec(block.replace("http://localhost:8080", wire_server.url), {})
+    assert capsys.readouterr().out == "Bonjour !\nBonjour !"
 
 
 def test_the_readme_names_every_field():

@@ -1,0 +1,121 @@
+"""The clients: a request in, a result or its chunks out, sync and async."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, closing
+from typing import Any, ParamSpec, TypeAlias, TypeVar
+
+from langchain_core.runnables.config import ContextThreadPoolExecutor
+from langchain_core.runnables.utils import gather_with_concurrency
+
+from ..wire import Answer
+from ._asking import Asking, prepare
+from ._requests import ChatRequest, CompletionRequest, read_request
+from ._results import ChatResults, CompletionResults, Json, Results
+
+__all__ = ["ChatCompletion", "Completion"]
+
+P = ParamSpec("P")
+
+# A dict, or with stream=True an iterator of dicts: the value of an argument says which, no type.
+Result: TypeAlias = Any
+
+Request: TypeAlias = ChatRequest | CompletionRequest
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _sync(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Result]:
+    """Return a client's `create`, which takes the parameters of a kind of request."""
+
+    def create(*args: P.args, **kwargs: P.kwargs) -> Result:
+        asking = prepare(*read_request(kind, *args, **kwargs))
+        if asking.stream:
+            return _stream(asking, results(asking.served))
+        answers = _answers(asking)
+        return _noted(asking, results(asking.served).response(answers))
+
+    return _documented(create, kind)
+
+
+def _async(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Awaitable[Result]]:
+    """Return a client's `acreate`, which takes the parameters of a kind of request."""
+
+    async def acreate(*args: P.args, **kwargs: P.kwargs) -> Result:
+        asking = prepare(*read_request(kind, *args, **kwargs))
+        if asking.stream:
+            return _astream(asking, results(asking.served))
+        answers = await _aanswers(asking)
+        return _noted(asking, results(asking.served).response(answers))
+
+    return _documented(acreate, kind)
+
+
+def _answers(asking: Asking) -> list[Answer]:
+    if len(asking.asks) == 1:
+        return asking.client.answer(asking.asks[0])
+    with ContextThreadPoolExecutor(min(len(asking.asks), asking.most)) as threads:
+        return [answers[0] for answers in threads.map(asking.client.answer, asking.asks)]
+
+
+async def _aanswers(asking: Asking) -> list[Answer]:
+    waiting = (asking.client.aanswer(ask) for ask in asking.asks)
+    return [answers[0] for answers in await gather_with_concurrency(asking.most, *waiting)]
+
+
+def _stream(asking: Asking, results: Results) -> Iterator[Json]:
+    with closing(asking.client.stream(asking.asks[0])) as stream:
+        for pieces in stream:
+            for chunk in results.chunks(pieces):
+                yield _noted(asking, chunk)
+
+
+async def _astream(asking: Asking, results: Results) -> AsyncIterator[Json]:
+    async with aclosing(asking.client.astream(asking.asks[0])) as stream:
+        async for pieces in stream:
+            for chunk in results.chunks(pieces):
+                yield _noted(asking, chunk)
+
+
+def _noted(asking: Asking, result: Json) -> Json:
+    asking.note("Answer: %s", result)
+    return result
+
+
+def _documented(call: F, kind: Callable[..., object]) -> F:
+    """Give a call the signature and the documentation of the request that it takes."""
+    call.__doc__ = f"""{"Make" if call.__name__ == "create" else "Make, asynchronously,"} a request.
+
+    Args:
+        **kwargs: The parameters: see the fields of `{kind.__name__}`.
+
+    Returns:
+        A dict in OpenAI's shape (`id`, `object`, `created`, `model`, `choices`, `usage`), whose
+        `usage` is None where the server did not count; with `stream=True` an iterator of chunks.
+
+    Raises:
+        ConfigurationError: For a parameter or setting that cannot work, before anything is sent.
+        EasyLLMError: If the server cannot be reached, refuses or fails.
+    """
+    signature = inspect.signature(kind).replace(return_annotation=inspect.Signature.empty)
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    return call
+
+
+class ChatCompletion:
+    """Chat with a model: `create` and `acreate`, with the parameters of `ChatRequest`.
+
+    With a prompt builder the conversation is rendered here, for the server's text api; without one
+    the server's chat api renders the model's own template.
+    """
+
+    create = staticmethod(_sync(ChatRequest, ChatResults))
+    acreate = staticmethod(_async(ChatRequest, ChatResults))
+
+
+class Completion:
+    """Complete a text: `create` and `acreate`, with the parameters of `CompletionRequest`."""
+
+    create = staticmethod(_sync(CompletionRequest, CompletionResults))
+    acreate = staticmethod(_async(CompletionRequest, CompletionResults))

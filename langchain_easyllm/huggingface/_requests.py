@@ -1,0 +1,182 @@
+"""What EasyLLM's clients can be asked: parameters, their defaults, and what is wrong with them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from difflib import get_close_matches
+from typing import ParamSpec, TypeVar
+
+from .._generation_fields import CallFields
+from ..errors import ConfigurationError
+from ..wire import Message
+
+__all__ = ["ChatRequest", "CompletionRequest", "Request", "checked", "read_request"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# What other packages and our own classes call these parameters.
+_MEANT: Mapping[str, str] = {
+    "base_url": "api_base",
+    "max_completion_tokens": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "model_id": "model",
+    "repetition_penalty": "frequency_penalty",
+    "return_full_text": "echo",
+    "stop_sequences": "stop",
+    "streaming": "stream",
+    "token": "api_key",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What every generation may be asked for, by keyword."""
+
+    temperature: float | None = 0.9
+    """Randomness; 0 is greedy decoding. None, here and below: the server's own default."""
+
+    top_p: float | None = 0.6
+    """Nucleus sampling. 0 and 1 turn it off."""
+
+    top_k: int | None = 10
+    """Sample from this many most probable tokens. The default is left out where a server's protocol
+    has no such field."""
+
+    n: int = 1
+    """How many answers, asked for in parallel; not with `stream`."""
+
+    max_tokens: int | None = 1024
+    """Most tokens of an answer."""
+
+    stop: str | Sequence[str] | None = None
+    """Stop sequences beside the module's and the prompt's own: the answer ends before the first."""
+
+    stream: bool = False
+    """Whether the answer comes as an iterator of chunks."""
+
+    frequency_penalty: float | None = 1.0
+    """Sent as the repetition penalty, as EasyLLM does: a factor above 0, of which 1 is none."""
+
+    debug: bool = False
+    """Whether this call logs its prompt, parameters and answer (`langchain_easyllm.huggingface`,
+    level DEBUG, to the standard error where no handler is set up)."""
+
+    prompt_builder: object = None
+    """For this call in place of the module's."""
+
+    seed: int | None = None
+    """For this call in place of the module's."""
+
+    api_key: str | None = None
+    """For this call in place of the module's; given for the `api_base` in force."""
+
+    api_base: str | None = None
+    """For this call in place of the module's."""
+
+    timeout: float | None = 120.0
+    """Seconds the call may take, retries included; in a stream, until each next piece."""
+
+    max_retries: int = 2
+    """Further attempts after a failure that may pass."""
+
+    wait_for_model: float = 0.0
+    """Seconds that a cold start may take before it counts as a failure."""
+
+
+@dataclass(frozen=True)
+class ChatRequest(Request):
+    """Parameters of a chat completion."""
+
+    messages: Sequence[Message]
+    """The conversation: `{"role": ..., "content": ...}`, or objects with these attributes."""
+
+    model: str | None = None
+    """Hub repo id, or what the server calls its model. Default None: the server's own."""
+
+
+@dataclass(frozen=True)
+class CompletionRequest(Request):
+    """Parameters of a text completion."""
+
+    prompt: str
+    """The text to complete; with a prompt builder, the one user turn of its prompt."""
+
+    model: str | None = None
+    """Hub repo id, or what the server calls its model. Default None: the server's own."""
+
+    _: KW_ONLY
+
+    suffix: str | None = None
+    """Put after the prompt, as EasyLLM does: nothing is inserted before it."""
+
+    logprobs: bool | None = None
+    """Whether to report the tokens' log probabilities."""
+
+    echo: bool = False
+    """Whether the answer begins with the prompt."""
+
+
+def read_request(
+    kind: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+) -> tuple[R, frozenset[str]]:
+    """Return a request of some kind, and which of its parameters the caller gave.
+
+    Raises:
+        ConfigurationError: For an unknown parameter, with the right one's name.
+        TypeError: If a required one is missing.
+    """
+    signature = inspect.signature(kind)
+    for name in kwargs:
+        if name not in signature.parameters:
+            raise ConfigurationError(_unknown(name, signature.parameters))
+    given = signature.bind(*args, **kwargs).arguments
+    return kind(*args, **kwargs), frozenset(given)
+
+
+def checked(request: Request, seed: int | None) -> dict[str, object]:
+    """Return a request's fields under this package's neutral names, validated; none is None.
+
+    Args:
+        request: The request.
+        seed: The seed in force.
+
+    Raises:
+        ConfigurationError: For a value of the wrong type or range, and for several answers to one
+            stream.
+    """
+    penalty = request.frequency_penalty
+    if isinstance(penalty, int | float) and penalty <= 0:
+        raise ConfigurationError(
+            f"frequency_penalty={penalty} is no factor: EasyLLM sends it as the repetition "
+            "penalty, so give a number above 0 (1.0 is none)."
+        )
+    fields: dict[str, object] = {
+        "temperature": request.temperature,
+        "top_p": None if request.top_p in (0, 1) else request.top_p,
+        "top_k": request.top_k,
+        "n": request.n,
+        "max_tokens": request.max_tokens,
+        "repetition_penalty": penalty,
+        "seed": seed,
+        "stream": request.stream,
+        "timeout": request.timeout,
+        "max_retries": request.max_retries,
+        "wait_for_model": request.wait_for_model,
+    }
+    if isinstance(request, CompletionRequest):
+        fields |= {"logprobs": request.logprobs or None, "return_full_text": request.echo or None}
+    found = {k: v for k, v in CallFields.read(fields, ()).items() if v is not None}
+    if found.get("stream") and found.get("n", 1) > 1:
+        raise ConfigurationError("n > 1 cannot be streamed: leave stream out, or n at 1.")
+    return found
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    meant = _MEANT.get(name)
+    near = [meant] if meant in names else get_close_matches(name, names, n=1, cutoff=0.8)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"There is no parameter {name!r}: {hint}The parameters are {', '.join(names)}."

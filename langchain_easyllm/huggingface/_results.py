@@ -1,0 +1,187 @@
+"""Answers in the shapes that EasyLLM documents: OpenAI's, as plain dicts."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+from ..wire import Answer, Delta, Piece, Usage
+
+__all__ = ["ChatResults", "CompletionResults", "Json", "Results", "usage_of"]
+
+Json = dict[str, object]
+"""A result, or a part of one."""
+
+UNKNOWN_MODEL = "custom"
+"""EasyLLM's name for a model that neither the caller nor the server named."""
+
+
+class Results(ABC):
+    """Shapes the results of one call.
+
+    Args:
+        model: The model's name, as far as it is known before the answer.
+    """
+
+    whole: str
+    """What a whole result is called."""
+
+    piece: str
+    """What a chunk of a streamed one is called."""
+
+    def __init__(self, model: str | None) -> None:
+        self._model = model
+        self._id = "hf-" + secrets.token_urlsafe(7)  # ten characters, as EasyLLM's have
+        self._created = int(time.time())
+        self._opened = False
+
+    def response(self, answers: Sequence[Answer]) -> Json:
+        """Return whole answers as one result."""
+        choices = [
+            {"index": index, **self.choice(answer), "finish_reason": answer.end.finish_reason}
+            for index, answer in enumerate(answers)
+        ]
+        said = answers[0].end.model
+        usage = _sum([answer.end.usage for answer in answers])
+        return {**self._head(self.whole, said), "choices": choices, "usage": usage}
+
+    def chunks(self, pieces: Iterable[Piece]) -> Iterator[Json]:
+        """Yield pieces of a streamed answer as chunks; the last has the finish reason."""
+        if not self._opened:
+            self._opened = True
+            yield from (self._chunk(choice) for choice in self.opening())
+        for delta in _deltas(pieces):
+            if delta.text or delta.reasoning or delta.logprobs or delta.tool_calls:
+                yield self._chunk(self.part(delta))
+            else:
+                last = self._chunk(self.closing(), delta.finish_reason)
+                yield {**last, "usage": usage_of(delta.usage)}
+
+    @abstractmethod
+    def choice(self, answer: Answer) -> Json:
+        """Return what a whole result's choice holds."""
+
+    @abstractmethod
+    def opening(self) -> Iterable[Json]:
+        """Return what the choices of the chunks before any text hold."""
+
+    @abstractmethod
+    def part(self, delta: Delta) -> Json:
+        """Return what a chunk's choice holds."""
+
+    @abstractmethod
+    def closing(self) -> Json:
+        """Return what the last chunk's choice holds."""
+
+    def _head(self, kind: str, said: str | None) -> Json:
+        model = self._model or said or UNKNOWN_MODEL
+        return {"id": self._id, "object": kind, "created": self._created, "model": model}
+
+    def _chunk(self, choice: Json, finish_reason: str | None = None) -> Json:
+        choices = [{"index": 0, **choice, "finish_reason": finish_reason}]
+        return {**self._head(self.piece, None), "choices": choices}
+
+
+class ChatResults(Results):
+    """Shapes chat completions."""
+
+    whole = "chat.completion"
+    piece = "chat.completion.chunk"
+
+    def choice(self, answer: Answer) -> Json:
+        """Return the assistant's message."""
+        message: Json = {"role": "assistant", "content": answer.text}
+        return {"message": {**message, **_thoughts(answer.reasoning)}}
+
+    def opening(self) -> Iterable[Json]:
+        """Return the role."""
+        return [{"delta": {"role": "assistant"}}]
+
+    def part(self, delta: Delta) -> Json:
+        """Return a piece of the answer, or of the thinking before it."""
+        text: Json = {"content": delta.text} if delta.text else {}
+        return {"delta": {**text, **_thoughts(delta.reasoning)}}
+
+    def closing(self) -> Json:
+        """Return an empty piece."""
+        return {"delta": {}}
+
+
+class CompletionResults(Results):
+    """Shapes text completions."""
+
+    whole = piece = "text.completion"
+
+    def choice(self, answer: Answer) -> Json:
+        """Return the text; its tokens' log probabilities as a list of `text` and `logprob`."""
+        tokens = _tokens(answer.logprobs)
+        found = [{"text": token["token"], "logprob": token["logprob"]} for token in tokens]
+        return {"text": answer.text, **_thoughts(answer.reasoning), "logprobs": found or None}
+
+    def opening(self) -> Iterable[Json]:
+        """Return nothing: the first chunk is text."""
+        return ()
+
+    def part(self, delta: Delta) -> Json:
+        """Return a piece of the text; the log probability of its token as a number."""
+        values = [token["logprob"] for token in _tokens(delta.logprobs)]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        return {
+            "text": delta.text,
+            **_thoughts(delta.reasoning),
+            "logprobs": sum(numbers) if numbers else None,
+        }
+
+    def closing(self) -> Json:
+        """Return an empty piece."""
+        return {"text": "", "logprobs": None}
+
+
+def usage_of(usage: Usage | None) -> Json | None:
+    """Return token counts in OpenAI's names; None if the server did not count."""
+    if usage is None:
+        return None
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def _sum(usages: Sequence[Usage | None]) -> Json | None:
+    """Return the counts of several answers to one prompt, which counts once."""
+    known = [usage for usage in usages if usage is not None]
+    if len(known) < len(usages):
+        return None
+    prompt, written = known[0].input_tokens, sum(usage.output_tokens for usage in known)
+    total = known[0].total_tokens if len(known) == 1 else prompt + written
+    return usage_of(Usage(prompt, written, total))
+
+
+def _deltas(pieces: Iterable[Piece]) -> Iterator[Delta]:
+    """Yield pieces as deltas, a text together with the log probabilities that follow it."""
+    text = ""
+    for piece in pieces:
+        if isinstance(piece, Delta) and piece.logprobs:
+            yield replace(piece, text=text)
+            text = ""
+            continue
+        if text:
+            yield Delta(text=text)
+        text = piece if isinstance(piece, str) else ""
+        if isinstance(piece, Delta):
+            yield piece
+    if text:
+        yield Delta(text=text)
+
+
+def _tokens(logprobs: Mapping[str, object] | None) -> list[Json]:
+    return cast("list[Json]", (logprobs or {}).get("content") or [])
+
+
+def _thoughts(reasoning: str) -> Json:
+    return {"reasoning_content": reasoning} if reasoning else {}
