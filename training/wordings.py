@@ -7,6 +7,9 @@ and `agent_scratchpad`. `TOOLS`, `SCHEMA` and `READING` are what a client puts b
 from __future__ import annotations
 
 from langchain_easyllm.agents import AGENT_PROMPTS
+from langchain_easyllm.offline.wordings import SCHEMA, TOOL_RESPONSE, TOOLS
+
+__all__ = ["REACT", "REACT_JSON", "REACT_LANGCHAIN", "READING", "SCHEMA", "TOOLS", "TOOL_RESPONSE"]
 
 REACT = AGENT_PROMPTS["react"]
 REACT_JSON = AGENT_PROMPTS["react-json"]
@@ -32,22 +35,6 @@ Begin!
 
 Question: {input}
 Thought:{agent_scratchpad}"""
-
-TOOLS = """\
-You can use these tools:
-<tools>
-{tools}
-</tools>
-To use one, answer only with:
-<tool_call>
-{{"name": tool name, "arguments": {{argument: value}}}}
-</tool_call>"""
-
-TOOL_RESPONSE = "<tool_response>\n{result}\n</tool_response>"
-
-SCHEMA = """\
-Answer only with a JSON object that fits this schema:
-{schema}"""
 
 READING = """\
 Answer from the context only. If it does not say, answer: I don't know.

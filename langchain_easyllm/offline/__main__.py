@@ -1,0 +1,82 @@
+"""`python -m langchain_easyllm.offline --port 8080`: run the server until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import fields
+
+from ..errors import ConfigurationError
+from .faults import Faults
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the server from the command line.
+
+    Args:
+        arguments: The arguments; by default those of the process.
+
+    Returns:
+        The exit code: 0 after Ctrl-C, 1 if the server cannot run.
+    """
+    options = vars(_parser().parse_args(arguments))
+    host, port = options.pop("host"), options.pop("port")
+    try:
+        from .server import offline_server  # noqa: PLC0415 - needs the extra
+
+        with offline_server(port, host=host, **options) as server:
+            print(  # noqa: T201 - this is a program
+                f"Serving on {server.base_url}: EasyLLMChat(base_url={server.base_url!r}). "
+                "Ctrl-C ends it.",
+                flush=True,
+            )
+            _wait()
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _wait() -> None:
+    """Wait for Ctrl-C or a polite request to terminate."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    threading.Event().wait()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m langchain_easyllm.offline",
+        description="Serve the bundled models as TGI and TEI serve theirs, without any network.",
+    )
+    parser.add_argument("--port", type=int, default=8080, help="0 for any free port (8080)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    faults = parser.add_argument_group("faults", "See `Faults` for what each does.")
+    for fault in fields(Faults):
+        faults.add_argument(
+            "--" + fault.name.replace("_", "-"),
+            default=fault.default,
+            type=_value,
+            metavar="N",
+            help=f"default {fault.default}",
+        )
+    return parser
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

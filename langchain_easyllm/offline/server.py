@@ -1,0 +1,169 @@
+"""The running server: a context manager for tests and programs."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Unpack
+
+from ..errors import ConfigurationError
+from ._extra import needs_extra
+from .app import make_app
+from .endpoint import CUT, Received, State
+from .engine import Engine
+from .faults import FaultFields, Faults
+
+with needs_extra():
+    import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+__all__ = ["OfflineServer", "offline_server"]
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineServer:
+    """A server that is running.
+
+    Attributes:
+        base_url: Its root, for chat, text, embeddings and reranking alike.
+        faults: How it misbehaves; may be changed at any time.
+        requests: The last thousand requests that it got, oldest first.
+    """
+
+    base_url: str
+    faults: Faults
+    requests: deque[Received]
+
+
+@contextmanager
+def offline_server(
+    port: int = 0, *, host: str = "127.0.0.1", **faults: Unpack[FaultFields]
+) -> Iterator[OfflineServer]:
+    """Run a server with the bundled models for as long as the `with` block lasts.
+
+    It speaks as Text Generation Inference and Text Embeddings Inference do. Any number of servers
+    may run at once; the models are loaded once.
+
+    Args:
+        port: The port to listen on; 0 for any free one.
+        host: The address to listen on. The server asks for no token, so leave it on this machine.
+        **faults: How it misbehaves; see `Faults`.
+
+    Yields:
+        The server, ready for requests.
+
+    Raises:
+        ConfigurationError: If the port cannot be had, a fault makes no sense, or the models' files
+            are damaged.
+        MissingExtraError: If the extra `offline` is not installed.
+    """
+    engine = Engine(Faults(**faults))
+    with closing(engine), closing(_listen(host, port)) as listener:
+        state = State(engine)
+        with _Thread(state, listener):
+            yield OfflineServer(_url(listener), engine.faults, state.requests)
+
+
+class _Protocol(H11Protocol):
+    """A connection, which the application can close in the middle of an answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        app = self.app
+
+        async def with_cut(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})[CUT] = transport.close
+            await app(scope, receive, send)
+
+        self.app = with_cut
+        self.access_log = False
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, telling when it is ready and dropping unfinished answers when it is to stop."""
+
+    def __init__(self, state: State, ready: Future[None]) -> None:
+        config = uvicorn.Config(
+            make_app(state),
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            server_header=False,
+        )
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.loop = asyncio.get_running_loop()
+        self._ready.set_result(None)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await super().shutdown(sockets)
+
+
+class _Thread:
+    """A server in a thread of its own."""
+
+    def __init__(self, state: State, listener: socket.socket) -> None:
+        self._ready: Future[None] = Future()
+        self._server = _Server(state, self._ready)
+        self._listener = listener
+        self._thread = threading.Thread(target=self._run, name="easyllm-offline", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._server.serve([self._listener]))
+        except BaseException as error:  # noqa: BLE001 - raised where the server was started
+            if not self._ready.done():
+                self._ready.set_exception(error)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        self._ready.result()
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(f"{host}:{port} is no address to listen on: {error}.") from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise ConfigurationError(_no_port(host, port, error)) from error
+    return listener
+
+
+def _no_port(host: str, port: int, error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"Port {port} of {host} is in use: choose another, or 0 for any free one."
+    return f"Cannot listen on {host}:{port} ({error}): choose another port, or 0 for any free one."
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
