@@ -13,6 +13,7 @@ from .wire_server import WireServer
 
 # The offline models ask for one thread as they load numpy, which a test may have imported before.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+pytest_plugins = ["langchain_easyllm.offline.pytest_plugin"]
 
 
 @pytest.fixture

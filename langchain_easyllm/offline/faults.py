@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, fields
-from typing import Literal, TypedDict
+from typing import Literal
 
 from ..errors import ConfigurationError
 
-__all__ = ["FaultFields", "Faults"]
+__all__ = ["Faults"]
 
 _BODIES = ("loading", "proxy")
-
-
-class FaultFields(TypedDict, total=False):
-    """The fields of `Faults`, as arguments."""
-
-    cold_start: float
-    cold_start_as: Literal["loading", "proxy"]
-    rate_limited: int
-    retry_after: float
-    cut_after: int | None
-    stall_after: int | None
-    error_after: int | None
-    delay: float
 
 
 @dataclass

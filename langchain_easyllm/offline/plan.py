@@ -181,7 +181,7 @@ def _schema(kind: object, value: object) -> Json:
         raise invalid("grammar is not supported")
     if "properties" not in value:
         raise invalid("grammar is not valid: Grammar must have a 'properties' field")
-    return value
+    return {"type": "object", **value}
 
 
 def _check_bounds(parameters: Json) -> None:

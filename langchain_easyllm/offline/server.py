@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from ..errors import ConfigurationError
 from ._extra import needs_extra
 from .app import make_app
 from .endpoint import CUT, Received, State
 from .engine import Engine
-from .faults import FaultFields, Faults
+from .faults import Faults
 
 with needs_extra():
     import uvicorn
@@ -45,9 +45,22 @@ class OfflineServer:
     requests: deque[Received]
 
 
+class _FaultFields(TypedDict, total=False):
+    """The fields of `Faults`, as arguments."""
+
+    cold_start: float
+    cold_start_as: Literal["loading", "proxy"]
+    rate_limited: int
+    retry_after: float
+    cut_after: int | None
+    stall_after: int | None
+    error_after: int | None
+    delay: float
+
+
 @contextmanager
 def offline_server(
-    port: int = 0, *, host: str = "127.0.0.1", **faults: Unpack[FaultFields]
+    port: int = 0, *, host: str = "127.0.0.1", **faults: Unpack[_FaultFields]
 ) -> Iterator[OfflineServer]:
     """Run a server with the bundled models for as long as the `with` block lasts.
 
