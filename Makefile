@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type format integration notebooks compat bench clean
+.PHONY: help demo test lint type format integration record notebooks compat bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ format: $(VENV)/.lint ## let ruff fix and format
 
 integration: $(VENV)/.test $(SERVERS)/.servers ## the tests against transformers serve and llama-cpp-python
 	EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python $(BIN)/python -m pytest tests/integration_tests
+
+record: $(VENV)/.test $(if $(BASE_URL),,$(SERVERS)/.servers) ## record cassettes of a server; BASE_URL=... NAME=... HF_TOKEN=... MODEL=...
+	EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python $(BIN)/python -m tests.record
 
 notebooks: $(VENV)/.notebooks ## execute every notebook
 	@for notebook in $(wildcard notebooks/*.ipynb); do \
