@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-__all__ = ["ChatPrompt", "PromptError", "RoleMode", "TokenMode"]
+if TYPE_CHECKING:
+    from .conversation import Conversation
+
+__all__ = ["ChatPrompt", "Host", "PromptError", "RoleMode", "TokenMode"]
 
 RoleMode = Literal["fold", "strict"]
 """What to do with a conversation that the template cannot express: retell it, or raise."""
@@ -17,6 +21,24 @@ TokenMode = Literal["escape", "allow", "error"]
 
 class PromptError(ValueError):
     """A conversation, a template or a name that no prompt can be made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a template has for tools.
+
+    Attributes:
+        convention: How tools are told in it (`tool_use.CONVENTIONS`).
+        forms: Roles that it has a form of its own for: `tools` (descriptions), `calls` (an
+            assistant turn that makes calls) and `tool` (a result).
+        space: What stands between a control token and the JSON that it announces.
+        default_system: System text of the template's own.
+    """
+
+    convention: str = "react"
+    forms: frozenset[str] = frozenset()
+    space: str = " "
+    default_system: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +82,37 @@ class ChatPrompt(ABC):
             PromptError: If the conversation is empty, holds an unknown role or content that is not
                 text, or cannot be rendered in the chosen modes.
         """
+
+    @property
+    def host(self) -> Host:
+        """What the template has for tools."""
+        return Host()
+
+    def escape(self, text: str) -> str:
+        """Break the template's control tokens in a text; by default none are known."""
+        return text
+
+    def render_own_tools(
+        self, talk: Conversation, tools: Sequence[Mapping[str, object]]
+    ) -> str | None:
+        """Render tools as the template itself does; None, the default, where it does not.
+
+        Args:
+            talk: The conversation, escaped already.
+            tools: The tools in OpenAI's shape.
+        """
+        del talk, tools
+        return None
+
+    def render_told(self, told: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
+        """Render a conversation with tools that has been retold as roles and texts.
+
+        Args:
+            told: The conversation, escaped already.
+            own_forms: Whether it uses the roles of `Host.forms`.
+        """
+        del own_forms
+        return self.render(list(told), special_tokens="allow")
 
     def __call__(self, messages: object) -> str:
         """Render with the defaults, so that a prompt works wherever a builder function does."""

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .base import PromptError
 
-__all__ = ["ROLES", "Conversation", "Extra", "ToolCall", "read", "text_of"]
+__all__ = [
+    "ROLES",
+    "Conversation",
+    "Extra",
+    "ToolCall",
+    "escaped",
+    "escaped_values",
+    "read",
+    "text_of",
+]
 
 ROLES = {
     "user": "user",
@@ -228,3 +237,30 @@ def _call(call: object) -> ToolCall:
     call_id = _field(call, "id")
     name = _field(inner, "name")
     return ToolCall(str(name or ""), arguments, call_id if isinstance(call_id, str) else None)
+
+
+def escaped(talk: Conversation, escape: Callable[[str], str]) -> Conversation:
+    """Escape all texts of a conversation, its tool calls among them."""
+    extras = {index: _escaped_extra(extra, escape) for index, extra in talk.extras.items()}
+    return Conversation(talk.roles, [escape(text) for text in talk.texts], extras)
+
+
+def escaped_values(value: object, escape: Callable[[str], str]) -> object:
+    """Escape all texts inside of a JSON value."""
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, Mapping):
+        return {
+            escaped_values(key, escape): escaped_values(item, escape) for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [escaped_values(item, escape) for item in value]
+    return value
+
+
+def _escaped_extra(extra: Extra, escape: Callable[[str], str]) -> Extra:
+    calls = [
+        ToolCall(escape(call.name), escaped_values(call.arguments, escape), call.id)
+        for call in extra.calls
+    ]
+    return Extra(tuple(calls), escape(extra.name) if extra.name else None, extra.call_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .control import ControlTokens
-from .spec import CallForm, Family, Turn
+from .spec import CallForm, Family, ToolForm, Turn
 
 __all__ = ["ALIASES", "FAMILIES"]
 
@@ -67,6 +67,7 @@ def _chatml(name: str, default_system: str | None = None) -> Family:
         default_system=default_system,
         stop=("<|im_end|>",) if default_system is None else ("<|im_end|>", "<|endoftext|>"),
         control=ControlTokens(_CHATML),
+        convention="hermes",
     )
 
 
@@ -85,7 +86,13 @@ def _phi3(name: str, *, skip_empty_system: bool) -> Family:
 
 
 def _mistral(
-    name: str, user: Turn, assistant: Turn, *, first: bool, control: tuple[str, ...]
+    name: str,
+    user: Turn,
+    assistant: Turn,
+    *,
+    first: bool,
+    control: tuple[str, ...],
+    tool_space: str | None = None,
 ) -> Family:
     """Mistral, which differs between versions in its spaces and in where system text goes."""
     return Family(
@@ -97,6 +104,20 @@ def _mistral(
         bos="<s>",
         stop=("</s>",),
         control=ControlTokens(control),
+        convention="react" if tool_space is None else "mistral",
+        tool_form=None if tool_space is None else _mistral_tools(tool_space),
+    )
+
+
+def _mistral_tools(space: str) -> ToolForm:
+    """Mistral's control tokens for tools, which differ between versions in a space."""
+    return ToolForm(
+        {
+            "tools": Turn(f"[AVAILABLE_TOOLS]{space}", "[/AVAILABLE_TOOLS]"),
+            "calls": Turn("", "</s>"),
+            "tool": Turn(f"[TOOL_RESULTS]{space}", "[/TOOL_RESULTS]"),
+        },
+        space=space,
     )
 
 
@@ -121,10 +142,12 @@ def _llama3(name: str, *, dated: bool) -> Family:
     """Llama 3, and 3.1 with its dated system block."""
     header = "<|start_header_id|>{}<|end_header_id|>\n\n"
     turns = _turns(_FIVE, header, "<|eot_id|>", trim=True)
-    lead = None
+    lead = tool_lead = None
     if dated:
         dates = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
-        lead = Turn(header.replace("{}", "system") + dates, "<|eot_id|>", trim=True)
+        system = header.replace("{}", "system")
+        lead = Turn(system + dates, "<|eot_id|>", trim=True)
+        tool_lead = Turn(f"{system}Environment: ipython\n{dates}", "<|eot_id|>", trim=True)
         turns["tool"] = Turn(header.replace("{}", "ipython"), "<|eot_id|>", as_json=True)
     return Family(
         name=name,
@@ -137,6 +160,8 @@ def _llama3(name: str, *, dated: bool) -> Family:
         answer=header.replace("{}", "assistant"),
         stop=("<|eot_id|>", "<|end_of_text|>", *(("<|eom_id|>",) if dated else ())),
         control=_LLAMA3_CONTROL,
+        convention="llama3" if dated else "react",
+        tool_form=ToolForm({"tool": turns["tool"]}, tool_lead) if dated else None,
     )
 
 
@@ -196,6 +221,7 @@ _LIST = (
         Turn(" ", "</s>", trim=True),
         first=False,
         control=_MISTRAL_V3_CONTROL,
+        tool_space=" ",
     ),
     _mistral(
         "mistral-nemo",
@@ -203,6 +229,7 @@ _LIST = (
         Turn("", "</s>"),
         first=False,
         control=_MISTRAL_NEMO_CONTROL,
+        tool_space="",
     ),
     # google/gemma-2-9b-it, google/gemma-3-4b-it
     _gemma("gemma-2", takes_system=False),

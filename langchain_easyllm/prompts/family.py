@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
-from .base import ChatPrompt, PromptError, RoleMode, TokenMode
+from .base import ChatPrompt, Host, PromptError, RoleMode, TokenMode
 from .control import ControlTokens
 from .conversation import Conversation, read
 from .folding import fold, merge
@@ -48,6 +48,28 @@ class FamilyPrompt(ChatPrompt):
             texts = family.control.escape_all(talk.texts, talk.roles, family.line_roles)
             talk = Conversation(talk.roles, texts, talk.extras)
         return _write(family, talk, add_generation_prompt)
+
+    @property
+    def host(self) -> Host:
+        """What the family's template has for tools."""
+        family = self.family
+        form = family.tool_form
+        return Host(
+            family.convention,
+            forms=frozenset(form.turns) if form else frozenset(),
+            space=form.space if form else " ",
+            default_system=None if family.separators else family.default_system,
+        )
+
+    def escape(self, text: str) -> str:
+        """Break the family's control tokens, as if the text stood at the start of a line."""
+        return self.family.control.escape(text, at_line_start=True)
+
+    def render_told(self, told: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
+        """Render a conversation with tools; see `ChatPrompt.render_told`."""
+        family = self.family.with_tools if own_forms else self.family
+        talk = Conversation([role for role, _ in told], [text for _, text in told])
+        return _write(family, fold(family, talk, "fold"), answer=True)
 
 
 def check_modes(roles: str, special_tokens: str) -> None:

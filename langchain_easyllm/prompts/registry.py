@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -43,6 +43,13 @@ class CallablePrompt(ChatPrompt):
             msg = f"The prompt builder {self.name} returned {type(text).__name__}, not a string."
             raise PromptError(msg)
         return text
+
+    def render_told(self, told: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
+        """Call the function with LangChain messages, which is what chat models are given."""
+        from langchain_core.messages import convert_to_messages  # noqa: PLC0415 - seldom needed
+
+        del own_forms
+        return self.render(convert_to_messages(list(told)))
 
 
 def _built_in() -> dict[str, ChatPrompt]:

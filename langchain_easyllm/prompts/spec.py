@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 from .control import ControlTokens
 
-__all__ = ["CallForm", "Family", "Turn"]
+__all__ = ["CallForm", "Family", "ToolForm", "Turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,22 @@ class CallForm:
     alone: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ToolForm:
+    """What a template has of its own for tools.
+
+    Attributes:
+        turns: How descriptions (`tools`), an assistant's calls (`calls`) and results (`tool`) are
+            written, as far as it has forms for them.
+        lead: How the system message at the start is written beside tools; None for no difference.
+        space: What stands between a control token and the JSON that it announces.
+    """
+
+    turns: Mapping[str, Turn]
+    lead: Turn | None = None
+    space: str = " "
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """The template of one model family.
@@ -93,6 +109,8 @@ class Family:
         calls: How tool calls are written; None where the template has no form for them.
         tool_gap: Text between tool messages that follow each other in one turn; None for a turn
             of its own for each.
+        convention: How tools are told (`tool_use.CONVENTIONS`).
+        tool_form: Forms of its own for that convention; None where it is told in plain turns.
     """
 
     name: str
@@ -115,6 +133,19 @@ class Family:
     strip_start: bool = False
     calls: CallForm | None = None
     tool_gap: str | None = None
+    convention: str = "react"
+    tool_form: ToolForm | None = None
+
+    @cached_property
+    def with_tools(self) -> Family:
+        """The same family with its own forms for tools, where users need not take turns."""
+        form = self.tool_form
+        if form is None:
+            return self
+        lead = form.lead or self.lead
+        return replace(
+            self, turns={**self.turns, **form.turns}, lead=lead, calls=None, positional=False
+        )
 
     @cached_property
     def known(self) -> frozenset[str]:

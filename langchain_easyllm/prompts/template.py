@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from .base import ChatPrompt, PromptError, RoleMode, TokenMode
+from .base import ChatPrompt, Host, PromptError, RoleMode, TokenMode
 from .control import ControlTokens
-from .conversation import Conversation, Extra, ToolCall, read
+from .conversation import Conversation, ToolCall, escaped, read
 from .family import check_modes, refuse_tokens
 from .folding import merge, tell_tools
 from .limits import BUDGET, Budget
+from .tool_use.convention import function_of
+from .tool_use.mistral import with_short_ids
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -44,6 +46,13 @@ _TURN_ENDS = (
     "<|end_of_text|>",
     "<｜end▁of▁sentence｜>",
 )
+
+# What a template holds that writes tools in a convention; the first that fits is its own.
+_TOOL_MARKS = {
+    "hermes": ("<tool_call>", "arguments"),
+    "mistral": ("[TOOL_CALLS]", "[AVAILABLE_TOOLS]"),
+    "llama3": ("ipython", '"parameters": '),
+}
 
 
 @dataclass(frozen=True)
@@ -147,22 +156,35 @@ class JinjaPrompt(ChatPrompt):
         raise PromptError(msg) from refused
 
     def _escaped(self, talk: Conversation) -> Conversation:
-        escape = self.control.escape
-        extras = {index: _escaped_extra(extra, escape) for index, extra in talk.extras.items()}
-        texts = self.control.escape_all(talk.texts)
-        return Conversation(talk.roles, texts, extras)
+        extras = escaped(Conversation(extras=talk.extras), self.control.escape).extras
+        return Conversation(talk.roles, self.control.escape_all(talk.texts), extras)
 
+    @cached_property
+    def host(self) -> Host:
+        """What the template has for tools: the convention whose marks it writes itself, or ""."""
+        source = self.template
+        known = "tools" in source and "<function=" not in source
+        found = [name for name, marks in _TOOL_MARKS.items() if all(m in source for m in marks)]
+        return Host(found[0]) if known and found else Host("")
 
-def _escaped_extra(extra: Extra, escape: Callable[[str], str]) -> Extra:
-    def inside(value: object) -> object:
-        if isinstance(value, str):
-            return escape(value)
-        if isinstance(value, Mapping):
-            return {inside(key): inside(item) for key, item in value.items()}
-        return [inside(item) for item in value] if isinstance(value, (list, tuple)) else value
+    def escape(self, text: str) -> str:
+        """Break the template's control tokens in a text."""
+        return self.control.escape(text)
 
-    calls = [ToolCall(escape(call.name), inside(call.arguments), call.id) for call in extra.calls]
-    return Extra(tuple(calls), escape(extra.name) if extra.name else None, extra.call_id)
+    def render_own_tools(
+        self, talk: Conversation, tools: Sequence[Mapping[str, object]]
+    ) -> str | None:
+        """Render tools by the template; None where it has none, or refuses the conversation."""
+        if self.host.convention == "mistral":
+            talk = with_short_ids(talk)
+        try:
+            text = _run(self, talk, True, tools)
+        except (PromptError, _raised_error()):
+            return None
+        names = [str(function_of(tool).get("name")) for tool in tools]
+        if _leaves_out(talk, text, every=False) or not all(name in text for name in names):
+            return None
+        return text
 
 
 def turn_ends(template: str) -> tuple[str, ...]:
@@ -207,13 +229,18 @@ def _system_in_user(talk: Conversation) -> Conversation:
     return merge(Conversation([role for role, _ in told], [text for _, text in told]))
 
 
-def _run(prompt: JinjaPrompt, talk: Conversation, answer: bool) -> str:
+def _run(
+    prompt: JinjaPrompt,
+    talk: Conversation,
+    answer: bool,
+    tools: Sequence[Mapping[str, object]] | None = None,
+) -> str:
     from jinja2.exceptions import TemplateError  # noqa: PLC0415 - loads at first use
 
     compiled = _compiled(prompt.template)
     variables: dict[str, object] = {
         "messages": _messages(talk),
-        "tools": None,
+        "tools": None if tools is None else list(tools),
         "documents": None,
         "add_generation_prompt": answer,
     }

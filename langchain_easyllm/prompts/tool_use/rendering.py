@@ -1,0 +1,49 @@
+"""Renders a conversation with tools, in the convention of its template or in another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+from ..base import ChatPrompt
+from ..conversation import escaped, escaped_values, read
+from .convention import Convention, Tool, ToolUse
+
+__all__ = ["render_tools"]
+
+
+def render_tools(prompt: ChatPrompt, messages: object, use: ToolUse, form: Convention) -> str:
+    """Render a conversation with tools.
+
+    Args:
+        prompt: The template.
+        messages: What `ChatPrompt.render` takes.
+        use: The tools, one at least.
+        form: The convention.
+
+    Returns:
+        The prompt, with the answer opened at the end. Control tokens of the template and of the
+        convention are broken in all that messages, tools and results hold.
+
+    Raises:
+        PromptError: If the template cannot express the conversation.
+    """
+    host = prompt.host
+    own = form.name == host.convention
+
+    def escape(text: str) -> str:
+        return prompt.escape(form.control.escape(text))
+
+    talk = escaped(read(messages), escape)
+    use = replace(use, tools=tuple([_described(tool, prompt.escape) for tool in use.tools]))
+    text = prompt.render_own_tools(talk, use.tools) if own else None
+    if text is not None:
+        return text
+    told = form.tell(talk, use, host if own else replace(host, forms=frozenset()))
+    pairs = list(zip(told.roles, told.texts, strict=True))
+    return prompt.render_told(pairs, own_forms=own and bool(host.forms))
+
+
+def _described(tool: Tool, escape: Callable[[str], str]) -> Tool:
+    return cast("Tool", escaped_values(tool, escape))

@@ -1,0 +1,76 @@
+"""The end of a ReAct answer: a thought, then `Final Answer:` and what the caller asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from .events import Delta
+from .tool_text import Part
+
+__all__ = ["FinalAnswer"]
+
+_MARK = "Final Answer:"
+_FINAL = re.compile(rf"(?:\A|\n)[ \t]*{_MARK}")
+_THOUGHT = re.compile(r"\s*(?:Thought:\s*)?")
+_LONGEST = 400
+
+
+class FinalAnswer:
+    """Sets the thought before a final answer apart, as the model's thinking.
+
+    The first line is held back until what follows it tells what it is: thinking before a final
+    answer, text before a call, or an answer without form. A line of more than 400 characters is no
+    thought.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._decided = False
+        self._begins = False  # the answer proper, whose leading white space goes
+
+    def feed(self, parts: Iterable[Part]) -> list[Part]:
+        """Take text and calls, and return what is decided."""
+        out: list[Part] = []
+        for part in parts:
+            if isinstance(part, Delta):
+                out += [*self.close(), part]
+                self._decided = True
+            elif self._decided:
+                self._pass_on(part, out)
+            else:
+                self._held += part
+                self._decide(out)
+        return out
+
+    def close(self) -> list[Part]:
+        """Return what is held back, now that nothing more comes."""
+        text, self._held = self._held, ""
+        text = text[_THOUGHT.match(text).end() :]  # type: ignore[union-attr]  # matches anything
+        return [text] if text else []
+
+    def _decide(self, out: list[Part]) -> None:
+        held = self._held
+        begun = held.lstrip()
+        line, newline, rest = begun.partition("\n")
+        if len(line) <= _LONGEST:
+            final = _FINAL.search(held)
+            if final and (final.start() == 0 or "\n" not in held[: final.start()].strip()):
+                thought = held[: final.start()]
+                thought = thought[_THOUGHT.match(thought).end() :]  # type: ignore[union-attr]
+                if thought:
+                    out.append(Delta(reasoning=thought.rstrip()))
+                self._held, self._decided, self._begins = "", True, True
+                self._pass_on(held[final.end() :], out)
+                return
+            if not newline or _MARK.startswith(rest.lstrip()):
+                return
+        self._decided = True
+        out += self.close()
+
+    def _pass_on(self, text: str, out: list[Part]) -> None:
+        if self._begins:
+            text = text.lstrip()
+        if text:
+            self._begins = False
+            out.append(text)
