@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,8 +9,9 @@ from ..errors import ConfigurationError
 
 __all__ = ["MissingExtraError", "needs_extra"]
 
-_MODULES = frozenset({"llguidance", "numpy", "safetensors", "starlette", "tokenizers", "uvicorn"})
-_THREADS = "OPENBLAS_NUM_THREADS"
+_MODULES = frozenset(
+    {"llguidance", "numpy", "safetensors", "starlette", "threadpoolctl", "tokenizers", "uvicorn"}
+)
 
 
 class MissingExtraError(ConfigurationError, ImportError):
@@ -23,16 +22,9 @@ class MissingExtraError(ConfigurationError, ImportError):
 def needs_extra() -> Iterator[None]:
     """Import libraries of the extra inside of this.
 
-    Where it is the first to import numpy, numpy's BLAS gets one thread: to share the products of a
-    small model among threads costs more than it saves, on a busy machine ten times as much. An
-    `OPENBLAS_NUM_THREADS` of the user's own stands.
-
     Raises:
         MissingExtraError: If one is missing, with the command that installs it.
     """
-    first = "numpy" not in sys.modules and _THREADS not in os.environ
-    if first:
-        os.environ[_THREADS] = "1"  # OpenBLAS looks at it once, as it is loaded
     try:
         yield
     except ModuleNotFoundError as error:
@@ -43,6 +35,3 @@ def needs_extra() -> Iterator[None]:
             f"The offline models need {missing}, which is not installed: run "
             'pip install "langchain-easyllm[offline]".'
         ) from error
-    finally:
-        if first:
-            del os.environ[_THREADS]

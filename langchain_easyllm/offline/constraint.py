@@ -43,12 +43,14 @@ class Constraint:
 
     @classmethod
     def json(cls, schema: object) -> Constraint:
-        """Hold an answer to a JSON schema (as a dict, or true for any JSON).
+        """Hold an answer to a JSON schema, given as a dict.
 
         Raises:
             ConstraintError: With the reason, if it is no schema or uses what is not supported.
             MissingExtraError: If llguidance is not installed.
         """
+        if not isinstance(schema, dict):
+            raise ConstraintError(f"A JSON schema is an object, not a {type(schema).__name__}.")
         try:
             return _compiled("json_schema", json.dumps(schema))
         except TypeError as error:

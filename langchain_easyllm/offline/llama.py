@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from ._extra import needs_extra
+from ._threads import one_thread
 
 with needs_extra():
     import numpy as np
@@ -106,15 +107,17 @@ class Llama:
             The last layer's normalised states, [token, hidden size]; `logits` reads them.
         """
         x = self._embeddings[list(ids)]
-        for index, layer in enumerate(self._layers):
-            x = x + self._attend(self._norm(x, layer.attention_norm), layer, index, cache)
-            x = x + _swiglu(self._norm(x, layer.mlp_norm), layer)
+        with one_thread():
+            for index, layer in enumerate(self._layers):
+                x = x + self._attend(self._norm(x, layer.attention_norm), layer, index, cache)
+                x = x + _swiglu(self._norm(x, layer.mlp_norm), layer)
         cache.length += len(ids)
         return self._norm(x, self._norm_weight)
 
     def logits(self, hidden: Array) -> Array:
         """Return the logits of the next token after each state, [..., vocabulary]."""
-        logits: Array = hidden @ self._to_logits
+        with one_thread():
+            logits: Array = hidden @ self._to_logits
         return logits
 
     def _norm(self, x: Array, weight: Array) -> Array:
