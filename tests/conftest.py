@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +10,6 @@ from langchain_easyllm import _connection
 
 from .wire_server import WireServer
 
-# The offline models ask for one thread as they load numpy, which a test may have imported before.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 pytest_plugins = ["langchain_easyllm.offline.pytest_plugin"]
 
 

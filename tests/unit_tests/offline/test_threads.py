@@ -1,34 +1,42 @@
-"""A small model computes with one thread, unless the user wants otherwise."""
+"""One pass at a time, on one thread; everything else in the process keeps its threads."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-CODE = """
-from langchain_easyllm.offline._extra import needs_extra
-import os
-with needs_extra():
-    print(os.environ.get("OPENBLAS_NUM_THREADS"))
-print(os.environ.get("OPENBLAS_NUM_THREADS"))
-"""
+from langchain_easyllm.offline._threads import one_thread
 
 
-@pytest.mark.parametrize(
-    ("code", "own", "seen"),
-    [
-        (CODE, {}, ["1", "None"]),
-        (CODE, {"OPENBLAS_NUM_THREADS": "3"}, ["3", "3"]),
-        ("import numpy" + CODE, {}, ["None", "None"]),  # too late to say so
-    ],
-    ids=["first", "own-number", "after-numpy"],
-)
-def test_blas_is_told_so_as_numpy_loads_and_nobody_else(code, own, seen):
-    kept = {key: value for key, value in os.environ.items() if key != "OPENBLAS_NUM_THREADS"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=kept | own, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == seen
+def blas_threads() -> set[int]:
+    return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+
+def test_blas_has_one_thread_inside_and_its_own_number_again_outside():
+    with threadpool_limits(limits=3, user_api="blas"):
+        outside = blas_threads()
+        with one_thread():
+            assert blas_threads() <= {1}
+        assert blas_threads() == outside
+        with pytest.raises(ZeroDivisionError), one_thread():
+            _ = 1 / 0
+        assert blas_threads() == outside
+
+
+def test_passes_take_turns():
+    inside: list[int] = []
+    most = 0
+
+    def work(index: int) -> None:
+        nonlocal most
+        with one_thread():
+            inside.append(index)
+            most = max(most, len(inside))
+            sum(range(20_000))
+            inside.remove(index)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(64)))
+    assert most == 1
