@@ -15,8 +15,8 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)/.package ## a streamed chat and an agent's step; HF_TOKEN=... or BASE_URL=..., MODEL=...
-	@$(BIN)/python docs/demo.py
+demo: $(VENV)/.demo ## a streamed chat and agents, offline; ASK="...", HF_TOKEN=..., BASE_URL=..., MODEL=...
+	@$(BIN)/python -m demo
 
 test: $(VENV)/.test ## the test suite: no torch, no network beyond loopback
 	$(BIN)/python -m pytest
@@ -65,7 +65,7 @@ $(VENV)/.package: pyproject.toml | $(VENV)/.base
 	$(BIN)/python $(PIP_INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.test $(VENV)/.lint $(VENV)/.typing $(VENV)/.notebooks: $(VENV)/.%: pyproject.toml | $(VENV)/.package
+$(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.typing $(VENV)/.notebooks: $(VENV)/.%: pyproject.toml | $(VENV)/.package
 	$(BIN)/python $(PIP_INSTALL) --group $*
 	@touch $@
 

@@ -53,6 +53,7 @@ def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert out.count("Bonjour !") == 4
     assert code_blocks("text")[0].strip() in out
+    assert "17 times 23 is 391.\n" in out
     assert names["answers"] == ["Bonjour !"] * 200
 
 

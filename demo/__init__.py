@@ -1,0 +1,1 @@
+"""The package's main job in a minute; `make demo` runs it."""

@@ -1,0 +1,69 @@
+"""Which server the demo asks: one of its own, the account's, or any other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_easyllm.transport import Credentials
+
+__all__ = ["Place", "find_place"]
+
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+"""Asked of Inference Providers where MODEL names no other."""
+
+TEMPLATE = "zephyr"
+"""The prompt template for the offline model, which knows llama2 and phi-3 as well."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Whom to ask, and how.
+
+    Attributes:
+        name: The place in words.
+        fields: Fields of a model object that asks there.
+        template: The prompt template that agents use; None leaves it to the server's chat route.
+    """
+
+    name: str
+    fields: Mapping[str, Any]
+    template: str | None = None
+
+    @property
+    def chat(self) -> dict[str, Any]:
+        """Fields of a chat model that leaves the template to the server."""
+        return {**self.fields, "api": "chat"}
+
+    @property
+    def agent(self) -> dict[str, Any]:
+        """Fields of a model object for an agent."""
+        return {**self.fields, "prompt_builder": self.template} if self.template else self.chat
+
+
+@contextmanager
+def find_place() -> Iterator[Place]:
+    """Yield the place that the environment names; where it names none, one of this process's own.
+
+    BASE_URL is a server's address. Without it MODEL, or a token, means Inference Providers.
+    """
+    base_url = _environment("BASE_URL") or _environment("HUGGINGFACE_API_BASE")
+    model = _environment("MODEL")
+    if base_url:
+        yield Place(f"{model or 'its model'} at {base_url}", {"base_url": base_url, "model": model})
+    elif model or Credentials().header_for("https://router.huggingface.co"):
+        model = model or MODEL
+        yield Place(f"{model} at Inference Providers", {"model": model})
+    else:
+        from langchain_easyllm.offline import offline_server  # needs an extra
+
+        with offline_server() as server:
+            name = f"the offline model at {server.base_url}: no account, no network, no GPU"
+            yield Place(name, {"base_url": server.base_url}, TEMPLATE)
+
+
+def _environment(name: str) -> str | None:
+    return os.environ.get(name, "").strip() or None

@@ -1,0 +1,62 @@
+"""Search in a text whose lines are short entries, ranked by BM25."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+__all__ = ["Index"]
+
+# The usual constants of Okapi BM25: how fast repetition saturates, how much length counts.
+K1, B = 1.5, 0.75
+COVERED = 0.4
+"""The part of a query, by the weight of its words, that an entry must have."""
+STOP_WORDS = {"a", "an", "and", "at", "by", "in", "is", "it", "its", "of", "on", "the", "to", "was"}
+
+
+class Index:
+    """The entries of a text, searchable.
+
+    The ranking is Okapi BM25 (Robertson and Zaragoza, 2009). An entry has to cover a good part of
+    what the query says, by weight, so that a question about something else finds nothing.
+
+    Args:
+        entries: The entries; empty ones are left out.
+    """
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        self.entries = [entry.strip() for entry in entries if entry.strip()]
+        self._counts = [Counter(words(entry)) for entry in self.entries]
+        self._found_in = Counter(word for counts in self._counts for word in counts)
+        self._mean = sum(map(Counter.total, self._counts)) / max(1, len(self._counts))
+
+    def search(self, query: str, count: int = 1) -> list[str]:
+        """Return the `count` best entries, best first; fewer where fewer fit."""
+        asked = set(words(query))
+        whole = sum(map(self._weight, asked))
+        fitting = [
+            (self._score(counts, asked), -place)
+            for place, counts in enumerate(self._counts)
+            if sum(map(self._weight, asked & counts.keys())) >= COVERED * whole > 0
+        ]
+        return [self.entries[-place] for _, place in sorted(fitting, reverse=True)[:count]]
+
+    def _weight(self, word: str) -> float:
+        """Return the inverse document frequency: the rarer a word, the more it says."""
+        found = self._found_in[word]
+        return math.log(1 + (len(self.entries) - found + 0.5) / (found + 0.5))
+
+    def _score(self, counts: Counter[str], asked: set[str]) -> float:
+        length = 1 - B + B * counts.total() / self._mean
+        return sum(
+            self._weight(word) * counts[word] * (K1 + 1) / (counts[word] + K1 * length)
+            for word in asked
+        )
+
+
+def words(text: str) -> list[str]:
+    """Split a text into the words that say something: small letters, no possessive 's."""
+    found = re.findall(r"\w+", re.sub(r"['’]s\b", "", text.lower()))
+    return [word for word in found if word not in STOP_WORDS]
