@@ -14,7 +14,7 @@ from ._connection import Connection
 from ._plan import Plan, asks_server, make_plan, other_way
 from .errors import ConnectionError, EasyLLMError, NotFoundError, TimeoutError
 from .transport import Policy, error_from_event
-from .wire import Answer, AnswerReader, Delta, Piece, Server
+from .wire import Answer, AnswerReader, Delta, Piece, Server, merge_calls
 
 if TYPE_CHECKING:  # importing them imports tenacity
     from .transport import AsyncEventStream, EventStream
@@ -54,7 +54,7 @@ class Client:
         while True:
             plan = make_plan(ask, self.connection, self._server(ask), stream=False)
             try:
-                if plan.unsent and plan.answers == 1:
+                if plan.unsent and plan.answers == 1 and not ask.tools:
                     return [_gather(self.stream(ask))]
                 response = self.connection.transport.send(plan.request, _policy(ask))
             except EasyLLMError as error:
@@ -71,7 +71,7 @@ class Client:
         while True:
             plan = make_plan(ask, self.connection, await self._aserver(ask), stream=False)
             try:
-                if plan.unsent and plan.answers == 1:
+                if plan.unsent and plan.answers == 1 and not ask.tools:
                     return [_gather([pieces async for pieces in self.astream(ask)])]
                 response = await self.connection.transport.asend(plan.request, _policy(ask))
             except EasyLLMError as error:
@@ -289,7 +289,7 @@ def _gather(batches: Iterable[list[Piece]]) -> Answer:
     deltas = [piece for piece in pieces if type(piece) is Delta]
     logprobs = [token for delta in deltas for token in _tokens(delta)]
     end = deltas[-1]
-    end.tool_calls = tuple(call for delta in deltas for call in delta.tool_calls)
+    end.calls = merge_calls(piece for delta in deltas for piece in delta.calls)
     end.reasoning_field = next((d.reasoning_field for d in deltas if d.reasoning_field), None)
     return Answer(
         text="".join(piece for piece in pieces if type(piece) is str),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
     ChatMessage,
+    InvalidToolCall,
+    ToolCall,
     ToolMessage,
     convert_to_openai_data_block,
     is_data_content_block,
 )
-from langchain_core.messages.utils import convert_to_openai_messages
 
 from .errors import ConfigurationError
 
@@ -30,7 +32,12 @@ _ROLES = {
     "function": "function",
 }
 # Blocks that say nothing to a server: thinking goes back by its own name, calls by tool_calls.
-_SILENT = frozenset({"reasoning", "thinking", "redacted_thinking", "tool_use", "tool_call"})
+_SILENT = frozenset(
+    {
+        *("reasoning", "thinking", "redacted_thinking"),
+        *("tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call"),
+    }
+)
 # Blocks that OpenAI-style servers take as they are.
 _AS_IS = frozenset(
     {"image_url", "input_audio", "audio_url", "video_url", "video", "file", "refusal"}
@@ -45,7 +52,8 @@ def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]
     """
     if not messages:
         raise ConfigurationError("There are no messages: send one at least.")
-    converted = [_convert(message, place) for place, message in enumerate(messages)]
+    answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    converted = [_convert(message, place, answered) for place, message in enumerate(messages)]
     if not any(message.get("content") or message.get("tool_calls") for message in converted):
         raise ConfigurationError("Every message is empty: send some text.")
     return converted
@@ -67,7 +75,7 @@ def refuse_other_than_text(messages: Sequence[BaseMessage]) -> None:
                 )
 
 
-def _convert(message: BaseMessage, place: int) -> dict[str, object]:
+def _convert(message: BaseMessage, place: int, answered: Collection[str]) -> dict[str, object]:
     role = _role(message, place)
     content = message.content
     result: dict[str, object] = {
@@ -77,10 +85,19 @@ def _convert(message: BaseMessage, place: int) -> dict[str, object]:
     if message.name:
         result["name"] = message.name
     if isinstance(message, AIMessage):
-        _add_answer(message, result)
+        _add_answer(message, result, answered)
     elif isinstance(message, ToolMessage):
         result["tool_call_id"] = message.tool_call_id
+        if message.status == "error":
+            result["content"] = _as_failure(result["content"])
     return result
+
+
+def _as_failure(content: object) -> object:
+    """Say that a tool failed, in the text: the protocol has no other place for it."""
+    if isinstance(content, list):
+        return [{"type": "text", "text": "Error:"}, *content]
+    return content if "error" in str(content).lower() else f"Error: {content}"
 
 
 def _role(message: BaseMessage, place: int) -> str:
@@ -95,13 +112,14 @@ def _role(message: BaseMessage, place: int) -> str:
     return role
 
 
-def _add_answer(message: AIMessage, result: dict[str, object]) -> None:
+def _add_answer(message: AIMessage, result: dict[str, object], answered: Collection[str]) -> None:
     """Add an earlier answer's tool calls, and its thinking in the name the server spoke."""
-    if message.tool_calls or message.invalid_tool_calls:
-        converted = convert_to_openai_messages(message.model_copy(update={"content": ""}))
-        calls = converted.get("tool_calls") if isinstance(converted, dict) else None
-        if calls:
-            result["tool_calls"] = calls
+    # A server wants an answer to every call that it is shown, and arguments that are JSON.
+    failed: list[ToolCall | InvalidToolCall]
+    failed = [call for call in message.invalid_tool_calls if call["id"] in answered]
+    if calls := [*message.tool_calls, *failed]:
+        result["tool_calls"] = [_call(call, number) for number, call in enumerate(calls)]
+        result["content"] = result["content"] or None
     thought = message.additional_kwargs.get("reasoning_content")
     name = message.response_metadata.get("reasoning_field")
     if not thought or not name:
@@ -110,6 +128,16 @@ def _add_answer(message: AIMessage, result: dict[str, object]) -> None:
         result["content"] = f"<think>{thought}</think>\n\n{result['content'] or ''}"
     else:
         result[name] = thought
+
+
+def _call(call: ToolCall | InvalidToolCall, number: int) -> dict[str, object]:
+    args = call["args"]
+    if not isinstance(args, dict):
+        from .wire import parse_arguments  # noqa: PLC0415 - seldom needed
+
+        args = parse_arguments(args or "") or {}
+    function = {"name": call["name"] or "", "arguments": json.dumps(args, ensure_ascii=False)}
+    return {"type": "function", "id": call["id"] or f"call_{number}", "function": function}
 
 
 def _blocks(content: Sequence[str | dict[str, Any]], place: int) -> str | list[dict[str, object]]:

@@ -27,6 +27,7 @@ from .wire import (
     looks_like_url,
     merge_stops,
     needs_server,
+    new_call_reader,
     new_decoder,
     read_answers,
     route_of,
@@ -66,7 +67,12 @@ class Plan:
 
     def reader(self) -> AnswerReader:
         """Return a reader for a streamed answer."""
-        return AnswerReader(new_decoder(self.call), self.stops, thinker=self.thinker)
+        return AnswerReader(
+            new_decoder(self.call),
+            self.stops,
+            thinker=self.thinker,
+            new_calls=lambda: new_call_reader(self.call),
+        )
 
     def read(self, response: Response) -> list[Answer]:
         """Read an answer that was not streamed.
@@ -81,6 +87,7 @@ class Plan:
                 self.stops,
                 prompt=self.echo,
                 thinker=self.thinker,
+                new_calls=lambda: new_call_reader(self.call, whole=True),
             )
         except EasyLLMError as error:
             error.url, error.status_code = response.url, response.status
@@ -138,7 +145,8 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     thinker = _thinks(name, ask, connection)
     stops = merge_stops(ask.stops, own_stops)
     # A stop sequence must not fire inside hidden thinking: a thinker's are enforced here only.
-    offered = own_stops if thinker else stops
+    # Nor in the arguments of a tool call.
+    offered = own_stops if thinker or ask.tools else stops
     params, extra = _past_the_table(ask, wire, server)
     call = Call(
         wire=wire,

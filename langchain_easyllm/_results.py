@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import orjson
-from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    InvalidToolCall,
+    ToolCall,
+    ToolCallChunk,
+)
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import (
@@ -20,7 +25,7 @@ from langchain_core.outputs import (
 from ._chunks import ChunkFields, chat_chunk, text_chunk
 
 if TYPE_CHECKING:
-    from .wire import Answer, Delta, Piece, Usage
+    from .wire import Answer, CallPiece, Delta, Piece, Usage
 
 __all__ = ["PROVIDER", "to_chat_chunks", "to_chat_result", "to_generations", "to_text_chunks"]
 
@@ -42,7 +47,7 @@ def _count_once(answers: Sequence[Answer]) -> None:
 
 def _chat_generation(answer: Answer) -> ChatGeneration:
     end = answer.end
-    calls, invalid = _tool_calls(end.tool_calls)
+    calls, invalid = _tool_calls(end.calls)
     info = _info(end, answer.logprobs)
     message = AIMessage(
         content=answer.text,
@@ -89,24 +94,20 @@ def _usage(usage: Usage | None) -> UsageMetadata | None:
     return result
 
 
-def _tool_calls(
-    calls: Sequence[Mapping[str, object]],
-) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+def _tool_calls(calls: Sequence[CallPiece]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+    if not calls:
+        return [], []
+    from .wire import parse_arguments  # noqa: PLC0415 - the wire's parts load when used
+
     good: list[ToolCall] = []
     bad: list[InvalidToolCall] = []
     for call in calls:
-        function = cast("Mapping[str, object]", call.get("function") or {})
-        name, identity = cast("str", function.get("name") or ""), cast("str | None", call.get("id"))
-        raw = function.get("arguments")
-        try:
-            args = orjson.loads(raw or "{}") if isinstance(raw, str | None) else raw
-        except orjson.JSONDecodeError:
-            args = None
-        if isinstance(args, dict):
-            good.append(tool_call(name=name, args=args, id=identity))
+        name, text = call.name or "", call.arguments
+        args = None if call.error else parse_arguments(text)
+        if args is not None:
+            good.append(tool_call(name=name, args=args, id=call.id))
         else:
-            error = "The arguments are no JSON object."
-            bad.append(invalid_tool_call(name=name, args=str(raw), id=identity, error=error))
+            bad.append(invalid_tool_call(name=name, args=text, id=call.id, error=call.error))
     return good, bad
 
 
@@ -123,7 +124,7 @@ def _rich_chunk(delta: Delta) -> ChatGenerationChunk:
         content=delta.text,
         additional_kwargs={"reasoning_content": delta.reasoning} if delta.reasoning else {},
         usage_metadata=_usage(delta.usage),
-        tool_call_chunks=[_call_chunk(call) for call in delta.tool_calls],
+        tool_call_chunks=[_call_chunk(call) for call in delta.calls],
         chunk_position="last" if last else None,
         response_metadata={"model_provider": PROVIDER} if last else {},
     )
@@ -131,16 +132,9 @@ def _rich_chunk(delta: Delta) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=message, generation_info=info or None)
 
 
-def _call_chunk(call: Mapping[str, object]) -> Any:  # noqa: ANN401 - a TypedDict of langchain-core
-    function = cast("Mapping[str, object]", call.get("function") or {})
-    raw = function.get("arguments")
-    index = call.get("index")
-    return tool_call_chunk(
-        name=cast("str | None", function.get("name")),
-        args=raw if isinstance(raw, str | None) else orjson.dumps(raw).decode(),
-        id=cast("str | None", call.get("id")),
-        index=index if isinstance(index, int) else None,
-    )
+def _call_chunk(call: CallPiece) -> ToolCallChunk:
+    args = call.arguments + call.ending
+    return tool_call_chunk(name=call.name, args=args, id=call.id, index=call.index)
 
 
 def to_generations(answers: Sequence[Answer]) -> list[Generation]:

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from .call import Call, Message, Server, Tool, ToolChoice, needs_server, wire_stops
     from .detection import UNKNOWN, probe
     from .dialects import NEUTRAL_FIELDS, Dialect, Wire, fields_of
-    from .events import Decoder, Delta, Failure, Usage
-    from .protocols import new_decoder, route_of, to_body
+    from .events import CallPiece, Decoder, Delta, Failure, Usage
+    from .protocols import new_call_reader, new_decoder, route_of, to_body
     from .reader import Answer, AnswerReader, Piece, read_answers
     from .stops import StopCutter, merge_stops
     from .thinking import known_to_think, thinks_in_tags
+    from .toolcalls import ToolCallReader, merge_calls, parse_arguments
+    from .tools import has_native_form, tool_name
     from .urls import ROUTER, Address, is_dedicated_endpoint, looks_like_url, parse_address
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Answer",
     "AnswerReader",
     "Call",
+    "CallPiece",
     "Decoder",
     "Delta",
     "Dialect",
@@ -36,22 +39,28 @@ __all__ = [
     "Server",
     "StopCutter",
     "Tool",
+    "ToolCallReader",
     "ToolChoice",
     "Usage",
     "Wire",
     "fields_of",
+    "has_native_form",
     "is_dedicated_endpoint",
     "known_to_think",
     "looks_like_url",
+    "merge_calls",
     "merge_stops",
     "needs_server",
+    "new_call_reader",
     "new_decoder",
     "parse_address",
+    "parse_arguments",
     "probe",
     "read_answers",
     "route_of",
     "thinks_in_tags",
     "to_body",
+    "tool_name",
     "wire_stops",
 ]
 
@@ -60,6 +69,7 @@ _HOMES = {
     "Answer": ".reader",
     "AnswerReader": ".reader",
     "Call": ".call",
+    "CallPiece": ".events",
     "Decoder": ".events",
     "Delta": ".events",
     "Dialect": ".dialects",
@@ -71,23 +81,29 @@ _HOMES = {
     "Server": ".call",
     "StopCutter": ".stops",
     "Tool": ".call",
+    "ToolCallReader": ".toolcalls",
     "ToolChoice": ".call",
     "UNKNOWN": ".detection",
     "Usage": ".events",
     "Wire": ".dialects",
     "fields_of": ".dialects",
+    "has_native_form": ".tools",
     "is_dedicated_endpoint": ".urls",
     "known_to_think": ".thinking",
     "looks_like_url": ".urls",
+    "merge_calls": ".toolcalls",
     "merge_stops": ".stops",
     "needs_server": ".call",
+    "new_call_reader": ".protocols",
     "new_decoder": ".protocols",
     "parse_address": ".urls",
+    "parse_arguments": ".toolcalls",
     "probe": ".detection",
     "read_answers": ".reader",
     "route_of": ".protocols",
     "thinks_in_tags": ".thinking",
     "to_body": ".protocols",
+    "tool_name": ".tools",
     "wire_stops": ".call",
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Decoder", "Delta", "Failure", "Item", "Usage", "finish_reason"]
+__all__ = ["CallPiece", "Decoder", "Delta", "Failure", "Item", "Usage", "finish_reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,27 @@ class Usage:
 
 
 @dataclass(slots=True)
+class CallPiece:
+    """A tool call, or a piece of one.
+
+    Attributes:
+        index: Which call of the answer it belongs to.
+        id: The call's id; None in all but its first piece.
+        name: The tool's name; None in all but the first piece.
+        arguments: The arguments as JSON, or the next piece of them.
+        error: Why the call cannot be run, in its last piece.
+        ending: What makes the arguments streamed so far unreadable, beside an `error`.
+    """
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    error: str | None = None
+    ending: str = ""
+
+
+@dataclass(slots=True)
 class Delta:
     """One piece of an answer that is more than text.
 
@@ -36,7 +57,8 @@ class Delta:
         text: Text of the answer.
         reasoning: Text of the model's thinking, kept apart by the server.
         reasoning_field: Name the server used for it (`reasoning` or `reasoning_content`).
-        tool_calls: Tool calls as the server sent them.
+        tool_calls: Tool calls as the server sent them, on their way to the reader.
+        calls: Tool calls, or pieces of them, as the reader hands them on.
         finish_reason: `stop`, `length`, `tool_calls` or the server's own word; None while open.
         logprobs: Log probabilities in OpenAI's chat shape (`{"content": [...]}`).
         usage: Token counts.
@@ -49,6 +71,7 @@ class Delta:
     reasoning: str = ""
     reasoning_field: str | None = None
     tool_calls: tuple[Mapping[str, object], ...] = ()
+    calls: tuple[CallPiece, ...] = ()
     finish_reason: str | None = None
     logprobs: Mapping[str, object] | None = None
     usage: Usage | None = None

@@ -18,7 +18,7 @@ from .call import Call, Server, to_fields, wire_stops
 from .dialects import USAGE_OPTION, Wire
 from .events import Delta, Failure, Item, Usage, finish_reason
 from .lenient import second_look
-from .tools import to_tool_fields
+from .tools import to_tool_fields, to_tool_messages
 
 __all__ = ["ChatDecoder", "CompletionsDecoder", "to_body"]
 
@@ -37,11 +37,11 @@ def to_body(call: Call, server: Server) -> dict[str, object]:
     if call.model is not None:
         body["model"] = call.model
     if call.wire is Wire.CHAT:
-        body["messages"] = call.messages
+        body["messages"] = to_tool_messages(call.messages or (), server.dialect)
     else:
         body["prompt"] = call.prompt
     if call.tools and call.wire is Wire.CHAT:
-        body.update(to_tool_fields(call))
+        body.update(to_tool_fields(call, server))
     body.update(to_fields(call.wire, server, call.params))
     stops = wire_stops(call.stops, server)
     if stops:
@@ -201,6 +201,8 @@ class ChatDecoder(_OpenAIDecoder):
         calls = message.get("tool_calls")
         if isinstance(calls, Mapping):  # TGI 2 streamed one call as a bare object
             calls = [calls]
+        elif not calls and isinstance(message.get("function_call"), Mapping):
+            calls = [{"function": message["function_call"]}]  # OpenAI's form before tools
         if isinstance(calls, list):
             result.tool_calls = tuple(call for call in calls if call and isinstance(call, Mapping))
         logprobs = choice.get("logprobs")

@@ -6,8 +6,10 @@ from . import generate, openai
 from .call import Call, Server
 from .dialects import Wire
 from .events import Decoder
+from .toolcalls import ToolCallReader
+from .tools import tool_name
 
-__all__ = ["new_decoder", "route_of", "to_body"]
+__all__ = ["new_call_reader", "new_decoder", "route_of", "to_body"]
 
 _BODIES = {
     Wire.GENERATE: generate.to_body,
@@ -45,3 +47,22 @@ def new_decoder(call: Call) -> Decoder:
         wanted = call.params.get("logprobs") or call.params.get("top_logprobs")
         return generate.GenerateDecoder(logprobs=bool(wanted))
     return openai.ChatDecoder() if call.wire is Wire.CHAT else openai.CompletionsDecoder()
+
+
+def new_call_reader(call: Call, *, whole: bool = False) -> ToolCallReader:
+    """Return a reader of the tool calls in one answer to a call.
+
+    Args:
+        call: The request.
+        whole: Whether the answer comes in one piece.
+    """
+    if not call.tools or "tools" in call.extra:
+        return ToolCallReader(whole=whole)
+    offered = () if call.tool_choice == "none" else [tool_name(tool) for tool in call.tools]
+    single = call.parallel_tool_calls is False
+    return ToolCallReader(offered, _known_ids(call), single=single, whole=whole)
+
+
+def _known_ids(call: Call) -> set[str]:
+    calls = (one for message in call.messages or () for one in message.get("tool_calls") or ())  # type: ignore[attr-defined]
+    return {one["id"] for one in calls}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError
-from .events import Decoder, Delta, Failure
+from .events import CallPiece, Decoder, Delta, Failure
 from .stops import StopCutter
 from .thinking import ThinkSplitter, ends_thinking
+from .toolcalls import ToolCallReader, merge_calls
 
 __all__ = ["Answer", "AnswerReader", "Piece", "read_answers"]
 
@@ -44,6 +45,7 @@ class AnswerReader:
         decoder: Reads the protocol's events.
         stops: Stop sequences that end the answer.
         thinker: Whether the model is known to think (see `ThinkSplitter`).
+        new_calls: Makes the reader of tool calls, if there are any.
 
     Attributes:
         over: Whether nothing more is to be read: a stop sequence was met, the server closed the
@@ -55,11 +57,18 @@ class AnswerReader:
     """
 
     def __init__(
-        self, decoder: Decoder, stops: tuple[str, ...] = (), *, thinker: bool = False
+        self,
+        decoder: Decoder,
+        stops: tuple[str, ...] = (),
+        *,
+        thinker: bool = False,
+        new_calls: Callable[[], ToolCallReader] = ToolCallReader,
     ) -> None:
         self._decoder = decoder
         self._cutter = StopCutter(stops)
         self._splitter = ThinkSplitter(thinker=thinker)
+        self._new_calls = new_calls
+        self._calls: ToolCallReader | None = None
         self._shown = bytearray()  # a byte a character; StringIO would keep every piece alive
         self.over = False
         self.failure: Failure | None = None
@@ -126,15 +135,20 @@ class AnswerReader:
             self.error.partial = self.partial
             raise self.error
         if not self._cutter.found and not self._decoder.done:
-            self._flush()
+            self._flush([])
             raise IncompleteStreamError(
                 "The stream ended before the server said that the answer is complete: "
                 "what arrived is in .partial. Ask again, or raise max_retries or timeout.",
                 partial=self.partial,
             )
-        pieces = self._flush()
-        if self._cutter.found:
-            self.end.finish_reason = "stop"
+        pieces: list[Piece] = []
+        calls, said = self._close_calls()
+        if said and not self._cutter.found:
+            self._take_text(said, pieces)
+        self._flush(pieces)
+        if calls:
+            pieces.append(Delta(calls=calls))
+        self._conclude()
         # Too late for this answer's thinking, but the next one's will be known for it.
         self.thought = self.thought or ends_thinking(self.partial)
         return pieces
@@ -166,8 +180,34 @@ class AnswerReader:
             self._take_text(held, pieces)
         if delta.text:
             self._take_text(delta.text, pieces)
-        if (delta.logprobs or delta.tool_calls) and not self._cutter.found:
-            pieces.append(Delta(logprobs=delta.logprobs, tool_calls=delta.tool_calls))
+        if self._cutter.found:
+            return
+        calls = self._take_calls(delta.tool_calls) if delta.tool_calls else ()
+        if delta.logprobs or calls:
+            pieces.append(Delta(logprobs=delta.logprobs, calls=calls))
+
+    def _take_calls(self, calls: tuple[Mapping[str, object], ...]) -> tuple[CallPiece, ...]:
+        if self._calls is None:
+            self._calls = self._new_calls()
+        return tuple(self._calls.feed(calls))
+
+    def _close_calls(self) -> tuple[tuple[CallPiece, ...], str]:
+        if self._calls is None:
+            return (), ""
+        calls, said = self._calls.close(length=self.end.finish_reason == "length")
+        return tuple(calls), said
+
+    def _conclude(self) -> None:
+        """Say why the answer ended, in the same words on every server."""
+        end, calls = self.end, self._calls
+        if self._cutter.found:
+            end.finish_reason = "stop"
+        if calls and calls.cut:
+            end.finish_reason = "length"
+        elif calls and calls.valid and end.finish_reason != "length":
+            end.finish_reason = "tool_calls"
+        elif end.finish_reason == "tool_calls" and not (calls and calls.any):
+            end.finish_reason = "stop"
 
     def _note(self, delta: Delta) -> None:
         end = self.end
@@ -177,8 +217,7 @@ class AnswerReader:
         if delta.extra:
             end.extra = {**(end.extra or {}), **delta.extra}
 
-    def _flush(self) -> list[Piece]:
-        pieces: list[Piece] = []
+    def _flush(self, pieces: list[Piece]) -> None:
         thought, text = self._splitter.close()
         if thought:
             self._take_thought(thought, "think", pieces)
@@ -186,7 +225,6 @@ class AnswerReader:
         if text:
             pieces.append(text)
         self._keep(pieces)
-        return pieces
 
 
 def _misshapen(data: bytes, cause: Exception) -> ProtocolError:
@@ -222,6 +260,7 @@ def read_answers(
     *,
     prompt: str | None = None,
     thinker: bool = False,
+    new_calls: Callable[[], ToolCallReader] = ToolCallReader,
 ) -> list[Answer] | Failure:
     """Read an answer that was not streamed, with the same cuts as a stream.
 
@@ -232,6 +271,7 @@ def read_answers(
         prompt: The prompt, where the server was asked to repeat it: it stays whole, whatever stop
             sequences it holds.
         thinker: Whether the model is known to think.
+        new_calls: Makes the reader of an answer's tool calls, if there are any.
 
     Raises:
         ProtocolError: If the answer cannot be understood.
@@ -242,28 +282,36 @@ def read_answers(
         raise _misshapen(body, error) from error
     if isinstance(deltas, Failure):
         return deltas
-    return [_read_answer(delta, stops, prompt, thinker=thinker) for delta in deltas]
+    return [_read_answer(delta, stops, prompt, new_calls, thinker=thinker) for delta in deltas]
 
 
 def _read_answer(
-    delta: Delta, stops: tuple[str, ...], prompt: str | None, *, thinker: bool
+    delta: Delta,
+    stops: tuple[str, ...],
+    prompt: str | None,
+    new_calls: Callable[[], ToolCallReader],
+    *,
+    thinker: bool,
 ) -> Answer:
     if prompt is not None:
         delta.text = delta.text.removeprefix(prompt)
     if delta.finish_reason == "length":
         # The half of a character that max_tokens cut through: no server streams it either.
         delta.text = delta.text.rstrip("\ufffd")
-    if not stops and "think>" not in delta.text and not delta.reasoning:
+    plain = not (stops or delta.reasoning or delta.tool_calls or "think>" in delta.text)
+    if plain and delta.finish_reason != "tool_calls":
         text = delta.text if prompt is None else prompt + delta.text
         return Answer(text, delta, logprobs=dict(delta.logprobs) if delta.logprobs else None)
     # All text is here, so a closing tag without an opening one can be told from mere text.
     thinker = thinker or ends_thinking(delta.text)
-    reader = AnswerReader(_Ready(delta), stops, thinker=thinker)
+    reader = AnswerReader(_Ready(delta), stops, thinker=thinker, new_calls=new_calls)
     pieces = [*reader.feed((b"",)), *reader.close()]
     text = "".join(piece for piece in pieces if type(piece) is str)
     thoughts = [piece for piece in pieces if type(piece) is Delta and piece.reasoning]
     end = reader.end
-    end.tool_calls = delta.tool_calls
+    end.calls = merge_calls(
+        piece for delta in pieces if type(delta) is Delta for piece in delta.calls
+    )
     end.reasoning_field = thoughts[0].reasoning_field if thoughts else None
     return Answer(
         text=text if prompt is None else prompt + text,

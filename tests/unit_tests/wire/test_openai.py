@@ -12,7 +12,8 @@ from langchain_easyllm.wire.events import finish_reason
 
 from .canned import decoder, dumps, read_one, read_stream
 
-CALL = {"id": "0", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+TEXT = '{"a": 1}'
+CALL = {"id": "0", "type": "function", "function": {"name": "add", "arguments": TEXT}}
 LOGPROBS = {"content": [{"token": "One", "logprob": -0.5, "top_logprobs": []}]}
 
 
@@ -88,9 +89,9 @@ def test_the_last_of_running_counts_stands() -> None:
 
 def test_tool_calls_in_a_list_and_bare() -> None:
     found = deltas(chunk({"tool_calls": [CALL]}), chunk({"tool_calls": CALL}), end())
-    assert [delta.tool_calls for delta in found] == [(CALL,), (CALL,), ()]
+    assert [[call.arguments for call in delta.calls] for delta in found] == [[TEXT], [TEXT], []]
     answer = read_one(Wire.CHAT, whole({"content": None, "tool_calls": [CALL, None]}))
-    assert (answer.text, answer.end.tool_calls) == ("", (CALL,))
+    assert (answer.text, [call.arguments for call in answer.end.calls]) == ("", [TEXT])
 
 
 @pytest.mark.parametrize("calls", [None, [], {}, "", 0])
@@ -98,7 +99,7 @@ def test_no_tool_calls(calls: object) -> None:
     pieces, _ = read_stream(
         [chunk({"content": "a", "tool_calls": calls}), end()], decoder(Wire.CHAT)
     )
-    assert [piece if isinstance(piece, str) else piece.tool_calls for piece in pieces] == ["a"]
+    assert [piece if isinstance(piece, str) else piece.calls for piece in pieces] == ["a"]
 
 
 @pytest.mark.parametrize(
