@@ -144,8 +144,7 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     name = ask.model or server.model or ""
     thinker = _thinks(name, ask, connection)
     stops = merge_stops(ask.stops, own_stops)
-    # A stop sequence must not fire inside hidden thinking: a thinker's are enforced here only.
-    # Nor in the arguments of a tool call.
+    # None must fire inside hidden thinking, or a call's arguments: then it is enforced here only.
     offered = own_stops if thinker or ask.tools else stops
     params, extra = _past_the_table(ask, wire, server)
     call = Call(

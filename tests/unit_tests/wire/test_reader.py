@@ -227,7 +227,7 @@ def test_garbage_is_a_protocol_error_with_the_text_so_far(
 
 KEYS = """choices delta message content text token details usage error generated_text tokens
     top_tokens logprobs tool_calls finish_reason prefill index reasoning token_logprobs
-    top_logprobs special"""
+    top_logprobs special function name arguments id function_call"""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "a", "stop"]),
     lambda inner: (

@@ -1,0 +1,161 @@
+"""Tools and the choice among them in the words of every server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from langchain_easyllm.errors import ConfigurationError
+from langchain_easyllm.wire import Call, Dialect, Server, Wire, has_native_form, to_body
+
+NESTED = {
+    "type": "object",
+    "properties": {"at": {"$ref": "#/$defs/Place", "description": "Where."}},
+    "$defs": {
+        "Place": {"type": "object", "properties": {"city": {"$ref": "#/$defs/City"}}},
+        "City": {"type": "string"},
+    },
+}
+
+
+def tool(name: str, **more: object) -> dict[str, object]:
+    function = {"name": name, "parameters": {"type": "object", "properties": {}}, **more}
+    return {"type": "function", "function": function}
+
+
+ONE, TWO = [tool("a")], [tool("a"), tool("b")]
+MESSAGES = [{"role": "user", "content": "Hi"}]
+NAMED = {"type": "function", "function": {"name": "a"}}
+
+
+def body(dialect: Dialect, tools: list[dict[str, object]], **fields: Any) -> dict[str, object]:
+    call = Call(Wire.CHAT, messages=fields.pop("messages", MESSAGES), tools=tools, **fields)
+    return to_body(call, Server(dialect))
+
+
+def names(request: dict[str, object]) -> list[str]:
+    return [one["function"]["name"] for one in request.get("tools", [])]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("tools", [ONE, TWO])
+def test_the_servers_default_is_left_to_it(dialect: Dialect, tools: Any) -> None:
+    request = body(dialect, tools)
+    assert request["tools"] == tools
+    assert "tool_choice" not in request
+    assert "parallel_tool_calls" not in request
+
+
+# What is said of (offered tools, tool_choice) for: auto, none, required and a name.
+ALL: list[Any] = [("ab", "auto"), ("ab", "none"), ("ab", "required"), ("ab", NAMED)]
+WORDS: dict[Dialect, list[Any]] = {
+    Dialect.TGI: ALL,
+    Dialect.VLLM: ALL,
+    Dialect.ROUTER: ALL,
+    Dialect.OPENAI: ALL,
+    Dialect.LLAMA_CPP: [("ab", "auto"), ("ab", "none"), ("ab", "required"), ("a", "required")],
+    Dialect.LLAMA_CPP_PYTHON: [("ab", "auto"), ("ab", "none"), None, ("ab", NAMED)],
+    Dialect.TRANSFORMERS: [("ab", None), ("", None), None, None],
+}
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("number", range(4))
+def test_a_choice_is_said_in_the_servers_words(dialect: Dialect, number: int) -> None:
+    choice: Any = ["auto", "none", "required", NAMED][number]
+    words = WORDS[dialect][number]
+    assert has_native_form(choice, TWO, dialect) is (words is not None)
+    if words is None:
+        with pytest.raises(ConfigurationError, match=r"force a call .* on this server"):
+            body(dialect, TWO, tool_choice=choice)
+        return
+    request = body(dialect, TWO, tool_choice=choice)
+    assert ("".join(names(request)), request.get("tool_choice")) == words
+
+
+def test_a_call_of_the_only_tool_is_a_named_one() -> None:
+    request = body(Dialect.LLAMA_CPP_PYTHON, ONE, tool_choice="required")
+    assert request["tool_choice"] == NAMED
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("parallel", [True, False])
+def test_parallel_calls_are_named_where_the_server_reads_it(
+    dialect: Dialect, parallel: bool
+) -> None:
+    reads = {Dialect.VLLM, Dialect.LLAMA_CPP, Dialect.ROUTER, Dialect.OPENAI}
+    said = body(dialect, TWO, parallel_tool_calls=parallel).get("parallel_tool_calls")
+    assert said is (parallel if dialect in reads else None)
+
+
+def test_strict_is_an_error_where_nothing_constrains_arguments() -> None:
+    with pytest.raises(ConfigurationError, match="strict cannot be expressed"):
+        body(Dialect.TRANSFORMERS, [tool("a", strict=True)])
+    assert body(Dialect.TRANSFORMERS, [tool("a", strict=False)])["tools"]
+    assert body(Dialect.VLLM, [tool("a", strict=True)])["tools"] == [tool("a", strict=True)]
+
+
+def test_tgi_is_told_a_schema_without_references() -> None:
+    given = tool("a", parameters=NESTED)
+    (told,) = body(Dialect.TGI, [given])["tools"]  # type: ignore[misc]
+    place = {"type": "object", "properties": {"city": {"type": "string"}}}
+    assert told["function"]["parameters"] == {
+        "type": "object",
+        "properties": {"at": {**place, "description": "Where."}},
+    }
+    assert body(Dialect.VLLM, [given])["tools"] == [given]
+
+
+@pytest.mark.parametrize(
+    ("schema", "complaint"),
+    [
+        ({"properties": {"a": {"$ref": "#/$defs/A"}}}, "which is not in it"),
+        (
+            {
+                "properties": {"a": {"$ref": "#/$defs/A"}},
+                "$defs": {"A": {"properties": {"a": {"$ref": "#/$defs/A"}}}},
+            },
+            "refers to itself",
+        ),
+    ],
+)
+def test_a_schema_that_the_grammar_cannot_hold_is_an_error(schema: Any, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        body(Dialect.TGI, [tool("a", parameters=schema)])
+
+
+CALL = {"type": "function", "id": "c1", "function": {"name": "a", "arguments": "{}"}}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+TEXT = {"type": "text", "text": "Here."}
+
+
+def told(dialect: Dialect, *messages: dict[str, object]) -> Any:
+    return body(dialect, ONE, messages=[*MESSAGES, *messages])["messages"][1:]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_text_and_calls_of_one_message(dialect: Dialect) -> None:
+    both = {"role": "assistant", "content": "Hm.", "tool_calls": [CALL]}
+    apart = [
+        {"role": "assistant", "content": "Hm."},
+        {"role": "assistant", "tool_calls": [CALL]},
+    ]
+    assert told(dialect, both) == (apart if dialect is Dialect.TGI else [both])
+    alone = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    assert told(dialect, alone) == (apart[1:] if dialect is Dialect.TGI else [alone])
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_an_image_in_a_tools_answer(dialect: Dialect) -> None:
+    asked = {"role": "assistant", "tool_calls": [CALL, {**CALL, "id": "c2"}]}
+    first = {"role": "tool", "tool_call_id": "c1", "content": [TEXT, IMAGE]}
+    second = {"role": "tool", "tool_call_id": "c2", "content": "x"}
+    then = {"role": "user", "content": "And?"}
+    talk = told(dialect, asked, first, second, then)
+    if dialect in (Dialect.OPENAI, Dialect.ROUTER, Dialect.LLAMA_CPP_PYTHON):
+        moved = {"role": "user", "content": [IMAGE]}
+        assert talk == [asked, {**first, "content": "Here."}, second, moved, then]
+        assert told(dialect, asked, first)[-1] == moved
+    else:
+        assert talk == [asked, first, second, then]
