@@ -74,7 +74,7 @@ def tour(place: Place) -> None:
 def ask(place: Place, question: str) -> None:
     """Answer one question with the tools, and where they do not help, without them."""
     heading("An agent with a search tool and a calculator", question)
-    if not agent(place, question, variant="react", model=EasyLLM).helped:
+    if not agent(place, question, variant="react", model=EasyLLM):
         heading("The tools did not help. The model alone", question)
         print(f"\n   Answer: {chat(place, question)}")
 

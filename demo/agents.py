@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from langchain_classic.agents import AgentExecutor, AgentOutputParser, create_react_agent
 from langchain_classic.agents.output_parsers import (
@@ -20,7 +19,7 @@ from .place import Place
 from .show import Show
 from .tools import ERROR, TOOLS, found_something
 
-__all__ = ["Answer", "agent"]
+__all__ = ["agent"]
 
 PARSERS: Mapping[str, AgentOutputParser] = {
     "react": ReActSingleInputOutputParser(),
@@ -30,22 +29,7 @@ OFF_FORMAT = f"{ERROR} that was not in the format."
 """What a model is told that did not keep to the format."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What an agent came to.
-
-    Attributes:
-        text: The final answer.
-        helped: Whether the tools were of use, or were not needed.
-    """
-
-    text: str
-    helped: bool
-
-
-def agent(
-    place: Place, question: str, *, variant: str, model: type[EasyLLM | EasyLLMChat]
-) -> Answer:
+def agent(place: Place, question: str, *, variant: str, model: type[EasyLLM | EasyLLMChat]) -> bool:
     """Let an agent answer, showing each step.
 
     Args:
@@ -53,6 +37,9 @@ def agent(
         question: The question.
         variant: `"react"` or `"react-json"`.
         model: The class of the model object: any will do.
+
+    Returns:
+        Whether the tools were of use, or were not needed.
     """
     start = time.perf_counter()
     render = get_prompt(place.template).render if place.template else None
@@ -68,4 +55,4 @@ def agent(
     results = [str(result) for _, result in done["intermediate_steps"]]
     took = time.perf_counter() - start
     print(f"\n   Answer: {done['output']}\n   [tool calls: {len(results)}; in all {took:.2f} s]")
-    return Answer(done["output"], not results or any(map(found_something, results)))
+    return not results or any(map(found_something, results))

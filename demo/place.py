@@ -53,7 +53,7 @@ def find_place() -> Iterator[Place]:
     base_url = _environment("BASE_URL") or _environment("HUGGINGFACE_API_BASE")
     model = _environment("MODEL")
     if base_url:
-        yield Place(f"{model or 'its model'} at {base_url}", {"base_url": base_url, "model": model})
+        yield Place(f"{model or 'the model'} at {base_url}", {"base_url": base_url, "model": model})
     elif model or Credentials().header_for("https://router.huggingface.co"):
         model = model or MODEL
         yield Place(f"{model} at Inference Providers", {"model": model})

@@ -41,6 +41,10 @@ def calculator(expression: str) -> str:
 
 
 TOOLS: list[BaseTool] = [search, calculator]
+for (
+    each
+) in TOOLS:  # a model may write a number or an object where a text belongs: let it correct it
+    each.handle_validation_error = f"{ERROR} the input must be one text."
 
 
 def found_something(result: str) -> bool:

@@ -40,5 +40,5 @@ def test_demo_runs_on_a_real_server(transformers_server):
     # A model that has learned nothing: it keeps to no format, and gets to the end all the same.
     done = run_demo(BASE_URL=transformers_server.base_url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"Asking its model at {transformers_server.base_url}.\n" in done.stdout
+    assert f"Asking the model at {transformers_server.base_url}.\n" in done.stdout
     assert done.stdout.count("\n   Answer: ") == 2

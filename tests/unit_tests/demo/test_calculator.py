@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.calculator import LONGEST, calculate
-from demo.tools import ERROR, calculator
+from demo.tools import ERROR, TOOLS, calculator, found_something
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,13 @@ def test_it_calculates_as_python_does(one, other, sign):
 )
 def test_the_tool_says_the_value_shortly_or_what_is_wrong(expression, said):
     assert calculator.invoke(expression) == said
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+@pytest.mark.parametrize(
+    "given", [34, 3.5, {"wrong": "1"}, {"query": 1, "expression": 1}, {}, None]
+)
+def test_input_of_another_kind_is_told_to_the_model(tool, given):
+    said = tool.run(given)
+    assert said == f"{ERROR} the input must be one text."
+    assert not found_something(said)

@@ -103,7 +103,7 @@ def test_one_question_is_answered_with_the_tools_or_without(question, wanted, as
 def test_another_server_is_asked_for_its_own_template(offline_server, ask):
     code, out, errors = ask(BASE_URL=offline_server.base_url)
     assert (code, errors) == (0, "")
-    assert f"Asking its model at {offline_server.base_url}.\n" in out
+    assert f"Asking the model at {offline_server.base_url}.\n" in out
     assert [text[-7:] for text in answers(out)] == ["4.5555.", "5.7316."]
     assert "   > human: Answer the question. You can use these tools:\n" in out
 
