@@ -1,6 +1,6 @@
 """Record the conversations of `tests/conversations.py` with a real server, as cassettes.
 
-    make record                                                    # transformers serve
+    make record                          # transformers serve, and llama-cpp-python if built
     make record BASE_URL=http://localhost:8080 NAME=tgi            # a server of your own
     make record BASE_URL=https://router.huggingface.co NAME=router MODEL=... HF_TOKEN=...
 
@@ -15,15 +15,17 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from langchain_easyllm import _connection
 from langchain_easyllm.wire import parse_address
 
 from .conversations import CONVERSATIONS, Place
 from .recording import Recorder
+from .servers.llama_cpp_serve import has_llama_cpp, llama_cpp_serve
 from .servers.transformers_serve import transformers_serve
 
 TESTS = Path(__file__).parent
@@ -31,48 +33,56 @@ CASSETTES = TESTS / "cassettes"
 MODEL_NAME = "tiny-llama"
 
 
-@contextmanager
-def transformers() -> Iterator[Place]:
-    """`transformers serve` with the tests' tiny model."""
+def own_servers() -> Iterator[tuple[str, Place]]:
+    """Yield the servers that can be started here, with the tests' tiny model, while they run."""
     python = os.environ.get("EASYLLM_SERVERS_PYTHON", sys.executable)
     licence = TESTS.parent / "langchain_easyllm" / "offline" / "models" / "embeddings" / "LICENSE"
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder) / MODEL_NAME
-        made = [python, TESTS / "servers" / "make_model.py", directory, licence]
-        subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
+        make(python, "make_model.py", directory, licence)
         with transformers_serve(python, directory) as server:
-            yield Place(server.base_url, server.model)
+            yield "transformers", Place(server.base_url, server.model)
+        if has_llama_cpp(python):
+            gguf = directory.with_suffix(".gguf")
+            make(python, "make_gguf.py", directory, gguf)
+            with llama_cpp_serve(python, gguf) as server:
+                yield "llama-cpp-python", Place(server.base_url, server.model)
+
+
+def make(python: str, script: str, *arguments: Path) -> None:
+    """Run one of the scripts that make a model."""
+    command = [python, TESTS / "servers" / script, *arguments]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def record(name: str, place: Place) -> int:
-    """Have every conversation in one place; return how many failed."""
-    failed = 0
+    """Have every conversation in one place; return how many were recorded."""
+    recorded = 0
     hide = {place.model: MODEL_NAME} if place.model and Path(place.model).is_absolute() else {}
     for title, talk in CONVERSATIONS.items():
         _connection.forget_connections()
         with Recorder(parse_address(place.base_url).root, hide) as recorder:
             try:
                 talk(replace(place, base_url=recorder.url))
-            except Exception:
-                failed += 1
-                print(f"{title}: not recorded\n{traceback.format_exc(limit=-2)}")
+            except (Exception, pytest.fail.Exception):
+                print(f"{name}/{title}: not recorded\n{traceback.format_exc(limit=-2)}")
             else:
                 recorder.save(CASSETTES / name / f"{title}.yaml")
-                print(f"{title}: recorded")
-    return failed
+                recorded += 1
+                print(f"{name}/{title}: recorded")
+    return recorded
 
 
 def main() -> int:
-    """Record what the environment names; return the exit status."""
+    """Record what the environment names; return the exit status: 0 if anything was recorded."""
     base_url, name = os.environ.get("BASE_URL"), os.environ.get("NAME")
     if not base_url:
-        with transformers() as place:
-            return record("transformers", place) > 0
+        return sum(record(name, place) for name, place in own_servers()) == 0
     if not name:
         print("Set NAME=... to what the cassettes' folder shall be called (tgi, router, ...).")
         return 2
     token = os.environ.get("HF_TOKEN") or None
-    return record(name, Place(base_url, os.environ.get("MODEL") or None, token)) > 0
+    return record(name, Place(base_url, os.environ.get("MODEL") or None, token)) == 0
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ vcrpy itself patches HTTP libraries, and the package uses none: its sockets neve
         ...  # ask player.url: the same requests get the same answers
 
 What is kept is a list of what may be kept: no header that could hold a secret or an identity is on
-it, so none can be forgotten. Texts are scrubbed of tokens, of ids and of what the caller hides.
+it, so none can be forgotten. Texts are scrubbed of tokens, ids, times and what the caller hides.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ _TOKEN = re.compile(r"\bhf_\w{4,}")
 _ID = re.compile(
     r'("id"\s*:\s*")(?:(?:chatcmpl|cmpl|req|gen)[-_](?!tool)[^"]+|[0-9a-f-]{16,})(?=")'
 )
+# So that recording again changes nothing but what changed.
+_CREATED = re.compile(r'("created"\s*:\s*)\d+')
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -135,7 +137,7 @@ class Recorder:
         for secret, name in self._hide.items():
             text = text.replace(secret, name)
         text = _TOKEN.sub("TOKEN", text)
-        return _ID.sub(r"\1scrubbed", text).encode()
+        return _CREATED.sub(r"\g<1>0", _ID.sub(r"\1scrubbed", text)).encode()
 
     def save(self, path: Path) -> None:
         """Write what was said so far as a cassette."""

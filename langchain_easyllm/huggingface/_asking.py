@@ -111,7 +111,7 @@ def prepare(request: ChatRequest | CompletionRequest, given: Collection[str]) ->
     settings = read_settings(request)
     fields = checked(request, settings.seed)
     source = _source(request, settings)
-    params = {name: value for name, value in fields.items() if name in _SENT}
+    params = {name: fields[name] for name in _SENT if name in fields}
     chosen = {name for name in params if _SENT[name] in given} | {"max_tokens", "seed"}
     ask = Ask(
         api=None,
