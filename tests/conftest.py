@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from langchain_easyllm import _connection
 
 from .wire_server import WireServer
 
+settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.load_profile("patient")
 pytest_plugins = ["langchain_easyllm.offline.pytest_plugin"]
 
 

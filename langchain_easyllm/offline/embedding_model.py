@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from threading import Lock
 from typing import Literal
 
 from ..errors import ConfigurationError, ContextOverflowError
@@ -24,6 +25,8 @@ with needs_extra():
 __all__ = ["EmbeddingModel"]
 
 Array = NDArray[np.float32]
+
+_LOADING = Lock()
 
 # The share of single pieces in a relevance. Found on the two retrieval sets of training/README.md:
 # it helps on both; more of it helps where names decide, and harms where words differ.
@@ -60,7 +63,8 @@ class EmbeddingModel:
         Raises:
             ConfigurationError: If a file of it is missing or damaged.
         """
-        return _load()
+        with _LOADING:
+            return _load()
 
     def encode(self, text: str) -> list[TokenText]:
         """Return a text's word pieces; there are no special tokens."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import cast
 
 from ..errors import ConfigurationError, ContextOverflowError
@@ -27,6 +28,7 @@ GREEDY = Sampling()
 """Takes the most likely token each time."""
 
 _BOS = "<s>"
+_LOADING = Lock()
 _ENDS = ("</s>", "<|end|>", "<|endoftext|>")
 
 
@@ -85,7 +87,8 @@ class LanguageModel:
         Raises:
             ConfigurationError: If a file of it is missing or damaged.
         """
-        return _load()
+        with _LOADING:
+            return _load()
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[TokenText]:
         """Return a text's tokens.
@@ -227,8 +230,8 @@ class _Ending:
         if any(stop in seen for stop in self.stop):
             return "stop_sequence"
         # What may still be the beginning of a stop sequence.
-        longest = max(map(len, self.stop), default=1)
-        self.tail = seen[len(seen) - longest + 1 :] if longest <= len(seen) else seen
+        keep = max(map(len, self.stop), default=0) - 1
+        self.tail = seen[-keep:] if keep > 0 else ""
         return None
 
 

@@ -40,7 +40,7 @@ class Sampling:
         frequency_penalty: Taken off a token's logit for each time that the answer has it; 0.0 for
             none.
         presence_penalty: Taken off a token's logit once if the answer has it; 0.0 for none.
-        seed: The same seed draws the same tokens again. None draws others each time.
+        seed: The same seed, from 0, draws the same tokens again. None draws others each time.
 
     Raises:
         ConfigurationError: If a value is out of range, naming it.
@@ -58,9 +58,11 @@ class Sampling:
     def __post_init__(self) -> None:
         for name, top in _LIMITS.items():
             value: float | None = getattr(self, name)
-            if value is not None and not 0 < value <= top:
+            if value is not None and not (0 < value <= top and value != math.inf):
                 above = "" if math.isinf(top) else f" and at most {top:g}"
                 raise ConfigurationError(f"{name} must be above 0{above}, not {value!r}.")
+        if self.seed is not None and self.seed < 0:
+            raise ConfigurationError(f"seed must not be below 0, not {self.seed}.")
 
 
 # Numbers that must be above zero, and the most that they may be.

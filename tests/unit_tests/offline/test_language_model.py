@@ -175,6 +175,7 @@ PROMPT_LOGPROBS += [-4.21246, -0.00616, -0.00847, -0.0007, -0.55324, 0.0, -0.000
 
 
 def test_the_prompts_logprobs_are_those_of_transformers(model):
+    assert model.prompt_logprobs([1]) == [None]
     assert model.prompt_logprobs(prompt_of(FRANCE))[1:] == pytest.approx(PROMPT_LOGPROBS, abs=1e-4)
 
 

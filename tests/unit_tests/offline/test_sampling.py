@@ -174,6 +174,7 @@ def test_the_seed_decides_what_is_drawn():
         ("temperature", 0.0),
         ("temperature", -1.0),
         ("temperature", math.nan),
+        ("temperature", math.inf),
         ("top_k", 0),
         ("top_p", 0.0),
         ("top_p", 1.1),
@@ -184,6 +185,11 @@ def test_the_seed_decides_what_is_drawn():
 def test_values_out_of_range_are_refused(name, value):
     with pytest.raises(ConfigurationError, match=f"^{name} must be above 0"):
         Sampling(**{name: value})
+
+
+def test_a_seed_below_zero_is_refused():
+    with pytest.raises(ConfigurationError, match="seed must not be below 0, not -1"):
+        Sampling(seed=-1)
 
 
 def test_log_softmax_is_exact_for_large_logits():
