@@ -15,7 +15,7 @@ from ._extra import needs_extra
 from .engine import ConnectionCut, Engine
 from .fields import Json, parse_body
 from .limits import MAX_BODY, MAX_CONCURRENT
-from .refusals import Refusal, Shape, tgi_shape
+from .refusals import Refusal, Shape, invalid, tgi_shape
 from .sse import HEADERS, event
 
 with needs_extra():
@@ -155,13 +155,12 @@ class _Exchange:
         try:
             await self._answer(methods, body)
         except Refusal as refusal:
-            if self._begun:
-                await self._send(_piece(event(self._shape(refusal))))
-                await self._send(_piece(b"", more=False))
-            else:
-                await self._refuse(refusal)
+            await self._refuse(refusal)
+        except RecursionError:
+            await self._refuse(invalid("the body is nested too deeply"))
         except ConnectionCut:
             self._request.scope["extensions"][CUT]()
+            await asyncio.get_running_loop().create_future()  # until the loss has come through
 
     async def _answer(self, methods: Mapping[str, Method], body: bytes) -> None:
         method = self._find(methods)
@@ -227,6 +226,10 @@ class _Exchange:
         await self._send(_piece(b"", more=False))
 
     async def _refuse(self, refusal: Refusal) -> None:
+        if self._begun:  # with a stream, whose head says 200 already
+            await self._send(_piece(event(self._shape(refusal))))
+            await self._send(_piece(b"", more=False))
+            return
         if refusal.kind:
             response = _json(self._shape(refusal))
         else:

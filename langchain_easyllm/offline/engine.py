@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from .constraint import ConstraintError
@@ -61,22 +62,25 @@ class Engine:
             ConnectionCut: Where the connection is to be closed.
         """
         try:
-            steps = self.language.generate(
-                plan.ids,
-                plan.sampling,
-                max_new_tokens=plan.max_new_tokens,
-                stop=plan.stop,
-                top_n=plan.top_n,
-                constraint=plan.constraint,
-            )
+            steps = await self.run(partial(self._start, plan))
             count = 0
             await self._misbehave(count)
-            while (token := await self.run(lambda: next(steps, None))) is not None:
+            while (token := await self.run(partial(next, steps, None))) is not None:
                 yield token
                 count += 1
                 await self._misbehave(count)
         except ConstraintError as error:
             raise _failed(str(error)) from error
+
+    def _start(self, plan: Plan) -> Iterator[Token]:
+        return self.language.generate(
+            plan.ids,
+            plan.sampling,
+            max_new_tokens=plan.max_new_tokens,
+            stop=plan.stop,
+            top_n=plan.top_n,
+            constraint=plan.constraint,
+        )
 
     async def _misbehave(self, count: int) -> None:
         faults = self.faults

@@ -6,11 +6,10 @@ import asyncio
 import errno
 import socket
 import threading
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from ..errors import ConfigurationError
@@ -36,13 +35,20 @@ class OfflineServer:
 
     Attributes:
         base_url: Its root, for chat, text, embeddings and reranking alike.
-        faults: How it misbehaves; may be changed at any time.
-        requests: The last thousand requests that it got, oldest first.
     """
 
     base_url: str
-    faults: Faults
-    requests: deque[Received]
+    _state: State = field(repr=False)
+
+    @property
+    def faults(self) -> Faults:
+        """How it misbehaves; may be changed at any time."""
+        return self._state.engine.faults
+
+    @property
+    def requests(self) -> list[Received]:
+        """The last thousand requests that it got, oldest first."""
+        return list(self._state.requests)
 
 
 class _FaultFields(TypedDict, total=False):
@@ -84,7 +90,7 @@ def offline_server(
     with closing(engine), closing(_listen(host, port)) as listener:
         state = State(engine)
         with _Thread(state, listener):
-            yield OfflineServer(_url(listener), engine.faults, state.requests)
+            yield OfflineServer(_url(listener), state)
 
 
 class _Protocol(H11Protocol):
