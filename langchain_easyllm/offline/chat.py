@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-from .chat_prompt import read_messages, render, told_schema, told_tools
+from .chat_prompt import render
 from .constraint import Constraint
 from .engine import Engine
 from .fields import ANY, BOOLEAN, COUNT, NUMBER, OBJECT, STRING, Json, Kind, list_of, read_fields
@@ -87,12 +87,11 @@ def read_request(body: Json) -> ChatRequest:
     request = read_fields(body, _FIELDS, required=("messages",))
     tools = read_tools(cast("list[Json]", request.get("tools", [])))
     shown, constraint = forced(request.get("tool_choice") if tools else "none", tools)
-    told = told_tools(shown) if shown else None
+    schema = None
     if "response_format" in request:
         if tools:
             raise Refusal("Tool error: Grammar and tools are mutually exclusive", "tool_error")
         constraint, schema = read_grammar(cast("Json", request["response_format"]))
-        told = told_schema(schema) if schema else None
     if "max_completion_tokens" in request:
         request.setdefault("max_tokens", request["max_completion_tokens"])
     parameters = to_parameters(request)
@@ -100,7 +99,7 @@ def read_request(body: Json) -> ChatRequest:
     if logprobs:
         parameters["top_n_tokens"] = request.get("top_logprobs", 0)
     return ChatRequest(
-        prompt=render(read_messages(cast("list[Json]", request["messages"])), told),
+        prompt=render(cast("list[Json]", request["messages"]), shown, schema),
         parameters=parameters,
         constraint=constraint,
         tools=bool(shown),

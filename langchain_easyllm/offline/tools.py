@@ -14,6 +14,8 @@ from typing import cast
 
 import orjson
 
+from ..prompts.tool_use import ToolUse
+from ..prompts.tool_use.convention import call_schema
 from .constraint import Constraint, ConstraintError
 from .fields import BOOLEAN, OBJECT, STRING, Json, read_fields
 from .refusals import Refusal
@@ -53,13 +55,13 @@ class Called:
         return {"id": "0", "type": "function", "function": function}
 
 
-def read_tools(tools: Sequence[Json]) -> list[dict[str, object]]:
-    """Return name, description and parameters of each tool.
+def read_tools(tools: Sequence[Json]) -> list[Json]:
+    """Return tools in OpenAI's shape, each with parameters that describe an object.
 
     Raises:
         Refusal: For a tool that is no function, or a field that is unknown or mistyped.
     """
-    found = []
+    found: list[Json] = []
     for index, tool in enumerate(tools):
         where = f"tools[{index}]."
         fields = read_fields(tool, _TOOL, required=("type", "function"), where=where)
@@ -67,18 +69,14 @@ def read_tools(tools: Sequence[Json]) -> list[dict[str, object]]:
             raise _refused(f"`{where}type` must be function")
         where += "function."
         function = read_fields(cast("Json", fields["function"]), _FUNCTION, ("name",), where)
-        parameters = function.get("parameters", function.get("arguments", {}))
-        found.append(
-            {
-                "name": function["name"],
-                "description": function.get("description"),
-                "parameters": parameters,
-            }
-        )
+        given = function.pop("arguments", {})  # TGI's own name for them
+        parameters = {"type": "object", **cast("Json", function.setdefault("parameters", given))}
+        parameters.setdefault("properties", {})
+        found.append({"type": "function", "function": {**function, "parameters": parameters}})
     return found
 
 
-def forced(choice: object, tools: Sequence[Json]) -> tuple[list[Json], Constraint | None]:
+def forced(choice: object, tools: Sequence[Json]) -> tuple[Sequence[Json], Constraint | None]:
     """Read a `tool_choice`.
 
     Args:
@@ -93,18 +91,13 @@ def forced(choice: object, tools: Sequence[Json]) -> tuple[list[Json], Constrain
         Refusal: For an unknown tool, or parameters that are no JSON schema that can be compiled.
     """
     if choice == "none":
-        return [], None
+        return (), None
     if choice in (None, "auto"):
-        return list(tools), None
-    allowed = list(tools)
-    if choice != "required":
-        name = _chosen(choice)
-        allowed = [tool for tool in tools if tool["name"] == name]
-        if not allowed:
-            raise _refused(f"Tool with name {name} not found")
-    if not allowed:
-        raise _refused("tool_choice needs tools")
-    return list(tools), _only(allowed)
+        return tools, None
+    use = ToolUse(tuple(tools), required=True, only=_chosen(choice))
+    if not use.callable:
+        raise _refused(f"Tool with name {use.only} not found")
+    return tools, _call_of(use)
 
 
 def read_calls(text: str) -> list[Called]:
@@ -199,9 +192,9 @@ class CallReader:
         return "" if self.calling or self.plain else self._held
 
 
-def _chosen(choice: object) -> str:
+def _chosen(choice: object) -> str | None:
     if isinstance(choice, str):
-        return choice
+        return None if choice == "required" else choice
     if not isinstance(choice, dict):
         raise _refused("tool_choice must be auto, none, required or a function")
     fields = read_fields(choice, _CHOICE, required=("function",), where="tool_choice.")
@@ -210,29 +203,15 @@ def _chosen(choice: object) -> str:
     return cast("str", function["name"])
 
 
-def _only(tools: Sequence[Json]) -> Constraint:
+def _call_of(use: ToolUse) -> Constraint:
     """Hold an answer to a call of one of some tools."""
-    definitions: dict[str, object] = {}
-    calls = [_call_schema(tool, definitions) for tool in tools]
-    schema = {"x-guidance": _SPACING, "anyOf": calls, "$defs": definitions}
+    schema = cast("Json", closed(call_schema(use, "name", "arguments")))
     start, end = json.dumps(CALL_START), json.dumps(CALL_END)
+    call = json.dumps({"x-guidance": _SPACING, **schema})
     try:
-        return Constraint.lark(f"start: {start} call {end}\ncall: %json {json.dumps(schema)}")
+        return Constraint.lark(f"start: {start} call {end}\ncall: %json {call}")
     except ConstraintError as error:
         raise _refused(f"the tools' parameters cannot be compiled: {error}") from error
-
-
-def _call_schema(tool: Json, definitions: dict[str, object]) -> Json:
-    """Return the schema of a tool's call, and move what it refers to into `definitions`."""
-    given = cast("Json", closed(tool["parameters"]))
-    parameters = {"type": "object", "additionalProperties": False, **given}
-    definitions.update(cast("Json", parameters.pop("$defs", {})))
-    return {
-        "type": "object",
-        "properties": {"name": {"const": tool["name"]}, "arguments": parameters},
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }
 
 
 def _refused(message: str) -> Refusal:
