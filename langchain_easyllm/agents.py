@@ -14,6 +14,7 @@ from types import MappingProxyType
 from langchain_core.prompts import PromptTemplate
 
 from .errors import ConfigurationError
+from .prompts.tool_use import REACT_JSON
 
 __all__ = ["AGENT_PROMPTS", "agent_prompt"]
 
@@ -26,25 +27,6 @@ Use this format:
 Thought: what to do next
 Action: one of {tool_names}
 Action Input: the input of the action
-Observation: the result of the action
-(repeat as needed)
-Thought: I know the answer.
-Final Answer: the answer
-
-Question: {input}
-Thought:{agent_scratchpad}"""
-
-REACT_JSON = """\
-Answer the question. You can use these tools:
-
-{tools}
-
-Use this format:
-Thought: what to do next
-Action:
-```json
-{{"action": one of {tool_names}, "action_input": the input}}
-```
 Observation: the result of the action
 (repeat as needed)
 Thought: I know the answer.

@@ -5,21 +5,9 @@
 
 from __future__ import annotations
 
+from ..prompts.tool_use import TOOL_RESPONSE, TOOLS
+
 __all__ = ["CALL_END", "CALL_START", "SCHEMA", "TOOLS", "TOOL_RESPONSE"]
-
-TOOLS = """\
-You can use these tools:
-<tools>
-{tools}
-</tools>
-To use one, answer only with:
-<tool_call>
-{{"name": tool name, "arguments": {{argument: value}}}}
-</tool_call>"""
-"""Stands in the system turn, after a system message of the caller's own."""
-
-TOOL_RESPONSE = "<tool_response>\n{result}\n</tool_response>"
-"""A tool's result, as a user turn."""
 
 SCHEMA = """\
 Answer only with a JSON object that fits this schema:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
@@ -174,7 +173,6 @@ class ToolReader:
     def _call(self, name: str, arguments: str) -> Delta:
         call = {
             "index": self.calls,
-            "id": f"call_{uuid.uuid4().hex[:24]}",
             "type": "function",
             "function": {"name": name, "arguments": arguments},
         }

@@ -7,13 +7,22 @@ from types import MappingProxyType
 
 from ..base import ChatPrompt
 from .convention import Convention, ToolUse
-from .hermes import HERMES
+from .hermes import HERMES, TOOL_RESPONSE, TOOLS
 from .llama3 import LLAMA3
 from .mistral import MISTRAL
 from .react import REACT, REACT_JSON
 from .rendering import render_tools
 
-__all__ = ["CONVENTIONS", "REACT_JSON", "Convention", "ToolUse", "convention_of", "render_tools"]
+__all__ = [
+    "CONVENTIONS",
+    "REACT_JSON",
+    "TOOLS",
+    "TOOL_RESPONSE",
+    "Convention",
+    "ToolUse",
+    "convention_of",
+    "render_tools",
+]
 
 CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
     {form.name: form for form in (HERMES, LLAMA3, MISTRAL, REACT)}

@@ -1,6 +1,7 @@
 """Hermes' tags, as Qwen2.5's chat template writes them.
 
-https://huggingface.co/Qwen/Qwen2.5-7B-Instruct (`tokenizer_config.json`)
+https://huggingface.co/Qwen/Qwen2.5-7B-Instruct (`tokenizer_config.json`). Models that were not
+trained on it are told the same in fewer words, which are those that the offline model knows.
 """
 
 from __future__ import annotations
@@ -12,9 +13,23 @@ from ..control import ControlTokens
 from ..conversation import Extra, ToolCall
 from .convention import Told, ToolUse, TurnConvention, add_to_system, call_schema, dump, wish
 
-__all__ = ["HERMES"]
+__all__ = ["HERMES", "TOOLS", "TOOL_RESPONSE"]
 
-_TOOLS = """\
+TOOLS = """\
+You can use these tools:
+<tools>
+{tools}
+</tools>
+To use one, answer only with:
+<tool_call>
+{{"name": tool name, "arguments": {{argument: value}}}}
+</tool_call>"""
+"""Describes tools, one as JSON on each line."""
+
+TOOL_RESPONSE = "<tool_response>\n{result}\n</tool_response>"
+"""A tool's result, as a user turn."""
+
+_QWEN_TOOLS = """\
 # Tools
 
 You may call one or more functions to assist with the user query.
@@ -34,7 +49,8 @@ For each function call, return a json object with function name and arguments wi
 class _Hermes(TurnConvention):
     def add_tools(self, told: Told, use: ToolUse, host: Host) -> None:
         """Describe the tools in the system message."""
-        text = _TOOLS.format(tools="\n".join([dump(tool) for tool in use.tools]))
+        wording = _QWEN_TOOLS if host.convention == self.name else TOOLS
+        text = wording.format(tools="\n".join([dump(tool) for tool in use.tools]))
         wanted = wish(use)
         add_to_system(told, f"{text}\n\n{wanted}" if wanted else text, host)
 
@@ -60,7 +76,7 @@ class _Hermes(TurnConvention):
         host: Host,  # noqa: ARG002 - as above
     ) -> None:
         """Write a result between tags, in one user turn with the one before."""
-        said = f"<tool_response>\n{text}\n</tool_response>"
+        said = TOOL_RESPONSE.format(result=text)
         if told and told[-1][0] == "user" and told[-1][1].endswith("</tool_response>"):
             said = f"{told.pop()[1]}\n{said}"
         told.append(("user", said))
