@@ -160,25 +160,27 @@ class _Thread:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port < 2**16:
+        raise ConfigurationError(f"{host}:{port} is no address: a port is a number below 65536.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ConfigurationError(f"{host}:{port} is no address to listen on: {error}.") from error
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(2048)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
         raise ConfigurationError(_no_port(host, port, error)) from error
     return listener
 
 
-def _no_port(host: str, port: int, error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+def _no_port(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
         return f"Port {port} of {host} is in use: choose another, or 0 for any free one."
     return f"Cannot listen on {host}:{port} ({error}): choose another port, or 0 for any free one."
 
