@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from langchain_easyllm import huggingface
+from langchain_easyllm.offline import Faults
 from langchain_easyllm.wire.dialects import FIELDS, NEUTRAL_FIELDS, Dialect, Wire
 from tests import wires
 
@@ -64,6 +69,30 @@ def test_the_examples_for_easyllms_users_run(wire_server, monkeypatch, capsys):
     for block in code_blocks("python", (ROOT / "docs" / "easyllm.md").read_text("utf-8")):
         exec(block.replace("http://localhost:8080", wire_server.url), {})
     assert capsys.readouterr().out == "Bonjour !\nBonjour !"
+
+
+OFFLINE = (ROOT / "docs" / "offline.md").read_text(encoding="utf-8")
+
+
+def test_the_offline_servers_examples_run(tmp_path, capsys):
+    program, tests = code_blocks("python", OFFLINE)
+    exec(program, {})
+    assert capsys.readouterr().out == "The capital of France is Paris.\n"
+    (tmp_path / "test_my_chain.py").write_text(tests, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
+    where = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        command, cwd=tmp_path, env=where, capture_output=True, text=True, check=False
+    )
+    assert "4 passed" in result.stdout, result.stdout
+
+
+def test_the_offline_servers_faults_are_the_codes():
+    told = re.findall(r"^\| `(\w+)` \| `?\"?(\w+)\"?`? \|", OFFLINE, flags=re.MULTILINE)
+    defaults = {fault.name: fault.default for fault in dataclasses.fields(Faults)}
+    assert [name for name, _ in told] == [*defaults]
+    for name, default in told:
+        assert str(defaults[name]).removesuffix(".0") == default
 
 
 def test_the_readme_names_every_field():
