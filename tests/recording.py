@@ -140,8 +140,9 @@ class Recorder:
         return _CREATED.sub(r"\g<1>0", _ID.sub(r"\1scrubbed", text)).encode()
 
     def save(self, path: Path) -> None:
-        """Write what was said so far as a cassette."""
-        said = {"requests": self._requests, "responses": self._responses}
+        """Write what was said so far as a cassette, sorted: requests at once have no order."""
+        pairs = sorted(zip(self._requests, self._responses, strict=True), key=lambda p: _key(p[0]))
+        said = {"requests": [p[0] for p in pairs], "responses": [p[1] for p in pairs]}
         FilesystemPersister.save_cassette(path, said, yamlserializer)
 
 
@@ -163,7 +164,7 @@ class Player(WireServer):
         self.missing: list[str] = []
         self._recorded: dict[tuple[str, str, str], list[Reply]] = {}
         for request, response in zip(requests, responses, strict=True):
-            key = (request.method, urlsplit(request.uri).path, _canonical(request.body or b""))
+            key = _key(request)
             self._recorded.setdefault(key, []).append(_reply(response))
             self.on(request.method, key[1], self._answer)
 
@@ -178,6 +179,11 @@ class Player(WireServer):
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items() if name.lower() in HEADERS}
+
+
+def _key(request: Request) -> tuple[str, str, str]:
+    """Return what a request is known by: method, path and body."""
+    return request.method, urlsplit(request.uri).path, _canonical(request.body or b"")
 
 
 def _canonical(body: bytes) -> str:
