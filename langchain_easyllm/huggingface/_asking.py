@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from .._ask import Ask
 from ..errors import ConfigurationError
 from ..wire import Message, Server
+from ._logging import log
 from ._messages import to_messages
 from ._requests import ChatRequest, CompletionRequest, checked
 from ._settings import Settings, read_settings
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .._client import Client
 
 __all__ = ["Asking", "prepare"]
-
-_logger = logging.getLogger("langchain_easyllm.huggingface")
 
 # Fields on the wire, and the parameters that they come from.
 _SENT = {
@@ -63,10 +61,7 @@ class Asking:
     def note(self, text: str, *values: object) -> None:
         """Log something of this call, if it asked for that."""
         if self.debug:
-            if not _logger.hasHandlers():
-                _logger.addHandler(logging.StreamHandler())
-            _logger.setLevel(logging.DEBUG)
-            _logger.debug(text, *values)
+            log(text, *values)
 
 
 @dataclass(frozen=True, slots=True)

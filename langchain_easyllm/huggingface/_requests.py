@@ -12,7 +12,15 @@ from .._generation_fields import CallFields
 from ..errors import ConfigurationError
 from ..wire import Message
 
-__all__ = ["ChatRequest", "CompletionRequest", "Request", "checked", "read_request"]
+__all__ = [
+    "ChatRequest",
+    "CompletionRequest",
+    "EmbeddingRequest",
+    "Options",
+    "Request",
+    "checked",
+    "read_request",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,7 +40,31 @@ _MEANT: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class Options:
+    """What every call may be told, by keyword."""
+
+    debug: bool = False
+    """Whether this call logs what is asked and answered (`langchain_easyllm.huggingface`, level
+    DEBUG, to the standard error where no handler is set up)."""
+
+    api_key: str | None = None
+    """For this call in place of the module's; given for the `api_base` in force."""
+
+    api_base: str | None = None
+    """For this call in place of the module's."""
+
+    timeout: float | None = 120.0
+    """Seconds the call may take, retries included; in a stream, until each next piece."""
+
+    max_retries: int = 2
+    """Further attempts after a failure that may pass."""
+
+    wait_for_model: float = 0.0
+    """Seconds that a cold start may take before it counts as a failure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Options):
     """What every generation may be asked for, by keyword."""
 
     temperature: float | None = 0.9
@@ -60,30 +92,11 @@ class Request:
     frequency_penalty: float | None = 1.0
     """Sent as the repetition penalty, as EasyLLM does: a factor above 0, of which 1 is none."""
 
-    debug: bool = False
-    """Whether this call logs its prompt, parameters and answer (`langchain_easyllm.huggingface`,
-    level DEBUG, to the standard error where no handler is set up)."""
-
     prompt_builder: object = None
     """For this call in place of the module's."""
 
     seed: int | None = None
     """For this call in place of the module's."""
-
-    api_key: str | None = None
-    """For this call in place of the module's; given for the `api_base` in force."""
-
-    api_base: str | None = None
-    """For this call in place of the module's."""
-
-    timeout: float | None = 120.0
-    """Seconds the call may take, retries included; in a stream, until each next piece."""
-
-    max_retries: int = 2
-    """Further attempts after a failure that may pass."""
-
-    wait_for_model: float = 0.0
-    """Seconds that a cold start may take before it counts as a failure."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +130,42 @@ class CompletionRequest(Request):
 
     echo: bool = False
     """Whether the answer begins with the prompt."""
+
+
+@dataclass(frozen=True)
+class EmbeddingRequest(Options):
+    """Parameters of an embedding."""
+
+    input: str | Sequence[str] | None = None
+    """The text or the texts to embed."""
+
+    model: str | None = None
+    """Hub repo id, or what the server calls its model. Default None: the server's own."""
+
+    _: KW_ONLY
+
+    text: str | Sequence[str] | None = None
+    """What EasyLLM's documentation also calls `input`."""
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts as a list.
+
+        Raises:
+            ConfigurationError: If there are none, or two different parameters hold them.
+        """
+        if self.input is not None and self.text is not None:
+            raise ConfigurationError("input and text are one parameter: give one of them.")
+        given = self.input if self.input is not None else self.text
+        if given is None:
+            raise ConfigurationError("input is missing: give a text or a list of texts.")
+        if isinstance(given, str):
+            return [given]
+        if not isinstance(given, Sequence):
+            raise ConfigurationError(
+                f"input is a text or a list of texts, not {type(given).__name__}."
+            )
+        return list(given)
 
 
 def read_request(

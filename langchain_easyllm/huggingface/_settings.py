@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr
 
@@ -14,9 +14,23 @@ from ..wire import merge_stops
 if TYPE_CHECKING:
     from .._client import Client
     from ..prompts import ChatPrompt
-    from ._requests import ChatRequest, CompletionRequest
+    from ._requests import ChatRequest, CompletionRequest, EmbeddingRequest
 
-__all__ = ["Settings", "Target", "read_settings"]
+__all__ = ["Place", "Settings", "Target", "read_place", "read_settings"]
+
+
+class Place(NamedTuple):
+    """Which model of which server is asked, and with which token.
+
+    Attributes:
+        model: The model's name, or None for the server's own.
+        base_url: The server, or None for the environment's.
+        api_key: A token given by hand, or None for the environment's.
+    """
+
+    model: str | None
+    base_url: str | None
+    api_key: SecretStr | None
 
 
 class Target(ConnectionFields):
@@ -44,25 +58,42 @@ class Settings:
     seed: int | None
 
 
+def read_place(request: ChatRequest | CompletionRequest | EmbeddingRequest) -> Place:
+    """Return where a call goes: its own address and token, or the module's."""
+    return _place(request, _attributes())
+
+
 def read_settings(request: ChatRequest | CompletionRequest) -> Settings:
     """Return what is in force now: the call's own, then the module's, then the environment's.
 
     Raises:
         ConfigurationError: If the address, the prompt builder or a stop sequence is none.
     """
-    from .. import huggingface  # noqa: PLC0415 - the module that imports this one
-
-    module = dict(vars(huggingface))  # in one step: threads may set attributes meanwhile
-    key = request.api_key or module["api_key"]
+    module = _attributes()
+    place = _place(request, module)
     return Settings(
-        target=Target(
-            model=request.model,
-            base_url=request.api_base or module["api_base"],
-            api_key=SecretStr(str(key)) if key else None,
-        ),
+        target=Target(model=place.model, base_url=place.base_url, api_key=place.api_key),
         prompt=_find_prompt(request.prompt_builder or module["prompt_builder"]),
         stops=merge_stops(module["stop_sequences"], request.stop),
         seed=module["seed"] if request.seed is None else request.seed,
+    )
+
+
+def _attributes() -> dict[str, Any]:
+    """Return the module's attributes, all at once: threads may set them meanwhile."""
+    from .. import huggingface  # noqa: PLC0415 - the module that imports this one
+
+    return dict(vars(huggingface))
+
+
+def _place(
+    request: ChatRequest | CompletionRequest | EmbeddingRequest, module: dict[str, Any]
+) -> Place:
+    key = request.api_key or module["api_key"]
+    return Place(
+        model=request.model,
+        base_url=request.api_base or module["api_base"],
+        api_key=SecretStr(str(key)) if key else None,
     )
 
 
