@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from .prompts.tool_use import Convention, ToolUse
     from .wire import Message, Server, Tool, ToolChoice, Wire
 
-__all__ = ["Ask"]
+__all__ = ["Ask", "Rendered"]
+
+
+class Rendered(NamedTuple):
+    """A prompt as it is sent.
+
+    Attributes:
+        text: The prompt.
+        stops: Stop sequences of its template, and of the convention for tools.
+        form: The convention in which it tells tools; None where it tells none.
+    """
+
+    text: str
+    stops: tuple[str, ...]
+    form: Convention | None = None
 
 
 @dataclass(slots=True)
@@ -29,7 +44,7 @@ class Ask:
         parallel_tool_calls: Whether one answer may hold several calls; None for the default.
         extra: The caller's own keys for the body.
         usage: Whether a stream should end with token counts.
-        to_text: Renders the prompt; returns it with the template's own stop sequences.
+        to_text: Renders the prompt, with tools where there are any.
         to_messages: Converts the input to chat messages.
         timeout: Seconds the call may take; None for no limit.
         max_retries: Further attempts after a failure that may pass.
@@ -37,6 +52,7 @@ class Ask:
         unchecked: Fields of `params` that a protocol without a name for them is sent as they are,
             and the key that each is sent under.
         defaults: Generation fields that nobody asked for, sent where the protocol has them.
+        parse_tool_calls: The convention in which calls in the text are read; see `EasyLLMChat`.
     """
 
     api: Wire | None
@@ -51,10 +67,11 @@ class Ask:
     parallel_tool_calls: bool | None
     extra: Mapping[str, object]
     usage: bool
-    to_text: Callable[[Server | None], tuple[str, tuple[str, ...]]]
+    to_text: Callable[[Server | None, ToolUse | None], Rendered]
     to_messages: Callable[[], Sequence[Message]]
     timeout: float | None
     max_retries: int
     wait_for_model: float
     unchecked: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, object] = field(default_factory=dict)
+    parse_tool_calls: str | None = None

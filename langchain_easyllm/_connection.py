@@ -60,6 +60,7 @@ class Connection:
         server: Which server it is, or None while nobody asked.
         tasks: Protocols that a model turned out to be served by ("Supported task: ...").
         thinkers: Models that were seen thinking.
+        toolless: Models for which the server said that it has no tools.
         root_route: Whether `/generate` is missing and the root route answers instead.
         prompts: Chat templates that were loaded for its models.
     """
@@ -73,6 +74,7 @@ class Connection:
         self.server: Server | None = None
         self.tasks: dict[str | None, Wire] = {}
         self.thinkers: set[str] = set()
+        self.toolless: set[str] = set()
         self.root_route = is_dedicated_endpoint(settings.address.root)
         self.prompts: dict[str, object] = {}
         self._users: weakref.WeakSet[object] = weakref.WeakSet()
@@ -125,6 +127,7 @@ class Connection:
         """Forget which server it is: another one may listen at the address by now."""
         self.server = None
         self.tasks.clear()
+        self.toolless.clear()
         self.root_route = is_dedicated_endpoint(self.address.root)
 
     def _look(self) -> Flow[Server]:

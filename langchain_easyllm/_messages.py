@@ -19,7 +19,7 @@ from langchain_core.messages import (
 
 from .errors import ConfigurationError
 
-__all__ = ["refuse_other_than_text", "to_chat_messages"]
+__all__ = ["refuse_other_than_text", "to_chat_messages", "with_failures"]
 
 _ROLES = {
     "human": "user",
@@ -57,6 +57,16 @@ def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]
     if not any(message.get("content") or message.get("tool_calls") for message in converted):
         raise ConfigurationError("Every message is empty: send some text.")
     return converted
+
+
+def with_failures(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Say in the text of a tool's answer that it failed, for a prompt has no other place for it."""
+    return [
+        message.model_copy(update={"content": _as_failure(message.content)})
+        if isinstance(message, ToolMessage) and message.status == "error"
+        else message
+        for message in messages
+    ]
 
 
 def refuse_other_than_text(messages: Sequence[BaseMessage]) -> None:

@@ -15,7 +15,7 @@ from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import BaseMessage
 from pydantic import ConfigDict, model_validator
 
-from ._ask import Ask
+from ._ask import Ask, Rendered
 from ._batching import BatchingMixin
 from ._connection_fields import ConnectionFields
 from ._generation_fields import CallFields, GenerationFields, params_of
@@ -27,6 +27,7 @@ from .wire import Wire, merge_stops
 
 if TYPE_CHECKING:
     from .prompts import ChatPrompt
+    from .prompts.tool_use import ToolUse
     from .transport import Policy
     from .wire import Message, Server
 
@@ -99,19 +100,24 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             parallel_tool_calls=call.get("parallel_tool_calls"),
             extra={**self.model_kwargs, **call.get("model_kwargs", {})},
             usage=call.get("stream_usage", self.stream_usage),
-            to_text=lambda server: self._to_text(source, model, server),
+            to_text=lambda server, use: self._to_text(source, model, server, use),
             to_messages=lambda: self._to_messages(source),
             timeout=call.get("timeout", self.timeout),
             max_retries=call.get("max_retries", self.max_retries),
             wait_for_model=call.get("wait_for_model", self.wait_for_model),
             unchecked={k: v for k, v in self._unchecked.items() if k not in call},
+            parse_tool_calls=getattr(self, "parse_tool_calls", None),
         )
 
     @abstractmethod
     def _to_text(
-        self, source: str | Sequence[BaseMessage], model: str | None, server: Server | None
-    ) -> tuple[str, tuple[str, ...]]:
-        """Return the prompt as it is sent, with its template's stop sequences."""
+        self,
+        source: str | Sequence[BaseMessage],
+        model: str | None,
+        server: Server | None,
+        use: ToolUse | None = None,
+    ) -> Rendered:
+        """Return the prompt as it is sent."""
 
     @abstractmethod
     def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from ._ask import Ask
 from ._connection import Connection
+from ._told_tools import refuses_tools, to_content
 from .errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
 from .transport import Request, Response, error_from_event
 from .wire import (
@@ -20,6 +21,7 @@ from .wire import (
     Dialect,
     Failure,
     Server,
+    TextTools,
     Wire,
     fields_of,
     is_dedicated_endpoint,
@@ -53,6 +55,8 @@ class Plan:
         echo: The prompt, where the answer is to begin with it.
         answers: How many completions were asked for.
         name: The model's plain name, as far as it is known.
+        text_tools: How the answer's text may hold tool calls, whose conventions' and templates'
+            stop sequences it then has; None where they are not looked for.
     """
 
     call: Call
@@ -64,6 +68,7 @@ class Plan:
     echo: str | None = None
     answers: int = 1
     name: str = ""
+    text_tools: TextTools | None = None
 
     def reader(self) -> AnswerReader:
         """Return a reader for a streamed answer."""
@@ -72,6 +77,7 @@ class Plan:
             self.stops,
             thinker=self.thinker,
             new_calls=lambda: new_call_reader(self.call),
+            text_tools=self.text_tools,
         )
 
     def read(self, response: Response) -> list[Answer]:
@@ -88,6 +94,7 @@ class Plan:
                 prompt=self.echo,
                 thinker=self.thinker,
                 new_calls=lambda: new_call_reader(self.call, whole=True),
+                text_tools=self.text_tools,
             )
         except EasyLLMError as error:
             error.url, error.status_code = response.url, response.status
@@ -129,32 +136,24 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     _check_names(ask, connection)
     wire = _choose_wire(ask, connection, server)
     server = server or _assumed(wire, connection)
-    messages = prompt = None
-    own_stops: tuple[str, ...] = ()
-    if wire is Wire.CHAT:
-        messages = ask.to_messages()
-    elif ask.tools:
-        raise ConfigurationError(
-            f"Tools need api='chat' on this server, and this call goes to api={wire.value!r}: "
-            "leave prompt_builder out."
-        )
-    else:
-        prompt, own_stops = ask.to_text(server)
     model = _model_name(ask, connection, server)
     name = ask.model or server.model or ""
+    content = to_content(ask, wire, server, toolless=name in connection.toolless)
+    ask = replace(ask, params=content.params)
     thinker = _thinks(name, ask, connection)
-    stops = merge_stops(ask.stops, own_stops)
+    stops = merge_stops(ask.stops, content.stops)
     # None must fire inside hidden thinking, or a call's arguments: then it is enforced here only.
-    offered = own_stops if thinker or ask.tools else stops
+    offered = content.stops if thinker or ask.tools else stops
     params, extra = _past_the_table(ask, wire, server)
     call = Call(
         wire=wire,
         params={**_expressible(ask.defaults, wire, server), **params},
         stops=offered,
         model=model,
-        prompt=prompt,
-        messages=messages,
+        prompt=content.prompt,
+        messages=content.messages,
         tools=ask.tools,
+        told=content.told,
         tool_choice=ask.tool_choice,
         parallel_tool_calls=ask.parallel_tool_calls,
         stream=stream,
@@ -166,13 +165,14 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     return Plan(
         call=call,
         request=_to_request(call, server, connection, root=root),
-        stops=stops,
+        stops=ask.stops if content.text_tools else stops,
         unsent=len(wire_stops(offered, server)) < len(stops),
         thinker=thinker and thinks_in_tags(name),
         root=root,
-        echo=prompt if ask.params.get("return_full_text") else None,
+        echo=content.prompt if ask.params.get("return_full_text") else None,
         answers=n if isinstance(n, int) else 1,
         name=name,
+        text_tools=content.text_tools,
     )
 
 
@@ -307,6 +307,10 @@ def other_way(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMError)
         connection.root_route = not plan.root
         if not plan.root:
             return True
+    told = plan.call.told or not plan.call.tools
+    if plan.call.wire is Wire.CHAT and not told and refuses_tools(error):
+        connection.toolless.add(plan.name)
+        return True
     named = _SUPPORTED_TASK.search(error.body or "") or _SUPPORTED_TASK.search(error.message)
     wire = _TASKS.get(named[1]) if named else None
     if wire is None or wire is plan.call.wire:

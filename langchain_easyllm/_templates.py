@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import orjson
+from collections.abc import Sequence
+from typing import cast
 
+import orjson
+from langchain_core.messages import BaseMessage
+
+from ._ask import Rendered
 from ._connection import Connection
+from ._messages import with_failures
 from .errors import ConfigurationError, EasyLLMError
 from .prompts import ChatPrompt, PromptError, get_prompt, load_prompt
 from .prompts.template import JinjaPrompt, turn_ends
+from .prompts.tool_use import ToolUse, convention_of, render_tools
 from .transport import Policy, Request
 from .wire import Dialect
 
@@ -29,21 +36,39 @@ def find_template(spec: object) -> ChatPrompt:
         raise ConfigurationError(str(error)) from error
 
 
-def render(prompt: ChatPrompt, source: object) -> str:
+def render(
+    prompt: ChatPrompt,
+    source: object,
+    use: ToolUse | None = None,
+    convention: str | None = None,
+) -> Rendered:
     """Render a prompt as it is sent: without the BOS that the server adds.
+
+    Args:
+        prompt: The template.
+        source: What `ChatPrompt.render` takes; LangChain messages where there are tools.
+        use: Tools to tell of; None for none.
+        convention: The convention to tell them in; None or `"auto"` for the template's own.
 
     Raises:
         ConfigurationError: If the template cannot express the messages.
     """
+    form = None if use is None else convention_of(prompt, convention)
     try:
-        text = _without_bos(prompt.render(source), prompt)
+        if use is None or form is None:
+            text = prompt.render(source)
+        else:
+            text = render_tools(
+                prompt, with_failures(cast("Sequence[BaseMessage]", source)), use, form
+            )
+        text = _without_bos(text, prompt)
     except PromptError as error:
         raise ConfigurationError(str(error)) from error
     if not text.strip():
         raise ConfigurationError(
             f"The template {prompt.name!r} renders nothing of these messages: add a user message."
         )
-    return text
+    return Rendered(text, (*prompt.stop, *(form.stop if form else ())), form)
 
 
 def known_template(connection: Connection, model: str | None) -> ChatPrompt | None:

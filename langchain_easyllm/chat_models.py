@@ -18,16 +18,19 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
+from ._ask import Rendered
 from ._batching import joined, split_run_id
 from ._messages import to_chat_messages
 from ._model import CONFIG, ModelBase, inspected
 from ._prompting import AUTO
 from ._results import to_chat_chunks, to_chat_result
+from ._told_tools import tool_use
 from ._tools import to_choice, to_tools
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ._tools import ToolLike
+    from .prompts.tool_use import ToolUse
     from .wire import Message, Server
 
 __all__ = ["EasyLLMChat"]
@@ -61,6 +64,12 @@ class EasyLLMChat(ModelBase, BaseChatModel):
     api: Literal["auto", "chat", "completions", "generate"] = "auto"
     """Protocol. `"auto"` (default): `"chat"`, or with a `prompt_builder` a text api."""
 
+    parse_tool_calls: Literal["auto", "hermes", "llama3", "mistral", "react"] | None = None
+    """How tool calls are read from text. Default None: a chat server's text is left as it is, and
+    where tools are told in the prompt it is in the convention of the template's family. `"auto"`
+    also reads the calls that a chat server leaves in its text, in any convention; a name does so in
+    that one, and tells tools in it."""
+
     @classmethod
     def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
         if values.get("llm") is None:
@@ -69,7 +78,13 @@ class EasyLLMChat(ModelBase, BaseChatModel):
 
         return taken_over(values, cls._own_arguments, cls.model_fields)
 
-    def to_prompt(self, messages: LanguageModelInput) -> str:
+    def to_prompt(
+        self,
+        messages: LanguageModelInput,
+        *,
+        tools: Sequence[ToolLike] | None = None,
+        tool_choice: str | bool | Mapping[str, Any] | None = None,
+    ) -> str:
         """Return the exact string that a text api would be sent.
 
         Without a `prompt_builder` that is the model's own template at work, which a text api would
@@ -77,6 +92,9 @@ class EasyLLMChat(ModelBase, BaseChatModel):
 
         Args:
             messages: Anything that `invoke` takes.
+            tools: What `bind_tools` takes.
+            tool_choice: What `bind_tools` takes. Where it wants a call, the request also begins the
+                answer.
 
         Raises:
             ConfigurationError: If there is no template, or it cannot express the messages.
@@ -84,7 +102,9 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         asked = self._convert_input(messages).to_messages()
         unset = self.prompt_builder is None
         shown = self.model_copy(update={"prompt_builder": AUTO}) if unset else self
-        return shown._to_text(asked, self.model, None)[0]  # noqa: SLF001 - a copy of this very class
+        offered = to_tools(tools)
+        use = tool_use(offered, to_choice(tool_choice, offered))
+        return shown._to_text(asked, self.model, None, use).text  # noqa: SLF001 - this very class
 
     _to_chat_prompt = to_prompt  # what ChatHuggingFace calls it
 
@@ -210,8 +230,12 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         return super()._should_stream(async_api=async_api, run_manager=run_manager, **kwargs)
 
     def _to_text(
-        self, source: str | Sequence[BaseMessage], model: str | None, server: Server | None
-    ) -> tuple[str, tuple[str, ...]]:
+        self,
+        source: str | Sequence[BaseMessage],
+        model: str | None,
+        server: Server | None,
+        use: ToolUse | None = None,
+    ) -> Rendered:
         if not source:
             raise ConfigurationError("There are no messages: send one at least.")
         prompt = self._chosen_prompt(model, server)
@@ -223,7 +247,7 @@ class EasyLLMChat(ModelBase, BaseChatModel):
             )
         from ._templates import render  # noqa: PLC0415 - templates load when used
 
-        return render(prompt, source), prompt.stop
+        return render(prompt, source, use, self.parse_tool_calls)
 
     def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
         return to_chat_messages(source)  # type: ignore[arg-type]

@@ -20,12 +20,14 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import Field
 
+from ._ask import Rendered
 from ._messages import refuse_other_than_text
 from ._model import CONFIG, ModelBase, calling, inspected
 from ._results import to_generations, to_text_chunks
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from .prompts.tool_use import ToolUse
     from .wire import Message, Server
 
 __all__ = ["EasyLLM"]
@@ -206,16 +208,20 @@ class EasyLLM(ModelBase, LLM):
                 yield chunk
 
     def _to_text(
-        self, source: str | Sequence[BaseMessage], model: str | None, server: Server | None
-    ) -> tuple[str, tuple[str, ...]]:
+        self,
+        source: str | Sequence[BaseMessage],
+        model: str | None,
+        server: Server | None,
+        use: ToolUse | None = None,  # noqa: ARG002 - tools were refused before
+    ) -> Rendered:
         if not source:
             raise ConfigurationError("The prompt is empty: send some text.")
         prompt = self._chosen_prompt(model, server)
         if prompt is None:
-            return str(source), ()
+            return Rendered(str(source), ())
         from ._templates import render  # noqa: PLC0415 - templates load when used
 
-        return render(prompt, [HumanMessage(str(source))]), prompt.stop
+        return render(prompt, [HumanMessage(str(source))])
 
     def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
         if not source:

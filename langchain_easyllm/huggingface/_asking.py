@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .._ask import Ask
+from .._ask import Ask, Rendered
 from ..errors import ConfigurationError
 from ..wire import Message, Server
 from ._logging import log
@@ -76,10 +76,10 @@ class _Source:
     """
 
     messages: Sequence[Message]
-    prompt: tuple[str, tuple[str, ...]] | None
+    prompt: Rendered | None
     plain: bool
 
-    def to_text(self, _server: Server | None) -> tuple[str, tuple[str, ...]]:
+    def to_text(self, _server: Server | None, _use: object) -> Rendered:
         """Return the prompt, with its template's stop sequences.
 
         Raises:
@@ -149,16 +149,16 @@ def _source(request: ChatRequest | CompletionRequest, settings: Settings) -> _So
         raise ConfigurationError("prompt is one text, and not an empty one: call once for each.")
     text = request.prompt + (request.suffix or "")
     asked = [{"role": "user", "content": text}]
-    return _Source(asked, _rendered(text, settings) or (text, ()), plain=True)
+    return _Source(asked, _rendered(text, settings) or Rendered(text, ()), plain=True)
 
 
-def _rendered(source: object, settings: Settings) -> tuple[str, tuple[str, ...]] | None:
+def _rendered(source: object, settings: Settings) -> Rendered | None:
     prompt = settings.prompt
     if prompt is None:
         return None
     from .._templates import render  # noqa: PLC0415 - templates load when used
 
-    return render(prompt, source), prompt.stop
+    return render(prompt, source)
 
 
 def _each(ask: Ask, count: int) -> tuple[Ask, ...]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .protocols import new_call_reader, new_decoder, route_of, to_body
     from .reader import Answer, AnswerReader, Piece, read_answers
     from .stops import StopCutter, merge_stops
+    from .text_calls import TextTools
     from .thinking import known_to_think, thinks_in_tags
     from .toolcalls import ToolCallReader, merge_calls, parse_arguments
     from .tools import has_native_form, tool_name
@@ -38,6 +39,7 @@ __all__ = [
     "Piece",
     "Server",
     "StopCutter",
+    "TextTools",
     "Tool",
     "ToolCallReader",
     "ToolChoice",
@@ -80,6 +82,7 @@ _HOMES = {
     "ROUTER": ".urls",
     "Server": ".call",
     "StopCutter": ".stops",
+    "TextTools": ".text_calls",
     "Tool": ".call",
     "ToolCallReader": ".toolcalls",
     "ToolChoice": ".call",

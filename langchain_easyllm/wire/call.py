@@ -78,6 +78,7 @@ class Call:
         tool_choice: `"auto"`, `"none"`, `"required"`, or OpenAI's dict that names a tool; None for
             the server's default.
         parallel_tool_calls: Whether one answer may hold several calls; None for the default.
+        told: Whether the tools are told in the prompt or the messages, and not sent.
         stream: Whether to stream.
         usage: Whether a stream should end with token counts.
         extra: The caller's own keys, merged into the body last.
@@ -92,6 +93,7 @@ class Call:
     tools: Sequence[Tool] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
+    told: bool = False
     stream: bool = False
     usage: bool = True
     extra: Mapping[str, object] = field(default_factory=dict)

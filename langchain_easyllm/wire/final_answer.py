@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from .events import Delta
+from .stops import StopCutter
 from .tool_text import Part
 
 __all__ = ["FinalAnswer"]
@@ -14,6 +15,7 @@ _MARK = "Final Answer:"
 _FINAL = re.compile(rf"(?:\A|\n)[ \t]*{_MARK}")
 _THOUGHT = re.compile(r"\s*(?:Thought:\s*)?")
 _LONGEST = 400
+_GOES_ON = ("\nThought:", "\nQuestion:")  # where a model invents what comes next
 
 
 class FinalAnswer:
@@ -21,18 +23,21 @@ class FinalAnswer:
 
     The first line is held back until what follows it tells what it is: thinking before a final
     answer, text before a call, or an answer without form. A line of more than 400 characters is no
-    thought.
+    thought. A final answer ends where the model goes on to invent a thought or a question.
     """
 
     def __init__(self) -> None:
         self._held = ""
         self._decided = False
-        self._begins = False  # the answer proper, whose leading white space goes
+        self._cutter: StopCutter | None = None  # ends the answer proper, once it has begun
+        self._begins = False  # whether its leading white space is still to go
 
     def feed(self, parts: Iterable[Part]) -> list[Part]:
         """Take text and calls, and return what is decided."""
         out: list[Part] = []
         for part in parts:
+            if self._cutter is not None and self._cutter.found:
+                break  # a call in there is as invented as the rest
             if isinstance(part, Delta):
                 out += [*self.close(), part]
                 self._decided = True
@@ -45,6 +50,9 @@ class FinalAnswer:
 
     def close(self) -> list[Part]:
         """Return what is held back, now that nothing more comes."""
+        if self._cutter is not None:
+            last = self._cutter.close()
+            return [last] if last else []
         text, self._held = self._held, ""
         text = text[_THOUGHT.match(text).end() :]  # type: ignore[union-attr]  # matches anything
         return [text] if text else []
@@ -61,6 +69,7 @@ class FinalAnswer:
                 if thought:
                     out.append(Delta(reasoning=thought.rstrip()))
                 self._held, self._decided, self._begins = "", True, True
+                self._cutter = StopCutter(_GOES_ON)
                 self._pass_on(held[final.end() :], out)
                 return
             if not newline or _MARK.startswith(rest.lstrip()):
@@ -71,6 +80,8 @@ class FinalAnswer:
     def _pass_on(self, text: str, out: list[Part]) -> None:
         if self._begins:
             text = text.lstrip()
+        self._begins = self._begins and not text
+        if self._cutter is not None:
+            text = self._cutter.feed(text)
         if text:
-            self._begins = False
             out.append(text)

@@ -40,7 +40,7 @@ def to_body(call: Call, server: Server) -> dict[str, object]:
         body["messages"] = to_tool_messages(call.messages or (), server.dialect)
     else:
         body["prompt"] = call.prompt
-    if call.tools and call.wire is Wire.CHAT:
+    if call.tools and call.wire is Wire.CHAT and not call.told:
         body.update(to_tool_fields(call, server))
     body.update(to_fields(call.wire, server, call.params))
     stops = wire_stops(call.stops, server)

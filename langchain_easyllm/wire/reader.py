@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError
 from .events import CallPiece, Decoder, Delta, Failure
 from .stops import StopCutter
+from .text_calls import TextCalls, TextTools
 from .thinking import ThinkSplitter, ends_thinking
 from .toolcalls import ToolCallReader, merge_calls
 
@@ -46,6 +47,7 @@ class AnswerReader:
         stops: Stop sequences that end the answer.
         thinker: Whether the model is known to think (see `ThinkSplitter`).
         new_calls: Makes the reader of tool calls, if there are any.
+        text_tools: How the text may hold calls; None where they are not looked for.
 
     Attributes:
         over: Whether nothing more is to be read: a stop sequence was met, the server closed the
@@ -63,9 +65,11 @@ class AnswerReader:
         *,
         thinker: bool = False,
         new_calls: Callable[[], ToolCallReader] = ToolCallReader,
+        text_tools: TextTools | None = None,
     ) -> None:
         self._decoder = decoder
         self._cutter = StopCutter(stops)
+        self._text_calls = TextCalls(text_tools) if text_tools else None
         self._splitter = ThinkSplitter(thinker=thinker)
         self._new_calls = new_calls
         self._calls: ToolCallReader | None = None
@@ -107,7 +111,7 @@ class AnswerReader:
             elif type(item) is Failure:
                 self.failure, self.over = item, True
                 break
-            if self._cutter.found:
+            if self._stopped:
                 self.over = True
                 break
         if self._decoder.closed:
@@ -116,8 +120,13 @@ class AnswerReader:
         return pieces
 
     def _is_plain(self) -> bool:
-        """Whether text goes through as it comes: no stop sequence and no thinking to look for."""
-        return self._splitter.settled and self._cutter.idle
+        """Whether text goes through as it comes: there is nothing to look for in it."""
+        return self._splitter.settled and self._cutter.idle and self._text_calls is None
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether a stop sequence was met."""
+        return self._cutter.found or bool(self._text_calls and self._text_calls.over)
 
     def _keep(self, pieces: list[Piece]) -> None:
         """Keep the text that is handed on, for an error to hold."""
@@ -134,18 +143,18 @@ class AnswerReader:
         if self.error is not None:
             self.error.partial = self.partial
             raise self.error
-        if not self._cutter.found and not self._decoder.done:
-            self._flush([])
+        pieces: list[Piece] = []
+        if not self._stopped and not self._decoder.done:
+            self._release(pieces)
+            self._flush(pieces)
             raise IncompleteStreamError(
                 "The stream ended before the server said that the answer is complete: "
                 "what arrived is in .partial. Ask again, or raise max_retries or timeout.",
                 partial=self.partial,
             )
-        pieces: list[Piece] = []
+        self._release(pieces)
         calls, said = self._close_calls()
-        if said and not self._cutter.found:
-            self._take_text(said, pieces)
-        self._flush(pieces)
+        self._flush(pieces, said)
         if calls:
             pieces.append(Delta(calls=calls))
         self._conclude()
@@ -156,17 +165,36 @@ class AnswerReader:
     @property
     def complete(self) -> bool:
         """Whether the answer is whole, whatever becomes of the rest of the stream."""
-        return self._cutter.found or self.end.finish_reason is not None
+        return self._stopped or self.end.finish_reason is not None
 
     def _take_text(self, text: str, pieces: list[Piece]) -> None:
         if not self._splitter.settled:
             thought, text = self._splitter.feed(text)
             if thought:
                 self._take_thought(thought, "think", pieces)
+        self._take_answer(text, pieces)
+
+    def _take_answer(self, text: str, pieces: list[Piece]) -> None:
+        if text and self._text_calls is not None:
+            self._take_parts(self._text_calls.feed(text), pieces)
+        elif text:
+            self._show(self._cutter.feed(text), pieces)
+
+    def _take_parts(self, parts: Iterable[Piece], pieces: list[Piece]) -> None:
+        """Take text and what was found in it."""
+        for part in parts:
+            if type(part) is str:
+                self._show(self._cutter.feed(part), pieces)
+            elif type(part) is Delta and part.reasoning:
+                pieces.append(part)
+            elif type(part) is Delta and not self._cutter.found:
+                # No stop sequence goes on beyond a call.
+                self._show(self._cutter.close(), pieces)
+                pieces.append(Delta(calls=self._take_calls(part.tool_calls)))
+
+    def _show(self, text: str, pieces: list[Piece]) -> None:
         if text:
-            text = self._cutter.feed(text)
-            if text:
-                pieces.append(text)
+            pieces.append(text)
 
     def _take_thought(self, thought: str, name: str, pieces: list[Piece]) -> None:
         pieces.append(Delta(reasoning=thought, reasoning_field=None if self.thought else name))
@@ -180,7 +208,7 @@ class AnswerReader:
             self._take_text(held, pieces)
         if delta.text:
             self._take_text(delta.text, pieces)
-        if self._cutter.found:
+        if self._stopped:
             return
         calls = self._take_calls(delta.tool_calls) if delta.tool_calls else ()
         if delta.logprobs or calls:
@@ -200,7 +228,7 @@ class AnswerReader:
     def _conclude(self) -> None:
         """Say why the answer ended, in the same words on every server."""
         end, calls = self.end, self._calls
-        if self._cutter.found:
+        if self._stopped:
             end.finish_reason = "stop"
         if calls and calls.cut:
             end.finish_reason = "length"
@@ -217,13 +245,18 @@ class AnswerReader:
         if delta.extra:
             end.extra = {**(end.extra or {}), **delta.extra}
 
-    def _flush(self, pieces: list[Piece]) -> None:
+    def _release(self, pieces: list[Piece]) -> None:
+        """Hand on what was held back, now that nothing more comes."""
         thought, text = self._splitter.close()
         if thought:
             self._take_thought(thought, "think", pieces)
-        text = self._cutter.feed(text) + self._cutter.close()
-        if text:
-            pieces.append(text)
+        self._take_answer(text, pieces)
+        if self._text_calls is not None:
+            self._take_parts(self._text_calls.close(), pieces)
+
+    def _flush(self, pieces: list[Piece], said: str = "") -> None:
+        """Hand on the last text."""
+        self._show(self._cutter.feed(said) + self._cutter.close(), pieces)
         self._keep(pieces)
 
 
@@ -261,6 +294,7 @@ def read_answers(
     prompt: str | None = None,
     thinker: bool = False,
     new_calls: Callable[[], ToolCallReader] = ToolCallReader,
+    text_tools: TextTools | None = None,
 ) -> list[Answer] | Failure:
     """Read an answer that was not streamed, with the same cuts as a stream.
 
@@ -272,6 +306,7 @@ def read_answers(
             sequences it holds.
         thinker: Whether the model is known to think.
         new_calls: Makes the reader of an answer's tool calls, if there are any.
+        text_tools: How the text may hold calls; None where they are not looked for.
 
     Raises:
         ProtocolError: If the answer cannot be understood.
@@ -282,29 +317,36 @@ def read_answers(
         raise _misshapen(body, error) from error
     if isinstance(deltas, Failure):
         return deltas
-    return [_read_answer(delta, stops, prompt, new_calls, thinker=thinker) for delta in deltas]
+
+    def new_reader(delta: Delta) -> AnswerReader:
+        # All text is here, so a closing tag without an opening one can be told from mere text.
+        thinks = thinker or ends_thinking(delta.text)
+        return AnswerReader(
+            _Ready(delta), stops, thinker=thinks, new_calls=new_calls, text_tools=text_tools
+        )
+
+    looks = bool(stops or text_tools)
+
+    return [_read_answer(delta, prompt, new_reader, looks=looks) for delta in deltas]
 
 
 def _read_answer(
     delta: Delta,
-    stops: tuple[str, ...],
     prompt: str | None,
-    new_calls: Callable[[], ToolCallReader],
+    new_reader: Callable[[Delta], AnswerReader],
     *,
-    thinker: bool,
+    looks: bool,
 ) -> Answer:
     if prompt is not None:
         delta.text = delta.text.removeprefix(prompt)
     if delta.finish_reason == "length":
         # The half of a character that max_tokens cut through: no server streams it either.
         delta.text = delta.text.rstrip("\ufffd")
-    plain = not (stops or delta.reasoning or delta.tool_calls or "think>" in delta.text)
+    plain = not (looks or delta.reasoning or delta.tool_calls or "think>" in delta.text)
     if plain and delta.finish_reason != "tool_calls":
         text = delta.text if prompt is None else prompt + delta.text
         return Answer(text, delta, logprobs=dict(delta.logprobs) if delta.logprobs else None)
-    # All text is here, so a closing tag without an opening one can be told from mere text.
-    thinker = thinker or ends_thinking(delta.text)
-    reader = AnswerReader(_Ready(delta), stops, thinker=thinker, new_calls=new_calls)
+    reader = new_reader(delta)
     pieces = [*reader.feed((b"",)), *reader.close()]
     text = "".join(piece for piece in pieces if type(piece) is str)
     thoughts = [piece for piece in pieces if type(piece) is Delta and piece.reasoning]
@@ -312,7 +354,7 @@ def _read_answer(
     end.calls = merge_calls(
         piece for delta in pieces if type(delta) is Delta for piece in delta.calls
     )
-    end.reasoning_field = thoughts[0].reasoning_field if thoughts else None
+    end.reasoning_field = next((d.reasoning_field for d in thoughts if d.reasoning_field), None)
     return Answer(
         text=text if prompt is None else prompt + text,
         end=end,

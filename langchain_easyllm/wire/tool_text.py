@@ -172,7 +172,6 @@ class ToolReader:
 
     def _call(self, name: str, arguments: str) -> Delta:
         call = {
-            "index": self.calls,
             "type": "function",
             "function": {"name": name, "arguments": arguments},
         }

@@ -11,7 +11,7 @@ from .hermes import HERMES, TOOL_RESPONSE, TOOLS
 from .llama3 import LLAMA3
 from .mistral import MISTRAL
 from .react import REACT, REACT_JSON
-from .rendering import render_tools
+from .rendering import render_tools, tell_tools
 
 __all__ = [
     "CONVENTIONS",
@@ -22,6 +22,7 @@ __all__ = [
     "ToolUse",
     "convention_of",
     "render_tools",
+    "tell_tools",
 ]
 
 CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
@@ -30,6 +31,15 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
 """Every convention by its name."""
 
 
-def convention_of(prompt: ChatPrompt, name: str | None = None) -> Convention:
-    """Return the convention of that name, or else the template's own; ReAct where it has none."""
-    return CONVENTIONS.get(name or prompt.host.convention, REACT)
+def convention_of(prompt: ChatPrompt | None, name: str | None = None) -> Convention:
+    """Choose a convention.
+
+    Args:
+        prompt: The template; None where a server renders its own.
+        name: The convention's name; None or `"auto"` for the template's own, which is ReAct where
+            it has none, and Hermes' tags where the template is not known.
+    """
+    chosen = CONVENTIONS.get(name or "")
+    if chosen is not None:
+        return chosen
+    return HERMES if prompt is None else CONVENTIONS.get(prompt.host.convention, REACT)

@@ -158,22 +158,31 @@ def call_schema(use: ToolUse, name: str, arguments: str) -> dict[str, object]:
         arguments: The key of the arguments.
     """
     shared: dict[str, object] = {}
-    calls: list[dict[str, object]] = []
+    each: list[dict[str, object]] = []
     for tool in use.callable:
         function = function_of(tool)
         told = function.get("parameters") or {"type": "object", "properties": {}}
-        calls.append(
+        each.append(
             {
-                "type": "object",
-                "properties": {
-                    name: {"type": "string", "enum": [function["name"]]},
-                    arguments: _hoisted(told, f"{function['name']}.", shared),
-                },
-                "required": [name, arguments],
+                name: {"type": "string", "enum": [function["name"]]},
+                arguments: _hoisted(told, f"{function['name']}.", shared),
             }
         )
-    schema: dict[str, object] = calls[0] if len(calls) == 1 else {"anyOf": calls}
+    calls = [_object(properties) for properties in each]
+    schema = calls[0]
+    if len(calls) > 1:
+        # TGI wants properties at the root, and knows no others beside them.
+        names = [function_of(tool)["name"] for tool in use.callable]
+        known: dict[str, object] = {
+            name: {"type": "string", "enum": names},
+            arguments: {"anyOf": [properties[arguments] for properties in each]},
+        }
+        schema = {**_object(known), "anyOf": calls}
     return {**schema, "$defs": shared} if shared else schema
+
+
+def _object(properties: Mapping[str, object]) -> dict[str, object]:
+    return {"type": "object", "properties": dict(properties), "required": list(properties)}
 
 
 _DEFINITIONS = ("$defs", "definitions")

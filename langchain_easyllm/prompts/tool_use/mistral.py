@@ -89,11 +89,8 @@ class _Mistral(TurnConvention):
         return f'[TOOL_CALLS] [{{"name": {dump(use.only)}, "arguments": '
 
     def schema(self, use: ToolUse) -> dict[str, object]:
-        """Return the schema of a list of calls."""
-        one = call_schema(use, "name", "arguments")
-        shared = one.pop("$defs", None)
-        whole: dict[str, object] = {"type": "array", "items": one, "minItems": 1}
-        return whole if shared is None else {**whole, "$defs": shared}
+        """Return the schema of one call: TGI has no grammar of a list."""
+        return call_schema(use, "name", "arguments")
 
 
 def _last_user(told: Sequence[tuple[str, str]]) -> int | None:

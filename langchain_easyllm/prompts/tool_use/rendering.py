@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
-from ..base import ChatPrompt
+from ..base import ChatPrompt, Host
 from ..conversation import escaped, escaped_values, read
 from .convention import Convention, Tool, ToolUse
 
-__all__ = ["render_tools"]
+__all__ = ["render_tools", "tell_tools"]
 
 
 def render_tools(prompt: ChatPrompt, messages: object, use: ToolUse, form: Convention) -> str:
@@ -43,6 +43,22 @@ def render_tools(prompt: ChatPrompt, messages: object, use: ToolUse, form: Conve
     told = form.tell(talk, use, host if own else replace(host, forms=frozenset()))
     pairs = list(zip(told.roles, told.texts, strict=True))
     return prompt.render_told(pairs, own_forms=own and bool(host.forms))
+
+
+def tell_tools(messages: object, use: ToolUse, form: Convention) -> list[tuple[str, str]]:
+    """Retell a conversation with tools as roles and texts, for a server that renders them.
+
+    Args:
+        messages: What `ChatPrompt.render` takes.
+        use: The tools, one at least.
+        form: The convention, whose marks are broken in all that messages hold.
+
+    Raises:
+        PromptError: If a message holds anything but text.
+    """
+    talk = escaped(read(messages), form.control.escape)
+    told = form.tell(talk, use, Host(convention=""))
+    return list(zip(told.roles, told.texts, strict=True))
 
 
 def _described(tool: Tool, escape: Callable[[str], str]) -> Tool:

@@ -124,14 +124,6 @@ def test_several_calls_in_one_answer(convention: str, text: str) -> None:
     assert read(list(text), convention) == both
 
 
-def test_ids_are_unique_and_places_count_up() -> None:
-    reader = ToolReader(["hermes"], TOOLS)
-    calls = [part.tool_calls[0] for part in reader.feed(HERMES * 3) if isinstance(part, Delta)]
-    assert [call["index"] for call in calls] == [0, 1, 2]
-    assert len({call["id"] for call in calls}) == 3
-    assert all(call["id"] for call in calls)
-
-
 @pytest.mark.parametrize("fence", ["```", "```json", "~~~"])
 @pytest.mark.parametrize("convention", ["hermes", "llama3", "mistral"])
 def test_a_call_in_a_code_fence_is_text(convention: str, fence: str) -> None:
@@ -276,6 +268,9 @@ def test_the_work_grows_with_the_text_only(text: str) -> None:
         (" I know the answer.\nFinal Answer: 42", [("thought", "I know the answer."), "42"]),
         ("Thought: I know.\n\nFinal Answer: 4\n2", [("thought", "I know."), "4\n2"]),
         ("Final Answer: 42", ["42"]),
+        ("Final Answer: 42\nThought: more\nFinal Answer: 43", ["42"]),
+        ("Final Answer: 42\nThou", ["42\nThou"]),
+        (f"Final Answer: 42\nQuestion: Who?\n{WRITTEN['react'][0]}", ["42"]),
         (" Hello!", ["Hello!"]),
         ("Hello!\nHow are you?\nFinal Answer: 1", ["Hello!\nHow are you?\nFinal Answer: 1"]),
         (f"I look.\n{WRITTEN['react'][0]}", ["I look.", CALLED]),
