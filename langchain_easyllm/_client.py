@@ -183,7 +183,8 @@ class Client:
         return relied_on and isinstance(error, NotFoundError)
 
     def _noted(self, plan: Plan, answers: list[Answer]) -> list[Answer]:
-        self._learn(plan, thought=any(answer.reasoning for answer in answers))
+        # The thought before a ReAct answer has no field: its model need not think in tags.
+        self._learn(plan, thought=any(answer.end.reasoning_field for answer in answers))
         return answers
 
     def _learn(self, plan: Plan, *, thought: bool) -> None:

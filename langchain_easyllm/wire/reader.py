@@ -190,7 +190,8 @@ class AnswerReader:
             elif type(part) is Delta and not self._cutter.found:
                 # No stop sequence goes on beyond a call.
                 self._show(self._cutter.close(), pieces)
-                pieces.append(Delta(calls=self._take_calls(part.tool_calls)))
+                if calls := self._take_calls(part.tool_calls):
+                    pieces.append(Delta(calls=calls))
 
     def _show(self, text: str, pieces: list[Piece]) -> None:
         if text:
