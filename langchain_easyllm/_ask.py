@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+    from ._shape import Shape
     from .prompts.tool_use import Convention, ToolUse
     from .wire import Message, Server, Tool, ToolChoice, Wire
 
-__all__ = ["Ask", "Rendered"]
+__all__ = ["Ask", "Rendered", "Shaping"]
 
 
 class Rendered(NamedTuple):
@@ -53,6 +56,7 @@ class Ask:
             and the key that each is sent under.
         defaults: Generation fields that nobody asked for, sent where the protocol has them.
         parse_tool_calls: The convention in which calls in the text are read; see `EasyLLMChat`.
+        shaping: The shape that the answer is to have, or None.
     """
 
     api: Wire | None
@@ -75,3 +79,19 @@ class Ask:
     unchecked: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, object] = field(default_factory=dict)
     parse_tool_calls: str | None = None
+    shaping: Shaping | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shaping:
+    """What it takes to ask for an answer of some shape.
+
+    Attributes:
+        shape: The shape.
+        source: The input.
+        again: Returns the same call with another input.
+    """
+
+    shape: Shape
+    source: Sequence[BaseMessage]
+    again: Callable[[Sequence[BaseMessage]], Ask]

@@ -58,6 +58,7 @@ class Connection:
     Attributes:
         transport: Sends requests.
         server: Which server it is, or None while nobody asked.
+        refused: Ways to ask for a shaped answer that were refused, by model.
         tasks: Protocols that a model turned out to be served by ("Supported task: ...").
         thinkers: Models that were seen thinking.
         toolless: Models for which the server said that it has no tools.
@@ -72,6 +73,7 @@ class Connection:
             credentials, headers=dict(settings.headers), verify=settings.verify
         )
         self.server: Server | None = None
+        self.refused: dict[str, set[str]] = {}
         self.tasks: dict[str | None, Wire] = {}
         self.thinkers: set[str] = set()
         self.toolless: set[str] = set()
@@ -126,6 +128,7 @@ class Connection:
     def forget(self) -> None:
         """Forget which server it is: another one may listen at the address by now."""
         self.server = None
+        self.refused.clear()
         self.tasks.clear()
         self.toolless.clear()
         self.root_route = is_dedicated_endpoint(self.address.root)

@@ -110,6 +110,7 @@ class CallFields(GenerationFields):
     tools: list[Any] | None = None  # what `EasyLLMChat.bind_tools` takes
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
+    structured_output: Any = None  # what `EasyLLMChat.with_structured_output` binds
 
     @classmethod
     def read(cls, kwargs: Mapping[str, object], objects: Collection[str]) -> dict[str, Any]:

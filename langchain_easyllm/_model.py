@@ -15,7 +15,7 @@ from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import BaseMessage
 from pydantic import ConfigDict, model_validator
 
-from ._ask import Ask, Rendered
+from ._ask import Ask, Rendered, Shaping
 from ._batching import BatchingMixin
 from ._connection_fields import ConnectionFields
 from ._generation_fields import CallFields, GenerationFields, params_of
@@ -87,6 +87,13 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         tools = to_tools(call.get("tools"))
         if tools and text:
             raise ConfigurationError("An LLM takes no tools: use EasyLLMChat.")
+        shaping = None
+        if (shape := call.get("structured_output")) and not isinstance(source, str):
+            shaping = Shaping(
+                shape,
+                source,
+                lambda other: self._ask(other, stop, kwargs, text=text, stream=stream),
+            )
         return Ask(
             api=None if api == "auto" else Wire(api),
             text=text,
@@ -105,6 +112,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             timeout=call.get("timeout", self.timeout),
             max_retries=call.get("max_retries", self.max_retries),
             wait_for_model=call.get("wait_for_model", self.wait_for_model),
+            shaping=shaping,
             unchecked={k: v for k, v in self._unchecked.items() if k not in call},
             parse_tool_calls=getattr(self, "parse_tool_calls", None),
         )

@@ -57,6 +57,7 @@ class Plan:
         name: The model's plain name, as far as it is known.
         text_tools: How the answer's text may hold tool calls, whose conventions' and templates'
             stop sequences it then has; None where they are not looked for.
+        method: How the answer's shape was asked for, or None.
     """
 
     call: Call
@@ -69,16 +70,24 @@ class Plan:
     answers: int = 1
     name: str = ""
     text_tools: TextTools | None = None
+    method: str | None = None
 
     def reader(self) -> AnswerReader:
         """Return a reader for a streamed answer."""
-        return AnswerReader(
+        reader = AnswerReader(
             new_decoder(self.call),
             self.stops,
             thinker=self.thinker,
             new_calls=lambda: new_call_reader(self.call),
             text_tools=self.text_tools,
         )
+        reader.end.extra = self._facts
+        return reader
+
+    @property
+    def _facts(self) -> Mapping[str, object] | None:
+        """What we know of the answer and the server does not."""
+        return {"structured_output_method": self.method} if self.method else None
 
     def read(self, response: Response) -> list[Answer]:
         """Read an answer that was not streamed.
@@ -107,6 +116,8 @@ class Plan:
                 "n. Leave n out and call batch with the same input instead.",
                 url=response.url,
             )
+        for answer in answers:
+            answer.end.extra = {**(answer.end.extra or {}), **(self._facts or {})}
         return answers
 
 
@@ -118,7 +129,7 @@ def asks_server(ask: Ask, connection: Connection) -> bool:
         return True
     if ask.model is None and ask.api is not Wire.GENERATE:
         return True
-    return needs_server(ask.api, ask.params, ask.stops, tools=bool(ask.tools))
+    return needs_server(ask.api, ask.params, ask.stops, tools=bool(ask.tools or ask.shaping))
 
 
 def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream: bool) -> Plan:
@@ -136,6 +147,7 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     _check_names(ask, connection)
     wire = _choose_wire(ask, connection, server)
     server = server or _assumed(wire, connection)
+    ask, method = _in_shape(ask, wire, server, connection)
     model = _model_name(ask, connection, server)
     name = ask.model or server.model or ""
     content = to_content(ask, wire, server, toolless=name in connection.toolless)
@@ -173,7 +185,23 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
         answers=n if isinstance(n, int) else 1,
         name=name,
         text_tools=content.text_tools,
+        method=method,
     )
+
+
+def _in_shape(
+    ask: Ask, wire: Wire, server: Server, connection: Connection
+) -> tuple[Ask, str | None]:
+    """Say what shape the answer is to have, in the way that is chosen for this server."""
+    if ask.shaping is None:
+        return ask, None
+    from ._shaping import shaped  # noqa: PLC0415 - seldom needed
+
+    name = ask.model or server.model or ""
+    refused = connection.refused.get(name, set())
+    if name in connection.toolless:
+        refused = refused | {"function_calling"}
+    return shaped(ask, ask.shaping, wire, server, refused)
 
 
 def _past_the_table(
@@ -307,6 +335,8 @@ def other_way(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMError)
         connection.root_route = not plan.root
         if not plan.root:
             return True
+    if plan.method and _next_method(plan, ask, connection, error):
+        return True
     told = plan.call.told or not plan.call.tools
     if plan.call.wire is Wire.CHAT and not told and refuses_tools(error):
         connection.toolless.add(plan.name)
@@ -318,6 +348,16 @@ def other_way(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMError)
     if connection.tasks.pop(ask.model, None) is plan.call.wire:
         return False  # each of the two tasks was refused in the name of the other
     connection.tasks[ask.model] = wire
+    return True
+
+
+def _next_method(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMError) -> bool:
+    """Whether the shape of the answer can be asked for in a weaker way, where one was refused."""
+    from ._shaping import refuses_shape  # noqa: PLC0415 - seldom needed
+
+    if not refuses_shape(plan.method, ask, error):
+        return False
+    connection.refused.setdefault(plan.name, set()).add(plan.method or "")
     return True
 
 

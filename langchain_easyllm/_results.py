@@ -12,7 +12,7 @@ from langchain_core.messages import (
     ToolCall,
     ToolCallChunk,
 )
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import (
     ChatGeneration,
@@ -27,7 +27,14 @@ from ._chunks import ChunkFields, chat_chunk, text_chunk
 if TYPE_CHECKING:
     from .wire import Answer, CallPiece, Delta, Piece, Usage
 
-__all__ = ["PROVIDER", "to_chat_chunks", "to_chat_result", "to_generations", "to_text_chunks"]
+__all__ = [
+    "PROVIDER",
+    "to_chat_chunks",
+    "to_chat_result",
+    "to_generations",
+    "to_text_chunks",
+    "with_usage_of",
+]
 
 PROVIDER = "huggingface"
 """The provider's name in `response_metadata` and in LangSmith."""
@@ -37,6 +44,14 @@ def to_chat_result(answers: Sequence[Answer]) -> ChatResult:
     """Return whole answers as a chat result; token counts stand on the first."""
     _count_once(answers)
     return ChatResult(generations=[_chat_generation(answer) for answer in answers])
+
+
+def with_usage_of(first: ChatResult, second: ChatResult) -> ChatResult:
+    """Return the second of two results, with what both cost."""
+    one, other = first.generations[0].message, second.generations[0].message
+    if isinstance(one, AIMessage) and isinstance(other, AIMessage) and one.usage_metadata:
+        other.usage_metadata = add_usage(one.usage_metadata, other.usage_metadata)
+    return second
 
 
 def _count_once(answers: Sequence[Answer]) -> None:

@@ -23,12 +23,13 @@ from ._batching import joined, split_run_id
 from ._messages import to_chat_messages
 from ._model import CONFIG, ModelBase, inspected
 from ._prompting import AUTO
-from ._results import to_chat_chunks, to_chat_result
+from ._results import to_chat_chunks, to_chat_result, with_usage_of
 from ._told_tools import tool_use
 from ._tools import to_choice, to_tools
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from ._ask import Ask
     from ._tools import ToolLike
     from .prompts.tool_use import ToolUse
     from .wire import Message, Server
@@ -171,6 +172,44 @@ class EasyLLMChat(ModelBase, BaseChatModel):
             bound["parallel_tool_calls"] = parallel_tool_calls
         return self.bind(**{k: v for k, v in bound.items() if v is not None}, **kwargs)
 
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        method: Literal["auto", "json_schema", "function_calling", "json_mode", "prompt"]
+        | None = None,
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Return a chain that answers with an object of this shape, checked.
+
+        Args:
+            schema: A pydantic class (2 or 1), a TypedDict, a JSON schema or OpenAI's dict of a
+                function. Answers are objects of the class, or dicts.
+            method: How the shape is asked for: `"json_schema"` constrains decoding,
+                `"function_calling"` forces a call of a tool that takes it, `"json_mode"` asks for
+                any JSON object (describe it in the prompt), `"prompt"` tells the model the schema.
+                None (default) or `"auto"` takes the strongest that the server has, steps down where
+                one is refused, and asks once more in words where the answer does not fit. Which way
+                it was stands in the message's `response_metadata["structured_output_method"]`.
+            include_raw: Whether to return a dict with `raw` (the message), `parsed` and
+                `parsing_error` in place of raising.
+            strict: Whether the server is asked to hold to the schema exactly.
+            kwargs: Generation fields to bind.
+
+        Raises:
+            ConfigurationError: If the schema or the method is not known. When a call's answer does
+                not fit, a `langchain_easyllm.errors.StructuredOutputError`.
+        """
+        from ._shape import make_shape  # noqa: PLC0415 - seldom needed
+        from ._structured import structured  # noqa: PLC0415 - as above
+
+        shape = make_shape(schema, method, strict=strict)
+        asked = {"kwargs": {"method": method or "auto", "strict": strict}, "schema": schema}
+        model = self.bind(structured_output=shape, ls_structured_output_format=asked, **kwargs)
+        return structured(model, shape, include_raw=include_raw)
+
     @inspected
     def _generate(
         self,
@@ -180,7 +219,11 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         ask = self._ask(messages, stop, kwargs, text=False)
-        return to_chat_result(self._connect().answer(ask))
+        result = to_chat_result(self._connect().answer(ask))
+        if again := _once_more(ask, result):
+            second = to_chat_result(self._connect().answer(again))
+            return with_usage_of(result, second)
+        return result
 
     @inspected
     async def _agenerate(
@@ -192,7 +235,11 @@ class EasyLLMChat(ModelBase, BaseChatModel):
     ) -> ChatResult:
         await self._aready(kwargs)
         ask = self._ask(messages, stop, kwargs, text=False)
-        return to_chat_result(await self._connect().aanswer(ask))
+        result = to_chat_result(await self._connect().aanswer(ask))
+        if again := _once_more(ask, result):
+            second = to_chat_result(await self._connect().aanswer(again))
+            return with_usage_of(result, second)
+        return result
 
     def _stream(
         self,
@@ -258,3 +305,12 @@ class EasyLLMChat(ModelBase, BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "easyllm-chat"
+
+
+def _once_more(ask: Ask, result: ChatResult) -> Ask | None:
+    """Return how to ask once more for an answer that has not the shape that it was to have."""
+    if ask.shaping is None:
+        return None
+    from ._shaping import repairing  # noqa: PLC0415 - seldom needed
+
+    return repairing(ask, result)

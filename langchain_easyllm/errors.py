@@ -13,6 +13,7 @@
     ├── ModelLoadingError                ModelAPIError              cold start 503
     │   └── EndpointPausedError          not retryable: somebody has to resume it
     ├── GenerationError                  ModelAPIError      failed while generating
+    │   └── StructuredOutputError        OutputParserException, ValueError: not as asked for
     ├── ProtocolError                    ModelAPIError      the answer makes no sense
     ├── ConnectionError                  ModelConnectionError, builtin ConnectionError
     │   └── IncompleteStreamError        the stream ended before the answer did
@@ -46,6 +47,7 @@ __all__ = [
     "ProtocolError",
     "RateLimitError",
     "ServerError",
+    "StructuredOutputError",
     "TimeoutError",
 ]
 
@@ -148,6 +150,19 @@ class EndpointPausedError(ModelLoadingError):
 
 class GenerationError(EasyLLMError, core.ModelAPIError):
     """The server failed while it was generating (424, or an error event in a stream)."""
+
+
+class StructuredOutputError(GenerationError, core.OutputParserException):
+    """The model's answer is not of the shape that was asked for.
+
+    Args:
+        message: What does not fit and what to do next.
+        raw: The answer as the model wrote it, which stands in `llm_output`.
+    """
+
+    def __init__(self, message: str = "", *, raw: str | None = None) -> None:
+        GenerationError.__init__(self, message)
+        self.llm_output = raw
 
 
 class ProtocolError(EasyLLMError, core.ModelAPIError):
