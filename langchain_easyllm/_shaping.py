@@ -51,7 +51,11 @@ def shaped(
             tool_choice=choice if forced else None,
             parallel_tool_calls=False,
         ), method
-    wanted = shape.response_format() if method == "json_schema" else _ANY_OBJECT
+    # TGI's grammar wants to know the properties: it cannot hold an answer to just any object.
+    any_object = (
+        method == "json_mode" and wire is not Wire.GENERATE and server.dialect is not Dialect.TGI
+    )
+    wanted = _ANY_OBJECT if any_object else shape.response_format()
     return replace(ask, params={**params, "response_format": dict(wanted)}), method
 
 

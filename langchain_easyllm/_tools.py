@@ -29,14 +29,26 @@ def to_tools(tools: Sequence[ToolLike] | None, *, strict: bool | None = None) ->
 
     Raises:
         ConfigurationError: If one is no function to call, has no name or a name that another one
-            has, or cannot be written as JSON.
+            has, or cannot be written as JSON. The same tool twice is one tool.
     """
-    converted = tuple(_to_tool(tool, strict=strict) for tool in tools or ())
-    names = [_name(tool) for tool in converted]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigurationError(f"Two tools are named {twice[0]!r}: give each a name of its own.")
-    return converted
+    named: dict[str, Tool] = {}
+    for tool in tools or ():
+        converted = _to_tool(tool, strict=strict)
+        name = _name(converted)
+        first = named.setdefault(name, converted)
+        if first is not converted and _untitled(first) != _untitled(converted):
+            raise ConfigurationError(f"Two tools are named {name!r}: give each a name of its own.")
+    return tuple(named.values())
+
+
+def _untitled(value: object) -> object:
+    """Return a schema without titles, which a class and its JSON schema differ in."""
+    if isinstance(value, list):
+        return [_untitled(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    kept = ((k, v) for k, v in value.items() if k != "title" or not isinstance(v, str))
+    return {key: _untitled(item) for key, item in kept}
 
 
 def _to_tool(tool: ToolLike, *, strict: bool | None) -> Tool:

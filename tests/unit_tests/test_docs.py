@@ -60,6 +60,8 @@ def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
     assert code_blocks("text")[0].strip() in out
     assert "17 times 23 is 391.\n" in out
     assert names["answers"] == ["Bonjour !"] * 200
+    assert str(names["person"]) == "name='Ida Lowell' age=41"
+    assert names["calls"][0]["args"] == {"expression": "17*23"}
 
 
 def test_the_examples_for_easyllms_users_run(wire_server, monkeypatch, capsys):
@@ -69,6 +71,16 @@ def test_the_examples_for_easyllms_users_run(wire_server, monkeypatch, capsys):
     for block in code_blocks("python", (ROOT / "docs" / "easyllm.md").read_text("utf-8")):
         exec(block.replace("http://localhost:8080", wire_server.url), {})
     assert capsys.readouterr().out == "Bonjour !\nBonjour !"
+
+
+def test_the_examples_for_tools_run(capsys):
+    text = (ROOT / "docs" / "tools.md").read_text("utf-8")
+    for block in code_blocks("python", text):
+        exec(block, {})
+    out = capsys.readouterr().out
+    assert out.startswith("multiply {'a': 17, 'b': 23}\n")
+    assert "391" in out
+    assert out.endswith(code_blocks("text", text)[0])
 
 
 OFFLINE = (ROOT / "docs" / "offline.md").read_text(encoding="utf-8")

@@ -93,6 +93,11 @@ def test_every_kind_of_tool_reaches_the_server(wire_server: WireServer, way: str
     assert described["look"] == "Look."
 
 
+def test_the_same_tool_twice_is_one(wire_server: WireServer) -> None:
+    tools = sent(wire_server, [Search, Search.model_json_schema(), weather, weather])["tools"]
+    assert [one["function"]["name"] for one in tools] == ["Search", "weather"]
+
+
 def test_a_dict_in_openais_shape_stays_as_it_is(wire_server: WireServer) -> None:
     given = {"type": "function", "function": FUNCTION}
     assert sent(wire_server, [given])["tools"] == [given]
@@ -134,7 +139,7 @@ class Unwritable(BaseModel):
 @pytest.mark.parametrize(
     ("tools", "complaint"),
     [
-        ([weather, weather], "Two tools are named 'weather'"),
+        ([weather, {**FUNCTION, "name": "weather"}], "Two tools are named 'weather'"),
         ([Search, {**FUNCTION, "name": "Search"}], "Two tools are named 'Search'"),
         ([{"type": "web_search_preview"}], "web_search_preview"),
         ([{"type": "function", "function": {"description": "x"}}], "has no name"),

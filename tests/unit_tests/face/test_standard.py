@@ -47,12 +47,8 @@ class TestStandard(ChatModelUnitTests):
         return FIELDS
 
     @property
-    def has_tool_calling(self) -> bool:
-        return False
-
-    @property
-    def has_structured_output(self) -> bool:
-        return False
+    def supports_json_mode(self) -> bool:
+        return True
 
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, object], dict[str, object]]:
