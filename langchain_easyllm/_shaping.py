@@ -41,16 +41,15 @@ def shaped(
         told = shaping.again(_told(shaping.source, shape.in_words()))
         return replace(told, params=params), method
     if method == "function_calling":
-        tool = shape.tool()
         choice = {"type": "function", "function": {"name": shape.name}}
-        forced = wire is not Wire.CHAT or has_native_form(choice, [tool], server.dialect)
-        return replace(
+        called = replace(
             ask,
             params=params,
-            tools=(tool,),
-            tool_choice=choice if forced else None,
+            tools=(shape.tool(),),
+            tool_choice=choice,
             parallel_tool_calls=False,
-        ), method
+        )
+        return called, method
     # TGI's grammar wants to know the properties: it cannot hold an answer to just any object.
     any_object = (
         method == "json_mode" and wire is not Wire.GENERATE and server.dialect is not Dialect.TGI
