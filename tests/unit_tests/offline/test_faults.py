@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm import errors as ours
-from langchain_easyllm.offline import Faults, OfflineServer
+from langchain_easyllm.offline import Faults, OfflineServer, server
 
 from ..face.asking import STREAMS, WAYS, answer, text_of
 from .calling import ANSWER, PROMPT, QUESTION, events, generate, refusal, send
@@ -161,6 +162,11 @@ def test_slow_tokens(offline_server: OfflineServer, offline_faults: Faults) -> N
 
 def test_faults_end_with_the_test(offline_server: OfflineServer) -> None:
     assert offline_server.faults == Faults()
+
+
+def test_every_fault_is_an_argument() -> None:
+    names = [fault.name for fault in dataclasses.fields(Faults)]
+    assert [*server._FaultFields.__annotations__] == names
 
 
 def test_faults_can_be_cleared() -> None:
