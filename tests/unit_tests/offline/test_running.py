@@ -27,6 +27,11 @@ from langchain_easyllm.offline.language_model import LanguageModel
 from .calling import ANSWER, PROMPT, ask, generate, send
 
 COMMAND = [sys.executable, "-m", "langchain_easyllm.offline"]
+# What a shell runs in the background ignores Ctrl-C, and so does all that it starts.
+HEARING = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('langchain_easyllm.offline', run_name='__main__')"
+)
 ENDLESS = {"inputs": PROMPT, "parameters": {"grammar": {"type": "regex", "value": "[a-z]{5000}"}}}
 
 
@@ -40,7 +45,7 @@ def wait_until(check: Callable[[], object], timeout: float = 10.0) -> None:
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The server as a process of its own, and the line that it prints."""
-    command = [*COMMAND, "--port", "0", *arguments]
+    command = [sys.executable, "-c", HEARING, "--port", "0", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes) as process:
         try:
