@@ -160,12 +160,18 @@ class JinjaPrompt(ChatPrompt):
         return Conversation(talk.roles, self.control.escape_all(talk.texts), extras)
 
     @cached_property
-    def host(self) -> Host:
-        """What the template has for tools: the convention whose marks it writes itself, or ""."""
+    def _own_convention(self) -> str | None:
+        """The convention in which the template writes tools itself."""
         source = self.template
-        known = "tools" in source and "<function=" not in source
+        if "tools" not in source or "<function=" in source:
+            return None
         found = [name for name, marks in _TOOL_MARKS.items() if all(m in source for m in marks)]
-        return Host(found[0]) if known and found else Host("")
+        return found[0] if found else None
+
+    @property
+    def host(self) -> Host:
+        """What the template has for tools; models of ChatML know Hermes' tags without it."""
+        return Host(self._own_convention or ("hermes" if "<|im_start|>" in self.template else ""))
 
     def escape(self, text: str) -> str:
         """Break the template's control tokens in a text."""
@@ -175,7 +181,9 @@ class JinjaPrompt(ChatPrompt):
         self, talk: Conversation, tools: Sequence[Mapping[str, object]]
     ) -> str | None:
         """Render tools by the template; None where it has none, or refuses the conversation."""
-        if self.host.convention == "mistral":
+        if self._own_convention is None:
+            return None
+        if self._own_convention == "mistral":
             talk = with_short_ids(talk)
         try:
             text = _run(self, talk, True, tools)

@@ -110,7 +110,7 @@ class WrittenCall:
 
     Attributes:
         name: The tool's name.
-        arguments: Its arguments; anything but a mapping is not what a tool takes.
+        arguments: Its arguments: a mapping, JSON text of one, or one bare argument.
     """
 
     name: str
@@ -231,12 +231,6 @@ def _one(call: object) -> WrittenCall | None:
     arguments = _first(told, "arguments", "parameters", "action_input")
     if not isinstance(name, str):
         return None
-    if isinstance(arguments, str):
-        try:
-            read = json.loads(arguments, strict=False)
-        except (ValueError, RecursionError):
-            read = None
-        arguments = read if isinstance(read, Mapping) else arguments
     return WrittenCall(name, {} if arguments is None else arguments)
 
 

@@ -18,6 +18,7 @@ from .call_forms import (
     guess_name,
 )
 from .events import Delta
+from .toolcalls import parse_arguments
 
 __all__ = ["Part", "ToolReader"]
 
@@ -165,10 +166,13 @@ class ToolReader:
         tool = self._offered.get(call.name)
         if tool is None:
             return text
-        if isinstance(call.arguments, Mapping):
-            return orjson.dumps(call.arguments).decode()
-        key = _only_argument(tool)
-        return text if key is None else orjson.dumps({key: call.arguments}).decode()
+        key, value = _only_argument(tool), call.arguments
+        read = parse_arguments(value) if isinstance(value, str) else None
+        if read is not None and (key is None or key in read):
+            value = read
+        if not isinstance(value, Mapping):
+            return text if key is None else orjson.dumps({key: value}).decode()
+        return orjson.dumps(value).decode()
 
     def _call(self, name: str, arguments: str) -> Delta:
         call = {

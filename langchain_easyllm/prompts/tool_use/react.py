@@ -194,7 +194,7 @@ def _listed(tool: Tool) -> str:
         for key, schema in arguments.items()
         if "description" in schema
     ]
-    return " ".join([f"{name}({signature}) -> str - {told}", *notes]).strip()
+    return " ".join([f"{name}({signature}) -> str", *(["-", told] if told else []), *notes])
 
 
 _TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import cast
 
 from ..base import ChatPrompt, Host
-from ..conversation import escaped, escaped_values, read
+from ..conversation import Conversation, escaped, escaped_values, read
 from .convention import Convention, Tool, ToolUse
 
 __all__ = ["render_tools", "tell_tools"]
@@ -23,19 +23,16 @@ def render_tools(prompt: ChatPrompt, messages: object, use: ToolUse, form: Conve
         form: The convention.
 
     Returns:
-        The prompt, with the answer opened at the end. Control tokens of the template and of the
-        convention are broken in all that messages, tools and results hold.
+        The prompt, with the answer opened at the end. Control tokens of the template are broken in
+        all that messages, tools and results hold, and those of the convention in what does not come
+        from the developer.
 
     Raises:
         PromptError: If the template cannot express the conversation.
     """
     host = prompt.host
     own = form.name == host.convention
-
-    def escape(text: str) -> str:
-        return prompt.escape(form.control.escape(text))
-
-    talk = escaped(read(messages), escape)
+    talk = _safe(read(messages), form, prompt.escape)
     use = replace(use, tools=tuple([_described(tool, prompt.escape) for tool in use.tools]))
     text = prompt.render_own_tools(talk, use.tools) if own else None
     if text is not None:
@@ -51,14 +48,23 @@ def tell_tools(messages: object, use: ToolUse, form: Convention) -> list[tuple[s
     Args:
         messages: What `ChatPrompt.render` takes.
         use: The tools, one at least.
-        form: The convention, whose marks are broken in all that messages hold.
+        form: The convention, whose marks are broken as in `render_tools`.
 
     Raises:
         PromptError: If a message holds anything but text.
     """
-    talk = escaped(read(messages), form.control.escape)
+    talk = _safe(read(messages), form, str)
     told = form.tell(talk, use, Host(convention=""))
     return list(zip(told.roles, told.texts, strict=True))
+
+
+def _safe(talk: Conversation, form: Convention, escape: Callable[[str], str]) -> Conversation:
+    """Escape a conversation; system text may speak of the convention's marks."""
+    safe = escaped(talk, lambda text: escape(form.control.escape(text)))
+    trusted = [index for index, role in enumerate(talk.roles) if role == "system"]
+    for index in trusted:
+        safe.texts[index] = escape(talk.texts[index])
+    return safe
 
 
 def _described(tool: Tool, escape: Callable[[str], str]) -> Tool:

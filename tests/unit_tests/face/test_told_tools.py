@@ -226,17 +226,26 @@ def test_no_tool_is_told_where_none_may_be_called(wire_server: WireServer) -> No
 WANTED = [("required", ["search", "add"]), ("add", ["add"])]
 
 
+CONSTRAINED = {
+    "tgi": lambda body: body["parameters"]["grammar"]["value"],
+    "vllm": lambda body: body["response_format"]["json_schema"]["schema"],
+    "llamacpp": lambda body: body["json_schema"],
+}
+
+
+@pytest.mark.parametrize("dialect", CONSTRAINED)
 @pytest.mark.parametrize(("choice", "names"), WANTED)
 def test_a_wanted_call_is_begun_and_constrained(
-    wire_server: WireServer, choice: str, names: list[str]
+    wire_server: WireServer, choice: str, names: list[str], dialect: str
 ) -> None:
     said = '{"name": "add", "arguments": {"a": 1, "b": 2}}'
-    llm = told(wire_server, said, "chatml")
+    llm = told(wire_server, said, "chatml", dialect)
     message = llm.bind_tools(TOOLS, tool_choice=choice).invoke("1 + 2?")
     assert seen(message) == ("", [("add", {"a": 1, "b": 2})], "tool_calls")
     body = body_of(wire_server)
-    assert body["inputs"].endswith("<|im_start|>assistant\n<tool_call>\n")
-    schema = body["parameters"]["grammar"]["value"]
+    prompt = body.get("inputs", body.get("prompt"))
+    assert prompt.endswith("<|im_start|>assistant\n<tool_call>\n")
+    schema = CONSTRAINED[dialect](body)
     assert schema["properties"]["name"]["enum"] == names
     assert schema["required"] == ["name", "arguments"]
 

@@ -293,6 +293,25 @@ def test_a_template_without_tools_is_told_react():
     assert render(plain) == f"<system>S<user>{REACT}{STEP}<assistant>"
 
 
+def test_a_chatml_template_without_tools_is_told_hermes():
+    text = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    )
+    assert render(text + "<|im_start|>assistant\n") == render("chatml")
+
+
+def test_system_text_may_speak_of_the_convention():
+    chat = [("system", "Question: Who?\nFinal Answer: me"), ("user", "Question: Who?")]
+    text = render("zephyr", chat)
+    assert "\nQuestion: Who?\nFinal Answer: me</s>" in text
+    assert "Question: Question : Who?" not in text  # a question is not at the start of a line
+
+
+def test_a_tool_without_description_or_arguments_is_listed_by_its_name():
+    bare = {"type": "function", "function": {"name": "now"}}
+    assert "\nnow() -> str\n" in render("zephyr", CHAT[:2], tools=[bare])
+
+
 def test_a_function_is_given_messages():
     seen = []
 

@@ -151,7 +151,12 @@ def test_line_breaks_inside_of_strings_are_let_through() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
-    [('"{\\"query\\": \\"Bob\\"}"', {"query": "Bob"}), ("null", {}), ('"Bob"', {"query": "Bob"})],
+    [
+        ('"{\\"query\\": \\"Bob\\"}"', {"query": "Bob"}),
+        ('"{\\"a\\": 1}"', {"query": '{"a": 1}'}),
+        ("null", {}),
+        ('"Bob"', {"query": "Bob"}),
+    ],
 )
 def test_arguments_come_as_objects_strings_and_null(arguments: str, wanted: object) -> None:
     text = f'<tool_call>{{"name": "search", "arguments": {arguments}}}</tool_call>'
