@@ -294,10 +294,9 @@ def test_a_template_without_tools_is_told_react():
 
 
 def test_a_chatml_template_without_tools_is_told_hermes():
-    text = (
-        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    )
-    assert render(text + "<|im_start|>assistant\n") == render("chatml")
+    each = "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+    text = f"{{% for m in messages %}}{each}{{% endfor %}}<|im_start|>assistant{{{{ '\n' }}}}"
+    assert render(text) == render("chatml")
 
 
 def test_system_text_may_speak_of_the_convention():
