@@ -17,6 +17,7 @@ from .transport import Policy, error_from_event
 from .wire import Answer, AnswerReader, Delta, Piece, Server, merge_calls
 
 if TYPE_CHECKING:  # importing them imports tenacity
+    from .local import LocalAsyncStream, LocalStream
     from .transport import AsyncEventStream, EventStream
     from .transport.retries import Schedule
 
@@ -128,7 +129,7 @@ class Client:
                 pause = tries.pause_after(error, session)
             await asyncio.sleep(pause)
 
-    def _open(self, ask: Ask) -> tuple[Plan, EventStream]:
+    def _open(self, ask: Ask) -> tuple[Plan, EventStream | LocalStream]:
         started = time.monotonic()
         while True:
             plan = make_plan(ask, self.connection, self._server(ask), stream=True)
@@ -140,7 +141,7 @@ class Client:
                 if not self._replaced(ask, error, started):
                     raise
 
-    async def _aopen(self, ask: Ask) -> tuple[Plan, AsyncEventStream]:
+    async def _aopen(self, ask: Ask) -> tuple[Plan, AsyncEventStream | LocalAsyncStream]:
         started = time.monotonic()
         while True:
             plan = make_plan(ask, self.connection, await self._aserver(ask), stream=True)

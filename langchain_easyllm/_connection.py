@@ -10,13 +10,25 @@ import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from .errors import EasyLLMError
 from .transport import Credentials, Policy, Request, Response, Transport, environment_token
-from .wire import UNKNOWN, Address, Server, Wire, is_dedicated_endpoint, probe
+from .wire import UNKNOWN, Address, Dialect, Server, Wire, is_dedicated_endpoint, probe
 
-__all__ = ["Connection", "Flow", "Settings", "arun", "connect", "forget_connections", "run"]
+if TYPE_CHECKING:
+    from .local import LocalSettings, LocalTransport
+
+__all__ = [
+    "Connection",
+    "Flow",
+    "Settings",
+    "arun",
+    "connect",
+    "connect_local",
+    "forget_connections",
+    "run",
+]
 
 T = TypeVar("T")
 
@@ -66,18 +78,17 @@ class Connection:
         prompts: Chat templates that were loaded for its models.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        credentials = Credentials(settings.api_key, base_url=settings.address.root)
-        self.address = settings.address
-        self.transport = Transport(
-            credentials, headers=dict(settings.headers), verify=settings.verify
-        )
-        self.server: Server | None = None
+    def __init__(
+        self, address: Address, transport: Transport | LocalTransport, server: Server | None = None
+    ) -> None:
+        self.address = address
+        self.transport = transport
+        self.server = server
         self.refused: dict[str, set[str]] = {}
         self.tasks: dict[str | None, Wire] = {}
         self.thinkers: set[str] = set()
         self.toolless: set[str] = set()
-        self.root_route = is_dedicated_endpoint(settings.address.root)
+        self.root_route = is_dedicated_endpoint(address.root)
         self.prompts: dict[str, object] = {}
         self._users: weakref.WeakSet[object] = weakref.WeakSet()
         self._asked = 0.0
@@ -216,9 +227,28 @@ def connect(settings: Settings) -> Connection:
     with _registry_lock:
         connection = _connections.get(key)
         if connection is None:
-            connection = _connections[key] = Connection(settings)
+            connection = _connections[key] = Connection(settings.address, _transport(settings))
         if connection not in _recent:
             _recent.append(connection)
+        return connection
+
+
+def _transport(settings: Settings) -> Transport:
+    credentials = Credentials(settings.api_key, base_url=settings.address.root)
+    return Transport(credentials, headers=dict(settings.headers), verify=settings.verify)
+
+
+def connect_local(settings: LocalSettings) -> Connection:
+    """Return this process's connection to a model in it; it is a server that is known."""
+    from .local import open_model  # noqa: PLC0415 - if local
+
+    key = (Dialect.LOCAL, settings.key)
+    with _registry_lock:
+        connection = _connections.get(key)
+        if connection is None:
+            server = Server(Dialect.LOCAL, model=settings.model)
+            connection = Connection(Address("local:"), open_model(settings), server)
+            _connections[key] = connection
         return connection
 
 

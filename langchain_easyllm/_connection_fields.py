@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from ._local_fields import LOCAL
 from ._names import canonical, one_sentence
 from ._old_names import TEXT_TASKS, fields_in, without_old_names
 from .errors import ConfigurationError
@@ -167,6 +168,9 @@ class ConnectionFields(Serializable):
 
     @model_validator(mode="after")
     def _check_address(self) -> Self:
+        if self.__dict__.get("api") == LOCAL:
+            self._check_local()
+            return self
         if self.model and looks_like_url(self.model):
             if self.base_url and "base_url" in self.model_fields_set:
                 raise ConfigurationError(
@@ -194,6 +198,20 @@ class ConnectionFields(Serializable):
                 "leave one of them out."
             )
         return self
+
+    def _check_local(self) -> None:
+        """Refuse a server beside a model in this process.
+
+        Raises:
+            ConfigurationError: If there is one.
+        """
+        for name in ("base_url", "provider"):
+            if name in self.model_fields_set and getattr(self, name) is not None:
+                raise ConfigurationError(
+                    f"api='local' is a model in this process, and {name} names another: leave one "
+                    "of them out."
+                )
+        self.base_url = None  # the environment's is for servers
 
     def _checked_address(self) -> Address:
         try:
@@ -228,6 +246,8 @@ class ConnectionFields(Serializable):
         fields, private = self.__dict__, self.__pydantic_private__ or {}
         headers: dict[str, str] = fields["default_headers"]
         key = (fields["base_url"], fields["api_key"], fields["verify"], *headers.items())
+        if fields.get("api") == LOCAL:
+            key = (LOCAL, fields["model"])
         client: Client | None = private["_client"]
         if client is None or private["_client_key"] != key:
             client = private["_client"] = self._new_client()

@@ -19,6 +19,7 @@ from ._ask import Ask, Rendered, Shaping
 from ._batching import BatchingMixin
 from ._connection_fields import ConnectionFields
 from ._generation_fields import CallFields, GenerationFields, params_of
+from ._local_fields import LOCAL, LocalFields
 from ._prompting import AUTO, PromptFields
 from ._results import PROVIDER
 from ._tools import to_choice, to_tools
@@ -26,6 +27,7 @@ from .errors import ConfigurationError
 from .wire import Wire, merge_stops
 
 if TYPE_CHECKING:
+    from ._client import Client
     from .prompts import ChatPrompt
     from .prompts.tool_use import ToolUse
     from .transport import Policy
@@ -43,12 +45,48 @@ CONFIG = ConfigDict(
 )
 
 
-class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields):
+# What an `api` that is no protocol's name means; None is chosen by the server.
+_WIRES: Mapping[str, Wire | None] = {"auto": None, LOCAL: Wire.GENERATE}
+
+
+class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields, ConnectionFields):
     """Fields and requests of a text-generating model object."""
 
     streaming: bool | None = None
     """True streams every call, also `invoke`; False streams none, also not `stream`. Default
     None: each does what its name says."""
+
+    @classmethod
+    def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
+        own = super()._own_arguments(values)
+        if own.get("pipeline") is not None and own.get("api", "auto") == "auto":
+            own["api"] = LOCAL
+        return own
+
+    def _check_local(self) -> None:
+        super()._check_local()
+        if (name := self._checked_local_model(self.model)) != self.model:
+            self.model = name
+
+    def _new_client(self) -> Client:
+        if not self._is_local():
+            return super()._new_client()
+        from ._client import Client  # noqa: PLC0415 - loads with the first request
+        from ._connection import connect_local  # noqa: PLC0415 - as above
+
+        token = self.api_key.get_secret_value() if self.api_key else None
+        return Client(connect_local(self._local_settings(self.model, self.model_kwargs, token)))
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        memo = {} if memo is None else memo
+        memo[id(self.pipeline)] = self.pipeline  # a copy shares the model, as it shares sockets
+        return super().__deepcopy__(memo)
+
+    @model_validator(mode="after")
+    def _check_place(self) -> Self:
+        if not self._is_local():
+            self._check_no_local_fields()
+        return self
 
     @model_validator(mode="after")
     def _check_prompt(self) -> Self:
@@ -81,6 +119,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
         if stream and params.get("n", 1) != 1:
             raise ConfigurationError("n > 1 cannot be streamed: use invoke or batch, or n=1.")
         api: str = getattr(self, "api", "auto")
+        kwargs_of_body = {} if self._is_local() else self.model_kwargs  # a local model's load it
         model = call.get("model") or self.model
         if stop is not None and "stop" in call:
             raise ConfigurationError("stop was given twice, once as stop_sequences: give it once.")
@@ -95,7 +134,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
                 lambda other: self._ask(other, stop, kwargs, text=text, stream=stream),
             )
         return Ask(
-            api=None if api == "auto" else Wire(api),
+            api=_WIRES[api] if api in _WIRES else Wire(api),
             text=text,
             template=self.prompt_builder is not None,
             model=model,
@@ -105,7 +144,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             tools=tools,
             tool_choice=to_choice(call.get("tool_choice"), tools),
             parallel_tool_calls=call.get("parallel_tool_calls"),
-            extra={**self.model_kwargs, **call.get("model_kwargs", {})},
+            extra={**kwargs_of_body, **call.get("model_kwargs", {})},
             usage=call.get("stream_usage", self.stream_usage),
             to_text=lambda server, use: self._to_text(source, model, server, use),
             to_messages=lambda: self._to_messages(source),
@@ -133,9 +172,13 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
 
     def _chosen_prompt(self, model: str | None, server: Server | None) -> ChatPrompt | None:
         """Return the template in force; `"auto"` loads the model's own, once."""
-        if self.prompt_builder != AUTO:
+        if not self._takes_own_template():
             return self._template()
         return self._loaded_template(model, server) or self._load_template(model)
+
+    def _takes_own_template(self) -> bool:
+        """Whether the prompt is rendered by the model's own template."""
+        return self.prompt_builder == AUTO
 
     def _loaded_template(self, model: str | None, server: Server | None) -> ChatPrompt | None:
         """Return a model's own template, if it was loaded already."""
@@ -155,7 +198,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
 
     async def _aready(self, call: Mapping[str, Any]) -> None:
         """Load what would block the event loop later."""
-        if self.prompt_builder != AUTO:
+        if not self._takes_own_template():
             return
         model = call.get("model") or self.model
         if self._loaded_template(model, self._connect().connection.server) is None:
@@ -192,6 +235,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, ConnectionFields)
             "api": getattr(self, "api", "auto"),
             "prompt_builder": _name_of(self.prompt_builder),
             "model_kwargs": self.model_kwargs,
+            **({"pipeline": _name_of(self.pipeline)} if self.pipeline else {}),
             "default_headers": self._public_headers(),
             **params,
             **_call_fields.get(),

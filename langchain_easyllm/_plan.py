@@ -224,6 +224,11 @@ def _check_names(ask: Ask, connection: Connection) -> None:
             f"model={ask.model!r} is a server's address: a call can name another model only. Make "
             "an object with that base_url."
         )
+    server = connection.server
+    if server and server.dialect is Dialect.LOCAL and ask.model not in (None, server.model):
+        raise ConfigurationError(
+            f"model={ask.model!r} is another model than the local one: make an object with it."
+        )
     if not ask.provider:
         return
     if not connection.address.router:

@@ -20,6 +20,10 @@ __all__ = ["taken_over"]
 
 # Classes whose settings can be taken over, and the attributes of each that say nothing about it.
 _CLIENTS = frozenset({"client", "async_client", "metadata", "task"})
+_PIPELINES = (
+    ("langchain_huggingface", "HuggingFacePipeline"),
+    ("langchain_community", "HuggingFacePipeline"),
+)
 _OURS = "langchain_easyllm", "EasyLLM"
 _TGI = "langchain_community", "HuggingFaceTextGenInference"
 _KNOWN: Mapping[tuple[str, str], frozenset[str]] = {
@@ -29,6 +33,7 @@ _KNOWN: Mapping[tuple[str, str], frozenset[str]] = {
     ("langchain_community", "HuggingFaceEndpoint"): _CLIENTS | {"inference_server_url"},
     _TGI: _CLIENTS,
     ("langchain_community", "HuggingFaceHub"): _CLIENTS,
+    **dict.fromkeys(_PIPELINES, _CLIENTS),
 }
 _HUB_TOKEN = "huggingfacehub_api_token"  # noqa: S105 - a field's name
 
@@ -42,7 +47,7 @@ def taken_over(
 
     Args:
         values: Keyword arguments, with `llm` among them: an `EasyLLM`, or a `HuggingFaceEndpoint`,
-            `HuggingFaceTextGenInference` or `HuggingFaceHub`.
+            `HuggingFacePipeline`, `HuggingFaceTextGenInference` or `HuggingFaceHub`.
         own: Puts arguments under our own names.
         known: Fields of the chat model; an `EasyLLM` may have others.
 
@@ -81,6 +86,9 @@ def _settings_of(llm: object, known: Collection[str]) -> dict[str, object]:
             f"llm is of type {type(llm).__name__}: give an EasyLLM, HuggingFaceEndpoint, "
             "HuggingFacePipeline, HuggingFaceTextGenInference or HuggingFaceHub."
         )
+    if found in _PIPELINES:  # what it was made with is in the pipeline itself
+        kept = {"pipeline": "pipeline", "model": "model_id", "batch_size": "batch_size"}
+        return {name: getattr(llm, theirs) for name, theirs in kept.items()}
     given = {name: getattr(llm, name) for name in _given(llm) - _KNOWN[found]}
     if found == _OURS:
         return _ours(llm, {name: value for name, value in given.items() if name in known})

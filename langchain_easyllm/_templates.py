@@ -23,6 +23,8 @@ __all__ = ["find_template", "known_template", "load_own_template", "render"]
 # What a server's tokenizer puts before a raw prompt; a builder's own would be the second.
 _BOS = ("<s>", "<|begin_of_text|>", "<bos>", "<｜begin▁of▁sentence｜>")
 
+_TELL_TEMPLATE = (Dialect.LLAMA_CPP, Dialect.LOCAL)
+
 
 def find_template(spec: object) -> ChatPrompt:
     """Return the template that a `prompt_builder` names.
@@ -110,8 +112,8 @@ def load_own_template(
 
 
 def _from_server(connection: Connection, policy: Policy) -> ChatPrompt | None:
-    """Read the template that llama.cpp's server tells of at `/props`."""
-    if connection.server is None or connection.server.dialect is not Dialect.LLAMA_CPP:
+    """Read the template that llama.cpp's server, and a local model, tell of at `/props`."""
+    if connection.server is None or connection.server.dialect not in _TELL_TEMPLATE:
         return None
     try:
         request = Request("GET", connection.address.url("/props"))

@@ -21,6 +21,7 @@ __all__ = ["token_ids"]
 # Where each server tokenizes, and what it calls the text.
 _ROUTES: Mapping[Dialect, tuple[str, str]] = {
     Dialect.TGI: ("/tokenize", "inputs"),
+    Dialect.LOCAL: ("/tokenize", "inputs"),
     Dialect.VLLM: ("/tokenize", "prompt"),
     Dialect.LLAMA_CPP: ("/tokenize", "content"),
     Dialect.LLAMA_CPP_PYTHON: ("/extras/tokenize", "input"),
@@ -28,6 +29,7 @@ _ROUTES: Mapping[Dialect, tuple[str, str]] = {
 # Servers whose route would count the BOS of a prompt unless told not to.
 _WITHOUT_BOS: Mapping[Dialect, Mapping[str, object]] = {
     Dialect.TGI: {"add_special_tokens": False},
+    Dialect.LOCAL: {"add_special_tokens": False},
     Dialect.VLLM: {"add_special_tokens": False},
 }
 

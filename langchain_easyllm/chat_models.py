@@ -50,9 +50,9 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         ```
 
     `EasyLLMChat(llm=...)` takes over what an LLM object was explicitly given: an `EasyLLM`, or a
-    `HuggingFaceEndpoint`, `HuggingFaceTextGenInference` or `HuggingFaceHub`, of
-    langchain-huggingface or langchain-community. Fields given beside it win; the object itself is
-    not kept.
+    `HuggingFaceEndpoint`, `HuggingFacePipeline`, `HuggingFaceTextGenInference` or
+    `HuggingFaceHub`, of langchain-huggingface or langchain-community. Fields given beside it win;
+    the object itself is not kept.
 
     Raises:
         ValueError: If a field is unknown (the message names the nearest right one) or has a value
@@ -62,8 +62,9 @@ class EasyLLMChat(ModelBase, BaseChatModel):
 
     model_config = CONFIG
 
-    api: Literal["auto", "chat", "completions", "generate"] = "auto"
-    """Protocol. `"auto"` (default): `"chat"`, or with a `prompt_builder` a text api."""
+    api: Literal["auto", "chat", "completions", "generate", "local"] = "auto"
+    """Protocol. `"auto"` (default): `"chat"`, or with a `prompt_builder` a text api; `"local"`: a
+    model in this process, whose own chat template is used without a `prompt_builder`."""
 
     parse_tool_calls: Literal["auto", "hermes", "llama3", "mistral", "react"] | None = None
     """How tool calls are read from text. Default None: a chat server's text is left as it is, and
@@ -275,6 +276,10 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         if kwargs.get("streaming") is not None:  # a call's own, under langchain-core's name for it
             kwargs["stream"] = kwargs["streaming"]
         return super()._should_stream(async_api=async_api, run_manager=run_manager, **kwargs)
+
+    def _takes_own_template(self) -> bool:
+        # A server renders the messages itself; a model in this process leaves that to us.
+        return super()._takes_own_template() or (self.prompt_builder is None and self._is_local())
 
     def _to_text(
         self,

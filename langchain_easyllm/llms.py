@@ -52,9 +52,9 @@ class EasyLLM(ModelBase, LLM):
 
     model_config = CONFIG
 
-    api: Literal["auto", "generate", "completions", "chat"] = "auto"
+    api: Literal["auto", "generate", "completions", "chat", "local"] = "auto"
     """Protocol. `"auto"` (default): a text api; on Inference Providers, which are chat-only,
-    `"chat"` with the prompt as one user message."""
+    `"chat"` with the prompt as one user message. `"local"`: a model in this process."""
 
     rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True)
     """Asked for leave before each request. Default: none."""

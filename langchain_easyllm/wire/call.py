@@ -173,7 +173,7 @@ def _to_value(name: str, value: object, wire: Wire, dialect: Dialect) -> object:
         return 1 if value else None
     if name == "top_logprobs" and wire is not Wire.CHAT:
         return value or None
-    speaker = Dialect.TGI if wire is Wire.GENERATE else dialect
+    speaker = Dialect.TGI if wire is Wire.GENERATE and dialect is not Dialect.LOCAL else dialect
     return None if value in OFF_VALUES.get(speaker, {}).get(name, ()) else value
 
 
@@ -195,7 +195,7 @@ def _inexpressible(name: str, wire: Wire, server: Server) -> str:
         f"api={other.value!r}" + ("" if other is Wire.CHAT else " (with a prompt_builder for chat)")
         for other in Wire
         if other is not wire
-        and name in FIELDS[other, server.dialect]
+        and name in FIELDS.get((other, server.dialect), ())
         and (other is not Wire.GENERATE or server.dialect is Dialect.TGI)
         and (other is not Wire.COMPLETIONS or server.dialect is not Dialect.ROUTER)
     ]
@@ -242,4 +242,5 @@ def _depends(name: str, value: object, wire: Wire) -> bool:
         return True
     if name not in EXTENSIONS and value in _OFF.get(name, ()):
         return False  # every server takes OpenAI's own fields where they say nothing
-    return len({FIELDS[wire, dialect].get(name) for dialect in Dialect}) > 1
+    rows = (FIELDS.get((wire, dialect)) for dialect in Dialect)
+    return len({row.get(name) for row in rows if row is not None}) > 1

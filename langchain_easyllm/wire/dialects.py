@@ -46,6 +46,8 @@ class Dialect(StrEnum):
     TRANSFORMERS = "transformers serve"
     ROUTER = "router"
     OPENAI = "openai"
+    LOCAL = "local"
+    """A model in this process, which is asked in TGI's protocol."""
 
 
 NEUTRAL_FIELDS = (
@@ -127,6 +129,10 @@ def _without(table: Mapping[str, str], *names: str) -> dict[str, str]:
 FIELDS: Mapping[tuple[Wire, Dialect], Mapping[str, str]] = MappingProxyType(
     {
         **{(Wire.GENERATE, dialect): _GENERATE for dialect in Dialect},
+        (Wire.GENERATE, Dialect.LOCAL): {
+            **_without(_GENERATE, "best_of", "watermark", "grammar", "response_format"),
+            **_same("n", "presence_penalty", "logprobs"),
+        },
         # TGI reads `n` and ignores it: a field that does nothing is a field it does not have.
         (Wire.CHAT, Dialect.TGI): {**_without(_CHAT, "n"), **_GRAMMAR},
         (Wire.CHAT, Dialect.VLLM): {**_CHAT, **_VLLM, **_THINK},

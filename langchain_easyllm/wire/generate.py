@@ -14,7 +14,7 @@ import orjson
 
 from ..errors import ProtocolError
 from .call import Call, Server, to_fields, wire_stops
-from .dialects import Wire
+from .dialects import Dialect, Wire
 from .events import Delta, Failure, Item, Usage, finish_reason
 from .lenient import second_look
 from .openai import parse_object
@@ -34,7 +34,9 @@ def to_body(call: Call, server: Server) -> dict[str, object]:
     Raises:
         ConfigurationError: For a field that the protocol cannot express.
     """
-    parameters: dict[str, object] = {"max_new_tokens": DEFAULT_MAX_NEW_TOKENS}
+    parameters: dict[str, object] = {}
+    if server.dialect is not Dialect.LOCAL:  # which knows how much room the prompt leaves
+        parameters["max_new_tokens"] = DEFAULT_MAX_NEW_TOKENS
     parameters.update(to_fields(Wire.GENERATE, server, call.params))
     parameters["details"] = True  # without them there is no finish reason
     stops = wire_stops(call.stops, server)
@@ -113,7 +115,7 @@ class GenerateDecoder:
         answers = value if isinstance(value, list) else [value]
         if answers and all(isinstance(a, dict) and "generated_text" in a for a in answers):
             self.done = True
-            return [self._answer(cast("_Json", answer)) for answer in answers]
+            return _counted_together([self._answer(cast("_Json", answer)) for answer in answers])
         if isinstance(value, dict) and value.get("error"):
             return Failure(body)
         raise ProtocolError(
@@ -148,10 +150,11 @@ class GenerateDecoder:
         tokens = cast("list[_Json]", details.get("tokens") or [])
         tops = cast("list[list[_Json]]", details.get("top_tokens") or [[]] * len(tokens))
         prefill = details.get("prefill")
+        read = len(prefill) if isinstance(prefill, list) else details.get("input_length")
         written = details.get("generated_tokens")
         usage = None
-        if isinstance(prefill, list) and prefill and isinstance(written, int):
-            usage = Usage(len(prefill), written, len(prefill) + written)
+        if isinstance(read, int) and read and isinstance(written, int):
+            usage = Usage(read, written, read + written)
         logprobs = None
         if self._logprobs and tokens:
             pairs = zip(tokens, tops, strict=False)
@@ -163,6 +166,16 @@ class GenerateDecoder:
             usage=usage,
             extra=_facts(details),
         )
+
+
+def _counted_together(deltas: list[Delta]) -> list[Delta]:
+    """Give each of several answers to one prompt the token counts of the request."""
+    counts = [delta.usage for delta in deltas if delta.usage]
+    if len(counts) > 1:
+        read, written = counts[0].input_tokens, sum(usage.output_tokens for usage in counts)
+        for delta in deltas:
+            delta.usage = Usage(read, written, read + written)
+    return deltas
 
 
 def _string(value: object) -> str:

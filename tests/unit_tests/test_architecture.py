@@ -22,6 +22,7 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rgl
 # What each layer may import of the package, beside itself; the face may import everything.
 LAYERS = {
     "errors": set(),
+    "local": {"errors", "transport"},
     "offline": {"errors", "prompts"},
     "prompts": set(),
     "wire": {"errors"},

@@ -22,7 +22,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def field_table(wire: Wire) -> str:
     """The field table of one protocol as docs/servers.md shows it."""
-    dialects = [Dialect.TGI] if wire is Wire.GENERATE else list(Dialect)
+    dialects = [dialect for dialect in Dialect if (wire, dialect) in FIELDS]
+    if wire is Wire.GENERATE:
+        dialects = [Dialect.TGI, Dialect.LOCAL]
     head = ["field", *(dialect.value for dialect in dialects)]
     rows = [
         [f"`{name}`", *(cell(name, wire, dialect) for dialect in dialects)]

@@ -1,0 +1,162 @@
+"""What one generation is to be, from the parameters of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypedDict, cast
+
+import orjson
+
+__all__ = ["Item", "Job", "Row", "Started", "Token", "to_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One generation, apart from its prompt.
+
+    Attributes:
+        options: Keyword arguments of transformers' `generate`.
+        limit: Most new tokens; None for the model's own limit.
+        stops: Stop sequences that end the generation.
+        count: How many answers are wanted.
+        seed: Seed of the sampling.
+        truncate: Cut the prompt to its last this many tokens.
+        logprobs: Whether log probabilities are wanted.
+        top: How many likely alternatives are wanted for each token.
+        frequency_penalty: Subtracted from a token's logit for each time that it occurred.
+        presence_penalty: Subtracted from the logit of a token that occurred.
+    """
+
+    options: Mapping[str, object] = field(default_factory=dict)
+    limit: int | None = None
+    stops: tuple[str, ...] = ()
+    count: int = 1
+    seed: int | None = None
+    truncate: int | None = None
+    logprobs: bool = False
+    top: int = 0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+
+    @property
+    def company(self) -> object:
+        """What generations have in common that can go through the model together."""
+        if self.seed is not None:
+            return id(self)  # whoever shares its dice would change its answer
+        options = orjson.dumps(
+            self.options, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=id
+        )
+        penalties = self.frequency_penalty, self.presence_penalty
+        return options, self.stops, self.logprobs, self.top, penalties
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of an answer.
+
+    Attributes:
+        id: The token's id; negative where the answer ended without one more.
+        text: What it adds to the answer; empty while a character is incomplete.
+        logprob: Logarithm of the probability that it was drawn with, if that was wanted.
+        top: The most likely tokens of that place as (text, logprob), likeliest first.
+        reason: On the last token only: "length", "eos_token" or "stop_sequence".
+    """
+
+    id: int
+    text: str
+    logprob: float | None = None
+    top: tuple[tuple[str, float], ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The generation of an answer began.
+
+    Attributes:
+        input_length: Tokens of the prompt.
+    """
+
+    input_length: int
+
+
+Item = Token | Started | Exception
+"""What happens to a row, in order: it starts, its tokens, or what went wrong."""
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """One answer to one prompt, while it is generated.
+
+    Attributes:
+        job: What is wanted.
+        prompt: The prompt as text.
+        emit: Takes what happens to it; called in the model's own thread.
+        cancelled: Set where nobody waits for it any more.
+    """
+
+    job: Job
+    prompt: str
+    emit: Callable[[Item], None]
+    cancelled: bool = False
+
+
+class _Parameters(TypedDict, total=False):
+    """The parameters of a request that are no options of `generate` by the same name."""
+
+    details: bool
+    do_sample: bool
+    frequency_penalty: float
+    logprobs: bool
+    max_new_tokens: int
+    n: int
+    presence_penalty: float
+    return_full_text: bool
+    seed: int
+    stop: list[str]
+    top_n_tokens: int
+    truncate: int
+
+
+_NOT_OPTIONS = frozenset(_Parameters.__annotations__)
+# What only matters while sampling, and the value of each that turns it off.
+_SAMPLING: Mapping[str, float] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "typical_p": 1.0}
+
+
+def to_job(parameters: Mapping[str, object]) -> Job:
+    """Return what the `parameters` of a request in TGI's protocol ask for.
+
+    A parameter that is not known here is handed to `generate` as it is.
+    """
+    known = cast("_Parameters", parameters)
+    options = {name: value for name, value in parameters.items() if name not in _NOT_OPTIONS}
+    top = known.get("top_n_tokens") or 0
+    return Job(
+        options={**options, **_sampling(parameters)},
+        limit=known.get("max_new_tokens"),
+        stops=tuple(known.get("stop") or ()),
+        count=known.get("n") or 1,
+        seed=known.get("seed"),
+        truncate=known.get("truncate"),
+        logprobs=bool(known.get("logprobs") or top),
+        top=top,
+        frequency_penalty=known.get("frequency_penalty") or 0.0,
+        presence_penalty=known.get("presence_penalty") or 0.0,
+    )
+
+
+def _sampling(parameters: Mapping[str, object]) -> dict[str, object]:
+    """Return the options of sampling; any of them turns it on, unless it is turned off."""
+    given = {name: parameters[name] for name in _SAMPLING if name in parameters}
+    if parameters.get("do_sample") is False:
+        # Unset, for the model's own values would be warned about, which greedy decoding ignores.
+        return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    if not given and parameters.get("do_sample") is None:
+        return {}
+    off: Mapping[str, tuple[object, ...]] = {"top_k": (-1,), "top_p": (0,), "typical_p": (0,)}
+    values = {
+        name: _SAMPLING[name] if value in off.get(name, ()) else value
+        for name, value in given.items()
+    }
+    return {"do_sample": True, **values}

@@ -1,0 +1,96 @@
+"""A model small enough to need no library: it answers a prompt by spelling it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from langchain_easyllm._client import Client
+from langchain_easyllm._connection import Connection
+from langchain_easyllm.local import LocalTransport
+from langchain_easyllm.local.batching import Batcher
+from langchain_easyllm.local.jobs import Row, Started, Token
+from langchain_easyllm.wire import Address, Dialect, Server
+
+__all__ = ["Pipeline", "SpellingModel", "client_of", "held"]
+
+TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
+
+
+class Pipeline:
+    """What can be told of a pipeline without running it."""
+
+    def __init__(self, task: str = "text-generation", tokenizer: object = "a tokenizer") -> None:
+        self.task = task
+        self.tokenizer = tokenizer
+
+    def __call__(self) -> None:
+        raise NotImplementedError
+
+
+class SpellingModel:
+    """Says a prompt's characters one by one, a token each, until told to stop.
+
+    Attributes:
+        batches: The prompts of each batch that ran.
+        threads: The threads that it ran in.
+        written: How many tokens it generated.
+        go: Cleared, it makes the next token wait until it is set.
+        error: What each batch fails with, if anything.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.threads: set[threading.Thread] = set()
+        self.written = 0
+        self.go = threading.Event()
+        self.go.set()
+        self.error: Exception | None = None
+
+    def run(self, rows: Sequence[Row]) -> None:
+        self.batches.append([row.prompt for row in rows])
+        self.threads.add(threading.current_thread())
+        if self.error:
+            raise self.error
+        for row in rows:
+            row.emit(Started(len(row.prompt)))
+        for row in rows:
+            self._spell(row)
+
+    def _spell(self, row: Row) -> None:
+        said = ""
+        for letter in row.prompt:
+            self.go.wait(10)
+            if row.cancelled:
+                return
+            said += letter
+            self.written += 1
+            stopped = any(said.endswith(stop) for stop in row.job.stops)
+            last = stopped or len(said) == (row.job.limit or len(row.prompt))
+            reason = ("stop_sequence" if stopped else "length") if last else None
+            row.emit(Token(ord(letter), letter, -1.0, ((letter, -1.0),), reason))
+            if last:
+                return
+
+    def tokenize(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        return [0] * add_special_tokens + [ord(letter) for letter in text]
+
+    def props(self) -> Mapping[str, object]:
+        return {"chat_template": TEMPLATE, "bos_token": None, "eos_token": "</s>"}
+
+
+@contextmanager
+def held(model: SpellingModel) -> Iterator[None]:
+    """Let the model generate nothing until the end of the block."""
+    model.go.clear()
+    try:
+        yield
+    finally:
+        model.go.set()
+
+
+def client_of(model: SpellingModel, size: int = 4) -> Client:
+    """A client that asks the model as it asks any server."""
+    transport = LocalTransport(model, Batcher(model.run, size))
+    return Client(Connection(Address("local:"), transport, Server(Dialect.LOCAL, model="spelling")))

@@ -1,0 +1,73 @@
+"""From a request's parameters to options of transformers' `generate`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from langchain_easyllm.local.jobs import Job, to_job
+
+GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options"),
+    [
+        ({}, {}),
+        ({"details": True, "return_full_text": False}, {}),
+        ({"do_sample": False}, GREEDY),
+        ({"do_sample": False, "repetition_penalty": 1.1}, {**GREEDY, "repetition_penalty": 1.1}),
+        ({"do_sample": True}, {"do_sample": True}),
+        ({"temperature": 0.5, "do_sample": True}, {"do_sample": True, "temperature": 0.5}),
+        ({"top_p": 0.9}, {"do_sample": True, "top_p": 0.9}),
+        ({"top_p": 0}, {"do_sample": True, "top_p": 1.0}),
+        ({"top_p": 1}, {"do_sample": True, "top_p": 1}),
+        ({"top_k": 5}, {"do_sample": True, "top_k": 5}),
+        ({"top_k": 0}, {"do_sample": True, "top_k": 0}),
+        ({"top_k": -1}, {"do_sample": True, "top_k": 0}),
+        ({"typical_p": 0}, {"do_sample": True, "typical_p": 1.0}),
+        ({"min_p": 0.1, "no_repeat_ngram_size": 2}, {"min_p": 0.1, "no_repeat_ngram_size": 2}),
+    ],
+    ids=str,
+)
+def test_options(parameters: dict[str, Any], options: dict[str, Any]) -> None:
+    assert to_job(parameters) == Job(options=options)
+
+
+def test_the_rest_is_ours() -> None:
+    job = to_job(
+        {
+            "max_new_tokens": 5,
+            "stop": ["a", "b"],
+            "n": 2,
+            "seed": 0,
+            "truncate": 9,
+            "top_n_tokens": 3,
+            "frequency_penalty": 0.5,
+            "presence_penalty": 1,
+        }
+    )
+    assert job == Job(
+        limit=5,
+        stops=("a", "b"),
+        count=2,
+        seed=0,
+        truncate=9,
+        logprobs=True,
+        top=3,
+        frequency_penalty=0.5,
+        presence_penalty=1,
+    )
+
+
+def test_who_goes_together() -> None:
+    def company(**parameters: Any) -> object:
+        return to_job(parameters).company
+
+    assert company(temperature=0.5, max_new_tokens=1) == company(temperature=0.5, truncate=3)
+    assert company(min_p=0.1, top_k=2) == company(top_k=2, min_p=0.1)
+    assert company(stop=["a"]) != company(stop=["b"])
+    assert company(logprobs=True) != company()
+    one = to_job({"seed": 1})
+    assert one.company == one.company != to_job({"seed": 1}).company
