@@ -32,8 +32,8 @@ format: $(VENV)/.lint ## let ruff fix and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-integration: $(VENV)/.test $(SERVERS)/.servers ## the tests against transformers serve and llama-cpp-python
-	EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python $(BIN)/python -m pytest tests/integration_tests
+integration: $(SERVERS)/.servers ## the tests against transformers serve, llama-cpp-python and local models
+	EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python $(SERVERS)/bin/python -m pytest tests/integration_tests
 
 record: $(VENV)/.test $(if $(BASE_URL),,$(SERVERS)/.servers) ## record cassettes of a server; BASE_URL=... NAME=... HF_TOKEN=... MODEL=...
 	EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python $(BIN)/python -m tests.record
@@ -69,10 +69,10 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.typing $(VENV)/.notebooks: $(
 	$(BIN)/python $(PIP_INSTALL) --group $*
 	@touch $@
 
-# Real servers live in an environment of their own: torch and its like never meet the package's.
+# Real models live in an environment of their own: what tests the package elsewhere has no torch.
 # llama-cpp-python compiles C++; where it cannot, its tests say so and the others run.
 $(SERVERS)/.servers: pyproject.toml | $(SERVERS)/.base
-	$(SERVERS)/bin/python $(PIP_INSTALL) --group servers
+	$(SERVERS)/bin/python $(PIP_INSTALL) --group servers --group local --group test --editable .
 	$(SERVERS)/bin/python $(PIP_INSTALL) --group llama-cpp \
 		|| echo "llama-cpp-python cannot be built here: its tests are left out."
 	@touch $@

@@ -1,4 +1,7 @@
-"""Both classes against real servers: one answer by every way, exact stops, true token counts."""
+"""Both classes on real servers and on a model in this process: the same of each.
+
+One answer by every way, exact stops, true token counts.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,23 @@ def server(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.fixture(params=["transformers_server", "llama_cpp_server", "local"])
+def place(request, tiny_model):
+    """Where the model is, as a constructor is told."""
+    if request.param == "local":
+        return {"api": "local", "model": str(tiny_model)}
+    return {"base_url": request.getfixturevalue(request.param).base_url}
+
+
 @pytest.fixture
-def chat(server):
-    with EasyLLMChat(base_url=server.base_url, **GREEDY) as model:
+def chat(place):
+    with EasyLLMChat(**place, **GREEDY) as model:
         yield model
 
 
 @pytest.fixture
-def llm(server):
-    with EasyLLM(base_url=server.base_url, **GREEDY) as model:
+def llm(place):
+    with EasyLLM(**place, **GREEDY) as model:
         yield model
 
 
