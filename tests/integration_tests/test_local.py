@@ -21,6 +21,7 @@ from types import ModuleType
 import pytest
 import torch
 from langchain_core.messages import HumanMessage, SystemMessage
+from pydantic import BaseModel
 from transformers import pipeline
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
@@ -88,6 +89,18 @@ def test_a_tool_that_is_told_in_the_prompt_is_called(trained_model, way, choice)
     [call] = said.tool_calls
     assert (call["name"], call["args"]) == ("calculator", {"expression": "17*23"})
     assert said.response_metadata["finish_reason"] == "tool_calls"
+
+
+def test_an_answer_of_a_shape(trained_model):
+    class Person(BaseModel):
+        """A person."""
+
+        name: str
+        age: int
+
+    chat = EasyLLMChat(api="local", model=trained_model, temperature=0, max_tokens=100)
+    shaped = chat.with_structured_output(Person)
+    assert shaped.invoke("Bob is 31 years old. Extract the person.") == Person(name="Bob", age=31)
 
 
 def test_the_model_sees_what_its_own_template_makes(trained_model):
