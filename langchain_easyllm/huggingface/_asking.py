@@ -30,6 +30,8 @@ _SENT = {
     "logprobs": "logprobs",
     "return_full_text": "echo",
 }
+# Parameters of the call itself, as they are once they were validated.
+_KEPT = ("n", "stream", "timeout", "max_retries", "wait_for_model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ def prepare(request: ChatRequest | CompletionRequest, given: Collection[str]) ->
     """
     settings = read_settings(request)
     fields = checked(request, settings.seed)
+    request = replace(request, **{name: fields[name] for name in _KEPT if name in fields})
     source = _source(request, settings)
     params = {name: fields[name] for name in _SENT if name in fields}
     chosen = {name for name in params if _SENT[name] in given} | {"max_tokens", "seed"}

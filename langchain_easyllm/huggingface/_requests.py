@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from difflib import get_close_matches
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from .._generation_fields import CallFields
 from ..errors import ConfigurationError
@@ -185,7 +185,7 @@ def read_request(
     return kind(*args, **kwargs), frozenset(given)
 
 
-def checked(request: Request, seed: int | None) -> dict[str, object]:
+def checked(request: Request, seed: int | None) -> dict[str, Any]:
     """Return a request's fields under this package's neutral names, validated; none is None.
 
     Args:

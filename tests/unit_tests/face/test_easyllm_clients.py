@@ -215,6 +215,14 @@ def test_several_answers_come_in_parallel_and_count_their_prompt_once(wire_serve
     assert wire_server.max_in_flight == 3
 
 
+def test_numbers_may_come_as_text(wire_server):
+    wires.serve(wire_server, "vllm")
+    given = {"n": "2", "timeout": "30", "max_retries": "0", "temperature": "0.5"}
+    assert len(call("sync", "chat", **given)["choices"]) == 2
+    assert body_of(wire_server)["temperature"] == 0.5
+    assert len(chunks("sync", "chat", n="1")) == 4
+
+
 @WAY
 def test_log_probabilities(wire_server, way):
     wires.serve(wire_server, "tgi")
