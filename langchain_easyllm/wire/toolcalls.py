@@ -161,6 +161,8 @@ class ToolCallReader:
             return self._begin(fragment)
         if theirs and call.theirs and theirs != call.theirs:
             return self._begin(fragment)
+        if theirs and theirs == call.theirs and not _COUNTED.fullmatch(theirs):
+            return call
         if name and call.name and (name != call.name or _is_whole(call.text)):
             return self._begin(fragment)
         return call

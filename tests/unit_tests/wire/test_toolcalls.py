@@ -47,6 +47,12 @@ def told(*events: list[dict[str, Any]]) -> list[tuple[str | None, str]]:
         [[piece("a", "{}", index=0, id="0"), piece("b", "", index=0, id="0")]],
         # Id and name in every piece.
         [[piece("a", "{", id="x")], [piece("a", "}", id="x")], [piece("b", "", id="y")]],
+        # And once more with the last chunk (llama-cpp-python).
+        [
+            [piece("a", "{}", index=0, id="x")],
+            [piece("a", "", index=0, id="x")],
+            [piece("b", "", index=1, id="y")],
+        ],
         # In turns.
         [
             [piece("a", "", index=0, id="x"), piece("b", "", index=1, id="y")],
