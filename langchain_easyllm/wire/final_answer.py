@@ -12,9 +12,9 @@ from .tool_text import Part
 __all__ = ["FinalAnswer"]
 
 _MARK = "Final Answer:"
-_FINAL = re.compile(rf"(?:\A|\n)[ \t]*{_MARK}")
-_THOUGHT = re.compile(r"\s*(?:Thought:\s*)?")
+_FINAL = re.compile(rf"(?:\A|\n)[ \t]{{0,3}}{_MARK}")
 _LONGEST = 400
+_MOST_HELD = 800  # characters before the mark, white space among them
 _GOES_ON = ("\nThought:", "\nQuestion:")  # where a model invents what comes next
 
 
@@ -54,26 +54,23 @@ class FinalAnswer:
             last = self._cutter.close()
             return [last] if last else []
         text, self._held = self._held, ""
-        text = text[_THOUGHT.match(text).end() :]  # type: ignore[union-attr]  # matches anything
+        text = _without_mark(text)
         return [text] if text else []
 
     def _decide(self, out: list[Part]) -> None:
         held = self._held
-        begun = held.lstrip()
-        line, newline, rest = begun.partition("\n")
-        if len(line) <= _LONGEST:
-            final = _FINAL.search(held)
-            if final and (final.start() == 0 or "\n" not in held[: final.start()].strip()):
-                thought = held[: final.start()]
-                thought = thought[_THOUGHT.match(thought).end() :]  # type: ignore[union-attr]
-                if thought:
-                    out.append(Delta(reasoning=thought.rstrip()))
-                self._held, self._decided, self._begins = "", True, True
-                self._cutter = StopCutter(_GOES_ON)
-                self._pass_on(held[final.end() :], out)
-                return
-            if not newline or _MARK.startswith(rest.lstrip()):
-                return
+        line, newline, rest = held.lstrip().partition("\n")
+        final = _FINAL.search(held) if len(line) <= _LONGEST else None
+        if final is not None and _is_thought(held[: final.start()]):
+            if thought := _without_mark(held[: final.start()]).rstrip():
+                out.append(Delta(reasoning=thought))
+            self._held, self._decided, self._begins = "", True, True
+            self._cutter = StopCutter(_GOES_ON)
+            self._pass_on(held[final.end() :], out)
+            return
+        undecided = not newline or _MARK.startswith(rest.lstrip())
+        if undecided and len(line) <= _LONGEST and len(held) <= _MOST_HELD + 2 * len(_MARK):
+            return
         self._decided = True
         out += self.close()
 
@@ -85,3 +82,13 @@ class FinalAnswer:
             text = self._cutter.feed(text)
         if text:
             out.append(text)
+
+
+def _is_thought(text: str) -> bool:
+    """Whether a text before a final answer is one line at most, and near."""
+    return len(text) <= _MOST_HELD and "\n" not in text.strip()
+
+
+def _without_mark(text: str) -> str:
+    """Return a thought without the word that says that it is one."""
+    return text.lstrip().removeprefix("Thought:").lstrip()

@@ -26,6 +26,7 @@ Part = str | Delta
 """Text, or a delta that holds one call."""
 
 _BETWEEN = " \t\r\n;,"  # what models put between calls
+_MOST_SPACE = 1000  # characters before a call that are held back, and dropped with it
 
 
 class ToolReader:
@@ -108,7 +109,7 @@ class ToolReader:
         if not leads:
             return self._show_mark(start + len(word), word)
         follows = self._after_call and not before.strip(_BETWEEN)
-        size = 0 if follows else len(before.rstrip())
+        size = 0 if follows else _without_space(before)
         self._candidate, self._gap = Candidate(leads, word), len(before) - size
         return self._show(size)
 
@@ -228,7 +229,11 @@ class _Marks:
             sizes = range(min(len(word) - 1, len(text)), 0, -1)
             size = next((size for size in sizes if text.endswith(word[:size])), 0)
             end = min(end, len(text) - size)
-        return len(text[:end].rstrip())
+        return _without_space(text[:end])
+
+
+def _without_space(text: str) -> int:
+    return max(len(text.rstrip()), len(text) - _MOST_SPACE)
 
 
 def _either(words: Iterable[str]) -> str:

@@ -259,7 +259,14 @@ def test_any_other_text_is_not_changed(pieces: list[str], conventions: list[str]
     assert "".join(map(str, read(pieces, *conventions))) == "".join(pieces)
 
 
-@pytest.mark.parametrize("text", ['{"name": "x"', "<tool_call>", "```\n", '"', "[[", "Action: "])
+def test_white_space_without_end_is_not_held_back() -> None:
+    text = f"a{chr(10) * 3000}{HERMES}"
+    assert read(text, "hermes") == read(list(text), "hermes") == ["a" + "\n" * 2000, CALLED]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"name": "x"', "<tool_call>", "```\n", '"', "[[", "Action: ", "\n"]
+)
 def test_the_work_grows_with_the_text_only(text: str) -> None:
     def work(pieces: Sequence[str]) -> None:
         read(["<tool_call>{", *pieces], "hermes", "llama3", "react", prompted=True)
