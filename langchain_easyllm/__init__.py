@@ -1,4 +1,4 @@
-"""LangChain chat models and LLMs for every Hugging Face inference server.
+"""LangChain chat models, LLMs and embeddings for every Hugging Face inference server.
 
 The classes load at first use, so that importing a part imports that part alone.
 """
@@ -13,11 +13,25 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import huggingface
     from .chat_models import EasyLLMChat
+    from .embeddings import EasyLLMEmbeddings
     from .llms import EasyLLM
+    from .rerank import EasyLLMRerank
 
-__all__ = ["EasyLLM", "EasyLLMChat", "__version__", "huggingface"]
+__all__ = [
+    "EasyLLM",
+    "EasyLLMChat",
+    "EasyLLMEmbeddings",
+    "EasyLLMRerank",
+    "__version__",
+    "huggingface",
+]
 
-_HOMES = {"EasyLLM": ".llms", "EasyLLMChat": ".chat_models"}
+_HOMES = {
+    "EasyLLM": ".llms",
+    "EasyLLMChat": ".chat_models",
+    "EasyLLMEmbeddings": ".embeddings",
+    "EasyLLMRerank": ".rerank",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -30,6 +30,8 @@ __all__ = [
     "run",
 ]
 
+A = TypeVar("A")
+S = TypeVar("S")
 T = TypeVar("T")
 
 PROBE_TIMEOUT = 5.0
@@ -76,6 +78,7 @@ class Connection:
         toolless: Models for which the server said that it has no tools.
         root_route: Whether `/generate` is missing and the root route answers instead.
         prompts: Chat templates that were loaded for its models.
+        lacking: Protocols and formats that it turned out not to have.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Connection:
         self.toolless: set[str] = set()
         self.root_route = is_dedicated_endpoint(address.root)
         self.prompts: dict[str, object] = {}
+        self.lacking: set[str] = set()
         self._users: weakref.WeakSet[object] = weakref.WeakSet()
         self._asked = 0.0
         self._lock = threading.Lock()
@@ -142,6 +146,7 @@ class Connection:
         self.refused.clear()
         self.tasks.clear()
         self.toolless.clear()
+        self.lacking.clear()
         self.root_route = is_dedicated_endpoint(self.address.root)
 
     def _look(self) -> Flow[Server]:
@@ -174,32 +179,32 @@ Flow = Generator[Request, Response, T]
 """Requests to send in turn; receives each answer, or the error that came instead."""
 
 
-def run(flow: Flow[T], send: Callable[[Request], Response]) -> T:
-    """Send a flow's requests one after the other and return its result."""
+def run(flow: Generator[S, A, T], send: Callable[[S], A]) -> T:
+    """Do a flow's steps (requests, say) one after the other and return its result."""
     try:
-        request = next(flow)
+        step = next(flow)
         while True:
             try:
-                response = send(request)
+                answer = send(step)
             except EasyLLMError as error:
-                request = flow.throw(error)
+                step = flow.throw(error)
             else:
-                request = flow.send(response)
+                step = flow.send(answer)
     except StopIteration as end:
         return cast("T", end.value)
 
 
-async def arun(flow: Flow[T], send: Callable[[Request], Awaitable[Response]]) -> T:
-    """Send a flow's requests one after the other and return its result."""
+async def arun(flow: Generator[S, A, T], send: Callable[[S], Awaitable[A]]) -> T:
+    """Do a flow's steps (requests, say) one after the other and return its result."""
     try:
-        request = next(flow)
+        step = next(flow)
         while True:
             try:
-                response = await send(request)
+                answer = await send(step)
             except EasyLLMError as error:
-                request = flow.throw(error)
+                step = flow.throw(error)
             else:
-                request = flow.send(response)
+                step = flow.send(answer)
     except StopIteration as end:
         return cast("T", end.value)
 

@@ -32,7 +32,16 @@ from .wire import ROUTER, Address, looks_like_url, parse_address
 if TYPE_CHECKING:
     from ._client import Client
 
-__all__ = ["ConnectionFields"]
+__all__ = ["CONFIG", "ConnectionFields"]
+
+CONFIG = ConfigDict(
+    extra="forbid",
+    arbitrary_types_allowed=True,
+    protected_namespaces=(),
+    hide_input_in_errors=True,
+    defer_build=True,  # the schema of 45 fields is built when the first object is made
+)
+"""How the classes of this package take their fields."""
 
 _parse = lru_cache(maxsize=256)(parse_address)
 
@@ -115,8 +124,9 @@ class ConnectionFields(Serializable):
     failure. Default 0."""
 
     max_concurrency: int = Field(default=128, ge=1)
-    """Most requests of this object in flight in `batch` and `abatch`. Default 128, TGI's own
-    limit; a config's `max_concurrency` lowers it."""
+    """Most requests of one call in flight: in `batch` and `abatch`, where a config's
+    `max_concurrency` lowers it, in `embed_documents` and in reranking. Default 128, TGI's own
+    limit."""
 
     default_headers: dict[str, str] = Field(default_factory=dict, repr=False)
     """Headers sent with every request. Default: none."""
@@ -368,7 +378,7 @@ def _warn_of_secrets(names: Iterable[str]) -> None:
     missing = ", ".join(names)
     if missing:
         warnings.warn(
-            f"A pickled model leaves its secrets behind, and {missing} is missing here: set "
+            f"A pickled object leaves its secrets behind, and {missing} is missing here: set "
             "HF_TOKEN, or assign .api_key and .default_headers.",
             UserWarning,
             stacklevel=4,

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import BaseMessage
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
 from ._ask import Ask, Rendered, Shaping
 from ._batching import BatchingMixin
-from ._connection_fields import ConnectionFields
+from ._connection_fields import CONFIG, ConnectionFields
 from ._generation_fields import CallFields, GenerationFields, params_of
 from ._local_fields import LOCAL, LocalFields
 from ._prompting import AUTO, PromptFields
@@ -34,15 +34,6 @@ if TYPE_CHECKING:
     from .wire import Message, Server
 
 __all__ = ["CONFIG", "ModelBase", "calling", "inspected"]
-
-
-CONFIG = ConfigDict(
-    extra="forbid",
-    arbitrary_types_allowed=True,
-    protected_namespaces=(),
-    hide_input_in_errors=True,
-    defer_build=True,  # the schema of 45 fields is built when the first object is made
-)
 
 
 # What an `api` that is no protocol's name means; None is chosen by the server.

@@ -295,12 +295,7 @@ def _model_name(ask: Ask, connection: Connection, server: Server) -> str | None:
             raise ConfigurationError("Set model (a Hub repo id): Inference Providers need one.")
         at_router = connection.address.root == ROUTER
         return f"{ask.model}:{ask.provider}" if ask.provider and at_router else ask.model
-    if ask.model:
-        return ask.model
-    if server.model is None and len(server.models) > 1:
-        names = ", ".join(server.models[:5])
-        raise ConfigurationError(f"The server has several models: set model to one of {names}.")
-    return server.model
+    return server.model_for(ask.model or None)
 
 
 def _thinks(name: str, ask: Ask, connection: Connection) -> bool:

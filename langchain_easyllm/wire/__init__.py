@@ -1,4 +1,4 @@
-"""Protocols of text generation, without any I/O: request to body, bytes to neutral events.
+"""Protocols of generation, embeddings and reranking, without any I/O: requests, neutral events.
 
 The parts load at first use: constructing a model needs few of them.
 """
@@ -12,17 +12,22 @@ if TYPE_CHECKING:
     from .call import Call, Message, Server, Tool, ToolChoice, needs_server, wire_stops
     from .detection import UNKNOWN, probe
     from .dialects import NEUTRAL_FIELDS, Dialect, Wire, fields_of
+    from .embed import EMBED_FIELDS, EmbedApi, EmbedCall, embed_fields, embed_route, hub_route
     from .events import CallPiece, Decoder, Delta, Failure, Usage
     from .protocols import new_call_reader, new_decoder, route_of, to_body
     from .reader import Answer, AnswerReader, Piece, read_answers
+    from .rerank import RerankApi, RerankCall, read_scores, rerank_route
     from .stops import StopCutter, merge_stops
     from .text_calls import TextTools
+    from .texts import beginning, check_text, check_texts, to_json
     from .thinking import known_to_think, thinks_in_tags
     from .toolcalls import ToolCallReader, merge_calls, parse_arguments
     from .tools import has_native_form, tool_name
     from .urls import ROUTER, Address, is_dedicated_endpoint, looks_like_url, parse_address
+    from .vectors import Pooling, Vector, normalized, read_vectors, to_floats
 
 __all__ = [
+    "EMBED_FIELDS",
     "NEUTRAL_FIELDS",
     "ROUTER",
     "UNKNOWN",
@@ -34,9 +39,14 @@ __all__ = [
     "Decoder",
     "Delta",
     "Dialect",
+    "EmbedApi",
+    "EmbedCall",
     "Failure",
     "Message",
     "Piece",
+    "Pooling",
+    "RerankApi",
+    "RerankCall",
     "Server",
     "StopCutter",
     "TextTools",
@@ -44,9 +54,16 @@ __all__ = [
     "ToolCallReader",
     "ToolChoice",
     "Usage",
+    "Vector",
     "Wire",
+    "beginning",
+    "check_text",
+    "check_texts",
+    "embed_fields",
+    "embed_route",
     "fields_of",
     "has_native_form",
+    "hub_route",
     "is_dedicated_endpoint",
     "known_to_think",
     "looks_like_url",
@@ -55,13 +72,19 @@ __all__ = [
     "needs_server",
     "new_call_reader",
     "new_decoder",
+    "normalized",
     "parse_address",
     "parse_arguments",
     "probe",
     "read_answers",
+    "read_scores",
+    "read_vectors",
+    "rerank_route",
     "route_of",
     "thinks_in_tags",
     "to_body",
+    "to_floats",
+    "to_json",
     "tool_name",
     "wire_stops",
 ]
@@ -75,11 +98,17 @@ _HOMES = {
     "Decoder": ".events",
     "Delta": ".events",
     "Dialect": ".dialects",
+    "EMBED_FIELDS": ".embed",
+    "EmbedApi": ".embed",
+    "EmbedCall": ".embed",
     "Failure": ".events",
     "Message": ".call",
     "NEUTRAL_FIELDS": ".dialects",
     "Piece": ".reader",
+    "Pooling": ".vectors",
     "ROUTER": ".urls",
+    "RerankApi": ".rerank",
+    "RerankCall": ".rerank",
     "Server": ".call",
     "StopCutter": ".stops",
     "TextTools": ".text_calls",
@@ -88,9 +117,16 @@ _HOMES = {
     "ToolChoice": ".call",
     "UNKNOWN": ".detection",
     "Usage": ".events",
+    "Vector": ".vectors",
     "Wire": ".dialects",
+    "beginning": ".texts",
+    "check_text": ".texts",
+    "check_texts": ".texts",
+    "embed_fields": ".embed",
+    "embed_route": ".embed",
     "fields_of": ".dialects",
     "has_native_form": ".tools",
+    "hub_route": ".embed",
     "is_dedicated_endpoint": ".urls",
     "known_to_think": ".thinking",
     "looks_like_url": ".urls",
@@ -99,13 +135,19 @@ _HOMES = {
     "needs_server": ".call",
     "new_call_reader": ".protocols",
     "new_decoder": ".protocols",
+    "normalized": ".vectors",
     "parse_address": ".urls",
     "parse_arguments": ".toolcalls",
     "probe": ".detection",
     "read_answers": ".reader",
+    "read_scores": ".rerank",
+    "read_vectors": ".vectors",
+    "rerank_route": ".rerank",
     "route_of": ".protocols",
     "thinks_in_tags": ".thinking",
     "to_body": ".protocols",
+    "to_floats": ".vectors",
+    "to_json": ".texts",
     "tool_name": ".tools",
     "wire_stops": ".call",
 }

@@ -51,6 +51,8 @@ class Server:
         max_stops: Most stop sequences per request; None for no limit.
         max_total_tokens: Context length in tokens (prompt and answer); None if unknown.
         max_batch: Most texts in one embedding request; None if unknown.
+        tei: What Text Embeddings Inference serves there (`"embedding"`, `"reranker"`,
+            `"classifier"`); None where it is not the server.
         known: False where the probe failed and plain OpenAI is assumed.
     """
 
@@ -60,7 +62,19 @@ class Server:
     max_stops: int | None = None
     max_total_tokens: int | None = None
     max_batch: int | None = None
+    tei: str | None = None
     known: bool = True
+
+    def model_for(self, wanted: str | None) -> str | None:
+        """Return the model to name in a request: the one wanted, else the server's only one.
+
+        Raises:
+            ConfigurationError: If it has several and none is wanted.
+        """
+        if wanted is None and self.model is None and len(self.models) > 1:
+            names = ", ".join(self.models[:5])
+            raise ConfigurationError(f"The server has several models: set model to one of {names}.")
+        return wanted or self.model
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import cast
 
 import orjson
@@ -66,22 +67,23 @@ def _from_info(info: object) -> Server | None:
     if not isinstance(info, Mapping):
         return None
     model = info.get("model_id")
-    name = model if isinstance(model, str) else None
+    kinds = info.get("model_type")
+    # A server may be both at once: its chat is TGI's then, and its embeddings TEI's.
+    common = Server(
+        dialect=Dialect.OPENAI,
+        model=model if isinstance(model, str) else None,
+        max_batch=_count(info.get("max_client_batch_size")),
+        tei=next(iter(kinds), None) if isinstance(kinds, Mapping) else None,
+    )
     if info.get("router") == "text-generation-router" or "max_total_tokens" in info:
-        return Server(
+        return replace(
+            common,
             dialect=Dialect.TGI,
-            model=name,
             max_stops=_count(info.get("max_stop_sequences")),
             max_total_tokens=_count(info.get("max_total_tokens")),
-            max_batch=_count(info.get("max_client_batch_size")),
         )
-    if "model_type" in info:  # Text Embeddings Inference: OpenAI-style for what it has of text
-        return Server(
-            dialect=Dialect.OPENAI,
-            model=name,
-            max_total_tokens=_count(info.get("max_input_length")),
-            max_batch=_count(info.get("max_client_batch_size")),
-        )
+    if kinds is not None:  # Text Embeddings Inference: OpenAI-style for what it has of text
+        return replace(common, max_total_tokens=_count(info.get("max_input_length")))
     return None
 
 

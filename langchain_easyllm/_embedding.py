@@ -1,0 +1,296 @@
+"""Embedding requests: which protocol, which body, and what becomes of the answers. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from ._batches import Batch, Job
+from ._connection import Connection
+from .errors import BadRequestError, ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
+from .transport import Request, Response, error_from_event
+from .wire import (
+    ROUTER,
+    Dialect,
+    EmbedApi,
+    EmbedCall,
+    Failure,
+    Pooling,
+    Server,
+    Vector,
+    embed_fields,
+    embed_route,
+    hub_route,
+    is_dedicated_endpoint,
+    normalized,
+    read_vectors,
+    to_floats,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+__all__ = ["ArrayJob", "EmbedAsk", "EmbedTask", "asks_server", "import_numpy"]
+
+_ROUTES = frozenset({"/feature-extraction", "/pipeline/feature-extraction"})
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedAsk:
+    """What an embeddings object wants of a server.
+
+    Attributes:
+        api: The protocol, or None to choose it by the server.
+        model: The caller's model name, or None.
+        provider: Inference Providers selection, or None.
+        params: Neutral embedding fields (`wire.embed.EMBED_FIELDS`), None where unset.
+        extra: The caller's own keys for the body.
+        pooling: How to make one vector of one per token.
+    """
+
+    api: EmbedApi | None
+    model: str | None
+    provider: str | None
+    params: Mapping[str, object]
+    extra: Mapping[str, object]
+    pooling: Pooling | None
+
+
+def asks_server(ask: EmbedAsk, connection: Connection, *, many: bool) -> bool:
+    """Whether the requests depend on which server will answer them.
+
+    Args:
+        ask: What is wanted.
+        connection: Where it is wanted from.
+        many: Whether there may be more texts than one, and nobody said how many make a request.
+    """
+    if connection.address.router:
+        return False
+    if ask.api is EmbedApi.EMBEDDINGS:
+        return True  # field names, and a name for the model
+    return ask.api is None or many
+
+
+class EmbedTask:
+    """Makes the requests of one call and reads their answers.
+
+    Args:
+        ask: What is wanted.
+        connection: Where it is wanted from.
+        server: Which server that is; None where nobody asked.
+        as_floats: Whether vectors are wanted as lists of floats, however they came.
+
+    Attributes:
+        call: What the next request is made of.
+
+    Raises:
+        ConfigurationError: If the request cannot be expressed on this server.
+    """
+
+    what = "Text"
+
+    def __init__(
+        self, ask: EmbedAsk, connection: Connection, server: Server | None, *, as_floats: bool
+    ) -> None:
+        self._ask = ask
+        self._connection = connection
+        self._server = server
+        self._as_floats = as_floats
+        self._missing: EasyLLMError | None = None
+        self._dims: dict[str, int] = {}
+        self.call = self._new_call()
+
+    @property
+    def overhead(self) -> int:
+        """Bytes of a request's body without any text."""
+        return self.call.overhead
+
+    def request(self, batch: Batch[Vector]) -> Request:
+        """Return the request for a batch."""
+        call = batch.tag = self.call
+        return Request("POST", self._url(call.api), call.body(batch.pieces))
+
+    def read(self, batch: Batch[Vector], response: Response) -> list[Vector]:
+        """Return the vectors of a batch, in its order.
+
+        Raises:
+            EasyLLMError: If the server reports a failure, or its answer makes no sense.
+        """
+        try:
+            vectors = read_vectors(response.body, batch.indices, self._ask.pooling)
+            if not isinstance(vectors, Failure):
+                self._check_lengths(vectors, batch.indices)
+        except EasyLLMError as error:
+            error.url, error.status_code = response.url, response.status
+            raise
+        if isinstance(vectors, Failure):
+            raise error_from_event(vectors.payload, response.url)
+        if self.call.normalizes:
+            return [normalized(vector) for vector in vectors]
+        return [to_floats(vector) for vector in vectors] if self._as_floats else vectors
+
+    def other_way(self, batch: Batch[Vector], error: EasyLLMError) -> bool:
+        """Whether a refused batch has another way, which the next request for it takes."""
+        call = batch.tag
+        if call is not self.call:
+            return True  # another batch has found it already
+        lacking = self._connection.lacking
+        if isinstance(error, NotFoundError):
+            if self._missing is not None:
+                lacking.discard(EmbedApi.EMBEDDINGS.value)
+                raise self._missing  # neither route is there: the usual one is what to speak of
+            if (
+                self._ask.api is None
+                and self.call.api is EmbedApi.EMBEDDINGS
+                and self._may_be_tei()
+            ):
+                lacking.add(EmbedApi.EMBEDDINGS.value)
+                self._missing = error
+        elif isinstance(error, BadRequestError) and self.call.packed:
+            words = (error.body or error.message).lower()
+            if "encoding_format" in words or "base64" in words:
+                lacking.add("base64")
+        self.call = self._new_call()
+        return (self.call.api, self.call.packed) != (call.api, call.packed)
+
+    def _may_be_tei(self) -> bool:
+        server = self._server
+        return not self._connection.address.router and bool(
+            server is None or server.tei or not server.known
+        )
+
+    def _new_call(self) -> EmbedCall:
+        ask, server = self._ask, self._server
+        api = self._choose()
+        named = server or Server(dialect=Dialect.OPENAI)
+        return EmbedCall(
+            api=api,
+            params=ask.params,
+            server=server,
+            model=named.model_for(ask.model) if api is EmbedApi.EMBEDDINGS else None,
+            extra=ask.extra,
+            packed=api is EmbedApi.EMBEDDINGS and "base64" not in self._connection.lacking,
+        )
+
+    def _choose(self) -> EmbedApi:
+        ask, address, server = self._ask, self._connection.address, self._server
+        if address.router:
+            return self._choose_at_router()
+        if ask.api:
+            return ask.api
+        if address.route in _ROUTES:
+            return EmbedApi.FEATURE_EXTRACTION
+        if server is not None:
+            _check_serves(server)
+            if not server.known and is_dedicated_endpoint(address.root):
+                return EmbedApi.FEATURE_EXTRACTION
+        if EmbedApi.EMBEDDINGS.value in self._connection.lacking:
+            return EmbedApi.EMBED
+        # TEI has both; its OpenAI route sends base64, but knows fewer fields.
+        if server and server.tei and not _fits(EmbedApi.EMBEDDINGS, server, ask.params):
+            return EmbedApi.EMBED
+        return EmbedApi.EMBEDDINGS
+
+    def _choose_at_router(self) -> EmbedApi:
+        own = self._ask.provider in (None, "hf-inference")
+        if self._connection.address.root != ROUTER:
+            own = False  # a provider's own root below the router's
+        elif self._ask.provider in ("auto", "fastest", "cheapest"):
+            raise ConfigurationError(
+                f"provider={self._ask.provider!r} chooses for chat only: name the provider that "
+                "embeds this model, or leave provider out for Hugging Face's own."
+            )
+        fits = EmbedApi.FEATURE_EXTRACTION if own else EmbedApi.EMBEDDINGS
+        if self._ask.api not in (None, fits):
+            raise ConfigurationError(
+                f"api={self._ask.api.value!r} is not to be had there: this provider speaks "
+                f"{fits.value!r}. Leave api at 'auto', or set base_url to your own server."
+            )
+        return fits
+
+    def _url(self, api: EmbedApi) -> str:
+        address = self._connection.address
+        if address.router and address.root == ROUTER:
+            return ROUTER + hub_route(self._ask.provider, self._ask.model or "")
+        if api is EmbedApi.FEATURE_EXTRACTION and address.route in _ROUTES:
+            return address.url(address.route or "/")
+        return address.url(embed_route(api))
+
+    def _check_lengths(self, vectors: Sequence[Vector], indices: Sequence[int]) -> None:
+        for vector, index in zip(vectors, indices, strict=True):
+            size = len(vector) // 4 if type(vector) is bytes else len(vector)
+            usual = self._dims.setdefault("dim", size)
+            if size != usual:
+                raise ProtocolError(
+                    f"The vector of text {index} has {size} dimensions, the others have {usual}: "
+                    "the address may lead to servers with different models."
+                )
+
+
+def _check_serves(server: Server) -> None:
+    if server.tei not in (None, "embedding"):
+        raise ConfigurationError(
+            f"The server has a {server.tei}, which does not embed: "
+            + ("use EasyLLMRerank." if server.tei == "reranker" else "check base_url.")
+        )
+    if server.dialect is Dialect.TGI and not server.tei:
+        raise ConfigurationError(
+            "The server is Text Generation Inference, which does not embed: set base_url to a "
+            "server with an embedding model (Text Embeddings Inference, say)."
+        )
+
+
+def _fits(api: EmbedApi, server: Server, params: Mapping[str, object]) -> bool:
+    try:
+        embed_fields(api, server, params)
+    except ConfigurationError:
+        return False
+    return True
+
+
+class ArrayJob(Job[Vector]):
+    """A job whose results are the rows of one float32 array."""
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        first: int = 0,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> None:
+        super().__init__(texts, first, on_progress)
+        self.results = []
+        self._numpy = import_numpy()
+        self.array: Array = self._numpy.empty((0, 0), dtype="float32")
+
+    def put(self, batch: Batch[Vector], results: Sequence[Vector]) -> None:
+        """Take the vectors of a batch: each goes to its row at once."""
+        np = self._numpy
+        packed = [vector for vector in results if type(vector) is bytes]
+        if len(packed) == len(results):
+            rows = np.frombuffer(b"".join(packed), dtype="float32").reshape(len(packed), -1)
+        else:
+            rows = np.asarray([to_floats(vector) for vector in results], dtype="float32")
+        if not self.array.size:
+            self.array = np.empty((len(self.texts), rows.shape[1]), dtype="float32")
+        self.array[batch.places] = rows
+        self.count(batch)
+
+
+def import_numpy() -> ModuleType:
+    """Return numpy, which only arrays need.
+
+    Raises:
+        ConfigurationError: If it is not installed.
+    """
+    try:
+        import numpy as np  # noqa: PLC0415 - as said
+    except ImportError as error:
+        raise ConfigurationError(
+            'Arrays need numpy: pip install "numpy". embed_documents gives lists without it.'
+        ) from error
+    return np

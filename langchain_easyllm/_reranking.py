@@ -1,0 +1,122 @@
+"""Reranking requests: which protocol, which body, and what becomes of the answers. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ._batches import Batch
+from ._connection import Connection
+from .errors import ConfigurationError, EasyLLMError
+from .transport import Request, Response, error_from_event
+from .wire import (
+    ROUTER,
+    Dialect,
+    Failure,
+    RerankApi,
+    RerankCall,
+    Server,
+    hub_route,
+    read_scores,
+    rerank_route,
+)
+
+__all__ = ["RerankAsk", "RerankTask"]
+
+
+@dataclass(frozen=True, slots=True)
+class RerankAsk:
+    """What a reranker object wants of a server.
+
+    Attributes:
+        api: The protocol, or None to choose it by the server.
+        query: What documents are ranked for.
+        model: The caller's model name, or None.
+        provider: Inference Providers selection, or None.
+        params: Neutral fields, None where unset.
+        extra: The caller's own keys for the body.
+    """
+
+    api: RerankApi | None
+    query: str
+    model: str | None
+    provider: str | None
+    params: Mapping[str, object]
+    extra: Mapping[str, object]
+
+
+class RerankTask:
+    """Makes the requests of one query and reads their answers.
+
+    Args:
+        ask: What is wanted.
+        connection: Where it is wanted from.
+        server: Which server that is; None where nobody asked.
+
+    Raises:
+        ConfigurationError: If the request cannot be expressed on this server.
+    """
+
+    what = "Document"
+
+    def __init__(self, ask: RerankAsk, connection: Connection, server: Server | None) -> None:
+        self._connection = connection
+        self._model = ask.model
+        api = _choose(ask, connection, server)
+        named = server or Server(dialect=Dialect.OPENAI)
+        model = named.model_for(ask.model) if api is RerankApi.JINA else None
+        self._call = RerankCall(api, ask.query, ask.params, model, ask.extra)
+        self.overhead = self._call.overhead
+
+    def request(self, batch: Batch[float]) -> Request:
+        """Return the request for a batch."""
+        api = self._call.api
+        if api is RerankApi.HUB:
+            url = ROUTER + hub_route(None, self._model or "", "text-ranking")
+        else:
+            url = self._connection.address.url(rerank_route(api))
+        return Request("POST", url, self._call.body(batch.pieces))
+
+    def read(self, batch: Batch[float], response: Response) -> Sequence[float]:
+        """Return the scores of a batch, in its order.
+
+        Raises:
+            EasyLLMError: If the server reports a failure, or its answer makes no sense.
+        """
+        try:
+            scores = read_scores(response.body, batch.indices)
+        except EasyLLMError as error:
+            error.url, error.status_code = response.url, response.status
+            raise
+        if isinstance(scores, Failure):
+            raise error_from_event(scores.payload, response.url)
+        return scores
+
+    def other_way(self, _batch: Batch[float], _error: EasyLLMError) -> bool:
+        """Whether a refused batch has another way: no, every server has one route."""
+        return False
+
+
+def _choose(ask: RerankAsk, connection: Connection, server: Server | None) -> RerankApi:
+    if connection.address.router:
+        if ask.provider not in (None, "hf-inference"):
+            raise ConfigurationError(
+                f"provider={ask.provider!r} has no reranking: leave it out for Hugging Face's own, "
+                "or set base_url to your own server."
+            )
+        return RerankApi.HUB
+    if ask.api is RerankApi.HUB:
+        raise ConfigurationError(
+            "api='text-ranking' is Hugging Face's own provider's: leave base_url out, or api at "
+            "'auto'."
+        )
+    if ask.api:
+        return ask.api
+    if server and server.tei:
+        if server.tei == "embedding" and server.dialect is not Dialect.TGI:
+            raise ConfigurationError(
+                "The server has an embedding model, which does not rank: set base_url to a server "
+                "with a reranker."
+            )
+        return RerankApi.TEI
+    return RerankApi.JINA

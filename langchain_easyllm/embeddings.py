@@ -1,0 +1,314 @@
+"""`EasyLLMEmbeddings`: LangChain embeddings on any Hugging Face embedding server."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from langchain_core.embeddings import Embeddings
+from pydantic import Field
+
+from ._batch_fields import BatchFields, progress_bar
+from ._connection_fields import CONFIG
+from .wire import EMBED_FIELDS, EmbedApi, check_text, check_texts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ._batches import Job
+    from ._connection import Connection
+    from ._embedding import ArrayJob, EmbedAsk, EmbedTask
+    from .wire import Server, Vector
+
+    Array = NDArray[np.float32]
+
+__all__ = ["EasyLLMEmbeddings"]
+
+J = TypeVar("J", bound="Job[Vector]")
+
+Bar = Callable[[int], object] | None
+
+WINDOW = 32
+"""Batches that `iter_embeddings` reads ahead at a time, and whose vectors make one array."""
+
+
+class EasyLLMEmbeddings(BatchFields, Embeddings):
+    """Embeddings on any Hugging Face server: TEI, vLLM, llama.cpp, Inference Providers.
+
+    Example:
+        ```python
+        from langchain_easyllm import EasyLLMEmbeddings
+
+        embeddings = EasyLLMEmbeddings(base_url="http://localhost:8080")
+        vectors = embeddings.embed_documents(["A text.", "Another one."])
+        ```
+
+    Texts are cut into as many requests as the server wants and sent side by side, `max_concurrency`
+    at a time; `timeout` and `max_retries` are those of each request. Text is sent as it is; an
+    empty one is an error, as it has no meaning to a model and TEI refuses it.
+
+    Raises:
+        ValueError: If a field is unknown (the message names the nearest right one) or has a value
+            that cannot work.
+        langchain_easyllm.errors.EasyLLMError: When a call fails; see `langchain_easyllm.errors`.
+    """
+
+    model_config = CONFIG
+
+    api: Literal["auto", "embed", "embeddings", "feature-extraction"] = "auto"
+    """Protocol: TEI's `"embed"`, OpenAI's `"embeddings"`, or the Hub's `"feature-extraction"`.
+    Default `"auto"`: what the server has."""
+
+    normalize: bool | None = None
+    """True brings every vector to length 1; False asks for vectors as the model made them. Default
+    None: as the server does it."""
+
+    dimensions: int | None = Field(default=None, ge=1)
+    """Dimensions of the vectors, for models that can be cut (Matryoshka). Default None: all."""
+
+    prompt_name: str | None = None
+    """Name of a prompt in the model's sentence-transformers configuration, which the server puts
+    before every text. Default None."""
+
+    query_prompt: str = ""
+    """Put before a query's text (`"query: "` for E5). Default: nothing."""
+
+    document_prompt: str = ""
+    """Put before a document's text (`"passage: "` for E5). Default: nothing."""
+
+    pooling: Literal["mean", "cls"] | None = None
+    """How one vector is made where a server answers one per token: their mean, or the first.
+    Default None: that is an error."""
+
+    show_progress: bool = False
+    """Whether `embed_documents` shows a bar (needs tqdm). Default False."""
+
+    def __init__(self, **values: Any) -> None:
+        if values.get("task") == "feature-extraction":  # langchain-huggingface wants it said
+            del values["task"]
+        super().__init__(**values)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return the vectors of documents, in their order.
+
+        Args:
+            texts: The documents, none of them empty.
+
+        Raises:
+            EasyLLMError: If a text cannot be sent, or a request fails for good; a text that was
+                refused is named by its index and beginning.
+        """
+        if not (given := _prepared(texts, self.document_prompt)):
+            return []
+        with progress_bar(len(given), shown=self.show_progress) as bar:
+            return self._lists(given, bar)
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return the vectors of documents; see `embed_documents`."""
+        if not (given := _prepared(texts, self.document_prompt)):
+            return []
+        with progress_bar(len(given), shown=self.show_progress) as bar:
+            return await self._alists(given, bar)
+
+    def embed_query(self, text: str) -> list[float]:
+        """Return the vector of a query.
+
+        Args:
+            text: The query, not empty.
+
+        Raises:
+            EasyLLMError: If the request fails.
+        """
+        return self._lists([self.query_prompt + check_text(text, "The query")])[0]
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """Return the vector of a query; see `embed_query`."""
+        return (await self._alists([self.query_prompt + check_text(text, "The query")]))[0]
+
+    def embed_documents_array(self, texts: Sequence[str]) -> Array:
+        """Return the vectors of documents as one numpy array (float32, `[n, dim]`).
+
+        Args:
+            texts: The documents, none of them empty.
+
+        Raises:
+            EasyLLMError: As `embed_documents`; also if numpy is not installed.
+        """
+        from ._embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
+
+        given = _prepared(texts, self.document_prompt)
+        with progress_bar(len(given), shown=self.show_progress) as bar:
+            return self._finished(ArrayJob(given, on_progress=bar)).array
+
+    async def aembed_documents_array(self, texts: Sequence[str]) -> Array:
+        """Return the vectors of documents as one numpy array; see `embed_documents_array`."""
+        from ._embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
+
+        given = _prepared(texts, self.document_prompt)
+        with progress_bar(len(given), shown=self.show_progress) as bar:
+            return (await self._afinished(ArrayJob(given, on_progress=bar))).array
+
+    def iter_embeddings(self, texts: Iterable[str]) -> Iterator[Array]:
+        """Yield the vectors of documents as arrays (float32, `[m, dim]`), in their order.
+
+        Texts are read as they are wanted, and what is held besides is no more for a million of them
+        than for ten thousand. Each array holds the vectors of the next 1,024 texts, or so
+        (32 batches).
+
+        Args:
+            texts: The documents, none of them empty; any iterable.
+
+        Raises:
+            EasyLLMError: As `embed_documents_array`.
+        """
+        from ._crews import Threads  # noqa: PLC0415 - sockets load with the first request
+
+        connection, server = self._look(many=True)
+        batches = self._batches(self._task(connection, server), server)
+        jobs: deque[ArrayJob] = deque()
+        with Threads(batches, connection.transport.send) as crew:
+            for job in self._windows(texts, server):
+                crew.start(job)
+                jobs.append(job)
+                while jobs and (len(jobs) > self._ahead() or not jobs[0].left):
+                    crew.wait(jobs[0])
+                    yield jobs.popleft().array
+            while jobs:
+                crew.wait(jobs[0])
+                yield jobs.popleft().array
+
+    async def aiter_embeddings(
+        self, texts: Iterable[str] | AsyncIterable[str]
+    ) -> AsyncIterator[Array]:
+        """Yield the vectors of documents as arrays; see `iter_embeddings`."""
+        from ._crews import Tasks  # noqa: PLC0415 - sockets load with the first request
+
+        connection, server = await self._alook(many=True)
+        batches = self._batches(self._task(connection, server), server)
+        jobs: deque[ArrayJob] = deque()
+        async with Tasks(batches, connection.transport.asend) as crew:
+            async for job in self._awindows(texts, server):
+                await crew.start(job)
+                jobs.append(job)
+                while jobs and (len(jobs) > self._ahead() or not jobs[0].left):
+                    await crew.wait(jobs[0])
+                    yield jobs.popleft().array
+            while jobs:
+                await crew.wait(jobs[0])
+                yield jobs.popleft().array
+
+    def _lists(self, texts: list[str], bar: Bar = None) -> list[list[float]]:
+        from ._batches import Job  # noqa: PLC0415 - sockets load with the first request
+
+        job: Job[Vector] = Job(texts, on_progress=bar)
+        return cast("list[list[float]]", self._finished(job).results)
+
+    async def _alists(self, texts: list[str], bar: Bar = None) -> list[list[float]]:
+        from ._batches import Job  # noqa: PLC0415 - sockets load with the first request
+
+        job: Job[Vector] = Job(texts, on_progress=bar)
+        return cast("list[list[float]]", (await self._afinished(job)).results)
+
+    def _finished(self, job: J) -> J:
+        from ._crews import finish  # noqa: PLC0415 - sockets load with the first request
+
+        connection, server = self._look(many=len(job.texts) > 1)
+        task = self._task(connection, server, as_floats=job.results != [])
+        finish(self._batches(task, server, job.texts), connection.transport.send, job)
+        return job
+
+    async def _afinished(self, job: J) -> J:
+        from ._crews import afinish  # noqa: PLC0415 - sockets load with the first request
+
+        connection, server = await self._alook(many=len(job.texts) > 1)
+        task = self._task(connection, server, as_floats=job.results != [])
+        await afinish(self._batches(task, server, job.texts), connection.transport.asend, job)
+        return job
+
+    def _look(self, *, many: bool) -> tuple[Connection, Server | None]:
+        """Return the connection, and its server as far as the requests depend on it."""
+        connection = self._connect().connection
+        if self._asks(connection, many=many):
+            return connection, connection.ask_server(self._patience())
+        return connection, connection.server
+
+    async def _alook(self, *, many: bool) -> tuple[Connection, Server | None]:
+        connection = self._connect().connection
+        if self._asks(connection, many=many):
+            return connection, await connection.aask_server(self._patience())
+        return connection, connection.server
+
+    def _asks(self, connection: Connection, *, many: bool) -> bool:
+        from ._embedding import asks_server  # noqa: PLC0415 - sockets load with the first request
+
+        return asks_server(self._ask(), connection, many=many and self.batch_size is None)
+
+    def _task(
+        self, connection: Connection, server: Server | None, *, as_floats: bool = False
+    ) -> EmbedTask:
+        from ._embedding import EmbedTask  # noqa: PLC0415 - sockets load with the first request
+
+        return EmbedTask(self._ask(), connection, server, as_floats=as_floats)
+
+    def _ask(self) -> EmbedAsk:
+        from ._embedding import EmbedAsk  # noqa: PLC0415 - sockets load with the first request
+
+        return EmbedAsk(
+            api=None if self.api == "auto" else EmbedApi(self.api),
+            model=self.model,
+            provider=self.provider,
+            params={name: getattr(self, name) for name in EMBED_FIELDS},
+            extra=self.model_kwargs,
+            pooling=self.pooling,
+        )
+
+    def _windows(self, texts: Iterable[str], server: Server | None) -> Iterator[ArrayJob]:
+        """Yield jobs of so many texts that a few of them keep all workers busy."""
+        rest = iter(texts)
+        first = 0
+        while chunk := list(islice(rest, self._most(server) * WINDOW)):
+            yield self._window(chunk, first)
+            first += len(chunk)
+
+    async def _awindows(
+        self, texts: Iterable[str] | AsyncIterable[str], server: Server | None
+    ) -> AsyncIterator[ArrayJob]:
+        if isinstance(texts, Iterable):
+            for job in self._windows(texts, server):
+                yield job
+            return
+        chunk: list[str] = []
+        first = 0
+        async for text in texts:
+            chunk.append(text)
+            if len(chunk) == self._most(server) * WINDOW:
+                yield self._window(chunk, first)
+                first += len(chunk)
+                chunk = []
+        if chunk:
+            yield self._window(chunk, first)
+
+    def _window(self, chunk: list[str], first: int) -> ArrayJob:
+        from ._embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
+
+        return ArrayJob(_prepared(chunk, self.document_prompt, first), first)
+
+    def _ahead(self) -> int:
+        """How many jobs are begun before the first has to be done."""
+        return -(-self.max_concurrency // WINDOW)
+
+
+def _prepared(texts: Sequence[str], prompt: str, first: int = 0) -> list[str]:
+    """Return texts as they are sent, once all of them can be."""
+    checked = check_texts(texts, first=first)
+    return [prompt + text for text in checked] if prompt else checked

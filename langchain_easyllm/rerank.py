@@ -1,0 +1,142 @@
+"""`EasyLLMRerank`: a LangChain document compressor on any Hugging Face reranking server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from langchain_core.callbacks import Callbacks
+from langchain_core.documents import BaseDocumentCompressor, Document
+from pydantic import Field
+
+from ._batch_fields import BatchFields
+from ._connection_fields import CONFIG
+from .wire import RerankApi, check_text
+
+if TYPE_CHECKING:
+    from ._batches import Job
+    from ._connection import Connection
+    from ._reranking import RerankTask
+    from .wire import Server
+
+__all__ = ["EasyLLMRerank"]
+
+
+class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
+    """Document compressor on any Hugging Face reranker: TEI, vLLM, llama.cpp, the Hub.
+
+    Example:
+        ```python
+        from langchain_classic.retrievers import ContextualCompressionRetriever
+        from langchain_easyllm import EasyLLMRerank
+
+        rerank = EasyLLMRerank(base_url="http://localhost:8080", top_n=3)
+        retriever = ContextualCompressionRetriever(
+            base_compressor=rerank, base_retriever=store.as_retriever(search_kwargs={"k": 20})
+        )
+        ```
+
+    Raises:
+        ValueError: If a field is unknown (the message names the nearest right one) or has a value
+            that cannot work.
+        langchain_easyllm.errors.EasyLLMError: When a call fails; see `langchain_easyllm.errors`.
+    """
+
+    model_config = CONFIG
+
+    api: Literal["auto", "tei", "jina", "text-ranking"] = "auto"
+    """Protocol: TEI's `/rerank`, Jina's `/v1/rerank` (vLLM, llama.cpp), or the text-ranking of
+    Hugging Face's own provider. Default `"auto"`: what the server has."""
+
+    top_n: int | None = Field(default=None, ge=1)
+    """How many documents are kept. Default None: all, the best first."""
+
+    def compress_documents(
+        self,
+        documents: Sequence[Document],
+        query: str,
+        callbacks: Callbacks | None = None,  # noqa: ARG002 - as langchain-core calls it
+    ) -> list[Document]:
+        """Return the documents that fit a query best, the best first.
+
+        Args:
+            documents: The documents, none of them empty. They are not changed.
+            query: What they are ranked for, not empty.
+            callbacks: Not used: no call of a model is reported for a reranker.
+
+        Returns:
+            Copies with the score in `metadata["relevance_score"]`.
+
+        Raises:
+            EasyLLMError: If a text cannot be sent, or a request fails for good; a document that
+                was refused is named by its index and beginning.
+        """
+        if not (texts := _texts(documents)):
+            return []
+        from ._crews import finish  # noqa: PLC0415 - sockets load with the first request
+
+        connection = self._connect().connection
+        asks = self._asks(connection)
+        server = connection.ask_server(self._patience()) if asks else connection.server
+        task, job = self._task(connection, server, query, texts)
+        finish(self._batches(task, server, texts), connection.transport.send, job)
+        return self._best(documents, job)
+
+    async def acompress_documents(
+        self,
+        documents: Sequence[Document],
+        query: str,
+        callbacks: Callbacks | None = None,  # noqa: ARG002 - as langchain-core calls it
+    ) -> list[Document]:
+        """Return the documents that fit a query best; see `compress_documents`."""
+        if not (texts := _texts(documents)):
+            return []
+        from ._crews import afinish  # noqa: PLC0415 - sockets load with the first request
+
+        connection = self._connect().connection
+        asks = self._asks(connection)
+        server = await connection.aask_server(self._patience()) if asks else connection.server
+        task, job = self._task(connection, server, query, texts)
+        await afinish(self._batches(task, server, texts), connection.transport.asend, job)
+        return self._best(documents, job)
+
+    def _asks(self, connection: Connection) -> bool:
+        if connection.address.router:
+            return False
+        return self.api in ("auto", "jina") or self.batch_size is None
+
+    def _task(
+        self, connection: Connection, server: Server | None, query: str, texts: list[str]
+    ) -> tuple[RerankTask, Job[float]]:
+        from ._batches import Job  # noqa: PLC0415 - sockets load with the first request
+        from ._reranking import RerankAsk, RerankTask  # noqa: PLC0415 - as above
+
+        ask = RerankAsk(
+            api=None if self.api == "auto" else RerankApi(self.api),
+            query=check_text(query, "The query"),
+            model=self.model,
+            provider=self.provider,
+            params={
+                "truncate": self.truncate,
+                "truncation_direction": self.truncation_direction,
+            },
+            extra=self.model_kwargs,
+        )
+        return RerankTask(ask, connection, server), Job(texts)
+
+    def _best(self, documents: Sequence[Document], job: Job[float]) -> list[Document]:
+        scores = [score for score in job.results if score is not None]
+        order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[: self.top_n]
+        return [
+            documents[place].model_copy(
+                update={"metadata": {**documents[place].metadata, "relevance_score": scores[place]}}
+            )
+            for place in order
+        ]
+
+
+def _texts(documents: Sequence[Document]) -> list[str]:
+    return [
+        check_text(getattr(document, "page_content", document), f"Document {index}")
+        for index, document in enumerate(documents)
+    ]
