@@ -27,7 +27,7 @@ from ._local_fields import LOCAL
 from ._names import canonical, one_sentence
 from ._old_names import TEXT_TASKS, fields_in, without_old_names
 from .errors import ConfigurationError
-from .wire import ROUTER, Address, looks_like_url, parse_address
+from .wire import NEUTRAL_FIELDS, ROUTER, Address, looks_like_url, parse_address
 
 if TYPE_CHECKING:
     from ._client import Client
@@ -139,6 +139,7 @@ class ConnectionFields(Serializable):
     """TLS verification: True (default), False, a CA file or folder, or an `ssl.SSLContext`."""
 
     _tasks: ClassVar[tuple[str, ...]] = TEXT_TASKS
+    _neutral: ClassVar[tuple[str, ...]] = NEUTRAL_FIELDS
     """Values of other packages' `task` that this class does anyway."""
 
     _unchecked: Mapping[str, str] = PrivateAttr(default_factory=dict)
@@ -150,7 +151,7 @@ class ConnectionFields(Serializable):
     def __init__(self, **values: Any) -> None:
         known = type(self).model_fields
         own = self._own_arguments(values)
-        taken, unchecked = fields_in(own, known)
+        taken, unchecked = fields_in(own, known, self._neutral)
         own.update(taken)
         key = own.get("api_key")
         if isinstance(key, _EnvironmentKey):

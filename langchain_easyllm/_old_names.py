@@ -11,7 +11,6 @@ from typing import cast
 
 from ._names import ALIASES
 from .errors import ConfigurationError
-from .wire import NEUTRAL_FIELDS
 
 __all__ = ["TEXT_TASKS", "fields_in", "without_old_names"]
 
@@ -66,15 +65,16 @@ def without_old_names(
 
 
 def fields_in(
-    values: MutableMapping[str, object], known: Collection[str]
+    values: MutableMapping[str, object], known: Collection[str], neutral: Collection[str]
 ) -> tuple[dict[str, object], dict[str, str]]:
-    """Take the generation fields out of a `model_kwargs`.
+    """Take the fields of a request out of a `model_kwargs`.
 
     A field that was given beside it stays where it is, and is merged into the body last as ever.
 
     Args:
         values: Constructor arguments under our own names; `model_kwargs` is replaced by its rest.
         known: The fields of the class.
+        neutral: Those that belong to a request.
 
     Returns:
         The fields, and the name that each was written under.
@@ -85,9 +85,7 @@ def fields_in(
     written = {
         own: name
         for name in given
-        if (own := ALIASES.get(name, name)) in NEUTRAL_FIELDS
-        and own in known
-        and values.get(own) is None
+        if (own := ALIASES.get(name, name)) in neutral and own in known and values.get(own) is None
     }
     if written:
         names = set(written.values())

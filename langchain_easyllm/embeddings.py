@@ -12,7 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, cast
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
@@ -93,10 +93,8 @@ class EasyLLMEmbeddings(BatchFields, Embeddings):
     show_progress: bool = False
     """Whether `embed_documents` shows a bar (needs tqdm). Default False."""
 
-    def __init__(self, **values: Any) -> None:
-        if values.get("task") == "feature-extraction":  # langchain-huggingface wants it said
-            del values["task"]
-        super().__init__(**values)
+    _tasks: ClassVar[tuple[str, ...]] = ("feature-extraction",)
+    _neutral: ClassVar[tuple[str, ...]] = EMBED_FIELDS
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of documents, in their order.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
@@ -50,6 +50,9 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
 
     top_n: int | None = Field(default=None, ge=1)
     """How many documents are kept. Default None: all, the best first."""
+
+    _tasks: ClassVar[tuple[str, ...]] = ("text-ranking",)
+    _neutral: ClassVar[tuple[str, ...]] = ("truncate", "truncation_direction")
 
     def compress_documents(
         self,
