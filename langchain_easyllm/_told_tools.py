@@ -127,7 +127,7 @@ def tool_use(tools: Sequence[Tool], choice: ToolChoice | None) -> ToolUse | None
 # Where decoding can be constrained to a JSON schema, which others refuse or ignore.
 _CONSTRAINS = frozenset(
     {
-        *((Wire.GENERATE, dialect) for dialect in Dialect if dialect is not Dialect.LOCAL),
+        *((Wire.GENERATE, dialect) for dialect in Dialect),
         *((Wire.COMPLETIONS, dialect) for dialect in (Dialect.VLLM, Dialect.LLAMA_CPP)),
         *((Wire.CHAT, dialect) for dialect in (Dialect.TGI, Dialect.VLLM, Dialect.LLAMA_CPP)),
         (Wire.CHAT, Dialect.LLAMA_CPP_PYTHON),

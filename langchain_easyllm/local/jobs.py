@@ -26,6 +26,7 @@ class Job:
         top: How many likely alternatives are wanted for each token.
         frequency_penalty: Subtracted from a token's logit for each time that it occurred.
         presence_penalty: Subtracted from the logit of a token that occurred.
+        grammar: What the answer must be, in TGI's shape.
     """
 
     options: Mapping[str, object] = field(default_factory=dict)
@@ -38,15 +39,14 @@ class Job:
     top: int = 0
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
+    grammar: Mapping[str, object] | None = None
 
     @property
     def company(self) -> object:
         """What generations have in common that can go through the model together."""
         if self.seed is not None:
             return id(self)  # whoever shares its dice would change its answer
-        options = orjson.dumps(
-            self.options, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=id
-        )
+        options = orjson.dumps((self.options, self.grammar), option=orjson.OPT_SORT_KEYS)
         penalties = self.frequency_penalty, self.presence_penalty
         return options, self.stops, self.logprobs, self.top, penalties
 
@@ -108,6 +108,7 @@ class _Parameters(TypedDict, total=False):
     details: bool
     do_sample: bool
     frequency_penalty: float
+    grammar: Mapping[str, object]
     logprobs: bool
     max_new_tokens: int
     n: int
@@ -143,6 +144,7 @@ def to_job(parameters: Mapping[str, object]) -> Job:
         top=top,
         frequency_penalty=known.get("frequency_penalty") or 0.0,
         presence_penalty=known.get("presence_penalty") or 0.0,
+        grammar=known.get("grammar"),
     )
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import ConfigurationError, ContextOverflowError
 from .dice import dice
-from .generation import Penalties, Progress, prepare
-from .jobs import Row, Started
-from .limits import limits_of
+from .generation import Answering, Penalties, Progress, prepare
+from .grammar import Grammar, compiled
+from .jobs import Job, Row, Started
+from .limits import Limits, limits_of
 from .settings import LocalSettings
 
 if TYPE_CHECKING:
-    from transformers import TextGenerationPipeline
+    from transformers import PreTrainedTokenizerBase, TextGenerationPipeline
 
 __all__ = ["PipelineModel"]
 
@@ -100,14 +101,31 @@ class PipelineModel:
             "return_tensors": True,
             "stopping_criteria": StoppingCriteriaList([progress]),
         }
-        if job.frequency_penalty or job.presence_penalty:
-            options["logits_processor"] = LogitsProcessorList([Penalties(job, progress.width)])
+        if processors := _processors(job, answers, tokenizer, limits, progress.width):
+            options["logits_processor"] = LogitsProcessorList(processors)
         if job.logprobs:
             options |= {"output_scores": True, "return_dict_in_generate": True}
         prompts = [answer.text for answer in answers]
         with dice(job.seed, pipeline.device):
             pipeline(prompts, batch_size=len(prompts), **options)
         progress.finish()
+
+
+def _processors(
+    job: Job,
+    answers: Sequence[Answering],
+    tokenizer: PreTrainedTokenizerBase,
+    limits: Limits,
+    width: int,
+) -> list[object]:
+    """Return what changes the model's logits."""
+    processors: list[object] = []
+    if job.frequency_penalty or job.presence_penalty:
+        processors.append(Penalties(job, width))
+    if job.grammar is not None:
+        grammar = compiled(job.grammar)
+        processors.append(Grammar(grammar, answers, tokenizer, limits.ends, width))
+    return processors
 
 
 def _load(settings: LocalSettings) -> TextGenerationPipeline:

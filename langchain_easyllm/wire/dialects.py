@@ -130,7 +130,7 @@ FIELDS: Mapping[tuple[Wire, Dialect], Mapping[str, str]] = MappingProxyType(
     {
         **{(Wire.GENERATE, dialect): _GENERATE for dialect in Dialect},
         (Wire.GENERATE, Dialect.LOCAL): {
-            **_without(_GENERATE, "best_of", "watermark", "grammar", "response_format"),
+            **_without(_GENERATE, "best_of", "watermark"),
             **_same("n", "presence_penalty", "logprobs"),
         },
         # TGI reads `n` and ignores it: a field that does nothing is a field it does not have.

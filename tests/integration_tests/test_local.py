@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +27,12 @@ from pydantic import BaseModel
 from transformers import pipeline
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
-from langchain_easyllm.errors import ConfigurationError, ContextOverflowError, TimeoutError
+from langchain_easyllm.errors import (
+    BadRequestError,
+    ConfigurationError,
+    ContextOverflowError,
+    TimeoutError,
+)
 
 from ..unit_tests.face.asking import answer
 
@@ -79,7 +86,7 @@ def test_a_question_is_answered(trained_model, way):
 
 
 @WAYS
-@pytest.mark.parametrize("choice", [None, "any"])
+@pytest.mark.parametrize("choice", [None, "any", "calculator"])
 def test_a_tool_that_is_told_in_the_prompt_is_called(trained_model, way, choice):
     def calculator(expression: str) -> str:
         """Compute an arithmetic expression."""
@@ -101,6 +108,23 @@ def test_an_answer_of_a_shape(trained_model):
     chat = EasyLLMChat(api="local", model=trained_model, temperature=0, max_tokens=100)
     shaped = chat.with_structured_output(Person)
     assert shaped.invoke("Bob is 31 years old. Extract the person.") == Person(name="Bob", age=31)
+
+
+def test_a_grammar_holds_even_a_model_that_knows_nothing(tiny_model):
+    llm = EasyLLM(api="local", model=str(tiny_model), max_tokens=200, temperature=1)
+    schema = {
+        "type": "object",
+        "properties": {"a": {"enum": [1, 2]}, "b": {"type": "boolean"}},
+        "required": ["a", "b"],
+        "additionalProperties": False,
+    }
+    shaped = llm.bind(grammar={"type": "json", "value": schema})
+    answers = [json.loads(text) for text in [*shaped.batch(["x", "yy"]), *map(shaped.invoke, "ab")]]
+    assert all(one["a"] in (1, 2) and one["b"] in (True, False) for one in answers)
+    number = llm.bind(grammar={"type": "regex", "value": "[0-9]{3}-[a-f]{2}"})
+    assert re.fullmatch("[0-9]{3}-[a-f]{2}", "".join(number.stream("Hello")))
+    with pytest.raises(BadRequestError, match="cannot be compiled"):
+        llm.invoke("x", grammar={"type": "regex", "value": "("})
 
 
 def test_the_model_sees_what_its_own_template_makes(trained_model):

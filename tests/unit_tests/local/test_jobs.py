@@ -46,6 +46,7 @@ def test_the_rest_is_ours() -> None:
             "top_n_tokens": 3,
             "frequency_penalty": 0.5,
             "presence_penalty": 1,
+            "grammar": {"type": "regex", "value": "a"},
         }
     )
     assert job == Job(
@@ -58,6 +59,7 @@ def test_the_rest_is_ours() -> None:
         top=3,
         frequency_penalty=0.5,
         presence_penalty=1,
+        grammar={"type": "regex", "value": "a"},
     )
 
 

@@ -95,7 +95,7 @@ def test_folders_and_repositories_are_models(folder: str, monkeypatch: pytest.Mo
         ({"model": "org/other"}, "is another model than the local one"),
         ({"watermark": True}, "watermark cannot be expressed"),
         ({"best_of": 2}, "best_of cannot be expressed"),
-        ({"grammar": {"type": "regex", "value": "a"}}, "grammar cannot be expressed"),
+        ({"thinking": False}, "thinking cannot be expressed"),
         ({"max_tokens": 0}, "max_tokens"),
     ],
 )

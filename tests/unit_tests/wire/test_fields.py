@@ -75,7 +75,7 @@ ALL = set(NEUTRAL_FIELDS)
 ROWS: Mapping[tuple[Wire, Dialect], tuple[set[str], Mapping[str, Mapping[str, object]]]] = {
     **{(Wire.GENERATE, dialect): (NOT_GENERATE, GENERATE) for dialect in Dialect},
     (Wire.GENERATE, Dialect.LOCAL): (
-        {"best_of", "watermark", "response_format", "grammar", "thinking"},
+        {"best_of", "watermark", "thinking"},
         {**GENERATE, "logprobs": {"logprobs": True}},
     ),
     (Wire.CHAT, Dialect.TGI): (

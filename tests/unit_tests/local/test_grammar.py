@@ -1,0 +1,58 @@
+"""Grammars, compiled before a model begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from langchain_easyllm.errors import BadRequestError
+from langchain_easyllm.local.grammar import _closed, compiled
+
+OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}}
+CLOSED = {**OBJECT, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "closed"),
+    [
+        (OBJECT, CLOSED),
+        ({"type": "array", "items": OBJECT}, {"type": "array", "items": CLOSED}),
+        ({"anyOf": [OBJECT, {"type": "null"}]}, {"anyOf": [CLOSED, {"type": "null"}]}),
+        (
+            {"$ref": "#/$defs/x", "$defs": {"x": OBJECT}},
+            {"$ref": "#/$defs/x", "$defs": {"x": CLOSED}},
+        ),
+        ({**OBJECT, "additionalProperties": True}, {**OBJECT, "additionalProperties": True}),
+        ({"allOf": [OBJECT]}, {"allOf": [OBJECT]}),
+        ({"type": "object"}, {"type": "object"}),
+        ({"enum": [{"properties": {}}]}, {"enum": [{"properties": {}}]}),
+        (True, True),
+    ],
+    ids=str,
+)
+def test_objects_have_the_properties_that_are_named(schema: Any, closed: Any) -> None:
+    assert _closed(schema) == closed
+
+
+def test_what_can_be_compiled() -> None:
+    for grammar in (
+        {"type": "json", "value": OBJECT},
+        {"type": "json", "value": {"type": "object"}},
+        {"type": "regex", "value": "[0-9]+"},
+    ):
+        assert compiled(grammar)
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        {"type": "regex", "value": "("},
+        {"type": "json", "value": {"type": "no-type"}},
+        {"type": "json", "value": {"$ref": "#/nowhere"}},
+    ],
+    ids=str,
+)
+def test_what_cannot(grammar: dict[str, Any]) -> None:
+    with pytest.raises(BadRequestError, match="cannot be compiled"):
+        compiled(grammar)
