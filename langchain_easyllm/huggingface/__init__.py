@@ -22,7 +22,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ._clients import ChatCompletion, Completion
+from ._clients import ChatCompletion, Completion, Embedding
 
 if TYPE_CHECKING:
     from ..prompts import ChatPrompt
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChatCompletion",
     "Completion",
+    "Embedding",
     "api_base",
     "api_key",
     "api_type",

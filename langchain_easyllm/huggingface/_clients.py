@@ -12,10 +12,10 @@ from langchain_core.runnables.utils import gather_with_concurrency
 
 from ..wire import Answer
 from ._asking import Asking, prepare
-from ._requests import ChatRequest, CompletionRequest, read_request
+from ._requests import ChatRequest, CompletionRequest, EmbeddingRequest, read_request
 from ._results import ChatResults, CompletionResults, Json, Results
 
-__all__ = ["ChatCompletion", "Completion"]
+__all__ = ["ChatCompletion", "Completion", "Embedding"]
 
 P = ParamSpec("P")
 
@@ -48,6 +48,32 @@ def _async(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Aw
             return _astream(asking, results(asking.served))
         answers = await _aanswers(asking)
         return _noted(asking, results(asking.served).response(answers))
+
+    return _documented(acreate, kind)
+
+
+def _sync_embedding(kind: Callable[P, EmbeddingRequest]) -> Callable[P, Json]:
+    """Return `create` of the client that embeds."""
+
+    def create(*args: P.args, **kwargs: P.kwargs) -> Json:
+        from ._embedding import prepare_embedding  # noqa: PLC0415 - loads with the first embedding
+
+        request, _ = read_request(kind, *args, **kwargs)
+        embeddings, texts = prepare_embedding(request)
+        return embeddings.result(embeddings.embed_documents(texts), request)
+
+    return _documented(create, kind)
+
+
+def _async_embedding(kind: Callable[P, EmbeddingRequest]) -> Callable[P, Awaitable[Json]]:
+    """Return `acreate` of the client that embeds."""
+
+    async def acreate(*args: P.args, **kwargs: P.kwargs) -> Json:
+        from ._embedding import prepare_embedding  # noqa: PLC0415 - as above
+
+        request, _ = read_request(kind, *args, **kwargs)
+        embeddings, texts = prepare_embedding(request)
+        return embeddings.result(await embeddings.aembed_documents(texts), request)
 
     return _documented(acreate, kind)
 
@@ -91,8 +117,8 @@ def _documented(call: F, kind: Callable[..., object]) -> F:
         **kwargs: The parameters: see the fields of `{kind.__name__}`.
 
     Returns:
-        A dict in OpenAI's shape (`id`, `object`, `created`, `model`, `choices`, `usage`), whose
-        `usage` is None where the server did not count; with `stream=True` an iterator of chunks.
+        A dict in OpenAI's shape, whose `usage` is None where the server did not count; with
+        `stream=True` an iterator of chunks.
 
     Raises:
         ConfigurationError: For a parameter or setting that cannot work, before anything is sent.
@@ -119,3 +145,10 @@ class Completion:
 
     create = staticmethod(_sync(CompletionRequest, CompletionResults))
     acreate = staticmethod(_async(CompletionRequest, CompletionResults))
+
+
+class Embedding:
+    """Embed texts: `create` and `acreate`, with the parameters of `EmbeddingRequest`."""
+
+    create = staticmethod(_sync_embedding(EmbeddingRequest))
+    acreate = staticmethod(_async_embedding(EmbeddingRequest))

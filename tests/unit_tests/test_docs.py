@@ -14,7 +14,8 @@ import pytest
 from langchain_easyllm import huggingface
 from langchain_easyllm.offline import Faults
 from langchain_easyllm.wire.dialects import FIELDS, NEUTRAL_FIELDS, Dialect, Wire
-from tests import wires
+from tests import wire_embeddings, wires
+from tests.wire_server import WireServer
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,8 +71,14 @@ def test_the_examples_for_easyllms_users_run(wire_server, monkeypatch, capsys):
     monkeypatch.setattr(huggingface, "api_base", None)
     monkeypatch.setattr(huggingface, "prompt_builder", None)
     wires.serve(wire_server, "tgi", ["Bon", "jour", " !"])
-    for block in code_blocks("python", (ROOT / "docs" / "easyllm.md").read_text("utf-8")):
-        exec(block.replace("http://localhost:8080", wire_server.url), {})
+    names: dict[str, object] = {}
+    with WireServer() as tei:
+        wire_embeddings.serve_tei(tei)
+        for block in code_blocks("python", (ROOT / "docs" / "easyllm.md").read_text("utf-8")):
+            block = block.replace("http://localhost:8080", wire_server.url)
+            exec(block.replace("http://localhost:8081", tei.url), names)
+    texts = ["What is the meaning of life?", "What is the sun?"]
+    assert names["vectors"] == wire_embeddings.vectors_of(texts)
     assert capsys.readouterr().out == "Bonjour !\nBonjour !"
 
 

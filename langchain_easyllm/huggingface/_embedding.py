@@ -1,0 +1,93 @@
+"""Embeddings in the shape that EasyLLM documents, by the package's own class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import PrivateAttr
+
+from .._embedding import EmbedTask
+from ..embeddings import EasyLLMEmbeddings
+from ._logging import log
+from ._requests import EmbeddingRequest
+from ._results import UNKNOWN_MODEL, Json
+from ._settings import read_place
+
+if TYPE_CHECKING:
+    from .._batches import Batch
+    from .._connection import Connection
+    from ..transport import Response
+    from ..wire import Server, Vector
+
+__all__ = ["CountedEmbeddings", "prepare_embedding"]
+
+# Looked up in the text: reading all the vectors again would cost more than the rest.
+_PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
+
+
+class CountedEmbeddings(EasyLLMEmbeddings):
+    """Embeddings that remember how many tokens the server counted."""
+
+    _counts: list[int | None] = PrivateAttr(default_factory=list)
+
+    def _task(
+        self, connection: Connection, server: Server | None, *, as_floats: bool = False
+    ) -> EmbedTask:
+        task = _CountingTask(self._ask(), connection, server, as_floats=as_floats)
+        task.counts = self._counts
+        return task
+
+    def result(self, vectors: Sequence[Sequence[float]], request: EmbeddingRequest) -> Json:
+        """Return vectors as one result.
+
+        Its `usage` is None unless the server counted the tokens of every request.
+        """
+        server = self._connect().connection.server
+        counts = [count for count in self._counts if count is not None]
+        known = len(counts) == len(self._counts) and counts
+        result: Json = {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": index, "embedding": vector}
+                for index, vector in enumerate(vectors)
+            ],
+            "model": self.model or (server.model if server else None) or UNKNOWN_MODEL,
+            "usage": {"prompt_tokens": sum(counts), "total_tokens": sum(counts)} if known else None,
+        }
+        if request.debug:
+            log("Embedded %d texts: %s", len(vectors), result["usage"])
+        return result
+
+
+class _CountingTask(EmbedTask):
+    """Makes requests and reads their answers, and notes their token counts."""
+
+    counts: list[int | None]
+
+    def read(self, batch: Batch[Vector], response: Response) -> list[Vector]:
+        """Return the vectors of a batch; see `EmbedTask.read`."""
+        vectors = super().read(batch, response)
+        found = _PROMPT_TOKENS.search(response.body)
+        self.counts.append(int(found[1]) if found else None)
+        return vectors
+
+
+def prepare_embedding(request: EmbeddingRequest) -> tuple[CountedEmbeddings, list[str]]:
+    """Return what embeds, and the texts; nothing is sent yet.
+
+    Raises:
+        ConfigurationError: If there is anything wrong with the request, or with the module's
+            settings.
+    """
+    place = read_place(request)
+    embeddings = CountedEmbeddings(
+        model=place.model,
+        base_url=place.base_url,
+        api_key=place.api_key,
+        timeout=request.timeout,
+        max_retries=request.max_retries,
+        wait_for_model=request.wait_for_model,
+    )
+    return embeddings, request.texts
