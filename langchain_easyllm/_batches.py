@@ -273,14 +273,12 @@ class Batches(Generic[T]):
         if self._task.other_way(batch, error):
             return [batch]
         too_large = _is_too_large(error)
-        if too_large or isinstance(error, BadRequestError):
-            if len(batch.places) > 1:
-                if too_large:
-                    self._size = min(self._size, (len(batch.places) + 1) // 2)
-                return batch.halves()
-            raise self._named(batch, error)
-        if isinstance(error, GenerationError) and len(batch.places) == 1:
-            raise self._named(batch, error)
+        if too_large or isinstance(error, BadRequestError | GenerationError):
+            if len(batch.places) == 1:
+                raise self._named(batch, error)
+            if too_large:
+                self._size = min(self._size, (len(batch.places) + 1) // 2)
+            return batch.halves()
         if isinstance(error, RateLimitError):
             self._slow_down(batch)
         batch.ready = time.monotonic() + self._pause_after(batch, error)

@@ -78,7 +78,7 @@ class Connection:
         toolless: Models for which the server said that it has no tools.
         root_route: Whether `/generate` is missing and the root route answers instead.
         prompts: Chat templates that were loaded for its models.
-        lacking: Protocols and formats that it turned out not to have.
+        lacking: Protocols and formats of embeddings that it turned out not to have.
     """
 
     def __init__(

@@ -71,9 +71,8 @@ def asks_server(ask: EmbedAsk, connection: Connection, *, many: bool) -> bool:
     """
     if connection.address.router:
         return False
-    if ask.api is EmbedApi.EMBEDDINGS:
-        return True  # field names, and a name for the model
-    return ask.api is None or many
+    # Elsewhere it decides on the protocol, on field names, a name for the model, or the route.
+    return ask.api is not EmbedApi.EMBED or many
 
 
 class EmbedTask:
@@ -102,7 +101,8 @@ class EmbedTask:
         self._server = server
         self._as_floats = as_floats
         self._missing: EasyLLMError | None = None
-        self._dims: dict[str, int] = {}
+        wanted = ask.params.get("dimensions")
+        self._dims: dict[str, object] = {"dim": wanted} if wanted else {}
         self.call = self._new_call()
 
     @property
@@ -130,7 +130,7 @@ class EmbedTask:
             raise
         if isinstance(vectors, Failure):
             raise error_from_event(vectors.payload, response.url)
-        if self.call.normalizes:
+        if isinstance(batch.tag, EmbedCall) and batch.tag.normalizes:
             return [normalized(vector) for vector in vectors]
         return [to_floats(vector) for vector in vectors] if self._as_floats else vectors
 
@@ -217,19 +217,27 @@ class EmbedTask:
         address = self._connection.address
         if address.router and address.root == ROUTER:
             return ROUTER + hub_route(self._ask.provider, self._ask.model or "")
-        if api is EmbedApi.FEATURE_EXTRACTION and address.route in _ROUTES:
-            return address.url(address.route or "/")
+        if api is EmbedApi.FEATURE_EXTRACTION:
+            if address.route in _ROUTES:
+                return address.url(address.route or "/")
+            if self._server and self._server.tei:
+                api = EmbedApi.EMBED  # the same protocol, on a route that is its own
         return address.url(embed_route(api))
 
     def _check_lengths(self, vectors: Sequence[Vector], indices: Sequence[int]) -> None:
         for vector, index in zip(vectors, indices, strict=True):
             size = len(vector) // 4 if type(vector) is bytes else len(vector)
-            usual = self._dims.setdefault("dim", size)
-            if size != usual:
-                raise ProtocolError(
-                    f"The vector of text {index} has {size} dimensions, the others have {usual}: "
-                    "the address may lead to servers with different models."
+            if size == self._dims.setdefault("dim", size):
+                continue
+            wanted = self._ask.params.get("dimensions")
+            raise ProtocolError(
+                f"The vector of text {index} has {size} dimensions where {self._dims['dim']} "
+                + (
+                    "were asked for: the server passes over dimensions, leave it out."
+                    if wanted
+                    else "are right for the others: the address may lead to different models."
                 )
+            )
 
 
 def _check_serves(server: Server) -> None:

@@ -25,8 +25,11 @@ ALIASES: Mapping[str, str] = {
     "max_length": "max_tokens",  # of old examples; it counted the prompt too
     "stop_sequences": "stop",
     "echo": "return_full_text",
+    "chunk_size": "batch_size",
+    "query_instruction": "query_prompt",
+    "embed_instruction": "document_prompt",
 }
-"""Names of langchain-huggingface, langchain-community and EasyLLM, and ours for them."""
+"""Names of langchain-huggingface, -openai, -community and EasyLLM, and ours for them."""
 
 
 def canonical(

@@ -71,7 +71,7 @@ class RerankTask:
     def request(self, batch: Batch[float]) -> Request:
         """Return the request for a batch."""
         api = self._call.api
-        if api is RerankApi.HUB:
+        if self._connection.address.router:
             url = ROUTER + hub_route(None, self._model or "", "text-ranking")
         else:
             url = self._connection.address.url(rerank_route(api))
@@ -105,18 +105,14 @@ def _choose(ask: RerankAsk, connection: Connection, server: Server | None) -> Re
                 "or set base_url to your own server."
             )
         return RerankApi.HUB
-    if ask.api is RerankApi.HUB:
-        raise ConfigurationError(
-            "api='text-ranking' is Hugging Face's own provider's: leave base_url out, or api at "
-            "'auto'."
-        )
     if ask.api:
         return ask.api
-    if server and server.tei:
-        if server.tei == "embedding" and server.dialect is not Dialect.TGI:
-            raise ConfigurationError(
-                "The server has an embedding model, which does not rank: set base_url to a server "
-                "with a reranker."
-            )
-        return RerankApi.TEI
-    return RerankApi.JINA
+    if server is None or not (server.tei or server.dialect is Dialect.TGI):
+        return RerankApi.JINA
+    # A server that is TGI and TEI at once may have models of every kind.
+    if bool(server.tei) is not (server.dialect is Dialect.TGI) and server.tei != "reranker":
+        kind = "a language model" if server.tei is None else f"an {server.tei} model"
+        raise ConfigurationError(
+            f"The server has {kind}, which does not rank: set base_url to a server with a reranker."
+        )
+    return RerankApi.TEI

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from ._batch_fields import BatchFields, progress_bar
 from ._connection_fields import CONFIG
-from .wire import EMBED_FIELDS, EmbedApi, check_text, check_texts
+from .wire import EMBED_FIELDS, EmbedApi, check_several, check_text, check_texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -171,6 +171,7 @@ class EasyLLMEmbeddings(BatchFields, Embeddings):
         """
         from ._crews import Threads  # noqa: PLC0415 - sockets load with the first request
 
+        check_several(texts)
         connection, server = self._look(many=True)
         batches = self._batches(self._task(connection, server), server)
         jobs: deque[ArrayJob] = deque()
@@ -191,6 +192,7 @@ class EasyLLMEmbeddings(BatchFields, Embeddings):
         """Yield the vectors of documents as arrays; see `iter_embeddings`."""
         from ._crews import Tasks  # noqa: PLC0415 - sockets load with the first request
 
+        check_several(texts, Iterable | AsyncIterable)
         connection, server = await self._alook(many=True)
         batches = self._batches(self._task(connection, server), server)
         jobs: deque[ArrayJob] = deque()
@@ -220,6 +222,8 @@ class EasyLLMEmbeddings(BatchFields, Embeddings):
     def _finished(self, job: J) -> J:
         from ._crews import finish  # noqa: PLC0415 - sockets load with the first request
 
+        if not job.texts:
+            return job
         connection, server = self._look(many=len(job.texts) > 1)
         task = self._task(connection, server, as_floats=job.results != [])
         finish(self._batches(task, server, job.texts), connection.transport.send, job)
@@ -228,6 +232,8 @@ class EasyLLMEmbeddings(BatchFields, Embeddings):
     async def _afinished(self, job: J) -> J:
         from ._crews import afinish  # noqa: PLC0415 - sockets load with the first request
 
+        if not job.texts:
+            return job
         connection, server = await self._alook(many=len(job.texts) > 1)
         task = self._task(connection, server, as_floats=job.results != [])
         await afinish(self._batches(task, server, job.texts), connection.transport.asend, job)

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ._batch_fields import BatchFields
 from ._connection_fields import CONFIG
+from .errors import ConfigurationError
 from .wire import RerankApi, check_text
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
     model_config = CONFIG
 
     api: Literal["auto", "tei", "jina", "text-ranking"] = "auto"
-    """Protocol: TEI's `/rerank`, Jina's `/v1/rerank` (vLLM, llama.cpp), or the text-ranking of
-    Hugging Face's own provider. Default `"auto"`: what the server has."""
+    """Protocol: TEI's `/rerank`, Jina's `/v1/rerank` (vLLM, llama.cpp), or the Hub's text-ranking
+    (Hugging Face's own provider, endpoints with sentence-transformers). Default `"auto"`: what the
+    server has."""
 
     top_n: int | None = Field(default=None, ge=1)
     """How many documents are kept. Default None: all, the best first."""
@@ -138,8 +140,13 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         ]
 
 
-def _texts(documents: Sequence[Document]) -> list[str]:
-    return [
-        check_text(getattr(document, "page_content", document), f"Document {index}")
-        for index, document in enumerate(documents)
-    ]
+def _texts(documents: Sequence[object]) -> list[str]:
+    return [_text(document, f"Document {index}") for index, document in enumerate(documents)]
+
+
+def _text(document: object, name: str) -> str:
+    if not isinstance(document, Document):
+        raise ConfigurationError(
+            f"{name} is no Document but {type(document).__name__}: pass Document(page_content=...)."
+        )
+    return check_text(document.page_content, name)

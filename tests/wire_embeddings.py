@@ -21,6 +21,7 @@ from .wires import info_tei, models
 __all__ = [
     "DIM",
     "openai_route",
+    "packed",
     "rank_route",
     "score_of",
     "serve_openai",
@@ -65,6 +66,10 @@ def _refusal(texts: Sequence[str], limit: int, longest: int, *, truncate: bool) 
     return None
 
 
+def _dimensions(body: Json) -> int:
+    return cast("int", body.get("dimensions", DIM))
+
+
 def tei_route(limit: int = 32, longest: int = 512) -> Answer:
     """TEI's `/embed`: at most `limit` texts, each of fewer than `longest` words."""
 
@@ -72,7 +77,7 @@ def tei_route(limit: int = 32, longest: int = 512) -> Answer:
         body = cast("Json", request.json)
         texts = _texts(body["inputs"])
         refusal = _refusal(texts, limit, longest, truncate=bool(body.get("truncate")))
-        return refusal or Reply(vectors_of(texts))
+        return refusal or Reply([vector[: _dimensions(body)] for vector in vectors_of(texts)])
 
     return answer
 
@@ -97,13 +102,14 @@ def openai_route(
         if refusal := _refusal(texts, limit, longest, truncate=False):
             return refusal
         as_base64 = base64 and body.get("encoding_format") == "base64"
+        vectors = [vector[: _dimensions(body)] for vector in vectors_of(texts)]
         data: list[Json] = [
             {
                 "object": "embedding",
                 "index": index,
-                "embedding": packed(vector_of(text)) if as_base64 else vector_of(text),
+                "embedding": packed(vector) if as_base64 else vector,
             }
-            for index, text in enumerate(texts)
+            for index, vector in enumerate(vectors)
         ]
         usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
         model = body.get("model") or "tiny"

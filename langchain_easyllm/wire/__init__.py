@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .rerank import RerankApi, RerankCall, read_scores, rerank_route
     from .stops import StopCutter, merge_stops
     from .text_calls import TextTools
-    from .texts import beginning, check_text, check_texts, to_json
+    from .texts import beginning, check_several, check_text, check_texts, to_json
     from .thinking import known_to_think, thinks_in_tags
     from .toolcalls import ToolCallReader, merge_calls, parse_arguments
     from .tools import has_native_form, tool_name
@@ -57,6 +57,7 @@ __all__ = [
     "Vector",
     "Wire",
     "beginning",
+    "check_several",
     "check_text",
     "check_texts",
     "embed_fields",
@@ -90,6 +91,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EMBED_FIELDS": ".embed",
     "Address": ".urls",
     "Answer": ".reader",
     "AnswerReader": ".reader",
@@ -98,7 +100,6 @@ _HOMES = {
     "Decoder": ".events",
     "Delta": ".events",
     "Dialect": ".dialects",
-    "EMBED_FIELDS": ".embed",
     "EmbedApi": ".embed",
     "EmbedCall": ".embed",
     "Failure": ".events",
@@ -120,6 +121,7 @@ _HOMES = {
     "Vector": ".vectors",
     "Wire": ".dialects",
     "beginning": ".texts",
+    "check_several": ".texts",
     "check_text": ".texts",
     "check_texts": ".texts",
     "embed_fields": ".embed",

@@ -71,17 +71,20 @@ class RerankCall:
 
     def _fields(self) -> dict[str, object]:
         given = {name: value for name, value in self.params.items() if value is not None}
-        if self.api is RerankApi.JINA:
-            if given.pop("truncate", None):
-                given["truncate_prompt_tokens"] = -1  # vLLM: to as many as the model takes
-            if given.pop("truncation_direction", "right") != "right":
+        if self.api is RerankApi.TEI:
+            if "truncation_direction" in given:
+                given["truncation_direction"] = str(given["truncation_direction"]).capitalize()
+            return given
+        body: dict[str, object] = {}
+        if self.api is RerankApi.JINA and given.pop("truncate", None):
+            body["truncate_prompt_tokens"] = -1  # vLLM: to as many as the model takes
+        for name, value in given.items():
+            if value not in (False, "right"):  # what asks for what happens anyway needs no name
                 raise ConfigurationError(
-                    "truncation_direction='left' cannot be expressed on the jina api: drop it. "
+                    f"{name}={value!r} cannot be expressed on the {self.api.value} api: drop it. "
                     "model_kwargs sends any key as it is."
                 )
-        elif "truncation_direction" in given:
-            given["truncation_direction"] = str(given["truncation_direction"]).capitalize()
-        return given
+        return body
 
     @property
     def overhead(self) -> int:
@@ -98,7 +101,7 @@ def rerank_route(api: RerankApi) -> str:
     return {
         RerankApi.TEI: "/rerank",
         RerankApi.JINA: "/v1/rerank",
-        RerankApi.HUB: "/pipeline/text-ranking",
+        RerankApi.HUB: "/",
     }[api]
 
 

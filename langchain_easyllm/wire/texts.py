@@ -7,12 +7,13 @@ are put together from the pieces.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import UnionType
 
 import orjson
 
 from ..errors import ConfigurationError
 
-__all__ = ["beginning", "body_parts", "check_text", "check_texts", "to_json"]
+__all__ = ["beginning", "body_parts", "check_several", "check_text", "check_texts", "to_json"]
 
 to_json = orjson.dumps
 """Encode one checked text."""
@@ -32,10 +33,7 @@ def check_texts(texts: Sequence[object], what: str = "Text", first: int = 0) -> 
     Raises:
         ConfigurationError: For an empty text, one that is no string, or half a surrogate pair.
     """
-    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
-        raise ConfigurationError(
-            f"A list of texts is wanted, not one {type(texts).__name__}: write [text]."
-        )
+    check_several(texts)
     checked: list[str] = []
     for index, text in enumerate(texts, first):
         if type(text) is str and text and text.isascii():  # nearly all, at nearly no cost
@@ -43,6 +41,22 @@ def check_texts(texts: Sequence[object], what: str = "Text", first: int = 0) -> 
         else:
             checked.append(check_text(text, f"{what} {index}"))
     return checked
+
+
+def check_several(texts: object, kinds: type | UnionType = Iterable) -> None:
+    """Refuse a single text where several are wanted.
+
+    Args:
+        texts: What the caller gave.
+        kinds: What may hold several.
+
+    Raises:
+        ConfigurationError: If it is a single text, or of none of these kinds.
+    """
+    if isinstance(texts, str | bytes) or not isinstance(texts, kinds):
+        raise ConfigurationError(
+            f"A list of texts is wanted, not one {type(texts).__name__}: write [text]."
+        )
 
 
 def check_text(text: object, name: str) -> str:

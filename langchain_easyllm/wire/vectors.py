@@ -61,7 +61,7 @@ def read_vectors(
             "base_url and api."
         )
     if len(rows) != len(indices):
-        if len(indices) == 1 and rows and isinstance(rows[0], float):
+        if len(indices) == 1 and rows and isinstance(rows[0], float | int):
             rows = [rows]  # some servers leave the outer list out for a single text
         else:
             raise ProtocolError(f"The server answered {len(rows)} vectors to {len(indices)} texts.")

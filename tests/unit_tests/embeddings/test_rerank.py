@@ -1,0 +1,201 @@
+"""Rerankers: which protocol, which body, which order."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+
+from langchain_easyllm import EasyLLMRerank
+from langchain_easyllm.errors import BadRequestError, ConfigurationError, ProtocolError
+
+from ...wire_embeddings import rank_route, score_of, serve_openai, serve_tei
+from ...wire_server import Received, Reply, WireServer
+from ...wires import info_tgi
+from .asking import bodies
+
+QUERY = "What is a cat?"
+WAYS = {
+    "sync": lambda model, documents, query: model.compress_documents(documents, query),
+    "async": lambda model, documents, query: asyncio.run(
+        model.acompress_documents(documents, query)
+    ),
+}
+
+
+@pytest.fixture(params=WAYS)
+def rank(request: pytest.FixtureRequest) -> Any:
+    """Sync and async."""
+    return WAYS[request.param]
+
+
+def documents_of(count: int) -> list[Document]:
+    return [Document(f"document {n}", id=str(n), metadata={"n": n}) for n in range(count)]
+
+
+def right(documents: list[Document]) -> list[tuple[str, float]]:
+    """The documents' ids and scores as they are to be returned."""
+    scored = [(d.id or "", score_of(QUERY, d.page_content)) for d in documents]
+    return sorted(scored, key=lambda pair: -pair[1])
+
+
+def found(documents: list[Document]) -> list[tuple[str, float]]:
+    return [(d.id or "", d.metadata["relevance_score"]) for d in documents]
+
+
+def serve(server: WireServer, api: str, limit: int = 32) -> EasyLLMRerank:
+    if api == "tei":
+        serve_tei(server, "reranker", limit)
+    elif api == "jina":
+        serve_openai(server, limit=limit)
+        server.on("POST", "/v1/rerank", rank_route(limit))
+    else:
+        server.on("POST", "/", rank_route(limit))
+        return EasyLLMRerank(base_url=server.url, api="text-ranking")
+    return EasyLLMRerank(base_url=server.url)
+
+
+@pytest.mark.parametrize("api", ["tei", "jina", "text-ranking"])
+def test_documents_come_in_the_order_of_their_scores(
+    wire_server: WireServer, api: str, rank: Any
+) -> None:
+    model, documents = serve(wire_server, api), documents_of(70)
+    before = copy.deepcopy(documents)
+    assert found(rank(model, documents, QUERY)) == right(documents)
+    assert documents == before
+    assert [len(r.body) > 0 for r in wire_server.requests].count(True) == 3
+    if api == "jina":
+        assert bodies(wire_server)[0]["model"] == "tiny"
+
+
+def test_the_best_are_kept(wire_server: WireServer, rank: Any) -> None:
+    model, documents = serve(wire_server, "tei"), documents_of(40)
+    model.top_n = 3
+    best = rank(model, documents, QUERY)
+    assert found(best) == right(documents)[:3]
+    assert all(d.metadata["n"] == int(d.id or "") for d in best)
+
+
+def test_of_equal_documents_the_first_comes_first(wire_server: WireServer, rank: Any) -> None:
+    model = serve(wire_server, "tei", limit=1)
+    same = [Document("the same", id=str(n)) for n in range(10)]
+    assert [d.id for d in rank(model, same, QUERY)] == [d.id for d in same]
+
+
+def test_no_documents_need_no_server(wire_server: WireServer, rank: Any) -> None:
+    assert rank(serve(wire_server, "tei"), [], QUERY) == []
+    assert wire_server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("documents", "query", "words"),
+    [
+        ([Document("a"), Document("")], QUERY, "Document 1 is empty"),
+        ([Document("a")], "", "The query is empty"),
+        ([Document("a")], None, "The query is no string"),
+        ([Document("a")], "\ud800", "The query holds half"),
+        (["text"], QUERY, "Document 0 is no Document but str"),
+        ("text", QUERY, "Document 0 is no Document but str"),
+        ([Document("a"), 5], QUERY, "Document 1 is no Document but int"),
+    ],
+)
+def test_bad_input(
+    wire_server: WireServer, documents: Any, query: Any, words: str, rank: Any
+) -> None:
+    model = serve(wire_server, "tei")
+    with pytest.raises(ConfigurationError, match=words):
+        rank(model, documents, query)
+    assert bodies(wire_server) == []
+
+
+def test_a_document_that_is_refused_is_named(wire_server: WireServer, rank: Any) -> None:
+    model, documents = serve(wire_server, "tei"), documents_of(40)
+    plain = rank_route()
+    refusal = Reply({"error": "`texts` must have less than 512 tokens"}, status=422)
+
+    def answer(request: Received) -> Reply:
+        return refusal if "document 33" in request.json["texts"] else plain(request)
+
+    wire_server.on("POST", "/rerank", answer)
+    with pytest.raises(BadRequestError, match=r"Document 33 \('document 33'\) was refused"):
+        rank(model, documents, QUERY)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [{"index": 0, "score": 1.0}],
+        [{"index": 0, "score": 1.0}, {"index": 0, "score": 1.0}],
+        [{"index": 0, "score": 1.0}, {"index": 2, "score": 1.0}],
+        [{"index": 0, "score": 1.0}, {"index": 1, "score": None}],
+        [{"index": 0, "score": 1.0}, {"index": 1, "score": "1"}],
+        Reply(b'[{"index": 0, "score": 1.0}, {"index": 1, "score": NaN}]'),
+        [0.5, 0.25],
+        {"scores": [0.5, 0.25]},
+        "hello",
+        Reply(b"<html>"),
+    ],
+)
+def test_senseless_scores(wire_server: WireServer, body: Any, rank: Any) -> None:
+    model = serve(wire_server, "tei")
+    wire_server.on("POST", "/rerank", body if isinstance(body, Reply) else Reply(body))
+    with pytest.raises(ProtocolError):
+        rank(model, documents_of(2), QUERY)
+
+
+@pytest.mark.parametrize(
+    ("api", "fields", "sent"),
+    [
+        ("tei", {}, {}),
+        (
+            "tei",
+            {"truncate": True, "truncation_direction": "left"},
+            {"truncate": True, "truncation_direction": "Left"},
+        ),
+        ("tei", {"model_kwargs": {"raw_scores": True}}, {"raw_scores": True}),
+        ("jina", {"truncate": True}, {"model": "tiny", "truncate_prompt_tokens": -1}),
+        ("jina", {"truncate": False, "truncation_direction": "right"}, {"model": "tiny"}),
+        ("text-ranking", {"model_kwargs": {"x": 1}}, {"x": 1}),
+    ],
+)
+def test_fields_on_the_wire(
+    wire_server: WireServer, api: str, fields: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    model = serve(wire_server, api).model_copy(update=fields)
+    model.compress_documents([Document("a")], QUERY)
+    [body] = bodies(wire_server)
+    texts = body.pop("inputs", body)
+    assert texts.pop("query") == QUERY
+    assert texts.pop("documents" if api == "jina" else "texts") == ["a"]
+    assert body == sent
+
+
+@pytest.mark.parametrize(
+    ("api", "fields"),
+    [
+        ("jina", {"truncation_direction": "left"}),
+        ("text-ranking", {"truncate": True}),
+        ("text-ranking", {"truncation_direction": "left"}),
+    ],
+)
+def test_a_field_that_cannot_be_expressed_is_an_error(
+    wire_server: WireServer, api: str, fields: dict[str, Any], rank: Any
+) -> None:
+    model = serve(wire_server, api).model_copy(update=fields)
+    with pytest.raises(ConfigurationError, match=next(iter(fields))):
+        rank(model, documents_of(2), QUERY)
+    assert bodies(wire_server) == []
+
+
+def test_a_server_without_a_reranker_says_so(wire_server: WireServer, rank: Any) -> None:
+    for info, words in (("embedding", "an embedding model"), ("classifier", "classifier")):
+        serve_tei(wire_server, info)
+        model = EasyLLMRerank(base_url=wire_server.url, default_headers={"x": info})
+        with pytest.raises(ConfigurationError, match=words):
+            rank(model, documents_of(2), QUERY)
+    wire_server.on("GET", "/info", info_tgi())
+    with pytest.raises(ConfigurationError, match="a language model"):
+        rank(EasyLLMRerank(base_url=wire_server.url), documents_of(2), QUERY)
