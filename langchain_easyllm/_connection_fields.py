@@ -139,8 +139,10 @@ class ConnectionFields(Serializable):
     """TLS verification: True (default), False, a CA file or folder, or an `ssl.SSLContext`."""
 
     _tasks: ClassVar[tuple[str, ...]] = TEXT_TASKS
-    _neutral: ClassVar[tuple[str, ...]] = NEUTRAL_FIELDS
     """Values of other packages' `task` that this class does anyway."""
+
+    _neutral: ClassVar[tuple[str, ...]] = NEUTRAL_FIELDS
+    """Fields of a request, which are also found in `model_kwargs`."""
 
     _unchecked: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _client: Client | None = PrivateAttr(default=None)
