@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
+import time
 from collections.abc import Sequence
 from dataclasses import fields
 
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _wait() -> None:
     """Wait for Ctrl-C or a polite request to terminate."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    threading.Event().wait()
+    while True:  # in steps, since Windows does not break into a wait without end
+        time.sleep(60)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ once wait for Python's lock between their products, which halves what they get d
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -20,6 +21,12 @@ with needs_extra():
 __all__ = ["one_thread"]
 
 _LOCK = Lock()
+
+# A process is forked between two passes: a lock copied while it is held is held for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
+    )
 
 
 @contextmanager

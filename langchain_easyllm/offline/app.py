@@ -17,7 +17,8 @@ from .fields import Json
 from .generate import generate, generate_stream
 from .generate import read_request as read_generate
 from .info import info, models
-from .refusals import openai_shape, tei_shape, tgi_shape
+from .refusals import Refusal, openai_shape, tei_shape, tgi_shape
+from .sse import openai_failure
 from .tei import embed, embeddings, feature_extraction, is_tei_tokenize, rerank, tokenize
 
 with needs_extra():
@@ -60,7 +61,11 @@ async def _chat_tokenize(engine: Engine, body: Json) -> Answer:
 
 async def _tokenize(engine: Engine, body: Json) -> Answer:
     if is_tei_tokenize(body):
-        return await engine.run(partial(tokenize, engine.embeddings, body))
+        try:
+            return await engine.run(partial(tokenize, engine.embeddings, body))
+        except Refusal as refusal:
+            refusal.shape = tei_shape
+            raise
     inputs, parameters = read_generate(body)
     special = bool(parameters["add_special_tokens"])
     encode = partial(engine.language.encode, inputs, add_special_tokens=special)
@@ -97,10 +102,12 @@ _TGI: dict[str, Handler] = {
     "/": _root,
     "/generate": _generate,
     "/generate_stream": _generate_stream,
-    "/v1/completions": _completions,
-    "/v1/chat/completions": _chat,
     "/chat_tokenize": _chat_tokenize,
     "/tokenize": _tokenize,
+}
+_TGI_OPENAI: dict[str, Handler] = {
+    "/v1/completions": _completions,
+    "/v1/chat/completions": _chat,
 }
 _TEI: dict[str, Handler] = {
     "/embed": _embedding(embed),
@@ -127,5 +134,7 @@ def make_app(state: State) -> ASGIApp:
     for routes, shape in ((_TGI, tgi_shape), (_TEI, tei_shape), (_TEI_OPENAI, openai_shape)):
         for path, handler in routes.items():
             paths[path]["POST"] = Method(handler, shape)
+    for path, handler in _TGI_OPENAI.items():
+        paths[path]["POST"] = Method(handler, tgi_shape, openai_failure)
     routed = [Route(path, Endpoint(state, methods)) for path, methods in paths.items()]
     return Router(routed, redirect_slashes=False, default=Endpoint(state, {}))

@@ -61,7 +61,10 @@ async def complete(engine: Engine, request: Json) -> dict[str, object]:
 
 
 async def complete_stream(engine: Engine, request: Json) -> AsyncIterator[bytes]:
-    """Answer a request as a stream: a chunk for each token, one prompt after the other."""
+    """Answer a request as a stream: a chunk for each token, one prompt after the other.
+
+    Finish reasons in TGI's own words: there it forgets to put them in OpenAI's.
+    """
     for index, plan in enumerate(await _plans(engine, request, stream=True)):
         count = 0
         async for token in engine.tokens(plan):
@@ -71,7 +74,7 @@ async def complete_stream(engine: Engine, request: Json) -> AsyncIterator[bytes]
 
 
 def _chunk(index: int, plan: Plan, token: Token, count: int) -> dict[str, object]:
-    reason = REASONS.get(token.finish_reason or "", "")
+    reason = token.finish_reason or ""
     text = "" if token.special else token.text
     choice = {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
     chunk: dict[str, object] = {**head("text_completion"), "choices": [choice]}

@@ -115,7 +115,8 @@ class Guide:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            raise ConstraintError(self._matcher.get_error().strip())
+            # What follows the reason is the state of the parser, thousands of characters of it.
+            raise ConstraintError(self._matcher.get_error().partition("<state>")[0].strip())
 
 
 def _compiled(kind: str, source: str) -> Constraint:

@@ -16,7 +16,7 @@ from .engine import ConnectionCut, Engine
 from .fields import Json, parse_body
 from .limits import MAX_BODY, MAX_CONCURRENT
 from .refusals import Refusal, Shape, invalid, tgi_shape
-from .sse import HEADERS, event
+from .sse import HEADERS, failure
 
 with needs_extra():
     from starlette.requests import ClientDisconnect, Request
@@ -97,11 +97,13 @@ class Method:
     Attributes:
         handler: The work.
         shape: How a refusal is written.
+        failure: How one is written in a stream that has begun.
         work: Whether it counts as a request for an answer, or is a mere question.
     """
 
     handler: Handler
     shape: Shape
+    failure: Callable[[Refusal], bytes] = failure
     work: bool = True
 
 
@@ -132,6 +134,7 @@ class _Exchange:
         self._request = request
         self._send = send
         self._shape: Shape = tgi_shape
+        self._failure: Callable[[Refusal], bytes] = failure
         self._begun = False
 
     async def run(self, methods: Mapping[str, Method]) -> None:
@@ -164,7 +167,7 @@ class _Exchange:
 
     async def _answer(self, methods: Mapping[str, Method], body: bytes) -> None:
         method = self._find(methods)
-        self._shape = method.shape
+        self._shape, self._failure = method.shape, method.failure
         await self._be_cold()
         if not method.work:
             await self._reply(await method.handler(self._state.engine, {}))
@@ -198,16 +201,19 @@ class _Exchange:
         if faults.cold_start_as == "proxy":
             raise Refusal("503 Service Unavailable", "", 503)
         name = self._state.engine.language.name
-        refusal = Refusal(f"Model {name} is currently loading", "loading", 503)
-        self._shape = lambda refusal: {"error": refusal.message, "estimated_time": remaining}
-        raise refusal
+        raise Refusal(
+            f"Model {name} is currently loading",
+            "loading",
+            503,
+            shape=lambda refusal: {**_by_gateway(refusal), "estimated_time": remaining},
+        )
 
     def _limit_rate(self) -> None:
         faults = self._state.engine.faults
         if faults.rate_limited:
             faults.rate_limited -= 1
             headers = {"retry-after": f"{faults.retry_after:g}"}
-            raise Refusal("Rate limit reached", "rate_limit", 429, headers)
+            raise Refusal("Rate limit reached", "rate_limit", 429, headers, _by_gateway)
 
     async def _reply(self, answer: Answer) -> None:
         if isinstance(answer, AsyncIterator):
@@ -227,11 +233,11 @@ class _Exchange:
 
     async def _refuse(self, refusal: Refusal) -> None:
         if self._begun:  # with a stream, whose head says 200 already
-            await self._send(_piece(event(self._shape(refusal))))
+            await self._send(_piece(self._failure(refusal)))
             await self._send(_piece(b"", more=False))
             return
         if refusal.kind:
-            response = _json(self._shape(refusal))
+            response = _json((refusal.shape or self._shape)(refusal))
         else:
             response = Response(refusal.message, media_type="text/plain")
         response.status_code = refusal.status
@@ -241,6 +247,11 @@ class _Exchange:
     async def _respond(self, response: Response) -> None:
         request = self._request
         await response(request.scope, request.receive, self._send)
+
+
+def _by_gateway(refusal: Refusal) -> dict[str, object]:
+    """Write a refusal as the Hub does, before a request comes to a server."""
+    return {"error": refusal.message}
 
 
 def _json(value: object) -> Response:

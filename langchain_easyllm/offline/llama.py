@@ -165,7 +165,9 @@ def _layer(weights: Mapping[str, Array], base: str) -> _Layer:
 
 
 def _swiglu(x: Array, layer: _Layer) -> Array:
-    gate, up = np.split(x @ layer.gate_up, 2, 1)
+    both = x @ layer.gate_up
+    half = both.shape[1] // 2
+    gate, up = both[:, :half], both[:, half:]
     # Sigmoid by the tangent, which cannot overflow.
     sigmoid = np.tanh(gate * np.float32(0.5)) * np.float32(0.5) + np.float32(0.5)
     out: Array = (gate * sigmoid * up) @ layer.down

@@ -42,8 +42,8 @@ FIELDS: dict[str, Kind] = {
 }
 """Request fields of both routes."""
 
-REASONS = {"length": "length", "eos_token": "stop", "stop_sequence": "stop"}
-"""TGI's finish reasons in OpenAI's words."""
+REASONS = {"length": "length", "eos_token": "stop", "stop_sequence": "stop_sequence"}
+"""TGI's finish reasons on these routes: of its own words, it changes one only to OpenAI's."""
 
 _SAME = ("frequency_penalty", "presence_penalty", "repetition_penalty", "seed", "stop", "top_p")
 

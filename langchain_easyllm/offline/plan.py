@@ -136,7 +136,7 @@ def make_plan(
         sampling=_sampling(parameters),
         stop=tuple(cast("list[str]", parameters.get("stop", []))),
         top_n=cast("int", parameters.get("top_n_tokens", 0)),
-        constraint=read_grammar(cast("Json", grammar))[0] if grammar else constraint,
+        constraint=constraint if grammar is None else read_grammar(cast("Json", grammar))[0],
         best_of=cast("int", parameters.get("best_of", 1)),
     )
 

@@ -20,6 +20,7 @@ class Refusal(Exception):  # noqa: N818 - it becomes an answer, not a traceback
             message as text, as the servers' HTTP library does before either has seen a request.
         status: HTTP status code.
         headers: More headers of the answer.
+        shape: How it is written; None for the way of its route.
     """
 
     def __init__(
@@ -28,12 +29,14 @@ class Refusal(Exception):  # noqa: N818 - it becomes an answer, not a traceback
         kind: str = "validation",
         status: int = 422,
         headers: Mapping[str, str] | None = None,
+        shape: Shape | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.kind = kind
         self.status = status
         self.headers = dict(headers or {})
+        self.shape = shape
 
 
 Shape = Callable[[Refusal], dict[str, object]]

@@ -113,11 +113,9 @@ class Sampler:
     def _penalised(self, scores: Scores) -> Scores:
         sampling = self._sampling
         if sampling.repetition_penalty != 1:
-            lowered = np.where(
-                scores < 0,
-                scores * sampling.repetition_penalty,
-                scores / sampling.repetition_penalty,
-            )
+            # Beyond these bounds the only difference is an overflow.
+            penalty = min(max(sampling.repetition_penalty, 1e-30), 1e30)
+            lowered = np.where(scores < 0, scores * penalty, scores / penalty)
             scores = np.where(self._occurred, lowered, scores)
         scores -= sampling.frequency_penalty * self._counts
         scores -= sampling.presence_penalty * (self._counts > 0)

@@ -84,6 +84,9 @@ _OVERFLOW = re.compile(
 )
 _LOADING = re.compile(r"\bloading\b|\bis starting\b|\bscaled to zero\b", re.IGNORECASE)
 _OVERLOADED = re.compile(r"\boverloaded\b", re.IGNORECASE)
+# TGI's OpenAI-style streams say 422 of every failure: only the words tell.
+_TGI_OVERLOADED = re.compile(r"^Model is overloaded")
+_TGI_FAILED = re.compile(r"^(?:Request failed during|Incomplete) generation")
 _PAUSED = re.compile(r"endpoint is paused", re.IGNORECASE)
 
 
@@ -222,6 +225,10 @@ def _special(case: _Case) -> type[EasyLLMError] | None:
         return errors.EndpointPausedError
     if case.words.kind == "overloaded" or (status in {429, 503} and case.says(_OVERLOADED)):
         return errors.ModelOverloadedError
+    if status == 422 and case.says(_TGI_OVERLOADED):
+        return errors.ModelOverloadedError
+    if status == 422 and case.says(_TGI_FAILED):
+        return errors.GenerationError
     if status == 503 and (case.words.estimated_time is not None or case.says(_LOADING)):
         return errors.ModelLoadingError
     if status in {502, 503} and case.dedicated:

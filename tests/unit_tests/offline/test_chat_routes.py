@@ -72,7 +72,7 @@ def test_the_logprobs_of_a_chat(offline_server: OfflineServer) -> None:
     ("fields", "content", "reason"),
     [
         ({"max_tokens": 3}, "The capital of", "length"),
-        ({"stop": [" France"]}, "The capital of France", "stop"),
+        ({"stop": [" France"]}, "The capital of France", "stop_sequence"),
         ({"temperature": 0, "top_p": 0.5}, ANSWER, "stop"),
         ({"temperature": 50.0, "top_p": 1e-6}, ANSWER, "stop"),
     ],
@@ -227,6 +227,6 @@ def test_a_stream_of_completions(offline_server: OfflineServer) -> None:
     whole = ask(offline_server, "/v1/completions", {"prompt": PROMPT})
     chunks = events(offline_server, "/v1/completions", {"prompt": PROMPT, "stream": True})
     assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == ANSWER
-    assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
+    assert chunks[-1]["choices"][0]["finish_reason"] == "eos_token"  # as TGI streams it
     assert chunks[-1]["usage"] == whole["usage"]
     assert all("usage" not in chunk for chunk in chunks[:-1])

@@ -108,6 +108,8 @@ def test_tokens_in_teis_shape(offline_server: OfflineServer) -> None:
         ("/embed", {"inputs": [[1, 2]]}, 422, "Validation", "token ids are not supported"),
         ("/rerank", {"query": "a", "texts": []}, 400, "Empty", "`texts` cannot be empty"),
         ("/rerank", {"query": "a", "texts": ["a"] * 33}, 422, "Validation", "batch size 33"),
+        ("/tokenize", {"inputs": ["a", ""]}, 400, "Empty", "`inputs` cannot be empty"),
+        ("/tokenize", {"inputs": ["a"] * 33}, 422, "Validation", "batch size 33"),
         (FEATURES[0], {"inputs": ""}, 400, "Empty", "`inputs` cannot be empty"),
     ],
 )

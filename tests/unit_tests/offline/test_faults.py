@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from typing import Any
 
@@ -14,7 +15,7 @@ from langchain_easyllm import errors as ours
 from langchain_easyllm.offline import Faults, OfflineServer, server
 
 from ..face.asking import STREAMS, WAYS, answer, text_of
-from .calling import ANSWER, PROMPT, QUESTION, events, generate, refusal, send
+from .calling import ANSWER, PROMPT, QUESTION, data, events, generate, refusal, send
 
 APIS = ("chat", "completions", "generate")
 every_api = pytest.mark.parametrize("api", APIS)
@@ -81,7 +82,9 @@ def test_questions_about_the_server_are_not_counted(
 ) -> None:
     offline_faults.rate_limited = 1
     assert httpx.get(offline_server.base_url + "/info").status_code == 200
-    assert send(offline_server, "/embed", {"inputs": "a"}).headers["retry-after"] == "1"
+    limited = send(offline_server, "/embed", {"inputs": "a"})
+    assert (limited.status_code, limited.headers["retry-after"]) == (429, "1")
+    assert limited.json() == {"error": "Rate limit reached"}  # TEI has no such type of error
     assert send(offline_server, "/embed", {"inputs": "a"}).status_code == 200
 
 
@@ -151,6 +154,24 @@ def test_an_answer_that_fails(offline_server: OfflineServer, offline_faults: Fau
     assert error["error_type"] == "generation"
     with pytest.raises(ours.GenerationError):
         EasyLLM(base_url=offline_server.base_url, max_retries=0).invoke(PROMPT)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": QUESTION}]}),
+        ("/v1/completions", {"prompt": PROMPT}),
+    ],
+)
+def test_a_stream_for_openais_client_that_fails(
+    offline_server: OfflineServer, offline_faults: Faults, path: str, body: dict[str, object]
+) -> None:
+    offline_faults.error_after = 1
+    *_, error, end = data(offline_server, path, {**body, "stream": True})
+    said = json.loads(error)["error"]
+    assert said["http_status_code"] == 422
+    assert said["message"].startswith("Request failed during generation")
+    assert end == "[DONE]"
 
 
 def test_slow_tokens(offline_server: OfflineServer, offline_faults: Faults) -> None:

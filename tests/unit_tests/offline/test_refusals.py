@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import httpx
@@ -36,6 +37,7 @@ LONG = "word " * 700
         ({"max_new_tokens": 2048}, "`inputs` tokens + `max_new_tokens` must be <= 2048. Given: "),
         ({"grammar": {"type": "json", "value": {}}}, "Grammar must have a 'properties' field"),
         ({"grammar": {"type": "regex", "value": "("}}, "grammar is not valid: "),
+        ({"grammar": {}}, "a grammar has a `type` and a `value`"),
         ({"grammar": {"type": "json"}}, "a grammar has a `type` and a `value`"),
         ({"grammar": {"type": "xml", "value": "a"}}, "must be one of json, "),
         ({"watermark": True}, "watermarking is not supported"),
@@ -170,6 +172,14 @@ def test_bodies_that_are_no_json(
     assert words in answer.text
 
 
+def test_a_grammar_that_grows_too_large_fails_in_a_sentence(offline_server: OfflineServer) -> None:
+    grammar = {"type": "regex", "value": ".*" * 200}
+    body = {"inputs": "a", "parameters": {"grammar": grammar}}
+    said = refusal(offline_server, "/generate", body, status=424)
+    assert said.startswith("generation: Request failed during generation: ")
+    assert len(said) < 200
+
+
 def test_a_body_that_is_nested_too_deeply(offline_server: OfflineServer) -> None:
     schema: dict[str, Any] = {"properties": {}}
     for _ in range(300):
@@ -187,6 +197,8 @@ def test_a_body_that_is_nested_too_deeply(offline_server: OfflineServer) -> None
         {"seed": 2**64 - 1, "do_sample": True},
         {"repetition_penalty": 1e-300},
         {"repetition_penalty": 1e300},
+        {"repetition_penalty": 5e-324},
+        {"repetition_penalty": 1.7e308, "top_n_tokens": 2},
         {"typical_p": 1e-300},
         {"stop": [""]},
     ],
@@ -195,4 +207,6 @@ def test_odd_parameters_are_answered(
     offline_server: OfflineServer, parameters: dict[str, object]
 ) -> None:
     body = {"inputs": PROMPT, "parameters": {"max_new_tokens": 4, **parameters, "details": True}}
-    assert send(offline_server, "/generate", body).status_code == 200
+    answer = send(offline_server, "/generate", body)
+    assert answer.status_code == 200
+    assert all(math.isfinite(t["logprob"]) for t in answer.json()["details"]["tokens"])

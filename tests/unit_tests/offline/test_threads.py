@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -40,3 +44,27 @@ def test_passes_take_turns():
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(64)))
     assert most == 1
+
+
+def test_a_forked_process_can_compute():
+    """A lock that is copied while it is held would be held for ever in the copy."""
+    inside, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with one_thread():
+            inside.set()
+            over.wait(0.2)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    inside.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from 3.12 on: there are threads
+        child = os.fork()
+    if not child:
+        signal.alarm(5)
+        with one_thread():
+            os._exit(0)
+    over.set()
+    holder.join()
+    assert os.waitpid(child, 0)[1] == 0
