@@ -14,6 +14,13 @@ from .faults import Faults
 
 __all__ = ["main"]
 
+_METAVARS = {
+    "cold_start": "SECONDS",
+    "cold_start_as": "loading|proxy",
+    "delay": "SECONDS",
+    "retry_after": "SECONDS",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server from the command line.
@@ -58,13 +65,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=int, default=8080, help="0 for any free port (8080)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    faults = parser.add_argument_group("faults", "See `Faults` for what each does.")
+    faults = parser.add_argument_group(
+        "faults", "help(langchain_easyllm.offline.Faults) tells what each does."
+    )
     for fault in fields(Faults):
         faults.add_argument(
             "--" + fault.name.replace("_", "-"),
             default=fault.default,
             type=_value,
-            metavar="N",
+            metavar=_METAVARS.get(fault.name, "COUNT"),
             help=f"default {fault.default}",
         )
     return parser

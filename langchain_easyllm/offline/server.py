@@ -185,6 +185,10 @@ def _no_port(host: str, port: int, error: OSError) -> str:
     return f"Cannot listen on {host}:{port} ({error}): choose another port, or 0 for any free one."
 
 
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - told, not chosen
+
+
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
+    host = _EVERYWHERE.get(host, host)  # where one listens everywhere, nobody can be reached
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

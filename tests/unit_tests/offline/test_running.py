@@ -126,6 +126,12 @@ def test_an_address_that_cannot_be_listened_on(port: int, host: str) -> None:
         pass
 
 
+def test_its_address_can_be_called_where_it_listens_everywhere() -> None:
+    with offline_server(host="0.0.0.0") as server:
+        assert server.base_url.startswith("http://127.0.0.1:")
+        assert httpx.get(server.base_url + "/health").status_code == 200
+
+
 def test_an_unknown_fault() -> None:
     with pytest.raises(TypeError, match="slow"), offline_server(slow=1):
         pass
