@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast, get_args, is_typeddict
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ValidationError
+from typing_extensions import is_typeddict
 
 from ._found_json import NOTHING, find_json, find_partial_json
 from ._json_schema import problem_of

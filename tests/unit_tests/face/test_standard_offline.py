@@ -1,0 +1,37 @@
+"""langchain-tests' integration suite for the chat model, on the offline server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+
+from langchain_easyllm import EasyLLMChat
+from langchain_easyllm.offline import OfflineServer
+
+pytestmark = pytest.mark.filterwarnings("ignore:The function `loads?` is in beta")
+
+
+class TestStandardOnTheOfflineServer(ChatModelIntegrationTests):
+    """The suite with all that the offline server has: it has no eyes."""
+
+    @pytest.fixture(autouse=True)
+    def _served(self, offline_server: OfflineServer) -> None:
+        self.url = offline_server.base_url
+
+    @property
+    def chat_model_class(self) -> type[EasyLLMChat]:
+        return EasyLLMChat
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"base_url": self.url, "temperature": 0, "frequency_penalty": 1.5, "max_tokens": 300}
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return True
+
+    @property
+    def has_tool_choice(self) -> bool:
+        return True
