@@ -93,7 +93,7 @@ def forced(choice: object, tools: Sequence[Json]) -> tuple[Sequence[Json], Const
     if choice == "none":
         return (), None
     if choice in (None, "auto"):
-        return tools, None
+        return tools, _call_of(ToolUse(tuple(tools)), text=True)
     use = ToolUse(tuple(tools), required=True, only=_chosen(choice))
     if not use.callable:
         raise _refused(f"Tool with name {use.only} not found")
@@ -203,13 +203,21 @@ def _chosen(choice: object) -> str | None:
     return cast("str", function["name"])
 
 
-def _call_of(use: ToolUse) -> Constraint:
-    """Hold an answer to a call of one of some tools."""
+_TEXT = r"/[^<](.|\n)*/"
+"""An answer that is no call. The model begins nothing else with a bracket."""
+
+
+def _call_of(use: ToolUse, *, text: bool = False) -> Constraint:
+    """Hold an answer to a call of one of some tools; `text` leaves it the choice to call none."""
     schema = cast("Json", closed(call_schema(use, "name", "arguments")))
     start, end = json.dumps(CALL_START), json.dumps(CALL_END)
     call = json.dumps({"x-guidance": _SPACING, **schema})
     try:
-        return Constraint.lark(f"start: {start} call {end}\ncall: %json {call}")
+        if text:
+            whole = f"start: one (/\\n*/ one)* | TEXT\nTEXT: {_TEXT}\none: {start} call {end}"
+        else:
+            whole = f"start: {start} call {end}"
+        return Constraint.lark(f"{whole}\ncall: %json {call}")
     except ConstraintError as error:
         raise _refused(f"the tools' parameters cannot be compiled: {error}") from error
 
