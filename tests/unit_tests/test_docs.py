@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.tools import TOOLS
 from langchain_easyllm import huggingface
 from langchain_easyllm.offline import Faults
 from langchain_easyllm.wire.dialects import FIELDS, NEUTRAL_FIELDS, Dialect, Wire
@@ -65,6 +66,28 @@ def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
     assert names["answers"] == ["Bonjour !"] * 200
     assert str(names["person"]) == "name='Ida Lowell' age=41"
     assert names["calls"][0]["args"] == {"expression": "17*23"}
+    assert [each.page_content for each in names["best"]] == ["The train to Vienna leaves at ten."]
+
+
+def test_the_korean_readmes_examples_run(wire_server, capsys):
+    wires.serve(wire_server, "tgi", ["Bon", "jour", " !"])
+    names: dict[str, object] = {"tools": TOOLS}
+    for block in code_blocks("python", (ROOT / "README.ko.md").read_text("utf-8")):
+        exec(block.replace("http://localhost:8080", wire_server.url), names)
+    assert capsys.readouterr().out == "Bonjour !\nBonjour !"
+    assert str(names["person"]) == "name='Ida Lowell' age=41"
+    assert [each.page_content for each in names["best"]] == ["The train to Vienna leaves at ten."]
+
+
+def test_the_examples_for_prompts_run():
+    made, own, _ = code_blocks("python", (ROOT / "docs" / "prompts.md").read_text("utf-8"))
+    told = re.findall(r"^(prompt\..*?)\s+# (.*)$", made, flags=re.MULTILINE)
+    program = made + own + "".join(f"\nprint(repr({line}))" for line, _ in told)
+    out = subprocess.run(  # in a process of its own, as it registers prompts
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert out.splitlines() == [value for _, value in told]
+    assert len(told) == 3
 
 
 def test_the_examples_for_easyllms_users_run(wire_server, monkeypatch, capsys):
