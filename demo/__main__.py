@@ -1,4 +1,4 @@
-"""The package's main job in a minute: a streamed chat, then two ReAct agents that use tools.
+"""The package's main job in a minute: a streamed chat, two ReAct agents with tools, retrieval.
 
 Run by `make demo`. It asks a small model that it serves itself. HF_TOKEN=... (or a stored login)
 means Inference Providers, BASE_URL=... any server, MODEL=... another model. ASK=... is one question
@@ -17,6 +17,7 @@ from langchain_easyllm.errors import EasyLLMError
 from .agents import agent
 from .chat import chat
 from .place import Place, find_place
+from .retrieval import retrieval
 from .show import heading
 
 HOW_TO_GO_ON = """
@@ -69,6 +70,9 @@ def tour(place: Place) -> None:
     )
     heading('3. A ReAct agent, actions as JSON: agent_prompt("react-json"), EasyLLMChat', question)
     agent(place, question, variant="react-json", model=EasyLLMChat)
+    question = "Who is the head of Hugging Face?"
+    heading("4. Retrieval from this documentation: retriever | prompt | EasyLLMChat", question)
+    print(f"\n   Answer: {retrieval(place, question)}")
 
 
 def ask(place: Place, question: str) -> None:

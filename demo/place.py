@@ -15,6 +15,9 @@ __all__ = ["Place", "find_place"]
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 """Asked of Inference Providers where MODEL names no other."""
 
+EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
+"""Embeds texts at Inference Providers."""
+
 TEMPLATE = "zephyr"
 """The prompt template for the offline model, which knows llama2 and phi-3 as well."""
 
@@ -26,12 +29,16 @@ class Place:
     Attributes:
         name: The place in words.
         fields: Fields of a model object that asks there.
+        embeddings: Fields of an embeddings object.
         template: The prompt template that agents use; None leaves it to the server's chat route.
+        passages: How many passages the model is given to answer from.
     """
 
     name: str
     fields: Mapping[str, Any]
+    embeddings: Mapping[str, Any]
     template: str | None = None
+    passages: int = 4
 
     @property
     def chat(self) -> dict[str, Any]:
@@ -48,21 +55,27 @@ class Place:
 def find_place() -> Iterator[Place]:
     """Yield the place that the environment names; where it names none, one of this process's own.
 
-    BASE_URL is a server's address. Without it MODEL, or a token, means Inference Providers.
+    BASE_URL is a server's address. Without it MODEL, or a token, means Inference Providers. A server
+    of language models embeds nothing, so texts are embedded in this process there.
     """
+    from langchain_easyllm.offline import offline_server  # needs an extra
+
     base_url = _environment("BASE_URL") or _environment("HUGGINGFACE_API_BASE")
     model = _environment("MODEL")
     if base_url:
-        yield Place(f"{model or 'the model'} at {base_url}", {"base_url": base_url, "model": model})
+        with offline_server() as server:
+            fields = {"base_url": base_url, "model": model}
+            name = f"{model or 'the model'} at {base_url}"
+            yield Place(name, fields, {"base_url": server.base_url})
     elif model or Credentials().header_for("https://router.huggingface.co"):
         model = model or MODEL
-        yield Place(f"{model} at Inference Providers", {"model": model})
+        yield Place(f"{model} at Inference Providers", {"model": model}, {"model": EMBEDDER})
     else:
-        from langchain_easyllm.offline import offline_server  # needs an extra
-
         with offline_server() as server:
             name = f"the offline model at {server.base_url}: no account, no network, no GPU"
-            yield Place(name, {"base_url": server.base_url}, TEMPLATE)
+            fields = {"base_url": server.base_url}
+            # The small model reads one short passage well, and is confused by several.
+            yield Place(name, fields, fields, TEMPLATE, passages=1)
 
 
 def _environment(name: str) -> str | None:

@@ -1,0 +1,72 @@
+"""Retrieval-augmented generation: splitter, vector store, retriever, prompt, model."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from langchain_core.documents import Document
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
+from langchain_text_splitters import MarkdownTextSplitter
+
+from langchain_easyllm import EasyLLMChat, EasyLLMEmbeddings
+
+from .place import Place
+from .show import WIDTH, Show
+
+__all__ = ["documentation", "retrieval"]
+
+ROOT = Path(__file__).parents[1]
+
+# In these words, since they are the ones that the offline model was trained to read by.
+PROMPT = ChatPromptTemplate.from_template("""\
+Answer from the context only. If it does not say, answer: I don't know.
+
+Context: {context}
+
+Question: {question}""")
+
+
+def retrieval(place: Place, question: str) -> str:
+    """Answer a question from the project's documentation, and return the answer."""
+    with EasyLLMEmbeddings(**place.embeddings) as embeddings, EasyLLMChat(**place.agent) as llm:
+        store = indexed(documentation(), embeddings)
+        found = store.as_retriever(search_kwargs={"k": place.passages}) | RunnableLambda(told)
+        chain = (
+            {"context": found, "question": RunnablePassthrough()}
+            | PROMPT
+            | llm
+            | StrOutputParser()
+        )
+        render = llm.to_prompt if place.template else None
+        return "".join(chain.stream(question, {"callbacks": [Show(render)]})).strip()
+
+
+def documentation() -> list[Document]:
+    """Return the project's own documentation in passages."""
+    files = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [Document(file.read_text("utf-8"), metadata={"page": file.name}) for file in files]
+    return MarkdownTextSplitter(chunk_size=180, chunk_overlap=0).split_documents(pages)
+
+
+def indexed(passages: Sequence[Document], embeddings: EasyLLMEmbeddings) -> VectorStore:
+    """Embed passages into a vector store, and print how long that took."""
+    start = time.perf_counter()
+    store = InMemoryVectorStore.from_documents(list(passages), embeddings)
+    took = time.perf_counter() - start
+    pages = len({passage.metadata["page"] for passage in passages})
+    print(f"\n   {len(passages)} passages of {pages} pages embedded in {took:.2f} s")
+    return store
+
+
+def told(passages: Sequence[Document]) -> str:
+    """Print the passages that were found, and return them as one text."""
+    texts = [" ".join(passage.page_content.split()) for passage in passages]
+    for passage, text in zip(passages, texts, strict=True):
+        print(f"   Found in {passage.metadata['page']}: {textwrap.shorten(text, WIDTH)}")
+    return "\n\n".join(texts)
