@@ -55,8 +55,8 @@ class Place:
 def find_place() -> Iterator[Place]:
     """Yield the place that the environment names; where it names none, one of this process's own.
 
-    BASE_URL is a server's address. Without it MODEL, or a token, means Inference Providers. A server
-    of language models embeds nothing, so texts are embedded in this process there.
+    BASE_URL is a server's address. Without it MODEL, or a token, means Inference Providers. What
+    embeds texts beside a server of language models is the offline server.
     """
     from langchain_easyllm.offline import offline_server  # needs an extra
 

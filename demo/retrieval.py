@@ -38,10 +38,7 @@ def retrieval(place: Place, question: str) -> str:
         store = indexed(documentation(), embeddings)
         found = store.as_retriever(search_kwargs={"k": place.passages}) | RunnableLambda(told)
         chain = (
-            {"context": found, "question": RunnablePassthrough()}
-            | PROMPT
-            | llm
-            | StrOutputParser()
+            {"context": found, "question": RunnablePassthrough()} | PROMPT | llm | StrOutputParser()
         )
         render = llm.to_prompt if place.template else None
         return "".join(chain.stream(question, {"callbacks": [Show(render)]})).strip()
