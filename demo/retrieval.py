@@ -46,7 +46,7 @@ def retrieval(place: Place, question: str) -> str:
 
 def documentation() -> list[Document]:
     """Return the project's own documentation in passages."""
-    files = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    files = sorted((ROOT / "docs").glob("*.md"))
     pages = [Document(file.read_text("utf-8"), metadata={"page": file.name}) for file in files]
     return MarkdownTextSplitter(chunk_size=180, chunk_overlap=0).split_documents(pages)
 
