@@ -308,6 +308,11 @@ class ConnectionFields(Serializable):
         """Which field is a secret, and the environment variable that stands for it."""
         return {"api_key": "HF_TOKEN"}
 
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What stands in the serialised form in place of fields that must not be in it."""
+        return {"default_headers": self._public_headers()} if self.default_headers else {}
+
     def close(self) -> None:
         """Close this object's connections. It opens new ones when it is used again."""
         client, self._client = self._client, None

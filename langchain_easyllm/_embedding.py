@@ -136,8 +136,7 @@ class EmbedTask:
 
     def other_way(self, batch: Batch[Vector], error: EasyLLMError) -> bool:
         """Whether a refused batch has another way, which the next request for it takes."""
-        call = batch.tag
-        if call is not self.call:
+        if batch.tag is not self.call:
             return True  # another batch has found it already
         lacking = self._connection.lacking
         if isinstance(error, NotFoundError):
@@ -155,8 +154,13 @@ class EmbedTask:
             words = (error.body or error.message).lower()
             if "encoding_format" in words or "base64" in words:
                 lacking.add("base64")
-        self.call = self._new_call()
-        return (self.call.api, self.call.packed) != (call.api, call.packed)
+        other = self._new_call()
+        if (other.api, other.packed) == (self.call.api, self.call.packed):
+            if isinstance(error, NotFoundError):
+                self._connection.forget()  # by now it may be another server: the next call looks
+            return False
+        self.call = other
+        return True
 
     def _may_be_tei(self) -> bool:
         server = self._server

@@ -235,9 +235,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields, Conn
     @property
     def lc_attributes(self) -> dict[str, Any]:
         """What stands in the serialised form in place of fields that cannot, or must not, be."""
-        found: dict[str, Any] = {}
-        if self.default_headers:
-            found["default_headers"] = self._public_headers()
+        found = super().lc_attributes
         if callable(self.prompt_builder):
             found["prompt_builder"] = _name_of(self.prompt_builder)
         return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ._batches import Batch
 from ._connection import Connection
-from .errors import ConfigurationError, EasyLLMError
+from .errors import ConfigurationError, EasyLLMError, NotFoundError
 from .transport import Request, Response, error_from_event
 from .wire import (
     ROUTER,
@@ -92,8 +92,10 @@ class RerankTask:
             raise error_from_event(scores.payload, response.url)
         return scores
 
-    def other_way(self, _batch: Batch[float], _error: EasyLLMError) -> bool:
+    def other_way(self, _batch: Batch[float], error: EasyLLMError) -> bool:
         """Whether a refused batch has another way: no, every server has one route."""
+        if isinstance(error, NotFoundError):
+            self._connection.forget()  # by now it may be another server: the next call looks
         return False
 
 

@@ -1,0 +1,130 @@
+"""Servers that are busy, narrow or replaced, and corpora that are large."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import time
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+
+from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank
+from langchain_easyllm.errors import NotFoundError
+
+from ...wire_embeddings import openai_route, packed, serve_openai, serve_tei, tei_route, vectors_of
+from ...wire_errors import error
+from ...wire_server import Pause, Received, Reply, WireServer
+from .asking import bodies, embedded
+
+TEXTS = [f"{'long ' * (n % 13)}text {n}" for n in range(300)]
+
+
+class Narrow:
+    """A server that has only so many slots, and refuses what comes beyond."""
+
+    def __init__(self, slots: int, seconds: float) -> None:
+        self.route: Any = openai_route()
+        self.slots, self.seconds = slots, seconds
+        self.ends: list[float] = []
+        self.refused = 0
+
+    def __call__(self, request: Received) -> Reply:
+        now = time.monotonic()
+        self.ends = [end for end in self.ends if end > now]
+        if len(self.ends) >= self.slots:
+            self.refused += 1
+            return error("tei-overloaded")
+        self.ends.append(now + self.seconds)
+        reply = self.route(request)
+        return Reply(reply.body, before=[Pause(self.seconds)])
+
+
+def test_a_server_with_few_slots_is_not_overrun(wire_server: WireServer, both: str) -> None:
+    """Of 60 requests each wants to be sent at once, and would by itself give up after two."""
+    serve_tei(wire_server)
+    narrow = Narrow(3, seconds=0.05)
+    wire_server.on("POST", "/v1/embeddings", narrow)
+    model = EasyLLMEmbeddings(base_url=wire_server.url, batch_size=5)
+    assert embedded(both, model, TEXTS) == vectors_of(TEXTS)
+    assert narrow.refused
+
+
+def test_no_batch_is_sent_again_as_it_was_refused(wire_server: WireServer, many: str) -> None:
+    """Ten are in flight when the first refusal comes; each is halved twice."""
+    route: Any = tei_route(8)
+    wire_server.on("POST", "/embed", route)
+    model = EasyLLMEmbeddings(base_url=wire_server.url, api="embed")
+    assert embedded(many, model, TEXTS) == vectors_of(TEXTS)
+    sent = [tuple(body["inputs"]) for body in bodies(wire_server)]
+    assert len(set(sent)) == len(sent)
+
+
+def test_another_server_at_the_address_is_found_out(wire_server: WireServer, both: str) -> None:
+    serve_tei(wire_server)
+    model = EasyLLMEmbeddings(base_url=wire_server.url, truncate=True)
+    embedded(both, model, ["Hi"])
+    serve_openai(wire_server, "vllm")
+    wire_server.on("POST", "/embed", error("fastapi-not-found"))
+    with pytest.raises(NotFoundError):
+        embedded(both, model, ["Hi"])
+    assert embedded(both, model, ["Hi"]) == vectors_of(["Hi"])
+    assert bodies(wire_server)[-1]["truncate_prompt_tokens"] == -1
+
+
+def test_another_reranker_at_the_address_is_found_out(wire_server: WireServer) -> None:
+    serve_tei(wire_server, "reranker")
+    model = EasyLLMRerank(base_url=wire_server.url)
+    assert model.compress_documents([Document("Hi")], "Hi")
+    serve_openai(wire_server, "vllm")
+    wire_server.on("POST", "/rerank", error("fastapi-not-found"))
+    with pytest.raises(NotFoundError):
+        model.compress_documents([Document("Hi")], "Hi")
+    assert model.compress_documents([Document("Hi")], "Hi")
+
+
+def test_an_iterator_that_fails_is_its_own_error(wire_server: WireServer) -> None:
+    serve_tei(wire_server)
+
+    def texts() -> Iterator[str]:
+        yield from map(str, range(5000))
+        raise LookupError("no more")
+
+    arrays = EasyLLMEmbeddings(base_url=wire_server.url).iter_embeddings(texts())
+    with pytest.raises(LookupError, match="no more"):
+        list(arrays)
+    wire_server.wait_until(lambda: wire_server._in_flight == 0)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_memory_does_not_grow_with_the_texts(wire_server: WireServer, asynchronous: bool) -> None:
+    data = [{"index": index, "embedding": packed([1.0] * 96)} for index in range(32)]
+    wire_server.on("POST", "/v1/embeddings", Reply(json.dumps({"data": data})))
+    model = EasyLLMEmbeddings(base_url=wire_server.url, model="tiny", max_concurrency=32)
+
+    def consume(count: int) -> int:
+        return sum(len(array) for array in model.iter_embeddings("text" for _ in range(count)))
+
+    async def aconsume(count: int) -> int:
+        texts = ("text" for _ in range(count))
+        return sum([len(array) async for array in model.aiter_embeddings(texts)])
+
+    def peak(count: int) -> int:
+        gc.collect()
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        assert (asyncio.run(aconsume(count)) if asynchronous else consume(count)) == count
+        wire_server.requests.clear()
+        return tracemalloc.get_traced_memory()[1] - before
+
+    peak(2048)
+    tracemalloc.start()
+    try:
+        few, many = peak(4096), peak(16_384)
+    finally:
+        tracemalloc.stop()
+    assert many < few * 1.5
