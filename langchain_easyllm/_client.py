@@ -55,10 +55,12 @@ class Client:
         while True:
             plan = make_plan(ask, self.connection, self._server(ask), stream=False)
             try:
-                if plan.unsent and plan.answers == 1 and not ask.tools:
+                if plan.unsent and plan.answers == 1 and not plan.call.tools:
                     return [_gather(self.stream(ask))]
                 response = self.connection.transport.send(plan.request, _policy(ask))
             except EasyLLMError as error:
+                if answers := plan.rescued(error):
+                    return answers
                 if other_way(plan, ask, self.connection, error):
                     continue
                 if not self._replaced(ask, error, started):
@@ -72,10 +74,12 @@ class Client:
         while True:
             plan = make_plan(ask, self.connection, await self._aserver(ask), stream=False)
             try:
-                if plan.unsent and plan.answers == 1 and not ask.tools:
+                if plan.unsent and plan.answers == 1 and not plan.call.tools:
                     return [_gather([pieces async for pieces in self.astream(ask)])]
                 response = await self.connection.transport.asend(plan.request, _policy(ask))
             except EasyLLMError as error:
+                if answers := plan.rescued(error):
+                    return answers
                 if other_way(plan, ask, self.connection, error):
                     continue
                 if not await self._areplaced(ask, error, started):

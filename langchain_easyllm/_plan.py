@@ -23,6 +23,7 @@ from .wire import (
     Server,
     TextTools,
     Wire,
+    cut_call,
     fields_of,
     is_dedicated_endpoint,
     known_to_think,
@@ -95,10 +96,20 @@ class Plan:
         Raises:
             EasyLLMError: If the server reports a failure, or its answer makes no sense.
         """
+        return self._read(response.body, response.url, response.status)
+
+    def rescued(self, error: EasyLLMError) -> list[Answer] | None:
+        """Return the answer that an error tells of, if it does: a call that was cut off."""
+        if self.call.wire is not Wire.CHAT or not self.call.tools or error.body is None:
+            return None
+        body = cut_call(error.body)
+        return None if body is None else self._read(body, error.url or "", error.status_code)
+
+    def _read(self, body: bytes, url: str, status: int | None) -> list[Answer]:
         try:
             answers = read_answers(
                 new_decoder(self.call),
-                response.body,
+                body,
                 self.stops,
                 prompt=self.echo,
                 thinker=self.thinker,
@@ -106,15 +117,15 @@ class Plan:
                 text_tools=self.text_tools,
             )
         except EasyLLMError as error:
-            error.url, error.status_code = response.url, response.status
+            error.url, error.status_code = url, status
             raise
         if isinstance(answers, Failure):
-            raise error_from_event(answers.payload, response.url)
+            raise error_from_event(answers.payload, url)
         if len(answers) < self.answers:
             raise ProtocolError(
                 f"The server answered {len(answers)} of n={self.answers} completions: it ignores "
                 "n. Leave n out and call batch with the same input instead.",
-                url=response.url,
+                url=url,
             )
         for answer in answers:
             answer.end.extra = {**(answer.end.extra or {}), **(self._facts or {})}

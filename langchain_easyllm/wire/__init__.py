@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .text_calls import TextTools
     from .texts import beginning, check_several, check_text, check_texts, to_json
     from .thinking import known_to_think, thinks_in_tags
-    from .toolcalls import ToolCallReader, merge_calls, parse_arguments
+    from .toolcalls import ToolCallReader, cut_call, merge_calls, parse_arguments
     from .tools import has_native_form, tool_name
     from .urls import ROUTER, Address, is_dedicated_endpoint, looks_like_url, parse_address
     from .vectors import Pooling, Vector, normalized, read_vectors, to_floats
@@ -60,6 +60,7 @@ __all__ = [
     "check_several",
     "check_text",
     "check_texts",
+    "cut_call",
     "embed_fields",
     "embed_route",
     "fields_of",
@@ -124,6 +125,7 @@ _HOMES = {
     "check_several": ".texts",
     "check_text": ".texts",
     "check_texts": ".texts",
+    "cut_call": ".toolcalls",
     "embed_fields": ".embed",
     "embed_route": ".embed",
     "fields_of": ".dialects",

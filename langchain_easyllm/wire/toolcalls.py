@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from .events import CallPiece
 
-__all__ = ["ToolCallReader", "merge_calls", "parse_arguments"]
+__all__ = ["ToolCallReader", "cut_call", "merge_calls", "parse_arguments"]
 
 _Json = Mapping[str, object]
 
@@ -303,3 +303,33 @@ def _ending(text: str) -> str:
     """
     closing, string, escaped = _open(text)
     return '"' * (string + escaped) + ("]" if closing.endswith("}") else "}")
+
+
+# A report of TGI 3: why, and what the model had written, quoted.
+_UNREAD = re.compile(r'Failed to parse generated text: .*?("(?:[^"\\]|\\.)*")', re.DOTALL)
+_BEGUN = re.compile(r'\s*\{\s*"function"\s*:\s*\{\s*"_name"\s*:\s*"([^"\\]+)"\s*,?\s*')
+
+
+def cut_call(report: str) -> bytes | None:
+    """Return the chat answer that TGI should have given in place of an error.
+
+    It answers 422 where `max_tokens` cut a call off, and the call is in the report.
+
+    Args:
+        report: The error's body.
+
+    Returns:
+        An answer that holds the call as far as it went; None if the report is of something else.
+    """
+    try:
+        words = json.loads(report)["error"]
+        found = _UNREAD.search(words)
+        written = json.loads(found[1]) if found else ""
+    except (KeyError, TypeError, ValueError):
+        return None
+    begun = _BEGUN.match(written)
+    if begun is None:
+        return None
+    function = {"name": begun[1], "arguments": "{" + written[begun.end() :]}
+    message = {"role": "assistant", "content": None, "tool_calls": [{"function": function}]}
+    return json.dumps({"choices": [{"message": message, "finish_reason": "length"}]}).encode()

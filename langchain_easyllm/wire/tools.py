@@ -180,7 +180,7 @@ def to_tool_messages(messages: Sequence[Message], dialect: Dialect) -> Sequence[
 
     Images in an answer of a tool become a user message of their own, after the answers that belong
     together, where the server takes text only there. TGI reads a message as text or as calls,
-    never as both.
+    never as both, and llama-cpp-python wants a text beside calls, be it empty.
     """
     if not any(message.get("tool_calls") or message["role"] == "tool" for message in messages):
         return messages
@@ -193,6 +193,8 @@ def to_tool_messages(messages: Sequence[Message], dialect: Dialect) -> Sequence[
         if message.get("role") == "tool" and dialect not in _BLOCKS_IN_TOOLS:
             message, blocks = _text_only(message)  # noqa: PLW2901 - the same message, told anew
             moved += blocks
+        if dialect is Dialect.LLAMA_CPP_PYTHON and message.get("content") is None:
+            message = {**message, "content": ""}  # noqa: PLW2901 - as above
         told += _apart(message) if dialect is Dialect.TGI else (message,)
     if moved:
         told.append({"role": "user", "content": moved})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -10,9 +11,10 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 from langchain_core.tools import tool
 
 from langchain_easyllm import EasyLLMChat
+from langchain_easyllm.errors import BadRequestError
 
 from ...wire_calls import CALLERS, Turn, serve_turns
-from ...wire_server import WireServer
+from ...wire_server import Reply, WireServer
 from .asking import STREAMS, answer, body_of
 
 CALLER = pytest.mark.parametrize("caller", CALLERS)
@@ -142,6 +144,38 @@ def test_a_cut_call_is_invalid(
     if way not in STREAMS:
         assert bad["args"] == text
         assert "max_tokens" in str(bad["error"])
+
+
+WRITTEN = '{"function": {"_name": "add", "a": "one two'
+BECAUSE = (
+    "Tool error: Failed to parse generated text: EOF while parsing a string at line 1 column 44"
+)
+
+
+@pytest.mark.parametrize(
+    ("report", "is_call"),
+    [
+        (f"{BECAUSE} {json.dumps(WRITTEN)}", True),
+        (f"{BECAUSE} {json.dumps(WRITTEN[:20])}", False),
+        (f"{BECAUSE} nothing", False),
+        ("Tool error: Tool with name x not found", False),
+    ],
+)
+def test_a_cut_call_that_is_reported_as_an_error_is_a_call(
+    wire_server: WireServer, report: str, is_call: bool, whole: str
+) -> None:
+    """TGI 3 does so where the answer is not streamed."""
+    serve_turns(wire_server, "tgi", Turn())
+    body = {"error": report, "error_type": "tool_error"}
+    wire_server.on("POST", "/v1/chat/completions", Reply(body, status=422))
+    if not is_call:
+        with pytest.raises(BadRequestError, match="Tool error"):
+            answer(whole, model(wire_server))
+        return
+    message = answer(whole, model(wire_server))
+    assert message.tool_calls == []
+    assert message.invalid_tool_calls[0]["args"] == '{"a": "one two'
+    assert message.response_metadata["finish_reason"] == "length"
 
 
 def test_a_call_cut_before_its_arguments_is_invalid(wire_server: WireServer, way: str) -> None:
