@@ -15,6 +15,7 @@ from demo.tools import TOOLS
 from langchain_easyllm import huggingface
 from langchain_easyllm.offline import Faults
 from langchain_easyllm.wire.dialects import FIELDS, NEUTRAL_FIELDS, Dialect, Wire
+from langchain_easyllm.wire.embed import EMBED_FIELDS, EMBED_TABLE, HERE
 from tests import wire_embeddings, wires
 from tests.wire_server import WireServer
 
@@ -46,6 +47,41 @@ def cell(name: str, wire: Wire, dialect: Dialect) -> str:
 @pytest.mark.parametrize("wire", list(Wire))
 def test_the_field_table_is_the_codes(wire):
     assert field_table(wire) in (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
+
+
+def embedding_table() -> str:
+    """The field table of embeddings as docs/embeddings.md shows it."""
+    head = ["field", *(f"{api.value}: {server.value}" for api, server in EMBED_TABLE)]
+    rows = [
+        [f"`{name}`", *(embedding_cell(row.get(name)) for row in EMBED_TABLE.values())]
+        for name in EMBED_FIELDS
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def embedding_cell(name: str | None) -> str:
+    if name is None:
+        return "error"
+    return HERE if name == HERE else f"`{name}`"
+
+
+def test_the_field_table_of_embeddings_is_the_codes():
+    assert embedding_table() in (ROOT / "docs" / "embeddings.md").read_text(encoding="utf-8")
+
+
+def test_the_examples_for_embeddings_run(wire_server, capsys):
+    wire_embeddings.serve_tei(wire_server)
+    names: dict[str, object] = {}
+    with WireServer() as ranker:
+        wire_embeddings.serve_tei(ranker, "reranker")
+        for block in code_blocks("python", (ROOT / "docs" / "embeddings.md").read_text("utf-8")):
+            block = block.replace("http://localhost:8080", wire_server.url)
+            exec(block.replace("http://localhost:8081", ranker.url), names)
+    assert names["query"] == wire_embeddings.vector_of("query: When does the train leave?")
+    assert names["array"].tolist() == names["vectors"][:1]
+    assert capsys.readouterr().out.count("(1024, ") == 4
+    assert len(names["best"]) == 1
 
 
 def code_blocks(language: str, text: str = README) -> list[str]:
