@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from ._connection_fields import CONFIG, ConnectionFields
 from .errors import ConfigurationError
+from .wire import Dialect
 
 if TYPE_CHECKING:
     from ._batches import Batches, Task
@@ -68,6 +69,8 @@ class BatchFields(ConnectionFields):
         from ._batches import Batches  # noqa: PLC0415 - sockets load with the first request
 
         most, limit = self._most(server), self.max_concurrency
+        if server and server.dialect is Dialect.LOCAL:
+            limit = 1  # it takes one request at a time
         if texts is not None:
             size = sum(map(len, texts))
             limit = min(limit, max(-(-len(texts) // most), -(-size // self.max_batch_bytes)))

@@ -34,6 +34,9 @@ A = TypeVar("A")
 S = TypeVar("S")
 T = TypeVar("T")
 
+LOCAL_BATCH = 32
+"""Texts that a local embedding model takes at once: sentence-transformers' own default."""
+
 PROBE_TIMEOUT = 5.0
 """Seconds that finding out which server it is may take."""
 
@@ -243,16 +246,18 @@ def _transport(settings: Settings) -> Transport:
     return Transport(credentials, headers=dict(settings.headers), verify=settings.verify)
 
 
-def connect_local(settings: LocalSettings) -> Connection:
+def connect_local(settings: LocalSettings, *, embeddings: bool = False) -> Connection:
     """Return this process's connection to a model in it; it is a server that is known."""
-    from .local import open_model  # noqa: PLC0415 - if local
+    from .local import open_embeddings, open_model  # noqa: PLC0415 - if local
 
-    key = (Dialect.LOCAL, settings.key)
+    key = (Dialect.LOCAL, embeddings, settings.key)
     with _registry_lock:
         connection = _connections.get(key)
         if connection is None:
-            server = Server(Dialect.LOCAL, model=settings.model)
-            connection = Connection(Address("local:"), open_model(settings), server)
+            tei = "embedding" if embeddings else None
+            server = Server(Dialect.LOCAL, model=settings.model, max_batch=LOCAL_BATCH, tei=tei)
+            opened = open_embeddings(settings) if embeddings else open_model(settings)
+            connection = Connection(Address("local:"), opened, server)
             _connections[key] = connection
         return connection
 

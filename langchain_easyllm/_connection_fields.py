@@ -23,7 +23,6 @@ from pydantic import (
     model_validator,
 )
 
-from ._local_fields import LOCAL
 from ._names import canonical, one_sentence
 from ._old_names import TEXT_TASKS, fields_in, without_old_names
 from .errors import ConfigurationError
@@ -32,7 +31,7 @@ from .wire import NEUTRAL_FIELDS, ROUTER, Address, looks_like_url, parse_address
 if TYPE_CHECKING:
     from ._client import Client
 
-__all__ = ["CONFIG", "ConnectionFields"]
+__all__ = ["CONFIG", "LOCAL", "ConnectionFields"]
 
 CONFIG = ConfigDict(
     extra="forbid",
@@ -42,6 +41,9 @@ CONFIG = ConfigDict(
     defer_build=True,  # the schema of 45 fields is built when the first object is made
 )
 """How the classes of this package take their fields."""
+
+LOCAL = "local"
+"""The `api` of a model in this process."""
 
 _parse = lru_cache(maxsize=256)(parse_address)
 

@@ -17,9 +17,9 @@ from pydantic import model_validator
 
 from ._ask import Ask, Rendered, Shaping
 from ._batching import BatchingMixin
-from ._connection_fields import CONFIG, ConnectionFields
+from ._connection_fields import CONFIG, LOCAL
 from ._generation_fields import CallFields, GenerationFields, params_of
-from ._local_fields import LOCAL, LocalFields
+from ._local_fields import LocalFields
 from ._prompting import AUTO, PromptFields
 from ._results import PROVIDER
 from ._tools import to_choice, to_tools
@@ -27,7 +27,6 @@ from .errors import ConfigurationError
 from .wire import Wire, merge_stops
 
 if TYPE_CHECKING:
-    from ._client import Client
     from .prompts import ChatPrompt
     from .prompts.tool_use import ToolUse
     from .transport import Policy
@@ -40,44 +39,12 @@ __all__ = ["CONFIG", "ModelBase", "calling", "inspected"]
 _WIRES: Mapping[str, Wire | None] = {"auto": None, LOCAL: Wire.GENERATE}
 
 
-class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields, ConnectionFields):
+class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields):
     """Fields and requests of a text-generating model object."""
 
     streaming: bool | None = None
     """True streams every call, also `invoke`; False streams none, also not `stream`. Default
     None: each does what its name says."""
-
-    @classmethod
-    def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
-        own = super()._own_arguments(values)
-        if own.get("pipeline") is not None and own.get("api", "auto") == "auto":
-            own["api"] = LOCAL
-        return own
-
-    def _check_local(self) -> None:
-        super()._check_local()
-        if (name := self._checked_local_model(self.model)) != self.model:
-            self.model = name
-
-    def _new_client(self) -> Client:
-        if not self._is_local():
-            return super()._new_client()
-        from ._client import Client  # noqa: PLC0415 - loads with the first request
-        from ._connection import connect_local  # noqa: PLC0415 - as above
-
-        token = self.api_key.get_secret_value() if self.api_key else None
-        return Client(connect_local(self._local_settings(self.model, self.model_kwargs, token)))
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        memo = {} if memo is None else memo
-        memo[id(self.pipeline)] = self.pipeline  # a copy shares the model, as it shares sockets
-        return super().__deepcopy__(memo)
-
-    @model_validator(mode="after")
-    def _check_place(self) -> Self:
-        if not self._is_local():
-            self._check_no_local_fields()
-        return self
 
     @model_validator(mode="after")
     def _check_prompt(self) -> Self:
@@ -110,7 +77,6 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields, Conn
         if stream and params.get("n", 1) != 1:
             raise ConfigurationError("n > 1 cannot be streamed: use invoke or batch, or n=1.")
         api: str = getattr(self, "api", "auto")
-        kwargs_of_body = {} if self._is_local() else self.model_kwargs  # a local model's load it
         model = call.get("model") or self.model
         if stop is not None and "stop" in call:
             raise ConfigurationError("stop was given twice, once as stop_sequences: give it once.")
@@ -135,7 +101,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields, Conn
             tools=tools,
             tool_choice=to_choice(call.get("tool_choice"), tools),
             parallel_tool_calls=call.get("parallel_tool_calls"),
-            extra={**kwargs_of_body, **call.get("model_kwargs", {})},
+            extra={**self._kwargs_of_body(), **call.get("model_kwargs", {})},
             usage=call.get("stream_usage", self.stream_usage),
             to_text=lambda server, use: self._to_text(source, model, server, use),
             to_messages=lambda: self._to_messages(source),

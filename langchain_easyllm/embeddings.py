@@ -9,6 +9,7 @@ from collections.abc import (
     Callable,
     Iterable,
     Iterator,
+    Mapping,
     Sequence,
 )
 from itertools import islice
@@ -18,7 +19,8 @@ from langchain_core.embeddings import Embeddings
 from pydantic import Field
 
 from ._batch_fields import BatchFields, progress_bar
-from ._connection_fields import CONFIG
+from ._connection_fields import CONFIG, LOCAL
+from ._local_fields import LocalPlace
 from .wire import EMBED_FIELDS, EmbedApi, check_several, check_text, check_texts
 
 if TYPE_CHECKING:
@@ -38,12 +40,15 @@ J = TypeVar("J", bound="Job[Vector]")
 
 Bar = Callable[[int], object] | None
 
+# What an `api` that is no protocol's name means; None is chosen by the server.
+_APIS: Mapping[str, EmbedApi | None] = {"auto": None, LOCAL: EmbedApi.EMBED}
+
 WINDOW = 32
 """Batches that `iter_embeddings` reads ahead at a time, and whose vectors make one array."""
 
 
-class EasyLLMEmbeddings(BatchFields, Embeddings):
-    """Embeddings on any Hugging Face server: TEI, vLLM, llama.cpp, Inference Providers.
+class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
+    """Embeddings on any Hugging Face server: TEI, vLLM, llama.cpp, Inference Providers; or local.
 
     Example:
         ```python
@@ -65,9 +70,10 @@ class EasyLLMEmbeddings(BatchFields, Embeddings):
 
     model_config = CONFIG
 
-    api: Literal["auto", "embed", "embeddings", "feature-extraction"] = "auto"
+    api: Literal["auto", "embed", "embeddings", "feature-extraction", "local"] = "auto"
     """Protocol: TEI's `"embed"`, OpenAI's `"embeddings"`, or the Hub's `"feature-extraction"`.
-    Default `"auto"`: what the server has."""
+    Default `"auto"`: what the server has. `"local"`: a sentence-transformers model in this
+    process."""
 
     normalize: bool | None = None
     """True brings every vector to length 1; False asks for vectors as the model made them. Default
@@ -95,6 +101,9 @@ class EasyLLMEmbeddings(BatchFields, Embeddings):
 
     _tasks: ClassVar[tuple[str, ...]] = ("feature-extraction",)
     _neutral: ClassVar[tuple[str, ...]] = EMBED_FIELDS
+    _libraries: ClassVar[tuple[str, ...]] = ("torch", "sentence_transformers")
+    _model_files: ClassVar[tuple[str, ...]] = ("modules.json", "config.json")
+    _embeds: ClassVar[bool] = True
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of documents, in their order.
@@ -268,11 +277,11 @@ class EasyLLMEmbeddings(BatchFields, Embeddings):
         from ._embedding import EmbedAsk  # noqa: PLC0415 - sockets load with the first request
 
         return EmbedAsk(
-            api=None if self.api == "auto" else EmbedApi(self.api),
+            api=_APIS[self.api] if self.api in _APIS else EmbedApi(self.api),
             model=self.model,
             provider=self.provider,
             params={name: getattr(self, name) for name in EMBED_FIELDS},
-            extra=self.model_kwargs,
+            extra=self._kwargs_of_body(),
             pooling=self.pooling,
         )
 

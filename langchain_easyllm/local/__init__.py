@@ -8,7 +8,7 @@ extra: `pip install "langchain-easyllm[local]"`. What is heavy loads with the fi
 from __future__ import annotations
 
 from .checks import check_libraries, check_model, check_pipeline
-from .registry import open_model
+from .registry import open_embeddings, open_model
 from .settings import LocalSettings
 from .transport import LocalAsyncStream, LocalStream, LocalTransport
 
@@ -20,5 +20,6 @@ __all__ = [
     "check_libraries",
     "check_model",
     "check_pipeline",
+    "open_embeddings",
     "open_model",
 ]

@@ -87,7 +87,7 @@ def translated(error: Exception) -> EasyLLMError:
         return copy.copy(error)
     words = str(error).strip() or type(error).__name__
     if isinstance(error, TypeError | ValueError):
-        return BadRequestError(f"transformers refuses the request: {words}")
+        return BadRequestError(f"The local model refuses the request: {words}")
     failure = GenerationError(
         f"The local model failed while it was generating ({words}): a smaller batch_size, "
         "max_tokens or model needs less memory."

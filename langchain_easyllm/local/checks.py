@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,12 +28,12 @@ def check_libraries(*names: str) -> None:
             )
 
 
-def check_model(model: str, file: str = "config.json") -> str:
+def check_model(model: str, files: Sequence[str] = ("config.json",)) -> str:
     """Check that a model's folder is one; a Hub repository is looked for when it is loaded.
 
     Args:
         model: A folder, or the id of a repository on the Hub.
-        file: A file that the folder has to hold.
+        files: Files of which the folder has to hold one.
 
     Returns:
         The folder's path, `~` expanded, or the id.
@@ -42,9 +43,10 @@ def check_model(model: str, file: str = "config.json") -> str:
     """
     path = Path(model).expanduser()
     if path.is_dir():
-        if not (path / file).is_file():
+        if not any((path / file).is_file() for file in files):
             raise ConfigurationError(
-                f"{model} holds no {file}: give the folder that save_pretrained wrote."
+                f"{model} holds no {' or '.join(files)}: give the folder that save_pretrained "
+                "wrote."
             )
         return str(path)
     if path.exists() or _is_path(model):

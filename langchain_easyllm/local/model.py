@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from ..errors import ConfigurationError, ContextOverflowError
+from ..errors import ConfigurationError, ContextOverflowError, NotFoundError
 from .dice import dice
 from .generation import Answering, Penalties, Progress, prepare
 from .grammar import Grammar, compiled
@@ -47,20 +47,24 @@ class PipelineModel:
                 self._pipeline = _load(self._settings)
             return self._pipeline
 
-    def tokenize(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        """Return the ids of a text's tokens."""
-        tokenizer = self.pipeline().tokenizer
-        return list(tokenizer(text, add_special_tokens=add_special_tokens)["input_ids"])
+    def look_up(self, route: str, body: Mapping[str, object]) -> object:
+        """Answer `/tokenize` as TGI does, and `/props` as llama.cpp's server does.
 
-    def props(self) -> Mapping[str, object]:
-        """Return the chat template and the special tokens."""
+        Raises:
+            NotFoundError: If it is neither.
+        """
         tokenizer = self.pipeline().tokenizer
-        return {
-            "bos_token": tokenizer.bos_token,
-            "chat_template": tokenizer.chat_template,
-            "eos_token": tokenizer.eos_token,
-            "special_tokens": tokenizer.all_special_tokens,
-        }
+        if route == "/tokenize":
+            special = bool(body.get("add_special_tokens", True))
+            ids = tokenizer(body["inputs"], add_special_tokens=special)["input_ids"]
+            return [{"id": token} for token in ids]
+        if route == "/props":
+            return {
+                "bos_token": tokenizer.bos_token,
+                "chat_template": tokenizer.chat_template,
+                "eos_token": tokenizer.eos_token,
+            }
+        raise NotFoundError(f"A local model has no {route}.")
 
     def run(self, rows: Sequence[Row]) -> None:
         """Generate the answers of rows whose jobs go together; each row is told of its own.

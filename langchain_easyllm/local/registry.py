@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable
 
-from .batching import Batcher
+from .embedding import EmbeddingModel
 from .model import PipelineModel
 from .settings import LocalSettings
-from .transport import LocalTransport
+from .transport import LocalModel, LocalTransport
 
-__all__ = ["open_model"]
-
+__all__ = ["open_embeddings", "open_model"]
 
 _loaded: dict[object, LocalTransport] = {}
 # A pipeline is its maker's, and lives as long as somebody uses it.
@@ -20,18 +20,27 @@ _lock = threading.Lock()
 
 
 def open_model(settings: LocalSettings) -> LocalTransport:
-    """Return this process's way to a model. The model loads with the first request.
+    """Return this process's way to a language model. The model loads with the first request.
 
     It stays loaded, for objects that are made anew for each call, until the way is closed.
     """
+    return _open(PipelineModel, settings)
+
+
+def open_embeddings(settings: LocalSettings) -> LocalTransport:
+    """Return this process's way to an embedding model; see `open_model`."""
+    return _open(EmbeddingModel, settings)
+
+
+def _open(kind: Callable[[LocalSettings], LocalModel], settings: LocalSettings) -> LocalTransport:
     known = _loaded if settings.pipeline is None else _around
-    key = settings.key
+    key = (kind, settings.key)
     with _lock:
         found = known.get(key)
         if found is None:
-            model = PipelineModel(settings)
-            batcher = Batcher(model.run, settings.batch_size)
-            found = known[key] = LocalTransport(model, batcher, lambda: _forget(key))
+            model = kind(settings)
+            found = LocalTransport(model, settings.batch_size, lambda: _forget(key))
+            known[key] = found
         return found
 
 

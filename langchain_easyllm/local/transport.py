@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import queue
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from ..errors import NotFoundError, TimeoutError
+from ..errors import TimeoutError
 from ..transport import Policy, Request, Response
 from .answers import AnswerWriter, translated, whole_answer
 from .batching import Batcher
@@ -33,30 +33,33 @@ _HEADERS: Mapping[str, str] = {"content-type": "application/json"}
 class LocalModel(Protocol):
     """What is asked of a model."""
 
-    def tokenize(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        """Return the ids of a text's tokens. Loads the model at first."""
+    def run(self, rows: Sequence[Row]) -> None:
+        """Generate the answers of rows whose jobs go together."""
 
-    def props(self) -> Mapping[str, object]:
-        """Return the chat template and the special tokens. Loads the model at first."""
+    def look_up(self, route: str, body: Mapping[str, object]) -> object:
+        """Answer what needs no generation, with what JSON or numpy has.
+
+        Raises:
+            NotFoundError: If there is no such route.
+        """
 
 
 class LocalTransport:
-    """Answers the requests of TGI's protocol (`/generate`, `/generate_stream`, `/tokenize`).
+    """Answers requests; `/generate` and `/generate_stream` are TGI's, the others the model's own.
 
-    `/props` tells the chat template, as llama.cpp's server does. One object serves any number of
-    threads and event loops.
+    One object serves any number of threads and event loops.
 
     Args:
         model: The model.
-        batcher: Runs its generations.
+        size: Most prompts that go through it together.
         forget: Called when nobody uses the model any more.
     """
 
     def __init__(
-        self, model: LocalModel, batcher: Batcher, forget: Callable[[], None] = lambda: None
+        self, model: LocalModel, size: int = 1, forget: Callable[[], None] = lambda: None
     ) -> None:
         self._model = model
-        self._batcher = batcher
+        self._batcher = Batcher(model.run, size)
         self._forget = forget
 
     def send(self, request: Request, policy: Policy = Policy()) -> Response:  # noqa: B008
@@ -129,17 +132,12 @@ class LocalTransport:
 
     def _look_up(self, request: Request) -> Response:
         """Answer what needs no generation."""
-        route, body = _route(request), orjson.loads(request.body or b"{}")
+        body = cast("Mapping[str, object]", orjson.loads(request.body or b"{}"))
         try:
-            if route == "/props":
-                return _response(request, orjson.dumps(self._model.props()))
-            if route == "/tokenize":
-                special = bool(body.get("add_special_tokens", True))
-                ids = self._model.tokenize(body["inputs"], add_special_tokens=special)
-                return _response(request, orjson.dumps([{"id": token} for token in ids]))
+            answer = self._model.look_up(_route(request), body)
         except Exception as error:
             raise translated(error) from error
-        raise NotFoundError(f"A local model has no {route}.", url=request.url)
+        return _response(request, orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 class _Asked:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from langchain_easyllm._client import Client
 from langchain_easyllm._connection import Connection
 from langchain_easyllm.local import LocalTransport
-from langchain_easyllm.local.batching import Batcher
 from langchain_easyllm.local.jobs import Row, Started, Token
 from langchain_easyllm.wire import Address, Dialect, Server
 
@@ -73,10 +73,9 @@ class SpellingModel:
             if last:
                 return
 
-    def tokenize(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        return [0] * add_special_tokens + [ord(letter) for letter in text]
-
-    def props(self) -> Mapping[str, object]:
+    def look_up(self, route: str, body: Mapping[str, Any]) -> object:
+        if route == "/tokenize":
+            return [{"id": ord(letter)} for letter in body["inputs"]]
         return {"chat_template": TEMPLATE, "bos_token": None, "eos_token": "</s>"}
 
 
@@ -92,5 +91,5 @@ def held(model: SpellingModel) -> Iterator[None]:
 
 def client_of(model: SpellingModel, size: int = 4) -> Client:
     """A client that asks the model as it asks any server."""
-    transport = LocalTransport(model, Batcher(model.run, size))
+    transport = LocalTransport(model, size)
     return Client(Connection(Address("local:"), transport, Server(Dialect.LOCAL, model="spelling")))
