@@ -143,6 +143,9 @@ class ConnectionFields(Serializable):
     _tasks: ClassVar[tuple[str, ...]] = TEXT_TASKS
     """Values of other packages' `task` that this class does anyway."""
 
+    _default_model: ClassVar[str | None] = None
+    """What Inference Providers are asked for where nobody named a model or a server."""
+
     _neutral: ClassVar[tuple[str, ...]] = NEUTRAL_FIELDS
     """Fields of a request, which are also found in `model_kwargs`."""
 
@@ -200,6 +203,8 @@ class ConnectionFields(Serializable):
             self.model = self.model or address.model
             self.provider = self.provider or "hf-inference"
             self.base_url = None
+        if address.router and not self.model:
+            self.model = self._default_model
         if address.router and not self.model:
             raise ConfigurationError(
                 "There is no model and no server: set model to a Hub repo id (Inference Providers "

@@ -25,9 +25,9 @@ ALIASES: Mapping[str, str] = {
     "max_length": "max_tokens",  # of old examples; it counted the prompt too
     "stop_sequences": "stop",
     "echo": "return_full_text",
-    "chunk_size": "batch_size",
     "query_instruction": "query_prompt",
     "embed_instruction": "document_prompt",
+    "chunk_size": "batch_size",
 }
 """Names of langchain-huggingface, -openai, -community and EasyLLM, and ours for them."""
 

@@ -26,6 +26,14 @@ _SERVER_KWARGS = {
     "timeout": "timeout",
     "token": "api_key",
 }
+# What the `encode_kwargs` of their local embeddings holds, and our fields for it.
+_ENCODE_KWARGS = {
+    "batch_size": "batch_size",
+    "normalize_embeddings": "normalize",
+    "prompt_name": "prompt_name",
+    "show_progress_bar": "show_progress",
+    "truncate_dim": "dimensions",
+}
 _CLIENTS = ("client", "async_client")
 
 
@@ -34,9 +42,9 @@ def without_old_names(
 ) -> dict[str, object]:
     """Return constructor arguments with what other packages' own arguments say as fields.
 
-    `server_kwargs` becomes the fields it holds, `additional_headers` and its `headers` become
-    `default_headers`, and a `task` that the class does anyway, `client=None` and `provider="auto"`
-    say nothing.
+    `server_kwargs` and `encode_kwargs` become the fields they hold, `additional_headers` and
+    `headers` become `default_headers`, and a `task` that the class does anyway, `client=None` and
+    `provider="auto"` say nothing.
 
     Args:
         values: Keyword arguments as the caller wrote them; they are left as they are.
@@ -58,9 +66,11 @@ def without_old_names(
     if result.get("provider") == "auto":  # any that has the model, as without it
         del result["provider"]
     if "server_kwargs" not in known:
-        _unpack(_mapping(result, "server_kwargs"), result)
+        _unpack_server(_mapping(result, "server_kwargs"), result)
     if "additional_headers" not in known:
         _add_headers(_mapping(result, "additional_headers"), result)
+    if "normalize" in known:
+        _unpack("encode_kwargs", _ENCODE_KWARGS, _mapping(result, "encode_kwargs"), result)
     return result
 
 
@@ -108,7 +118,7 @@ def _mapping(values: MutableMapping[str, object], name: str) -> Mapping[str, obj
     return found or {}
 
 
-def _unpack(settings: Mapping[str, object], result: MutableMapping[str, object]) -> None:
+def _unpack_server(settings: Mapping[str, object], result: MutableMapping[str, object]) -> None:
     """Put the settings of a `server_kwargs` under the names of our fields."""
     rest = dict(settings)
     _add_headers(_mapping(rest, "headers"), result)
@@ -117,12 +127,21 @@ def _unpack(settings: Mapping[str, object], result: MutableMapping[str, object])
         _add_headers({"Cookie": line}, result)
     if organisation := rest.pop("bill_to", None):
         _add_headers({"X-HF-Bill-To": organisation}, result)
-    for name, value in rest.items():
-        own = _SERVER_KWARGS.get(name)
+    _unpack("server_kwargs", _SERVER_KWARGS, rest, result)
+
+
+def _unpack(
+    holder: str,
+    names: Mapping[str, str],
+    settings: Mapping[str, object],
+    result: MutableMapping[str, object],
+) -> None:
+    for name, value in settings.items():
+        own = names.get(name)
         if own is None:
             raise ConfigurationError(
-                f"server_kwargs holds {name!r}, which has no meaning here: it may hold headers, "
-                f"cookies, bill_to, {', '.join(_SERVER_KWARGS)}."
+                f"{holder} holds {name!r}, which has no meaning here: it may hold "
+                f"{', '.join(names)}{', headers, cookies, bill_to' * (names is _SERVER_KWARGS)}."
             )
         result.setdefault(own, value)
 

@@ -58,6 +58,9 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
         vectors = embeddings.embed_documents(["A text.", "Another one."])
         ```
 
+    With neither a server nor a model, Inference Providers embed with
+    sentence-transformers/all-mpnet-base-v2, as langchain-huggingface has it.
+
     Texts are cut into as many requests as the server wants and sent side by side, `max_concurrency`
     at a time; `timeout` and `max_retries` are those of each request. Text is sent as it is; an
     empty one is an error, as it has no meaning to a model and TEI refuses it.
@@ -100,6 +103,7 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
     """Whether `embed_documents` shows a bar (needs tqdm). Default False."""
 
     _tasks: ClassVar[tuple[str, ...]] = ("feature-extraction",)
+    _default_model: ClassVar[str | None] = "sentence-transformers/all-mpnet-base-v2"
     _neutral: ClassVar[tuple[str, ...]] = EMBED_FIELDS
     _libraries: ClassVar[tuple[str, ...]] = ("torch", "sentence_transformers")
     _model_files: ClassVar[tuple[str, ...]] = ("modules.json", "config.json")

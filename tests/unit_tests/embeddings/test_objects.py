@@ -86,10 +86,12 @@ def test_a_servers_address_given_as_the_model(wire_server: WireServer) -> None:
     use(EasyLLMEmbeddings(model=serve(wire_server)))
 
 
-@CLASS
-def test_neither_model_nor_server_is_an_error(cls: type) -> None:
+def test_neither_model_nor_server() -> None:
     with pytest.raises(ConfigurationError, match="model"):
-        cls()
+        EasyLLMRerank()
+    # The bare call of langchain-huggingface's guide.
+    assert EasyLLMEmbeddings().model == "sentence-transformers/all-mpnet-base-v2"
+    assert EasyLLMEmbeddings(base_url="http://localhost:9").model is None
 
 
 @CLASS

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import StreamingStdOutCallbackHandler
 
-from langchain_easyllm import EasyLLM, EasyLLMChat
+from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
 from langchain_easyllm.errors import ConfigurationError
 
 from ...wire_server import WireServer
@@ -147,6 +147,74 @@ TO_A_MODEL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"model": "org/name", "stop": ["a"], "n": 1, "logprobs": True, "verbose": True},
     ),
 }
+
+
+# Calls for embeddings, and the fields that each becomes.
+TO_EMBED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "HuggingFaceEndpointEmbeddings": (
+        {
+            "model": "org/name",
+            "task": "feature-extraction",
+            "huggingfacehub_api_token": "abc",
+        },
+        {"model": "org/name"},
+    ),
+    "HuggingFaceEndpointEmbeddings, repo_id": (
+        {"repo_id": "org/name", "provider": "auto", "model_kwargs": {"truncate": True}},
+        {"model": "org/name", "provider": None, "truncate": True, "model_kwargs": {}},
+    ),
+    "HuggingFaceEndpointEmbeddings, server": (
+        {"model": "http://localhost:8080", "huggingfacehub_api_token": "abc"},
+        {"model": None, "base_url": "http://localhost:8080"},
+    ),
+    "HuggingFaceEndpointEmbeddings, nothing": (
+        {},
+        {"model": "sentence-transformers/all-mpnet-base-v2", "base_url": None},
+    ),
+    "HuggingFaceInferenceAPIEmbeddings": (
+        {"api_key": "abc", "model_name": "org/name"},
+        {"model": "org/name"},
+    ),
+    "HuggingFaceInferenceAPIEmbeddings, server": (
+        {"api_key": "abc", "api_url": "http://localhost:8080", "additional_headers": {"X-A": "b"}},
+        {"base_url": "http://localhost:8080", "default_headers": {"X-A": "b"}},
+    ),
+    "HuggingFaceEmbeddings": (
+        {
+            "model_name": "org/name",
+            "encode_kwargs": {"normalize_embeddings": False, "batch_size": 4},
+            "show_progress": True,
+        },
+        {"model": "org/name", "normalize": False, "batch_size": 4, "show_progress": True},
+    ),
+    "HuggingFaceBgeEmbeddings": (
+        {"model_name": "org/name", "query_instruction": "q: ", "embed_instruction": "d: "},
+        {"query_prompt": "q: ", "document_prompt": "d: "},
+    ),
+}
+
+
+@pytest.mark.parametrize("call", TO_EMBED)
+def test_a_call_for_embeddings(call: str) -> None:
+    arguments, fields = TO_EMBED[call]
+    made = EasyLLMEmbeddings(**arguments)
+    assert {name: getattr(made, name) for name in fields} == fields
+    if "abc" in arguments.values():
+        assert made.api_key is not None
+        assert made.api_key.get_secret_value() == "abc"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"task": "sentence-similarity"}, "task='sentence-similarity' is not what"),
+        ({"encode_kwargs": {"precision": "int8"}}, "encode_kwargs holds 'precision'"),
+        ({"encode_kwargs": 3}, "encode_kwargs must be a dict"),
+    ],
+)
+def test_what_has_no_meaning_for_embeddings(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        EasyLLMEmbeddings(model="org/name", **arguments)
 
 
 @pytest.mark.parametrize("call", TO_A_SERVER)

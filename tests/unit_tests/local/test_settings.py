@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from langchain_easyllm import EasyLLM, EasyLLMChat
+from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
 from langchain_easyllm.errors import ConfigurationError
 from langchain_easyllm.local import check_libraries, check_model
 
@@ -62,6 +62,30 @@ def test_a_missing_extra_names_the_command(
         f"A local model needs {name}, which is not installed: run "
         'pip install "langchain-easyllm[local]".'
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "api='local' runs a model in this process: set model"),
+        ({"model": "/no/such/folder"}, "There is no folder /no/such/folder"),
+        ({"model": str(Path(__file__).parent)}, "holds no modules.json or config.json"),
+        ({"model": "a/b", "base_url": "http://localhost:9"}, "base_url names another"),
+    ],
+    ids=str,
+)
+def test_embeddings_that_cannot_work(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        EasyLLMEmbeddings(api="local", **fields)
+
+
+def test_embeddings_name_what_they_lack(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.setitem(sys.modules, "torch", sys)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(ConfigurationError, match="needs sentence_transformers"):
+        EasyLLMEmbeddings(api="local", model=folder)
+    with pytest.raises(ConfigurationError, match="device is for a local model"):
+        EasyLLMEmbeddings(base_url="http://localhost:9", device="cpu")
 
 
 def test_a_pipeline_makes_a_model_local(monkeypatch: pytest.MonkeyPatch) -> None:
