@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from ._keys import EnvironmentKey, GivenKey, environment_key
 from ._names import canonical, one_sentence
 from ._old_names import TEXT_TASKS, fields_in, without_old_names
 from .errors import ConfigurationError
@@ -58,38 +59,6 @@ def _environment_base() -> str | None:
     return None
 
 
-class _Key(SecretStr):
-    """A key that knows where it came from."""
-
-    def __repr__(self) -> str:
-        return f"SecretStr('{self}')"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SecretStr) and self._secret_value == other.get_secret_value()
-
-    def __hash__(self) -> int:
-        return hash(self._secret_value)
-
-
-class _EnvironmentKey(_Key):
-    """A token that nobody gave by hand, however often an object is made again from its fields."""
-
-
-class _GivenKey(_Key):
-    """A key given by hand, and the server's root that it was given for."""
-
-    def __init__(self, value: str, home: str) -> None:
-        super().__init__(value)
-        self.home = home
-
-
-def _environment_key() -> SecretStr | None:
-    from .transport import environment_token  # noqa: PLC0415 - sockets load with the first object
-
-    token = environment_token()
-    return _EnvironmentKey(token) if token else None
-
-
 class ConnectionFields(Serializable):
     """Which server, which model on it, and how patiently it is asked."""
 
@@ -109,7 +78,7 @@ class ConnectionFields(Serializable):
     """Which of the Inference Providers serves the model (`"together"`, `"hf-inference"`,
     `"fastest"`, `"cheapest"`), sent as `model:provider`. Default None: theirs to choose."""
 
-    api_key: SecretStr | None = Field(default_factory=_environment_key)
+    api_key: SecretStr | None = Field(default_factory=environment_key)
     """Token (aliases: `token`, `huggingfacehub_api_token`). Default: `HUGGINGFACE_TOKEN`,
     `HF_TOKEN`, `HUGGINGFACEHUB_API_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, then the stored login. One
     given by hand goes to `base_url`, any other to Hugging Face hosts only."""
@@ -161,7 +130,7 @@ class ConnectionFields(Serializable):
         taken, unchecked = fields_in(own, known, self._neutral)
         own.update(taken)
         key = own.get("api_key")
-        if isinstance(key, _EnvironmentKey):
+        if isinstance(key, EnvironmentKey):
             del own["api_key"]
         elif isinstance(key, str):
             own["api_key"] = SecretStr(key)  # no message of pydantic's ever shows it
@@ -171,10 +140,10 @@ class ConnectionFields(Serializable):
         except ValidationError as error:
             raise ConfigurationError(one_sentence(error)) from None
         self._unchecked = unchecked
-        if isinstance(key, _GivenKey):
+        if isinstance(key, GivenKey):
             self.api_key = key  # an object made again from another's fields: bound as it was
-        elif self.api_key is not None and not isinstance(self.api_key, _EnvironmentKey):
-            self.api_key = _GivenKey(self.api_key.get_secret_value(), self._address().root)
+        elif self.api_key is not None and not isinstance(self.api_key, EnvironmentKey):
+            self.api_key = GivenKey(self.api_key.get_secret_value(), self._address().root)
         if self._retired:
             _warn_retired()
 
@@ -249,9 +218,9 @@ class ConnectionFields(Serializable):
     def _explicit_key(self) -> str | None:
         """Return the key that was given by hand for this very server, or None."""
         key = self.api_key
-        if key is None or isinstance(key, _EnvironmentKey):
+        if key is None or isinstance(key, EnvironmentKey):
             return None
-        if isinstance(key, _GivenKey):
+        if isinstance(key, GivenKey):
             from .transport import on_hugging_face  # noqa: PLC0415 - loads with the first request
 
             here = self._address().root
@@ -301,7 +270,7 @@ class ConnectionFields(Serializable):
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
         """Return LangChain's serialised form; a key of the environment is not part of it."""
         result = super().to_json()
-        if isinstance(self.api_key, _EnvironmentKey) and result["type"] == "constructor":
+        if isinstance(self.api_key, EnvironmentKey) and result["type"] == "constructor":
             result["kwargs"].pop("api_key", None)
         return result
 
@@ -359,7 +328,7 @@ class ConnectionFields(Serializable):
         fields, private = dict(state["__dict__"]), dict(state["__pydantic_private__"] or {})
         private["_client"], private["_client_key"] = None, ()
         public = self._public_headers()
-        given = self.api_key is not None and not isinstance(self.api_key, _EnvironmentKey)
+        given = self.api_key is not None and not isinstance(self.api_key, EnvironmentKey)
         dropped = [name for name in self.default_headers if name not in public]
         private["_left_behind"] = (*(["api_key"] if given else []), *dropped)
         fields["api_key"] = None
@@ -375,7 +344,7 @@ class ConnectionFields(Serializable):
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
-        self.__dict__["api_key"] = _environment_key()
+        self.__dict__["api_key"] = environment_key()
 
 
 @lru_cache(maxsize=1)
