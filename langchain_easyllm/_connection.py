@@ -75,7 +75,8 @@ class Connection:
     Attributes:
         transport: Sends requests.
         server: Which server it is, or None while nobody asked.
-        refused: Ways to ask for a shaped answer that were refused, by model.
+        refused: Ways to ask for a shaped answer that were refused, by model and schema: what one
+            schema is refused for, another may not be.
         tasks: Protocols that a model turned out to be served by ("Supported task: ...").
         thinkers: Models that were seen thinking.
         toolless: Models for which the server said that it has no tools.
@@ -90,7 +91,7 @@ class Connection:
         self.address = address
         self.transport = transport
         self.server = server
-        self.refused: dict[str, set[str]] = {}
+        self.refused: dict[tuple[str, int], set[str]] = {}
         self.tasks: dict[str | None, Wire] = {}
         self.thinkers: set[str] = set()
         self.toolless: set[str] = set()

@@ -209,7 +209,7 @@ def _in_shape(
     from ._shaping import shaped  # noqa: PLC0415 - seldom needed
 
     name = ask.model or server.model or ""
-    refused = connection.refused.get(name, set())
+    refused = connection.refused.get((name, ask.shaping.shape.key), set())
     if name in connection.toolless:
         refused = refused | {"function_calling"}
     return shaped(ask, ask.shaping, wire, server, refused)
@@ -366,9 +366,10 @@ def _next_method(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMErr
     """Whether the shape of the answer can be asked for in a weaker way, where one was refused."""
     from ._shaping import refuses_shape  # noqa: PLC0415 - seldom needed
 
-    if not refuses_shape(plan.method, ask, error):
+    if ask.shaping is None or not refuses_shape(plan.method, ask.shaping.shape, error):
         return False
-    connection.refused.setdefault(plan.name, set()).add(plan.method or "")
+    refused = connection.refused.setdefault((plan.name, ask.shaping.shape.key), set())
+    refused.add(plan.method or "")
     return True
 
 

@@ -60,10 +60,21 @@ class Shape:
             function["strict"] = self.strict
         return {"type": "function", "function": function}
 
+    @property
+    def key(self) -> int:
+        """What tells its schema from others."""
+        return hash(json.dumps(self.schema, sort_keys=True))
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it is an object, as arguments of a tool have to be."""
+        return bool(self.schema.get("type", "object") == "object")
+
     def in_words(self) -> str:
         """Return the words that ask a model for it."""
         schema = json.dumps(self.schema, ensure_ascii=False)
-        return f"Answer only with a JSON object that fits this schema:\n{schema}"
+        kind = "a JSON object" if self.is_object else "JSON"
+        return f"Answer only with {kind} that fits this schema:\n{schema}"
 
     def parse(self, message: BaseMessage) -> object:
         """Return the object that a whole answer holds.
@@ -153,7 +164,21 @@ def make_shape(
     title = str(found.get("title") or "answer")
     name = re.sub(r"[^\w-]", "_", title, flags=re.ASCII)[:64]
     own = None if method in (None, "auto") else cast("Method", method)
-    return Shape(schema, name, found, own, strict)
+    shape = Shape(schema, name, found, own, strict)
+    if own == "function_calling" and not shape.is_object:
+        raise ConfigurationError(
+            f"{name!r} is no object, which arguments of a call are: put it in a field of one, or "
+            "choose another method."
+        )
+    return shape
+
+
+def _with_root(schema: dict[str, Any]) -> dict[str, Any]:
+    """Put the definition of a class that refers to itself at the root, where servers look."""
+    kind, _, name = str(schema.get("$ref")).rpartition("/")
+    if kind != "#/$defs":
+        return schema
+    return {**schema["$defs"][name], **{k: v for k, v in schema.items() if k != "$ref"}}
 
 
 def _schema_of(schema: object, *, strict: bool | None) -> dict[str, Any]:
@@ -165,13 +190,13 @@ def _schema_of(schema: object, *, strict: bool | None) -> dict[str, Any]:
         if "name" not in schema:
             schema.setdefault("title", "answer")
     elif not (isinstance(schema, type) and (is_basemodel_subclass(schema) or is_typeddict(schema))):
+        called = schema.__name__ if isinstance(schema, type) else f"A {type(schema).__name__}"
         raise ConfigurationError(
-            f"A {type(schema).__name__} is no schema: give a pydantic class, a TypedDict or a JSON "
-            "schema as a dict."
+            f"{called} is no schema: give a pydantic class, a TypedDict or a JSON schema as a dict."
         )
     try:
         if isinstance(schema, type) and issubclass(schema, BaseModel) and not strict:
-            return schema.model_json_schema()
+            return _with_root(schema.model_json_schema())
         if isinstance(schema, dict) and "name" not in schema and not strict:
             json.dumps(schema)
             return schema

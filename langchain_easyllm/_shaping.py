@@ -13,7 +13,7 @@ from langchain_core.outputs import ChatResult
 from ._ask import Ask, Shaping
 from ._shape import Method, Shape
 from .errors import BadRequestError, EasyLLMError, ServerError, StructuredOutputError
-from .wire import Dialect, Server, Wire, fields_of, has_native_form
+from .wire import Dialect, Server, Wire, can_offer, fields_of, has_native_form
 
 __all__ = ["refuses_shape", "repairing", "shaped"]
 
@@ -65,7 +65,9 @@ def _strongest(shape: Shape, wire: Wire, server: Server, refused: Collection[str
     has: dict[Method, bool] = {
         "json_schema": constrained and "response_format" in fields_of(wire, server.dialect),
         "function_calling": wire is Wire.CHAT
-        and has_native_form(choice, [shape.tool()], server.dialect),
+        and shape.is_object
+        and has_native_form(choice, [shape.tool()], server.dialect)
+        and can_offer(shape.tool(), server.dialect),
     }
     return next((way for way, there in has.items() if there and way not in refused), "prompt")
 
@@ -84,10 +86,9 @@ _OF_SHAPES = re.compile(
 )
 
 
-def refuses_shape(method: str | None, ask: Ask, error: EasyLLMError) -> bool:
+def refuses_shape(method: str | None, shape: Shape, error: EasyLLMError) -> bool:
     """Whether a server refuses one way to ask for a shape, and the caller leaves us another."""
-    free = ask.shaping is not None and ask.shaping.shape.method is None
-    if not free or method in (None, "prompt"):
+    if shape.method is not None or method in (None, "prompt"):
         return False
     if not isinstance(error, BadRequestError | ServerError):
         return False

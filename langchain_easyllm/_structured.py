@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessageChunk
 from langchain_core.output_parsers import BaseCumulativeTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableMap, RunnableSerializable
 
 from ._shape import Shape
 
@@ -51,11 +50,24 @@ def structured(
         include_raw: Whether to return the message and the error, if there is one, too.
     """
     parser = StructuredParser(shape=shape)
-    if not include_raw:
-        return model | parser
-    parsed = RunnablePassthrough.assign(
-        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
-    )
-    failed = RunnablePassthrough.assign(parsed=lambda _: None)
-    read = parsed.with_fallbacks([failed], exception_key="parsing_error")
-    return RunnableMap(raw=model) | read
+    return RunnableMap(raw=model) | _WithRaw(parser=parser) if include_raw else model | parser
+
+
+class _WithRaw(RunnableSerializable[dict[str, Any], dict[str, Any]]):
+    """Reads the object in an answer, and puts it, or why there is none, beside the answer."""
+
+    parser: StructuredParser
+    """Reads the object."""
+
+    def invoke(
+        self,
+        input: dict[str, Any],
+        config: RunnableConfig | None = None,
+        **kwargs: Any,  # noqa: ARG002 - LangChain's signature
+    ) -> dict[str, Any]:
+        """Return the message, the object and the error."""
+        try:
+            found = {"parsed": self.parser.invoke(input["raw"], config), "parsing_error": None}
+        except Exception as error:  # a validator of the caller's own may raise anything  # noqa: BLE001
+            found = {"parsed": None, "parsing_error": error}
+        return {**input, **found}

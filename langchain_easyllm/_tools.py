@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import orjson
+from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from .errors import ConfigurationError
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 
     from .wire import Tool, ToolChoice
 
-    ToolLike = Mapping[str, Any] | type | Callable[..., object] | BaseTool
+__all__ = ["ToolLike", "to_choice", "to_tools"]
 
-__all__ = ["to_choice", "to_tools"]
+# langchain-core evaluates the annotations of `bind_tools` (`with_fallbacks`): this is there at run
+# time, and says Runnable, which LangChain's tools are, as their own module takes long to load.
+ToolLike: TypeAlias = Mapping[str, Any] | type | Callable[..., object] | Runnable[Any, Any]
 
 
 def to_tools(tools: Sequence[ToolLike] | None, *, strict: bool | None = None) -> tuple[Tool, ...]:
@@ -56,7 +59,8 @@ def _to_tool(tool: ToolLike, *, strict: bool | None) -> Tool:
     if kind == "function" and isinstance(tool, Mapping):
         tool = _checked(tool.get("function", tool))
     try:
-        converted = convert_to_openai_tool(_with_parameters(tool), strict=strict)
+        known = cast("Mapping[str, Any] | BaseTool", _with_parameters(tool))
+        converted = convert_to_openai_tool(known, strict=strict)
         orjson.dumps(converted)
     except Exception as error:  # whatever langchain-core, pydantic or a schema of one's own raises
         raise ConfigurationError(f"{_called(tool)} cannot be told as a tool: {error}") from error

@@ -25,12 +25,11 @@ from ._model import CONFIG, ModelBase, inspected
 from ._prompting import AUTO
 from ._results import to_chat_chunks, to_chat_result, with_usage_of
 from ._told_tools import tool_use
-from ._tools import to_choice, to_tools
+from ._tools import ToolLike, to_choice, to_tools
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ._ask import Ask
-    from ._tools import ToolLike
     from .prompts.tool_use import ToolUse
     from .wire import Message, Server
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .texts import beginning, check_several, check_text, check_texts, to_json
     from .thinking import known_to_think, thinks_in_tags
     from .toolcalls import ToolCallReader, cut_call, merge_calls, parse_arguments
-    from .tools import has_native_form, tool_name
+    from .tools import can_offer, has_native_form, tool_name
     from .urls import ROUTER, Address, is_dedicated_endpoint, looks_like_url, parse_address
     from .vectors import Pooling, Vector, normalized, read_vectors, to_floats
 
@@ -57,6 +57,7 @@ __all__ = [
     "Vector",
     "Wire",
     "beginning",
+    "can_offer",
     "check_several",
     "check_text",
     "check_texts",
@@ -127,6 +128,7 @@ _HOMES = {
     "check_texts": ".texts",
     "cut_call": ".toolcalls",
     "embed_fields": ".embed",
+    "can_offer": ".tools",
     "embed_route": ".embed",
     "fields_of": ".dialects",
     "has_native_form": ".tools",

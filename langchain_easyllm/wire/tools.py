@@ -17,7 +17,15 @@ from ..errors import ConfigurationError
 from .call import Call, Message, Server, Tool, ToolChoice
 from .dialects import Dialect
 
-__all__ = ["CHOICES", "Form", "has_native_form", "to_tool_fields", "to_tool_messages", "tool_name"]
+__all__ = [
+    "CHOICES",
+    "Form",
+    "can_offer",
+    "has_native_form",
+    "to_tool_fields",
+    "to_tool_messages",
+    "tool_name",
+]
 
 
 class Form(StrEnum):
@@ -66,6 +74,15 @@ def has_native_form(choice: ToolChoice | None, tools: Sequence[Tool], dialect: D
     if form is Form.NAMED:
         return Form.REQUIRED in forms
     return Form.NAMED in forms and len(tools) == 1
+
+
+def can_offer(tool: Tool, dialect: Dialect) -> bool:
+    """Whether a server can be told a tool with its schema."""
+    try:
+        _to_tool(tool, dialect)
+    except ConfigurationError:
+        return False
+    return True
 
 
 def to_tool_fields(call: Call, server: Server) -> dict[str, object]:

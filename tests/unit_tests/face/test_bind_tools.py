@@ -12,6 +12,7 @@ from pydantic.v1 import BaseModel as BaseModelV1
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
+from ...wire_calls import Turn, serve_turns
 from ...wire_server import WireServer
 from ...wires import serve
 from .asking import answer, body_of
@@ -196,3 +197,16 @@ def test_a_tool_without_a_description_is_one(wire_server: WireServer) -> None:
     )
     (one,) = sent(wire_server, [bare])["tools"]
     assert one["function"]["name"] == "bare"
+
+
+@pytest.mark.parametrize("again", [0, 1])
+def test_a_model_with_a_fallback_takes_tools(wire_server: WireServer, again: int) -> None:
+    """langchain-core reads the annotations of `bind_tools` for that."""
+    serve_turns(wire_server, "vllm", Turn(calls=[("add", '{"a": 1, "b": 2}')]))
+    models = [
+        EasyLLMChat(base_url=wire_server.url),
+        EasyLLMChat(base_url="http://127.0.0.1:1", max_retries=0),
+    ]
+    first, second = models[again], models[1 - again]
+    chain = first.with_fallbacks([second]).bind_tools([add])
+    assert [call["name"] for call in chain.invoke("Hi").tool_calls] == ["add"]

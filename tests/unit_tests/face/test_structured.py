@@ -10,7 +10,7 @@ import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.output_parsers import JsonOutputParser
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, RootModel, field_validator
 from pydantic.v1 import BaseModel as BaseModelV1
 
 from langchain_easyllm import EasyLLMChat
@@ -39,6 +39,10 @@ class OldPerson(BaseModelV1):
 
     name: str
     age: int
+
+
+class Numbers(RootModel[list[int]]):
+    """Numbers."""
 
 
 class TypedPerson(TypedDict):
@@ -257,10 +261,13 @@ def test_langchains_own_parser_still_streams(wire_server: WireServer) -> None:
 
 def test_batches_and_pickles(wire_server: WireServer, any_way: str) -> None:
     serve_turns(wire_server, "vllm", TEXT)
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(Person)
+    model = EasyLLMChat(base_url=wire_server.url)
+    chain = model.with_structured_output(Person)
     again = pickle.loads(pickle.dumps(chain))
     if any_way not in STREAMS:
         assert answer(any_way, again) == Person(**VALUE)
+    beside = model.with_structured_output(Person, include_raw=True)
+    assert answer(any_way, pickle.loads(pickle.dumps(beside)))["parsed"] == Person(**VALUE)
 
 
 BAD = [
@@ -290,10 +297,10 @@ def test_an_answer_that_does_not_fit_is_an_error(
         assert pickle.loads(pickle.dumps(caught.value)).llm_output == text
 
 
-def test_an_error_stands_beside_the_raw_answer(wire_server: WireServer, whole: str) -> None:
+def test_an_error_stands_beside_the_raw_answer(wire_server: WireServer, way: str) -> None:
     serve_turns(wire_server, "vllm", Turn(["No."]))
     model = EasyLLMChat(base_url=wire_server.url)
-    found = answer(whole, model.with_structured_output(Person, include_raw=True, **EXPLICIT))
+    found = answer(way, model.with_structured_output(Person, include_raw=True, **EXPLICIT))
     assert found["raw"].content == "No."
     assert found["parsed"] is None
     assert isinstance(found["parsing_error"], StructuredOutputError)
@@ -355,9 +362,15 @@ def test_one_repair_is_all(wire_server: WireServer, whole: str) -> None:
     assert sum(request.method == "POST" for request in wire_server.requests) == 2
 
 
-def refusing(server: WireServer, *keys: str, words: str = "") -> list[dict[str, Any]]:
+def refusing(
+    server: WireServer,
+    *keys: str,
+    words: str = "",
+    dialect: str = "openai",
+    turn: Turn | None = None,
+) -> list[dict[str, Any]]:
     """A server that refuses requests with these keys; returns what it was sent."""
-    serve(server, "openai")
+    serve(server, dialect)
     bodies: list[dict[str, Any]] = []
 
     def reply(request: Received) -> Reply:
@@ -367,8 +380,8 @@ def refusing(server: WireServer, *keys: str, words: str = "") -> list[dict[str, 
             if key in body:
                 said = {"message": words or f"{key} is not supported by this model", "code": 400}
                 return Reply({"error": said}, status=400)
-        turn = CALL if "tools" in body else TEXT
-        return turn_reply("openai", turn, stream=bool(body.get("stream")))
+        own = turn or (CALL if "tools" in body else TEXT)
+        return turn_reply(dialect, own, stream=bool(body.get("stream")))
 
     server.on("POST", "/v1/chat/completions", reply)
     return bodies
@@ -392,7 +405,7 @@ def test_a_refusal_is_one_step_down_and_remembered(
     assert found["raw"].response_metadata["structured_output_method"] == method
     assert len(bodies) == len(keys) + 1
     for way in ("invoke", "astream"):
-        answer(way, model.with_structured_output(Person) | (lambda person: [person]))
+        answer(way, model.with_structured_output(SCHEMA) | (lambda person: [person]))
     assert len(bodies) == len(keys) + 3
 
 
@@ -422,7 +435,8 @@ def test_a_way_that_was_chosen_is_kept(wire_server: WireServer, whole: str) -> N
     ("schema", "fields", "complaint"),
     [
         (7, {}, "is no schema"),
-        (dict, {}, "is no schema"),
+        (dict, {}, "dict is no schema"),
+        (Numbers, {"method": "function_calling"}, "'Numbers' is no object"),
         ("Person", {}, "is no schema"),
         (Person, {"method": "magic"}, "'json_schema', 'function_calling', 'json_mode'"),
         ({**SCHEMA, "default": object()}, {}, "cannot be told as JSON"),
@@ -467,6 +481,32 @@ def test_a_schema_that_refers_to_itself(wire_server: WireServer, caller: str) ->
     serve_turns(wire_server, caller, Turn([said]))
     model = EasyLLMChat(base_url=wire_server.url)
     assert model.with_structured_output(Tree).invoke("Hi").children[0].name == "b"
+    said = body_of(wire_server)["response_format"]
+    schema = said["value"] if caller == "tgi" else said["json_schema"]["schema"]
+    assert schema["type"] == "object"
+    assert schema["properties"].keys() == {"name", "children"}
+    assert caller == "tgi" or said["json_schema"]["name"] == "Tree"
+
+
+@pytest.mark.parametrize(("schema", "said"), [(Tree, '{"name": "a"}'), (Numbers, "[1, 2]")])
+def test_no_call_is_tried_for_what_none_can_hold(
+    wire_server: WireServer, schema: type[BaseModel], said: str, way: str
+) -> None:
+    bodies = refusing(wire_server, "response_format", dialect="tgi", turn=Turn([said]))
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(schema)
+    assert last(way, chain) == schema.model_validate_json(said)
+    assert not any("tools" in body for body in bodies)
+    assert "fits this schema" in bodies[-1]["messages"][0]["content"]
+
+
+def test_one_schema_that_is_refused_leaves_others_as_they_are(wire_server: WireServer) -> None:
+    bodies = refusing(wire_server, "response_format", "tools", turn=Turn([IDA]))
+    model = EasyLLMChat(base_url=wire_server.url)
+    assert model.with_structured_output(SCHEMA).invoke("Hi") == VALUE
+    assert "response_format" not in bodies[-1]
+    refusing(wire_server, turn=Turn([IDA]))
+    chain = model.with_structured_output(UNTITLED, include_raw=True)
+    assert chain.invoke("Hi")["raw"].response_metadata["structured_output_method"] == "json_schema"
 
 
 @pytest.mark.parametrize("field", ["grammar", "response_format"])
