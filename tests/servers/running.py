@@ -33,9 +33,24 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+Request = tuple[str, Mapping[str, object] | None]
+"""Path and, for a POST, body."""
+
+
+def chat_request(model: str) -> Request:
+    """What shows that a language model answers: a chat request of one token."""
+    messages = [{"role": "user", "content": "Hi"}]
+    return "/v1/chat/completions", {"model": model, "messages": messages, "max_tokens": 1}
+
+
 @contextmanager
 def running(
-    command: Sequence[str], *, port: int, model: str, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    port: int,
+    model: str,
+    env: Mapping[str, str] | None = None,
+    first: Request | None = None,
 ) -> Iterator[RunningServer]:
     """Run `command` until the end of the block.
 
@@ -44,9 +59,10 @@ def running(
         port: The port it was told to listen on.
         model: The name of its model.
         env: Environment variables to add.
+        first: The request that it answers once it is ready. Default: a chat request.
 
     Raises:
-        RuntimeError: It ended, or did not answer a chat request in time; with the end of its log.
+        RuntimeError: It ended, or did not answer that request in time; with the end of its log.
     """
     server = RunningServer(f"http://127.0.0.1:{port}", model)
     with tempfile.TemporaryFile("w+") as log:
@@ -59,15 +75,17 @@ def running(
             start_new_session=True,  # a process group of its own, to end it as a whole
         )
         try:
-            _wait(process, server, log)
+            _wait(process, server, first or chat_request(model), log)
             yield server
         finally:
             _end(process)
 
 
-def _wait(process: subprocess.Popen[bytes], server: RunningServer, log: IO[str]) -> None:
+def _wait(
+    process: subprocess.Popen[bytes], server: RunningServer, first: Request, log: IO[str]
+) -> None:
     limit = time.monotonic() + START_TIMEOUT
-    while not _answers(server):
+    while not _answers(server.base_url, *first):
         ended = process.poll()
         if ended is not None or time.monotonic() > limit:
             log.seek(0)
@@ -77,17 +95,13 @@ def _wait(process: subprocess.Popen[bytes], server: RunningServer, log: IO[str])
         time.sleep(0.2)
 
 
-def _answers(server: RunningServer) -> bool:
-    """Whether the server answers a chat request of one token."""
-    messages = [{"role": "user", "content": "Hi"}]
-    request = urllib.request.Request(
-        f"{server.base_url}/v1/chat/completions",
-        json.dumps({"model": server.model, "messages": messages, "max_tokens": 1}).encode(),
-        {"content-type": "application/json"},
-    )
+def _answers(base_url: str, path: str, body: Mapping[str, object] | None) -> bool:
+    """Whether the server answers a request with JSON that is not empty."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(base_url + path, data, {"content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
-            return bool(json.load(response)["choices"])
+            return bool(json.load(response))
     except (OSError, urllib.error.HTTPError):
         return False
 
