@@ -12,11 +12,11 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ValidationError
-from typing_extensions import is_typeddict
 
 from ._found_json import NOTHING, find_json, find_partial_json
 from ._json_schema import problem_of
 from ._names import one_sentence
+from ._typed_dicts import is_typeddict, typed_dict_schema
 from .errors import ConfigurationError, StructuredOutputError
 
 __all__ = ["METHODS", "Method", "Shape", "make_shape"]
@@ -200,6 +200,8 @@ def _schema_of(schema: object, *, strict: bool | None) -> dict[str, Any]:
         if isinstance(schema, dict) and "name" not in schema and not strict:
             json.dumps(schema)
             return schema
+        if is_typeddict(schema):
+            return typed_dict_schema(schema, strict=strict)
         return convert_to_json_schema(schema, strict=strict)
     except (
         Exception

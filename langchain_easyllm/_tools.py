@@ -9,6 +9,7 @@ import orjson
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from ._typed_dicts import is_typeddict, typed_dict_schema
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _to_tool(tool: ToolLike, *, strict: bool | None) -> Tool:
     if kind == "function" and isinstance(tool, Mapping):
         tool = _checked(tool.get("function", tool))
     try:
-        known = cast("Mapping[str, Any] | BaseTool", _with_parameters(tool))
+        known = cast("Mapping[str, Any] | BaseTool", _as_known(tool))
         converted = convert_to_openai_tool(known, strict=strict)
         orjson.dumps(converted)
     except Exception as error:  # whatever langchain-core, pydantic or a schema of one's own raises
@@ -73,8 +74,13 @@ def _to_tool(tool: ToolLike, *, strict: bool | None) -> Tool:
     return converted
 
 
-def _with_parameters(tool: ToolLike) -> ToolLike:
-    """Say that a function takes no arguments where it says nothing: servers want the key."""
+def _as_known(tool: ToolLike) -> ToolLike:
+    """Return what langchain-core converts rightly.
+
+    A function that says nothing of its arguments takes none: servers want the key.
+    """
+    if is_typeddict(tool):
+        return typed_dict_schema(tool)
     if not isinstance(tool, Mapping):
         return tool
     named = "name" in tool and "input_schema" not in tool and tool.get("parameters") is None

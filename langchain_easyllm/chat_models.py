@@ -204,9 +204,11 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         """
         from ._shape import make_shape  # noqa: PLC0415 - seldom needed
         from ._structured import structured  # noqa: PLC0415 - as above
+        from ._typed_dicts import is_typeddict  # noqa: PLC0415 - as above
 
         shape = make_shape(schema, method, strict=strict)
-        asked = {"kwargs": {"method": method or "auto", "strict": strict}, "schema": schema}
+        told = shape.schema if is_typeddict(schema) else schema  # langchain-core converts the rest
+        asked = {"kwargs": {"method": method or "auto", "strict": strict}, "schema": told}
         model = self.bind(structured_output=shape, ls_structured_output_format=asked, **kwargs)
         return structured(model, shape, include_raw=include_raw)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import pytest
 from langchain_core.tools import StructuredTool, tool
@@ -56,6 +56,15 @@ class Typed(TypedDict):
     """A typed dict."""
 
     query: Annotated[str, ..., "What for."]
+
+
+class Partly(TypedDict):
+    query: str
+    most: NotRequired[Annotated[int, ..., "How many."]]
+
+
+class Loose(TypedDict, total=False):
+    query: str
 
 
 FUNCTION = {"name": "find", "description": "Find.", "parameters": {"type": "object"}}
@@ -189,6 +198,18 @@ def test_a_call_cannot_be_had_without_tools(choice: Any) -> None:
 def test_an_llm_takes_no_tools() -> None:
     with pytest.raises(ConfigurationError, match="use EasyLLMChat"):
         EasyLLM(base_url="http://localhost:1").invoke("Hi", tools=[weather])
+
+
+@pytest.mark.parametrize(
+    ("kind", "required"), [(Partly, ["query"]), (Loose, []), (Typed, ["query"])]
+)
+def test_a_key_that_may_be_missing_is_not_required(kind: Any, required: list[str]) -> None:
+    llm = EasyLLMChat(base_url="http://localhost:1")
+    ((tool,),) = [llm.bind_tools([kind]).kwargs["tools"]]
+    assert tool["function"]["parameters"]["required"] == required
+    assert tool["function"].get("description") == kind.__doc__
+    ((strict,),) = [llm.bind_tools([kind], strict=True).kwargs["tools"]]
+    assert strict["function"]["parameters"]["required"] == [*kind.__annotations__]
 
 
 def test_a_tool_without_a_description_is_one(wire_server: WireServer) -> None:

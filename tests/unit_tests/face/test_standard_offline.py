@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The function `loads?` is in beta
 
 
 class TestStandardOnTheOfflineServer(ChatModelIntegrationTests):
-    """The suite with all that the offline server has: it has no eyes."""
+    """The suite with all that the offline server has: one model, without eyes and ears."""
 
     @pytest.fixture(autouse=True)
     def _served(self, offline_server: OfflineServer) -> None:
@@ -38,6 +38,10 @@ class TestStandardOnTheOfflineServer(ChatModelIntegrationTests):
     @property
     def supports_json_mode(self) -> bool:
         return True
+
+    @property
+    def supports_model_override(self) -> bool:
+        return False
 
     @property
     def has_tool_choice(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import pytest
 from langchain_core.exceptions import OutputParserException
@@ -466,6 +466,21 @@ def test_strict_holds_every_object_to_its_schema(wire_server: WireServer) -> Non
     said = body_of(wire_server)["response_format"]["json_schema"]
     assert said["strict"] is True
     assert said["schema"]["additionalProperties"] is False
+
+
+class PartlyTyped(TypedDict):
+    name: str
+    age: NotRequired[Annotated[int, ..., "In years."]]
+
+
+def test_a_key_may_be_missing(wire_server: WireServer, way: str) -> None:
+    serve_turns(wire_server, "vllm", Turn(['{"name": "Ida"}']))
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(PartlyTyped)
+    assert last(way, chain) == {"name": "Ida"}
+    told = body_of(wire_server)["response_format"]["json_schema"]["schema"]
+    assert told["required"] == ["name"]
+    assert told["properties"]["age"]["description"] == "In years."
+    assert "description" not in told
 
 
 class Tree(BaseModel):
