@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 from ._clients import ChatCompletion, Completion, Embedding
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from ..prompts import ChatPrompt
 
 __all__ = [
@@ -43,7 +45,7 @@ __all__ = [
 api_type: str = "huggingface"
 """Which kind of service it is; there is one."""
 
-api_key: str | None = None
+api_key: str | SecretStr | None = None
 """Token. One set here counts as given for the `api_base` in force, whatever host that is. Default:
 `HUGGINGFACE_TOKEN`, the other variables of huggingface_hub, then the stored login; those go to
 Hugging Face hosts only."""

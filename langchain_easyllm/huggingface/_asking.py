@@ -54,9 +54,8 @@ class Asking:
     model: str | None
     debug: bool
 
-    @property
     def served(self) -> str | None:
-        """The model's name as far as it is known before it answers."""
+        """Return the model's name as far as it is known by now, answer or none."""
         server = self.client.connection.server
         return self.model or (server.model if server else None)
 
@@ -150,6 +149,8 @@ def _source(request: ChatRequest | CompletionRequest, settings: Settings) -> _So
         return _Source(messages, _rendered(messages, settings), plain=False)
     if not isinstance(request.prompt, str) or not request.prompt:
         raise ConfigurationError("prompt is one text, and not an empty one: call once for each.")
+    if not isinstance(request.suffix, str | None):
+        raise ConfigurationError(f"suffix is a text, not {type(request.suffix).__name__}.")
     text = request.prompt + (request.suffix or "")
     asked = [{"role": "user", "content": text}]
     return _Source(asked, _rendered(text, settings) or Rendered(text, ()), plain=True)

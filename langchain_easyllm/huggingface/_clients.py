@@ -14,6 +14,7 @@ from ..wire import Answer
 from ._asking import Asking, prepare
 from ._requests import ChatRequest, CompletionRequest, EmbeddingRequest, read_request
 from ._results import ChatResults, CompletionResults, Json, Results
+from ._words import easyllms_words
 
 __all__ = ["ChatCompletion", "Completion", "Embedding"]
 
@@ -30,11 +31,12 @@ def _sync(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Res
     """Return a client's `create`, which takes the parameters of a kind of request."""
 
     def create(*args: P.args, **kwargs: P.kwargs) -> Result:
-        asking = prepare(*read_request(kind, *args, **kwargs))
-        if asking.stream:
-            return _stream(asking, results(asking.served))
-        answers = _answers(asking)
-        return _noted(asking, results(asking.served).response(answers))
+        with easyllms_words():
+            asking = prepare(*read_request(kind, *args, **kwargs))
+            shaped = results(asking.served)
+            if asking.stream:
+                return _stream(asking, shaped)
+            return _noted(asking, shaped.response(_answers(asking)))
 
     return _documented(create, kind)
 
@@ -43,11 +45,12 @@ def _async(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Aw
     """Return a client's `acreate`, which takes the parameters of a kind of request."""
 
     async def acreate(*args: P.args, **kwargs: P.kwargs) -> Result:
-        asking = prepare(*read_request(kind, *args, **kwargs))
-        if asking.stream:
-            return _astream(asking, results(asking.served))
-        answers = await _aanswers(asking)
-        return _noted(asking, results(asking.served).response(answers))
+        with easyllms_words():
+            asking = prepare(*read_request(kind, *args, **kwargs))
+            shaped = results(asking.served)
+            if asking.stream:
+                return _astream(asking, shaped)
+            return _noted(asking, shaped.response(await _aanswers(asking)))
 
     return _documented(acreate, kind)
 
@@ -58,9 +61,10 @@ def _sync_embedding(kind: Callable[P, EmbeddingRequest]) -> Callable[P, Json]:
     def create(*args: P.args, **kwargs: P.kwargs) -> Json:
         from ._embedding import prepare_embedding  # noqa: PLC0415 - loads with the first embedding
 
-        request, _ = read_request(kind, *args, **kwargs)
-        embeddings, texts = prepare_embedding(request)
-        return embeddings.result(embeddings.embed_documents(texts), request)
+        with easyllms_words():
+            request, _ = read_request(kind, *args, **kwargs)
+            embeddings, texts = prepare_embedding(request)
+            return embeddings.result(embeddings.embed_documents(texts), request)
 
     return _documented(create, kind)
 
@@ -71,9 +75,10 @@ def _async_embedding(kind: Callable[P, EmbeddingRequest]) -> Callable[P, Awaitab
     async def acreate(*args: P.args, **kwargs: P.kwargs) -> Json:
         from ._embedding import prepare_embedding  # noqa: PLC0415 - as above
 
-        request, _ = read_request(kind, *args, **kwargs)
-        embeddings, texts = prepare_embedding(request)
-        return embeddings.result(await embeddings.aembed_documents(texts), request)
+        with easyllms_words():
+            request, _ = read_request(kind, *args, **kwargs)
+            embeddings, texts = prepare_embedding(request)
+            return embeddings.result(await embeddings.aembed_documents(texts), request)
 
     return _documented(acreate, kind)
 
@@ -91,17 +96,18 @@ async def _aanswers(asking: Asking) -> list[Answer]:
 
 
 def _stream(asking: Asking, results: Results) -> Iterator[Json]:
-    with closing(asking.client.stream(asking.asks[0])) as stream:
+    with easyllms_words(), closing(asking.client.stream(asking.asks[0])) as stream:
         for pieces in stream:
             for chunk in results.chunks(pieces):
                 yield _noted(asking, chunk)
 
 
 async def _astream(asking: Asking, results: Results) -> AsyncIterator[Json]:
-    async with aclosing(asking.client.astream(asking.asks[0])) as stream:
-        async for pieces in stream:
-            for chunk in results.chunks(pieces):
-                yield _noted(asking, chunk)
+    with easyllms_words():
+        async with aclosing(asking.client.astream(asking.asks[0])) as stream:
+            async for pieces in stream:
+                for chunk in results.chunks(pieces):
+                    yield _noted(asking, chunk)
 
 
 def _noted(asking: Asking, result: Json) -> Json:

@@ -54,4 +54,8 @@ def _to_message(place: int, message: object) -> ChatMessage:
         raise ConfigurationError(
             f"Message {place} has the unknown role {found.role!r}: use {', '.join(_ROLES)}."
         )
+    if not isinstance(found.content, str | Sequence | None):
+        raise ConfigurationError(
+            f"Message {place} has content of type {type(found.content).__name__}: give a text."
+        )
     return found

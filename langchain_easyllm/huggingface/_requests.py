@@ -8,6 +8,8 @@ from dataclasses import KW_ONLY, dataclass
 from difflib import get_close_matches
 from typing import Any, ParamSpec, TypeVar
 
+from pydantic import SecretStr
+
 from .._generation_fields import CallFields
 from ..errors import ConfigurationError
 from ..wire import Message
@@ -47,7 +49,7 @@ class Options:
     """Whether this call logs what is asked and answered (`langchain_easyllm.huggingface`, level
     DEBUG, to the standard error where no handler is set up)."""
 
-    api_key: str | None = None
+    api_key: str | SecretStr | None = None
     """For this call in place of the module's; given for the `api_base` in force."""
 
     api_base: str | None = None

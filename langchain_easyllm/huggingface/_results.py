@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -24,7 +24,7 @@ class Results(ABC):
     """Shapes the results of one call.
 
     Args:
-        model: The model's name, as far as it is known before the answer.
+        served: Returns the model's name as far as it is known: the first request may tell it.
     """
 
     whole: str
@@ -33,8 +33,8 @@ class Results(ABC):
     piece: str
     """What a chunk of a streamed one is called."""
 
-    def __init__(self, model: str | None) -> None:
-        self._model = model
+    def __init__(self, served: Callable[[], str | None]) -> None:
+        self._served = served
         self._id = "hf-" + secrets.token_urlsafe(7)  # ten characters, as EasyLLM's have
         self._created = int(time.time())
         self._opened = False
@@ -78,7 +78,7 @@ class Results(ABC):
         """Return what the last chunk's choice holds."""
 
     def _head(self, kind: str, said: str | None) -> Json:
-        model = self._model or said or UNKNOWN_MODEL
+        model = self._served() or said or UNKNOWN_MODEL
         return {"id": self._id, "object": kind, "created": self._created, "model": model}
 
     def _chunk(self, choice: Json, finish_reason: str | None = None) -> Json:

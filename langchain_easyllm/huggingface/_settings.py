@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from .._connection_fields import ConnectionFields
 from .._prompting import environment_prompt
+from ..errors import ConfigurationError
 from ..wire import merge_stops
 
 if TYPE_CHECKING:
@@ -89,11 +90,15 @@ def _attributes() -> dict[str, Any]:
 def _place(
     request: ChatRequest | CompletionRequest | EmbeddingRequest, module: dict[str, Any]
 ) -> Place:
-    key = request.api_key or module["api_key"]
+    key = request.api_key or module["api_key"] or None
+    if isinstance(key, str):
+        key = SecretStr(key)
+    if not isinstance(key, SecretStr | None):
+        raise ConfigurationError(f"api_key is a text, not {type(key).__name__}.")
     return Place(
         model=request.model,
         base_url=request.api_base or module["api_base"],
-        api_key=SecretStr(str(key)) if key else None,
+        api_key=key,
     )
 
 

@@ -21,7 +21,7 @@ WRONG = [
     ({"stop_sequences": ["a"]}, "did you mean 'stop'"),
     ({"presence_penalty": 1}, "There is no parameter 'presence_penalty': The parameters are"),
     ({"frequency_penalty": 0}, "1.0 is none"),
-    ({"frequency_penalty": "much"}, "repetition_penalty: "),
+    ({"frequency_penalty": "much"}, "^frequency_penalty: "),
     ({"temperature": -1}, "temperature: "),
     ({"temperature": float("nan")}, "temperature: "),
     ({"top_p": 2}, "top_p: "),
@@ -30,7 +30,8 @@ WRONG = [
     ({"stop": [""]}, "one character or more"),
     ({"stop": 5}, "give a string or a list"),
     ({"timeout": 0}, "timeout: "),
-    ({"api_base": "nowhere"}, "no HTTP address"),
+    ({"api_base": "nowhere"}, "api_base 'nowhere' is no HTTP address"),
+    ({"api_key": 7}, "api_key is a text"),
     ({"model": "http://other.example"}, "server's address"),
 ]
 
@@ -61,6 +62,7 @@ def test_a_parameter_that_cannot_work(server, way, kind, given, said):
         ([{"role": "human", "content": "Hi"}], "unknown role 'human'"),
         ([{"content": "Hi"}], "unknown role None"),
         (["Hi"], "unknown role None"),
+        ([{"role": "user", "content": 7}], "content of type int"),
     ],
 )
 def test_messages_that_are_none(server, messages, said):
@@ -80,6 +82,15 @@ def test_a_conversation_that_easyllms_prompt_cannot_write(server):
 def test_a_prompt_that_is_no_text(server, prompt):
     with pytest.raises(ConfigurationError, match="prompt is one text"):
         call("sync", "text", prompt)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [({"suffix": 7}, "suffix is a text"), ({"echo": "maybe"}, "^echo: ")]
+)
+def test_a_completions_own_parameter_that_cannot_work(server, given, said):
+    with pytest.raises(ConfigurationError, match=said):
+        call("sync", "text", **given)
     assert server.requests == []
 
 

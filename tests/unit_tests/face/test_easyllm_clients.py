@@ -7,12 +7,14 @@ import inspect
 import re
 import time
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
 from langchain_easyllm import huggingface
 from langchain_easyllm.errors import (
     AuthenticationError,
+    ConfigurationError,
     IncompleteStreamError,
     ModelLoadingError,
 )
@@ -79,6 +81,13 @@ def test_a_stream_begins_with_the_role_and_ends_with_the_finish_reason(
 
 @WAY
 @KIND
+def test_the_first_stream_of_a_server_already_names_its_model(wire_server, way, kind):
+    wires.serve(wire_server, "tgi", model="org/served")
+    assert {chunk["model"] for chunk in chunks(way, kind)} == {"org/served"}
+
+
+@WAY
+@KIND
 def test_what_is_sent_by_default(wire_server, monkeypatch, way, kind):
     monkeypatch.setattr(huggingface, "prompt_builder", build_llama2_prompt)
     wires.serve(wire_server, "tgi")
@@ -98,14 +107,21 @@ def test_what_is_sent_by_default(wire_server, monkeypatch, way, kind):
     }
 
 
-def test_a_default_that_a_protocol_has_no_name_for_is_left_out_and_a_wish_is_an_error(wire_server):
+@WAY
+def test_a_default_that_a_protocol_has_no_name_for_is_left_out_and_a_wish_is_an_error(
+    wire_server, way
+):
     wires.serve(wire_server, "tgi")
     call("sync", "chat")
     assert "top_k" not in body_of(wire_server, "/v1/chat/completions")
-    with pytest.raises(ValueError, match="top_k cannot be expressed"):
-        call("sync", "chat", top_k=10)
-    with pytest.raises(ValueError, match="repetition_penalty cannot be expressed"):
-        call("sync", "chat", frequency_penalty=1.2)
+    wish = {"top_k": 10, "frequency_penalty": 1.2}
+    for name, ask in product(wish, (call, chunks)):
+        with pytest.raises(ConfigurationError) as caught:
+            ask(way, "chat", **{name: wish[name]})
+        assert str(caught.value) == (
+            f"{name} cannot be expressed on the chat api of this server (tgi): "
+            "set prompt_builder, or drop it."
+        )
 
 
 @KIND

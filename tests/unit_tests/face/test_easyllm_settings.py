@@ -6,6 +6,7 @@ import logging
 import threading
 
 import pytest
+from pydantic import SecretStr
 
 import langchain_easyllm
 from langchain_easyllm import huggingface
@@ -79,7 +80,7 @@ def test_a_key_set_by_hand_goes_to_the_base_in_force(tgi, monkeypatch, kind):
     monkeypatch.setattr(huggingface, "api_key", "hf_set_by_hand")
     call("sync", kind)
     assert authorization(tgi) == "Bearer hf_set_by_hand"
-    call("sync", kind, api_key="hf_of_this_call")
+    call("sync", kind, api_key=SecretStr("hf_of_this_call"))
     assert authorization(tgi) == "Bearer hf_of_this_call"
 
 
