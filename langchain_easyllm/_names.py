@@ -47,6 +47,7 @@ def canonical(
             was given under two names.
     """
     result: dict[str, object] = {}
+    written: dict[str, str] = {}
     for name, value in values.items():
         own = name if name in known else ALIASES.get(name, name)
         if own in objects and own not in known:
@@ -57,9 +58,10 @@ def canonical(
         if own not in known:
             raise ConfigurationError(_unknown(name, known))
         if own in result and result[own] is not None and value is not None:
-            raise ConfigurationError(f"{own} was given twice, once as {name}: give it once.")
+            names = f"as {written[own]} and as {name}"
+            raise ConfigurationError(f"{own} was given twice, {names}: give it once.")
         if value is not None or own not in result:
-            result[own] = value
+            result[own], written[own] = value, name
     return result
 
 

@@ -110,7 +110,8 @@ class Recorder:
     ) -> tuple[int, dict[str, str], bytes]:
         """Ask the real server, note what was said, and return its answer."""
         if key := headers.get("authorization"):
-            self._hide |= {key: "TOKEN", key.removeprefix("Bearer "): "TOKEN"}
+            # A new dict: another request's thread may be reading the old one.
+            self._hide = {**self._hide, key: "TOKEN", key.removeprefix("Bearer "): "TOKEN"}
         asked = urllib.request.Request(
             self._upstream + path, body or None, dict(headers), method=method
         )

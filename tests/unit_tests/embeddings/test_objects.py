@@ -11,6 +11,7 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.load import dumps
 from langchain_tests.unit_tests import EmbeddingsUnitTests
+from pydantic import SecretStr
 
 from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank
 from langchain_easyllm.errors import BadRequestError, ConfigurationError
@@ -67,6 +68,53 @@ def test_other_packages_names(wire_server: WireServer, cls: type, name: str) -> 
     obj = cls(**{name: wire_server.url + "/"}, repo_id="org/name", huggingfacehub_api_token="hf_x")
     assert (obj.base_url, obj.model) == (wire_server.url + "/", "org/name")
     assert obj.api_key.get_secret_value() == "hf_x"
+
+
+# Calls of LangChain's guides and class docstrings, and the fields that each becomes.
+OLD_CALLS: dict[str, tuple[dict[str, Any], dict[str, object]]] = {
+    "HuggingFaceEndpointEmbeddings, a server": (
+        {"model": "http://localhost:8080"},
+        {"base_url": "http://localhost:8080", "model": None},
+    ),
+    "HuggingFaceEndpointEmbeddings, a model": (
+        {"model": "org/name", "task": "feature-extraction", "huggingfacehub_api_token": "abc"},
+        {"base_url": None, "model": "org/name", "api_key": SecretStr("abc")},
+    ),
+    "HuggingFaceEndpointEmbeddings, all its other fields": (
+        {
+            "repo_id": "org/name",
+            "provider": "hf-inference",
+            "model_kwargs": {"normalize": True, "other": 1},
+            "client": None,
+            "async_client": None,
+        },
+        {
+            "model": "org/name",
+            "provider": "hf-inference",
+            "normalize": True,
+            "model_kwargs": {"other": 1},
+        },
+    ),
+    "HuggingFaceInferenceAPIEmbeddings, a model": (
+        {"api_key": "abc", "model_name": "org/name"},
+        {"model": "org/name", "base_url": None, "api_key": SecretStr("abc")},
+    ),
+    "HuggingFaceInferenceAPIEmbeddings, a server": (
+        {
+            "api_key": SecretStr("abc"),
+            "api_url": "http://localhost:8080/embed",
+            "additional_headers": {"X-A": "b"},
+        },
+        {"base_url": "http://localhost:8080/embed", "default_headers": {"X-A": "b"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("call", OLD_CALLS)
+def test_calls_of_other_packages(call: str) -> None:
+    arguments, fields = OLD_CALLS[call]
+    obj = EasyLLMEmbeddings(**arguments)
+    assert {name: getattr(obj, name) for name in fields} == fields
 
 
 def test_names_of_other_embeddings() -> None:

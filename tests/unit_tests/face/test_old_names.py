@@ -266,7 +266,7 @@ def test_headers_of_server_kwargs_are_sent(wire_server: WireServer, way: str) ->
         ({"server_kwargs": {"proxies": {}}}, "server_kwargs holds 'proxies'"),
         ({"server_kwargs": 3}, "server_kwargs must be a dict"),
         ({"server_kwargs": {"headers": "a"}}, "headers must be a dict"),
-        ({"max_length": 3, "max_tokens": 4}, "max_tokens was given twice"),
+        ({"max_length": 3, "max_tokens": 4}, "given twice, as max_length and as max_tokens"),
         ({"model_kwargs": {"temperature": "hot"}}, "temperature"),
     ],
 )
