@@ -16,6 +16,7 @@ from langchain_core.messages import (
     convert_to_openai_data_block,
     is_data_content_block,
 )
+from langchain_core.messages.tool import tool_call
 
 from .errors import ConfigurationError
 
@@ -52,7 +53,7 @@ def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]
     """
     if not messages:
         raise ConfigurationError("There are no messages: send one at least.")
-    answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    answered = _answered(messages)
     converted = [_convert(message, place, answered) for place, message in enumerate(messages)]
     if not any(message.get("content") or message.get("tool_calls") for message in converted):
         raise ConfigurationError("Every message is empty: send some text.")
@@ -60,13 +61,40 @@ def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]
 
 
 def with_failures(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Say in the text of a tool's answer that it failed, for a prompt has no other place for it."""
-    return [
-        message.model_copy(update={"content": _as_failure(message.content)})
-        if isinstance(message, ToolMessage) and message.status == "error"
-        else message
-        for message in messages
-    ]
+    """Return messages that say what failed, for a prompt has no other place for it.
+
+    A tool's answer says it in its text. A call that could not be run and was answered is one.
+    """
+    answered = _answered(messages)
+    return [_with_failure(message, answered) for message in messages]
+
+
+def _with_failure(message: BaseMessage, answered: Collection[str]) -> BaseMessage:
+    if isinstance(message, ToolMessage) and message.status == "error":
+        return message.model_copy(update={"content": _as_failure(message.content)})
+    if isinstance(message, AIMessage) and message.invalid_tool_calls:
+        return message.model_copy(update={"tool_calls": _calls(message, answered)})
+    return message
+
+
+def _answered(messages: Sequence[BaseMessage]) -> Collection[str]:
+    return {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+
+
+def _calls(message: AIMessage, answered: Collection[str]) -> list[ToolCall]:
+    """Return the calls to show: all that could be run, and the others that were answered.
+
+    A server wants an answer to every call that it is shown, and arguments that are JSON.
+    """
+    failed = [call for call in message.invalid_tool_calls if call["id"] in answered]
+    return [*message.tool_calls, *map(_mended, failed)]
+
+
+def _mended(call: InvalidToolCall) -> ToolCall:
+    from .wire import parse_arguments  # noqa: PLC0415 - seldom needed
+
+    args = parse_arguments(call["args"] or "") or {}
+    return tool_call(name=call["name"] or "", args=args, id=call["id"])
 
 
 def refuse_other_than_text(messages: Sequence[BaseMessage]) -> None:
@@ -124,10 +152,7 @@ def _role(message: BaseMessage, place: int) -> str:
 
 def _add_answer(message: AIMessage, result: dict[str, object], answered: Collection[str]) -> None:
     """Add an earlier answer's tool calls, and its thinking in the name the server spoke."""
-    # A server wants an answer to every call that it is shown, and arguments that are JSON.
-    failed: list[ToolCall | InvalidToolCall]
-    failed = [call for call in message.invalid_tool_calls if call["id"] in answered]
-    if calls := [*message.tool_calls, *failed]:
+    if calls := _calls(message, answered):
         result["tool_calls"] = [_call(call, number) for number, call in enumerate(calls)]
         result["content"] = result["content"] or None
     thought = message.additional_kwargs.get("reasoning_content")
@@ -140,13 +165,9 @@ def _add_answer(message: AIMessage, result: dict[str, object], answered: Collect
         result[name] = thought
 
 
-def _call(call: ToolCall | InvalidToolCall, number: int) -> dict[str, object]:
-    args = call["args"]
-    if not isinstance(args, dict):
-        from .wire import parse_arguments  # noqa: PLC0415 - seldom needed
-
-        args = parse_arguments(args or "") or {}
-    function = {"name": call["name"] or "", "arguments": json.dumps(args, ensure_ascii=False)}
+def _call(call: ToolCall, number: int) -> dict[str, object]:
+    arguments = json.dumps(call["args"], ensure_ascii=False)
+    function = {"name": call["name"], "arguments": arguments}
     return {"type": "function", "id": call["id"] or f"call_{number}", "function": function}
 
 

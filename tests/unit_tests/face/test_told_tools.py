@@ -213,6 +213,24 @@ def test_the_history_is_told_in_the_convention(wire_server: WireServer) -> None:
     assert prompt.startswith("<|im_start|>system\nBe brief.\n\n# Tools\n")
 
 
+@pytest.mark.parametrize("builder", [builder for builder, _ in SAID.values()])
+def test_a_call_that_could_not_be_run_is_told_with_its_answer(
+    wire_server: WireServer, builder: str
+) -> None:
+    llm = told(wire_server, "Done.", builder).bind_tools(TOOLS)
+    bad = {"name": "fly", "args": "{to", "id": "abcdefghi", "error": "No such tool."}
+    lost = {**bad, "name": "swim", "id": "unanswered"}
+    talk = [
+        HumanMessage("Who?"),
+        AIMessage("", invalid_tool_calls=[bad, lost]),
+        ToolMessage("There is no tool fly.", tool_call_id="abcdefghi", status="error"),
+    ]
+    llm.invoke(talk)
+    prompt = body_of(wire_server)["inputs"]
+    assert prompt.index('"fly"') < prompt.index("Error: There is no tool fly.")
+    assert "swim" not in prompt
+
+
 def test_no_tool_is_told_where_none_may_be_called(wire_server: WireServer) -> None:
     said = SAID["hermes"][1]
     llm = told(wire_server, said, "chatml").bind_tools(TOOLS, tool_choice="none")
