@@ -41,4 +41,4 @@ def test_demo_runs_on_a_real_server(transformers_server):
     done = run_demo(BASE_URL=transformers_server.base_url)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"Asking the model at {transformers_server.base_url}.\n" in done.stdout
-    assert done.stdout.count("\n   Answer: ") == 2
+    assert done.stdout.count("\n   Answer: ") == 3
