@@ -19,7 +19,7 @@ from .wire import NEUTRAL_FIELDS, Dialect, Wire, fields_of, looks_like_url
 __all__ = ["taken_over"]
 
 # Classes whose settings can be taken over, and the attributes of each that say nothing about it.
-_CLIENTS = frozenset({"client", "async_client", "metadata", "task"})
+_CLIENTS = frozenset({"client", "async_client", "task"})
 _PIPELINES = (
     ("langchain_huggingface", "HuggingFacePipeline"),
     ("langchain_community", "HuggingFacePipeline"),
@@ -127,6 +127,9 @@ def _foreign(given: dict[str, object]) -> dict[str, object]:
         given.pop("model", None)  # what it made of them itself
     elif isinstance(model, str) and looks_like_url(model):
         given["endpoint_url"] = given.pop("model")
+    metadata = cast("Mapping[str, object]", given.get("metadata") or {})
+    # langchain-core's note of the package, which is another one now.
+    given["metadata"] = {k: v for k, v in metadata.items() if k != "lc_versions"} or None
     token = given.get(_HUB_TOKEN)
     plain = token.get_secret_value() if isinstance(token, SecretStr) else token
     if plain is None or plain == os.environ.get("HUGGINGFACEHUB_API_TOKEN"):

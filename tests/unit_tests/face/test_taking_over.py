@@ -67,7 +67,7 @@ class HuggingFaceEndpoint(Texts):
     @model_validator(mode="after")
     def validate_environment(self) -> Any:
         self.client = object()
-        self.metadata = {"versions": {"langchain-huggingface": "1"}}
+        self.metadata = {**(self.metadata or {}), "lc_versions": {"langchain-huggingface": "1"}}
         return self
 
 
@@ -77,6 +77,39 @@ class HuggingFaceTextGenInference(Texts):
     @pre_init
     def validate_environment(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         return {**values, "client": object()}
+
+
+class CommunityEndpoint(HuggingFaceTextGenInference):
+    __module__ = "langchain_community.llms.huggingface_endpoint"
+    model: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def build_extra(cls, values: dict[str, Any]) -> Any:
+        return {**values, "model": values.get("endpoint_url") or values.get("repo_id")}
+
+
+CommunityEndpoint.__name__ = "HuggingFaceEndpoint"
+
+
+class HuggingFaceHub(LLM):
+    __module__ = "langchain_community.llms.huggingface_hub"
+    client: object = None
+    repo_id: str | None = None
+    task: str | None = None
+    model_kwargs: dict[str, object] | None = None
+    huggingfacehub_api_token: str | None = None
+
+    @property
+    def _llm_type(self) -> str:
+        return "hub"
+
+    def _call(self, *args: Any, **kwargs: Any) -> str:
+        raise NotImplementedError
+
+    @pre_init
+    def validate_environment(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return {**values, "client": object(), "task": "text-generation"}
 
 
 def chat_of(llm: object, **fields: Any) -> EasyLLMChat:
@@ -119,6 +152,15 @@ def test_a_model_of_the_hub_stays_one() -> None:
     assert chat.frequency_penalty is None
 
 
+def test_metadata_given_to_an_endpoint_is_kept_and_its_own_is_not() -> None:
+    llm = HuggingFaceEndpoint(repo_id="org/name", metadata={"team": "search"}, tags=["a"])
+    assert set_fields(chat_of(llm)) == {
+        "model": "org/name",
+        "metadata": {"team": "search"},
+        "tags": ["a"],
+    }
+
+
 def test_an_address_given_as_the_model_is_the_server() -> None:
     chat = chat_of(HuggingFaceEndpoint(model="http://localhost:9"), model="org/name")
     assert set_fields(chat) == {"base_url": "http://localhost:9", "model": "org/name"}
@@ -148,6 +190,34 @@ def test_defaults_that_were_filled_in_are_not_taken_over(wire_server: WireServer
     }
     assert chat.invoke("Hi").text == "Hello world"
     assert wire_server.requests[-1].path == "/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("cls", "given", "fields"),
+    [
+        (
+            CommunityEndpoint,
+            {"endpoint_url": "http://localhost:9", "max_new_tokens": 9, "top_k": 3},
+            {"base_url": "http://localhost:9", "max_tokens": 9, "top_k": 3},
+        ),
+        (
+            CommunityEndpoint,
+            {"repo_id": "org/name", "temperature": 0.1, "huggingfacehub_api_token": "a"},
+            {"model": "org/name", "temperature": 0.1, "api_key": SecretStr("a")},
+        ),
+        (
+            HuggingFaceHub,
+            {"repo_id": "org/name", "model_kwargs": {"temperature": 0, "max_length": 64}},
+            {"model": "org/name", "temperature": 0.0, "max_tokens": 64},
+        ),
+    ],
+)
+def test_other_objects_of_langchain_community(
+    cls: type[LLM], given: dict[str, Any], fields: dict[str, object]
+) -> None:
+    found = set_fields(chat_of(cls(**given)))
+    assert {name: found[name] for name in fields} == fields
+    assert found.keys() - fields.keys() <= {"max_tokens"}
 
 
 def test_tgis_own_fields_stay_on_tgis_own_protocol(
