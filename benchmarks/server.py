@@ -14,6 +14,8 @@ import sys
 import threading
 from dataclasses import dataclass
 
+from . import vectors
+
 WORDS = ("The ", "quick ", "brown ", "fox ", "jumps ", "over ", "the ", "lazy ", "dog, ", "and ")
 SHORT_ANSWER = "The quick brown fox."
 MODEL = "m"
@@ -33,11 +35,13 @@ class Variant:
         tokens: Tokens of a streamed answer, one event each.
         delay: Seconds before an answer begins.
         pause: Seconds between a stream's first token and the rest of it.
+        dim: Dimensions of the vectors of an embedding server; 0 for a server that generates.
     """
 
     tokens: int
     delay: float = 0.0
     pause: float = 0.0
+    dim: int = 0
 
 
 VARIANTS = {
@@ -48,6 +52,10 @@ VARIANTS = {
     "2000": Variant(2_000),
     "20000": Variant(20_000),
     "wait50": Variant(200, delay=0.05),
+    "384": Variant(1, dim=384),
+    "384wait20": Variant(1, delay=0.02, dim=384),
+    "1024": Variant(1, dim=1024),
+    "1024wait20": Variant(1, delay=0.02, dim=1024),
 }
 
 
@@ -74,7 +82,10 @@ def text_of(count: int) -> str:
 
 
 def _plain(body: object) -> bytes:
-    data = json.dumps(body, separators=(",", ":")).encode()
+    return _whole(json.dumps(body, separators=(",", ":")).encode())
+
+
+def _whole(data: bytes) -> bytes:
     length = b"content-length: %d\r\n\r\n" % len(data)
     return b"HTTP/1.1 200 OK\r\n" + JSON_HEAD + COMMON_HEAD + length + data
 
@@ -198,8 +209,11 @@ INFO = {
 MODELS = {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": MODEL}]}
 
 
-def routes_of(count: int) -> dict[bytes, Answer]:
+def routes_of(variant: Variant) -> dict[bytes, Answer]:
     """Return every route of one variant; a key is the request line up to the HTTP version."""
+    if variant.dim:
+        return {b"GET /info": Answer(_plain(vectors.TEI_INFO))}
+    count = variant.tokens
     generate = generate_answer(count)
     streamed = Answer(b"", generate.stream_first, generate.stream_rest)
     return {
@@ -252,6 +266,9 @@ class Connection(asyncio.Protocol):
 
     def answer(self, route: bytes, body: bytes) -> None:
         """Send what belongs to `route`, at once or after the variant's delay."""
+        if self.variant.dim and (data := vectors.answer(self.variant.dim, route, body)):
+            self.later(self.variant.delay, self.write, _whole(data), b"")
+            return
         answer = self.routes.get(route)
         if answer is None:
             self.transport.write(NOT_FOUND)
@@ -286,7 +303,7 @@ async def main() -> None:
     ports = {}
     servers = []
     for name, variant in VARIANTS.items():
-        routes = routes_of(variant.tokens)
+        routes = routes_of(variant)
 
         def connection(
             variant: Variant = variant, routes: dict[bytes, Answer] = routes

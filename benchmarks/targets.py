@@ -43,6 +43,10 @@ class Target:
         """Return an LLM for the server on `port`."""
         raise UnsupportedError
 
+    def embeddings(self, port: int) -> object:
+        """Return an embedding model for the server on `port`."""
+        raise UnsupportedError
+
     def renderer(self, name: str) -> Callable[[list[dict[str, str]]], str]:
         """Return a function that renders messages by the prompt template `name`."""
         raise UnsupportedError
@@ -69,6 +73,11 @@ class Ours(Target):
 
         return EasyLLM(base_url=_url(port), api="generate")
 
+    def embeddings(self, port: int) -> object:
+        from langchain_easyllm import EasyLLMEmbeddings
+
+        return EasyLLMEmbeddings(base_url=_url(port))
+
     def renderer(self, name: str) -> Callable[[list[dict[str, str]]], str]:
         from langchain_easyllm.prompts import get_prompt
 
@@ -92,6 +101,16 @@ class HuggingFace(Target):
 
         return HuggingFaceEndpoint(endpoint_url=_url(port))
 
+    def embeddings(self, port: int) -> object:
+        from huggingface_hub import AsyncInferenceClient, InferenceClient
+        from langchain_huggingface import HuggingFaceEndpointEmbeddings
+
+        # It takes no address: the clients that it makes for the Hub are replaced.
+        embeddings = HuggingFaceEndpointEmbeddings(model="m", huggingfacehub_api_token="-")
+        embeddings.client = InferenceClient(model=_url(port))
+        embeddings.async_client = AsyncInferenceClient(model=_url(port))
+        return embeddings
+
 
 class OpenAI(Target):
     """langchain-openai on the same server's OpenAI routes."""
@@ -110,6 +129,17 @@ class OpenAI(Target):
 
         return OpenAILLM(base_url=f"{_url(port)}/v1", api_key="-", model="m")
 
+    def embeddings(self, port: int) -> object:
+        from langchain_openai import OpenAIEmbeddings
+
+        return OpenAIEmbeddings(
+            base_url=f"{_url(port)}/v1",
+            api_key="-",
+            model="m",
+            chunk_size=32,
+            check_embedding_ctx_length=False,  # as its documentation says for other servers
+        )
+
 
 class Raw(Target):
     """A client without LangChain: bare socket (sync), aiohttp (async)."""
@@ -127,6 +157,11 @@ class Raw(Target):
         from .raw import GENERATE, RawClient
 
         return RawClient(port, GENERATE)
+
+    def embeddings(self, port: int) -> object:
+        from .raw_embeddings import RawEmbeddings
+
+        return RawEmbeddings(port)
 
 
 class Floor(Target):

@@ -7,6 +7,7 @@ many of them as may be in flight, in threads or in tasks. What is left to do is 
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import time
 from collections import deque
@@ -14,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from .errors import BadRequestError, EasyLLMError, GenerationError, RateLimitError
 from .transport import Policy, Request, Response
@@ -81,7 +82,7 @@ class Job(Generic[T]):
                 break
             places.append(place)
             pieces.append(piece)
-        return Batch(self, places, pieces) if places else None
+        return Batch(self, places, b",".join(pieces)) if places else None
 
     def put(self, batch: Batch[T], results: Sequence[T]) -> None:
         """Take the results of a batch."""
@@ -103,7 +104,7 @@ class Batch(Generic[T]):
     Args:
         job: What they belong to.
         places: Their places in the job.
-        pieces: The texts as JSON.
+        body: The texts as JSON, with commas between them.
         ready: Moment (`time.monotonic`) before which it is not to be sent.
         sent: Moment when it was sent last.
         until: Moment after which it is not tried again; None before the first failure.
@@ -114,7 +115,7 @@ class Batch(Generic[T]):
 
     job: Job[T]
     places: list[int]
-    pieces: list[bytes]
+    body: bytes
     ready: float = 0.0
     sent: float = 0.0
     until: float = inf
@@ -131,9 +132,10 @@ class Batch(Generic[T]):
     def halves(self) -> list[Batch[T]]:
         """Return the batch as two."""
         middle = (len(self.places) + 1) // 2
+        texts = self.job.texts
         return [
-            Batch(self.job, self.places[part], self.pieces[part])
-            for part in (slice(middle), slice(middle, None))
+            Batch(self.job, places, b",".join([to_json(texts[place]) for place in places]))
+            for places in (self.places[:middle], self.places[middle:])
         ]
 
 
@@ -169,7 +171,8 @@ class Batches(Generic[T]):
         policy: How long to wait and how often to try again.
 
     Attributes:
-        alone: Whether one worker does it all.
+        limit: Most requests in flight.
+        answered: How many batches were answered.
         changed: Notified when a job is done, and when one has failed.
         error: Why nothing more is begun.
         on_change: Called at the same moments; an event loop's own way to be told.
@@ -178,18 +181,17 @@ class Batches(Generic[T]):
     def __init__(
         self, task: Task[T], *, size: int, max_bytes: int, limit: int, policy: Policy
     ) -> None:
-        self.alone = limit == 1
+        self.limit = limit
+        self.answered = 0
         self._task = task
         self._size = size
         self._max_bytes = max_bytes - task.overhead
         # Retries are made here, where it is known how the other requests fare.
         self._policy = replace(policy, max_retries=0, on_retry=self._go_on)
         self._max_retries = policy.max_retries
-        self._most = limit
         self._limit = float(limit)
         self._lowered = 0.0
         self._workers = 0
-        self._answered = 0
         self._jobs: deque[Job[T]] = deque()
         self._again: deque[Batch[T]] = deque()
         self.changed = threading.Condition()
@@ -201,10 +203,11 @@ class Batches(Generic[T]):
         with self.changed:
             self._jobs.append(job)
 
-    def hire(self) -> bool:
-        """Whether one more worker is of use, which is then counted."""
+    def hire(self, most: int = sys.maxsize) -> bool:
+        """Whether one more worker is of use, up to `most`; it is then counted."""
         with self.changed:
-            useful = self._workers < int(self._limit) and bool(self._again or self._jobs)
+            left = self.error is None and bool(self._again or self._jobs)
+            useful = left and self._workers < min(int(self._limit), most)
             self._workers += useful
             return useful
 
@@ -216,24 +219,22 @@ class Batches(Generic[T]):
             self.on_change()
 
     def work(self, spawn: Callable[[], object]) -> Generator[Step, Response | None, None]:
-        """Do batches until there are none; `spawn` is called where another worker is of use."""
+        """Do batches until there are none; `spawn` is called where another worker may help."""
         while (batch := self._take()) is not None:
-            if self.hire():
-                spawn()
+            spawn()
             pause = batch.ready - time.monotonic()
             if pause > 0:
                 yield pause
             batch.sent = time.monotonic()
             try:
                 response = yield self._task.request(batch), self._patience(batch)
-                assert response is not None  # noqa: S101 - a request is answered by a response
-                results = self._task.read(batch, response)
+                self._read(batch, cast("Response", response))
             except EasyLLMError as error:
                 self._failed(batch, error)
             except Exception as error:  # noqa: BLE001 - raised to the caller, who waits elsewhere
                 self.stop(error)
             else:
-                self._done(batch, results)
+                del response  # it may be large, and the next answer far
 
     def _take(self) -> Batch[T] | None:
         with self.changed:
@@ -252,12 +253,13 @@ class Batches(Generic[T]):
             self._jobs.popleft()
         return None
 
-    def _done(self, batch: Batch[T], results: Sequence[T]) -> None:
+    def _read(self, batch: Batch[T], response: Response) -> None:
+        # One at a time: threads that take turns in the middle are slower, and hold more.
         with self.changed:
-            self._answered += 1
-            if self._limit < self._most:
+            batch.job.put(batch, self._task.read(batch, response))
+            self.answered += 1
+            if self._limit < self.limit:
                 self._limit += 1 / self._limit
-            batch.job.put(batch, results)
             if not batch.job.left:
                 self.on_change()
 
@@ -290,9 +292,9 @@ class Batches(Generic[T]):
             self._lowered = time.monotonic()
             self._limit = max(1.0, self._workers / 2)
         # As long as others get through, being refused is to wait for one's turn.
-        if self._answered > batch.answered:
+        if self.answered > batch.answered:
             batch.schedule = None
-        batch.answered = self._answered
+        batch.answered = self.answered
 
     def _pause_after(self, batch: Batch[T], error: EasyLLMError) -> float:
         if batch.schedule is None:

@@ -194,6 +194,7 @@ def run(flow: Generator[S, A, T], send: Callable[[S], A]) -> T:
                 step = flow.throw(error)
             else:
                 step = flow.send(answer)
+                del answer  # it may be large, and the next step long
     except StopIteration as end:
         return cast("T", end.value)
 
@@ -209,6 +210,7 @@ async def arun(flow: Generator[S, A, T], send: Callable[[S], Awaitable[A]]) -> T
                 step = flow.throw(error)
             else:
                 step = flow.send(answer)
+                del answer  # it may be large, and the next step long
     except StopIteration as end:
         return cast("T", end.value)
 

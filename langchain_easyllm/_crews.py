@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, Self, TypeVar
 
@@ -21,6 +20,13 @@ class _Closed(Exception):  # noqa: N818 - a reason, not an error
     """Nobody waits for the results any more."""
 
 
+FEW = 2
+"""Threads to begin with: a server that answers at once keeps no more of them busy."""
+
+PACE = 0.001
+"""Seconds without an answer after which there are to be twice as many threads."""
+
+
 class Threads(Generic[T]):
     """Works on jobs in threads, in the caller's own where one is enough; a context manager.
 
@@ -32,15 +38,15 @@ class Threads(Generic[T]):
     def __init__(self, batches: Batches[T], send: Callable[[Request, Policy], Response]) -> None:
         self._batches = batches
         self._send = send
+        self._most = FEW
 
     def start(self, job: Job[T]) -> None:
         """Begin a job."""
         self._batches.add(job)
-        if self._batches.hire():
-            if self._batches.alone:
-                self._work()
-            else:
-                self._spawn()
+        if self._batches.limit > 1:
+            self._spawn()
+        elif self._batches.hire():
+            self._work()
 
     def wait(self, job: Job[T]) -> None:
         """Return once a job is done.
@@ -49,10 +55,20 @@ class Threads(Generic[T]):
             EasyLLMError: If it, or any other job, has failed.
         """
         batches = self._batches
-        with batches.changed:
-            batches.changed.wait_for(lambda: not job.left or batches.error is not None)
+        while job.left and batches.error is None:
+            answered = batches.answered
+            with batches.changed:
+                pace = PACE if self._most < batches.limit else None
+                batches.changed.wait_for(lambda: not job.left or batches.error is not None, pace)
+            if batches.answered == answered:
+                self._grow()
         if batches.error is not None:
             raise batches.error
+
+    def _grow(self) -> None:
+        for _ in range(self._most):
+            self._most += 1
+            self._spawn()
 
     def __enter__(self) -> Self:
         return self
@@ -62,8 +78,9 @@ class Threads(Generic[T]):
         self._batches.stop(_Closed())
 
     def _spawn(self) -> None:
-        # Daemons: an interpreter that leaves must not wait for a server.
-        threading.Thread(target=self._work, name="easyllm-batch", daemon=True).start()
+        if self._batches.hire(self._most):
+            # Daemons: an interpreter that leaves must not wait for a server.
+            threading.Thread(target=self._work, name="easyllm-batch", daemon=True).start()
 
     def _work(self) -> None:
         try:
@@ -74,12 +91,9 @@ class Threads(Generic[T]):
     def _do(self, step: Step) -> Response | None:
         if not isinstance(step, float):
             return self._send(*step)
-        if self._batches.alone:
-            time.sleep(step)
-        else:
-            batches = self._batches
-            with batches.changed:
-                batches.changed.wait_for(lambda: batches.error is not None, step)
+        batches = self._batches
+        with batches.changed:
+            batches.changed.wait_for(lambda: batches.error is not None, step)
         return None
 
 
@@ -105,11 +119,10 @@ class Tasks(Generic[T]):
     async def start(self, job: Job[T]) -> None:
         """Begin a job."""
         self._batches.add(job)
-        if self._batches.hire():
-            if self._batches.alone:
-                await self._work()
-            else:
-                self._spawn()
+        if self._batches.limit > 1:
+            self._spawn()
+        elif self._batches.hire():
+            await self._work()
 
     async def wait(self, job: Job[T]) -> None:
         """Return once a job is done.
@@ -133,9 +146,10 @@ class Tasks(Generic[T]):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spawn(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._work())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if self._batches.hire():
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _work(self) -> None:
         try:

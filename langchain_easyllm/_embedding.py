@@ -113,7 +113,7 @@ class EmbedTask:
     def request(self, batch: Batch[Vector]) -> Request:
         """Return the request for a batch."""
         call = batch.tag = self.call
-        return Request("POST", self._url(call.api), call.body(batch.pieces))
+        return Request("POST", self._url(call.api), call.body(batch.body))
 
     def read(self, batch: Batch[Vector], response: Response) -> list[Vector]:
         """Return the vectors of a batch, in its order.

@@ -75,7 +75,7 @@ class RerankTask:
             url = ROUTER + hub_route(None, self._model or "", "text-ranking")
         else:
             url = self._connection.address.url(rerank_route(api))
-        return Request("POST", url, self._call.body(batch.pieces))
+        return Request("POST", url, self._call.body(batch.body))
 
     def read(self, batch: Batch[float], response: Response) -> Sequence[float]:
         """Return the scores of a batch, in its order.

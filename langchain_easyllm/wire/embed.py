@@ -7,7 +7,7 @@ OpenAI's API reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -145,9 +145,9 @@ class EmbedCall:
         """Bytes of a body without any text."""
         return len(self._head) + len(self._tail)
 
-    def body(self, texts: Sequence[bytes]) -> bytes:
-        """Return the body for one batch of texts, each already JSON."""
-        return self._head + b",".join(texts) + self._tail
+    def body(self, texts: bytes) -> bytes:
+        """Return the body for one batch of texts, already JSON, with commas between them."""
+        return self._head + texts + self._tail
 
     @property
     def normalizes(self) -> bool:

@@ -91,9 +91,9 @@ class RerankCall:
         """Bytes of a body without any text."""
         return len(self._head) + len(self._tail)
 
-    def body(self, texts: Sequence[bytes]) -> bytes:
-        """Return the body for one batch of texts, each already JSON."""
-        return self._head + b",".join(texts) + self._tail
+    def body(self, texts: bytes) -> bytes:
+        """Return the body for one batch of texts, already JSON, with commas between them."""
+        return self._head + texts + self._tail
 
 
 def rerank_route(api: RerankApi) -> str:
