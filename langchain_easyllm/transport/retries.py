@@ -45,7 +45,6 @@ class Schedule:
             stop=self._no_more,
             reraise=True,
         )
-        self._retrying.begin()
         self._state = RetryCallState(self._retrying, None, (), {})
 
     def pause_after(self, failure: EasyLLMError, asked: float | None) -> float:
@@ -59,6 +58,7 @@ class Schedule:
             EasyLLMError: The failure itself, if there is to be no next attempt.
         """
         self._asked = asked
+        self._retrying.begin()  # its statistics are a thread's own, and this may be another one
         self._state.set_exception((type(failure), failure, failure.__traceback__))
         pause = cast("DoSleep", self._retrying.iter(self._state))
         self._state.prepare_for_next_attempt()

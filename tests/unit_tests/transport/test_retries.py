@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -17,6 +18,7 @@ from langchain_easyllm.errors import (
 )
 from langchain_easyllm.transport import Policy
 from langchain_easyllm.transport.failures import retry_after_seconds
+from langchain_easyllm.transport.retries import Schedule
 
 from ...wire_server import Cut, Pause, Reply, Reset, WireServer, sse
 from .callers import Caller, post
@@ -241,3 +243,16 @@ def test_a_refused_stream_carries_the_servers_words(
     wire_server.on("POST", "/s", Reply({"error": "too hot"}, status=422))
     with pytest.raises(BadRequestError, match="too hot"):
         caller.read(post(wire_server.url + "/s"))
+
+
+# Pauses
+
+
+def test_the_next_failure_may_be_another_threads() -> None:
+    schedule = Schedule(2, lambda: 60.0)
+    failure = RateLimitError("busy", status_code=429)
+    for _ in range(2):
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(schedule.pause_after, failure, 0.5).result() == 0.5
+    with pytest.raises(RateLimitError):
+        schedule.pause_after(failure, 0.5)
