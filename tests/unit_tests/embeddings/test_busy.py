@@ -102,7 +102,7 @@ def test_an_iterator_that_fails_is_its_own_error(wire_server: WireServer) -> Non
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_memory_does_not_grow_with_the_texts(wire_server: WireServer, asynchronous: bool) -> None:
-    data = [{"index": index, "embedding": packed([1.0] * 96)} for index in range(32)]
+    data = [{"index": index, "embedding": packed([1.0] * 384)} for index in range(32)]
     wire_server.on("POST", "/v1/embeddings", Reply(json.dumps({"data": data})))
     model = EasyLLMEmbeddings(base_url=wire_server.url, model="tiny", max_concurrency=32)
 
@@ -127,4 +127,5 @@ def test_memory_does_not_grow_with_the_texts(wire_server: WireServer, asynchrono
         few, many = peak(4096), peak(16_384)
     finally:
         tracemalloc.stop()
-    assert many < few * 1.5
+    # How many windows are open, and so the peak, varies from call to call; but it has a bound.
+    assert many - few < 16_384 * 384 * 4 / 2
