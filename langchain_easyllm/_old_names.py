@@ -34,7 +34,7 @@ _ENCODE_KWARGS = {
     "show_progress_bar": "show_progress",
     "truncate_dim": "dimensions",
 }
-_CLIENTS = ("client", "async_client")
+_CLIENTS = ("client", "async_client", "tokenizer")
 
 
 def without_old_names(
@@ -61,7 +61,8 @@ def without_old_names(
     for name in _CLIENTS:
         if name not in known and result.pop(name, None) is not None:
             raise ConfigurationError(
-                f"{name} is another package's client: leave it out, and give base_url and api_key."
+                f"{name}=... is another package's own object: leave it out. base_url and api_key "
+                "say which server to ask, prompt_builder how its prompts are written."
             )
     if result.get("provider") == "auto":  # any that has the model, as without it
         del result["provider"]

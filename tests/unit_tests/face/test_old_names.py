@@ -262,7 +262,8 @@ def test_headers_of_server_kwargs_are_sent(wire_server: WireServer, way: str) ->
     ("arguments", "words"),
     [
         ({"task": "summarization"}, "task='summarization' is not what this class does"),
-        ({"client": object()}, "client is another package's"),
+        ({"client": object()}, "client=... is another package's own object"),
+        ({"tokenizer": object()}, "tokenizer=... is another package's own object"),
         ({"server_kwargs": {"proxies": {}}}, "server_kwargs holds 'proxies'"),
         ({"server_kwargs": 3}, "server_kwargs must be a dict"),
         ({"server_kwargs": {"headers": "a"}}, "headers must be a dict"),
