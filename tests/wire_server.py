@@ -93,6 +93,7 @@ class _Connection(asyncio.StreamReaderProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone.set()
         self.server.open_connections -= 1
+        self.server._transports.discard(self.writer.transport)
         super().connection_lost(exc)
 
     def _start(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -100,6 +101,7 @@ class _Connection(asyncio.StreamReaderProtocol):
         self.server.open_connections += 1
         self.number = self.server.connections
         self.writer = writer
+        self.server._transports.add(writer.transport)
         # A piece is sent once the kernel has it: nothing may wait in the loop's own buffer.
         writer.transport.set_write_buffer_limits(high=0)
         self.server._track(asyncio.get_running_loop().create_task(self._serve()))
@@ -207,6 +209,7 @@ class WireServer:
         self._in_flight = 0
         self._routes: dict[tuple[str, str], _Route] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._transports: set[asyncio.WriteTransport] = set()
         self._failures: list[BaseException] = []
         self._listening: Future[str] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
@@ -250,10 +253,18 @@ class WireServer:
         self._listening.set_result(f"{'https' if self._tls else 'http'}://127.0.0.1:{port}")
         await self._closing.wait()
         server.close()
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        for _ in range(3):  # the turns in which what was just accepted becomes a connection
+            await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # the turn of the loop in which the closed sockets are freed
+        for transport in tuple(self._transports):
+            transport.abort()  # whatever it has still to send
+        for _ in range(2):  # the turns in which the closed sockets are freed
+            await asyncio.sleep(0)
 
     def _track(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
