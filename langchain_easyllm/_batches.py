@@ -17,8 +17,14 @@ from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
-from .errors import BadRequestError, EasyLLMError, GenerationError, RateLimitError
-from .transport import Policy, Request, Response
+from .errors import (
+    BadRequestError,
+    ContextOverflowError,
+    EasyLLMError,
+    GenerationError,
+    RateLimitError,
+)
+from .transport import Policy, Request, Response, with_advice
 from .wire import beginning, to_json
 
 if TYPE_CHECKING:  # importing it imports tenacity
@@ -192,6 +198,7 @@ class Batches(Generic[T]):
         self._limit = float(limit)
         self._lowered = 0.0
         self._workers = 0
+        self._in_flight = 0
         self._jobs: deque[Job[T]] = deque()
         self._again: deque[Batch[T]] = deque()
         self.changed = threading.Condition()
@@ -225,7 +232,7 @@ class Batches(Generic[T]):
             pause = batch.ready - time.monotonic()
             if pause > 0:
                 yield pause
-            batch.sent = time.monotonic()
+            self._sending(batch)
             try:
                 response = yield self._task.request(batch), self._patience(batch)
                 self._read(batch, cast("Response", response))
@@ -245,6 +252,11 @@ class Batches(Generic[T]):
             self._workers -= 1
             return None
 
+    def _sending(self, batch: Batch[T]) -> None:
+        with self.changed:
+            self._in_flight += 1
+            batch.sent = time.monotonic()
+
     def _cut(self) -> Batch[T] | None:
         while self._jobs:
             batch = self._jobs[0].cut(self._size, self._max_bytes)
@@ -257,6 +269,7 @@ class Batches(Generic[T]):
         # One at a time: threads that take turns in the middle are slower, and hold more.
         with self.changed:
             batch.job.put(batch, self._task.read(batch, response))
+            self._in_flight -= 1
             self.answered += 1
             if self._limit < self.limit:
                 self._limit += 1 / self._limit
@@ -265,6 +278,7 @@ class Batches(Generic[T]):
 
     def _failed(self, batch: Batch[T], error: EasyLLMError) -> None:
         with self.changed:
+            self._in_flight -= 1
             try:
                 self._again.extendleft(reversed(self._retries(batch, error)))
             except EasyLLMError as final:
@@ -291,8 +305,9 @@ class Batches(Generic[T]):
         if batch.sent > self._lowered:
             self._lowered = time.monotonic()
             self._limit = max(1.0, self._workers / 2)
-        # As long as others get through, being refused is to wait for one's turn.
-        if self.answered > batch.answered:
+        # As long as others are served, or may be, being refused is to wait for one's turn. Only who
+        # is refused with nobody else on the way knows that the server is not merely busy with us.
+        if self._in_flight or self.answered > batch.answered:
             batch.schedule = None
         batch.answered = self.answered
 
@@ -317,9 +332,13 @@ class Batches(Generic[T]):
 
     def _named(self, batch: Batch[T], error: EasyLLMError) -> EasyLLMError:
         """Return an error that says which text was refused."""
-        text = batch.job.texts[batch.places[0]]
+        text, what = batch.job.texts[batch.places[0]], self._task.what
+        if isinstance(error, ContextOverflowError):
+            with_advice(error, f"Split the {what.lower()}, or set truncate=True.")
+        elif _is_too_large(error):
+            with_advice(error, f"Split the {what.lower()}.")
         error.message = (
-            f"{self._task.what} {batch.indices[0]} ({beginning(text)}) was refused: {error.message}"
+            f"{what} {batch.indices[0]} ({beginning(text)}) was refused: {error.message}"
         )
         error.args = (error.message,)
         return error

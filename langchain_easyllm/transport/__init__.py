@@ -17,7 +17,7 @@ from __future__ import annotations
 from .addresses import on_hugging_face
 from .client import Transport
 from .credentials import Credentials, environment_token
-from .failures import error_from_event, error_from_response
+from .failures import error_from_event, error_from_response, with_advice
 from .headers import without_secrets
 from .messages import Policy, Request, Response
 from .sse import ErrorEvent, SSEDecoder
@@ -37,5 +37,6 @@ __all__ = [
     "error_from_event",
     "error_from_response",
     "on_hugging_face",
+    "with_advice",
     "without_secrets",
 ]

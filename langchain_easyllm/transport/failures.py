@@ -18,7 +18,13 @@ from .addresses import is_dedicated, parse_url, public_url
 from .redaction import redact
 from .words import Words, read_words
 
-__all__ = ["RETRIED_STATUSES", "error_from_event", "error_from_response", "retry_after_seconds"]
+__all__ = [
+    "RETRIED_STATUSES",
+    "error_from_event",
+    "error_from_response",
+    "retry_after_seconds",
+    "with_advice",
+]
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers after which the same request may succeed."""
@@ -169,6 +175,20 @@ def error_from_event(payload: bytes, url: str) -> EasyLLMError:
         url=redact(public_url(url)),
         body=text,
     )
+
+
+def with_advice(error: EasyLLMError, advice: str) -> None:
+    """Put other advice where an error has that for language models.
+
+    Args:
+        error: What `error_from_response` or `error_from_event` returned; it is changed.
+        advice: A sentence that says what to do.
+    """
+    message = error.message
+    for usual in (_TOO_LARGE, _ADVICE.get(type(error), "")):
+        message = message.removesuffix(usual)
+    error.message = f"{message.rstrip()} {advice}"
+    error.args = (error.message,)
 
 
 def retry_after_seconds(value: str | None) -> float | None:

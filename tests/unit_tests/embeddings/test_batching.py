@@ -15,6 +15,7 @@ from langchain_easyllm import EasyLLMEmbeddings
 from langchain_easyllm.errors import (
     AuthenticationError,
     BadRequestError,
+    EasyLLMError,
     GenerationError,
     RateLimitError,
     ServerError,
@@ -163,6 +164,27 @@ def test_a_text_that_is_refused_is_named(
     assert caught.value.status_code == refusal.status
     assert "long" not in (caught.value.body or "").split()
     assert len(caught.value.args) == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "advice"),
+    [
+        (error("tei-too-long"), "Split the text, or set truncate=True."),
+        (error("vllm-too-long"), "Split the text, or set truncate=True."),
+        (error("tei-body"), "Split the text."),
+        (Reply({"error": {"message": "input is too large to process"}}, status=500), "the text."),
+    ],
+)
+def test_a_text_that_is_too_long_is_advised_on_as_a_text(
+    wire_server: WireServer, refusal: Reply, advice: str, both: str
+) -> None:
+    serve_tei(wire_server)
+    wire_server.on("POST", EMBED, refusal)
+    with pytest.raises(EasyLLMError) as caught:
+        embedded(both, model_of(wire_server, max_retries=0), ["word " * 600])
+    message = str(caught.value)
+    assert message.endswith(advice)
+    assert not any(words in message for words in ("(max_tokens)", "shorter prompt", "later"))
 
 
 def test_a_batch_that_fails_once_costs_nobody_elses_work(

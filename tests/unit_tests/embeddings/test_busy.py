@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import json
 import time
 import tracemalloc
 from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 
 from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank
-from langchain_easyllm.errors import NotFoundError
+from langchain_easyllm.errors import NotFoundError, RateLimitError
 
 from ...wire_embeddings import openai_route, packed, serve_openai, serve_tei, tei_route, vectors_of
 from ...wire_errors import error
@@ -27,9 +29,10 @@ TEXTS = [f"{'long ' * (n % 13)}text {n}" for n in range(300)]
 class Narrow:
     """A server that has only so many slots, and refuses what comes beyond."""
 
-    def __init__(self, slots: int, seconds: float) -> None:
+    def __init__(self, slots: int, *seconds: float) -> None:
         self.route: Any = openai_route()
-        self.slots, self.seconds = slots, seconds
+        self.slots = slots
+        self.seconds = chain(seconds, repeat(seconds[-1]))
         self.ends: list[float] = []
         self.refused = 0
 
@@ -38,20 +41,34 @@ class Narrow:
         self.ends = [end for end in self.ends if end > now]
         if len(self.ends) >= self.slots:
             self.refused += 1
-            return error("tei-overloaded")
-        self.ends.append(now + self.seconds)
+            return error("tei-overloaded", retry_after="0")
+        seconds = next(self.seconds)
+        self.ends.append(now + seconds)
         reply = self.route(request)
-        return Reply(reply.body, before=[Pause(self.seconds)])
+        return Reply(reply.body, before=[Pause(seconds)])
 
 
-def test_a_server_with_few_slots_is_not_overrun(wire_server: WireServer, both: str) -> None:
-    """Of 60 requests each wants to be sent at once, and would by itself give up after two."""
+@pytest.mark.parametrize("narrow", [Narrow(1, 0.5, 0.002), Narrow(3, 0.3, 0.2, 0.1, 0.01)])
+def test_a_server_with_few_slots_is_not_overrun(
+    wire_server: WireServer, both: str, narrow: Narrow
+) -> None:
+    """Of 60 requests each wants to be sent at once, and would by itself give up after one."""
     serve_tei(wire_server)
-    narrow = Narrow(3, seconds=0.05)
+    narrow = copy.deepcopy(narrow)
     wire_server.on("POST", "/v1/embeddings", narrow)
-    model = EasyLLMEmbeddings(base_url=wire_server.url, batch_size=5)
+    model = EasyLLMEmbeddings(base_url=wire_server.url, batch_size=5, max_retries=1)
     assert embedded(both, model, TEXTS) == vectors_of(TEXTS)
     assert narrow.refused
+
+
+def test_a_busy_server_that_serves_nobody_is_given_up(wire_server: WireServer, both: str) -> None:
+    """All are refused, so that each time one of them is refused with no other on the way."""
+    serve_tei(wire_server)
+    wire_server.on("POST", "/v1/embeddings", error("tei-overloaded", retry_after="0"))
+    model = EasyLLMEmbeddings(base_url=wire_server.url, batch_size=5)
+    with pytest.raises(RateLimitError):
+        embedded(both, model, TEXTS)
+    assert len(bodies(wire_server)) < 200
 
 
 def test_no_batch_is_sent_again_as_it_was_refused(wire_server: WireServer, many: str) -> None:

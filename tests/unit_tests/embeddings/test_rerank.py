@@ -114,13 +114,16 @@ def test_bad_input(
 def test_a_document_that_is_refused_is_named(wire_server: WireServer, rank: Any) -> None:
     model, documents = serve(wire_server, "tei"), documents_of(40)
     plain = rank_route()
-    refusal = Reply({"error": "`texts` must have less than 512 tokens"}, status=422)
+    refusal = Reply({"error": "`inputs` must have less than 512 tokens. Given: 600"}, status=422)
 
     def answer(request: Received) -> Reply:
         return refusal if "document 33" in request.json["texts"] else plain(request)
 
     wire_server.on("POST", "/rerank", answer)
-    with pytest.raises(BadRequestError, match=r"Document 33 \('document 33'\) was refused"):
+    words = (
+        r"Document 33 \('document 33'\) was refused.* Split the document, or set truncate=True\."
+    )
+    with pytest.raises(BadRequestError, match=words):
         rank(model, documents, QUERY)
 
 
