@@ -286,11 +286,21 @@ class ArrayJob(Job[Vector]):
         if len(packed) == len(results):
             rows = np.frombuffer(b"".join(packed), dtype="float32").reshape(len(packed), -1)
         else:
-            rows = np.asarray([to_floats(vector) for vector in results], dtype="float32")
+            with np.errstate(over="ignore"):
+                rows = np.asarray([to_floats(vector) for vector in results], dtype="float32")
+            self._check_finite(rows, batch.indices)
         if not self.array.size:
             self.array = np.empty((len(self.texts), rows.shape[1]), dtype="float32")
         self.array[batch.places] = rows
         self.count(batch)
+
+    def _check_finite(self, rows: Array, indices: Sequence[int]) -> None:
+        finite = self._numpy.isfinite(rows).all(axis=1)
+        if not finite.all():
+            raise ProtocolError(
+                f"The vector of text {indices[int(finite.argmin())]} has a number beyond float32: "
+                "embed_documents gives it as it is, but the model on the server may be broken."
+            )
 
 
 def import_numpy() -> ModuleType:

@@ -140,11 +140,11 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
         Raises:
             EasyLLMError: If the request fails.
         """
-        return self._lists([self.query_prompt + check_text(text, "The query")])[0]
+        return self._lists([_question(text, self.query_prompt)])[0]
 
     async def aembed_query(self, text: str) -> list[float]:
         """Return the vector of a query; see `embed_query`."""
-        return (await self._alists([self.query_prompt + check_text(text, "The query")]))[0]
+        return (await self._alists([_question(text, self.query_prompt)]))[0]
 
     def embed_documents_array(self, texts: Sequence[str]) -> Array:
         """Return the vectors of documents as one numpy array (float32, `[n, dim]`).
@@ -328,4 +328,13 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
 def _prepared(texts: Sequence[str], prompt: str, first: int = 0) -> list[str]:
     """Return texts as they are sent, once all of them can be."""
     checked = check_texts(texts, first=first)
-    return [prompt + text for text in checked] if prompt else checked
+    if not prompt:
+        return checked
+    check_text(prompt, "document_prompt")
+    return [prompt + text for text in checked]
+
+
+def _question(text: str, prompt: str) -> str:
+    """Return a query as it is sent, once it can be."""
+    checked = check_text(text, "The query")
+    return check_text(prompt, "query_prompt") + checked if prompt else checked

@@ -172,3 +172,11 @@ def test_no_byte_of_an_answer_breaks_more_than_a_call(wire_server: WireServer) -
         model = answering(wire_server, Reply(good[:end]), "embeddings", max_retries=0)
         with pytest.raises(EasyLLMError):
             model.embed_query("a")
+
+
+@pytest.mark.parametrize("way", ["array", "aarray", "iter", "aiter"])
+def test_a_number_beyond_float32_is_no_part_of_an_array(wire_server: WireServer, way: str) -> None:
+    model = answering(wire_server, [[1.0, 2.0], [1.0, 1e39], [0.0, 1.0]], "embed")
+    assert embedded("documents", model, THREE)[1] == [1.0, 1e39]
+    with pytest.raises(ProtocolError, match="text 1 has a number beyond float32"):
+        embedded(way, model, THREE)

@@ -70,6 +70,14 @@ def test_a_prompt_makes_no_empty_text_good(wire_server: WireServer, way: str) ->
         embedded(way, model, [""])
 
 
+def test_a_prompt_that_cannot_be_sent_is_named(wire_server: WireServer, way: str) -> None:
+    serve_tei(wire_server)
+    name = "document_prompt" if way in MANY else "query_prompt"
+    model = EasyLLMEmbeddings(base_url=wire_server.url, **{name: "half \ud83d: "})
+    with pytest.raises(ConfigurationError, match=f"{name} holds half a surrogate pair"):
+        embedded(way, model, ["text"])
+
+
 @pytest.mark.parametrize("texts", ["one text", b"bytes", 5, None])
 def test_one_text_is_no_list(wire_server: WireServer, texts: Any) -> None:
     model = EasyLLMEmbeddings(base_url=wire_server.url)
