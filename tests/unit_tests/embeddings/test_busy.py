@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import gc
 import json
 import time
@@ -48,13 +47,13 @@ class Narrow:
         return Reply(reply.body, before=[Pause(seconds)])
 
 
-@pytest.mark.parametrize("narrow", [Narrow(1, 0.5, 0.002), Narrow(3, 0.3, 0.2, 0.1, 0.01)])
+@pytest.mark.parametrize(("slots", "seconds"), [(1, (0.5, 0.002)), (3, (0.3, 0.2, 0.1, 0.01))])
 def test_a_server_with_few_slots_is_not_overrun(
-    wire_server: WireServer, both: str, narrow: Narrow
+    wire_server: WireServer, both: str, slots: int, seconds: tuple[float, ...]
 ) -> None:
     """Of 60 requests each wants to be sent at once, and would by itself give up after one."""
     serve_tei(wire_server)
-    narrow = copy.deepcopy(narrow)
+    narrow = Narrow(slots, *seconds)
     wire_server.on("POST", "/v1/embeddings", narrow)
     model = EasyLLMEmbeddings(base_url=wire_server.url, batch_size=5, max_retries=1)
     assert embedded(both, model, TEXTS) == vectors_of(TEXTS)
