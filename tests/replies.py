@@ -9,13 +9,21 @@ from http import HTTPStatus
 from itertools import groupby
 from typing import Literal
 
-__all__ = ["Action", "Cut", "Pause", "Piece", "Reply", "Reset", "Stall", "sse"]
+__all__ = ["Action", "Crowd", "Cut", "Pause", "Piece", "Reply", "Reset", "Stall", "sse"]
 
 
 @dataclass(frozen=True)
 class Pause:
     """Send nothing for this many seconds."""
 
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Send nothing until so many requests have been in flight at once, or the time is over."""
+
+    count: int
     seconds: float
 
 
@@ -34,7 +42,7 @@ class Reset:
     """Reset the connection (RST) here."""
 
 
-Action = Pause | Stall | Cut | Reset
+Action = Pause | Crowd | Stall | Cut | Reset
 Piece = bytes | Action
 
 

@@ -32,11 +32,12 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from .replies import Action, Cut, Pause, Piece, Reply, Reset, Stall, sse
+from .replies import Action, Crowd, Cut, Pause, Piece, Reply, Reset, Stall, sse
 
 __all__ = [
     "Action",
     "Answer",
+    "Crowd",
     "Cut",
     "Pause",
     "Piece",
@@ -160,6 +161,11 @@ class _Connection(asyncio.StreamReaderProtocol):
         if isinstance(piece, Pause | Stall):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.gone.wait(), getattr(piece, "seconds", None))
+        elif isinstance(piece, Crowd):
+            end = time.monotonic() + piece.seconds
+            # Looked at now and then: what else changes the count needs to know of nobody who waits.
+            while self.server.max_in_flight < piece.count and time.monotonic() < end:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         elif isinstance(piece, Cut | Reset):
             if isinstance(piece, Reset):
                 linger = struct.pack("ii", 1, 0)

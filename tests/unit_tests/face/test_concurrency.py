@@ -15,7 +15,7 @@ from langchain_core.prompts import PromptTemplate
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import BadRequestError, EasyLLMError
 
-from ...wire_server import Pause, Received, Reply, WireServer
+from ...wire_server import Crowd, Pause, Received, Reply, WireServer
 from ...wires import chat, completions, error, serve
 from .asking import CLASSES, text_of
 
@@ -24,8 +24,13 @@ ROUTES = {EasyLLMChat: "/v1/chat/completions", EasyLLM: "/v1/completions"}
 MANY = [f"number {i}" for i in range(200)]
 
 
-def echoing(server: WireServer, pause: float = 0.25) -> None:
+# Long enough for a busy machine to start 128 threads.
+FULL = Crowd(128, seconds=20)
+
+
+def echoing(server: WireServer, wait: float | Crowd = 0.25) -> None:
     """A vLLM that repeats what it is told, after a while, and refuses "bad" inputs."""
+    before = wait if isinstance(wait, Crowd) else Pause(wait)
     serve(server, "vllm")
 
     def reply(request: Received) -> Reply:
@@ -34,7 +39,7 @@ def echoing(server: WireServer, pause: float = 0.25) -> None:
         if "bad" in said:
             return error("vllm-too-long")
         good = (chat if "messages" in body else completions)(said, dialect="vllm")
-        return Reply(good.body, before=[Pause(pause)])
+        return Reply(good.body, before=[before])
 
     for path in ROUTES.values():
         server.on("POST", path, reply)
@@ -50,9 +55,8 @@ def chain_of(model: Any) -> Any:
 def test_a_batch_keeps_128_in_flight(
     wire_server: WireServer, cls: type, chained: bool, way: str
 ) -> None:
-    echoing(wire_server, 0.6)
+    echoing(wire_server, FULL)
     model = cls(base_url=wire_server.url)
-    model.invoke("warm")
     asked = chain_of(model) if chained else model
     inputs = [{"x": text} for text in MANY] if chained else MANY
     answers = asked.batch(inputs) if way == "batch" else asyncio.run(asked.abatch(inputs))
@@ -63,9 +67,8 @@ def test_a_batch_keeps_128_in_flight(
 @CLASS
 @pytest.mark.parametrize("way", ["generate", "agenerate"])
 def test_generate_of_many_keeps_128_in_flight(wire_server: WireServer, cls: type, way: str) -> None:
-    echoing(wire_server, 0.6)
+    echoing(wire_server, FULL)
     model = cls(base_url=wire_server.url)
-    model.invoke("warm")
     prompts: list[Any] = MANY if cls is EasyLLM else [[HumanMessage(text)] for text in MANY]
     call = model.generate if way == "generate" else lambda p: asyncio.run(model.agenerate(p))
     result = call(prompts)
