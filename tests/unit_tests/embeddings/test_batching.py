@@ -24,7 +24,7 @@ from langchain_easyllm.errors import (
 
 from ...wire_embeddings import openai_route, serve_openai, serve_tei, tei_route, vectors_of
 from ...wire_errors import error
-from ...wire_server import Pause, Received, Reply, Stall, WireServer
+from ...wire_server import Crowd, Pause, Received, Reply, Stall, WireServer
 from .asking import bodies, embedded
 
 EMBED = "/embed"
@@ -96,7 +96,7 @@ def test_no_more_requests_are_in_flight_than_wanted(
     plain = tei_route()
 
     def slow(request: Received) -> Reply:
-        return Reply(pieces=[Pause(0.02), *plain(request).payload()])
+        return Reply(pieces=[Crowd(most, 20), Pause(0.02), *plain(request).payload()])
 
     wire_server.on("POST", EMBED, slow)
     model = model_of(wire_server, max_concurrency=most)
@@ -343,7 +343,10 @@ async def test_an_async_iterator_is_closed_halfway(wire_server: WireServer) -> N
 def test_an_iterator_of_many_sends_them_side_by_side(wire_server: WireServer) -> None:
     serve_tei(wire_server, limit=1)
     plain = tei_route()
-    slow = lambda request: Reply(pieces=[Pause(0.05), *plain(request).payload()])  # noqa: E731
+
+    def slow(request: Received) -> Reply:
+        return Reply(pieces=[Crowd(33, 20), Pause(0.05), *plain(request).payload()])
+
     wire_server.on("POST", EMBED, slow)
     arrays = list(model_of(wire_server, max_concurrency=40).iter_embeddings(numbered(100)))
     assert sum(map(len, arrays)) == 100

@@ -24,13 +24,13 @@ ROUTES = {EasyLLMChat: "/v1/chat/completions", EasyLLM: "/v1/completions"}
 MANY = [f"number {i}" for i in range(200)]
 
 
-# Long enough for a busy machine to start 128 threads.
-FULL = Crowd(128, seconds=20)
+def echoing(server: WireServer, pause: float = 0.25, crowd: int = 1) -> None:
+    """A vLLM that repeats what it is told, and refuses "bad" inputs.
 
-
-def echoing(server: WireServer, wait: float | Crowd = 0.25) -> None:
-    """A vLLM that repeats what it is told, after a while, and refuses "bad" inputs."""
-    before = wait if isinstance(wait, Crowd) else Pause(wait)
+    It holds its answers until `crowd` requests have come, for longer than a busy machine needs to
+    start so many threads; then each takes its pause, in which one too many would show.
+    """
+    before = [Crowd(crowd, seconds=20), Pause(pause)]
     serve(server, "vllm")
 
     def reply(request: Received) -> Reply:
@@ -39,7 +39,7 @@ def echoing(server: WireServer, wait: float | Crowd = 0.25) -> None:
         if "bad" in said:
             return error("vllm-too-long")
         good = (chat if "messages" in body else completions)(said, dialect="vllm")
-        return Reply(good.body, before=[before])
+        return Reply(good.body, before=before)
 
     for path in ROUTES.values():
         server.on("POST", path, reply)
@@ -55,7 +55,7 @@ def chain_of(model: Any) -> Any:
 def test_a_batch_keeps_128_in_flight(
     wire_server: WireServer, cls: type, chained: bool, way: str
 ) -> None:
-    echoing(wire_server, FULL)
+    echoing(wire_server, 0.05, crowd=128)
     model = cls(base_url=wire_server.url)
     asked = chain_of(model) if chained else model
     inputs = [{"x": text} for text in MANY] if chained else MANY
@@ -67,7 +67,7 @@ def test_a_batch_keeps_128_in_flight(
 @CLASS
 @pytest.mark.parametrize("way", ["generate", "agenerate"])
 def test_generate_of_many_keeps_128_in_flight(wire_server: WireServer, cls: type, way: str) -> None:
-    echoing(wire_server, FULL)
+    echoing(wire_server, 0.05, crowd=128)
     model = cls(base_url=wire_server.url)
     prompts: list[Any] = MANY if cls is EasyLLM else [[HumanMessage(text)] for text in MANY]
     call = model.generate if way == "generate" else lambda p: asyncio.run(model.agenerate(p))
@@ -82,12 +82,12 @@ def test_generate_of_many_keeps_128_in_flight(wire_server: WireServer, cls: type
 def test_a_configs_limit_lowers_it_and_never_raises_it(
     wire_server: WireServer, cls: type, chained: bool, way: str
 ) -> None:
-    echoing(wire_server, 0.02)
     model = cls(base_url=wire_server.url, max_concurrency=8)
     asked = chain_of(model) if chained else model
     inputs: list[Any] = [{"x": text} for text in MANY[:24]] if chained else MANY[:24]
 
     def run(limit: int) -> int:
+        echoing(wire_server, 0.02, crowd=min(limit, 8))
         wire_server.max_in_flight = 0
         config = {"max_concurrency": limit}
         if way == "batch":
@@ -105,7 +105,7 @@ def test_a_configs_limit_lowers_it_and_never_raises_it(
 def test_as_completed_is_limited_and_numbers_its_answers(
     wire_server: WireServer, cls: type, way: str
 ) -> None:
-    echoing(wire_server, 0.05)
+    echoing(wire_server, 0.02, crowd=5)
     model = cls(base_url=wire_server.url, max_concurrency=5)
 
     async def run() -> list[Any]:

@@ -21,7 +21,7 @@ from langchain_easyllm.errors import (
 from langchain_easyllm.prompts import build_llama2_prompt, llama2_stop_sequences
 
 from ... import wires
-from ...wire_server import Cut, Pause, Reply, Stall, WireServer, sse
+from ...wire_server import Crowd, Cut, Pause, Reply, Stall, WireServer, sse
 from .asking import DIALECTS, body_of
 from .easyllm_calls import CLIENTS, GIVEN, call, chunks, text_of
 
@@ -215,7 +215,7 @@ def test_several_answers_come_in_parallel_and_count_their_prompt_once(wire_serve
 
     def answer(request):
         reply = made(f"seed {request.json['seed']}", completion_tokens=2)
-        return replace(reply, before=(Pause(0.2),))
+        return replace(reply, before=(Crowd(3, seconds=20), Pause(0.02)))
 
     path = {"chat": "/v1/chat/completions", "text": "/v1/completions"}[kind]
     wire_server.on("POST", path, answer)
