@@ -258,12 +258,14 @@ class WireServer:
         port = server.sockets[0].getsockname()[1]
         self._listening.set_result(f"{'https' if self._tls else 'http'}://127.0.0.1:{port}")
         await self._closing.wait()
+        for listener in server.sockets:
+            self._loop.remove_reader(listener.fileno())
+        for _ in range(3):  # the turns in which what was just accepted becomes a connection,
+            await asyncio.sleep(0)  # which a server that is closed already would not let it
         server.close()
         await self._hang_up()
 
     async def _hang_up(self) -> None:
-        for _ in range(3):  # the turns in which what was just accepted becomes a connection
-            await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import json
 import socket
+import threading
+import warnings
 from contextlib import closing
 
 import pytest
@@ -179,3 +182,33 @@ def test_a_served_program_says_the_same_streamed_and_not(
     assert text == whole["message"]["content"]
     assert choices[-1]["finish_reason"] == whole["finish_reason"] == "stop"
     assert text in {"Hello", "Hello\nObservation"}
+
+
+def test_a_server_closes_what_it_accepts_in_its_last_moment() -> None:
+    addresses: list[tuple[str, int]] = []
+    over = threading.Event()
+
+    def keep_connecting() -> None:
+        while not over.is_set():
+            if addresses:
+                with closing(socket.socket()) as connection:
+                    connection.settimeout(1)
+                    connection.connect_ex(addresses[-1])
+
+    callers = [threading.Thread(target=keep_connecting) for _ in range(2)]
+    for caller in callers:
+        caller.start()
+    try:
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            for _ in range(12):
+                with WireServer() as server:
+                    host, port = server.url.removeprefix("http://").split(":")
+                    addresses.append((host, int(port)))
+                    server.wait_until(lambda server=server: server.open_connections)
+            gc.collect()
+    finally:
+        over.set()
+        for caller in callers:
+            caller.join()
+    assert [str(warning.message) for warning in seen] == []

@@ -314,8 +314,6 @@ class Source:
             yield text
 
 
-# Collecting garbage here finds what an earlier test's server had accepted in its last moment.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_iterator_is_read_as_its_vectors_are_wanted(wire_server: WireServer) -> None:
     serve_tei(wire_server, limit=2)
     source = Source(2000)

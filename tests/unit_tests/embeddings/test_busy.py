@@ -116,8 +116,6 @@ def test_an_iterator_that_fails_is_its_own_error(wire_server: WireServer) -> Non
     wire_server.wait_until(lambda: wire_server._in_flight == 0)
 
 
-# Collecting garbage here finds what an earlier test's server had accepted in its last moment.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_memory_does_not_grow_with_the_texts(wire_server: WireServer, asynchronous: bool) -> None:
     data = [{"index": index, "embedding": packed([1.0] * 384)} for index in range(32)]
