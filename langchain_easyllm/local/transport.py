@@ -12,7 +12,6 @@ import queue
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
-from types import TracebackType
 from typing import Protocol, Self, cast
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ import orjson
 
 from ..errors import TimeoutError
 from ..transport import Policy, Request, Response
+from ..transport.closing import AsyncClosing, Closing
 from .answers import AnswerWriter, translated, whole_answer
 from .batching import Batcher
 from .jobs import Item, Row, to_job
@@ -215,23 +215,12 @@ class _Stream:
         self._asked.cancel()
 
 
-class LocalStream(_Stream):
+class LocalStream(_Stream, Closing):
     """A streamed answer. Iterating yields lists of events; closing it ends the generation."""
 
     def __init__(self, asked: _Asked, inbox: queue.SimpleQueue[_Event]) -> None:
         super().__init__(asked)
         self._inbox = inbox
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Self:
         return self
@@ -250,23 +239,12 @@ class LocalStream(_Stream):
         self._drop()
 
 
-class LocalAsyncStream(_Stream):
+class LocalAsyncStream(_Stream, AsyncClosing):
     """A streamed answer. `async for` yields lists of events; closing it ends the generation."""
 
     def __init__(self, asked: _Asked, inbox: asyncio.Queue[_Event]) -> None:
         super().__init__(asked)
         self._inbox = inbox
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __aiter__(self) -> Self:
         return self

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, cast
 
+from .closing import AsyncClosing, Closing
 from .credentials import Credentials
 from .flow import adrive, drive, exchange
 from .headers import HeaderPlan
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Transport"]
 
 
-class Transport:
+class Transport(Closing, AsyncClosing):
     """Sends requests, with a token where it may go, and tries again where that may help.
 
     One object serves any number of threads and event loops, also one after the other. Nothing is
@@ -125,28 +125,6 @@ class Transport:
         if self._shells.sessions is not None:
             await self._shells.sessions.aclose()
         self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def _pool(self) -> Pool:
         pool = self._shells.pool

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from ..errors import EasyLLMError
 from .bodies import BodyEvents
+from .closing import AsyncClosing, Closing
 from .translation import translated
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class _Stream(Generic[_L]):
             self._connection = None
 
 
-class EventStream(_Stream[_Blocking]):
+class EventStream(_Stream[_Blocking], Closing):
     """A streamed answer. Iterating yields non-empty lists of events, one list per read.
 
     Each item is the data of one event; `ErrorEvent` marks those the server named "error", and
@@ -120,17 +120,6 @@ class EventStream(_Stream[_Blocking]):
     """
 
     __slots__ = ()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Self:
         return self
@@ -168,7 +157,7 @@ class EventStream(_Stream[_Blocking]):
             self._parser.feed_eof()
 
 
-class AsyncEventStream(_Stream[_Async]):
+class AsyncEventStream(_Stream[_Async], AsyncClosing):
     """A streamed answer. `async for` yields non-empty lists of events, one list per read.
 
     Each item is the data of one event; `ErrorEvent` marks those the server named "error", and
@@ -182,17 +171,6 @@ class AsyncEventStream(_Stream[_Async]):
     """
 
     __slots__ = ()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __aiter__(self) -> Self:
         return self
