@@ -29,14 +29,14 @@ class Place:
     Attributes:
         name: The place in words.
         fields: Fields of a model object that asks there.
-        embeddings: Fields of an embeddings object.
+        embeddings: Fields of an embeddings object; None where nothing there embeds texts.
         template: The prompt template that agents use; None leaves it to the server's chat route.
         passages: How many passages the model is given to answer from.
     """
 
     name: str
     fields: Mapping[str, Any]
-    embeddings: Mapping[str, Any]
+    embeddings: Mapping[str, Any] | None
     template: str | None = None
     passages: int = 4
 
@@ -55,22 +55,20 @@ class Place:
 def find_place() -> Iterator[Place]:
     """Yield the place that the environment names; where it names none, one of this process's own.
 
-    BASE_URL is a server's address. Without it MODEL, or a token, means Inference Providers. What
-    embeds texts beside a server of language models is the offline server.
+    BASE_URL is the address of a server of language models, which embeds no texts. Without it MODEL,
+    or a token, means Inference Providers.
     """
-    from langchain_easyllm.offline import offline_server  # needs an extra
-
     base_url = _environment("BASE_URL") or _environment("HUGGINGFACE_API_BASE")
     model = _environment("MODEL")
     if base_url:
-        with offline_server() as server:
-            fields = {"base_url": base_url, "model": model}
-            name = f"{model or 'the model'} at {base_url}"
-            yield Place(name, fields, {"base_url": server.base_url})
+        fields = {"base_url": base_url, "model": model}
+        yield Place(f"{model or 'the model'} at {base_url}", fields, embeddings=None)
     elif model or Credentials().header_for("https://router.huggingface.co"):
         model = model or MODEL
         yield Place(f"{model} at Inference Providers", {"model": model}, {"model": EMBEDDER})
     else:
+        from langchain_easyllm.offline import offline_server  # needs an extra
+
         with offline_server() as server:
             name = f"the offline model at {server.base_url}: no account, no network, no GPU"
             fields = {"base_url": server.base_url}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from langchain_core.documents import Document
@@ -34,7 +35,7 @@ Question: {question}""")
 
 def retrieval(place: Place, question: str) -> str:
     """Answer a question from the project's documentation, and return the answer."""
-    with EasyLLMEmbeddings(**place.embeddings) as embeddings, EasyLLMChat(**place.agent) as llm:
+    with embedder(place) as embeddings, EasyLLMChat(**place.agent) as llm:
         store = indexed(documentation(), embeddings)
         found = store.as_retriever(search_kwargs={"k": place.passages}) | RunnableLambda(told)
         chain = (
@@ -42,6 +43,18 @@ def retrieval(place: Place, question: str) -> str:
         )
         render = llm.to_prompt if place.template else None
         return "".join(chain.stream(question, {"callbacks": [Show(render)]})).strip()
+
+
+@contextmanager
+def embedder(place: Place) -> Iterator[EasyLLMEmbeddings]:
+    """Yield what embeds texts at a place; where nothing does, the offline server, started here."""
+    with ExitStack() as stack:
+        fields = place.embeddings
+        if fields is None:
+            from langchain_easyllm.offline import offline_server  # needs an extra
+
+            fields = {"base_url": stack.enter_context(offline_server()).base_url}
+        yield stack.enter_context(EasyLLMEmbeddings(**fields))
 
 
 def documentation() -> list[Document]:

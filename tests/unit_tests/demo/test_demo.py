@@ -121,6 +121,14 @@ def test_a_model_that_keeps_to_no_format_ends_the_demo_all_the_same(wire_server,
     assert answers(out)[-1] == "Let me think."
 
 
+def test_a_question_to_another_server_starts_none_of_its_own(wire_server, tmp_path):
+    wires.serve(wire_server, "vllm", ["Let me", " think."])
+    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError('no server can be started')")
+    done = run_demo(BASE_URL=wire_server.url, ASK="Who are you?", PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert answers(done.stdout)[-1] == "Let me think."
+
+
 @pytest.mark.parametrize(
     ("base_url", "said"),
     [
