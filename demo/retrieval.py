@@ -16,6 +16,7 @@ from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 from langchain_text_splitters import MarkdownTextSplitter
 
 from langchain_easyllm import EasyLLMChat, EasyLLMEmbeddings
+from langchain_easyllm.offline.wordings import READING
 
 from .place import Place
 from .show import WIDTH, Show
@@ -24,13 +25,8 @@ __all__ = ["documentation", "retrieval"]
 
 ROOT = Path(__file__).parents[1]
 
-# In these words, since they are the ones that the offline model was trained to read by.
-PROMPT = ChatPromptTemplate.from_template("""\
-Answer from the context only. If it does not say, answer: I don't know.
-
-Context: {context}
-
-Question: {question}""")
+# The words that the offline model was trained to read by.
+PROMPT = ChatPromptTemplate.from_template(READING)
 
 
 def retrieval(place: Place, question: str) -> str:

@@ -7,7 +7,7 @@ and `agent_scratchpad`. `TOOLS`, `SCHEMA` and `READING` are what a client puts b
 from __future__ import annotations
 
 from langchain_easyllm.agents import AGENT_PROMPTS
-from langchain_easyllm.offline.wordings import SCHEMA, TOOL_RESPONSE, TOOLS
+from langchain_easyllm.offline.wordings import READING, SCHEMA, TOOL_RESPONSE, TOOLS
 
 __all__ = ["REACT", "REACT_JSON", "REACT_LANGCHAIN", "READING", "SCHEMA", "TOOLS", "TOOL_RESPONSE"]
 
@@ -35,10 +35,3 @@ Begin!
 
 Question: {input}
 Thought:{agent_scratchpad}"""
-
-READING = """\
-Answer from the context only. If it does not say, answer: I don't know.
-
-Context: {context}
-
-Question: {question}"""

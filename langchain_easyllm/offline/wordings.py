@@ -1,4 +1,4 @@
-"""The words in which the bundled model was trained to be told of tools and schemas.
+"""The words in which the bundled model was trained to be told of contexts, tools and schemas.
 
 `training/wordings.py` takes them from here: a small model knows no others.
 """
@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from ..prompts.tool_use import TOOL_RESPONSE, TOOLS
 
-__all__ = ["CALL_END", "CALL_START", "SCHEMA", "TOOLS", "TOOL_RESPONSE"]
+__all__ = ["CALL_END", "CALL_START", "READING", "SCHEMA", "TOOLS", "TOOL_RESPONSE"]
+
+READING = """\
+Answer from the context only. If it does not say, answer: I don't know.
+
+Context: {context}
+
+Question: {question}"""
+"""A user turn that asks about a text."""
 
 SCHEMA = """\
 Answer only with a JSON object that fits this schema:

@@ -13,6 +13,7 @@ import pytest
 
 from langchain_easyllm.agents import agent_prompt
 from langchain_easyllm.offline.language_model import LanguageModel
+from langchain_easyllm.offline.wordings import READING
 from langchain_easyllm.prompts import get_prompt
 
 from .answering import FORMATS, text_of
@@ -69,8 +70,7 @@ READINGS = [
 @in_each_format
 @pytest.mark.parametrize(("context", "question", "wanted"), READINGS)
 def test_it_reads(context, question, wanted, style):
-    text = "Answer from the context only. If it does not say, answer: I don't know."
-    text += f"\n\nContext: {context}\n\nQuestion: {question}"
+    text = READING.format(context=context, question=question)
     assert reply([("user", text)], style) == wanted
 
 

@@ -26,6 +26,7 @@ from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRe
 from langchain_easyllm.agents import agent_prompt
 from langchain_easyllm.offline import OfflineServer, offline_server
 from langchain_easyllm.offline.embedding_model import EmbeddingModel
+from langchain_easyllm.offline.wordings import READING
 
 from ..agents.test_react import PARSERS
 from .conftest import Ask
@@ -111,10 +112,6 @@ def test_a_store_of_cached_vectors_finds_the_same(
             assert [score for _, score in found] == pytest.approx([score for _, score in right])
 
 
-READING = PromptTemplate.from_template(
-    "Answer from the context only. If it does not say, answer: I don't know.\n\n"
-    "Context: {context}\n\nQuestion: {question}"
-)
 ANSWERS = {
     "Who is the mayor of Westbury?": "Sofia Reyes",
     "Where does Karim Singh live?": "Stonebridge",
@@ -136,7 +133,8 @@ def test_a_chain_answers_from_what_was_found(
     llm = model(base_url=offline_server.base_url, temperature=0, max_tokens=60, **fields)
     found = memory.as_retriever(search_kwargs={"k": 2}) | joined
     given = {"context": found, "question": RunnablePassthrough()}
-    chain: Runnable[str, str] = given | READING | llm | StrOutputParser()
+    prompt = PromptTemplate.from_template(READING)
+    chain: Runnable[str, str] = given | prompt | llm | StrOutputParser()
     wanted = [*ANSWERS.values()]
     assert chain.batch([*ANSWERS]) == wanted
     assert asyncio.run(chain.abatch([*ANSWERS])) == wanted
