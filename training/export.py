@@ -1,6 +1,6 @@
 """Write a run's model as a folder that any Llama reader opens: float16 safetensors and configs.
 
-python training/export.py --run /tmp/run --to langchain_easyllm/offline/models/chat
+python training/export.py --run runs/chat --to langchain_easyllm/offline/models/chat
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Train the offline model. Resumable: run the same command again and it goes on.
 
-    python training/train_offline_model.py --run /tmp/run --tokens 70e6
+    python training/train_offline_model.py --run runs/chat --tokens 70e6
 
 Writes `tokenizer.json`, `checkpoint.pt` and `log.jsonl` into the run's folder. Each process
 computes with one thread and they meet once a step: on a shared machine that is several times

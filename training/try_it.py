@@ -1,7 +1,7 @@
 # ruff: noqa: E501 - texts read better unbroken
 """Ask a trained model a few things that its generators did not write, and print what it says.
 
-python training/try_it.py --run /tmp/run
+python training/try_it.py --run runs/chat
 """
 
 from __future__ import annotations
