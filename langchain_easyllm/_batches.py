@@ -1,14 +1,12 @@
 """Many texts in few requests: cut, sent side by side, cut smaller where they are refused.
 
 `Batches` does no I/O. A worker is a generator that yields requests and pauses; `_crews` runs as
-many of them as may be in flight, in threads or in tasks. What is left to do is shared by all.
+many of them as may be in flight. What is left to do is shared by all.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -167,7 +165,7 @@ class Task(Protocol[T]):
 
 
 class Batches(Generic[T]):
-    """Jobs, cut into batches as workers ask for them. Thread-safe.
+    """Jobs, cut into batches as workers ask for them. All of it belongs to one thread at a time.
 
     Args:
         task: What is done to the texts.
@@ -179,9 +177,8 @@ class Batches(Generic[T]):
     Attributes:
         limit: Most requests in flight.
         answered: How many batches were answered.
-        changed: Notified when a job is done, and when one has failed.
         error: Why nothing more is begun.
-        on_change: Called at the same moments; an event loop's own way to be told.
+        on_change: Called when a job is done, and when one has failed.
     """
 
     def __init__(
@@ -201,29 +198,25 @@ class Batches(Generic[T]):
         self._in_flight = 0
         self._jobs: deque[Job[T]] = deque()
         self._again: deque[Batch[T]] = deque()
-        self.changed = threading.Condition()
         self.error: BaseException | None = None
-        self.on_change: Callable[[], object] = self.changed.notify_all
+        self.on_change: Callable[[], object] = lambda: None
 
     def add(self, job: Job[T]) -> None:
         """Take a job."""
-        with self.changed:
-            self._jobs.append(job)
+        self._jobs.append(job)
 
-    def hire(self, most: int = sys.maxsize) -> bool:
-        """Whether one more worker is of use, up to `most`; it is then counted."""
-        with self.changed:
-            left = self.error is None and bool(self._again or self._jobs)
-            useful = left and self._workers < min(int(self._limit), most)
-            self._workers += useful
-            return useful
+    def hire(self) -> bool:
+        """Whether one more worker is of use; it is then counted."""
+        left = self.error is None and bool(self._again or self._jobs)
+        useful = left and self._workers < int(self._limit)
+        self._workers += useful
+        return useful
 
     def stop(self, error: BaseException) -> None:
         """Let no worker begin anything more."""
-        with self.changed:
-            if self.error is None:
-                self.error = error
-            self.on_change()
+        if self.error is None:
+            self.error = error
+        self.on_change()
 
     def work(self, spawn: Callable[[], object]) -> Generator[Step, Response | None, None]:
         """Do batches until there are none; `spawn` is called where another worker may help."""
@@ -244,18 +237,16 @@ class Batches(Generic[T]):
                 del response  # it may be large, and the next answer far
 
     def _take(self) -> Batch[T] | None:
-        with self.changed:
-            if self.error is None and self._workers <= int(self._limit):
-                batch = self._again.popleft() if self._again else self._cut()
-                if batch is not None:
-                    return batch
-            self._workers -= 1
-            return None
+        if self.error is None and self._workers <= int(self._limit):
+            batch = self._again.popleft() if self._again else self._cut()
+            if batch is not None:
+                return batch
+        self._workers -= 1
+        return None
 
     def _sending(self, batch: Batch[T]) -> None:
-        with self.changed:
-            self._in_flight += 1
-            batch.sent = time.monotonic()
+        self._in_flight += 1
+        batch.sent = time.monotonic()
 
     def _cut(self) -> Batch[T] | None:
         while self._jobs:
@@ -266,23 +257,20 @@ class Batches(Generic[T]):
         return None
 
     def _read(self, batch: Batch[T], response: Response) -> None:
-        # One at a time: threads that take turns in the middle are slower, and hold more.
-        with self.changed:
-            batch.job.put(batch, self._task.read(batch, response))
-            self._in_flight -= 1
-            self.answered += 1
-            if self._limit < self.limit:
-                self._limit += 1 / self._limit
-            if not batch.job.left:
-                self.on_change()
+        batch.job.put(batch, self._task.read(batch, response))
+        self._in_flight -= 1
+        self.answered += 1
+        if self._limit < self.limit:
+            self._limit += 1 / self._limit
+        if not batch.job.left:
+            self.on_change()
 
     def _failed(self, batch: Batch[T], error: EasyLLMError) -> None:
-        with self.changed:
-            self._in_flight -= 1
-            try:
-                self._again.extendleft(reversed(self._retries(batch, error)))
-            except EasyLLMError as final:
-                self.stop(final)
+        self._in_flight -= 1
+        try:
+            self._again.extendleft(reversed(self._retries(batch, error)))
+        except EasyLLMError as final:
+            self.stop(final)
 
     def _retries(self, batch: Batch[T], error: EasyLLMError) -> list[Batch[T]]:
         """Return what to send in place of a batch that failed, or raise the error."""

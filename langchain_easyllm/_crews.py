@@ -1,123 +1,53 @@
-"""Workers side by side: in threads, or in tasks of the running event loop."""
+"""Workers side by side: tasks of the running event loop, or of one in the background."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable
-from typing import Generic, Self, TypeVar
+import time
+from typing import Generic, Protocol, TypeVar
 
 from ._batches import Batches, Job, Step
 from ._connection import arun, run
 from .transport import Policy, Request, Response
+from .transport.background import background
+from .transport.closing import AsyncClosing, Closing
 
-__all__ = ["Tasks", "Threads", "afinish", "finish"]
+__all__ = ["Sender", "Tasks", "afinish", "crew", "finish"]
 
 T = TypeVar("T")
+
+
+class Sender(Protocol):
+    """What sends requests: a transport."""
+
+    def send(self, request: Request, policy: Policy) -> Response:
+        """Send a request and return the answer."""
+
+    async def asend(self, request: Request, policy: Policy) -> Response:
+        """Send a request and return the answer."""
 
 
 class _Closed(Exception):  # noqa: N818 - a reason, not an error
     """Nobody waits for the results any more."""
 
 
-FEW = 2
-"""Threads to begin with: a server that answers at once keeps no more of them busy."""
-
-PACE = 0.001
-"""Seconds without an answer after which there are to be twice as many threads."""
-
-
-class Threads(Generic[T]):
-    """Works on jobs in threads, in the caller's own where one is enough; a context manager.
+class Tasks(AsyncClosing, Generic[T]):
+    """Works on jobs in tasks of the running event loop; closing it cancels them.
 
     Args:
         batches: What is to be done.
-        send: Sends one request.
+        sender: Sends the requests.
     """
 
-    def __init__(self, batches: Batches[T], send: Callable[[Request, Policy], Response]) -> None:
+    def __init__(self, batches: Batches[T], sender: Sender) -> None:
         self._batches = batches
-        self._send = send
-        self._most = FEW
-
-    def start(self, job: Job[T]) -> None:
-        """Begin a job."""
-        self._batches.add(job)
-        if self._batches.limit > 1:
-            self._spawn()
-        elif self._batches.hire():
-            self._work()
-
-    def wait(self, job: Job[T]) -> None:
-        """Return once a job is done.
-
-        Raises:
-            EasyLLMError: If it, or any other job, has failed.
-        """
-        batches = self._batches
-        while job.left and batches.error is None:
-            answered = batches.answered
-            with batches.changed:
-                pace = PACE if self._most < batches.limit else None
-                batches.changed.wait_for(lambda: not job.left or batches.error is not None, pace)
-            if batches.answered == answered:
-                self._grow()
-        if batches.error is not None:
-            raise batches.error
-
-    def _grow(self) -> None:
-        for _ in range(self._most):
-            self._most += 1
-            self._spawn()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Requests under way end by themselves; nobody waits for them.
-        self._batches.stop(_Closed())
-
-    def _spawn(self) -> None:
-        if self._batches.hire(self._most):
-            # Daemons: an interpreter that leaves must not wait for a server.
-            threading.Thread(target=self._work, name="easyllm-batch", daemon=True).start()
-
-    def _work(self) -> None:
-        try:
-            run(self._batches.work(self._spawn), self._do)
-        except Exception as error:  # noqa: BLE001 - raised where the results are waited for
-            self._batches.stop(error)
-
-    def _do(self, step: Step) -> Response | None:
-        if not isinstance(step, float):
-            return self._send(*step)
-        batches = self._batches
-        with batches.changed:
-            batches.changed.wait_for(lambda: batches.error is not None, step)
-        return None
-
-
-class Tasks(Generic[T]):
-    """Works on jobs in tasks of the running event loop; an asynchronous context manager.
-
-    Args:
-        batches: What is to be done.
-        send: Sends one request.
-    """
-
-    def __init__(
-        self,
-        batches: Batches[T],
-        send: Callable[[Request, Policy], Awaitable[Response]],
-    ) -> None:
-        self._batches = batches
-        self._send = send
+        self._sender = sender
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         batches.on_change = self._changed.set
 
     async def start(self, job: Job[T]) -> None:
-        """Begin a job."""
+        """Begin a job; where one worker is enough, do it."""
         self._batches.add(job)
         if self._batches.limit > 1:
             self._spawn()
@@ -136,10 +66,8 @@ class Tasks(Generic[T]):
         if self._batches.error is not None:
             raise self._batches.error
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def aclose(self) -> None:
+        """Cancel what is under way."""
         self._batches.stop(_Closed())
         for task in self._tasks:
             task.cancel()
@@ -159,30 +87,82 @@ class Tasks(Generic[T]):
 
     async def _do(self, step: Step) -> Response | None:
         if not isinstance(step, float):
-            return await self._send(*step)
+            return await self._sender.asend(*step)
         await asyncio.sleep(step)
         return None
 
 
-def finish(batches: Batches[T], send: Callable[[Request, Policy], Response], job: Job[T]) -> None:
+class _Beside(Closing, Generic[T]):
+    """Works on jobs in tasks of the background loop; closing it cancels them."""
+
+    def __init__(self, batches: Batches[T], sender: Sender) -> None:
+        self._tasks = Tasks(batches, sender)
+        self._loop = background()
+
+    def start(self, job: Job[T]) -> None:
+        self._loop.run(self._tasks.start(job))
+
+    def wait(self, job: Job[T]) -> None:
+        self._loop.run(self._tasks.wait(job))
+
+    def close(self) -> None:
+        # Not waited for: a generator that holds this may be collected on the loop itself.
+        self._loop.start(self._tasks.aclose())
+
+
+class _Alone(Closing, Generic[T]):
+    """Works on jobs where it is called, one request after the other."""
+
+    def __init__(self, batches: Batches[T], sender: Sender) -> None:
+        self._batches = batches
+        self._sender = sender
+
+    def start(self, job: Job[T]) -> None:
+        self._batches.add(job)
+        if self._batches.hire():
+            run(self._batches.work(lambda: None), self._do)
+
+    def wait(self, job: Job[T]) -> None:  # noqa: ARG002 - it is done, or has failed
+        if self._batches.error is not None:
+            raise self._batches.error
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+    def _do(self, step: Step) -> Response | None:
+        if not isinstance(step, float):
+            return self._sender.send(*step)
+        time.sleep(step)
+        return None
+
+
+def crew(batches: Batches[T], sender: Sender) -> _Beside[T] | _Alone[T]:
+    """Return who works on jobs for a caller that blocks; a context manager like `Tasks`.
+
+    Args:
+        batches: What is to be done.
+        sender: Sends the requests.
+    """
+    return _Beside(batches, sender) if batches.limit > 1 else _Alone(batches, sender)
+
+
+def finish(batches: Batches[T], sender: Sender, job: Job[T]) -> None:
     """Do one job.
 
     Raises:
         EasyLLMError: If a batch of it fails for good.
     """
-    with Threads(batches, send) as crew:
-        crew.start(job)
-        crew.wait(job)
+    with crew(batches, sender) as workers:
+        workers.start(job)
+        workers.wait(job)
 
 
-async def afinish(
-    batches: Batches[T], send: Callable[[Request, Policy], Awaitable[Response]], job: Job[T]
-) -> None:
+async def afinish(batches: Batches[T], sender: Sender, job: Job[T]) -> None:
     """Do one job.
 
     Raises:
         EasyLLMError: If a batch of it fails for good.
     """
-    async with Tasks(batches, send) as crew:
-        await crew.start(job)
-        await crew.wait(job)
+    async with Tasks(batches, sender) as workers:
+        await workers.start(job)
+        await workers.wait(job)

@@ -182,21 +182,21 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
         Raises:
             EasyLLMError: As `embed_documents_array`.
         """
-        from ._crews import Threads  # noqa: PLC0415 - sockets load with the first request
+        from ._crews import crew  # noqa: PLC0415 - sockets load with the first request
 
         check_several(texts)
         connection, server = self._look(many=True)
         batches = self._batches(self._task(connection, server), server)
         jobs: deque[ArrayJob] = deque()
-        with Threads(batches, connection.transport.send) as crew:
+        with crew(batches, connection.transport) as workers:
             for job in self._windows(texts, server):
-                crew.start(job)
+                workers.start(job)
                 jobs.append(job)
                 while jobs and (len(jobs) > self._ahead() or not jobs[0].left):
-                    crew.wait(jobs[0])
+                    workers.wait(jobs[0])
                     yield jobs.popleft().array
             while jobs:
-                crew.wait(jobs[0])
+                workers.wait(jobs[0])
                 yield jobs.popleft().array
 
     async def aiter_embeddings(
@@ -209,15 +209,15 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
         connection, server = await self._alook(many=True)
         batches = self._batches(self._task(connection, server), server)
         jobs: deque[ArrayJob] = deque()
-        async with Tasks(batches, connection.transport.asend) as crew:
+        async with Tasks(batches, connection.transport) as workers:
             async for job in self._awindows(texts, server):
-                await crew.start(job)
+                await workers.start(job)
                 jobs.append(job)
                 while jobs and (len(jobs) > self._ahead() or not jobs[0].left):
-                    await crew.wait(jobs[0])
+                    await workers.wait(jobs[0])
                     yield jobs.popleft().array
             while jobs:
-                await crew.wait(jobs[0])
+                await workers.wait(jobs[0])
                 yield jobs.popleft().array
 
     def _lists(self, texts: list[str], bar: Bar = None) -> list[list[float]]:
@@ -239,7 +239,7 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
             return job
         connection, server = self._look(many=len(job.texts) > 1)
         task = self._task(connection, server, as_floats=job.results != [])
-        finish(self._batches(task, server, job.texts), connection.transport.send, job)
+        finish(self._batches(task, server, job.texts), connection.transport, job)
         return job
 
     async def _afinished(self, job: J) -> J:
@@ -249,7 +249,7 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
             return job
         connection, server = await self._alook(many=len(job.texts) > 1)
         task = self._task(connection, server, as_floats=job.results != [])
-        await afinish(self._batches(task, server, job.texts), connection.transport.asend, job)
+        await afinish(self._batches(task, server, job.texts), connection.transport, job)
         return job
 
     def _look(self, *, many: bool) -> tuple[Connection, Server | None]:

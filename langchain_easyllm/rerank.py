@@ -84,7 +84,7 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         asks = self._asks(connection)
         server = connection.ask_server(self._patience()) if asks else connection.server
         task, job = self._task(connection, server, query, texts)
-        finish(self._batches(task, server, texts), connection.transport.send, job)
+        finish(self._batches(task, server, texts), connection.transport, job)
         return self._best(documents, job)
 
     async def acompress_documents(
@@ -102,7 +102,7 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         asks = self._asks(connection)
         server = await connection.aask_server(self._patience()) if asks else connection.server
         task, job = self._task(connection, server, query, texts)
-        await afinish(self._batches(task, server, texts), connection.transport.asend, job)
+        await afinish(self._batches(task, server, texts), connection.transport, job)
         return self._best(documents, job)
 
     def _asks(self, connection: Connection) -> bool:

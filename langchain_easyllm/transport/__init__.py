@@ -6,6 +6,7 @@ One sans-IO core, two thin shells:
     flow            one request through redirects, retries and cold starts, as a generator
     blocking, aio   the shells: bare sockets for sync, asyncio protocols for async
                     (loop_pool: who gets which connection; connections; dialing)
+    background      an event loop for callers that block and want many answers at once
     shared          what both do alike
     http1, sse      parsers; bodies and streams put them together
     credentials     the token and the hosts that may see it; headers adds it to requests

@@ -25,6 +25,7 @@ SETUP = """
     import asyncio, gc, logging, os, sys, threading
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # not that a step took 0.1 s in dev mode
     from langchain_easyllm.transport import Policy, Request, Transport
+    from langchain_easyllm.transport.background import background
     url = sys.argv[1]
     ask, talk = Request("POST", url + "/a", b"{}"), Request("POST", url + "/s", b"{}")
     transport = Transport()
@@ -159,6 +160,36 @@ ENDINGS = {
             for task in tasks:
                 task.cancel()
         asyncio.run(main())
+    """,
+    "a background loop": """
+        background().run(transport.asend(ask))
+    """,
+    "a request left on the background loop": """
+        async def start():
+            stream = await transport.aopen(talk)
+            await anext(stream)
+            left.set()
+            await anext(stream)
+        left = threading.Event()
+        background().start(start())
+        left.wait()
+    """,
+    "a thread that waits for the background loop": """
+        async def start():
+            left.set()
+            await asyncio.sleep(60)
+        left = threading.Event()
+        threading.Thread(target=lambda: background().run(start()), daemon=True).start()
+        left.wait()
+    """,
+    "a fork beside a background loop": """
+        for _ in range(2):
+            background().run(transport.asend(ask))
+        pid = os.fork()
+        for _ in range(2):
+            background().run(transport.asend(ask))
+        if pid:
+            assert os.waitpid(pid, 0)[1] == 0
     """,
     "a fork": """
         transport.send(ask)

@@ -1,0 +1,102 @@
+"""An event loop in a thread of its own, for callers that block and yet want many answers at once.
+
+Threads that wait for an answer each, and then all want Python's lock, are slower than one that
+reads whatever has come. There is one such loop in a process; it starts when it is first wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError, Future
+from typing import TypeVar
+
+__all__ = ["Background", "background"]
+
+T = TypeVar("T")
+
+PATIENCE = 1.0
+"""Seconds that an interpreter which leaves gives the loop to close what is open."""
+
+
+class Background:
+    """An event loop that runs in a thread of its own until it is stopped."""
+
+    def __init__(self) -> None:
+        self._loop: Future[asyncio.AbstractEventLoop] = Future()
+        self._over = asyncio.Event()
+        # A daemon: an interpreter that leaves must not wait for a server.
+        self._thread = threading.Thread(target=self._serve, name="easyllm-loop", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[object, object, T]) -> T:
+        """Return what a coroutine returns on the loop; it is cancelled if the wait is interrupted.
+
+        Args:
+            work: The coroutine.
+
+        Raises:
+            BaseException: What the coroutine raises.
+            SystemExit: If the loop is stopped, as it is when the interpreter leaves.
+        """
+        result = self.start(work)
+        try:
+            return result.result()
+        except CancelledError:  # the interpreter leaves, and so does the daemon that waits here
+            raise SystemExit from None
+        except BaseException:
+            result.cancel()
+            raise
+
+    def start(self, work: Coroutine[object, object, T]) -> Future[T]:
+        """Have a coroutine run on the loop, and return at once.
+
+        Args:
+            work: The coroutine.
+        """
+        return asyncio.run_coroutine_threadsafe(work, self._loop.result())
+
+    def stop(self) -> None:
+        """Cancel what runs on the loop and close what is open there."""
+        self._loop.result().call_soon_threadsafe(self._over.set)
+        self._thread.join(PATIENCE)
+
+    def _serve(self) -> None:
+        with asyncio.Runner() as runner:
+            self._loop.set_result(runner.get_loop())
+            runner.run(self._over.wait())
+
+
+_opening = threading.Lock()
+_open: list[Background] = []
+# Of a parent process: its thread is not here, and its loop is not to be touched.
+_inherited: list[Background] = []
+
+
+def background() -> Background:
+    """Return this process's background loop."""
+    with _opening:
+        if not _open:
+            _open.append(Background())
+        return _open[0]
+
+
+@atexit.register
+def _stop() -> None:
+    while _open:
+        _open.pop().stop()
+
+
+def _forget() -> None:
+    """In a child process, leave the loop to the parent."""
+    global _opening  # noqa: PLW0603 - a thread that is not here may have held it
+    _opening = threading.Lock()
+    _inherited.extend(_open)
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
