@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from array import array
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import orjson
+
+from .vectors import texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -110,3 +112,15 @@ class RawEmbeddings:
             size += len(pieces[-1])
         self.idle.append(sock)
         return read(b"".join(pieces))
+
+
+class FloorEmbeddings:
+    """Decodes vectors that are there already: what every client in Python does, after all I/O."""
+
+    def __init__(self, port: int) -> None:
+        raw = array("f", RawEmbeddings(port).embed_documents(texts_of(1))[0]).tobytes()
+        self.vector = b64encode(raw).decode()
+
+    def embed_documents(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return the vectors."""
+        return [array("f", b64decode(self.vector)).tolist() for _ in texts]

@@ -184,6 +184,11 @@ class Floor(Target):
 
         return FloorLLM()
 
+    def embeddings(self, port: int) -> object:
+        from .raw_embeddings import FloorEmbeddings
+
+        return FloorEmbeddings(port)
+
 
 class Jinja(Target):
     """The Jinja template in jinja2's sandbox, compiled once."""
