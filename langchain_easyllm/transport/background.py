@@ -26,11 +26,15 @@ class Background:
     """An event loop that runs in a thread of its own until it is stopped."""
 
     def __init__(self) -> None:
-        self._loop: Future[asyncio.AbstractEventLoop] = Future()
+        self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
         # A daemon: an interpreter that leaves must not wait for a server.
         self._thread = threading.Thread(target=self._serve, name="easyllm-loop", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._loop.close()
+            raise
 
     def run(self, work: Coroutine[object, object, T]) -> T:
         """Return what a coroutine returns on the loop; it is cancelled if the wait is interrupted.
@@ -57,16 +61,15 @@ class Background:
         Args:
             work: The coroutine.
         """
-        return asyncio.run_coroutine_threadsafe(work, self._loop.result())
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def stop(self) -> None:
         """Cancel what runs on the loop and close what is open there."""
-        self._loop.result().call_soon_threadsafe(self._over.set)
+        self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(PATIENCE)
 
     def _serve(self) -> None:
-        with asyncio.Runner() as runner:
-            self._loop.set_result(runner.get_loop())
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._over.wait())
 
 
