@@ -94,6 +94,10 @@ class Job(Generic[T]):
             self.results[place] = result
         self.count(batch)
 
+    def drop(self) -> None:
+        """Let go of the texts and of all results."""
+        self.texts, self.results, self._rest = [], [], iter(())
+
     def count(self, batch: Batch[T]) -> None:
         """Note that a batch is done."""
         self.left -= len(batch.places)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 from ._batches import Batches, Job, Step
@@ -152,7 +154,7 @@ def finish(batches: Batches[T], sender: Sender, job: Job[T]) -> None:
     Raises:
         EasyLLMError: If a batch of it fails for good.
     """
-    with crew(batches, sender) as workers:
+    with _dropped_if_failed(job), crew(batches, sender) as workers:
         workers.start(job)
         workers.wait(job)
 
@@ -163,6 +165,18 @@ async def afinish(batches: Batches[T], sender: Sender, job: Job[T]) -> None:
     Raises:
         EasyLLMError: If a batch of it fails for good.
     """
-    async with Tasks(batches, sender) as workers:
-        await workers.start(job)
-        await workers.wait(job)
+    with _dropped_if_failed(job):
+        async with Tasks(batches, sender) as workers:
+            await workers.start(job)
+            await workers.wait(job)
+
+
+@contextmanager
+def _dropped_if_failed(job: Job[T]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # A traceback has the job in its frames, and is a cycle as a rule: until that is collected,
+        # each failed call would keep its vectors.
+        job.drop()
+        raise

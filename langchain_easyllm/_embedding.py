@@ -294,6 +294,11 @@ class ArrayJob(Job[Vector]):
         self.array[batch.places] = rows
         self.count(batch)
 
+    def drop(self) -> None:
+        """Let go of the texts and of all results."""
+        super().drop()
+        self.array = self._numpy.empty((0, 0), dtype="float32")
+
     def _check_finite(self, rows: Array, indices: Sequence[int]) -> None:
         finite = self._numpy.isfinite(rows).all(axis=1)
         if not finite.all():

@@ -15,7 +15,7 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank
-from langchain_easyllm.errors import NotFoundError, RateLimitError
+from langchain_easyllm.errors import EasyLLMError, NotFoundError, RateLimitError, ServerError
 
 from ...wire_embeddings import openai_route, packed, serve_openai, serve_tei, tei_route, vectors_of
 from ...wire_errors import error
@@ -145,3 +145,33 @@ def test_memory_does_not_grow_with_the_texts(wire_server: WireServer, asynchrono
         tracemalloc.stop()
     # How many windows are open, and so the peak, varies from call to call; but it has a bound.
     assert many - few < 16_384 * 384 * 4 / 2
+
+
+@pytest.mark.parametrize("way", ["documents", "adocuments", "array", "aarray"])
+def test_a_failure_keeps_no_vectors(wire_server: WireServer, way: str) -> None:
+    """Its traceback is a cycle as a rule, and has the frames of those who worked on them."""
+    data = [{"index": index, "embedding": packed([1.0] * 384)} for index in range(32)]
+    vectors = Reply(json.dumps({"data": data}))
+    broken = Reply({"error": "broken"}, status=500)
+    wire_server.on("POST", "/v1/embeddings", lambda r: broken if b'"last"' in r.body else vectors)
+    model = EasyLLMEmbeddings(
+        base_url=wire_server.url, model="tiny", max_retries=0, max_concurrency=4
+    )
+
+    def fail(count: int) -> EasyLLMError:
+        with pytest.raises(ServerError, match="broken") as caught:
+            embedded(way, model, ["a text"] * count + ["last"])
+        wire_server.wait_until(lambda: wire_server._in_flight == 0)
+        wire_server.requests.clear()
+        return caught.value
+
+    fail(64)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        kept = fail(3200), tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert kept[1] < 3200 * 384 * 4 / 2
