@@ -47,7 +47,10 @@ class Names:
         now = monotonic()
         since, answer = self._asked.get((host, port), (0.0, None))
         if answer is None or now - since > KNOWN_SECONDS or _failed(answer):
-            answer = self._loop.run_in_executor(None, look_up, host, port)
+            try:
+                answer = self._loop.run_in_executor(None, look_up, host, port)
+            except RuntimeError:  # an interpreter that leaves begins nothing more in executors
+                return _by_turns(look_up(host, port))
             self._asked[host, port] = now, answer
         # One who gives up does not end the others' wait.
         return _by_turns(await asyncio.shield(answer))

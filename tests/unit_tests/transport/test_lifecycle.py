@@ -182,6 +182,13 @@ ENDINGS = {
         threading.Thread(target=lambda: background().run(start()), daemon=True).start()
         left.wait()
     """,
+    "a thread that outlives the main one": """
+        ask = Request("POST", url.replace("127.0.0.1", "localhost") + "/a", b"{}")
+        def work():
+            threading.main_thread().join()
+            asyncio.run(transport.asend(ask))
+        threading.Thread(target=work).start()
+    """,
     "a fork beside a background loop": """
         for _ in range(2):
             background().run(transport.asend(ask))
