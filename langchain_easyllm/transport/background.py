@@ -12,7 +12,10 @@ import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import TypeVar
+
+from ..errors import ConfigurationError
 
 __all__ = ["Background", "background"]
 
@@ -44,13 +47,19 @@ class Background:
 
         Raises:
             BaseException: What the coroutine raises.
+            ConfigurationError: If the loop is a parent process's.
             SystemExit: If the loop is stopped, as it is when the interpreter leaves.
         """
         result = self.start(work)
         try:
             return result.result()
-        except CancelledError:  # the interpreter leaves, and so does the daemon that waits here
-            raise SystemExit from None
+        except CancelledError:
+            if self in _inherited:
+                raise ConfigurationError(
+                    "What was begun before a fork goes on in the parent process only: begin it "
+                    "anew in the child."
+                ) from None
+            raise SystemExit from None  # as the interpreter leaves, so does the daemon here
         except BaseException:
             result.cancel()
             raise
@@ -60,8 +69,17 @@ class Background:
 
         Args:
             work: The coroutine.
+
+        Returns:
+            Its result; cancelled if the loop is stopped, or a parent process's.
         """
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        if self._thread.is_alive():
+            with suppress(RuntimeError):  # the loop may end at this moment
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        never: Future[T] = Future()
+        never.cancel()
+        return never
 
     def stop(self) -> None:
         """Cancel what runs on the loop and close what is open there."""
