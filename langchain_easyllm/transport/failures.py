@@ -81,7 +81,8 @@ _REQUEST_IDS = ("x-request-id", "x-amz-request-id", "x-amzn-requestid", "request
 
 # TGI and TEI, vLLM, SGLang, llama.cpp, llama-cpp-python, OpenAI, transformers; in this order.
 _OVERFLOW = re.compile(
-    r"tokens \+ `?max_new_tokens`? must be <= |`?inputs`? must have less than \d+ tokens"
+    r"tokens \+ `?max_new_tokens`? must be <= "
+    r"|`?inputs`? must have less than \d+ (?:tokens|characters)"
     r"|maximum context length|longer than the (?:maximum model|model's context) length"
     r"|exceed_context_size|exceeds? the available context size"
     r"|exceed context window|context_length_exceeded"

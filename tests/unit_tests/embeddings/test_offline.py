@@ -12,7 +12,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 
 from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank
-from langchain_easyllm.errors import BadRequestError
+from langchain_easyllm.errors import ContextOverflowError
 from langchain_easyllm.offline import OfflineServer
 from langchain_easyllm.offline.embedding_model import EmbeddingModel
 
@@ -77,9 +77,13 @@ def test_fields_mean_the_same_on_every_api(offline_server: OfflineServer, api: s
     assert np.abs(ours.embed_documents_array(TEXTS) - cut).max() < 1e-6
 
 
-def test_a_text_that_is_too_long_is_named_or_cut(offline_server: OfflineServer, many: str) -> None:
-    texts = [*TEXTS * 10, "word " * 5000, *TEXTS]
-    with pytest.raises(BadRequestError, match=r"Text 50 \('word word .*less than"):
+@pytest.mark.parametrize(("words", "limit"), [(5_000, "512 tokens"), (100_000, "128000 char")])
+def test_a_text_that_is_too_long_is_named_or_cut(
+    offline_server: OfflineServer, many: str, words: int, limit: str
+) -> None:
+    texts = [*TEXTS * 10, "word " * words, *TEXTS]
+    match = rf"Text 50 \('word word .*less than {limit}.* Split the text, or set truncate=True\.$"
+    with pytest.raises(ContextOverflowError, match=match):
         embedded(many, EasyLLMEmbeddings(base_url=offline_server.base_url), texts)
     model = EasyLLMEmbeddings(base_url=offline_server.base_url, truncate=True)
     assert len(embedded(many, model, texts)) == len(texts)

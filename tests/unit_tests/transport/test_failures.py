@@ -87,6 +87,16 @@ def openai(message: str, **fields: object) -> dict[str, object]:
             "512",
         ),
         (
+            422,
+            tgi(
+                "Input validation error: `inputs` must have less than 128000 characters. "
+                "Given: 499999",
+                "Validation",
+            ),
+            errors.ContextOverflowError,
+            "128000",
+        ),
+        (
             400,
             {"object": "error", "message": VLLM_LONG, "type": "BadRequestError", "code": 400},
             errors.ContextOverflowError,
