@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from langchain_core.callbacks import Callbacks
@@ -12,7 +12,7 @@ from pydantic import Field
 from ._batch_fields import BatchFields
 from ._connection_fields import CONFIG
 from .errors import ConfigurationError
-from .wire import RerankApi, check_text
+from .wire import RerankApi, check_several, check_text
 
 if TYPE_CHECKING:
     from ._batches import Job
@@ -76,6 +76,7 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
             EasyLLMError: If a text cannot be sent, or a request fails for good; a document that
                 was refused is named by its index and beginning.
         """
+        documents = _listed(documents)
         if not (texts := _texts(documents)):
             return []
         from ._crews import finish  # noqa: PLC0415 - sockets load with the first request
@@ -94,6 +95,7 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         callbacks: Callbacks | None = None,  # noqa: ARG002 - as langchain-core calls it
     ) -> list[Document]:
         """Return the documents that fit a query best; see `compress_documents`."""
+        documents = _listed(documents)
         if not (texts := _texts(documents)):
             return []
         from ._crews import afinish  # noqa: PLC0415 - sockets load with the first request
@@ -138,6 +140,11 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
             )
             for place in order
         ]
+
+
+def _listed(documents: Iterable[Document]) -> list[Document]:
+    check_several(documents, what="document", one=str | bytes | Document)
+    return list(documents)
 
 
 def _texts(documents: Sequence[object]) -> list[str]:

@@ -127,20 +127,21 @@ def read_scores(body: bytes, indices: Sequence[int]) -> list[float] | Failure:
         if value.get("error"):
             return Failure(body)
         value = value.get("results", value.get("data"))
-    if not isinstance(value, list):
+    if not isinstance(value, list) or not all(map(_is_rank, value)):
         raise ProtocolError(
             f"The answer holds no scores but {body[:100].decode('utf-8', 'replace')!r}: check "
             "base_url and api."
         )
-    scores: dict[object, object] = {}
-    for item in value:
-        if isinstance(item, Mapping):
-            scores[item.get("index")] = item.get("relevance_score", item.get("score"))
+    scores = {item["index"]: item.get("relevance_score", item.get("score")) for item in value}
     if len(value) != len(indices) or scores.keys() != set(range(len(indices))):
         raise ProtocolError(
             f"The server scored {len(value)} texts of {len(indices)}, or one of them twice."
         )
     return [_number(scores[place], index) for place, index in enumerate(indices)]
+
+
+def _is_rank(item: object) -> bool:
+    return isinstance(item, Mapping) and isinstance(item.get("index"), int)
 
 
 def _number(score: object, index: int) -> float:

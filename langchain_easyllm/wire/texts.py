@@ -43,19 +43,26 @@ def check_texts(texts: Sequence[object], what: str = "Text", first: int = 0) -> 
     return checked
 
 
-def check_several(texts: object, kinds: type | UnionType = Iterable) -> None:
-    """Refuse a single text where several are wanted.
+def check_several(
+    given: object,
+    kinds: type | UnionType = Iterable,
+    what: str = "text",
+    one: type | UnionType = str | bytes,
+) -> None:
+    """Refuse a single text, or document, where several are wanted.
 
     Args:
-        texts: What the caller gave.
+        given: What the caller gave.
         kinds: What may hold several.
+        what: What an error calls a single one.
+        one: What can be iterated over and is a single one all the same.
 
     Raises:
-        ConfigurationError: If it is a single text, or of none of these kinds.
+        ConfigurationError: If it is a single one, or of none of these kinds.
     """
-    if isinstance(texts, str | bytes) or not isinstance(texts, kinds):
+    if isinstance(given, one) or not isinstance(given, kinds):
         raise ConfigurationError(
-            f"A list of texts is wanted, not one {type(texts).__name__}: write [text]."
+            f"A list of {what}s is wanted, not one {type(given).__name__}: write [{what}]."
         )
 
 

@@ -85,6 +85,11 @@ def test_of_equal_documents_the_first_comes_first(wire_server: WireServer, rank:
     assert [d.id for d in rank(model, same, QUERY)] == [d.id for d in same]
 
 
+def test_any_iterable_of_documents_will_do(wire_server: WireServer, rank: Any) -> None:
+    model, documents = serve(wire_server, "tei"), documents_of(5)
+    assert rank(model, iter(documents), QUERY) == rank(model, documents, QUERY)
+
+
 def test_no_documents_need_no_server(wire_server: WireServer, rank: Any) -> None:
     assert rank(serve(wire_server, "tei"), [], QUERY) == []
     assert wire_server.requests == []
@@ -98,8 +103,10 @@ def test_no_documents_need_no_server(wire_server: WireServer, rank: Any) -> None
         ([Document("a")], None, "The query is no string"),
         ([Document("a")], "\ud800", "The query holds half"),
         (["text"], QUERY, "Document 0 is no Document but str"),
-        ("text", QUERY, "Document 0 is no Document but str"),
+        ("text", QUERY, r"A list of documents is wanted, not one str: write \[document\]"),
         ([Document("a"), 5], QUERY, "Document 1 is no Document but int"),
+        (Document("a"), QUERY, r"A list of documents is wanted, not one Document: write"),
+        (None, QUERY, "A list of documents is wanted, not one NoneType"),
     ],
 )
 def test_bad_input(
@@ -128,24 +135,26 @@ def test_a_document_that_is_refused_is_named(wire_server: WireServer, rank: Any)
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "words"),
     [
-        [{"index": 0, "score": 1.0}],
-        [{"index": 0, "score": 1.0}, {"index": 0, "score": 1.0}],
-        [{"index": 0, "score": 1.0}, {"index": 2, "score": 1.0}],
-        [{"index": 0, "score": 1.0}, {"index": 1, "score": None}],
-        [{"index": 0, "score": 1.0}, {"index": 1, "score": "1"}],
-        Reply(b'[{"index": 0, "score": 1.0}, {"index": 1, "score": NaN}]'),
-        [0.5, 0.25],
-        {"scores": [0.5, 0.25]},
-        "hello",
-        Reply(b"<html>"),
+        ([{"index": 0, "score": 1.0}], "scored 1 texts of 2"),
+        ([{"index": 0, "score": 1.0}, {"index": 0, "score": 1.0}], "one of them twice"),
+        ([{"index": 0, "score": 1.0}, {"index": 2, "score": 1.0}], "scored 2 texts of 2"),
+        ([{"index": 0, "score": 1.0}, {"index": 1, "score": None}], "document 1 is None"),
+        ([{"index": 0, "score": 1.0}, {"index": 1, "score": "1"}], "document 1 is '1'"),
+        (Reply(b'[{"index": 0, "score": 1.0}, {"index": 1, "score": NaN}]'), "document 1 is nan"),
+        ([0.5, 0.25], "no scores but '.0.5,"),
+        ([{"index": 0, "score": 1.0}, {"index": [1], "score": 1.0}], "no scores but"),
+        ([{"score": 1.0}, {"score": 0.5}], "no scores but"),
+        ({"scores": [0.5, 0.25]}, "no scores but"),
+        ("hello", "no scores but"),
+        (Reply(b"<html>"), "no scores but '<html>': check base_url and api"),
     ],
 )
-def test_senseless_scores(wire_server: WireServer, body: Any, rank: Any) -> None:
+def test_senseless_scores(wire_server: WireServer, body: Any, words: str, rank: Any) -> None:
     model = serve(wire_server, "tei")
     wire_server.on("POST", "/rerank", body if isinstance(body, Reply) else Reply(body))
-    with pytest.raises(ProtocolError):
+    with pytest.raises(ProtocolError, match=words):
         rank(model, documents_of(2), QUERY)
 
 
