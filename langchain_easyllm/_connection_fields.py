@@ -213,7 +213,8 @@ class ConnectionFields(Serializable):
             ) from error
 
     def _address(self) -> Address:
-        return _parse(self.base_url or ROUTER)
+        # An empty one is no wish to have texts sent to Hugging Face: it is refused.
+        return _parse(ROUTER if self.base_url is None else self.base_url)
 
     def _explicit_key(self) -> str | None:
         """Return the key that was given by hand for this very server, or None."""

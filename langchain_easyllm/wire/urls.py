@@ -106,6 +106,11 @@ def parse_address(text: str) -> Address:
 def _split(text: str) -> tuple[SplitResult, str]:
     """Return the parts of an address, and its host and port as they are compared."""
     text = text.strip()
+    if not text:
+        raise ConfigurationError(
+            "base_url is empty: write 'http://host:port' or 'https://host', or leave it out for "
+            "Inference Providers."
+        )
     if text.lower().startswith(_LOCAL):
         text = "http://" + text
     try:

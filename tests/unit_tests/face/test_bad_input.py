@@ -48,6 +48,7 @@ CONSTRUCTION: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "stop": ({"stop": ["a", ""]}, ("stop",)),
     "stop type": ({"stop": ["a", 5]}, ("stop",)),
     "address": ({"base_url": "gopher://x"}, ("base_url", "gopher")),
+    "no address": ({"base_url": ""}, ("base_url", "http://host:port", "leave it out")),
     "api": ({"api": "chatt"}, ("api", "chat")),
     "temperature": ({"temperature": -1}, ("temperature",)),
     "top_p": ({"top_p": 2}, ("top_p",)),
