@@ -90,12 +90,12 @@ class BatchFields(ConnectionFields):
 
 @contextmanager
 def progress_bar(total: int, *, shown: bool) -> Iterator[Callable[[int], object] | None]:
-    """Show a bar of texts; yields what moves it on, or None where none is wanted.
+    """Show a bar of texts; yields what moves it on, or None where there is none.
 
     Raises:
         ConfigurationError: If tqdm is not installed.
     """
-    if not shown:
+    if not shown or not total:
         yield None
         return
     try:

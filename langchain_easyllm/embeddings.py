@@ -100,7 +100,8 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
     Default None: that is an error."""
 
     show_progress: bool = False
-    """Whether `embed_documents` shows a bar (needs tqdm). Default False."""
+    """Whether `embed_documents` and `embed_documents_array` show a bar (needs tqdm). Default
+    False."""
 
     _tasks: ClassVar[tuple[str, ...]] = ("feature-extraction",)
     _default_model: ClassVar[str | None] = "sentence-transformers/all-mpnet-base-v2"

@@ -371,8 +371,13 @@ def test_progress_is_shown_where_it_is_wanted(
     serve_tei(wire_server)
     model_of(wire_server).embed_documents(numbered(100))
     assert capsys.readouterr().err == ""
-    model_of(wire_server, show_progress=True).embed_documents(numbered(100))
+    shown = model_of(wire_server, show_progress=True)
+    shown.embed_documents(numbered(100))
     assert "100/100" in capsys.readouterr().err
+    shown.embed_documents_array(numbered(100))
+    assert "100/100" in capsys.readouterr().err
+    shown.embed_documents_array([])
+    assert capsys.readouterr().err == ""
 
 
 def test_a_server_that_lowers_its_limit_midway(wire_server: WireServer, both: str) -> None:
