@@ -80,7 +80,8 @@ def check_text(text: object, name: str) -> str:
         raise ConfigurationError(f"{name} is no string but {type(text).__name__}: pass a str.")
     if not text:
         raise ConfigurationError(
-            f"{name} is empty: leave it out. It has no meaning to a model, and servers refuse it."
+            f"{name} is empty, which has no meaning to a model, and servers refuse it: give it "
+            "words or leave it out."
         )
     try:
         text.encode()

@@ -31,6 +31,9 @@ Vector = list[float] | bytes
 """One vector, as floats or, where it came so, packed (float32, in this machine's byte order)."""
 
 
+_CHECK = "check base_url and api"
+
+
 def read_vectors(
     body: bytes, indices: Sequence[int], pooling: Pooling | None
 ) -> list[Vector] | Failure:
@@ -57,14 +60,16 @@ def read_vectors(
     rows = _rows(value)
     if rows is None:
         raise ProtocolError(
-            f"The answer holds no vectors but {body[:100].decode('utf-8', 'replace')!r}: check "
-            "base_url and api."
+            f"The answer holds no vectors but {body[:100].decode('utf-8', 'replace')!r}: {_CHECK}."
         )
     if len(rows) != len(indices):
         if len(indices) == 1 and rows and isinstance(rows[0], float | int):
             rows = [rows]  # some servers leave the outer list out for a single text
         else:
-            raise ProtocolError(f"The server answered {len(rows)} vectors to {len(indices)} texts.")
+            raise ProtocolError(
+                f"The server answered {len(rows)} vectors to {len(indices)} texts: {_CHECK}"
+                + (", or set batch_size=1 if it takes one at a time." if len(indices) > 1 else ".")
+            )
     vectors = [_vector(row, index, pooling) for row, index in zip(rows, indices, strict=True)]
     if not strict:  # orjson lets no infinite number through, the second look does
         for vector, index in zip(vectors, indices, strict=True):
@@ -84,7 +89,7 @@ def _rows(value: object) -> list[object] | None:
 def _in_order(data: list[object]) -> list[object]:
     items = [item for item in data if isinstance(item, Mapping) and "embedding" in item]
     if len(items) != len(data):
-        raise ProtocolError("The answer's data holds something that is no embedding.")
+        raise ProtocolError(f"The answer's data holds something that is no embedding: {_CHECK}.")
     places = [item.get("index", place) for place, item in enumerate(items)]
     if places != list(range(len(items))):
         if sorted(places, key=str) != sorted(range(len(items)), key=str):
@@ -97,7 +102,10 @@ def _vector(row: object, index: int, pooling: Pooling | None) -> Vector:
     if type(row) is str:
         return _packed(row, index)
     if not isinstance(row, list) or not row:
-        raise ProtocolError(f"The vector of text {index} is {str(row)[:50]!r}.")
+        raise ProtocolError(
+            f"The vector of text {index} is {str(row)[:50]!r}, where a list of numbers belongs: "
+            f"{_CHECK}."
+        )
     if isinstance(row[0], list):
         row = _pooled(row, index, pooling)
     kinds = set(map(type, row))

@@ -90,16 +90,16 @@ def exact(*numbers: float) -> str:
 
 GOOD = [1.0, 2.0]
 SENSELESS: list[tuple[str, Any, str]] = [
-    ("embed", [GOOD], "1 vectors to 3 texts"),
+    ("embed", [GOOD], "1 vectors to 3 texts.*batch_size=1"),
     ("embed", [GOOD] * 4, "4 vectors to 3 texts"),
-    ("embed", [], "0 vectors to 3 texts"),
+    ("embed", [], "0 vectors to 3 texts: check base_url and api"),
     ("embed", [GOOD, [1.0, None], GOOD], "text 1 has None at place 1"),
     ("embed", [GOOD, GOOD, [1.0, "2"]], "text 2 has '2' at place 1"),
     ("embed", [GOOD, GOOD, [True, 2.0]], "text 2 has True at place 0"),
     ("embed", Reply(b"[[1.0,2.0],[NaN,2.0],[1.0,2.0]]"), "text 1 has nan at place 0"),
     ("embed", Reply(b"[[1.0,2.0],[1.0,-Infinity],[1.0,2.0]]"), "text 1 has -inf at place 1"),
     ("embed", [GOOD, GOOD, [1.0]], "text 2 has 1 dimensions"),
-    ("embed", [GOOD, [], GOOD], "vector of text 1"),
+    ("embed", [GOOD, [], GOOD], r"vector of text 1 is '\[\]', where .*: check base_url and api"),
     ("embed", [GOOD, None, GOOD], "vector of text 1 is 'None'"),
     ("embed", "hello", "holds no vectors"),
     ("embed", Reply(b"<html>login</html>"), "<html>login"),
