@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from demo.tools import TOOLS
 from langchain_easyllm import huggingface
 from langchain_easyllm.offline import Faults
 from langchain_easyllm.wire.dialects import FIELDS, NEUTRAL_FIELDS, Dialect, Wire
@@ -107,10 +106,10 @@ def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
 
 def test_the_korean_readmes_examples_run(wire_server, capsys):
     wires.serve(wire_server, "tgi", ["Bon", "jour", " !"])
-    names: dict[str, object] = {"tools": TOOLS}
+    names: dict[str, object] = {}
     for block in code_blocks("python", (ROOT / "README.ko.md").read_text("utf-8")):
         exec(block.replace("http://localhost:8080", wire_server.url), names)
-    assert capsys.readouterr().out == "Bonjour !\nBonjour !"
+    assert capsys.readouterr().out == "Bonjour !\nBonjour !17 times 23 is 391.\n"
     assert str(names["person"]) == "name='Ida Lowell' age=41"
     assert [each.page_content for each in names["best"]] == ["The train to Vienna leaves at ten."]
 
