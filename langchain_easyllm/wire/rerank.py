@@ -57,10 +57,10 @@ class RerankCall:
         """Make the parts of the body that every batch has in common."""
         fields = self._fields()
         if self.api is RerankApi.HUB:
+            before, after = body_parts("inputs", {**fields, **self.extra})
             head, tail = body_parts("texts", {"query": self.query})
-            rest = orjson.dumps({**fields, **self.extra})
-            comma = b"," if len(rest) > 2 else b""
-            self._head, self._tail = b'{"inputs":' + head, tail + comma + rest[1:]
+            # An object, where others have a list.
+            self._head, self._tail = before[:-1] + head, tail + after[1:]
         elif self.api is RerankApi.TEI:
             body = {"query": self.query, **fields, **self.extra}
             self._head, self._tail = body_parts("texts", body)

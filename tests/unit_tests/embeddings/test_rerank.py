@@ -191,6 +191,10 @@ def test_fields_on_the_wire(
         ("jina", {"truncation_direction": "left"}),
         ("text-ranking", {"truncate": True}),
         ("text-ranking", {"truncation_direction": "left"}),
+        ("tei", {"model_kwargs": {"texts": []}}),
+        ("jina", {"model_kwargs": {"x": object()}}),
+        ("text-ranking", {"model_kwargs": {"x": object()}}),
+        ("text-ranking", {"model_kwargs": {"inputs": {}}}),
     ],
 )
 def test_a_field_that_cannot_be_expressed_is_an_error(
