@@ -250,7 +250,10 @@ class Batches(Generic[T]):
 
     def _sending(self, batch: Batch[T]) -> None:
         self._in_flight += 1
-        batch.sent = time.monotonic()
+        now = time.monotonic()
+        # A batch that could be sent, but had to wait for its turn, has lost no time by that.
+        batch.until += now - batch.ready
+        batch.sent = batch.ready = now
 
     def _cut(self) -> Batch[T] | None:
         while self._jobs:

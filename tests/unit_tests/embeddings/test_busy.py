@@ -60,6 +60,17 @@ def test_a_server_with_few_slots_is_not_overrun(
     assert narrow.refused
 
 
+def test_to_wait_for_a_turn_takes_no_time_from_a_request(wire_server: WireServer) -> None:
+    """All sixty are sent at once; the last is served long after it was first refused."""
+    serve_tei(wire_server)
+    wide, narrow = Narrow(60, 0.2), Narrow(2, 0.1)
+    model = EasyLLMEmbeddings(base_url=wire_server.url, batch_size=5, timeout=1.2)
+    for server in (wide, narrow):  # by the second time each has a connection
+        wire_server.on("POST", "/v1/embeddings", server)
+        assert model.embed_documents(TEXTS) == vectors_of(TEXTS)
+    assert narrow.refused
+
+
 def test_a_busy_server_that_serves_nobody_is_given_up(wire_server: WireServer, both: str) -> None:
     """All are refused, so that each time one of them is refused with no other on the way."""
     serve_tei(wire_server)
