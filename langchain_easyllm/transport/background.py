@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
 from typing import TypeVar
 
 from ..errors import ConfigurationError
@@ -25,10 +24,19 @@ PATIENCE = 1.0
 """Seconds that an interpreter which leaves gives the loop to close what is open."""
 
 
+# Taken again by the same thread where a collection within finds something to close.
+_lock = threading.RLock()
+
+
 class Background:
-    """An event loop that runs in a thread of its own until it is stopped."""
+    """An event loop that runs in a thread of its own until it is stopped.
+
+    Attributes:
+        taking: Whether it takes more work.
+    """
 
     def __init__(self) -> None:
+        self.taking = True
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
         # A daemon: an interpreter that leaves must not wait for a server.
@@ -73,8 +81,8 @@ class Background:
         Returns:
             Its result; cancelled if the loop is stopped, or a parent process's.
         """
-        if self._thread.is_alive():
-            with suppress(RuntimeError):  # the loop may end at this moment
+        with _lock:
+            if self.taking:
                 return asyncio.run_coroutine_threadsafe(work, self._loop)
         work.close()
         never: Future[T] = Future()
@@ -83,7 +91,9 @@ class Background:
 
     def stop(self) -> None:
         """Cancel what runs on the loop and close what is open there."""
-        self._loop.call_soon_threadsafe(self._over.set)
+        with _lock:
+            self.taking = False  # all that was taken is on the loop before it is told to end
+            self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(PATIENCE)
 
     def _serve(self) -> None:
@@ -91,7 +101,6 @@ class Background:
             runner.run(self._over.wait())
 
 
-_opening = threading.Lock()
 _open: list[Background] = []
 # Of a parent process: its thread is not here, and its loop is not to be touched.
 _inherited: list[Background] = []
@@ -99,22 +108,25 @@ _inherited: list[Background] = []
 
 def background() -> Background:
     """Return this process's background loop."""
-    with _opening:
-        if not _open:
-            _open.append(Background())
+    with _lock:
+        # A daemon that goes on while the interpreter leaves gets the stopped one, and ends.
+        if not _open or not (_open[0].taking or threading.current_thread().daemon):
+            _open[:] = [Background()]
         return _open[0]
 
 
 @atexit.register
 def _stop() -> None:
-    while _open:
-        _open.pop().stop()
+    for loop in _open:
+        loop.stop()
 
 
 def _forget() -> None:
     """In a child process, leave the loop to the parent."""
-    global _opening  # noqa: PLW0603 - a thread that is not here may have held it
-    _opening = threading.Lock()
+    global _lock  # noqa: PLW0603 - a thread that is not here may have held it
+    _lock = threading.RLock()
+    for loop in _open:
+        loop.taking = False
     _inherited.extend(_open)
     _open.clear()
 
