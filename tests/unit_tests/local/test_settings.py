@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> str:
         ({"pipeline": print}, "pipeline is of type builtin_function_or_method"),
         ({"model": "a/b", "batch_size": 0}, "batch_size"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "+".join(value),
 )
 def test_what_cannot_work(cls: type, fields: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
