@@ -8,6 +8,8 @@ OLDEST := .venv-oldest
 BENCH := .venv-bench
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+# Half of a test's time is waiting for sockets.
+TWO_AT_ONCE := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint type format integration record notebooks compat bench clean
@@ -19,7 +21,7 @@ demo: $(VENV)/.demo ## a streamed chat and agents, offline; ASK="...", HF_TOKEN=
 	@$(BIN)/python -m demo
 
 test: $(VENV)/.test ## the test suite: no torch, no network beyond loopback
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO_AT_ONCE)
 
 lint: $(VENV)/.lint ## ruff: rules and format
 	$(BIN)/ruff check
@@ -45,7 +47,7 @@ notebooks: $(VENV)/.notebooks ## execute every notebook
 	done
 
 compat: $(OLDEST)/.oldest ## the test suite on the oldest supported dependencies
-	$(OLDEST)/bin/python -m pytest
+	$(OLDEST)/bin/python -m pytest $(TWO_AT_ONCE)
 
 bench: $(BENCH)/.bench ## the benchmarks beside the peers
 	$(BENCH)/bin/python -m benchmarks
