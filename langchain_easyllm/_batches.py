@@ -22,8 +22,8 @@ from .errors import (
     GenerationError,
     RateLimitError,
 )
-from .transport import Policy, Request, Response, with_advice
-from .wire import beginning, to_json
+from .transport import Policy, Request, Response, error_from_event, with_advice
+from .wire import Failure, beginning, to_json
 
 if TYPE_CHECKING:  # importing it imports tenacity
     from .transport.retries import Schedule
@@ -161,8 +161,8 @@ class Task(Protocol[T]):
     def request(self, batch: Batch[T]) -> Request:
         """Return the request for a batch."""
 
-    def read(self, batch: Batch[T], response: Response) -> Sequence[T]:
-        """Return the results for a batch, in its order."""
+    def read(self, batch: Batch[T], body: bytes) -> Sequence[T] | Failure:
+        """Return the results for a batch, in its order; or a failure that the answer reports."""
 
     def other_way(self, batch: Batch[T], error: EasyLLMError) -> bool:
         """Whether a refused batch has another way, which the next request for it takes."""
@@ -264,7 +264,14 @@ class Batches(Generic[T]):
         return None
 
     def _read(self, batch: Batch[T], response: Response) -> None:
-        batch.job.put(batch, self._task.read(batch, response))
+        try:
+            results = self._task.read(batch, response.body)
+        except EasyLLMError as error:
+            error.url, error.status_code = response.url, response.status
+            raise
+        if isinstance(results, Failure):
+            raise error_from_event(results.payload, response.url)
+        batch.job.put(batch, results)
         self._in_flight -= 1
         self.answered += 1
         if self._limit < self.limit:

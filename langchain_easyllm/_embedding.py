@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ._batches import Batch, Job
 from ._connection import Connection
 from .errors import BadRequestError, ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
-from .transport import Request, Response, error_from_event
+from .transport import Request
 from .wire import (
     ROUTER,
     Dialect,
@@ -115,21 +115,16 @@ class EmbedTask:
         call = batch.tag = self.call
         return Request("POST", self._url(call.api), call.body(batch.body))
 
-    def read(self, batch: Batch[Vector], response: Response) -> list[Vector]:
-        """Return the vectors of a batch, in its order.
+    def read(self, batch: Batch[Vector], body: bytes) -> list[Vector] | Failure:
+        """Return the vectors of a batch, in its order; or a failure that the answer reports.
 
         Raises:
-            EasyLLMError: If the server reports a failure, or its answer makes no sense.
+            ProtocolError: If the answer makes no sense.
         """
-        try:
-            vectors = read_vectors(response.body, batch.indices, self._ask.pooling)
-            if not isinstance(vectors, Failure):
-                self._check_lengths(vectors, batch.indices)
-        except EasyLLMError as error:
-            error.url, error.status_code = response.url, response.status
-            raise
+        vectors = read_vectors(body, batch.indices, self._ask.pooling)
         if isinstance(vectors, Failure):
-            raise error_from_event(vectors.payload, response.url)
+            return vectors
+        self._check_lengths(vectors, batch.indices)
         if isinstance(batch.tag, EmbedCall) and batch.tag.normalizes:
             return [normalized(vector) for vector in vectors]
         return [to_floats(vector) for vector in vectors] if self._as_floats else vectors

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ._batches import Batch
 from ._connection import Connection
 from .errors import ConfigurationError, EasyLLMError, NotFoundError
-from .transport import Request, Response, error_from_event
+from .transport import Request
 from .wire import (
     ROUTER,
     Dialect,
@@ -77,20 +77,13 @@ class RerankTask:
             url = self._connection.address.url(rerank_route(api))
         return Request("POST", url, self._call.body(batch.body))
 
-    def read(self, batch: Batch[float], response: Response) -> Sequence[float]:
-        """Return the scores of a batch, in its order.
+    def read(self, batch: Batch[float], body: bytes) -> Sequence[float] | Failure:
+        """Return the scores of a batch, in its order; or a failure that the answer reports.
 
         Raises:
-            EasyLLMError: If the server reports a failure, or its answer makes no sense.
+            ProtocolError: If the answer makes no sense.
         """
-        try:
-            scores = read_scores(response.body, batch.indices)
-        except EasyLLMError as error:
-            error.url, error.status_code = response.url, response.status
-            raise
-        if isinstance(scores, Failure):
-            raise error_from_event(scores.payload, response.url)
-        return scores
+        return read_scores(body, batch.indices)
 
     def other_way(self, _batch: Batch[float], error: EasyLLMError) -> bool:
         """Whether a refused batch has another way: no, every server has one route."""

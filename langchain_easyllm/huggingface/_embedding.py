@@ -10,6 +10,7 @@ from pydantic import PrivateAttr
 
 from .._embedding import EmbedTask
 from ..embeddings import EasyLLMEmbeddings
+from ..wire import Failure
 from ._logging import log
 from ._requests import EmbeddingRequest
 from ._results import UNKNOWN_MODEL, Json
@@ -18,7 +19,6 @@ from ._settings import read_place
 if TYPE_CHECKING:
     from .._batches import Batch
     from .._connection import Connection
-    from ..transport import Response
     from ..wire import Server, Vector
 
 __all__ = ["CountedEmbeddings", "prepare_embedding"]
@@ -66,11 +66,12 @@ class _CountingTask(EmbedTask):
 
     counts: list[int | None]
 
-    def read(self, batch: Batch[Vector], response: Response) -> list[Vector]:
+    def read(self, batch: Batch[Vector], body: bytes) -> list[Vector] | Failure:
         """Return the vectors of a batch; see `EmbedTask.read`."""
-        vectors = super().read(batch, response)
-        found = _PROMPT_TOKENS.search(response.body)
-        self.counts.append(int(found[1]) if found else None)
+        vectors = super().read(batch, body)
+        if not isinstance(vectors, Failure):
+            found = _PROMPT_TOKENS.search(body)
+            self.counts.append(int(found[1]) if found else None)
         return vectors
 
 
