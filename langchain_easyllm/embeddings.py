@@ -225,31 +225,31 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
         from ._batches import Job  # noqa: PLC0415 - sockets load with the first request
 
         job: Job[Vector] = Job(texts, on_progress=bar)
-        return cast("list[list[float]]", self._finished(job).results)
+        return cast("list[list[float]]", self._finished(job, as_floats=True).results)
 
     async def _alists(self, texts: list[str], bar: Bar = None) -> list[list[float]]:
         from ._batches import Job  # noqa: PLC0415 - sockets load with the first request
 
         job: Job[Vector] = Job(texts, on_progress=bar)
-        return cast("list[list[float]]", (await self._afinished(job)).results)
+        return cast("list[list[float]]", (await self._afinished(job, as_floats=True)).results)
 
-    def _finished(self, job: J) -> J:
+    def _finished(self, job: J, *, as_floats: bool = False) -> J:
         from ._crews import finish  # noqa: PLC0415 - sockets load with the first request
 
         if not job.texts:
             return job
         connection, server = self._look(many=len(job.texts) > 1)
-        task = self._task(connection, server, as_floats=job.results != [])
+        task = self._task(connection, server, as_floats=as_floats)
         finish(self._batches(task, server, job.texts), connection.transport, job)
         return job
 
-    async def _afinished(self, job: J) -> J:
+    async def _afinished(self, job: J, *, as_floats: bool = False) -> J:
         from ._crews import afinish  # noqa: PLC0415 - sockets load with the first request
 
         if not job.texts:
             return job
         connection, server = await self._alook(many=len(job.texts) > 1)
-        task = self._task(connection, server, as_floats=job.results != [])
+        task = self._task(connection, server, as_floats=as_floats)
         await afinish(self._batches(task, server, job.texts), connection.transport, job)
         return job
 
