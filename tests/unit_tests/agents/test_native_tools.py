@@ -20,6 +20,8 @@ from langchain_easyllm.offline import OfflineServer
 from tests.wire_calls import Turn, serve_turns
 from tests.wire_server import WireServer
 
+from .asking import asked, ways
+
 QUESTION = "Who is Ida Lowell's friend? What is the age of that person raised to the 0.43 power?"
 AGED = f"{29**0.43:.4f}"
 CALLERS = ["vllm", "tgi", "llama-cpp-python", "transformers", "idless"]
@@ -41,21 +43,6 @@ def fail(why: str) -> str:
 FIRST = Turn(["Let me", " add."], [("add", '{"a": 1, "b": 2}'), ("add", '{"a": 30, "b": 4}')])
 THEN = Turn(calls=[("add", '{"a": 3, "b": 34}')])
 LAST = Turn(["It", " is", " 37."])
-
-
-def invoke(agent: Any, given: dict[str, Any], config: Any = None) -> Any:
-    return agent.invoke(given, config)
-
-
-def ainvoke(agent: Any, given: dict[str, Any], config: Any = None) -> Any:
-    return asyncio.run(agent.ainvoke(given, config))
-
-
-ways = pytest.mark.parametrize("ask", [invoke, ainvoke])
-
-
-def asked(text: str) -> dict[str, Any]:
-    return {"messages": [("human", text)]}
 
 
 def served(server: WireServer, caller: str, *turns: Turn) -> EasyLLMChat:

@@ -23,6 +23,8 @@ from tests.wire_answers import tgi_generate, tgi_generate_stream
 from tests.wire_server import Received, Reply, WireServer
 from tests.wires import serve
 
+from .asking import asked, ways
+
 QUESTION = "Who is Ida Lowell's friend? What is the age of that person raised to the 0.43 power?"
 ANSWER = f"Ida Lowell's friend is Karim Singh. 29 raised to the 0.43 power is {29**0.43:.4f}."
 CALLS = [
@@ -63,21 +65,6 @@ def scripted(server: WireServer, builder: str, *said: str) -> EasyLLMChat:
     for path in ("/generate", "/generate_stream"):
         server.on("POST", path, route)
     return EasyLLMChat(base_url=server.url, prompt_builder=builder)
-
-
-def invoke(agent: Any, given: dict[str, Any], config: Any = None) -> Any:
-    return agent.invoke(given, config)
-
-
-def ainvoke(agent: Any, given: dict[str, Any], config: Any = None) -> Any:
-    return asyncio.run(agent.ainvoke(given, config))
-
-
-ways = pytest.mark.parametrize("ask", [invoke, ainvoke])
-
-
-def asked(text: str) -> dict[str, Any]:
-    return {"messages": [("human", text)]}
 
 
 @ways
