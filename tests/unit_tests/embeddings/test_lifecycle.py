@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-from textwrap import dedent
-
 import pytest
 
+from ...scripts import MAY_FORK, assert_silent
 from ...wire_embeddings import serve_tei
 from ...wire_server import WireServer
-
-ROOT = Path(__file__).parents[3]
 
 # Each runs in a process of its own; the last lines are what is left unfinished at its exit.
 USES = {
@@ -81,15 +75,5 @@ def test_nothing_is_printed_at_exit(wire_server: WireServer, use: str) -> None:
         model = EasyLLMEmbeddings(base_url=url)
         texts = [f"text {{n}}" for n in range(500)]
     """
-    # Forking with threads is what is tested; newer Pythons warn of it.
-    strict = ["-X", "dev", "-W", "error", "-W", "ignore::DeprecationWarning:__main__"]
-    done = subprocess.run(
-        [sys.executable, *strict, "-c", dedent(script) + dedent(use)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert_silent(script, use, options=MAY_FORK)
     wire_server.wait_until(lambda: wire_server.open_connections == 0)

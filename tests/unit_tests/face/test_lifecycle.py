@@ -7,21 +7,18 @@ import copy
 import multiprocessing
 import os
 import pickle
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 
+from ...scripts import assert_silent
 from ...wire_server import WireServer
 from ...wires import serve
 from .asking import CLASSES, answer, text_of
 
 CLASS = pytest.mark.parametrize("cls", CLASSES)
-ROOT = Path(__file__).parents[3]
 
 
 def sent_key(server: WireServer) -> str | None:
@@ -222,16 +219,7 @@ url = {wire_server.url!r}
 {USES[use]}
 """
     environment = {key: value for key, value in os.environ.items() if key != "HF_TOKEN"}
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", "-c", script],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (run.returncode, run.stderr, run.stdout) == (0, "", "")
+    assert_silent(script, environment=environment)
     wire_server.wait_until(lambda: wire_server.open_connections == 0)
 
 

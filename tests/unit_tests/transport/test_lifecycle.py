@@ -6,7 +6,6 @@ import asyncio
 import gc
 import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +15,9 @@ import pytest
 
 from langchain_easyllm.transport import Policy, Transport
 
+from ...scripts import MAY_FORK, ROOT, assert_silent
 from ...wire_server import Pause, Reply, Stall, WireServer, sse
 from .callers import post
-
-ROOT = Path(__file__).parents[3]
 
 SETUP = """
     import asyncio, gc, logging, os, sys, threading
@@ -238,18 +236,7 @@ def server() -> object:
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 def test_nothing_is_printed_at_the_end(server: WireServer, ending: str) -> None:
-    script = textwrap.dedent(SETUP) + textwrap.dedent(ending)
-    # Forking with threads is what is tested; newer Pythons warn of it.
-    strict = ["-X", "dev", "-W", "error", "-W", "ignore::DeprecationWarning:__main__"]
-    done = subprocess.run(
-        [sys.executable, *strict, "-c", script, server.url],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert_silent(SETUP, ending, options=MAY_FORK, arguments=(server.url,))
     server.wait_until(lambda: server.open_connections == 0)
 
 
