@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_easyllm.transport import Credentials
+from langchain_easyllm._http.auth import Credentials
 
 __all__ = ["Place", "find_place"]
 

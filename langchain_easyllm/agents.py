@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from langchain_core.prompts import PromptTemplate
 
+from ._tool_formats.react import REACT_JSON
 from .errors import ConfigurationError
-from .prompts.tool_use import REACT_JSON
 
 __all__ = ["AGENT_PROMPTS", "agent_prompt"]
 

@@ -18,20 +18,22 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
-from ._ask import Rendered
-from ._batching import joined, split_run_id
-from ._messages import to_chat_messages
-from ._model import CONFIG, ModelBase, inspected
-from ._prompting import AUTO
-from ._results import to_chat_chunks, to_chat_result, with_usage_of
-from ._told_tools import tool_use
-from ._tools import ToolLike, to_choice, to_tools
+from ._fields.connection import CONFIG
+from ._fields.generation import AUTO
+from ._fields.text_model import ModelBase, inspected
+from ._generation.payload import tool_use
+from ._generation.request import Rendered
+from ._langchain.batching import joined, split_run_id
+from ._langchain.messages import to_chat_messages
+from ._langchain.outputs import to_chat_chunks, to_chat_result, with_usage_of
+from ._langchain.tools import ToolLike, to_choice, to_tools
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from ._ask import Ask
-    from .prompts.tool_use import ToolUse
-    from .wire import Message, Server
+    from ._generation.request import Ask
+    from ._protocols.request import Message
+    from ._servers.profile import Server
+    from ._tool_formats.base import ToolUse
 
 __all__ = ["EasyLLMChat"]
 
@@ -75,7 +77,7 @@ class EasyLLMChat(ModelBase, BaseChatModel):
     def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
         if values.get("llm") is None:
             return super()._own_arguments({k: v for k, v in values.items() if k != "llm"})
-        from ._taking_over import taken_over  # noqa: PLC0415 - seldom needed
+        from ._fields.migration import taken_over  # noqa: PLC0415 - seldom needed
 
         return taken_over(values, cls._own_arguments, cls.model_fields)
 
@@ -202,9 +204,9 @@ class EasyLLMChat(ModelBase, BaseChatModel):
             ConfigurationError: If the schema or the method is not known. When a call's answer does
                 not fit, a `langchain_easyllm.errors.StructuredOutputError`.
         """
-        from ._shape import make_shape  # noqa: PLC0415 - seldom needed
-        from ._structured import structured  # noqa: PLC0415 - as above
-        from ._typed_dicts import is_typeddict  # noqa: PLC0415 - as above
+        from ._structured_output.parser import structured  # noqa: PLC0415 - as above
+        from ._structured_output.schema import make_shape  # noqa: PLC0415 - seldom needed
+        from ._structured_output.typed_dicts import is_typeddict  # noqa: PLC0415 - as above
 
         shape = make_shape(schema, method, strict=strict)
         told = shape.schema if is_typeddict(schema) else schema  # langchain-core converts the rest
@@ -298,7 +300,7 @@ class EasyLLMChat(ModelBase, BaseChatModel):
                 "set prompt_builder to a name (such as 'llama2', 'zephyr', 'phi-3'), to 'auto' for "
                 "the model's own, or use api='chat'."
             )
-        from ._templates import render  # noqa: PLC0415 - templates load when used
+        from ._generation.prompt import render  # noqa: PLC0415 - templates load when used
 
         return render(prompt, source, use, self.parse_tool_calls)
 
@@ -317,6 +319,6 @@ def _once_more(ask: Ask, result: ChatResult) -> Ask | None:
     """Return how to ask once more for an answer that has not the shape that it was to have."""
     if ask.shaping is None:
         return None
-    from ._shaping import repairing  # noqa: PLC0415 - seldom needed
+    from ._structured_output.strategy import repairing  # noqa: PLC0415 - seldom needed
 
     return repairing(ask, result)

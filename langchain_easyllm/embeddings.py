@@ -18,19 +18,21 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, cast
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
 
-from ._batch_fields import BatchFields, progress_bar
-from ._connection_fields import CONFIG, LOCAL
-from ._local_fields import LocalPlace
-from .wire import EMBED_FIELDS, EmbedApi, check_several, check_text, check_texts
+from ._fields.batching import BatchFields, progress_bar
+from ._fields.connection import CONFIG, LOCAL
+from ._fields.local import LocalPlace
+from ._protocols.embeddings import EMBED_FIELDS, EmbedApi
+from ._protocols.texts import check_several, check_text, check_texts
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ._batches import Job
-    from ._connection import Connection
-    from ._embedding import ArrayJob, EmbedAsk, EmbedTask
-    from .wire import Server, Vector
+    from ._batch.embedding import ArrayJob, EmbedAsk, EmbedTask
+    from ._batch.scheduler import Job
+    from ._protocols.embeddings import Vector
+    from ._servers.profile import Server
+    from ._servers.session import Connection
 
     Array = NDArray[np.float32]
 
@@ -156,7 +158,7 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
         Raises:
             EasyLLMError: As `embed_documents`; also if numpy is not installed.
         """
-        from ._embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
 
         given = _prepared(texts, self.document_prompt)
         with progress_bar(len(given), shown=self.show_progress) as bar:
@@ -164,7 +166,7 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
 
     async def aembed_documents_array(self, texts: Sequence[str]) -> Array:
         """Return the vectors of documents as one numpy array; see `embed_documents_array`."""
-        from ._embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
 
         given = _prepared(texts, self.document_prompt)
         with progress_bar(len(given), shown=self.show_progress) as bar:
@@ -183,7 +185,7 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
         Raises:
             EasyLLMError: As `embed_documents_array`.
         """
-        from ._crews import crew  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.workers import crew  # noqa: PLC0415 - sockets load with the first request
 
         check_several(texts)
         connection, server = self._look(many=True)
@@ -204,7 +206,7 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
         self, texts: Iterable[str] | AsyncIterable[str]
     ) -> AsyncIterator[Array]:
         """Yield the vectors of documents as arrays; see `iter_embeddings`."""
-        from ._crews import Tasks  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.workers import Tasks  # noqa: PLC0415 - sockets load with the first request
 
         check_several(texts, Iterable | AsyncIterable)
         connection, server = await self._alook(many=True)
@@ -222,19 +224,19 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
                 yield jobs.popleft().array
 
     def _lists(self, texts: list[str], bar: Bar = None) -> list[list[float]]:
-        from ._batches import Job  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.scheduler import Job  # noqa: PLC0415 - sockets load with the first request
 
         job: Job[Vector] = Job(texts, on_progress=bar)
         return cast("list[list[float]]", self._finished(job, as_floats=True).results)
 
     async def _alists(self, texts: list[str], bar: Bar = None) -> list[list[float]]:
-        from ._batches import Job  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.scheduler import Job  # noqa: PLC0415 - sockets load with the first request
 
         job: Job[Vector] = Job(texts, on_progress=bar)
         return cast("list[list[float]]", (await self._afinished(job, as_floats=True)).results)
 
     def _finished(self, job: J, *, as_floats: bool = False) -> J:
-        from ._crews import finish  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.workers import finish  # noqa: PLC0415 - sockets load with the first request
 
         if not job.texts:
             return job
@@ -244,7 +246,7 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
         return job
 
     async def _afinished(self, job: J, *, as_floats: bool = False) -> J:
-        from ._crews import afinish  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.workers import afinish  # noqa: PLC0415 - sockets load with the first request
 
         if not job.texts:
             return job
@@ -267,19 +269,19 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
         return connection, connection.server
 
     def _asks(self, connection: Connection, *, many: bool) -> bool:
-        from ._embedding import asks_server  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.embedding import asks_server  # noqa: PLC0415 - sockets load with the first request
 
         return asks_server(self._ask(), connection, many=many and self.batch_size is None)
 
     def _task(
         self, connection: Connection, server: Server | None, *, as_floats: bool = False
     ) -> EmbedTask:
-        from ._embedding import EmbedTask  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.embedding import EmbedTask  # noqa: PLC0415 - sockets load with the first request
 
         return EmbedTask(self._ask(), connection, server, as_floats=as_floats)
 
     def _ask(self) -> EmbedAsk:
-        from ._embedding import EmbedAsk  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.embedding import EmbedAsk  # noqa: PLC0415 - sockets load with the first request
 
         return EmbedAsk(
             api=_APIS[self.api] if self.api in _APIS else EmbedApi(self.api),
@@ -317,7 +319,7 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
             yield self._window(chunk, first)
 
     def _window(self, chunk: list[str], first: int) -> ArrayJob:
-        from ._embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
 
         return ArrayJob(_prepared(chunk, self.document_prompt, first), first)
 

@@ -27,8 +27,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from langchain_core import exceptions as core
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 __all__ = [
     "AuthenticationError",
@@ -49,6 +53,7 @@ __all__ = [
     "ServerError",
     "StructuredOutputError",
     "TimeoutError",
+    "one_sentence",
 ]
 
 MAX_BODY = 2000
@@ -181,3 +186,13 @@ class IncompleteStreamError(ConnectionError):
 
 class TimeoutError(EasyLLMError, core.ModelTimeoutError, builtins.TimeoutError):
     """The server did not answer, or did not go on, within the time allowed."""
+
+
+def one_sentence(error: ValidationError) -> str:
+    """Return pydantic's complaint in one sentence, without the values that were given."""
+    parts = []
+    for item in error.errors(include_input=False, include_url=False):
+        cause = item.get("ctx", {}).get("error")
+        place = ".".join(str(part) for part in item["loc"])
+        parts.append(str(cause) if isinstance(cause, ValueError) else f"{place}: {item['msg']}")
+    return "; ".join(dict.fromkeys(parts))

@@ -20,15 +20,17 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import Field
 
-from ._ask import Rendered
-from ._messages import refuse_other_than_text
-from ._model import CONFIG, ModelBase, calling, inspected
-from ._results import to_generations, to_text_chunks
+from ._fields.connection import CONFIG
+from ._fields.text_model import ModelBase, calling, inspected
+from ._generation.request import Rendered
+from ._langchain.messages import refuse_other_than_text
+from ._langchain.outputs import to_generations, to_text_chunks
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from .prompts.tool_use import ToolUse
-    from .wire import Message, Server
+    from ._protocols.request import Message
+    from ._servers.profile import Server
+    from ._tool_formats.base import ToolUse
 
 __all__ = ["EasyLLM"]
 
@@ -219,7 +221,7 @@ class EasyLLM(ModelBase, LLM):
         prompt = self._chosen_prompt(model, server)
         if prompt is None:
             return Rendered(str(source), ())
-        from ._templates import render  # noqa: PLC0415 - templates load when used
+        from ._generation.prompt import render  # noqa: PLC0415 - templates load when used
 
         return render(prompt, [HumanMessage(str(source))])
 

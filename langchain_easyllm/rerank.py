@@ -9,16 +9,17 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import Field
 
-from ._batch_fields import BatchFields
-from ._connection_fields import CONFIG
+from ._fields.batching import BatchFields
+from ._fields.connection import CONFIG
+from ._protocols.rerank import RerankApi
+from ._protocols.texts import check_several, check_text
 from .errors import ConfigurationError
-from .wire import RerankApi, check_several, check_text
 
 if TYPE_CHECKING:
-    from ._batches import Job
-    from ._connection import Connection
-    from ._reranking import RerankTask
-    from .wire import Server
+    from ._batch.reranking import RerankTask
+    from ._batch.scheduler import Job
+    from ._servers.profile import Server
+    from ._servers.session import Connection
 
 __all__ = ["EasyLLMRerank"]
 
@@ -79,7 +80,7 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         documents = _listed(documents)
         if not (texts := _texts(documents)):
             return []
-        from ._crews import finish  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.workers import finish  # noqa: PLC0415 - sockets load with the first request
 
         connection = self._connect().connection
         asks = self._asks(connection)
@@ -98,7 +99,7 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         documents = _listed(documents)
         if not (texts := _texts(documents)):
             return []
-        from ._crews import afinish  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.workers import afinish  # noqa: PLC0415 - sockets load with the first request
 
         connection = self._connect().connection
         asks = self._asks(connection)
@@ -115,8 +116,8 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
     def _task(
         self, connection: Connection, server: Server | None, query: str, texts: list[str]
     ) -> tuple[RerankTask, Job[float]]:
-        from ._batches import Job  # noqa: PLC0415 - sockets load with the first request
-        from ._reranking import RerankAsk, RerankTask  # noqa: PLC0415 - as above
+        from ._batch.reranking import RerankAsk, RerankTask  # noqa: PLC0415 - as above
+        from ._batch.scheduler import Job  # noqa: PLC0415 - sockets load with the first request
 
         ask = RerankAsk(
             api=None if self.api == "auto" else RerankApi(self.api),

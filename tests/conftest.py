@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from langchain_easyllm import _connection
+from langchain_easyllm._servers import session as _connection
 
 from .wire_server import WireServer
 

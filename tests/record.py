@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from langchain_easyllm import _connection
-from langchain_easyllm.wire import parse_address
+from langchain_easyllm._servers import session as _connection
+from langchain_easyllm._servers.urls import parse_address
 
 from .conversations import CONVERSATIONS, Place
 from .recording import Recorder

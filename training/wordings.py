@@ -6,8 +6,9 @@ and `agent_scratchpad`. `TOOLS`, `SCHEMA` and `READING` are what a client puts b
 
 from __future__ import annotations
 
+from langchain_easyllm._tool_formats.hermes import TOOL_RESPONSE, TOOLS
 from langchain_easyllm.agents import AGENT_PROMPTS
-from langchain_easyllm.offline.wordings import READING, SCHEMA, TOOL_RESPONSE, TOOLS
+from langchain_easyllm.offline.wordings import READING, SCHEMA
 
 __all__ = ["REACT", "REACT_JSON", "REACT_LANGCHAIN", "READING", "SCHEMA", "TOOLS", "TOOL_RESPONSE"]
 

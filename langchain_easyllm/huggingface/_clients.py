@@ -10,11 +10,10 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
-from ..wire import Answer
-from ._asking import Asking, prepare
+from .._protocols.reader import Answer
+from ._calls import Asking, easyllms_words, prepare
 from ._requests import ChatRequest, CompletionRequest, EmbeddingRequest, read_request
 from ._results import ChatResults, CompletionResults, Json, Results
-from ._words import easyllms_words
 
 __all__ = ["ChatCompletion", "Completion", "Embedding"]
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from .._embedding import EmbedTask
+from .._batch.embedding import EmbedTask
+from .._protocols.events import Failure
 from ..embeddings import EasyLLMEmbeddings
-from ..wire import Failure
-from ._logging import log
-from ._requests import EmbeddingRequest
+from ._calls import read_place
+from ._requests import EmbeddingRequest, log
 from ._results import UNKNOWN_MODEL, Json
-from ._settings import read_place
 
 if TYPE_CHECKING:
-    from .._batches import Batch
-    from .._connection import Connection
-    from ..wire import Server, Vector
+    from .._batch.scheduler import Batch
+    from .._protocols.embeddings import Vector
+    from .._servers.profile import Server
+    from .._servers.session import Connection
 
 __all__ = ["CountedEmbeddings", "prepare_embedding"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from difflib import get_close_matches
@@ -10,19 +11,23 @@ from typing import Any, ParamSpec, TypeVar
 
 from pydantic import SecretStr
 
-from .._generation_fields import CallFields
+from .._fields.generation import CallFields
+from .._protocols.request import Message
 from ..errors import ConfigurationError
-from ..wire import Message
 
 __all__ = [
+    "ChatMessage",
     "ChatRequest",
     "CompletionRequest",
     "EmbeddingRequest",
     "Options",
     "Request",
     "checked",
+    "log",
     "read_request",
+    "to_messages",
 ]
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -231,3 +236,67 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     near = [meant] if meant in names else get_close_matches(name, names, n=1, cutoff=0.8)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"There is no parameter {name!r}: {hint}The parameters are {', '.join(names)}."
+
+
+_ROLES = ("assistant", "developer", "function", "system", "tool", "user")
+
+
+class ChatMessage(dict[str, object]):
+    """A message that builders written for EasyLLM read by attribute, and others as a dict."""
+
+    @property
+    def role(self) -> object:
+        """Who speaks."""
+        return self["role"]
+
+    @property
+    def content(self) -> object:
+        """What is said."""
+        return self["content"]
+
+
+def to_messages(messages: object) -> list[ChatMessage]:
+    """Return a conversation as messages of one form.
+
+    Raises:
+        ConfigurationError: If it is none, or says nothing.
+    """
+    if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
+        raise ConfigurationError(
+            "messages is a list of {'role': ..., 'content': ...}, not "
+            f"{type(messages).__name__}; Completion.create(prompt=...) takes plain text."
+        )
+    if not messages:
+        raise ConfigurationError("There are no messages: send one at least.")
+    converted = [_to_message(place, message) for place, message in enumerate(messages)]
+    if not any(message.content for message in converted):
+        raise ConfigurationError("Every message is empty: send some text.")
+    return converted
+
+
+def _to_message(place: int, message: object) -> ChatMessage:
+    if isinstance(message, Mapping):
+        found = ChatMessage({"role": None, "content": None, **message})
+    else:
+        role, content = getattr(message, "role", None), getattr(message, "content", None)
+        found = ChatMessage(role=role, content=content)
+    if found.role not in _ROLES:
+        raise ConfigurationError(
+            f"Message {place} has the unknown role {found.role!r}: use {', '.join(_ROLES)}."
+        )
+    if not isinstance(found.content, str | Sequence | None):
+        raise ConfigurationError(
+            f"Message {place} has content of type {type(found.content).__name__}: give a text."
+        )
+    return found
+
+
+_logger = logging.getLogger("langchain_easyllm.huggingface")
+
+
+def log(text: str, *values: object) -> None:
+    """Log at level DEBUG, to the standard error where no handler is set up."""
+    if not _logger.hasHandlers():
+        _logger.addHandler(logging.StreamHandler())
+    _logger.setLevel(logging.DEBUG)
+    _logger.debug(text, *values)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from ..wire import Answer, Delta, Piece, Usage
+from .._protocols.events import Delta, Usage
+from .._protocols.reader import Answer, Piece
 
 __all__ = ["ChatResults", "CompletionResults", "Json", "Results", "usage_of"]
 

@@ -16,11 +16,12 @@ from .constraint import Constraint
 from .engine import Engine
 from .fields import ANY, BOOLEAN, COUNT, NUMBER, OBJECT, STRING, Json, Kind, list_of, read_fields
 from .generate import finish
-from .language_model import Token, TokenText
+from .language_model import Token
 from .openai import FIELDS, REASONS, head, to_parameters, usage, wants_usage
 from .plan import Plan, make_plan, read_grammar
 from .refusals import Refusal
 from .sse import DONE, event
+from .tokenizing import TokenText
 from .tools import CallReader, forced, read_calls, read_tools
 
 __all__ = ["ChatRequest", "chat", "chat_stream", "chat_tokenize", "read_request", "simple_tokens"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from .._tool_formats.base import Tool, ToolUse, dump, function_of
+from .._tool_formats.hermes import HERMES
+from .._tool_formats.rendering import render_tools
 from ..prompts import PROMPT_MAPPING, PromptError
-from ..prompts.tool_use import ToolUse, render_tools
-from ..prompts.tool_use.convention import Tool, dump, function_of
-from ..prompts.tool_use.hermes import HERMES
 from .fields import ANY, OBJECT, STRING, Json, list_of, read_fields
 from .refusals import Refusal, invalid
 from .wordings import SCHEMA

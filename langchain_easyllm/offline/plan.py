@@ -15,10 +15,12 @@ import orjson
 
 from .constraint import Constraint, ConstraintError
 from .fields import BOOLEAN, COUNT, INTEGER, NUMBER, OBJECT, SEED, STRINGS, Json, Kind
-from .language_model import LanguageModel, Sampling, TokenText
+from .language_model import LanguageModel
 from .limits import MAX_BEST_OF, MAX_STOPS, MAX_TOP_TOKENS, max_total_tokens
 from .refusals import invalid
+from .sampling import Sampling
 from .schemas import closed
+from .tokenizing import TokenText
 
 __all__ = ["PARAMETERS", "Plan", "make_plan", "read_grammar"]
 

@@ -14,8 +14,7 @@ from typing import cast
 
 import orjson
 
-from ..prompts.tool_use import ToolUse
-from ..prompts.tool_use.convention import call_schema
+from .._tool_formats.base import ToolUse, call_schema
 from .constraint import Constraint, ConstraintError
 from .fields import BOOLEAN, OBJECT, STRING, Json, read_fields
 from .refusals import Refusal

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..prompts.tool_use import TOOL_RESPONSE, TOOLS
+from .._tool_formats.hermes import TOOL_RESPONSE, TOOLS
 
 __all__ = ["CALL_END", "CALL_START", "READING", "SCHEMA", "TOOLS", "TOOL_RESPONSE"]
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .base import ChatPrompt, PromptError
-    from .builders import (
+    from .hub import load_prompt
+    from .registry import (
+        PROMPT_MAPPING,
         anthropic_stop_sequences,
         build_anthropic_prompt,
         build_chatml_falcon_prompt,
@@ -45,14 +47,14 @@ if TYPE_CHECKING:
         chatml_falcon_stop_sequences,
         chatml_starchat_stop_sequences,
         falcon_stop_sequences,
+        get_prompt,
         llama2_stop_sequences,
         open_assistant_stop_sequences,
+        register_prompt,
         stablebeluga_stop_sequences,
         vicuna_stop_sequences,
         wizardlm_stop_sequences,
     )
-    from .hub import load_prompt
-    from .registry import PROMPT_MAPPING, get_prompt, register_prompt
 
 __all__ = [
     "PROMPT_MAPPING",
@@ -114,7 +116,7 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    value: object = getattr(import_module(_HOMES.get(name, ".builders"), __name__), name)
+    value: object = getattr(import_module(_HOMES.get(name, ".registry"), __name__), name)
     globals()[name] = value
     return value
 

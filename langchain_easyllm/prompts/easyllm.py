@@ -6,8 +6,8 @@ reached only through `build_llama2_prompt` and `build_vicuna_prompt`.
 
 from __future__ import annotations
 
-from .control import ControlTokens
 from .spec import Family, Turn
+from .special_tokens import ControlTokens
 
 __all__ = ["EASYLLM"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .control import ControlTokens
 from .spec import CallForm, Family, ToolForm, Turn
+from .special_tokens import ControlTokens
 
 __all__ = ["ALIASES", "FAMILIES"]
 

@@ -6,10 +6,10 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from .base import ChatPrompt, Host, PromptError, RoleMode, TokenMode
-from .control import ControlTokens
 from .conversation import Conversation, read
-from .folding import fold, merge
+from .normalize import fold, merge
 from .spec import Family
+from .special_tokens import ControlTokens
 
 __all__ = ["FamilyPrompt", "check_modes", "refuse_tokens"]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from .base import ChatPrompt, PromptError
-from .template import JinjaPrompt, turn_ends
+from .jinja import JinjaPrompt, turn_ends
 
 __all__ = ["load_prompt", "read_file"]
 

@@ -1,4 +1,9 @@
-"""Which prompts there are: the built-in ones and the user's own."""
+"""`build_*_prompt`: prompts as plain functions.
+
+EasyLLM's nine take what EasyLLM's take (a string, role/content dicts or objects with `role` and
+`content`) and LangChain messages too, and return what EasyLLM 0.6.2 returns: nothing is folded and
+nothing escaped. The others render the official template with this package's defaults.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,54 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from .base import ChatPrompt, PromptError, RoleMode, TokenMode
+from .conversation import ROLES
 from .easyllm import EASYLLM
 from .families import ALIASES, FAMILIES
 from .family import FamilyPrompt, check_modes
 
-__all__ = ["PROMPT_MAPPING", "CallablePrompt", "get_prompt", "register_prompt"]
+__all__ = [
+    "PROMPT_MAPPING",
+    "CallablePrompt",
+    "anthropic_stop_sequences",
+    "build_anthropic_prompt",
+    "build_chatml_falcon_prompt",
+    "build_chatml_prompt",
+    "build_chatml_starchat_prompt",
+    "build_deepseek_llm_prompt",
+    "build_falcon_prompt",
+    "build_gemma_2_prompt",
+    "build_gemma_3_prompt",
+    "build_gemma_prompt",
+    "build_llama2_prompt",
+    "build_llama3_1_prompt",
+    "build_llama3_prompt",
+    "build_mistral_nemo_prompt",
+    "build_mistral_prompt",
+    "build_mistral_v0_1_prompt",
+    "build_mistral_v0_3_prompt",
+    "build_open_assistant_prompt",
+    "build_openchat_prompt",
+    "build_phi3_5_prompt",
+    "build_phi3_prompt",
+    "build_phi4_prompt",
+    "build_qwen2_5_prompt",
+    "build_qwen2_prompt",
+    "build_smollm2_prompt",
+    "build_stablebeluga_prompt",
+    "build_vicuna_prompt",
+    "build_wizardlm_prompt",
+    "build_zephyr_prompt",
+    "chatml_falcon_stop_sequences",
+    "chatml_starchat_stop_sequences",
+    "falcon_stop_sequences",
+    "get_prompt",
+    "llama2_stop_sequences",
+    "open_assistant_stop_sequences",
+    "register_prompt",
+    "stablebeluga_stop_sequences",
+    "vicuna_stop_sequences",
+    "wizardlm_stop_sequences",
+]
 
 
 @dataclass(frozen=True)
@@ -87,7 +135,7 @@ def get_prompt(spec: object) -> ChatPrompt:
         if prompt is not None:
             return prompt
         if "{{" in spec or "{%" in spec:
-            from .template import JinjaPrompt  # noqa: PLC0415 - loads at first use
+            from .jinja import JinjaPrompt  # noqa: PLC0415 - loads at first use
 
             return JinjaPrompt.of(spec)
         raise _unknown(spec)
@@ -144,3 +192,136 @@ def _unknown(name: str) -> PromptError:
     else:
         hint = "known names are " + ", ".join(_prompts) + "."
     return PromptError(f"There is no prompt named {name!r}; {hint}")
+
+
+Builder = Callable[[object], str]
+
+_ROLES = frozenset({"system", "user", "assistant"})
+# How EasyLLM's errors call these prompts; the others by their own names.
+_CALLED = {
+    "chatml_falcon": "HF ChatML",
+    "chatml_starchat": "HF ChatML",
+    "llama2": "Llama 2",
+    "open_assistant": "Open Assistant",
+    "vicuna": "Vicuna",
+    "wizardlm": "WizardLM",
+}
+_WITHOUT_EMPTY_SYSTEM = frozenset({"llama2"})
+
+
+def _easyllm(name: str) -> Builder:
+    prompt = FamilyPrompt.of(EASYLLM[name])
+
+    def build(messages: object) -> str:
+        pairs = _pairs(messages, name)
+        return prompt.render(pairs, roles="strict", special_tokens="allow")
+
+    build.__doc__ = f"""Build the `{name}` prompt exactly as EasyLLM 0.6.2 does.
+
+    Args:
+        messages: A string (one user turn), or a list of role/content dicts or objects with `role`
+            and `content`; a system message may stand only at the start.
+
+    Returns:
+        The prompt, with the assistant's answer opened at the end.
+
+    Raises:
+        PromptError: If the list is empty, or holds a role or content that the prompt cannot write.
+    """
+    return _named(build, name)
+
+
+def _official(name: str) -> Builder:
+    prompt = FamilyPrompt.of(FAMILIES[name])
+
+    def build(messages: object) -> str:
+        return prompt.render(messages)
+
+    build.__doc__ = f"""Build the official `{name}` prompt with the defaults of `ChatPrompt.render`.
+
+    Args:
+        messages: What `ChatPrompt.render` takes.
+
+    Returns:
+        The prompt, with the assistant's answer opened at the end.
+
+    Raises:
+        PromptError: If there is no conversation to render.
+    """
+    return _named(build, name)
+
+
+def _named(build: Builder, name: str) -> Builder:
+    plain = name.replace("phi-", "phi").replace("-", "_").replace(".", "_")
+    build.__name__ = build.__qualname__ = f"build_{plain}_prompt"
+    return build
+
+
+def _pairs(messages: object, name: str) -> list[tuple[str, str]]:
+    if isinstance(messages, str):
+        empty = [] if name in _WITHOUT_EMPTY_SYSTEM else [("system", "")]
+        return [*empty, ("user", messages)]
+    if not isinstance(messages, Iterable):
+        msg = f"Messages come as a string or a list, not as {type(messages).__name__}."
+        raise PromptError(msg)
+    return [_pair(name, index, message) for index, message in enumerate(messages)]
+
+
+def _pair(name: str, index: int, message: object) -> tuple[str, str]:
+    if isinstance(message, Mapping):
+        role, content = message.get("role"), message.get("content")
+    else:
+        role, content = getattr(message, "role", None), getattr(message, "content", None)
+        if role is None:  # a LangChain message
+            role = ROLES.get(str(getattr(message, "type", None)))
+    if role == "function":
+        msg = f"{_CALLED.get(name, name)} does not support function calls. Message {index} is one."
+        raise PromptError(msg)
+    if not isinstance(role, str) or role not in _ROLES:
+        msg = f"Message {index} has the invalid role {role!r}; EasyLLM knows {sorted(_ROLES)}."
+        raise PromptError(msg)
+    if not isinstance(content, str):
+        msg = f"Message {index} ({role}) has content of type {type(content).__name__}, not str."
+        raise PromptError(msg)
+    return role, content
+
+
+build_anthropic_prompt = _easyllm("anthropic")
+build_chatml_falcon_prompt = _easyllm("chatml_falcon")
+build_chatml_starchat_prompt = _easyllm("chatml_starchat")
+build_falcon_prompt = _easyllm("falcon")
+build_llama2_prompt = _easyllm("llama2")
+build_open_assistant_prompt = _easyllm("open_assistant")
+build_stablebeluga_prompt = _easyllm("stablebeluga")
+build_vicuna_prompt = _easyllm("vicuna")
+build_wizardlm_prompt = _easyllm("wizardlm")
+
+build_chatml_prompt = _official("chatml")
+build_deepseek_llm_prompt = _official("deepseek-llm")
+build_gemma_2_prompt = _official("gemma-2")
+build_gemma_3_prompt = _official("gemma-3")
+build_gemma_prompt = build_gemma_2_prompt
+build_llama3_1_prompt = _official("llama3.1")
+build_llama3_prompt = _official("llama3")
+build_mistral_nemo_prompt = _official("mistral-nemo")
+build_mistral_v0_1_prompt = _official("mistral-v0.1")
+build_mistral_v0_3_prompt = _official("mistral-v0.3")
+build_mistral_prompt = build_mistral_v0_3_prompt
+build_openchat_prompt = _official("openchat")
+build_phi3_5_prompt = _official("phi-3.5")
+build_phi3_prompt = _official("phi-3")
+build_phi4_prompt = _official("phi-4")
+build_qwen2_5_prompt = _official("qwen2.5")
+build_qwen2_prompt = _official("qwen2")
+build_smollm2_prompt = _official("smollm2")
+build_zephyr_prompt = _official("zephyr")
+
+anthropic_stop_sequences = list(EASYLLM["anthropic"].stop)
+chatml_falcon_stop_sequences = list(EASYLLM["chatml_falcon"].stop)
+chatml_starchat_stop_sequences = list(EASYLLM["chatml_starchat"].stop)
+falcon_stop_sequences = list(EASYLLM["falcon"].stop)
+llama2_stop_sequences = list(EASYLLM["llama2"].stop)
+open_assistant_stop_sequences = list(EASYLLM["open_assistant"].stop)
+stablebeluga_stop_sequences = list(EASYLLM["stablebeluga"].stop)
+vicuna_stop_sequences = list(EASYLLM["vicuna"].stop)
+wizardlm_stop_sequences = list(EASYLLM["wizardlm"].stop)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from .control import ControlTokens
+from .special_tokens import ControlTokens
 
 __all__ = ["CallForm", "Family", "ToolForm", "Turn"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from langchain_easyllm import huggingface
+from langchain_easyllm._protocols.embeddings import EMBED_FIELDS, EMBED_TABLE, HERE
+from langchain_easyllm._servers.profile import FIELDS, NEUTRAL_FIELDS, Dialect, Wire
 from langchain_easyllm.offline import Faults
-from langchain_easyllm.wire.dialects import FIELDS, NEUTRAL_FIELDS, Dialect, Wire
-from langchain_easyllm.wire.embed import EMBED_FIELDS, EMBED_TABLE, HERE
 from tests import wire_embeddings, wires
 from tests.wire_server import WireServer
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from langchain_easyllm._json_schema import problem_of
+from langchain_easyllm._structured_output.validation import problem_of
 
 SCALARS = (
     st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-3, 3) | st.text("ab", max_size=3)

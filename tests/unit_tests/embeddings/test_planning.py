@@ -8,11 +8,13 @@ from typing import Any
 import orjson
 import pytest
 
-from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank, _connection_fields
-from langchain_easyllm._batches import Job
+from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank
+from langchain_easyllm._batch.scheduler import Job
+from langchain_easyllm._fields import connection as _connection_fields
+from langchain_easyllm._http.models import Request
+from langchain_easyllm._servers.detection import UNKNOWN
+from langchain_easyllm._servers.profile import Server
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.transport import Request
-from langchain_easyllm.wire import UNKNOWN, Server
 
 ROUTER = "https://router.huggingface.co"
 ENDPOINT = "https://abc.us-east-1.aws.endpoints.huggingface.cloud"

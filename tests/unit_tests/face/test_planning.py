@@ -8,10 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
-from langchain_easyllm import EasyLLM, EasyLLMChat, _connection_fields
-from langchain_easyllm._plan import Plan, asks_server, make_plan
+from langchain_easyllm import EasyLLM, EasyLLMChat
+from langchain_easyllm._fields import connection as _connection_fields
+from langchain_easyllm._generation.prepare import Plan, asks_server, make_plan
+from langchain_easyllm._servers.detection import UNKNOWN
+from langchain_easyllm._servers.profile import Dialect, Server
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.wire import UNKNOWN, Dialect, Server
 
 from .asking import CLASSES
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from langchain_easyllm._client import Client
-from langchain_easyllm._connection import Connection
-from langchain_easyllm.local import LocalTransport
-from langchain_easyllm.local.jobs import Row, Started, Token
-from langchain_easyllm.wire import Address, Dialect, Server
+from langchain_easyllm._generation.client import Client
+from langchain_easyllm._local.requests import Row, Started, Token
+from langchain_easyllm._local.transport import LocalTransport
+from langchain_easyllm._servers.profile import Dialect, Server
+from langchain_easyllm._servers.session import Connection
+from langchain_easyllm._servers.urls import Address
 
 __all__ = ["Pipeline", "SpellingModel", "client_of", "held"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
+from langchain_easyllm._http.models import Request
 from langchain_easyllm.errors import BadRequestError, GenerationError, TimeoutError
-from langchain_easyllm.transport import Request
 
 from ..face.asking import answer
 from .spelling import Pipeline, SpellingModel, client_of, held

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from langchain_easyllm._local.grammar import _closed, compiled
 from langchain_easyllm.errors import BadRequestError
-from langchain_easyllm.local.grammar import _closed, compiled
 
 OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}}
 CLOSED = {**OBJECT, "additionalProperties": False}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from langchain_easyllm.local.jobs import Job, to_job
+from langchain_easyllm._local.requests import Job, to_job
 
 GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
+from langchain_easyllm._local.settings import check_libraries, check_model
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.local import check_libraries, check_model
 
 from ..face.asking import CLASSES, answer
 from .spelling import Pipeline

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from langchain_easyllm.offline.language_model import GREEDY, LanguageModel, Sampling, Token
+from langchain_easyllm.offline.language_model import GREEDY, LanguageModel, Token
+from langchain_easyllm.offline.sampling import Sampling
 from langchain_easyllm.prompts import get_prompt
 
 FORMATS = ("llama2", "zephyr", "phi-3")

@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 
 from langchain_easyllm.offline.constraint import Constraint, ConstraintError
-from langchain_easyllm.offline.language_model import LanguageModel, Sampling
+from langchain_easyllm.offline.language_model import LanguageModel
+from langchain_easyllm.offline.sampling import Sampling
 
 from .answering import FORMATS, prompt_of, text_of, tokens_of
 

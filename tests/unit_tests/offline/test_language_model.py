@@ -12,7 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from langchain_easyllm.errors import ConfigurationError, ContextOverflowError
-from langchain_easyllm.offline.language_model import LanguageModel, Sampling, TokenText
+from langchain_easyllm.offline.language_model import LanguageModel
+from langchain_easyllm.offline.sampling import Sampling
+from langchain_easyllm.offline.tokenizing import TokenText
 
 from .answering import FORMATS, answer_of, prompt_of, text_of, tokens_of
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_easyllm.prompts import PromptError, get_prompt
-from langchain_easyllm.prompts.control import ControlTokens
+from langchain_easyllm.prompts.special_tokens import ControlTokens
 
 from .conversations import EASYLLM, FAMILIES, as_dicts
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_easyllm.prompts import PromptError, get_prompt
-from langchain_easyllm.prompts.template import JinjaPrompt
+from langchain_easyllm.prompts.jinja import JinjaPrompt
 
 from .conversations import conversations
 from .templates import OFFICIAL

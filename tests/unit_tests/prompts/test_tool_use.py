@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from langchain_easyllm._tool_formats.base import ToolUse
+from langchain_easyllm._tool_formats.registry import CONVENTIONS, convention_of
+from langchain_easyllm._tool_formats.rendering import render_tools
 from langchain_easyllm.prompts import get_prompt
-from langchain_easyllm.prompts.tool_use import CONVENTIONS, ToolUse, convention_of, render_tools
 
 from .conversations import EASYLLM, FAMILIES
 

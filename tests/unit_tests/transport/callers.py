@@ -7,7 +7,8 @@ import time
 from types import TracebackType
 from typing import Self
 
-from langchain_easyllm.transport import Policy, Request, Response, Transport
+from langchain_easyllm._http.client import Transport
+from langchain_easyllm._http.models import Policy, Request, Response
 
 __all__ = ["AsyncCaller", "Caller", "SyncCaller", "post"]
 

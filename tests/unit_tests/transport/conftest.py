@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from langchain_easyllm.transport import Credentials, Transport
-from langchain_easyllm.transport.credentials import TOKEN_VARIABLES
-from langchain_easyllm.transport.tls import CA_VARIABLES
+from langchain_easyllm._http.auth import TOKEN_VARIABLES, Credentials
+from langchain_easyllm._http.client import Transport
+from langchain_easyllm._http.tls import CA_VARIABLES
 
 from .callers import AsyncCaller, Caller, SyncCaller
 

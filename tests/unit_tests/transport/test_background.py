@@ -10,9 +10,10 @@ from contextvars import ContextVar
 
 import pytest
 
+from langchain_easyllm._batch.background_loop import background
+from langchain_easyllm._http.client import Transport
+from langchain_easyllm._http.models import Policy
 from langchain_easyllm.errors import ServerError
-from langchain_easyllm.transport import Policy, Transport
-from langchain_easyllm.transport.background import background
 
 from ...wire_server import Reply, Stall, WireServer
 from .callers import post

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from langchain_easyllm._http.auth import TOKEN_VARIABLES, Credentials, environment_token
 from langchain_easyllm.errors import AuthenticationError, ConfigurationError, EasyLLMError
-from langchain_easyllm.transport import Credentials, environment_token
-from langchain_easyllm.transport.credentials import TOKEN_VARIABLES
 
 from ...wire_server import Received, Reply, WireServer, sse
 from .callers import Caller, post

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_easyllm import errors
+from langchain_easyllm._http.error_mapping import error_from_event, error_from_response
 from langchain_easyllm.errors import EasyLLMError
-from langchain_easyllm.transport import error_from_event, error_from_response
 
 URL = "https://user:pw@example.org/v1/chat?key=hidden"
 DEDICATED = "https://x.us-east-1.aws.endpoints.huggingface.cloud/"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from langchain_easyllm._http.auth import Credentials
+from langchain_easyllm._http.exchange import Attempt, Flow, exchange
+from langchain_easyllm._http.headers import HeaderPlan
+from langchain_easyllm._http.models import Policy, Response
 from langchain_easyllm.errors import ModelLoadingError
-from langchain_easyllm.transport import Credentials, Policy, Response
-from langchain_easyllm.transport.flow import Attempt, Flow, exchange
-from langchain_easyllm.transport.headers import HeaderPlan
 
 from .callers import post
 

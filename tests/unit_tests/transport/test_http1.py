@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from langchain_easyllm._http.http1 import MAX_HEAD, AnswerParser
 from langchain_easyllm.errors import EasyLLMError, IncompleteStreamError, ProtocolError
-from langchain_easyllm.transport.http1 import MAX_HEAD, AnswerParser
 
 BODIES = st.lists(st.binary(min_size=1, max_size=40), max_size=8)
 

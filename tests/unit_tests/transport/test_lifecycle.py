@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from langchain_easyllm.transport import Policy, Transport
+from langchain_easyllm._http.client import Transport
+from langchain_easyllm._http.models import Policy
 
 from ...scripts import MAY_FORK, ROOT, assert_silent
 from ...wire_server import Pause, Reply, Stall, WireServer, sse
@@ -22,8 +23,9 @@ from .callers import post
 SETUP = """
     import asyncio, gc, logging, os, sys, threading
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # not that a step took 0.1 s in dev mode
-    from langchain_easyllm.transport import Policy, Request, Transport
-    from langchain_easyllm.transport.background import background
+    from langchain_easyllm._http.models import Policy, Request
+    from langchain_easyllm._http.client import Transport
+    from langchain_easyllm._batch.background_loop import background
     url = sys.argv[1]
     ask, talk = Request("POST", url + "/a", b"{}"), Request("POST", url + "/s", b"{}")
     transport = Transport()
@@ -242,7 +244,7 @@ def test_nothing_is_printed_at_the_end(server: WireServer, ending: str) -> None:
 
 def test_importing_loads_nothing_heavy() -> None:
     script = (
-        "import sys, langchain_easyllm.transport as t; t.Transport(); "
+        "import sys, langchain_easyllm._http.client as t; t.Transport(); "
         "heavy = {'aiohttp', 'huggingface_hub', 'numpy', 'ssl', 'asyncio', 'tenacity'}; "
         "before = set(sys.argv[1:]); print(sorted(heavy & set(sys.modules) - before))"
     )
@@ -306,7 +308,7 @@ async def test_handles_of_dropped_transports_are_closed_while_the_loop_runs(
 def test_an_idle_burst_does_not_stay_open(
     server: WireServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("langchain_easyllm.transport.blocking.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("langchain_easyllm._http.sync_pool.IDLE_SECONDS", 0.2)
     server.on("POST", "/a", Reply({}, before=[Pause(0.1)]))
     with Transport() as transport, ThreadPoolExecutor(10) as threads:
         list(threads.map(lambda _: transport.send(post(server.url + "/a")), range(10)))

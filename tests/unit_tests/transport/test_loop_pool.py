@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from langchain_easyllm._http.client import Transport
+from langchain_easyllm._http.connect import Names, dial, look_up
+from langchain_easyllm._http.models import Policy
 from langchain_easyllm.errors import ConnectionError, IncompleteStreamError, TimeoutError
-from langchain_easyllm.transport import Policy, Transport
-from langchain_easyllm.transport.dialing import Names, dial
-from langchain_easyllm.transport.shared import look_up
 
 from ...wire_server import Pause, Reply, Stall, WireServer, sse
 from .callers import post
 
-POOL = "langchain_easyllm.transport.loop_pool"
+POOL = "langchain_easyllm._http.async_pool"
 PATIENT = Policy(timeout=10, max_retries=0)
 
 

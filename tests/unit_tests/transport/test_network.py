@@ -16,13 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from langchain_easyllm.errors import (
-    ConfigurationError,
-    ConnectionError,
-    EasyLLMError,
-    TimeoutError,
-)
-from langchain_easyllm.transport import Credentials, Policy
+from langchain_easyllm._http.auth import Credentials
+from langchain_easyllm._http.models import Policy
+from langchain_easyllm.errors import ConfigurationError, ConnectionError, EasyLLMError, TimeoutError
 
 from ...wire_server import Pause, Reply, Stall, WireServer, sse
 from .callers import post

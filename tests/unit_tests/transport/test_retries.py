@@ -7,6 +7,9 @@ from email.utils import format_datetime
 
 import pytest
 
+from langchain_easyllm._http.error_mapping import retry_after_seconds
+from langchain_easyllm._http.models import Policy
+from langchain_easyllm._http.retries import Schedule
 from langchain_easyllm.errors import (
     BadRequestError,
     ConnectionError,
@@ -16,9 +19,6 @@ from langchain_easyllm.errors import (
     RateLimitError,
     ServerError,
 )
-from langchain_easyllm.transport import Policy
-from langchain_easyllm.transport.failures import retry_after_seconds
-from langchain_easyllm.transport.retries import Schedule
 
 from ...wire_server import Cut, Pause, Reply, Reset, WireServer, sse
 from .callers import Caller, post

@@ -7,6 +7,8 @@ import zlib
 
 import pytest
 
+from langchain_easyllm._http.auth import Credentials
+from langchain_easyllm._http.models import Policy, Request
 from langchain_easyllm.errors import (
     BadRequestError,
     ConfigurationError,
@@ -15,7 +17,6 @@ from langchain_easyllm.errors import (
     IncompleteStreamError,
     ProtocolError,
 )
-from langchain_easyllm.transport import Credentials, Policy, Request
 
 from ...wire_server import Cut, Pause, Received, Reply, Reset, WireServer
 from .callers import Caller, post

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_easyllm._http.sse import ErrorEvent, SSEDecoder
 from langchain_easyllm.errors import ProtocolError
-from langchain_easyllm.transport import ErrorEvent, SSEDecoder
 
 LINES = st.lists(
     st.one_of(

@@ -6,8 +6,10 @@ import time
 
 import pytest
 
+from langchain_easyllm._http.client import Transport
+from langchain_easyllm._http.models import Policy
+from langchain_easyllm._http.sse import ErrorEvent
 from langchain_easyllm.errors import IncompleteStreamError, ProtocolError, TimeoutError
-from langchain_easyllm.transport import ErrorEvent, Policy, Transport
 
 from ...wire_server import Cut, Pause, Reply, Reset, Stall, WireServer, sse
 from .callers import Caller, post

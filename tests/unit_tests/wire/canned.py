@@ -6,18 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import orjson
 
-from langchain_easyllm.wire import (
-    Answer,
-    AnswerReader,
-    Call,
-    Decoder,
-    Delta,
-    Failure,
-    Piece,
-    Wire,
-    new_decoder,
-    read_answers,
-)
+from langchain_easyllm._protocols.events import Decoder, Delta, Failure
+from langchain_easyllm._protocols.reader import Answer, AnswerReader, Piece, read_answers
+from langchain_easyllm._protocols.registry import new_decoder
+from langchain_easyllm._protocols.request import Call
+from langchain_easyllm._servers.profile import Wire
 
 from ...wires import (
     DIALECTS,

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_easyllm._protocols.registry import route_of, to_body
+from langchain_easyllm._protocols.request import Call
+from langchain_easyllm._servers.profile import Dialect, Server, Wire
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.wire import Call, Dialect, Server, Wire, route_of, to_body
 
 # A model in this process is asked in TGI's protocol alone.
 SERVERS = [dialect for dialect in Dialect if dialect is not Dialect.LOCAL]

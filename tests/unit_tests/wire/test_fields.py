@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_easyllm._protocols.request import needs_server, to_fields, wire_stops
+from langchain_easyllm._servers.profile import FIELDS, NEUTRAL_FIELDS, Dialect, Server, Wire
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.wire import NEUTRAL_FIELDS, Dialect, Server, Wire, needs_server, wire_stops
-from langchain_easyllm.wire.call import to_fields
-from langchain_easyllm.wire.dialects import FIELDS
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 OPENAI_FORMAT = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}

@@ -6,9 +6,9 @@ import copy
 
 import pytest
 
+from langchain_easyllm._protocols.request import to_grammar, to_json_schema, to_response_format
+from langchain_easyllm._servers.profile import Dialect
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.wire.dialects import Dialect
-from langchain_easyllm.wire.formats import to_grammar, to_json_schema, to_response_format
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 ANY = {"type": "object"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from langchain_easyllm._protocols.events import Delta, Failure, Usage
+from langchain_easyllm._protocols.reader import read_answers
+from langchain_easyllm._servers.profile import Wire
 from langchain_easyllm.errors import ProtocolError
-from langchain_easyllm.wire import Delta, Failure, Usage, Wire, read_answers
 
 from ...wires import tgi_generate, tgi_generate_events
 from .canned import decoder, dumps, read_one, read_stream

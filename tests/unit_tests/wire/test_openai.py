@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from langchain_easyllm._protocols.events import Delta, Failure, Usage, finish_reason
+from langchain_easyllm._protocols.reader import read_answers
+from langchain_easyllm._servers.profile import Wire
 from langchain_easyllm.errors import ProtocolError
-from langchain_easyllm.wire import Delta, Failure, Usage, Wire, read_answers
-from langchain_easyllm.wire.events import finish_reason
 
 from .canned import decoder, dumps, read_one, read_stream
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from langchain_easyllm.wire import UNKNOWN, Dialect, Server, probe
+from langchain_easyllm._servers.detection import UNKNOWN, probe
+from langchain_easyllm._servers.profile import Dialect, Server
 
 from ...wire_errors import error
 from ...wire_server import Reply

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_easyllm._http.sse import ErrorEvent
+from langchain_easyllm._protocols.events import Delta, Failure
+from langchain_easyllm._protocols.reader import AnswerReader, read_answers
+from langchain_easyllm._protocols.reasoning import ends_thinking
+from langchain_easyllm._servers.profile import Wire
 from langchain_easyllm.errors import IncompleteStreamError, ProtocolError
-from langchain_easyllm.transport import ErrorEvent
-from langchain_easyllm.wire import AnswerReader, Delta, Failure, Wire, read_answers
-from langchain_easyllm.wire.thinking import ends_thinking
 
 from .canned import PROTOCOLS, Protocol, as_answer, decoder, dumps, read_stream
 from .splits import growth

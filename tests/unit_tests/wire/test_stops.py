@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_easyllm._protocols.stop_sequences import StopCutter, merge_stops
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.wire import StopCutter, merge_stops
 
 from .splits import growth, pieces_of
 

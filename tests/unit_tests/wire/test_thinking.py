@@ -8,8 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_easyllm.wire import known_to_think
-from langchain_easyllm.wire.thinking import CLOSE, OPEN, ThinkSplitter, ends_thinking
+from langchain_easyllm._protocols.reasoning import (
+    CLOSE,
+    OPEN,
+    ThinkSplitter,
+    ends_thinking,
+    known_to_think,
+)
 
 from .splits import growth, pieces_of
 

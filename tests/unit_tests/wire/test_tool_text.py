@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_easyllm.wire.call_forms import LEADS
-from langchain_easyllm.wire.events import Delta
-from langchain_easyllm.wire.final_answer import FinalAnswer
-from langchain_easyllm.wire.tool_text import Part, ToolReader
+from langchain_easyllm._protocols.events import Delta
+from langchain_easyllm._tool_formats.final_answer import FinalAnswer
+from langchain_easyllm._tool_formats.parser import LEADS, Part, ToolReader
 
 from .splits import growth, pieces_of
 

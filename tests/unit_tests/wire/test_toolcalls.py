@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
-from langchain_easyllm.wire import CallPiece, ToolCallReader, merge_calls, parse_arguments
+from langchain_easyllm._protocols.events import CallPiece
+from langchain_easyllm._protocols.tool_calls import ToolCallReader, merge_calls, parse_arguments
 
 
 def piece(name: str | None = None, text: object = "", **more: object) -> dict[str, object]:

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from langchain_easyllm._protocols.registry import to_body
+from langchain_easyllm._protocols.request import Call
+from langchain_easyllm._protocols.tool_choice import has_native_form
+from langchain_easyllm._servers.profile import Dialect, Server, Wire
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.wire import Call, Dialect, Server, Wire, has_native_form, to_body
 
 # A model in this process is asked in TGI's protocol alone.
 SERVERS = [dialect for dialect in Dialect if dialect is not Dialect.LOCAL]

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from langchain_easyllm._servers.urls import (
+    ROUTER,
+    is_dedicated_endpoint,
+    looks_like_url,
+    parse_address,
+)
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.wire import ROUTER, is_dedicated_endpoint, looks_like_url, parse_address
 
 ROUTES = [
     "/v1",

@@ -1,0 +1,1 @@
+"""Many texts: cut into few requests, sent by several workers."""

@@ -1,0 +1,107 @@
+"""Reranking requests: which protocol, which body, and what becomes of the answers. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .._http.models import Request
+from .._protocols.embeddings import hub_route
+from .._protocols.events import Failure
+from .._protocols.rerank import RerankApi, RerankCall, read_scores, rerank_route
+from .._servers.profile import Dialect, Server
+from .._servers.session import Connection
+from .._servers.urls import ROUTER
+from ..errors import ConfigurationError, EasyLLMError, NotFoundError
+from .scheduler import Batch
+
+__all__ = ["RerankAsk", "RerankTask"]
+
+
+@dataclass(frozen=True, slots=True)
+class RerankAsk:
+    """What a reranker object wants of a server.
+
+    Attributes:
+        api: The protocol, or None to choose it by the server.
+        query: What documents are ranked for.
+        model: The caller's model name, or None.
+        provider: Inference Providers selection, or None.
+        params: Neutral fields, None where unset.
+        extra: The caller's own keys for the body.
+    """
+
+    api: RerankApi | None
+    query: str
+    model: str | None
+    provider: str | None
+    params: Mapping[str, object]
+    extra: Mapping[str, object]
+
+
+class RerankTask:
+    """Makes the requests of one query and reads their answers.
+
+    Args:
+        ask: What is wanted.
+        connection: Where it is wanted from.
+        server: Which server that is; None where nobody asked.
+
+    Raises:
+        ConfigurationError: If the request cannot be expressed on this server.
+    """
+
+    what = "Document"
+
+    def __init__(self, ask: RerankAsk, connection: Connection, server: Server | None) -> None:
+        self._connection = connection
+        self._model = ask.model
+        api = _choose(ask, connection, server)
+        named = server or Server(dialect=Dialect.OPENAI)
+        model = named.model_for(ask.model) if api is RerankApi.JINA else None
+        self._call = RerankCall(api, ask.query, ask.params, model, ask.extra)
+        self.overhead = self._call.overhead
+
+    def request(self, batch: Batch[float]) -> Request:
+        """Return the request for a batch."""
+        api = self._call.api
+        if self._connection.address.router:
+            url = ROUTER + hub_route(None, self._model or "", "text-ranking")
+        else:
+            url = self._connection.address.url(rerank_route(api))
+        return Request("POST", url, self._call.body(batch.body))
+
+    def read(self, batch: Batch[float], body: bytes) -> Sequence[float] | Failure:
+        """Return the scores of a batch, in its order; or a failure that the answer reports.
+
+        Raises:
+            ProtocolError: If the answer makes no sense.
+        """
+        return read_scores(body, batch.indices)
+
+    def other_way(self, _batch: Batch[float], error: EasyLLMError) -> bool:
+        """Whether a refused batch has another way: no, every server has one route."""
+        if isinstance(error, NotFoundError):
+            self._connection.forget()  # by now it may be another server: the next call looks
+        return False
+
+
+def _choose(ask: RerankAsk, connection: Connection, server: Server | None) -> RerankApi:
+    if connection.address.router:
+        if ask.provider not in (None, "hf-inference"):
+            raise ConfigurationError(
+                f"provider={ask.provider!r} has no reranking: leave it out for Hugging Face's own, "
+                "or set base_url to your own server."
+            )
+        return RerankApi.HUB
+    if ask.api:
+        return ask.api
+    if server is None or not (server.tei or server.dialect is Dialect.TGI):
+        return RerankApi.JINA
+    # A server that is TGI and TEI at once may have models of every kind.
+    if bool(server.tei) is not (server.dialect is Dialect.TGI) and server.tei != "reranker":
+        kind = "a language model" if server.tei is None else f"an {server.tei} model"
+        raise ConfigurationError(
+            f"The server has {kind}, which does not rank: set base_url to a server with a reranker."
+        )
+    return RerankApi.TEI

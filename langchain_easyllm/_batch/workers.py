@@ -1,0 +1,183 @@
+"""Workers side by side: tasks of the running event loop, or of one in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Generic, Protocol, TypeVar
+
+from .._http.models import Policy, Request, Response
+from .._http.stream import AsyncClosing, Closing
+from .._servers.session import arun, run
+from .background_loop import background
+from .scheduler import Batches, Job, Step
+
+__all__ = ["Sender", "Tasks", "afinish", "crew", "finish"]
+
+
+T = TypeVar("T")
+
+
+class Sender(Protocol):
+    """What sends requests: a transport."""
+
+    def send(self, request: Request, policy: Policy) -> Response:
+        """Send a request and return the answer."""
+
+    async def asend(self, request: Request, policy: Policy) -> Response:
+        """Send a request and return the answer."""
+
+
+class _Closed(Exception):  # noqa: N818 - a reason, not an error
+    """Nobody waits for the results any more."""
+
+
+class Tasks(AsyncClosing, Generic[T]):
+    """Works on jobs in tasks of the running event loop; closing it cancels them.
+
+    Args:
+        batches: What is to be done.
+        sender: Sends the requests.
+    """
+
+    def __init__(self, batches: Batches[T], sender: Sender) -> None:
+        self._batches = batches
+        self._sender = sender
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        batches.on_change = self._changed.set
+
+    async def start(self, job: Job[T]) -> None:
+        """Begin a job; where one worker is enough, do it."""
+        self._batches.add(job)
+        if self._batches.limit > 1:
+            self._spawn()
+        elif self._batches.hire():
+            await self._work()
+
+    async def wait(self, job: Job[T]) -> None:
+        """Return once a job is done.
+
+        Raises:
+            EasyLLMError: If it, or any other job, has failed.
+        """
+        while job.left and self._batches.error is None:
+            self._changed.clear()
+            await self._changed.wait()
+        if self._batches.error is not None:
+            raise self._batches.error
+
+    async def aclose(self) -> None:
+        """Cancel what is under way."""
+        self._batches.stop(_Closed())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self) -> None:
+        if self._batches.hire():
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _work(self) -> None:
+        try:
+            await arun(self._batches.work(self._spawn), self._do)
+        except Exception as error:  # noqa: BLE001 - raised where the results are waited for
+            self._batches.stop(error)
+
+    async def _do(self, step: Step) -> Response | None:
+        if not isinstance(step, float):
+            return await self._sender.asend(*step)
+        await asyncio.sleep(step)
+        return None
+
+
+class _Beside(Closing, Generic[T]):
+    """Works on jobs in tasks of the background loop; closing it cancels them."""
+
+    def __init__(self, batches: Batches[T], sender: Sender) -> None:
+        self._tasks = Tasks(batches, sender)
+        self._loop = background()
+
+    def start(self, job: Job[T]) -> None:
+        self._loop.run(self._tasks.start(job))
+
+    def wait(self, job: Job[T]) -> None:
+        self._loop.run(self._tasks.wait(job))
+
+    def close(self) -> None:
+        # Not waited for: a generator that holds this may be collected on the loop itself.
+        self._loop.start(self._tasks.aclose())
+
+
+class _Alone(Closing, Generic[T]):
+    """Works on jobs where it is called, one request after the other."""
+
+    def __init__(self, batches: Batches[T], sender: Sender) -> None:
+        self._batches = batches
+        self._sender = sender
+
+    def start(self, job: Job[T]) -> None:
+        self._batches.add(job)
+        if self._batches.hire():
+            run(self._batches.work(lambda: None), self._do)
+
+    def wait(self, job: Job[T]) -> None:  # noqa: ARG002 - it is done, or has failed
+        if self._batches.error is not None:
+            raise self._batches.error
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+    def _do(self, step: Step) -> Response | None:
+        if not isinstance(step, float):
+            return self._sender.send(*step)
+        time.sleep(step)
+        return None
+
+
+def crew(batches: Batches[T], sender: Sender) -> _Beside[T] | _Alone[T]:
+    """Return who works on jobs for a caller that blocks; a context manager like `Tasks`.
+
+    Args:
+        batches: What is to be done.
+        sender: Sends the requests.
+    """
+    return _Beside(batches, sender) if batches.limit > 1 else _Alone(batches, sender)
+
+
+def finish(batches: Batches[T], sender: Sender, job: Job[T]) -> None:
+    """Do one job.
+
+    Raises:
+        EasyLLMError: If a batch of it fails for good.
+    """
+    with _dropped_if_failed(job), crew(batches, sender) as workers:
+        workers.start(job)
+        workers.wait(job)
+
+
+async def afinish(batches: Batches[T], sender: Sender, job: Job[T]) -> None:
+    """Do one job.
+
+    Raises:
+        EasyLLMError: If a batch of it fails for good.
+    """
+    with _dropped_if_failed(job):
+        async with Tasks(batches, sender) as workers:
+            await workers.start(job)
+            await workers.wait(job)
+
+
+@contextmanager
+def _dropped_if_failed(job: Job[T]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        # A traceback has the job in its frames, and is a cycle as a rule: until that is collected,
+        # each failed call would keep its vectors.
+        job.drop()
+        raise

@@ -1,0 +1,1 @@
+"""The constructor fields of the public classes, and what they mean."""

@@ -1,0 +1,223 @@
+"""Constructor fields that say how an answer is generated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+
+from .._protocols.stop_sequences import merge_stops
+from .._servers.profile import NEUTRAL_FIELDS
+from ..errors import ConfigurationError, one_sentence
+from .aliases import canonical
+
+if TYPE_CHECKING:
+    from ..prompts import ChatPrompt
+
+__all__ = [
+    "AUTO",
+    "CallFields",
+    "GenerationFields",
+    "PromptFields",
+    "environment_prompt",
+    "params_of",
+]
+
+
+class GenerationFields(BaseModel):
+    """How an answer is generated. None means the server's own default; 0 and False are values."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
+
+    temperature: float | None = Field(default=None, allow_inf_nan=False, ge=0)
+    """Randomness. 0 is greedy decoding, also on servers that refuse 0."""
+
+    top_p: float | None = Field(default=None, allow_inf_nan=False, ge=0, le=1)
+    """Nucleus sampling: the smallest set of tokens with this total probability."""
+
+    top_k: int | None = Field(default=None, ge=-1)
+    """Sample from this many most probable tokens; 0 or -1 turns it off."""
+
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of an answer (aliases: `max_new_tokens`). On the generate api 1024 is sent if
+    unset."""
+
+    stop: list[str] | None = None
+    """Stop sequences (alias: `stop_sequences`): the answer ends before the first of them."""
+
+    n: int | None = Field(default=None, ge=1)
+    """How many answers to one prompt; not with streaming."""
+
+    seed: int | None = None
+    """Seed of the sampling."""
+
+    repetition_penalty: float | None = Field(default=None, allow_inf_nan=False, gt=0)
+    """Factor by which tokens that occurred become less likely; 1 is none."""
+
+    frequency_penalty: float | None = Field(default=None, allow_inf_nan=False, ge=-2, le=2)
+    """Penalty that grows with how often a token occurred in the answer; 0 is none."""
+
+    presence_penalty: float | None = Field(default=None, allow_inf_nan=False, ge=-2, le=2)
+    """Penalty for a token that occurred in the answer at all; 0 is none."""
+
+    typical_p: float | None = Field(default=None, allow_inf_nan=False, ge=0, le=1)
+    """Locally typical sampling: total probability of the tokens kept."""
+
+    truncate: int | None = Field(default=None, ge=1)
+    """Cut the prompt to its last this many tokens."""
+
+    logprobs: bool | None = None
+    """Whether to report the log probabilities of the answer's tokens."""
+
+    top_logprobs: int | None = Field(default=None, ge=0)
+    """How many likely alternatives to report for each token."""
+
+    best_of: int | None = Field(default=None, ge=1)
+    """Generate this many answers and keep the best."""
+
+    do_sample: bool | None = None
+    """False is greedy decoding, on every server."""
+
+    watermark: bool | None = None
+    """Whether TGI watermarks the answer."""
+
+    return_full_text: bool | None = None
+    """Whether the answer begins with the prompt (alias: `echo`); text apis only."""
+
+    response_format: dict[str, Any] | None = None
+    """Shape of the answer: a JSON schema, or the server's own `response_format`."""
+
+    grammar: dict[str, Any] | None = None
+    """Constraint on decoding, `{"type": "json" | "regex", "value": ...}`."""
+
+    stream_usage: bool = True
+    """Whether a stream ends with token counts, where the server has them."""
+
+    thinking: bool | None = None
+    """Switches a reasoning model's thinking, where the server has a switch."""
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _list_of_stops(cls, value: object) -> object:
+        if value is None:
+            return None
+        return list(merge_stops(value))
+
+
+class CallFields(GenerationFields):
+    """What a single call may set, beside the constructor."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    model: str | None = None
+    provider: str | None = None
+    streaming: bool | None = None  # read where it is decided whether to stream, passed on here
+    stream: bool | None = None  # langchain-core's own name for it
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    timeout: float | None = Field(default=None, allow_inf_nan=False, gt=0)
+    max_retries: int = Field(default=2, ge=0)
+    wait_for_model: float = Field(default=0.0, ge=0)
+    tools: list[Any] | None = None  # what `EasyLLMChat.bind_tools` takes
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
+    structured_output: Any = None  # what `EasyLLMChat.with_structured_output` binds
+
+    @classmethod
+    def read(cls, kwargs: Mapping[str, object], objects: Collection[str]) -> dict[str, Any]:
+        """Return a call's keyword arguments, validated, under this package's names.
+
+        Args:
+            kwargs: The arguments.
+            objects: The object's fields, to tell a misplaced name from a misspelt one.
+
+        Raises:
+            ConfigurationError: For an unknown name, with the nearest right one, and for a value of
+                the wrong type or range.
+        """
+        if not kwargs:
+            return {}
+        own = canonical(kwargs, cls.model_fields, objects)
+        unset = {name for name in _OBJECTS_OWN if own.get(name) is None}
+        try:
+            checked = cls.model_validate({k: v for k, v in own.items() if k not in unset})
+        except ValidationError as error:
+            raise ConfigurationError(one_sentence(error)) from None
+        return {name: getattr(checked, name) for name in checked.model_fields_set}
+
+
+# A call's None unsets a generation field; of these it leaves the object's own.
+_OBJECTS_OWN = (
+    "max_retries",
+    "wait_for_model",
+    "stream_usage",
+    "model_kwargs",
+    "model",
+    "provider",
+)
+
+_NAMES = frozenset(NEUTRAL_FIELDS) - {"stop"}
+
+
+def params_of(model: BaseModel, overrides: Mapping[str, Any]) -> dict[str, object]:
+    """Return the neutral generation fields that are set, a call's own before the object's.
+
+    Args:
+        model: The object; a field that was never set has no value of its own.
+        overrides: A call's own; None there unsets the object's.
+    """
+    chosen = _NAMES & model.model_fields_set.union(overrides)
+    if not chosen:
+        return {}
+    fields = {**model.__dict__, **overrides}
+    return {name: value for name in sorted(chosen) if (value := fields[name]) is not None}
+
+
+AUTO = "auto"
+"""The `prompt_builder` that means the model's own template."""
+
+
+def environment_prompt() -> str | None:
+    """Return the `prompt_builder` of the environment (`HUGGINGFACE_PROMPT`), or None."""
+    return os.environ.get("HUGGINGFACE_PROMPT", "").strip() or None
+
+
+class PromptFields(BaseModel):
+    """How messages become the one string of a text api."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
+
+    prompt_builder: str | Callable[[Any], str] | None = Field(
+        default_factory=environment_prompt, validate_default=True
+    )
+    """A name of `langchain_easyllm.prompts.PROMPT_MAPPING`, a callable `(messages) -> str`, a
+    `ChatPrompt`, a Jinja chat template, or `"auto"` for the model's own template. Default:
+    `HUGGINGFACE_PROMPT`, else None: the server renders."""
+
+    _found: tuple[object, ChatPrompt] | None = PrivateAttr(default=None)
+
+    @field_validator("prompt_builder", mode="before")
+    @classmethod
+    def _known_prompt(cls, value: object) -> object:
+        if value is not None and not isinstance(value, str) and not callable(value):
+            raise ConfigurationError(
+                "prompt_builder must be a name, a callable, a ChatPrompt, a Jinja template or "
+                f"'auto', not {type(value).__name__}."
+            )
+        if isinstance(value, str) and value != AUTO:
+            from .._generation.prompt import find_template  # noqa: PLC0415 - templates load when used
+
+            find_template(value)
+        return value
+
+    def _template(self) -> ChatPrompt | None:
+        """Return the template that the field names, or None for none and for `"auto"`."""
+        spec = self.prompt_builder
+        if spec is None or spec == AUTO:
+            return None
+        if self._found is None or self._found[0] is not spec:
+            from .._generation.prompt import find_template  # noqa: PLC0415 - as above
+
+            self._found = (spec, find_template(spec))
+        return self._found[1]

@@ -1,0 +1,152 @@
+"""Constructor fields of a model in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from .._servers.urls import looks_like_url
+from ..errors import ConfigurationError
+from .connection import LOCAL, ConnectionFields
+
+if TYPE_CHECKING:
+    from .._generation.client import Client
+    from .._local.settings import LocalSettings
+
+__all__ = ["LocalFields", "LocalPlace"]
+
+
+class LocalPlace(ConnectionFields):
+    """What every local model (`api="local"`) has."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
+
+    device: int | str | None = None
+    """Where a local model goes: `"cpu"`, `"cuda"`, `0`, ... Default: the library's choice."""
+
+    _only_local: ClassVar[tuple[str, ...]] = ("device",)
+    """Fields that say nothing to a server."""
+
+    _libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
+    """What a local model needs."""
+
+    _model_files: ClassVar[tuple[str, ...]] = ("config.json",)
+    """Files of which a local model's folder holds one."""
+
+    _embeds: ClassVar[bool] = False
+    """Whether a local model embeds, in place of generating text."""
+
+    def _is_local(self) -> bool:
+        return self.__dict__.get("api") == LOCAL
+
+    @model_validator(mode="after")
+    def _check_place(self) -> Self:
+        for name in () if self._is_local() else self._only_local:
+            if self.__dict__[name] not in (None, {}):
+                raise ConfigurationError(
+                    f"{name} is for a local model: set api='local', or leave it out."
+                )
+        return self
+
+    def _check_local(self) -> None:
+        super()._check_local()
+        self._check_local_model()
+
+    def _check_local_model(self) -> None:
+        """Refuse what cannot be loaded, as far as that can be told without loading it.
+
+        Raises:
+            ConfigurationError: If there is no model, or not a good one, or a library is missing.
+        """
+        from .._local.settings import check_libraries, check_model  # noqa: PLC0415 - if local
+
+        if not self.model or looks_like_url(self.model):
+            raise ConfigurationError(
+                "api='local' runs a model in this process: set model to its folder, or to its "
+                "repository id on the Hub."
+            )
+        check_model(self.model, self._model_files)
+        check_libraries(*self._libraries)
+
+    def _kwargs_of_body(self) -> Mapping[str, object]:
+        """Return what `model_kwargs` adds to a request; a local model is loaded with it instead."""
+        return {} if self._is_local() else self.model_kwargs
+
+    def _local_settings(self) -> LocalSettings:
+        """Return what the model is loaded with."""
+        from .._local.settings import LocalSettings, check_model  # noqa: PLC0415 - if local
+
+        return LocalSettings(
+            model=check_model(self.model, self._model_files) if self.model else None,
+            device=self.device,
+            model_kwargs=self.model_kwargs,
+            token=self.api_key.get_secret_value() if self.api_key else None,
+        )
+
+    def _new_client(self) -> Client:
+        if not self._is_local():
+            return super()._new_client()
+        from .._generation.client import Client  # noqa: PLC0415 - loads with the first request
+        from .._servers.session import connect_local  # noqa: PLC0415 - as above
+
+        return Client(connect_local(self._local_settings(), embeddings=self._embeds))
+
+
+class LocalFields(LocalPlace):
+    """What a local language model is loaded with, and how much it does at once."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
+
+    pipeline: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
+    """A `transformers` text-generation pipeline of your own, in place of `model`. Default: none."""
+
+    device_map: str | dict[str, int | str] | None = None
+    """How a local model is spread over devices (`"auto"`); needs accelerate. Default: it is not."""
+
+    pipeline_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of `transformers.pipeline` for a local model. Default: none."""
+
+    batch_size: int = Field(default=8, ge=1)
+    """Most prompts that go through a local model together. Default 8."""
+
+    _only_local: ClassVar[tuple[str, ...]] = ("device", "device_map", "pipeline", "pipeline_kwargs")
+
+    @classmethod
+    def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
+        own = super()._own_arguments(values)
+        if own.get("pipeline") is not None and own.get("api", "auto") == "auto":
+            own["api"] = LOCAL
+        return own
+
+    def _check_local_model(self) -> None:
+        from .._local.settings import check_pipeline  # noqa: PLC0415 - if local
+
+        if self.device is not None and self.device_map is not None:
+            raise ConfigurationError("device and device_map are two ways to say one: set one.")
+        if self.pipeline is None:
+            super()._check_local_model()
+            return
+        check_pipeline(self.pipeline)
+        own = getattr(getattr(self.pipeline, "model", None), "name_or_path", None)
+        if own and not self.model:
+            self.model = str(own)
+
+    def _local_settings(self) -> LocalSettings:
+        if self.pipeline is not None:
+            from .._local.settings import LocalSettings  # noqa: PLC0415 - if local
+
+            return LocalSettings(self.model, pipeline=self.pipeline, batch_size=self.batch_size)
+        return replace(
+            super()._local_settings(),
+            device_map=self.device_map,
+            pipeline_kwargs=self.pipeline_kwargs,
+            batch_size=self.batch_size,
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        memo = {} if memo is None else memo
+        memo[id(self.pipeline)] = self.pipeline  # a copy shares the model, as it shares sockets
+        return super().__deepcopy__(memo)

@@ -1,0 +1,139 @@
+"""`EasyLLMChat(llm=...)`: the settings of an LLM object, ours or another package's.
+
+Other packages' classes are known by their names, so that none of them is imported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import cast
+
+from pydantic import BaseModel, SecretStr
+
+from .._servers.profile import NEUTRAL_FIELDS, Dialect, Wire, fields_of
+from .._servers.urls import looks_like_url
+from ..errors import ConfigurationError
+from .aliases import ALIASES
+from .generation import AUTO
+
+__all__ = ["taken_over"]
+
+
+# Classes whose settings can be taken over, and the attributes of each that say nothing about it.
+_CLIENTS = frozenset({"client", "async_client", "task"})
+_PIPELINES = (
+    ("langchain_huggingface", "HuggingFacePipeline"),
+    ("langchain_community", "HuggingFacePipeline"),
+)
+_OURS = "langchain_easyllm", "EasyLLM"
+_TGI = "langchain_community", "HuggingFaceTextGenInference"
+_KNOWN: Mapping[tuple[str, str], frozenset[str]] = {
+    _OURS: frozenset(),
+    # It declares an `inference_server_url`, and asks `model` all the same.
+    ("langchain_huggingface", "HuggingFaceEndpoint"): _CLIENTS | {"inference_server_url"},
+    ("langchain_community", "HuggingFaceEndpoint"): _CLIENTS | {"inference_server_url"},
+    _TGI: _CLIENTS,
+    ("langchain_community", "HuggingFaceHub"): _CLIENTS,
+    **dict.fromkeys(_PIPELINES, _CLIENTS),
+}
+_HUB_TOKEN = "huggingfacehub_api_token"  # noqa: S105 - a field's name
+
+
+def taken_over(
+    values: Mapping[str, object],
+    own: Callable[[Mapping[str, object]], dict[str, object]],
+    known: Collection[str],
+) -> dict[str, object]:
+    """Return constructor arguments made of an LLM object and of what was given beside it.
+
+    Args:
+        values: Keyword arguments, with `llm` among them: an `EasyLLM`, or a `HuggingFaceEndpoint`,
+            `HuggingFacePipeline`, `HuggingFaceTextGenInference` or `HuggingFaceHub`.
+        own: Puts arguments under our own names.
+        known: Fields of the chat model; an `EasyLLM` may have others.
+
+    Raises:
+        ConfigurationError: If it is no such object, or has settings that have no meaning here.
+    """
+    given = own({name: value for name, value in values.items() if name != "llm"})
+    taken = own(_settings_of(values["llm"], known))
+    inner = cast("Mapping[str, object]", taken.get("model_kwargs") or {})
+    kept = {key: value for key, value in inner.items() if ALIASES.get(key, key) not in given}
+    if not given.keys() & {"api", "prompt_builder"} and _needs_template(values["llm"], taken):
+        taken["prompt_builder"] = AUTO
+    return {**taken, "model_kwargs": kept, **given}
+
+
+def _needs_template(llm: object, taken: Mapping[str, object]) -> bool:
+    """Whether what was taken over needs a text api, for which nobody chose a template."""
+    if _name_of(llm) == _OURS:
+        text = taken.get("api") in (Wire.GENERATE, Wire.COMPLETIONS)
+        return text and taken.get("prompt_builder") is None
+    chat = {*fields_of(Wire.CHAT, Dialect.TGI), "do_sample"}
+    return _name_of(llm) == _TGI and bool(taken.keys() & set(NEUTRAL_FIELDS) - chat)
+
+
+def _name_of(llm: object) -> tuple[str, str] | None:
+    """Return the package and name of the class that an object is known as."""
+    bases = ((base.__module__.partition(".")[0], base.__name__) for base in type(llm).__mro__)
+    return next((base for base in bases if base in _KNOWN), None)
+
+
+def _settings_of(llm: object, known: Collection[str]) -> dict[str, object]:
+    """Return what an LLM object was explicitly given, under the names of its class."""
+    found = _name_of(llm)
+    if found is None or not isinstance(llm, BaseModel):
+        raise ConfigurationError(
+            f"llm is of type {type(llm).__name__}: give an EasyLLM, HuggingFaceEndpoint, "
+            "HuggingFacePipeline, HuggingFaceTextGenInference or HuggingFaceHub."
+        )
+    if found in _PIPELINES:  # what it was made with is in the pipeline itself
+        kept = {"pipeline": "pipeline", "model": "model_id", "batch_size": "batch_size"}
+        return {name: getattr(llm, theirs) for name, theirs in kept.items()}
+    given = {name: getattr(llm, name) for name in _given(llm) - _KNOWN[found]}
+    if found == _OURS:
+        return _ours(llm, {name: value for name, value in given.items() if name in known})
+    return _foreign(given)
+
+
+def _given(llm: BaseModel) -> set[str]:
+    """Return which fields were given to an object, as far as it can tell.
+
+    langchain-community fills in every default before pydantic sees the values. There a value that
+    differs from the default was given, and so may have been the limit of the answer's length, whose
+    default is the value that every example gives.
+    """
+    given, fields = llm.model_fields_set, type(llm).model_fields
+    if len(given) < len(fields):
+        return set(given)
+    changed = {
+        name
+        for name, field in fields.items()
+        if field.is_required() or getattr(llm, name) != field.get_default(call_default_factory=True)
+    }
+    return changed | ({"max_new_tokens"} & given)
+
+
+def _ours(llm: BaseModel, given: dict[str, object]) -> dict[str, object]:
+    """Put back into `model_kwargs` what had been taken out of it."""
+    written = cast("Mapping[str, str]", getattr(llm, "_unchecked", {}))
+    own = cast("Mapping[str, object]", given.get("model_kwargs") or {})
+    moved = {key: given.pop(name) for name, key in written.items() if name in given}
+    return {**given, "model_kwargs": {**moved, **own}} if moved or own else given
+
+
+def _foreign(given: dict[str, object]) -> dict[str, object]:
+    model = given.get("model")
+    if model in (given.get("endpoint_url"), given.get("repo_id")):
+        given.pop("model", None)  # what it made of them itself
+    elif isinstance(model, str) and looks_like_url(model):
+        given["endpoint_url"] = given.pop("model")
+    metadata = cast("Mapping[str, object]", given.get("metadata") or {})
+    # langchain-core's note of the package, which is another one now.
+    given["metadata"] = {k: v for k, v in metadata.items() if k != "lc_versions"} or None
+    token = given.get(_HUB_TOKEN)
+    plain = token.get_secret_value() if isinstance(token, SecretStr) else token
+    if plain is None or plain == os.environ.get("HUGGINGFACEHUB_API_TOKEN"):
+        given.pop(_HUB_TOKEN, None)  # the environment's, which is found again
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,292 @@
+"""What the chat model and the LLM have in common: fields to one request, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from langchain_core.language_models import LangSmithParams
+from langchain_core.messages import BaseMessage
+from pydantic import model_validator
+
+from .._generation.request import Ask, Rendered, Shaping
+from .._langchain.batching import BatchingMixin
+from .._langchain.outputs import PROVIDER
+from .._langchain.tools import to_choice, to_tools
+from .._protocols.stop_sequences import merge_stops
+from .._servers.profile import Wire
+from ..errors import ConfigurationError
+from .connection import CONFIG, LOCAL
+from .generation import AUTO, CallFields, GenerationFields, PromptFields, params_of
+from .local import LocalFields
+
+if TYPE_CHECKING:
+    from .._http.models import Policy
+    from .._protocols.request import Message
+    from .._servers.profile import Server
+    from .._tool_formats.base import ToolUse
+    from ..prompts import ChatPrompt
+
+__all__ = ["CONFIG", "ModelBase", "calling", "inspected"]
+
+
+# What an `api` that is no protocol's name means; None is chosen by the server.
+_WIRES: Mapping[str, Wire | None] = {"auto": None, LOCAL: Wire.GENERATE}
+
+
+class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields):
+    """Fields and requests of a text-generating model object."""
+
+    streaming: bool | None = None
+    """True streams every call, also `invoke`; False streams none, also not `stream`. Default
+    None: each does what its name says."""
+
+    @model_validator(mode="after")
+    def _check_prompt(self) -> Self:
+        if self.prompt_builder is None or getattr(self, "api", None) != "chat":
+            return self
+        if self.prompt_builder != os.environ.get("HUGGINGFACE_PROMPT"):
+            raise ConfigurationError(
+                "prompt_builder renders prompts for text apis, and api='chat' leaves that to the "
+                "server: leave one of them out."
+            )
+        self.prompt_builder = None
+        return self
+
+    def _ask(
+        self,
+        source: str | Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        kwargs: Mapping[str, Any],
+        *,
+        text: bool,
+        stream: bool = False,
+    ) -> Ask:
+        """Gather what one call wants.
+
+        Raises:
+            ConfigurationError: For an unknown field, or several answers to one stream.
+        """
+        call = CallFields.read(kwargs, type(self).model_fields)
+        params = params_of(self, call)
+        if stream and params.get("n", 1) != 1:
+            raise ConfigurationError("n > 1 cannot be streamed: use invoke or batch, or n=1.")
+        api: str = getattr(self, "api", "auto")
+        model = call.get("model") or self.model
+        if stop is not None and "stop" in call:
+            raise ConfigurationError("stop was given twice, once as stop_sequences: give it once.")
+        tools = to_tools(call.get("tools"))
+        if tools and text:
+            raise ConfigurationError("An LLM takes no tools: use EasyLLMChat.")
+        shaping = None
+        if (shape := call.get("structured_output")) and not isinstance(source, str):
+            shaping = Shaping(
+                shape,
+                source,
+                lambda other: self._ask(other, stop, kwargs, text=text, stream=stream),
+            )
+        return Ask(
+            api=_WIRES[api] if api in _WIRES else Wire(api),
+            text=text,
+            template=self.prompt_builder is not None,
+            model=model,
+            provider=call.get("provider", self.provider),
+            params=params,
+            stops=merge_stops(stop if stop is not None else call.get("stop", self.stop)),
+            tools=tools,
+            tool_choice=to_choice(call.get("tool_choice"), tools),
+            parallel_tool_calls=call.get("parallel_tool_calls"),
+            extra={**self._kwargs_of_body(), **call.get("model_kwargs", {})},
+            usage=call.get("stream_usage", self.stream_usage),
+            to_text=lambda server, use: self._to_text(source, model, server, use),
+            to_messages=lambda: self._to_messages(source),
+            timeout=call.get("timeout", self.timeout),
+            max_retries=call.get("max_retries", self.max_retries),
+            wait_for_model=call.get("wait_for_model", self.wait_for_model),
+            shaping=shaping,
+            unchecked={k: v for k, v in self._unchecked.items() if k not in call},
+            parse_tool_calls=getattr(self, "parse_tool_calls", None),
+        )
+
+    @abstractmethod
+    def _to_text(
+        self,
+        source: str | Sequence[BaseMessage],
+        model: str | None,
+        server: Server | None,
+        use: ToolUse | None = None,
+    ) -> Rendered:
+        """Return the prompt as it is sent."""
+
+    @abstractmethod
+    def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
+        """Return the input as chat messages."""
+
+    def _chosen_prompt(self, model: str | None, server: Server | None) -> ChatPrompt | None:
+        """Return the template in force; `"auto"` loads the model's own, once."""
+        if not self._takes_own_template():
+            return self._template()
+        return self._loaded_template(model, server) or self._load_template(model)
+
+    def _takes_own_template(self) -> bool:
+        """Whether the prompt is rendered by the model's own template."""
+        return self.prompt_builder == AUTO
+
+    def _loaded_template(self, model: str | None, server: Server | None) -> ChatPrompt | None:
+        """Return a model's own template, if it was loaded already."""
+        from .._generation.prompt import known_template  # noqa: PLC0415 - templates load when used
+
+        name = model or (server.model if server else None)
+        return known_template(self._connect().connection, name)
+
+    def _load_template(self, model: str | None) -> ChatPrompt:
+        """Load a model's own template (`"auto"`). Blocks."""
+        from .._generation.prompt import load_own_template  # noqa: PLC0415 - as above
+
+        key = self.api_key
+        own = self._explicit_key() is None or self._address().router
+        token = key.get_secret_value() if key and own else None
+        return load_own_template(model, self._connect().connection, self._patience(), token)
+
+    async def _aready(self, call: Mapping[str, Any]) -> None:
+        """Load what would block the event loop later."""
+        if not self._takes_own_template():
+            return
+        model = call.get("model") or self.model
+        if self._loaded_template(model, self._connect().connection.server) is None:
+            await asyncio.to_thread(self._load_template, model)
+
+    def _patience(self) -> Policy:
+        from .._http.models import Policy  # noqa: PLC0415 - sockets load with the first request
+
+        return Policy(self.timeout, self.max_retries, self.wait_for_model)
+
+    @property
+    def model_id(self) -> str | None:
+        """The model's name: as it was given, else as the server tells it, which is asked once."""
+        if self.model or self._address().router:
+            return self.model
+        return self._connect().connection.ask_server(self._patience()).model
+
+    @property
+    @abstractmethod
+    def _llm_type(self) -> str:
+        """What kind of model this is, for langchain-core."""
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        """What tells one model from another, without secrets."""
+        params = params_of(self, {})
+        if self.stop:
+            # langchain-core overwrites "stop" by the call's own in what it caches answers under.
+            params["stop_sequences"] = self.stop
+        return {
+            "model": self.model,
+            "base_url": self.base_url,
+            "provider": self.provider,
+            "api": getattr(self, "api", "auto"),
+            "prompt_builder": _name_of(self.prompt_builder),
+            "model_kwargs": self.model_kwargs,
+            **({"pipeline": _name_of(self.pipeline)} if self.pipeline else {}),
+            "default_headers": self._public_headers(),
+            **params,
+            **_call_fields.get(),
+        }
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What stands in the serialised form in place of fields that cannot, or must not, be."""
+        found = super().lc_attributes
+        if callable(self.prompt_builder):
+            found["prompt_builder"] = _name_of(self.prompt_builder)
+        return found
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return the model's own tokens of a text.
+
+        `custom_get_token_ids` counts if it is set; else the server's tokenize route is asked, else
+        a local or cached `tokenizer.json` is read.
+
+        Args:
+            text: Any text.
+
+        Raises:
+            ConfigurationError: If neither is to be had: nothing is guessed with another model's
+                tokenizer.
+        """
+        own = getattr(self, "custom_get_token_ids", None)
+        if own is not None:
+            return list(own(text))
+        from .._generation.tokens import token_ids  # noqa: PLC0415 - seldom needed
+
+        return token_ids(text, self.model, self._connect().connection, self._patience())
+
+    def get_num_tokens(self, text: str) -> int:
+        """Return how many of the model's own tokens a text has; see `get_token_ids`."""
+        return len(self.get_token_ids(text))
+
+    def _tracing_params(
+        self, kind: Literal["chat", "llm"], stop: list[str] | None, call: Mapping[str, Any]
+    ) -> LangSmithParams:
+        """Return what LangSmith is told, a call's own fields before the object's."""
+        fields = self.__dict__
+        params = LangSmithParams(ls_provider=PROVIDER, ls_model_type=kind)
+        model = call.get("model") or fields["model"] or self._served_model()
+        temperature = call.get("temperature", fields["temperature"])
+        most = call.get("max_tokens", call.get("max_new_tokens", fields["max_tokens"]))
+        if model:
+            params["ls_model_name"] = model
+        if temperature is not None:
+            params["ls_temperature"] = temperature
+        if most is not None:
+            params["ls_max_tokens"] = most
+        if stops := stop or fields["stop"]:
+            params["ls_stop"] = stops
+        return params
+
+    def _served_model(self) -> str | None:
+        """Return the server's model, if it was asked for it already."""
+        client = (self.__pydantic_private__ or {}).get("_client")
+        server = client.connection.server if client else None
+        return server.model if server else None
+
+    def _dict_for_compat(self) -> dict[str, Any]:
+        # langchain-core's own enters `warnings.catch_warnings`, which no thread of a batch may.
+        return {**self._identifying_params, "_type": self._llm_type}
+
+
+# Fields of the call under way, for what langchain-core caches an LLM's answers under.
+_call_fields: ContextVar[Mapping[str, Any]] = ContextVar("_call_fields", default={})  # noqa: B039
+
+
+@contextmanager
+def calling(kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """Let `_identifying_params` tell a call's own fields, which langchain-core forgets."""
+    token = _call_fields.set(kwargs)
+    try:
+        yield
+    finally:
+        _call_fields.reset(token)
+
+
+Hook = TypeVar("Hook", bound=Callable[..., object])
+
+
+def inspected(hook: Hook) -> Hook:
+    """Keep a hook's signature on it: langchain-core works it out anew on every call."""
+    hook.__signature__ = inspect.signature(hook)  # type: ignore[attr-defined]
+    return hook
+
+
+def _name_of(builder: object) -> object:
+    """Return what tells one prompt builder from another: its text, or its name and identity."""
+    if builder is None or isinstance(builder, str):
+        return builder
+    name = getattr(builder, "name", getattr(builder, "__qualname__", type(builder).__name__))
+    return f"{name}-{id(builder):x}"

@@ -1,0 +1,1 @@
+"""One generation: from what a model object wants to the answer."""

@@ -1,0 +1,314 @@
+"""Asks for generations: plans a request, sends it, reads the answer. Sync and async alike."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, Generator, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from .._http.error_mapping import error_from_event
+from .._http.models import Policy
+from .._protocols.events import Delta
+from .._protocols.reader import Answer, AnswerReader, Piece
+from .._protocols.tool_calls import merge_calls
+from .._servers.profile import Server
+from .._servers.session import Connection
+from ..errors import ConnectionError, EasyLLMError, NotFoundError, TimeoutError
+from .prepare import Plan, asks_server, make_plan, other_way
+from .request import Ask
+
+if TYPE_CHECKING:
+    from .._http.retries import Schedule
+    from .._http.stream import AsyncEventStream, EventStream
+    from .._local.transport import LocalAsyncStream, LocalStream
+
+__all__ = ["Client"]
+
+
+class Client:
+    """Asks one connection for generations.
+
+    Args:
+        connection: The server to ask.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        connection.join(self)
+
+    def __copy__(self) -> Client:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Client:
+        return self  # copies of a model share its sockets
+
+    def close(self) -> None:
+        """Close the connection, unless other objects use it too."""
+        self.connection.close(self)
+
+    async def aclose(self) -> None:
+        """Close the connection, unless other objects use it too."""
+        await self.connection.aclose(self)
+
+    def answer(self, ask: Ask) -> list[Answer]:
+        """Return the whole answers, one for each completion asked for."""
+        started = time.monotonic()
+        while True:
+            plan = make_plan(ask, self.connection, self._server(ask), stream=False)
+            try:
+                if plan.unsent and plan.answers == 1 and not plan.call.tools:
+                    return [_gather(self.stream(ask))]
+                response = self.connection.transport.send(plan.request, _policy(ask))
+            except EasyLLMError as error:
+                if answers := plan.rescued(error):
+                    return answers
+                if other_way(plan, ask, self.connection, error):
+                    continue
+                if not self._replaced(ask, error, started):
+                    raise
+            else:
+                return self._noted(plan, plan.read(response))
+
+    async def aanswer(self, ask: Ask) -> list[Answer]:
+        """Return the whole answers, one for each completion asked for."""
+        started = time.monotonic()
+        while True:
+            plan = make_plan(ask, self.connection, await self._aserver(ask), stream=False)
+            try:
+                if plan.unsent and plan.answers == 1 and not plan.call.tools:
+                    return [_gather([pieces async for pieces in self.astream(ask)])]
+                response = await self.connection.transport.asend(plan.request, _policy(ask))
+            except EasyLLMError as error:
+                if answers := plan.rescued(error):
+                    return answers
+                if other_way(plan, ask, self.connection, error):
+                    continue
+                if not await self._areplaced(ask, error, started):
+                    raise
+            else:
+                return self._noted(plan, plan.read(response))
+
+    def stream(self, ask: Ask) -> Generator[list[Piece], None, None]:
+        """Yield pieces as they can be shown; the last is a delta with the answer's end."""
+        tries = _Tries(ask)
+        while True:
+            plan, events = self._open(ask)
+            session = _Session(plan, events.url)
+            try:
+                with events, session:
+                    for batch in events:
+                        pieces = session.feed(batch)
+                        if session.over:
+                            events.close()
+                        if pieces:
+                            yield pieces
+                        if session.over:
+                            break
+                yield session.close()
+                return self._learn(plan, thought=session.thought)
+            except EasyLLMError as error:
+                pause = tries.pause_after(error, session)
+            time.sleep(pause)
+
+    async def astream(self, ask: Ask) -> AsyncGenerator[list[Piece], None]:
+        """Yield pieces as they can be shown; the last is a delta with the answer's end."""
+        tries = _Tries(ask)
+        while True:
+            plan, events = await self._aopen(ask)
+            session = _Session(plan, events.url)
+            try:
+                async with events:
+                    with session:
+                        async for batch in events:
+                            pieces = session.feed(batch)
+                            if session.over:
+                                await events.aclose()
+                            if pieces:
+                                yield pieces
+                            if session.over:
+                                break
+                yield session.close()
+                self._learn(plan, thought=session.thought)
+                return
+            except EasyLLMError as error:
+                pause = tries.pause_after(error, session)
+            await asyncio.sleep(pause)
+
+    def _open(self, ask: Ask) -> tuple[Plan, EventStream | LocalStream]:
+        started = time.monotonic()
+        while True:
+            plan = make_plan(ask, self.connection, self._server(ask), stream=True)
+            try:
+                return plan, self.connection.transport.open(plan.request, _policy(ask))
+            except EasyLLMError as error:
+                if other_way(plan, ask, self.connection, error):
+                    continue
+                if not self._replaced(ask, error, started):
+                    raise
+
+    async def _aopen(self, ask: Ask) -> tuple[Plan, AsyncEventStream | LocalAsyncStream]:
+        started = time.monotonic()
+        while True:
+            plan = make_plan(ask, self.connection, await self._aserver(ask), stream=True)
+            try:
+                return plan, await self.connection.transport.aopen(plan.request, _policy(ask))
+            except EasyLLMError as error:
+                if other_way(plan, ask, self.connection, error):
+                    continue
+                if not await self._areplaced(ask, error, started):
+                    raise
+
+    def _server(self, ask: Ask) -> Server | None:
+        if asks_server(ask, self.connection):
+            return self.connection.ask_server(_policy(ask))
+        return self.connection.server
+
+    async def _aserver(self, ask: Ask) -> Server | None:
+        if asks_server(ask, self.connection):
+            return await self.connection.aask_server(_policy(ask))
+        return self.connection.server
+
+    def _replaced(self, ask: Ask, error: EasyLLMError, started: float) -> bool:
+        """Whether a 404 means that another server listens at the address than was known."""
+        known = self.connection.server
+        if not self._may_be_replaced(ask, error, started):
+            return False
+        self.connection.forget()
+        return self.connection.ask_server(_policy(ask)) != known
+
+    async def _areplaced(self, ask: Ask, error: EasyLLMError, started: float) -> bool:
+        """Whether a 404 means that another server listens at the address than was known."""
+        known = self.connection.server
+        if not self._may_be_replaced(ask, error, started):
+            return False
+        self.connection.forget()
+        return await self.connection.aask_server(_policy(ask)) != known
+
+    def _may_be_replaced(self, ask: Ask, error: EasyLLMError, started: float) -> bool:
+        relied_on = asks_server(ask, self.connection) and self.connection.was_known(started)
+        return relied_on and isinstance(error, NotFoundError)
+
+    def _noted(self, plan: Plan, answers: list[Answer]) -> list[Answer]:
+        # The thought before a ReAct answer has no field: its model need not think in tags.
+        self._learn(plan, thought=any(answer.end.reasoning_field for answer in answers))
+        return answers
+
+    def _learn(self, plan: Plan, *, thought: bool) -> None:
+        if thought and plan.call.params.get("thinking") is None:
+            self.connection.thinkers.add(plan.name)
+
+
+def _policy(ask: Ask) -> Policy:
+    return Policy(ask.timeout, ask.max_retries, ask.wait_for_model)
+
+
+class _Tries:
+    """Counts how often a stream may be asked for again that broke before its first piece."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._started = time.monotonic()
+        self._schedule: Schedule | None = None
+
+    def pause_after(self, error: EasyLLMError, session: _Session) -> float:
+        """Return the seconds to wait before the next try, or raise the error."""
+        if session.handed:
+            raise error
+        if self._schedule is None:
+            from .._http.retries import Schedule  # noqa: PLC0415 - tenacity, after a failure only
+
+            self._schedule = Schedule(self._ask.max_retries, self._time_left)
+        return self._schedule.pause_after(error, error.retry_after)
+
+    def _time_left(self) -> float:
+        timeout = self._ask.timeout
+        return math.inf if timeout is None else self._started + timeout - time.monotonic()
+
+
+class _Session:
+    """One streamed answer while it is read: pieces, failures, what had arrived when it broke.
+
+    As a context manager it surrounds the reading: an error gets the text so far, and a connection
+    that breaks after the answer was complete is no error.
+    """
+
+    def __init__(self, plan: Plan, url: str) -> None:
+        self._reader: AnswerReader = plan.reader()
+        self._url = url
+        self._echo = plan.echo
+        self.handed = False
+        """Whether a piece was handed to the caller."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be read."""
+        return self._reader.over
+
+    @property
+    def thought(self) -> bool:
+        """Whether the model was seen thinking."""
+        return self._reader.thought
+
+    def feed(self, events: list[bytes]) -> list[Piece]:
+        """Take a batch of events; return the pieces that can be shown."""
+        pieces = self._reader.feed(events)
+        if self._echo is not None and pieces:
+            pieces.insert(0, self._echo)
+            self._echo = None
+        if pieces:
+            self.handed = True
+        return pieces
+
+    def close(self) -> list[Piece]:
+        """Return the last pieces; the very last is the answer's end.
+
+        Raises:
+            EasyLLMError: If the server reported a failure, or never said that it is done.
+        """
+        failure = self._reader.failure
+        if failure is not None:
+            error = error_from_event(failure.payload, self._url)
+            error.partial = self._reader.partial
+            raise error
+        pieces = self._reader.close()
+        if self._echo is not None:
+            pieces.insert(0, self._echo)
+        return [*pieces, self._reader.end]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, EasyLLMError):
+            return False
+        error.partial = self._reader.partial
+        return isinstance(error, ConnectionError | TimeoutError) and self._reader.complete
+
+
+def _gather(batches: Iterable[list[Piece]]) -> Answer:
+    """Put a streamed answer together."""
+    pieces = [piece for batch in batches for piece in batch]
+    deltas = [piece for piece in pieces if type(piece) is Delta]
+    logprobs = [token for delta in deltas for token in _tokens(delta)]
+    end = deltas[-1]
+    end.calls = merge_calls(piece for delta in deltas for piece in delta.calls)
+    end.reasoning_field = next((d.reasoning_field for d in deltas if d.reasoning_field), None)
+    return Answer(
+        text="".join(piece for piece in pieces if type(piece) is str),
+        end=end,
+        reasoning="".join(delta.reasoning for delta in deltas),
+        logprobs={"content": logprobs} if logprobs else None,
+    )
+
+
+def _tokens(delta: Delta) -> list[object]:
+    content = delta.logprobs.get("content") if delta.logprobs else None
+    return content if isinstance(content, list) else []

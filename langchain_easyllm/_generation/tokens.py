@@ -1,0 +1,101 @@
+"""A model's own tokens of a text: from its server, or from its own tokenizer file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from typing import cast
+
+import orjson
+
+from .._http.auth import environment_token
+from .._http.models import Policy, Request
+from .._servers.profile import Dialect, Server
+from .._servers.session import Connection
+from ..errors import ConfigurationError, NotFoundError, ProtocolError
+from ..prompts import PromptError
+from ..prompts.hub import read_file
+
+__all__ = ["token_ids"]
+
+
+# Where each server tokenizes, and what it calls the text.
+_ROUTES: Mapping[Dialect, tuple[str, str]] = {
+    Dialect.TGI: ("/tokenize", "inputs"),
+    Dialect.LOCAL: ("/tokenize", "inputs"),
+    Dialect.VLLM: ("/tokenize", "prompt"),
+    Dialect.LLAMA_CPP: ("/tokenize", "content"),
+    Dialect.LLAMA_CPP_PYTHON: ("/extras/tokenize", "input"),
+}
+# Servers whose route would count the BOS of a prompt unless told not to.
+_WITHOUT_BOS: Mapping[Dialect, Mapping[str, object]] = {
+    Dialect.TGI: {"add_special_tokens": False},
+    Dialect.LOCAL: {"add_special_tokens": False},
+    Dialect.VLLM: {"add_special_tokens": False},
+}
+
+
+def token_ids(text: str, model: str | None, connection: Connection, policy: Policy) -> list[int]:
+    """Return the token ids of a text.
+
+    Raises:
+        ConfigurationError: If neither the server nor a tokenizer file can tell.
+        EasyLLMError: If the server has a route and it fails.
+    """
+    if not connection.address.router:
+        server = connection.ask_server(policy)
+        model = model or server.model
+        with suppress(NotFoundError):  # an older version without the route: the file is next
+            if (answer := _ask_server(text, model, server, connection, policy)) is not None:
+                return _ids(answer)
+    return _tokenizer(model)(text)
+
+
+def _ask_server(
+    text: str, model: str | None, server: Server, connection: Connection, policy: Policy
+) -> object:
+    """Return what the server's tokenize route answers, or None where it has none."""
+    route = _ROUTES.get(server.dialect)
+    if route is None:
+        return None
+    path, field = route
+    body: dict[str, object] = {field: text, **_WITHOUT_BOS.get(server.dialect, {})}
+    if server.dialect is Dialect.VLLM:
+        body["model"] = model
+    request = Request("POST", connection.address.url(path), orjson.dumps(body))
+    try:
+        return cast("object", orjson.loads(connection.transport.send(request, policy).body))
+    except orjson.JSONDecodeError:
+        return {}
+
+
+def _ids(answer: object) -> list[int]:
+    tokens = answer.get("tokens") if isinstance(answer, Mapping) else answer
+    listed = tokens if isinstance(tokens, list) else [None]
+    found = (token.get("id") if isinstance(token, Mapping) else token for token in listed)
+    ids = [token for token in found if isinstance(token, int)]
+    if len(ids) < len(listed):
+        raise ProtocolError("The server's tokenize route answered no list of tokens.")
+    return ids
+
+
+@lru_cache(maxsize=8)
+def _tokenizer(model: str | None) -> Callable[[str], list[int]]:
+    cannot = (
+        "Tokens cannot be counted: this server has no tokenize route, and "
+        f"{model or 'the model'} has no tokenizer.json within reach. Count with a tokenizer of "
+        "your own (custom_get_token_ids=...)."
+    )
+    try:
+        from tokenizers import Tokenizer  # noqa: PLC0415 - optional, and heavy
+    except ImportError as error:
+        raise ConfigurationError(f"{cannot} Or: pip install tokenizers") from error
+    try:
+        text = read_file(model, "tokenizer.json", token=environment_token()) if model else None
+    except PromptError as error:
+        raise ConfigurationError(f"{cannot} ({error})") from error
+    if text is None:
+        raise ConfigurationError(cannot)
+    tokenizer = Tokenizer.from_str(text)
+    return lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids)

@@ -1,0 +1,362 @@
+"""One connection on an event loop: what arrives goes straight into the parser of its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import select
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from time import monotonic
+from typing import cast
+
+from ..errors import EasyLLMError
+from .exchange import Attempt
+from .http1 import AnswerParser
+
+__all__ = ["Connection"]
+
+
+MAX_UNREAD = 128 * 1024
+"""Bytes of a stream that wait for their reader before the server has to wait."""
+
+SLICE = 256 * 1024
+"""Bytes of a request that are written at once."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection whose waits have a deadline.
+
+    Args:
+        loop: The event loop it belongs to.
+        give_back: Called when its answer is finished and it can carry another request.
+        on_lost: Called when it is closed.
+
+    Attributes:
+        idle_since: Moment (`time.monotonic`) when the last answer was finished.
+        lost: Whether it is closed, or about to be.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_deadline",
+        "_early",
+        "_failure",
+        "_give_back",
+        "_loop",
+        "_on_lost",
+        "_parser",
+        "_paused",
+        "_pieces",
+        "_poll",
+        "_timer",
+        "_transport",
+        "_unread",
+        "_used",
+        "_waiter",
+        "_whole",
+        "_writable",
+        "idle_since",
+        "lost",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        give_back: Callable[[Connection, Attempt], None],
+        on_lost: Callable[[Connection], None],
+    ) -> None:
+        self._loop = loop
+        self._give_back = give_back
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._poll: select.poll | None = None
+        self._parser: AnswerParser | None = None
+        self._whole = True
+        self._pieces: list[bytes] = []
+        self._unread = 0
+        self._early = b""
+        self._used = False
+        self._failure: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = inf
+        self._paused = False
+        self._writable = True
+        self._closed = False
+        self.idle_since = 0.0
+        self.lost = False
+
+    # What the pool and the shell call
+
+    async def ask(
+        self, data: bytes, parser: AnswerParser, deadline: float, *, whole: bool = True
+    ) -> None:
+        """Send a request and wait for its answer.
+
+        Args:
+            data: The request.
+            parser: Is fed with the answer.
+            deadline: Moment (`time.monotonic`) when the wait is over.
+            whole: Whether to wait for the whole answer; otherwise for the head of one.
+
+        Raises:
+            OSError: If there is no answer in time, or none at all.
+            EasyLLMError: If it is no HTTP/1.1 answer, or not a whole one.
+        """
+        self._used = True
+        self._parser = parser
+        self._whole = whole
+        if self._early:
+            early, self._early = self._early, b""
+            self.data_received(early)
+        if self.lost:
+            self._end(None)
+        await self._send(data, parser, deadline)
+        while not (parser.complete or (parser.status and not whole)):
+            await self._sleep(deadline)
+
+    async def wait_whole(self, deadline: float) -> None:
+        """Wait for the rest of the answer.
+
+        Args:
+            deadline: Moment (`time.monotonic`) when the wait is over.
+
+        Raises:
+            OSError: If the rest does not come in time.
+            EasyLLMError: If the answer is cut short or damaged.
+        """
+        self._whole = True
+        self._resume()
+        while self._parser is not None and not self._parser.complete:
+            await self._sleep(deadline)
+
+    async def wait(self, deadline: float) -> None:
+        """Wait for something of the answer to take, or its end.
+
+        Args:
+            deadline: Moment (`time.monotonic`) when the wait is over.
+
+        Raises:
+            OSError: If nothing comes in time, or the connection fails.
+            EasyLLMError: If the answer is cut short or damaged.
+        """
+        while not self._pieces and self._parser is not None and not self._parser.complete:
+            await self._sleep(deadline)
+
+    def take(self) -> bytes:
+        """What has arrived of the body and was not taken yet."""
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._resume()
+        return piece
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Wrap the connection in TLS.
+
+        Args:
+            context: Whom to trust.
+            host: Whose certificate to expect.
+
+        Raises:
+            OSError: If it fails.
+        """
+        assert self._transport is not None  # noqa: S101 - the caller has connected it
+        # Whatever came before TLS is nobody's answer.
+        self._parser = None
+        self._early = b""
+        self._used = False
+        self._transport = await self._loop.start_tls(
+            self._transport, self, context, server_hostname=host
+        )
+
+    def is_spent(self) -> bool:
+        """Whether an idle connection is closed, or holds what nobody asked for.
+
+        A loop that was busy elsewhere, or did not run, has not seen it: the socket itself knows.
+        """
+        return self.lost or (self._poll is not None and bool(self._poll.poll(0)))
+
+    def finish(self, parser: AnswerParser, step: Attempt) -> None:
+        """Keep the connection for another request if the answer allows it, else close it.
+
+        Args:
+            parser: The answer, which is complete.
+            step: What it answers.
+        """
+        self._parser = None
+        self._pieces.clear()
+        if parser.reusable and not self.lost:
+            self._resume()
+            self._give_back(self, step)
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection at once; a polite end of TLS would wait for the server."""
+        self.lost = self._closed = True
+        self._stop_timer()
+        transport = self._transport
+        if transport is None:
+            return
+        if self._loop.is_closed():
+            self._transport = None
+            _discard(transport)
+        else:
+            transport.abort()
+
+    def close_soon(self) -> None:
+        """Close the connection from any thread."""
+        if self._loop.is_closed():
+            return  # the pool closes what a loop has left behind
+        with suppress(RuntimeError):  # the loop may end at this moment
+            self._loop.call_soon_threadsafe(self.close)
+
+    # What the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note the transport."""
+        # uvloop's transports have no class in common with asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), select.POLLIN)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and wake who waits for what came."""
+        parser = self._parser
+        if parser is None:
+            if self._used:
+                # What came behind the last answer would be taken for the next one.
+                self.close()
+            else:
+                self._early += data
+            return
+        try:
+            piece = parser.feed(data)
+        except EasyLLMError as error:
+            self._failure = error
+            self.close()
+            self._wake()
+            return
+        if piece:
+            self._pieces.append(piece)
+            if not self._whole:
+                self._unread += len(piece)
+                if self._unread > MAX_UNREAD and not self._paused and self._transport:
+                    self._paused = True
+                    self._transport.pause_reading()
+        if parser.complete or not self._whole:
+            self._wake()
+
+    def eof_received(self) -> None:
+        """Take the end of what the server sends for the end of the connection."""
+        self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end and tell the pool."""
+        self._end(exc)
+        self._stop_timer()
+        self._transport = self._poll = None
+        self._on_lost(self)
+
+    def pause_writing(self) -> None:
+        """Let the sender wait for the server."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """Let the sender go on."""
+        self._writable = True
+        self._wake()
+
+    # The rest
+
+    async def _send(self, data: bytes, parser: AnswerParser, deadline: float) -> None:
+        transport = self._transport
+        for start in range(0, len(data), SLICE):
+            # A server that refuses a large body answers, and maybe closes, before it has read it.
+            if transport is None or self._failure is not None or parser.complete:
+                parser.reusable = False
+                break
+            transport.write(data[start : start + SLICE] if len(data) > SLICE else data)
+            while not (self._writable or parser.complete or self._failure):
+                await self._sleep(deadline)
+
+    async def _sleep(self, deadline: float) -> None:
+        """Wait until something happens; raises the failure, or that there is no time left."""
+        if self._failure is not None:
+            raise self._failure
+        if self._waiter is not None:
+            raise RuntimeError("Two tasks wait for the same answer.")
+        left = deadline - monotonic()
+        if left <= 0:
+            raise builtins.TimeoutError
+        # One timer serves many waits, and many requests: when it fires too early it is set again.
+        if deadline < self._deadline:
+            self._stop_timer()
+        self._deadline = deadline
+        if self._timer is None and left != inf:
+            self._timer = self._loop.call_later(left, self._expire)
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        left = self._deadline - monotonic()
+        if left <= 0:
+            self._wake()
+        elif left != inf:
+            self._timer = self._loop.call_later(left, self._expire)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _resume(self) -> None:
+        self._unread = 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _end(self, exc: BaseException | None) -> None:
+        self.lost = True
+        parser = self._parser
+        if parser is None or parser.complete or self._failure is not None:
+            return
+        if exc is None and parser.status and not self._closed:
+            try:
+                parser.feed_eof()
+            except EasyLLMError as error:
+                exc = error
+        elif exc is None:
+            exc = builtins.ConnectionResetError()
+        self._failure = exc
+        self._wake()
+
+
+def _discard(transport: object) -> None:
+    """Close a transport of a closed loop, whose own `abort` would need the loop."""
+    secure = getattr(transport, "_ssl_protocol", None)
+    if secure is not None:
+        transport._closed = True  # type: ignore[attr-defined]  # noqa: SLF001
+        _discard(getattr(secure, "_transport", None))
+    sock = getattr(transport, "_sock", None)
+    if sock is not None:
+        sock.close()
+        transport._sock = None  # type: ignore[attr-defined]  # noqa: SLF001

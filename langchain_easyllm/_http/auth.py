@@ -1,0 +1,171 @@
+"""Which token there is, and which hosts may have it."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from pathlib import Path
+
+from ..errors import ConfigurationError
+from .models import Address, is_hugging_face, parse_url
+
+__all__ = ["Credentials", "environment_token", "redact", "remember"]
+
+
+TOKEN_VARIABLES = (
+    "HUGGINGFACE_TOKEN",
+    "HF_TOKEN",
+    "HUGGINGFACEHUB_API_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+)
+
+
+def environment_token() -> str | None:
+    """The token of the environment, or None; stored logins are not looked at."""
+    for name in TOKEN_VARIABLES:
+        if token := os.environ.get(name, "").strip():
+            return token
+    return None
+
+
+class Credentials:
+    """A token bound to the hosts that may see it.
+
+    A key given by hand goes to the server it was given for. A token found in the environment or
+    in a stored login goes to Hugging Face over https and to nobody else.
+
+    Args:
+        api_key: The caller's key; None or blank to look for one in the environment
+            (`HUGGINGFACE_TOKEN`, `HF_TOKEN`, `HUGGINGFACEHUB_API_TOKEN`,
+            `HUGGING_FACE_HUB_TOKEN`), in the file that `hf auth login` wrote, and in
+            `~/.huggingface/token`.
+        base_url: The server that `api_key` was given for; None for Hugging Face.
+
+    Raises:
+        ConfigurationError: If the key holds characters that no header can carry, or `base_url`
+            is no address.
+    """
+
+    __slots__ = ("__weakref__", "_found", "_given", "_headers", "_home", "_searched")
+
+    def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
+        self._given = self._checked((api_key or "").strip(), "api_key")
+        self._home = parse_url(base_url) if base_url else None
+        self._found = ""
+        self._searched = False
+        self._headers: dict[tuple[str, str, int], str | None] = {}
+
+    def __repr__(self) -> str:
+        return "Credentials(***)" if self._given else "Credentials()"
+
+    def header_for(self, url: str) -> str | None:
+        """The `Authorization` header for an address, or None if it may have no token.
+
+        Args:
+            url: The absolute address about to be asked.
+
+        Raises:
+            ConfigurationError: If the token found cannot be sent in a header.
+        """
+        address = parse_url(url)
+        try:
+            return self._headers[address.origin]
+        except KeyError:
+            token = self._token_for(address)
+            header = self._headers[address.origin] = f"Bearer {token}" if token else None
+            return header
+
+    def withheld_from(self, url: str) -> bool:
+        """Whether a token is known that this address was not sent.
+
+        Args:
+            url: The absolute address that was asked.
+        """
+        return self.header_for(url) is None and bool(self._given or self._search())
+
+    def _token_for(self, address: Address) -> str:
+        if not self._given:
+            return self._search() if is_hugging_face(address) else ""
+        home = self._home
+        if home is not None and address.origin == home.origin:
+            return self._given
+        ours = home is None or is_hugging_face(home)
+        return self._given if ours and is_hugging_face(address) else ""
+
+    def _search(self) -> str:
+        """Look once, at first need: building an object reads no file."""
+        if not self._searched:
+            token = environment_token()
+            place = "the environment" if token else "the stored login"
+            self._found = self._checked(token or _stored_token(), place)
+            self._searched = True
+        return self._found
+
+    def _checked(self, token: str, place: str) -> str:
+        if not token:
+            return ""
+        if not (token.isascii() and token.isprintable()):
+            raise ConfigurationError(
+                f"The token from {place} contains line breaks, control or non-ASCII characters: "
+                "copy it again from https://huggingface.co/settings/tokens."
+            )
+        remember(self, token)
+        return token
+
+
+def _stored_token() -> str:
+    for path in (_login_file(), Path("~/.huggingface/token").expanduser()):
+        try:
+            token = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if token:
+            return token
+    return ""
+
+
+def _login_file() -> Path:
+    """Where `hf auth login` stores its token, as huggingface_hub documents it."""
+    if path := os.environ.get("HF_TOKEN_PATH"):
+        return Path(path).expanduser()
+    if home := os.environ.get("HF_HOME"):
+        return Path(home).expanduser() / "token"
+    from huggingface_hub import constants  # noqa: PLC0415 - heavy, and seldom needed
+
+    return Path(constants.HF_TOKEN_PATH)
+
+
+SHORTEST = 8
+"""Placeholders such as "none" or "EMPTY" are no secrets; cutting them would garble messages."""
+
+_users: dict[str, int] = {}
+
+
+def remember(owner: object, secret: str) -> None:
+    """Keep a secret out of every error for as long as its owner lives.
+
+    Args:
+        owner: Object whose life bounds that of the secret in this table.
+        secret: The text to hide.
+    """
+    if len(secret) < SHORTEST:
+        return
+    _users[secret] = _users.get(secret, 0) + 1
+    # Not at exit: errors may still be printed then.
+    weakref.finalize(owner, _forget, secret).atexit = False
+
+
+def redact(text: str) -> str:
+    """Replace every known secret in a text by three stars."""
+    for secret in tuple(_users):
+        if secret in text:
+            text = text.replace(secret, "***")
+    return text
+
+
+def _forget(secret: str) -> None:
+    left = _users.get(secret, 0) - 1
+    if left > 0:
+        _users[secret] = left
+    else:
+        _users.pop(secret, None)

@@ -1,0 +1,403 @@
+"""From a server's refusal to an error: which class, whose words, what to do next.
+
+The one translation seam for HTTP answers and for errors inside a 200 stream; exceptions of
+sockets are translated in `translation`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import urljoin
+
+from .. import errors
+from ..errors import EasyLLMError
+from .auth import redact
+from .models import is_dedicated, parse_url, public_url
+
+__all__ = [
+    "RETRIED_STATUSES",
+    "Words",
+    "error_from_event",
+    "error_from_response",
+    "read_words",
+    "retry_after_seconds",
+    "with_advice",
+]
+
+
+RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers after which the same request may succeed."""
+
+_BY_STATUS: dict[int, type[EasyLLMError]] = {
+    401: errors.AuthenticationError,
+    402: errors.PermissionDeniedError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    408: errors.TimeoutError,
+    410: errors.NotFoundError,
+    424: errors.GenerationError,
+    425: errors.ServerError,
+    429: errors.RateLimitError,
+}
+
+_BY_TYPE: dict[str, type[EasyLLMError]] = {
+    "authentication_error": errors.AuthenticationError,
+    "badrequesterror": errors.BadRequestError,
+    "generation": errors.GenerationError,
+    "incomplete_generation": errors.GenerationError,
+    "invalid_request_error": errors.BadRequestError,
+    "not_found_error": errors.NotFoundError,
+    "rate_limit_error": errors.RateLimitError,
+    "rate_limit_exceeded": errors.RateLimitError,
+    "server_error": errors.ServerError,
+    "validation": errors.BadRequestError,
+}
+
+_ADVICE: dict[type[EasyLLMError], str] = {
+    errors.BadRequestError: "Change the request as the server says: it will refuse it again.",
+    errors.ContextOverflowError: "Shorten the messages or ask for fewer tokens (max_tokens).",
+    errors.EndpointPausedError: "Resume the endpoint on https://endpoints.huggingface.co or with "
+    "huggingface_hub's get_inference_endpoint(...).resume().",
+    errors.GenerationError: "The server's log has the reason.",
+    errors.ModelLoadingError: "Set wait_for_model to the seconds a cold start may take, "
+    "more than now if it is set.",
+    errors.ModelOverloadedError: "Lower max_concurrency or raise max_retries.",
+    errors.NotFoundError: "Check model and base_url.",
+    errors.PermissionDeniedError: "Check that the token's permissions cover this model.",
+    errors.RateLimitError: "Wait, lower max_concurrency, or raise max_retries.",
+    errors.ServerError: "The fault is the server's: try again later, or see its log.",
+    errors.TimeoutError: "Raise timeout, or try again later.",
+}
+_TOO_LARGE = "Send less at once: a shorter prompt, or smaller images."
+_PAY = "Add credits or payment at https://huggingface.co/settings/billing, or set provider."
+_SIGN_IN = "Check the token at https://huggingface.co/settings/tokens, or set HF_TOKEN or api_key."
+_WITHHELD = (
+    "No token was sent: one from the environment, or given for another server, goes only to "
+    "Hugging Face. If this server may have it, pass api_key together with this base_url."
+)
+
+_REQUEST_IDS = ("x-request-id", "x-amz-request-id", "x-amzn-requestid", "request-id", "cf-ray")
+
+# TGI and TEI, vLLM, SGLang, llama.cpp, llama-cpp-python, OpenAI, transformers; in this order.
+_OVERFLOW = re.compile(
+    r"tokens \+ `?max_new_tokens`? must be <= "
+    r"|`?inputs`? must have less than \d+ (?:tokens|characters)"
+    r"|maximum context length|longer than the (?:maximum model|model's context) length"
+    r"|exceed_context_size|exceeds? the available context size"
+    r"|exceed context window|context_length_exceeded"
+    r"|exceeds? the model's (?:predefined )?maximum length|input length of input_ids is \d+, but",
+    re.IGNORECASE,
+)
+_LOADING = re.compile(r"\bloading\b|\bis starting\b|\bscaled to zero\b", re.IGNORECASE)
+_OVERLOADED = re.compile(r"\boverloaded\b", re.IGNORECASE)
+# TGI's OpenAI-style streams say 422 of every failure: only the words tell.
+_TGI_OVERLOADED = re.compile(r"^Model is overloaded")
+_TGI_FAILED = re.compile(r"^(?:Request failed during|Incomplete) generation")
+_PAUSED = re.compile(r"endpoint is paused", re.IGNORECASE)
+
+
+class _Case(NamedTuple):
+    """What is known about a refusal when its class is chosen."""
+
+    status: int
+    words: Words
+    dedicated: bool
+
+    def says(self, pattern: re.Pattern[str]) -> bool:
+        return bool(pattern.search(f"{self.words.text} {self.words.kind} {self.words.code}"))
+
+
+def error_from_response(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    url: str,
+    *,
+    token_withheld: bool = False,
+) -> EasyLLMError:
+    """Translate an HTTP answer that is no success.
+
+    Args:
+        status: HTTP status code.
+        headers: The answer's headers, names in lower case.
+        body: The answer's body.
+        url: Address that answered.
+        token_withheld: Whether a token is known that this host may not have.
+
+    Returns:
+        The error to raise, without any secret that this process knows.
+    """
+    text = _readable(body)
+    words = read_words(text)
+    address = parse_url(url)
+    kind = _classify(_Case(status, words, is_dedicated(address)))
+    name = _phrase(status)
+    advice = _advice(kind, status, token_withheld=token_withheld)
+    where = headers.get("location")
+    if where and 300 <= status < 400:
+        advice = f"It points to {public_url(urljoin(url, where))}: use that address as base_url."
+    error = kind(
+        f"{address.authority} answered {status} {name}{_quoted(words.short)} {advice}".strip(),
+        status_code=status,
+        url=redact(public_url(url)),
+        request_id=next((headers[name] for name in _REQUEST_IDS if name in headers), None),
+        body=text,
+        retry_after=_patience(headers, words, kind),
+    )
+    if error.is_retryable and not _may_pass(status, words):
+        error.is_retryable = False
+    return error
+
+
+def error_from_event(payload: bytes, url: str) -> EasyLLMError:
+    """Translate an error object that came inside a successful answer.
+
+    Args:
+        payload: The event's data or the body: `{"error": ..., "error_type": ...}`,
+            `{"error": {"message": ..., "code" or "type" or "http_status_code": ...}}`, or text.
+        url: Address that answered.
+
+    Returns:
+        The error to raise.
+    """
+    text = _readable(payload)
+    words = read_words(text)
+    status = words.status
+    case = _Case(status or 400, words, dedicated=False)
+    kind = _special(case) or _BY_TYPE.get(words.kind) or _BY_TYPE.get(words.code)
+    if kind is None:
+        kind = _classify(case) if status else errors.GenerationError
+    host = parse_url(url).authority
+    advice = _ADVICE.get(kind, "")
+    return kind(
+        f"{host} failed while answering{_quoted(words.short)} {advice}".strip(),
+        status_code=status,
+        url=redact(public_url(url)),
+        body=text,
+    )
+
+
+def with_advice(error: EasyLLMError, advice: str) -> None:
+    """Put other advice where an error has that for language models.
+
+    Args:
+        error: What `error_from_response` or `error_from_event` returned; it is changed.
+        advice: A sentence that says what to do.
+    """
+    message = error.message
+    for usual in (_TOO_LARGE, _ADVICE.get(type(error), "")):
+        message = message.removesuffix(usual)
+    error.message = f"{message.rstrip()} {advice}"
+    error.args = (error.message,)
+
+
+def retry_after_seconds(value: str | None) -> float | None:
+    """Read a `Retry-After` header: seconds, or an HTTP date.
+
+    Args:
+        value: The header's value.
+
+    Returns:
+        Seconds to wait, at least 0; None if there is no header or it makes no sense.
+    """
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _seconds_until(value)
+    # nan and inf parse as numbers too
+    return max(seconds, 0.0) if -1e9 < seconds < 1e9 else None
+
+
+def _readable(body: bytes) -> str:
+    # Redacted before anything is shortened: half a token is a leak, too.
+    return redact(body.decode("utf-8", "replace"))
+
+
+def _seconds_until(date: str) -> float:
+    from datetime import UTC, datetime  # noqa: PLC0415 - a rare form
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415
+
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return float("nan")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - datetime.now(UTC)).total_seconds()
+
+
+def _classify(case: _Case) -> type[EasyLLMError]:
+    """The special cases first, then the table, then the hundreds."""
+    if special := _special(case):
+        return special
+    if known := _BY_STATUS.get(case.status):
+        return known
+    if case.status >= 500:
+        return errors.ServerError
+    return errors.BadRequestError if case.status >= 400 else errors.ProtocolError
+
+
+def _special(case: _Case) -> type[EasyLLMError] | None:
+    status = case.status
+    if case.says(_PAUSED):
+        return errors.EndpointPausedError
+    if case.words.kind == "overloaded" or (status in {429, 503} and case.says(_OVERLOADED)):
+        return errors.ModelOverloadedError
+    if status == 422 and case.says(_TGI_OVERLOADED):
+        return errors.ModelOverloadedError
+    if status == 422 and case.says(_TGI_FAILED):
+        return errors.GenerationError
+    if status == 503 and (case.words.estimated_time is not None or case.says(_LOADING)):
+        return errors.ModelLoadingError
+    if status in {502, 503} and case.dedicated:
+        return errors.ModelLoadingError
+    # 500: some servers wrap the tokenizer's own refusal
+    if status in {400, 413, 422, 500} and case.says(_OVERFLOW):
+        return errors.ContextOverflowError
+    return None
+
+
+def _may_pass(status: int, words: Words) -> bool:
+    """Whether the same request may succeed later; a used-up quota does not come back."""
+    return status in RETRIED_STATUSES | {424} and "insufficient_quota" not in {
+        words.code,
+        words.kind,
+    }
+
+
+def _advice(kind: type[EasyLLMError], status: int, *, token_withheld: bool) -> str:
+    if status in {401, 403} and token_withheld:
+        return _WITHHELD
+    if status == 401:
+        return _SIGN_IN
+    return {402: _PAY, 413: _TOO_LARGE}.get(status) or _ADVICE.get(kind, "")
+
+
+def _patience(headers: Mapping[str, str], words: Words, kind: type[EasyLLMError]) -> float | None:
+    seconds = retry_after_seconds(headers.get("retry-after"))
+    if seconds is None and issubclass(kind, errors.ModelLoadingError):
+        return words.estimated_time
+    return seconds
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "(no known status)"
+
+
+def _quoted(said: str) -> str:
+    if not said:
+        return "."
+    return f": {said}" if said.endswith((".", "!", "?", "…")) else f": {said}."
+
+
+LONGEST = 300
+"""Characters of the server's words that a message quotes; `EasyLLMError.body` has more."""
+
+
+class Words(NamedTuple):
+    """A server's account of a failure.
+
+    Args:
+        text: Its words.
+        kind: Its name for the kind of failure, in lower case (`error_type`, `type`).
+        code: Its code, in lower case.
+        status: An HTTP status that the body names.
+        estimated_time: Seconds until a loading model is expected to be ready.
+    """
+
+    text: str = ""
+    kind: str = ""
+    code: str = ""
+    status: int | None = None
+    estimated_time: float | None = None
+
+    @property
+    def short(self) -> str:
+        """The words in one line of bounded length."""
+        line = " ".join(self.text.split())
+        return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def read_words(body: str) -> Words:
+    """Read a failure's body.
+
+    Args:
+        body: JSON in one of the servers' shapes (`{"error": "..."}`, `{"error": {...}}`,
+            `{"message": ...}`, `{"detail": ...}`), HTML, or plain text.
+    """
+    import orjson  # noqa: PLC0415 - a success never needs it here
+
+    try:
+        value: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return Words(_plain(body))
+    if not isinstance(value, Mapping):
+        return Words(_sentence(value))
+    inner = value.get("error")
+    error: Mapping[str, object] = inner if isinstance(inner, Mapping) else {}
+    code = _first(error, value, "code")
+    return Words(
+        text=_text_of(value, error),
+        kind=str(value.get("error_type") or _first(error, value, "type") or "").lower(),
+        code=str(code or "").lower(),
+        status=_status(_first(error, value, "http_status_code", "status_code", "code", "status")),
+        estimated_time=_seconds(value.get("estimated_time")),
+    )
+
+
+def _text_of(value: Mapping[str, object], error: Mapping[str, object]) -> str:
+    if error:
+        return _sentence(error.get("message") or error.get("detail") or dict(error))
+    for name in ("error", "message", "detail", "errors", "error_description"):
+        if said := value.get(name):
+            return _sentence(said)
+    return _sentence(dict(value)) if value else ""
+
+
+def _first(error: Mapping[str, object], value: Mapping[str, object], *names: str) -> object:
+    for name in names:
+        for place in (error, value):
+            if place.get(name) is not None:
+                return place[name]
+    return None
+
+
+def _sentence(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "; ".join(_sentence(item) for item in value)
+    if isinstance(value, Mapping) and "msg" in value:
+        # FastAPI's validation errors: where, and what is wrong there
+        place = value.get("loc")
+        where = ".".join(str(part) for part in place) if isinstance(place, list) else ""
+        return f"{where}: {value['msg']}" if where else str(value["msg"])
+    if isinstance(value, Mapping) and isinstance(value.get("message"), str):
+        return str(value["message"])
+    return "" if value is None else str(value)
+
+
+def _plain(text: str) -> str:
+    """Plain text as it is; of a proxy's HTML page the title."""
+    if not re.match(r"\s*<(?:!doctype|html|head|body)", text, re.IGNORECASE):
+        return text
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    return title[1] if title else re.sub(r"<[^>]*>", " ", text)
+
+
+def _status(value: object) -> int | None:
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    return value if isinstance(value, int) and 400 <= value < 600 else None
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and value >= 0 else None

@@ -1,0 +1,262 @@
+"""One request through redirects, retries and cold starts, without any I/O.
+
+`exchange` yields what to do next (an attempt, or a pause) and is told how it went; `drive` and
+`adrive` do it. Everything that sync and async share is here, written once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol, cast
+from urllib.parse import urljoin
+
+from ..errors import (
+    ConfigurationError,
+    EasyLLMError,
+    EndpointPausedError,
+    ModelLoadingError,
+    ProtocolError,
+)
+from .error_mapping import error_from_response, retry_after_seconds
+from .headers import HeaderPlan, without_secrets
+from .models import Address, Policy, Request, is_dedicated, parse_url, public_url
+
+if TYPE_CHECKING:
+    from .retries import Schedule
+
+__all__ = ["Answer", "Attempt", "adrive", "drive", "exchange"]
+
+
+MAX_REDIRECTS = 5
+
+logger = logging.getLogger("langchain_easyllm.transport")
+
+
+class Answer(Protocol):
+    """What an attempt ends with: a whole answer, or a stream that begins."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status code."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers, names in lower case."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request, ready for the wire.
+
+    Args:
+        method: HTTP method.
+        address: Where to send it.
+        headers: All headers but those of framing, names in lower case.
+        body: The body, or None.
+        streaming: Whether a success is to be handed over before its body is there.
+        deadline: Moment (`time.monotonic`) when the attempt must be over; infinity for never.
+        timeout: The policy's bound in seconds; infinity for none.
+    """
+
+    method: str
+    address: Address
+    headers: Mapping[str, str]
+    body: bytes | None
+    streaming: bool
+    deadline: float
+    timeout: float
+
+
+Flow = Generator["Attempt | float", "Answer | None", "Answer"]
+
+
+def exchange(request: Request, policy: Policy, plan: HeaderPlan, *, streaming: bool) -> Flow:
+    """Yield attempts, and pauses in seconds, until one succeeds.
+
+    Args:
+        request: What to send.
+        policy: How long to wait and how often to try.
+        plan: The headers to add.
+        streaming: Whether a stream is wanted.
+
+    Returns:
+        The successful answer.
+
+    Raises:
+        EasyLLMError: The last failure, when trying again is not allowed or of no use.
+    """
+    address = parse_url(request.url)
+    headers = plan.for_request(request, address, policy, streaming=streaming)
+    patience = _Patience(policy, dedicated=is_dedicated(address))
+    hops = 0
+    while True:
+        asked = None
+        try:
+            answer = yield Attempt(
+                request.method,
+                address,
+                headers,
+                request.body,
+                streaming,
+                patience.deadline,
+                patience.timeout,
+            )
+        except EasyLLMError as error:
+            failure = error
+        else:
+            assert answer is not None  # noqa: S101 - the drivers answer an attempt
+            if 200 <= answer.status < 300:
+                return answer
+            if target := _redirect_target(request.method, answer, address):
+                hops += 1
+                if hops > MAX_REDIRECTS:
+                    raise _circle(address)
+                headers = _headers_for(target, address, headers)
+                address = target
+                continue
+            asked = retry_after_seconds(answer.headers.get("retry-after"))
+            failure = _refusal(answer, address, plan)
+        pause = patience.pause_after(failure, asked)
+        logger.info("trying again in %.2f s: %s", pause, failure)
+        if policy.on_retry is not None:
+            policy.on_retry(failure, pause)
+        yield pause
+
+
+def drive(flow: Flow, attempt: Callable[[Attempt], Answer]) -> Answer:
+    """Run a flow with blocking attempts.
+
+    Args:
+        flow: What `exchange` returned.
+        attempt: Makes one attempt; raises `EasyLLMError` if there is no answer.
+    """
+    try:
+        step = next(flow)
+        while True:
+            answer = None
+            try:
+                if isinstance(step, Attempt):
+                    answer = attempt(step)
+                else:
+                    time.sleep(step)
+            except EasyLLMError as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(answer)
+    except StopIteration as end:
+        return cast("Answer", end.value)
+
+
+async def adrive(flow: Flow, attempt: Callable[[Attempt], Awaitable[Answer]]) -> Answer:
+    """Run a flow on the running event loop.
+
+    Args:
+        flow: What `exchange` returned.
+        attempt: Makes one attempt; raises `EasyLLMError` if there is no answer.
+    """
+    from asyncio import sleep  # noqa: PLC0415 - loaded by then
+
+    try:
+        step = next(flow)
+        while True:
+            answer = None
+            try:
+                if isinstance(step, Attempt):
+                    answer = await attempt(step)
+                else:
+                    await sleep(step)
+            except EasyLLMError as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(answer)
+    except StopIteration as end:
+        return cast("Answer", end.value)
+
+
+class _Patience:
+    """What is left of the time and of the retries of one call."""
+
+    __slots__ = ("_policy", "_schedule", "_started", "deadline", "timeout")
+
+    def __init__(self, policy: Policy, *, dedicated: bool) -> None:
+        self._policy = policy
+        self._schedule: Schedule | None = None
+        self._started = monotonic()
+        self.timeout = inf if policy.timeout is None else policy.timeout
+        # A dedicated endpoint's proxy holds the request itself until a replica is up.
+        held = policy.wait_for_model if dedicated else 0.0
+        self.deadline = self._started + self.timeout + held
+
+    def pause_after(self, failure: EasyLLMError, asked: float | None) -> float:
+        """Seconds until the next attempt; raises the failure if there is none."""
+        from .retries import Schedule  # noqa: PLC0415 - a success never pays for tenacity
+
+        if self._policy.wait_for_model > 0 and _is_cold_start(failure):
+            return self._wait_for_model(failure, asked)
+        if self._schedule is None:
+            self._schedule = Schedule(self._policy.max_retries, lambda: self.deadline - monotonic())
+        return self._schedule.pause_after(failure, asked)
+
+    def _wait_for_model(self, failure: EasyLLMError, asked: float | None) -> float:
+        from .retries import cold_start_pause  # noqa: PLC0415
+
+        now = monotonic()
+        left = self._started + self._policy.wait_for_model - now
+        if left <= 0 or (asked is not None and asked > left):
+            raise failure
+        if asked is None:
+            asked = cold_start_pause(self._started, failure.retry_after)
+        pause = min(asked, left)
+        self.deadline = max(self.deadline, now + pause + self.timeout)
+        return pause
+
+
+def _is_cold_start(failure: EasyLLMError) -> bool:
+    return isinstance(failure, ModelLoadingError) and not isinstance(failure, EndpointPausedError)
+
+
+def _redirect_target(method: str, answer: Answer, address: Address) -> Address | None:
+    """Where to go on, if the answer sends us there and the method may follow."""
+    where = answer.headers.get("location")
+    if not where:
+        return None
+    kept = answer.status in {307, 308}
+    # After 301 to 303 a POST would become a GET without its body: an error says so instead.
+    safe = answer.status in {301, 302, 303} and method in {"GET", "HEAD"}
+    if not (kept or safe):
+        return None
+    try:
+        return parse_url(urljoin(address.url, where))
+    except (ConfigurationError, ValueError) as error:
+        raise ProtocolError(
+            f"{address.authority} redirects to {public_url(where)!r}, which is no address.",
+            status_code=answer.status,
+            url=public_url(address.url),
+        ) from error
+
+
+def _headers_for(
+    target: Address, address: Address, headers: Mapping[str, str]
+) -> Mapping[str, str]:
+    same = target.origin == address.origin
+    return {**(headers if same else without_secrets(headers)), "host": target.authority}
+
+
+def _circle(address: Address) -> ProtocolError:
+    return ProtocolError(
+        f"{address.authority} redirected more than {MAX_REDIRECTS} times. Check base_url.",
+        url=public_url(address.url),
+    )
+
+
+def _refusal(answer: Answer, address: Address, plan: HeaderPlan) -> EasyLLMError:
+    body: bytes = getattr(answer, "body", b"")
+    withheld = answer.status in {401, 403} and plan.withheld_from(address)
+    return error_from_response(
+        answer.status, answer.headers, body, address.url, token_withheld=withheld
+    )

@@ -1,0 +1,125 @@
+"""The headers of a request: the transport's own, the caller's, and the token."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Mapping
+
+from .._version import __version__
+from ..errors import ConfigurationError
+from .auth import Credentials, remember
+from .models import Address, Policy, Request, is_dedicated
+
+__all__ = ["HeaderPlan", "checked_headers", "is_secret", "without_secrets"]
+
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_SECRET = re.compile(r"auth|cookie|token|secret|password|credential|key", re.IGNORECASE)
+_FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+
+
+class HeaderPlan:
+    """What every request of one transport carries.
+
+    Args:
+        credentials: Which host gets which token.
+        headers: The caller's headers for every request.
+
+    Raises:
+        ConfigurationError: If a header cannot be sent as it is.
+    """
+
+    __slots__ = ("__weakref__", "_cache", "_credentials", "_extra")
+
+    def __init__(self, credentials: Credentials, headers: Mapping[str, str] | None) -> None:
+        self._credentials = credentials
+        self._extra = checked_headers(headers or {})
+        self._cache: dict[tuple[object, ...], dict[str, str]] = {}
+        for name, value in self._extra.items():
+            if is_secret(name):
+                # "Bearer xyz" and "xyz" alike
+                remember(self, value.rpartition(" ")[2])
+
+    def for_request(
+        self, request: Request, address: Address, policy: Policy, *, streaming: bool
+    ) -> Mapping[str, str]:
+        """Headers for a request, names in lower case, the caller's over ours.
+
+        Args:
+            request: The request.
+            address: Its address, taken apart.
+            policy: How long a cold start may take, which dedicated endpoints are told.
+            streaming: Whether an event stream is wanted.
+
+        Raises:
+            ConfigurationError: If a header of the request cannot be sent as it is.
+        """
+        cold = math.ceil(policy.wait_for_model) if is_dedicated(address) else 0
+        key = (address.origin, address.login, streaming, request.body is None, cold)
+        shared = self._cache.get(key)
+        if shared is None:
+            shared = self._cache[key] = self._build(address, request, cold, streaming=streaming)
+        return {**shared, **checked_headers(request.headers)} if request.headers else shared
+
+    def withheld_from(self, address: Address) -> bool:
+        """Whether a token is known that the address was not sent."""
+        return "authorization" not in self._extra and self._credentials.withheld_from(address.url)
+
+    def _build(
+        self, address: Address, request: Request, cold: int, *, streaming: bool
+    ) -> dict[str, str]:
+        headers = {
+            "host": address.authority,
+            "accept": "text/event-stream, application/json" if streaming else "application/json",
+            # Compression delays the pieces of a stream, and answers are small.
+            "accept-encoding": "identity",
+            "user-agent": f"langchain-easyllm/{__version__}",
+        }
+        if request.body is not None:
+            headers["content-type"] = "application/json"
+        if cold > 0:
+            headers["x-scale-up-timeout"] = str(cold)
+        if token := self._credentials.header_for(address.url):
+            headers["authorization"] = token
+        elif address.login:
+            headers["authorization"] = basic(address.login)
+        return headers | self._extra
+
+
+def basic(login: str) -> str:
+    """The header value for `user:password`."""
+    return "Basic " + base64.b64encode(login.encode()).decode("ascii")
+
+
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The caller's headers, names in lower case.
+
+    Args:
+        headers: Names and values as given.
+
+    Raises:
+        ConfigurationError: For a header that would break the request or its framing.
+    """
+    checked: dict[str, str] = {}
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name) or name.lower() in _FRAMING:
+            raise ConfigurationError(f"{name!r} cannot be used as the name of a header here.")
+        if not isinstance(value, str) or not _VALUE.fullmatch(value):
+            raise ConfigurationError(
+                f"The value of the header {name!r} must be Latin-1 text without line breaks."
+            )
+        checked[name.lower()] = value.strip()
+    return checked
+
+
+def is_secret(name: str) -> bool:
+    """Whether a header of this name may hold a secret."""
+    return bool(_SECRET.search(name))
+
+
+def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that another host may see."""
+    return {name: value for name, value in headers.items() if not is_secret(name)}

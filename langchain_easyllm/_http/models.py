@@ -1,0 +1,184 @@
+"""Absolute http addresses, taken apart once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+from ..errors import ConfigurationError
+
+__all__ = [
+    "Address",
+    "Policy",
+    "Request",
+    "Response",
+    "is_dedicated",
+    "is_hugging_face",
+    "on_hugging_face",
+    "parse_url",
+    "public_url",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request as the wire wants it.
+
+    Content type, `Accept`, user agent and authorization are added by the transport; a header
+    given here wins over them.
+
+    Args:
+        method: HTTP method in capitals.
+        url: Absolute http or https address.
+        body: Bytes to send, or None for no body.
+        headers: Headers of this request only.
+    """
+
+    method: str
+    url: str
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole HTTP answer.
+
+    Args:
+        status: HTTP status code.
+        headers: Headers with names in lower case; repeated ones are joined by `", "`.
+        body: The bytes of the body.
+        url: Address that answered, after redirects, without credentials.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long to wait and how often to try again.
+
+    Args:
+        timeout: Seconds a whole call may take, retries included; for a stream, seconds until its
+            first event, and then until each next one. None for no bound.
+        max_retries: Further attempts after a failure that may pass; 0 for none.
+        wait_for_model: Seconds that a cold start may take before it counts as a failure.
+        on_retry: Called with the error and the seconds to wait before each new attempt.
+    """
+
+    timeout: float | None = 120.0
+    max_retries: int = 2
+    wait_for_model: float = 0.0
+    on_retry: Callable[[Exception, float], None] | None = None
+
+
+HUGGING_FACE_HOSTS = ("huggingface.co", "hf.co", "huggingface.cloud", "hf.space")
+DEDICATED_HOSTS = ".endpoints.huggingface.cloud"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f]")
+# Names (with the underscore of container networks) and IP addresses; a name that holds anything
+# else may be read as another host by another library.
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.%]+")
+_RESERVED = "!#$%&'()*+,/:;=?@[]~"
+
+
+class Address(NamedTuple):
+    """An absolute http address in its parts.
+
+    Args:
+        scheme: `"http"` or `"https"`.
+        host: Host name in lower case and ASCII, or an IP address without brackets.
+        port: Port number, the scheme's own if none was given.
+        target: Path and query, percent-encoded, as a request line wants them.
+        login: `user:password` if the address had one, decoded.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+    login: str | None
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port: what a token is bound to."""
+        return self.scheme, self.host, self.port
+
+    @property
+    def authority(self) -> str:
+        """Host and port as the `Host` header wants them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The whole address without credentials."""
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+
+@lru_cache(maxsize=1024)
+def parse_url(url: str) -> Address:
+    """Take an absolute http address apart.
+
+    Args:
+        url: The address.
+
+    Raises:
+        ConfigurationError: If it is no absolute http or https address.
+    """
+    # urlsplit silently drops line breaks; an address with one is somebody's mistake or attack.
+    if _FORBIDDEN.search(url.strip()):
+        raise ConfigurationError("A URL may not contain spaces or control characters.")
+    try:
+        parts = urlsplit(url.strip())
+        host = _ascii_host(parts.hostname or "")
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+    except ValueError as error:
+        raise ConfigurationError(f"{public_url(url)!r} is not a valid URL.") from error
+    if parts.scheme not in DEFAULT_PORTS or not _HOST.fullmatch(host):
+        raise ConfigurationError(
+            f"{public_url(url)!r} is not an absolute http:// or https:// address."
+        )
+    target = quote(parts.path or "/", safe=_RESERVED)
+    if parts.query:
+        target += "?" + quote(parts.query, safe=_RESERVED)
+    login = None
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return Address(parts.scheme, host, port, target, login)
+
+
+def public_url(url: str) -> str:
+    """The address without what may be secret: credentials, query, fragment."""
+    bare = re.split(r"[?#]", url.strip(), maxsplit=1)[0]
+    return re.sub(r"^([^/]*//)[^/]*@", r"\1", bare)
+
+
+def is_hugging_face(address: Address) -> bool:
+    """Whether the host belongs to Hugging Face and is asked over https."""
+    host = address.host
+    return address.scheme == "https" and any(
+        host == known or host.endswith("." + known) for known in HUGGING_FACE_HOSTS
+    )
+
+
+def on_hugging_face(url: str) -> bool:
+    """Whether an address is Hugging Face's, where any of its tokens may go."""
+    return is_hugging_face(parse_url(url))
+
+
+def is_dedicated(address: Address) -> bool:
+    """Whether the host is a dedicated Inference Endpoint, which may be scaled to zero."""
+    return address.host.endswith(DEDICATED_HOSTS)
+
+
+def _ascii_host(host: str) -> str:
+    return host if host.isascii() else host.encode("idna").decode("ascii")

@@ -1,0 +1,67 @@
+"""Which proxy the environment names for an address, for sync and async alike."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.request import getproxies, proxy_bypass
+
+from ..errors import ConfigurationError
+from .headers import basic
+from .models import Address, parse_url
+
+__all__ = ["Proxies", "Proxy", "proxy_for"]
+
+
+class Proxy(NamedTuple):
+    """An http proxy.
+
+    Args:
+        address: Where it listens.
+        authorization: Its `Proxy-Authorization` header, or None.
+    """
+
+    address: Address
+    authorization: str | None
+
+
+class Proxies:
+    """The proxies of the addresses that were asked already."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, int], Proxy | None] = {}
+
+    def find(self, address: Address) -> Proxy | None:
+        """`proxy_for` an address, looked up once."""
+        try:
+            return self._known[address.origin]
+        except KeyError:
+            return self._known.setdefault(address.origin, proxy_for(address))
+
+
+def proxy_for(address: Address) -> Proxy | None:
+    """The proxy for an address, or None for a direct connection.
+
+    Args:
+        address: The address to be asked. `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`
+            are read, in either case, and on macOS and Windows the system's settings.
+
+    Raises:
+        ConfigurationError: If the proxy is of a kind that is not spoken here.
+    """
+    named = getproxies()
+    url = named.get(address.scheme) or named.get("all")
+    host = f"{address.host}:{address.port}"
+    if not url or proxy_bypass(address.host) or proxy_bypass(host):
+        return None
+    proxy = parse_url(url if "://" in url else f"http://{url}") if _spoken(url) else None
+    if proxy is None or proxy.scheme != "http":
+        raise ConfigurationError(
+            f"The proxy for {address.authority} is of the kind {url.partition(':')[0]!r}; only "
+            "http:// proxies can be used. Change HTTPS_PROXY or ALL_PROXY, or add the host to "
+            "NO_PROXY."
+        )
+    return Proxy(proxy, basic(proxy.login) if proxy.login else None)
+
+
+def _spoken(url: str) -> bool:
+    return "://" not in url or url.lower().startswith("http")

@@ -1,0 +1,79 @@
+"""One builder of TLS contexts for sync and async, so that both trust the same authorities."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from functools import lru_cache
+from pathlib import Path
+
+from ..errors import ConfigurationError
+
+__all__ = ["Verify", "context_for"]
+
+
+Verify = bool | str | os.PathLike[str] | ssl.SSLContext
+
+CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+def context_for(verify: Verify) -> ssl.SSLContext:
+    """The TLS context for a `verify` setting.
+
+    Args:
+        verify: True for the system's authorities, or those that `SSL_CERT_FILE`, `SSL_CERT_DIR`,
+            `REQUESTS_CA_BUNDLE` or `CURL_CA_BUNDLE` name; False for no verification; a file or
+            directory of authorities; or a context of the caller's own.
+
+    Raises:
+        ConfigurationError: If the file or directory cannot be loaded.
+    """
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    if verify is True:
+        named = (os.environ.get(name) for name in CA_VARIABLES)
+        return _build(True, next((path for path in named if path), None))
+    if verify is False:
+        return _build(False, None)
+    return _build(True, os.fspath(verify))
+
+
+@lru_cache(maxsize=16)
+def _build(check: bool, authorities: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context() if authorities is None else _trusting(authorities)
+    if not check:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif authorities is None and not _system_store():
+        _load(context, _certifi())
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _trusting(authorities: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _load(context, authorities)
+    return context
+
+
+def _load(context: ssl.SSLContext, authorities: str) -> None:
+    folder = Path(authorities).is_dir()
+    try:
+        context.load_verify_locations(**{"capath" if folder else "cafile": authorities})
+    except OSError as error:
+        raise ConfigurationError(
+            f"The certificate authorities in {authorities!r} cannot be loaded ({error}). Check "
+            f"verify and the variables {', '.join(CA_VARIABLES)}."
+        ) from error
+
+
+def _system_store() -> bool:
+    """Whether OpenSSL knows where the system keeps its authorities; some builds do not."""
+    paths = ssl.get_default_verify_paths()
+    return bool(paths.cafile or paths.capath) or os.name == "nt"
+
+
+def _certifi() -> str:
+    import certifi  # noqa: PLC0415 - huggingface_hub brings it
+
+    return certifi.where()

@@ -1,0 +1,207 @@
+"""LangChain messages as the chat protocol wants them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    InvalidToolCall,
+    ToolCall,
+    ToolMessage,
+    convert_to_openai_data_block,
+    is_data_content_block,
+)
+from langchain_core.messages.tool import tool_call
+
+from ..errors import ConfigurationError
+
+__all__ = ["refuse_other_than_text", "to_chat_messages", "with_failures"]
+
+
+_ROLES = {
+    "human": "user",
+    "user": "user",
+    "ai": "assistant",
+    "assistant": "assistant",
+    "system": "system",
+    "developer": "developer",
+    "tool": "tool",
+    "function": "function",
+}
+# Blocks that say nothing to a server: thinking goes back by its own name, calls by tool_calls.
+_SILENT = frozenset(
+    {
+        *("reasoning", "thinking", "redacted_thinking"),
+        *("tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call"),
+    }
+)
+# Blocks that OpenAI-style servers take as they are.
+_AS_IS = frozenset(
+    {"image_url", "input_audio", "audio_url", "video_url", "video", "file", "refusal"}
+)
+
+
+def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]:
+    """Convert a conversation to OpenAI's chat messages.
+
+    Raises:
+        ConfigurationError: If there is nothing in it, or a role or content is not known.
+    """
+    if not messages:
+        raise ConfigurationError("There are no messages: send one at least.")
+    answered = _answered(messages)
+    converted = [_convert(message, place, answered) for place, message in enumerate(messages)]
+    if not any(message.get("content") or message.get("tool_calls") for message in converted):
+        raise ConfigurationError("Every message is empty: send some text.")
+    return converted
+
+
+def with_failures(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Return messages that say what failed, for a prompt has no other place for it.
+
+    A tool's answer says it in its text. A call that could not be run and was answered is one.
+    """
+    answered = _answered(messages)
+    return [_with_failure(message, answered) for message in messages]
+
+
+def _with_failure(message: BaseMessage, answered: Collection[str]) -> BaseMessage:
+    if isinstance(message, ToolMessage) and message.status == "error":
+        return message.model_copy(update={"content": _as_failure(message.content)})
+    if isinstance(message, AIMessage) and message.invalid_tool_calls:
+        return message.model_copy(update={"tool_calls": _calls(message, answered)})
+    return message
+
+
+def _answered(messages: Sequence[BaseMessage]) -> Collection[str]:
+    return {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+
+
+def _calls(message: AIMessage, answered: Collection[str]) -> list[ToolCall]:
+    """Return the calls to show: all that could be run, and the others that were answered.
+
+    A server wants an answer to every call that it is shown, and arguments that are JSON.
+    """
+    failed = [call for call in message.invalid_tool_calls if call["id"] in answered]
+    return [*message.tool_calls, *map(_mended, failed)]
+
+
+def _mended(call: InvalidToolCall) -> ToolCall:
+    from .._protocols.tool_calls import parse_arguments  # noqa: PLC0415 - seldom needed
+
+    args = parse_arguments(call["args"] or "") or {}
+    return tool_call(name=call["name"] or "", args=args, id=call["id"])
+
+
+def refuse_other_than_text(messages: Sequence[BaseMessage]) -> None:
+    """Check a conversation that is going to be flattened to one string.
+
+    Raises:
+        ConfigurationError: If a message holds anything but text, which would be lost.
+    """
+    for place, message in enumerate(messages):
+        for block in message.content if isinstance(message.content, list) else ():
+            kind = "text" if isinstance(block, str) else block.get("type")
+            if kind != "text" and kind not in _SILENT:
+                raise ConfigurationError(
+                    f"Message {place} holds a block of type {kind!r}, and an LLM takes text only: "
+                    "use EasyLLMChat with api='chat'."
+                )
+
+
+def _convert(message: BaseMessage, place: int, answered: Collection[str]) -> dict[str, object]:
+    role = _role(message, place)
+    content = message.content
+    result: dict[str, object] = {
+        "role": role,
+        "content": content if isinstance(content, str) else _blocks(content, place),
+    }
+    if message.name:
+        result["name"] = message.name
+    if isinstance(message, AIMessage):
+        _add_answer(message, result, answered)
+    elif isinstance(message, ToolMessage):
+        result["tool_call_id"] = message.tool_call_id
+        if message.status == "error":
+            result["content"] = _as_failure(result["content"])
+    return result
+
+
+def _as_failure(content: object) -> object:
+    """Say that a tool failed, in the text: the protocol has no other place for it."""
+    if isinstance(content, list):
+        return [{"type": "text", "text": "Error:"}, *content]
+    return content if "error" in str(content).lower() else f"Error: {content}"
+
+
+def _role(message: BaseMessage, place: int) -> str:
+    if isinstance(message, ChatMessage):
+        word = message.role
+    else:
+        word = message.additional_kwargs.get("__openai_role__") or message.type
+    role = _ROLES.get(word.removesuffix("MessageChunk").lower())
+    if role is None:
+        known = ", ".join(sorted(set(_ROLES.values())))
+        raise ConfigurationError(f"Message {place} has the unknown role {word!r}: use {known}.")
+    return role
+
+
+def _add_answer(message: AIMessage, result: dict[str, object], answered: Collection[str]) -> None:
+    """Add an earlier answer's tool calls, and its thinking in the name the server spoke."""
+    if calls := _calls(message, answered):
+        result["tool_calls"] = [_call(call, number) for number, call in enumerate(calls)]
+        result["content"] = result["content"] or None
+    thought = message.additional_kwargs.get("reasoning_content")
+    name = message.response_metadata.get("reasoning_field")
+    if not thought or not name:
+        return
+    if name == "think":
+        result["content"] = f"<think>{thought}</think>\n\n{result['content'] or ''}"
+    else:
+        result[name] = thought
+
+
+def _call(call: ToolCall, number: int) -> dict[str, object]:
+    arguments = json.dumps(call["args"], ensure_ascii=False)
+    function = {"name": call["name"], "arguments": arguments}
+    return {"type": "function", "id": call["id"] or f"call_{number}", "function": function}
+
+
+def _blocks(content: Sequence[str | dict[str, Any]], place: int) -> str | list[dict[str, object]]:
+    """Convert content blocks; text alone becomes a plain string, which every server takes."""
+    blocks = [b for block in content if (b := _block(block, place)) is not None]
+    if all(block["type"] == "text" for block in blocks):
+        return "".join(str(block["text"]) for block in blocks)
+    return blocks
+
+
+def _anthropic_image(source: Mapping[str, Any]) -> dict[str, object]:
+    url = source.get("url") or f"data:{source.get('media_type')};base64,{source.get('data')}"
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _block(block: str | Mapping[str, Any], place: int) -> dict[str, object] | None:
+    if isinstance(block, str):
+        return {"type": "text", "text": block}
+    kind = block.get("type")
+    if kind in _SILENT:
+        return None
+    if kind == "text":
+        return {"type": "text", "text": block.get("text", "")}
+    if kind == "image_url" and isinstance(block.get("image_url"), str):
+        return {"type": "image_url", "image_url": {"url": block["image_url"]}}
+    if kind == "image" and isinstance(block.get("source"), Mapping):
+        return _anthropic_image(block["source"])
+    if kind in _AS_IS and kind in block:
+        return dict(block)
+    if is_data_content_block(dict(block)):
+        return convert_to_openai_data_block(dict(block))
+    raise ConfigurationError(
+        f"Message {place} has content of the unknown type {kind!r}: "
+        "use text, image, audio or file blocks."
+    )

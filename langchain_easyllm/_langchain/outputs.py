@@ -1,0 +1,244 @@
+"""Answers of the wire as LangChain's messages, generations and chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    InvalidToolCall,
+    ToolCall,
+    ToolCallChunk,
+)
+from langchain_core.messages.ai import UsageMetadata, add_usage
+from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
+from langchain_core.outputs import (
+    ChatGeneration,
+    ChatGenerationChunk,
+    ChatResult,
+    Generation,
+    GenerationChunk,
+)
+
+if TYPE_CHECKING:
+    from .._protocols.events import CallPiece, Delta, Usage
+    from .._protocols.reader import Answer, Piece
+
+__all__ = [
+    "PROVIDER",
+    "ChunkFields",
+    "chat_chunk",
+    "text_chunk",
+    "to_chat_chunks",
+    "to_chat_result",
+    "to_generations",
+    "to_text_chunks",
+    "with_usage_of",
+]
+
+
+PROVIDER = "huggingface"
+"""The provider's name in `response_metadata` and in LangSmith."""
+
+
+def to_chat_result(answers: Sequence[Answer]) -> ChatResult:
+    """Return whole answers as a chat result; token counts stand on the first."""
+    _count_once(answers)
+    return ChatResult(generations=[_chat_generation(answer) for answer in answers])
+
+
+def with_usage_of(first: ChatResult, second: ChatResult) -> ChatResult:
+    """Return the second of two results, with what both cost."""
+    one, other = first.generations[0].message, second.generations[0].message
+    if isinstance(one, AIMessage) and isinstance(other, AIMessage) and one.usage_metadata:
+        other.usage_metadata = add_usage(one.usage_metadata, other.usage_metadata)
+    return second
+
+
+def _count_once(answers: Sequence[Answer]) -> None:
+    """Leave the request's token counts on the first of several answers, so that sums are true."""
+    for answer in answers[1:]:
+        answer.end.usage = None
+
+
+def _chat_generation(answer: Answer) -> ChatGeneration:
+    end = answer.end
+    calls, invalid = _tool_calls(end.calls)
+    info = _info(end, answer.logprobs)
+    message = AIMessage(
+        content=answer.text,
+        additional_kwargs={"reasoning_content": answer.reasoning} if answer.reasoning else {},
+        response_metadata=info,
+        tool_calls=calls,
+        invalid_tool_calls=invalid,
+        usage_metadata=_usage(end.usage),
+    )
+    return ChatGeneration(message=message, generation_info=_without_shared(info))
+
+
+def _without_shared(info: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in info.items() if key != "model_provider"}
+
+
+def _info(end: Delta, logprobs: Mapping[str, object] | None) -> dict[str, Any]:
+    info: dict[str, Any] = {"model_provider": PROVIDER}
+    if end.finish_reason:
+        info["finish_reason"] = end.finish_reason
+    if end.model:
+        info["model_name"] = end.model
+    if end.reasoning_field:
+        info["reasoning_field"] = end.reasoning_field
+    if logprobs:
+        info["logprobs"] = logprobs
+    if end.extra:
+        info.update(end.extra)
+    return info
+
+
+def _usage(usage: Usage | None) -> UsageMetadata | None:
+    if usage is None:
+        return None
+    result = UsageMetadata(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+    )
+    if usage.cached_tokens is not None:
+        result["input_token_details"] = {"cache_read": usage.cached_tokens}
+    if usage.reasoning_tokens is not None:
+        result["output_token_details"] = {"reasoning": usage.reasoning_tokens}
+    return result
+
+
+def _tool_calls(calls: Sequence[CallPiece]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+    if not calls:
+        return [], []
+    from .._protocols.tool_calls import parse_arguments  # noqa: PLC0415 - the wire's parts load when used
+
+    good: list[ToolCall] = []
+    bad: list[InvalidToolCall] = []
+    for call in calls:
+        name, text = call.name or "", call.arguments
+        args = None if call.error else parse_arguments(text)
+        if args is not None:
+            good.append(tool_call(name=name, args=args, id=call.id))
+        else:
+            bad.append(invalid_tool_call(name=name, args=text, id=call.id, error=call.error))
+    return good, bad
+
+
+def to_chat_chunks(pieces: Iterable[Piece]) -> Iterator[ChatGenerationChunk]:
+    """Yield pieces of a streamed answer as chunks, made as they are asked for."""
+    set_fields = ChunkFields()
+    for piece in pieces:
+        yield chat_chunk(piece, set_fields) if isinstance(piece, str) else _rich_chunk(piece)
+
+
+def _rich_chunk(delta: Delta) -> ChatGenerationChunk:
+    last = delta.finish_reason is not None or delta.usage is not None or delta.model is not None
+    message = AIMessageChunk(
+        content=delta.text,
+        additional_kwargs={"reasoning_content": delta.reasoning} if delta.reasoning else {},
+        usage_metadata=_usage(delta.usage),
+        tool_call_chunks=[_call_chunk(call) for call in delta.calls],
+        chunk_position="last" if last else None,
+        response_metadata={"model_provider": PROVIDER} if last else {},
+    )
+    info = _without_shared(_info(delta, delta.logprobs))
+    return ChatGenerationChunk(message=message, generation_info=info or None)
+
+
+def _call_chunk(call: CallPiece) -> ToolCallChunk:
+    args = call.arguments + call.ending
+    return tool_call_chunk(name=call.name, args=args, id=call.id, index=call.index)
+
+
+def to_generations(answers: Sequence[Answer]) -> list[Generation]:
+    """Return whole answers as an LLM's generations; token counts stand on the first."""
+    _count_once(answers)
+    return [
+        Generation(text=answer.text, generation_info=_text_info(answer.end, answer.logprobs))
+        for answer in answers
+    ]
+
+
+def to_text_chunks(pieces: Iterable[Piece]) -> Iterator[GenerationChunk]:
+    """Yield pieces of a streamed answer as an LLM's chunks, made as they are asked for."""
+    set_fields = ChunkFields()
+    for piece in pieces:
+        if isinstance(piece, str):
+            yield text_chunk(piece, set_fields)
+        else:
+            info = _text_info(piece, piece.logprobs, piece.reasoning)
+            yield GenerationChunk(text=piece.text, generation_info=info)
+
+
+def _text_info(
+    end: Delta, logprobs: Mapping[str, object] | None, reasoning: str = ""
+) -> dict[str, Any] | None:
+    info = _without_shared(_info(end, logprobs))
+    if reasoning:
+        info["reasoning_content"] = reasoning
+    if end.usage:
+        info["usage"] = _usage(end.usage)
+    return info or None
+
+
+_new, _put = object.__new__, object.__setattr__
+
+_MESSAGE = AIMessageChunk(content="").__dict__
+_CHAT = ChatGenerationChunk(message=AIMessageChunk(content="")).__dict__
+_TEXT = GenerationChunk(text="").__dict__
+
+
+class ChunkFields:
+    """Which fields count as set, shared by the chunks that were read together.
+
+    A set for each chunk would be a third of what the garbage collector has to follow. The names
+    are those that langchain-core sets on every chunk.
+    """
+
+    __slots__ = ("chunk", "message")
+
+    def __init__(self) -> None:
+        self.message = {"content", "id", "response_metadata"}
+        self.chunk = {"message", "text"}
+
+
+def chat_chunk(text: str, set_fields: ChunkFields) -> ChatGenerationChunk:
+    """Return a chat model's chunk that holds nothing but text."""
+    fields = _MESSAGE.copy()
+    fields["content"] = text
+    fields["additional_kwargs"] = {}
+    fields["response_metadata"] = {}
+    fields["tool_calls"] = []
+    fields["invalid_tool_calls"] = []
+    fields["tool_call_chunks"] = []
+    message = _new(AIMessageChunk)
+    _put(message, "__dict__", fields)
+    _put(message, "__pydantic_fields_set__", set_fields.message)
+    _put(message, "__pydantic_extra__", {})  # messages allow fields of one's own
+    _put(message, "__pydantic_private__", None)
+    fields = _CHAT.copy()
+    fields["text"] = text
+    fields["message"] = message
+    chunk = _new(ChatGenerationChunk)
+    _put(chunk, "__dict__", fields)
+    _put(chunk, "__pydantic_fields_set__", set_fields.chunk)
+    _put(chunk, "__pydantic_extra__", None)
+    _put(chunk, "__pydantic_private__", None)
+    return chunk
+
+
+def text_chunk(text: str, set_fields: ChunkFields) -> GenerationChunk:
+    """Return an LLM's chunk that holds nothing but text."""
+    fields = _TEXT.copy()
+    fields["text"] = text
+    chunk = _new(GenerationChunk)
+    _put(chunk, "__dict__", fields)
+    _put(chunk, "__pydantic_fields_set__", set_fields.chunk)
+    _put(chunk, "__pydantic_extra__", None)
+    _put(chunk, "__pydantic_private__", None)
+    return chunk

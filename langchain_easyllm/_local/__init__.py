@@ -1,0 +1,1 @@
+"""A model in this process, asked in the way of a server."""

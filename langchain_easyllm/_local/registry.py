@@ -1,0 +1,50 @@
+"""The local models of this process: each is loaded once for the settings it is loaded with."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+
+from .embedding import EmbeddingModel
+from .model import PipelineModel
+from .settings import LocalSettings
+from .transport import LocalModel, LocalTransport
+
+__all__ = ["open_embeddings", "open_model"]
+
+
+_loaded: dict[object, LocalTransport] = {}
+# A pipeline is its maker's, and lives as long as somebody uses it.
+_around: weakref.WeakValueDictionary[object, LocalTransport] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def open_model(settings: LocalSettings) -> LocalTransport:
+    """Return this process's way to a language model. The model loads with the first request.
+
+    It stays loaded, for objects that are made anew for each call, until the way is closed.
+    """
+    return _open(PipelineModel, settings)
+
+
+def open_embeddings(settings: LocalSettings) -> LocalTransport:
+    """Return this process's way to an embedding model; see `open_model`."""
+    return _open(EmbeddingModel, settings)
+
+
+def _open(kind: Callable[[LocalSettings], LocalModel], settings: LocalSettings) -> LocalTransport:
+    known = _loaded if settings.pipeline is None else _around
+    key = (kind, settings.key)
+    with _lock:
+        found = known.get(key)
+        if found is None:
+            model = kind(settings)
+            found = LocalTransport(model, settings.batch_size, lambda: _forget(key))
+            known[key] = found
+        return found
+
+
+def _forget(key: object) -> None:
+    with _lock:
+        _loaded.pop(key, None)

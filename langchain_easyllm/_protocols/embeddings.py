@@ -1,0 +1,408 @@
+"""Embedding requests: which field has which name on which protocol and server, route and body.
+
+Sources: the OpenAPI document of Text Embeddings Inference 1.9 (TEI), huggingface_hub's
+feature-extraction task, the request models of vLLM, llama.cpp's server and llama-cpp-python, and
+OpenAI's API reference.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from operator import itemgetter, mul
+from types import MappingProxyType
+from typing import Literal, cast
+from urllib.parse import quote
+
+import orjson
+
+from .._servers.profile import Dialect, Server
+from ..errors import ConfigurationError, ProtocolError
+from .events import Failure
+from .json import second_look
+from .texts import body_parts
+
+__all__ = [
+    "EMBED_FIELDS",
+    "EMBED_TABLE",
+    "HERE",
+    "EmbedApi",
+    "EmbedCall",
+    "EmbedServer",
+    "Pooling",
+    "Vector",
+    "embed_fields",
+    "embed_route",
+    "embed_server",
+    "hub_route",
+    "normalized",
+    "read_vectors",
+    "to_floats",
+]
+
+
+class EmbedApi(StrEnum):
+    """Protocol of an embedding request."""
+
+    EMBED = "embed"
+    EMBEDDINGS = "embeddings"
+    FEATURE_EXTRACTION = "feature-extraction"
+
+
+class EmbedServer(StrEnum):
+    """Server behind a protocol, as far as embeddings differ."""
+
+    TEI = "tei"
+    VLLM = "vllm"
+    LLAMA_CPP = "llama.cpp"
+    OPENAI = "openai"
+    HUB = "hub"
+
+
+EMBED_FIELDS = (
+    "normalize",
+    "truncate",
+    "truncation_direction",
+    "dimensions",
+    "prompt_name",
+)
+"""Embedding fields as this package names them, whatever the server calls them."""
+
+HERE = "here"
+"""Stands in the table for what is done to the vectors here, whatever the server did."""
+
+_ALL = {name: name for name in EMBED_FIELDS}
+_HERE = {"normalize": HERE}
+
+EMBED_TABLE: Mapping[tuple[EmbedApi, EmbedServer], Mapping[str, str]] = MappingProxyType(
+    {
+        (EmbedApi.EMBED, EmbedServer.TEI): _ALL,
+        # TEI reads no other fields on its OpenAI route, and always normalises there.
+        (EmbedApi.EMBEDDINGS, EmbedServer.TEI): {**_HERE, "dimensions": "dimensions"},
+        (EmbedApi.EMBEDDINGS, EmbedServer.VLLM): {
+            **_HERE,
+            "truncate": "truncate_prompt_tokens",
+            "dimensions": "dimensions",
+        },
+        # It ignores `dimensions`: a field that does nothing is a field it does not have.
+        (EmbedApi.EMBEDDINGS, EmbedServer.LLAMA_CPP): _HERE,
+        (EmbedApi.EMBEDDINGS, EmbedServer.OPENAI): {**_HERE, "dimensions": "dimensions"},
+        (EmbedApi.FEATURE_EXTRACTION, EmbedServer.HUB): _ALL,
+    }
+)
+"""The field table: `EMBED_TABLE[api, server][neutral name] -> name on the wire, or "here"`."""
+
+_SERVERS = {
+    Dialect.VLLM: EmbedServer.VLLM,
+    Dialect.LLAMA_CPP: EmbedServer.LLAMA_CPP,
+    Dialect.LLAMA_CPP_PYTHON: EmbedServer.LLAMA_CPP,
+}
+
+# A value that asks for what happens anyway needs no name on the wire.
+_OFF: Mapping[str, tuple[object, ...]] = {"truncate": (False,), "truncation_direction": ("right",)}
+
+
+def embed_server(api: EmbedApi, server: Server | None) -> EmbedServer:
+    """Return the column of the field table for a protocol on a server."""
+    if api is EmbedApi.EMBED:
+        return EmbedServer.TEI
+    if api is EmbedApi.FEATURE_EXTRACTION:
+        return EmbedServer.HUB
+    if server and server.tei:
+        return EmbedServer.TEI
+    return _SERVERS.get(server.dialect, EmbedServer.OPENAI) if server else EmbedServer.OPENAI
+
+
+@dataclass(slots=True)
+class EmbedCall:
+    """One kind of embedding request; the texts of each batch are put into it.
+
+    Args:
+        api: Protocol to speak.
+        params: Neutral fields that are set (`EMBED_FIELDS`).
+        server: What is known of the server; None if nothing.
+        model: Name for the request's `model`; None to leave it out.
+        extra: The caller's own keys, merged into the body last.
+        packed: Whether vectors may come as base64, which is smaller and cheaper to read.
+
+    Raises:
+        ConfigurationError: For a field that this protocol of this server cannot express.
+    """
+
+    api: EmbedApi
+    params: Mapping[str, object]
+    server: Server | None = None
+    model: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+    packed: bool = True
+    _head: bytes = b""
+    _tail: bytes = b""
+
+    def __post_init__(self) -> None:
+        """Make the parts of the body that every batch has in common."""
+        body = embed_fields(self.api, self.server, self.params)
+        key = "input" if self.api is EmbedApi.EMBEDDINGS else "inputs"
+        if self.api is EmbedApi.EMBEDDINGS:
+            if self.model:
+                body["model"] = self.model
+            if self.packed:
+                body["encoding_format"] = "base64"
+        self._head, self._tail = body_parts(key, {**body, **self.extra})
+
+    @property
+    def overhead(self) -> int:
+        """Bytes of a body without any text."""
+        return len(self._head) + len(self._tail)
+
+    def body(self, texts: bytes) -> bytes:
+        """Return the body for one batch of texts, already JSON, with commas between them."""
+        return self._head + texts + self._tail
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether the vectors are to be brought to length 1 here."""
+        who = embed_server(self.api, self.server)
+        return self.params.get("normalize") is True and who is not EmbedServer.TEI
+
+
+def embed_fields(
+    api: EmbedApi, server: Server | None, params: Mapping[str, object]
+) -> dict[str, object]:
+    """Translate neutral fields to a server's names and values.
+
+    Raises:
+        ConfigurationError: For a field that this protocol of this server cannot express.
+    """
+    who = embed_server(api, server)
+    table = EMBED_TABLE[api, who]
+    out: dict[str, object] = {}
+    for name, value in params.items():
+        if value is None:
+            continue
+        key = table.get(name)
+        if key == HERE and value is True:
+            continue
+        if key is None or key == HERE:
+            if value not in _OFF.get(name, ()):
+                raise ConfigurationError(_inexpressible(name, value, api, who))
+            continue
+        translated = _to_value(key, value)
+        if translated is not None:
+            out[key] = translated
+    return out
+
+
+def _to_value(key: str, value: object) -> object:
+    """Return the value on the wire; None leaves the field out."""
+    if key == "truncate_prompt_tokens":
+        return -1 if value else None  # vLLM: to as many tokens as the model takes
+    if key == "truncation_direction":
+        return str(value).capitalize()
+    return value
+
+
+_INSTEAD = {"prompt_name": "write the prompt itself as query_prompt and document_prompt"}
+
+
+def _inexpressible(name: str, value: object, api: EmbedApi, who: EmbedServer) -> str:
+    instead = _INSTEAD.get(name, "drop it")
+    if who is EmbedServer.TEI:
+        instead = f"use api='embed' (or 'auto'), or {instead}"
+    return (
+        f"{name}={value!r} cannot be expressed on the {api.value} api of this server "
+        f"({who.value}): {instead}. model_kwargs sends any key as it is."
+    )
+
+
+def embed_route(api: EmbedApi) -> str:
+    """Return the route of a protocol below a server's root."""
+    return {EmbedApi.EMBED: "/embed", EmbedApi.EMBEDDINGS: "/v1/embeddings"}.get(api, "/")
+
+
+# Inference Providers that embed, below the router: all but the first speak OpenAI's protocol.
+_PROVIDER_ROUTES = {"deepinfra": "/deepinfra/v1/openai/embeddings"}
+
+
+def hub_route(provider: str | None, model: str, task: str = "feature-extraction") -> str:
+    """Return the route of a model below the Inference Providers' router.
+
+    Args:
+        provider: Which provider; None for Hugging Face's own.
+        model: Hub repo id.
+        task: Task of Hugging Face's own provider.
+    """
+    if provider in (None, "hf-inference"):
+        return f"/hf-inference/models/{quote(model, safe='/')}/pipeline/{task}"
+    name = quote(str(provider), safe="")
+    return _PROVIDER_ROUTES.get(name, f"/{name}/v1/embeddings")
+
+
+Pooling = Literal["mean", "cls"]
+"""How one vector is made of one per token: their mean, or the first."""
+
+Vector = list[float] | bytes
+"""One vector, as floats or, where it came so, packed (float32, in this machine's byte order)."""
+
+
+_CHECK = "check base_url and api"
+
+
+def read_vectors(
+    body: bytes, indices: Sequence[int], pooling: Pooling | None
+) -> list[Vector] | Failure:
+    """Read the vectors of one batch, in the order of its texts.
+
+    Args:
+        body: The answer.
+        indices: The place of each text in the caller's list, for errors.
+        pooling: How to make one vector of one per token; None where that is an error.
+
+    Returns:
+        The vectors, all finite; or a failure that the answer reports.
+
+    Raises:
+        ProtocolError: If they are not one vector of finite numbers per text.
+    """
+    strict = True
+    try:
+        value: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value, strict = second_look(body), False
+    if isinstance(value, Mapping) and value.get("error"):
+        return Failure(body)
+    rows = _rows(value)
+    if rows is None:
+        raise ProtocolError(
+            f"The answer holds no vectors but {body[:100].decode('utf-8', 'replace')!r}: {_CHECK}."
+        )
+    if len(rows) != len(indices):
+        if len(indices) == 1 and rows and isinstance(rows[0], float | int):
+            rows = [rows]  # some servers leave the outer list out for a single text
+        else:
+            raise ProtocolError(
+                f"The server answered {len(rows)} vectors to {len(indices)} texts: {_CHECK}"
+                + (", or set batch_size=1 if it takes one at a time." if len(indices) > 1 else ".")
+            )
+    vectors = [_vector(row, index, pooling) for row, index in zip(rows, indices, strict=True)]
+    if not strict:  # orjson lets no infinite number through, the second look does
+        for vector, index in zip(vectors, indices, strict=True):
+            _check_finite(to_floats(vector), index)
+    return vectors
+
+
+def _rows(value: object) -> list[object] | None:
+    """Return what an answer holds for each text, in their order."""
+    if isinstance(value, Mapping):
+        if isinstance(data := value.get("data"), list):
+            return _in_order(data)
+        value = value.get("embeddings")
+    return value if isinstance(value, list) else None
+
+
+def _in_order(data: list[object]) -> list[object]:
+    items = [item for item in data if isinstance(item, Mapping) and "embedding" in item]
+    if len(items) != len(data):
+        raise ProtocolError(f"The answer's data holds something that is no embedding: {_CHECK}.")
+    places = [item.get("index", place) for place, item in enumerate(items)]
+    if places != list(range(len(items))):
+        if sorted(places, key=str) != sorted(range(len(items)), key=str):
+            raise ProtocolError(f"The answer numbers its vectors {str(places)[:100]}.")
+        items.sort(key=itemgetter("index"))
+    return [item["embedding"] for item in items]
+
+
+def _vector(row: object, index: int, pooling: Pooling | None) -> Vector:
+    if type(row) is str:
+        return _packed(row, index)
+    if not isinstance(row, list) or not row:
+        raise ProtocolError(
+            f"The vector of text {index} is {str(row)[:50]!r}, where a list of numbers belongs: "
+            f"{_CHECK}."
+        )
+    if isinstance(row[0], list):
+        row = _pooled(row, index, pooling)
+    kinds = set(map(type, row))
+    if kinds == {float}:
+        return cast("list[float]", row)
+    if kinds <= {float, int}:
+        return [float(cast("float", number)) for number in row]
+    wrong = next(place for place, number in enumerate(row) if type(number) not in (float, int))
+    raise _no_number(index, wrong, row[wrong])
+
+
+def _packed(text: str, index: int) -> bytes:
+    """Decode base64 of little-endian float32."""
+    try:
+        packed = a2b_base64(text)
+    except (Base64Error, ValueError) as error:
+        raise ProtocolError(f"The vector of text {index} is no base64 ({error}).") from error
+    if not packed or len(packed) % 4:
+        raise ProtocolError(f"The vector of text {index} has {len(packed)} bytes, no float32s.")
+    # NaN and infinity are all ones in the exponent, most of which is in the last byte of four.
+    last = packed[3::4]
+    if b"\x7f" in last or b"\xff" in last:
+        _check_finite(_native(packed), index)
+    return packed if sys.byteorder == "little" else _native(packed).tobytes()
+
+
+def _native(packed: bytes) -> array[float]:
+    numbers = array("f", packed)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def _check_finite(numbers: Iterable[float], index: int) -> None:
+    for place, number in enumerate(numbers):
+        if not math.isfinite(number):
+            raise _no_number(index, place, number)
+
+
+def _no_number(index: int, place: int, value: object) -> ProtocolError:
+    return ProtocolError(
+        f"The vector of text {index} has {value!r} at place {place}, where a finite number belongs:"
+        " the model on the server may be broken, or its number format too small for it."
+    )
+
+
+def _pooled(row: list[object], index: int, pooling: Pooling | None) -> list[object]:
+    """Make one vector of one per token."""
+    tokens = row
+    if len(tokens) == 1 and isinstance(tokens[0], list) and tokens[0] and _nested(tokens[0]):
+        tokens = tokens[0]
+    vectors = [token for token in tokens if isinstance(token, list) and token]
+    if len(vectors) != len(tokens) or len(set(map(len, vectors))) != 1:
+        raise ProtocolError(f"The vectors of the tokens of text {index} have different lengths.")
+    if len(vectors) == 1 or pooling == "cls":
+        return vectors[0]
+    if pooling is None:
+        raise ProtocolError(
+            f"The server answers one vector per token ({len(vectors)} for text {index}): set "
+            "pooling='mean' or 'cls', whichever the model was trained with."
+        )
+    try:
+        return [math.fsum(column) / len(vectors) for column in zip(*vectors, strict=True)]
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"The vectors of text {index}'s tokens hold no numbers.") from error
+
+
+def _nested(value: list[object]) -> bool:
+    return isinstance(value[0], list)
+
+
+def to_floats(vector: Vector) -> list[float]:
+    """Return a vector as floats."""
+    return array("f", vector).tolist() if type(vector) is bytes else cast("list[float]", vector)
+
+
+def normalized(vector: Vector) -> list[float]:
+    """Return a vector brought to length 1; one of length 0 stays as it is."""
+    numbers = to_floats(vector)
+    length = math.sqrt(math.fsum(map(mul, numbers, numbers)))
+    return [number / length for number in numbers] if length else numbers

@@ -1,0 +1,313 @@
+"""The two OpenAI-style protocols: chat completions and (text) completions.
+
+Format: OpenAI's API reference, as TGI, vLLM, llama.cpp, `transformers serve` and Inference
+Providers send it: any key may be absent or null, a first chunk may hold a role only, usage comes
+with the last piece or in a chunk without choices, and not every server closes with `[DONE]`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import cast
+
+import orjson
+
+from .._servers.profile import USAGE_OPTION, Server, Wire
+from ..errors import ProtocolError
+from .events import Delta, Failure, Item, Usage, finish_reason
+from .json import second_look
+from .request import Call, to_fields, wire_stops
+from .tool_choice import to_tool_fields, to_tool_messages
+
+__all__ = ["ChatDecoder", "CompletionsDecoder", "to_body"]
+
+
+_Json = Mapping[str, object]
+_DONE = b"[DONE]"
+_EXTRA = ("system_fingerprint", "service_tier")
+
+
+def to_body(call: Call, server: Server) -> dict[str, object]:
+    """Return the body of a chat or completions request.
+
+    Raises:
+        ConfigurationError: For a field that the server cannot express.
+    """
+    body: dict[str, object] = {}
+    if call.model is not None:
+        body["model"] = call.model
+    if call.wire is Wire.CHAT:
+        body["messages"] = to_tool_messages(call.messages or (), server.dialect)
+    else:
+        body["prompt"] = call.prompt
+    if call.tools and call.wire is Wire.CHAT and not call.told:
+        body.update(to_tool_fields(call, server))
+    body.update(to_fields(call.wire, server, call.params))
+    stops = wire_stops(call.stops, server)
+    if stops:
+        body["stop"] = list(stops)
+    if call.stream:
+        body["stream"] = True
+        if call.usage and (call.wire, server.dialect) in USAGE_OPTION:
+            body["stream_options"] = {"include_usage": True}
+        body.pop("echo", None)  # a stream's own echo is put before its first piece here
+    return _merge(body, call.extra)
+
+
+def _merge(body: dict[str, object], extra: _Json) -> dict[str, object]:
+    for key, value in extra.items():
+        mine = body.get(key)
+        if isinstance(mine, dict) and isinstance(value, Mapping):
+            body[key] = {**mine, **value}
+        else:
+            body[key] = value
+    return body
+
+
+class _OpenAIDecoder(ABC):
+    """What both protocols share; a subclass reads one choice."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self.closed = False
+        self._named = False
+
+    def read(self, data: bytes) -> Item:
+        """Decode one chunk of a stream."""
+        if data == _DONE:
+            # llama-cpp-python also writes this when it breaks an answer off: only after a finish
+            # reason is it worth not waiting for the end of the stream itself.
+            self.closed = self.done
+            self.done = True
+            return None
+        return self._read_chunk(parse_object(data), data)
+
+    def _read_chunk(self, chunk: _Json, data: bytes) -> Item:
+        choices = chunk.get("choices")
+        if not choices:
+            return self._without_choices(chunk, data)
+        choice: _Json = choices[0]  # type: ignore[index]  # another shape is the reader's error
+        # The first chunk is read whole: it says which model answers.
+        text = self._plain(choice) if self._named else None
+        self._named = True
+        if text is not None and not chunk.get("usage"):
+            return text or None
+        if chunk.get("error"):  # some report it in a last chunk with an empty choice
+            return Failure(data)
+        delta = self._delta(chunk, choice)
+        if delta.index:  # one answer is streamed; this belongs to another
+            return Delta(usage=delta.usage) if delta.usage else None
+        if delta.finish_reason:
+            self.done = True
+        return delta
+
+    def read_whole(self, body: bytes) -> list[Delta] | Failure:
+        """Decode an answer that was not streamed."""
+        answer = parse_object(body)
+        if answer.get("error") or answer.get("object") == "error":
+            return Failure(body)
+        choices = answer.get("choices")
+        if isinstance(choices, list) and choices:
+            self.done = True
+            if not all(self._holds_answer(choice) for choice in choices):
+                raise TypeError(choices)  # the reader's error: JSON of another protocol
+            return [self._delta(answer, choice) for choice in choices]
+        raise ProtocolError(
+            "The server's answer holds no choices: is base_url an OpenAI-style server?",
+            body=body[:2000].decode("utf-8", "replace"),
+        )
+
+    def _without_choices(self, chunk: _Json, data: bytes) -> Item:
+        usage = usage_of(chunk.get("usage"))
+        if usage:
+            return Delta(usage=usage)
+        if chunk.get("error") or chunk.get("object") == "error":
+            return Failure(data)
+        return None
+
+    @abstractmethod
+    def _holds_answer(self, choice: _Json) -> bool:
+        """Whether a choice of a whole answer holds what this protocol calls the answer."""
+
+    @abstractmethod
+    def _plain(self, choice: _Json) -> str | None:
+        """Return a choice's text if it holds nothing else."""
+
+    @abstractmethod
+    def _delta(self, chunk: _Json, choice: _Json) -> Delta:
+        """Return a choice with all that it holds."""
+
+    def _rest(self, chunk: _Json, choice: _Json) -> Delta:
+        """Return a delta of what surrounds a choice's own content."""
+        extra = {key: chunk[key] for key in _EXTRA if chunk.get(key)}
+        model = chunk.get("model")
+        index = choice.get("index")
+        return Delta(
+            finish_reason=finish_reason(choice.get("finish_reason")),
+            usage=usage_of(chunk.get("usage") or choice.get("usage")),
+            model=model if isinstance(model, str) and model else None,
+            index=index if isinstance(index, int) else 0,
+            extra=extra or None,
+        )
+
+
+class ChatDecoder(_OpenAIDecoder):
+    """Reads chat completions."""
+
+    def read(self, data: bytes) -> Item:
+        """Decode one chunk of a stream."""
+        if not self._named:
+            return super().read(data)
+        try:  # nearly every chunk is one more piece of text
+            chunk = orjson.loads(data)
+            choice = chunk["choices"][0]
+            delta = choice["delta"]
+            alone = len(delta) == 1 or (len(delta) == 2 and "role" in delta)
+            get = choice.get
+            if alone and not (
+                get("index") or get("finish_reason") or get("logprobs") or chunk.get("usage")
+            ):
+                content = delta["content"]
+                if type(content) is str:
+                    return content or None
+        except (IndexError, KeyError, TypeError, orjson.JSONDecodeError):
+            return super().read(data)
+        return self._read_chunk(chunk, data)
+
+    def _holds_answer(self, choice: _Json) -> bool:
+        return isinstance(choice.get("message") or choice.get("delta"), Mapping)
+
+    def _plain(self, choice: _Json) -> str | None:
+        if _says_more(choice) or choice.get("index"):
+            return None
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            return None
+        for key in delta:
+            if key not in _PLAIN_KEYS and delta[key]:
+                return None
+        content = delta.get("content")
+        return content if isinstance(content, str) else "" if content is None else None
+
+    def _delta(self, chunk: _Json, choice: _Json) -> Delta:
+        result = self._rest(chunk, choice)
+        message = cast("_Json", choice.get("delta") or choice.get("message") or {})
+        result.text = _text_of(message.get("content"))
+        for name in ("reasoning_content", "reasoning"):
+            thought = message.get(name)
+            if isinstance(thought, str) and thought:
+                result.reasoning, result.reasoning_field = thought, name
+                break
+        calls = message.get("tool_calls")
+        if isinstance(calls, Mapping):  # TGI 2 streamed one call as a bare object
+            calls = [calls]
+        elif not calls and isinstance(message.get("function_call"), Mapping):
+            calls = [{"function": message["function_call"]}]  # OpenAI's form before tools
+        if isinstance(calls, list):
+            result.tool_calls = tuple(call for call in calls if call and isinstance(call, Mapping))
+        logprobs = choice.get("logprobs")
+        if isinstance(logprobs, Mapping) and logprobs.get("content"):
+            result.logprobs = logprobs
+        return result
+
+
+def _says_more(choice: _Json) -> object:
+    return choice.get("finish_reason") or choice.get("logprobs")
+
+
+_PLAIN_KEYS = frozenset({"content", "role"})
+
+
+class CompletionsDecoder(_OpenAIDecoder):
+    """Reads (text) completions."""
+
+    def _holds_answer(self, choice: _Json) -> bool:
+        return "text" in choice
+
+    def _plain(self, choice: _Json) -> str | None:
+        if _says_more(choice) or choice.get("index"):
+            return None
+        text = choice.get("text")
+        return text if isinstance(text, str) else "" if text is None else None
+
+    def _delta(self, chunk: _Json, choice: _Json) -> Delta:
+        result = self._rest(chunk, choice)
+        result.text = _text_of(choice.get("text"))
+        result.logprobs = _completions_logprobs(choice.get("logprobs"))
+        return result
+
+
+def _text_of(content: object) -> str:
+    """Return a content's text: a string, or OpenAI's list of parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, Mapping))
+        return "".join(part for part in parts if isinstance(part, str))
+    return ""
+
+
+def _completions_logprobs(value: object) -> dict[str, object] | None:
+    """Bring completions' parallel lists into chat's list of tokens."""
+    if not isinstance(value, Mapping) or not value.get("tokens"):
+        return None
+    tokens = cast("list[str]", value["tokens"])
+    logprobs = cast("list[float | None]", value.get("token_logprobs") or [None] * len(tokens))
+    tops = cast(
+        "list[Mapping[str, float] | None]", value.get("top_logprobs") or [None] * len(tokens)
+    )
+    content = [
+        {
+            "token": token,
+            "logprob": logprob,
+            "top_logprobs": [{"token": t, "logprob": p} for t, p in (top or {}).items()],
+        }
+        for token, logprob, top in zip(tokens, logprobs, tops, strict=False)
+    ]
+    return {"content": content}
+
+
+def parse_object(data: bytes) -> _Json:
+    """Parse a JSON object.
+
+    Raises:
+        ProtocolError: If it is no JSON, or no object.
+    """
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        value = second_look(data)
+    if isinstance(value, dict):
+        return value
+    text = data[:2000].decode("utf-8", "replace")
+    raise ProtocolError(
+        f"The server sent something that is no JSON object: {text[:200]!r}. "
+        "Check that base_url is an inference server and not a web page or proxy.",
+        body=text,
+    )
+
+
+def usage_of(value: object) -> Usage | None:
+    """Read OpenAI's `usage` object; None if the server did not count prompt and answer."""
+    if not isinstance(value, Mapping):
+        return None
+    prompt, answer = value.get("prompt_tokens"), value.get("completion_tokens")
+    total = value.get("total_tokens")
+    if not isinstance(answer, int) and isinstance(prompt, int) and isinstance(total, int):
+        answer = total - prompt
+    if not isinstance(prompt, int) or not isinstance(answer, int):
+        return None
+    return Usage(
+        prompt,
+        answer,
+        total if isinstance(total, int) else prompt + answer,
+        cached_tokens=_detail(value, "prompt_tokens_details", "cached_tokens"),
+        reasoning_tokens=_detail(value, "completion_tokens_details", "reasoning_tokens"),
+    )
+
+
+def _detail(usage: _Json, group: str, name: str) -> int | None:
+    details = usage.get(group)
+    count = details.get(name) if isinstance(details, Mapping) else None
+    return count if isinstance(count, int) else None

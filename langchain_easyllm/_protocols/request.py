@@ -1,0 +1,326 @@
+"""A generation request as a value, and its fields in a server's own names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from .._servers.profile import (
+    EXTENSIONS,
+    FIELDS,
+    GREEDY,
+    OFF_VALUES,
+    STOP_LIMIT,
+    THINKING,
+    Dialect,
+    Server,
+    Wire,
+    fields_of,
+)
+from ..errors import ConfigurationError
+
+__all__ = [
+    "Call",
+    "Message",
+    "Tool",
+    "ToolChoice",
+    "needs_server",
+    "to_fields",
+    "to_grammar",
+    "to_json_schema",
+    "to_response_format",
+    "wire_stops",
+]
+
+
+Message = Mapping[str, object]
+"""One chat message in OpenAI's shape: `role`, `content` and what belongs to them."""
+
+Tool = Mapping[str, object]
+"""One tool in OpenAI's shape: `{"type": "function", "function": {"name": ..., ...}}`."""
+
+ToolChoice = str | Mapping[str, object]
+"""`"auto"`, `"none"`, `"required"`, or `{"type": "function", "function": {"name": ...}}`."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One generation, before a server's own names are known.
+
+    Attributes:
+        wire: Protocol to speak.
+        params: Neutral generation fields that are set (`dialects.NEUTRAL_FIELDS`).
+        stops: Stop sequences that end the answer, the caller's first.
+        model: Name for the request's `model`; None to leave it out.
+        prompt: Rendered prompt (text wires).
+        messages: Chat messages (chat wire).
+        tools: Tools that the model may call, in OpenAI's shape.
+        tool_choice: `"auto"`, `"none"`, `"required"`, or OpenAI's dict that names a tool; None for
+            the server's default.
+        parallel_tool_calls: Whether one answer may hold several calls; None for the default.
+        told: Whether the tools are told in the prompt or the messages, and not sent.
+        stream: Whether to stream.
+        usage: Whether a stream should end with token counts.
+        extra: The caller's own keys, merged into the body last.
+    """
+
+    wire: Wire
+    params: Mapping[str, object] = field(default_factory=dict)
+    stops: tuple[str, ...] = ()
+    model: str | None = None
+    prompt: str | None = None
+    messages: Sequence[Message] | None = None
+    tools: Sequence[Tool] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    told: bool = False
+    stream: bool = False
+    usage: bool = True
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+# Fields that change nothing at these values: sent where there is a name, dropped where not.
+_OFF: Mapping[str, tuple[object, ...]] = {
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "repetition_penalty": (1,),
+    "top_p": (1,),
+    "typical_p": (0, 1),
+    "top_k": (0, -1),
+    "n": (1,),
+    "best_of": (1,),
+    "watermark": (False,),
+    "return_full_text": (False,),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+}
+# What only matters while sampling; a greedy request leaves it out.
+_SAMPLING = frozenset({"temperature", "top_p", "top_k", "typical_p", "do_sample"})
+
+
+def to_fields(wire: Wire, server: Server, params: Mapping[str, object]) -> dict[str, object]:
+    """Translate neutral fields to a server's names and values.
+
+    Raises:
+        ConfigurationError: For a field that this wire of this server cannot express, or two fields
+            that have one name there and say different things.
+    """
+    dialect = server.dialect
+    table = fields_of(wire, dialect)
+    greedy = params.get("do_sample") is False or params.get("temperature") == 0
+    out: dict[str, object] = {}
+    for name, value in params.items():
+        if value is None or _is_moot(name, params, wire, greedy=greedy):
+            continue
+        key = table.get(name)
+        if key is None:
+            if value not in _OFF.get(name, ()):
+                raise ConfigurationError(_inexpressible(name, wire, server))
+            continue
+        translated = _to_value(name, value, wire, dialect)
+        if translated is not None and out.setdefault(key, translated) != translated:
+            raise ConfigurationError(_twice(name, key, table, params))
+    if greedy:
+        out.update(GREEDY.get((wire, dialect), {"temperature": 0}))
+    elif wire is Wire.GENERATE and "temperature" in out:
+        out.setdefault("do_sample", True)  # TGI takes a temperature of 1 for greedy otherwise
+    if wire is Wire.CHAT and "top_logprobs" in out:
+        out["logprobs"] = True
+    if wire is Wire.CHAT and out.get("logprobs") and dialect is Dialect.LLAMA_CPP_PYTHON:
+        out["top_logprobs"] = out.get("top_logprobs") or 1  # without it the answer holds none
+    return out
+
+
+def _is_moot(name: str, params: Mapping[str, object], wire: Wire, *, greedy: bool) -> bool:
+    if greedy and name in _SAMPLING:
+        return True
+    if name == "do_sample":
+        return wire is not Wire.GENERATE  # sampling is what the other protocols do anyway
+    top = params.get("top_logprobs")
+    if name == "top_logprobs":
+        return not top and not params.get("logprobs")
+    # Completions have one number for both fields.
+    return name == "logprobs" and wire is Wire.COMPLETIONS and bool(top)
+
+
+def _to_value(name: str, value: object, wire: Wire, dialect: Dialect) -> object:
+    """Return the value on the wire; None leaves the field out."""
+    if name in ("response_format", "grammar"):
+        return _to_constraint(value, wire, dialect)
+    if name == "thinking":
+        return dict.fromkeys(THINKING, value)
+    if name == "logprobs" and wire is Wire.COMPLETIONS:
+        return 1 if value else None
+    if name == "top_logprobs" and wire is not Wire.CHAT:
+        return value or None
+    speaker = Dialect.TGI if wire is Wire.GENERATE and dialect is not Dialect.LOCAL else dialect
+    return None if value in OFF_VALUES.get(speaker, {}).get(name, ()) else value
+
+
+def _to_constraint(value: object, wire: Wire, dialect: Dialect) -> object:
+    if wire is Wire.GENERATE:
+        return to_grammar(value)
+    if wire is Wire.COMPLETIONS and dialect is Dialect.LLAMA_CPP:
+        return to_json_schema(value, dialect)
+    return to_response_format(value, dialect)
+
+
+def _twice(name: str, key: str, table: Mapping[str, str], params: Mapping[str, object]) -> str:
+    other = next(other for other in params if other != name and table.get(other) == key)
+    return f"{other} and {name} are one field ({key}) on this server: set one of them."
+
+
+def _inexpressible(name: str, wire: Wire, server: Server) -> str:
+    ways = [
+        f"api={other.value!r}" + ("" if other is Wire.CHAT else " (with a prompt_builder for chat)")
+        for other in Wire
+        if other is not wire
+        and name in FIELDS.get((other, server.dialect), ())
+        and (other is not Wire.GENERATE or server.dialect is Dialect.TGI)
+        and (other is not Wire.COMPLETIONS or server.dialect is not Dialect.ROUTER)
+    ]
+    instead = f"use {' or '.join(ways)}, or drop it" if ways else "drop it"
+    return (
+        f"{name} cannot be expressed on the {wire.value} api of this server "
+        f"({server.dialect.value}): {instead}. model_kwargs sends any key as it is."
+    )
+
+
+def wire_stops(stops: Sequence[str], server: Server) -> tuple[str, ...]:
+    """Return the stop sequences to send: as many as the server takes, the rest is enforced here."""
+    limit = server.max_stops
+    if limit is None:
+        limit = STOP_LIMIT.get(server.dialect)
+    return tuple(stops) if limit is None else tuple(stops[:limit])
+
+
+def needs_server(
+    wire: Wire, params: Mapping[str, object], stops: Sequence[str], *, tools: bool = False
+) -> bool:
+    """Whether a request's shape depends on which server will answer it."""
+    if tools and wire is not Wire.GENERATE:
+        return True
+    if len(stops) > min(STOP_LIMIT.values()):
+        return True
+    if wire is Wire.GENERATE:
+        return False
+    return any(_depends(name, value, wire) for name, value in params.items() if value is not None)
+
+
+# Fields with one name everywhere that some servers want said in another way at these values.
+_SPECIAL: Mapping[str, tuple[object, ...]] = {
+    "temperature": (0,),
+    "do_sample": (False,),
+    "top_p": (0, 1),
+}
+
+
+def _depends(name: str, value: object, wire: Wire) -> bool:
+    if name in _SPECIAL:
+        return value in _SPECIAL[name]
+    if name in ("response_format", "grammar"):
+        return True
+    if name not in EXTENSIONS and value in _OFF.get(name, ()):
+        return False  # every server takes OpenAI's own fields where they say nothing
+    rows = (FIELDS.get((wire, dialect)) for dialect in Dialect)
+    return len({row.get(name) for row in rows if row is not None}) > 1
+
+
+def to_grammar(value: object) -> dict[str, object] | None:
+    """Return a constraint in TGI's shape.
+
+    Args:
+        value: A constraint in TGI's or OpenAI's shape, or a plain JSON schema.
+
+    Raises:
+        ConfigurationError: If it is none of these.
+    """
+    kind, constraint = _read(value)
+    return None if kind == "text" else {"type": kind, "value": constraint}
+
+
+def to_json_schema(value: object, dialect: Dialect) -> object:
+    """Return the JSON schema of a constraint, or None if it constrains nothing.
+
+    Raises:
+        ConfigurationError: If the constraint is not understood, or is no schema.
+    """
+    kind, constraint = _read(value)
+    if kind == "regex":
+        raise ConfigurationError(_no_regex(dialect))
+    return constraint
+
+
+def _no_regex(dialect: Dialect) -> str:
+    return (
+        f"A regex cannot be expressed on {dialect.value} (grammar, response_format): "
+        "use a JSON schema, or the server's own key through model_kwargs."
+    )
+
+
+def to_response_format(value: object, dialect: Dialect) -> dict[str, object] | None:
+    """Return a constraint as `response_format` in a server's own shape.
+
+    Raises:
+        ConfigurationError: If the constraint is not understood, or the server has no such kind.
+    """
+    if dialect is Dialect.TGI:
+        return to_grammar(value)
+    if dialect in (Dialect.OPENAI, Dialect.ROUTER) and _is_openai(value):
+        return dict(value)  # type: ignore[call-overload, no-any-return]
+    kind, constraint = _read(value)
+    if kind == "text":
+        return {"type": "text"}
+    if kind == "regex":
+        raise ConfigurationError(_no_regex(dialect))
+    if constraint == _ANY_OBJECT:
+        return {"type": "json_object"}
+    if dialect is Dialect.LLAMA_CPP_PYTHON:
+        return {"type": "json_object", "schema": constraint}
+    if _names_schema(value):
+        return dict(value)  # type: ignore[call-overload, no-any-return]
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": constraint}}
+
+
+_ANY_OBJECT: dict[str, object] = {"type": "object"}
+_SCHEMA_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
+_SCHEMA_WORDS = frozenset({"properties", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"})
+
+
+def _is_openai(value: object) -> bool:
+    if _names_schema(value):
+        return True
+    plain = isinstance(value, Mapping) and value.get("type") in ("text", "json_object")
+    return plain and "value" not in cast("Mapping[str, object]", value)
+
+
+def _names_schema(value: object) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("json_schema"), Mapping)
+
+
+def _read(value: object) -> tuple[str, object]:
+    """Return the kind (`json`, `regex`, `text`) and the schema or expression."""
+    if not isinstance(value, Mapping):
+        msg = (
+            "response_format and grammar take a dict: a JSON schema, "
+            "{'type': 'json', 'value': schema}, {'type': 'regex', 'value': '...'} or OpenAI's."
+        )
+        raise ConfigurationError(msg)
+    kind = value.get("type")
+    if kind == "text":
+        return "text", None
+    if kind == "regex" and isinstance(value.get("value"), str):
+        return "regex", value["value"]
+    schema = value.get("json_schema")
+    if kind == "json_schema" and isinstance(schema, Mapping):
+        return "json", schema.get("schema", _ANY_OBJECT)
+    if kind in ("json", "json_object", "json_schema"):
+        schema = value.get("value") or value.get("schema") or _ANY_OBJECT
+        if kind == "json_schema" and isinstance(schema, Mapping):
+            schema = schema.get("schema", schema)  # TGI's third form: a schema with a name
+        return "json", schema
+    if kind in _SCHEMA_TYPES or not _SCHEMA_WORDS.isdisjoint(value):
+        return "json", dict(value)
+    msg = f"response_format {kind!r} is not known: use 'json_schema', 'json_object' or 'regex'."
+    raise ConfigurationError(msg)

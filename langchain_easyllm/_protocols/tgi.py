@@ -1,0 +1,198 @@
+"""TGI's own protocol: `/generate`, `/generate_stream`, and both at the root route.
+
+Format: the OpenAPI document of Text Generation Inference 3 (`GenerateRequest`, `StreamResponse`).
+The root route, which dedicated endpoints offer for every text-generation server, takes the same
+body with `stream` beside it and answers a list of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import orjson
+
+from .._servers.profile import Dialect, Server, Wire
+from ..errors import ProtocolError
+from .events import Delta, Failure, Item, Usage, finish_reason
+from .json import second_look
+from .openai import parse_object
+from .request import Call, to_fields, wire_stops
+
+__all__ = ["DEFAULT_MAX_NEW_TOKENS", "GenerateDecoder", "to_body"]
+
+
+DEFAULT_MAX_NEW_TOKENS = 1024
+"""Always sent: old servers otherwise stop after 20 tokens."""
+
+_Json = Mapping[str, object]
+_TOP_LEVEL = frozenset({"inputs", "parameters", "stream", "options"})
+
+
+def to_body(call: Call, server: Server) -> dict[str, object]:
+    """Return the body of a generate request.
+
+    Raises:
+        ConfigurationError: For a field that the protocol cannot express.
+    """
+    parameters: dict[str, object] = {}
+    if server.dialect is not Dialect.LOCAL:  # which knows how much room the prompt leaves
+        parameters["max_new_tokens"] = DEFAULT_MAX_NEW_TOKENS
+    parameters.update(to_fields(Wire.GENERATE, server, call.params))
+    parameters["details"] = True  # without them there is no finish reason
+    stops = wire_stops(call.stops, server)
+    if stops:
+        parameters["stop"] = list(stops)
+    if call.stream:
+        # A stream's prompt is put before its first piece here; TGI does not repeat it.
+        parameters.pop("return_full_text", None)
+    body: dict[str, object] = {"inputs": call.prompt, "parameters": parameters}
+    for key, value in call.extra.items():
+        if key == "parameters" and isinstance(value, Mapping):
+            parameters.update(value)
+        elif key in _TOP_LEVEL:
+            body[key] = value
+        else:
+            parameters[key] = value
+    return body
+
+
+class GenerateDecoder:
+    """Reads one answer of TGI's own protocol.
+
+    Args:
+        logprobs: Whether to keep the tokens' log probabilities, which TGI always sends.
+    """
+
+    def __init__(self, *, logprobs: bool = False) -> None:
+        self.done = False
+        self.closed = False
+        self._logprobs = logprobs
+
+    def read(self, data: bytes) -> Item:
+        """Decode one event: a token, and with the last one the details of the answer."""
+        try:  # nearly every event is one more token
+            event = orjson.loads(data)
+            token = event["token"]
+            last = event.get("details") is not None or event.get("generated_text") is not None
+            if not (last or self._logprobs or token["special"]):
+                text = token["text"]
+                if type(text) is str:
+                    return text or None
+        except (AttributeError, KeyError, TypeError, orjson.JSONDecodeError):
+            return self._read_oddity(data)
+        return self._read_event(event, data)
+
+    def _read_oddity(self, data: bytes) -> Item:
+        """Decode what is no event of a token: the end, a failure, or JSON of odd form."""
+        if data == b"[DONE]":
+            self.done = self.closed = True
+            return None
+        return self._read_event(parse_object(data), data)
+
+    def _read_event(self, event: _Json, data: bytes) -> Item:
+        token = event.get("token")
+        if token is None:
+            return self._without_token(event, data)
+        if not isinstance(token, dict):
+            raise TypeError(token)
+        text = "" if token.get("special") else _string(token.get("text"))
+        last = event.get("details") is not None or event.get("generated_text") is not None
+        if not last and not self._logprobs:
+            return text or None
+        delta = self._last(event) if last else Delta()
+        delta.text = text
+        if self._logprobs and not token.get("special"):
+            tops = cast("list[_Json]", event.get("top_tokens") or [])
+            delta.logprobs = {"content": [_logprob(token, tops)]}
+        return delta
+
+    def read_whole(self, body: bytes) -> list[Delta] | Failure:
+        """Decode an answer that was not streamed: an object, or a list of one."""
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            value = second_look(body)
+        answers = value if isinstance(value, list) else [value]
+        if answers and all(isinstance(a, dict) and "generated_text" in a for a in answers):
+            self.done = True
+            return _counted_together([self._answer(cast("_Json", answer)) for answer in answers])
+        if isinstance(value, dict) and value.get("error"):
+            return Failure(body)
+        raise ProtocolError(
+            "The server's answer holds no generated_text: is base_url a text-generation server?",
+            body=body[:2000].decode("utf-8", "replace"),
+        )
+
+    def _without_token(self, event: _Json, data: bytes) -> Item:
+        if event.get("error"):
+            return Failure(data)
+        if "generated_text" in event:  # a server that answers a stream in one piece
+            delta = self._last(event)
+            delta.text = _string(event["generated_text"])
+            return delta
+        return None
+
+    def _last(self, event: _Json) -> Delta:
+        self.done = True
+        details = cast("_Json", event.get("details") or {})
+        written, read = details.get("generated_tokens"), details.get("input_length")
+        usage = None
+        if isinstance(written, int) and isinstance(read, int):
+            usage = Usage(read, written, read + written)
+        return Delta(
+            finish_reason=finish_reason(details.get("finish_reason")) or "stop",
+            usage=usage,
+            extra=_facts(details),
+        )
+
+    def _answer(self, answer: _Json) -> Delta:
+        details = cast("_Json", answer.get("details") or {})
+        tokens = cast("list[_Json]", details.get("tokens") or [])
+        tops = cast("list[list[_Json]]", details.get("top_tokens") or [[]] * len(tokens))
+        prefill = details.get("prefill")
+        read = len(prefill) if isinstance(prefill, list) else details.get("input_length")
+        written = details.get("generated_tokens")
+        usage = None
+        if isinstance(read, int) and read and isinstance(written, int):
+            usage = Usage(read, written, read + written)
+        logprobs = None
+        if self._logprobs and tokens:
+            pairs = zip(tokens, tops, strict=False)
+            logprobs = {"content": [_logprob(t, top) for t, top in pairs if not t.get("special")]}
+        return Delta(
+            text=_string(answer["generated_text"]),
+            finish_reason=finish_reason(details.get("finish_reason")),
+            logprobs=logprobs,
+            usage=usage,
+            extra=_facts(details),
+        )
+
+
+def _counted_together(deltas: list[Delta]) -> list[Delta]:
+    """Give each of several answers to one prompt the token counts of the request."""
+    counts = [delta.usage for delta in deltas if delta.usage]
+    if len(counts) > 1:
+        read, written = counts[0].input_tokens, sum(usage.output_tokens for usage in counts)
+        for delta in deltas:
+            delta.usage = Usage(read, written, read + written)
+    return deltas
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _facts(details: _Json) -> dict[str, object] | None:
+    kept = {
+        key: details[key] for key in ("generated_tokens", "seed") if details.get(key) is not None
+    }
+    return kept or None
+
+
+def _logprob(token: _Json, tops: list[_Json]) -> dict[str, object]:
+    return {
+        "token": token.get("text"),
+        "logprob": token.get("logprob"),
+        "top_logprobs": [{"token": t.get("text"), "logprob": t.get("logprob")} for t in tops],
+    }

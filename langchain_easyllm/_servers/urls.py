@@ -1,0 +1,149 @@
+"""Addresses: what users paste as a server's address, and the routes below it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from ..errors import ConfigurationError
+
+__all__ = ["ROUTER", "Address", "is_dedicated_endpoint", "looks_like_url", "parse_address"]
+
+
+ROUTER = "https://router.huggingface.co"
+"""Inference Providers: one address in front of many providers."""
+
+_ROUTER_HOST = "router.huggingface.co"
+_RETIRED_HOST = "api-inference.huggingface.co"
+_DEDICATED = ".endpoints.huggingface.cloud"
+
+# What may follow a server's root in a pasted address, longest first.
+_ROUTES = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/models",
+    "/generate_stream",
+    "/chat_tokenize",
+    "/pipeline/feature-extraction",
+    "/pipeline/text-generation",
+    "/feature-extraction",
+    "/generate",
+    "/tokenize",
+    "/rerank",
+    "/health",
+    "/embed",
+    "/info",
+    "/v1",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server's root, taken apart.
+
+    Attributes:
+        root: Scheme, host, port and path prefix, without a trailing slash.
+        query: Query string that every request repeats, without `?`.
+        router: Whether this is Inference Providers.
+        route: The full route that was pasted (`/generate`, say), or None.
+        model: Model named by the address itself (retired and per-model addresses), or None.
+        retired: Whether the address was the retired `api-inference` host.
+    """
+
+    root: str
+    query: str = ""
+    router: bool = False
+    route: str | None = None
+    model: str | None = None
+    retired: bool = False
+
+    def url(self, route: str) -> str:
+        """Return the full address of a route such as `/v1/chat/completions`."""
+        return f"{self.root}{route}?{self.query}" if self.query else self.root + route
+
+
+def looks_like_url(text: str) -> bool:
+    """Whether a `model` is really a server's address."""
+    return text.lower().startswith(("http://", "https://"))
+
+
+def is_dedicated_endpoint(url: str) -> bool:
+    """Whether an address belongs to a dedicated Inference Endpoint."""
+    return (urlsplit(url).hostname or "").endswith(_DEDICATED)
+
+
+def parse_address(text: str) -> Address:
+    """Normalise a server's address.
+
+    Args:
+        text: Root, `/v1` or full route of a server; trailing slashes and a missing `http://` for
+            `localhost` are forgiven.
+
+    Raises:
+        ConfigurationError: If it is no HTTP address, or holds credentials or a fragment.
+    """
+    parts, host = _split(text)
+    path = parts.path.rstrip("/")
+    route = next((r for r in _ROUTES if path.endswith(r)), None)
+    if route:
+        path = path[: -len(route)].rstrip("/")
+    # `/v1` before a route that is not below it is somebody's habit, and no prefix.
+    path = path.removesuffix("/v1").rstrip("/")
+    retired = parts.hostname == _RETIRED_HOST
+    router = retired or parts.hostname == _ROUTER_HOST
+    root = ROUTER if router else f"{parts.scheme}://{host}"
+    return Address(
+        root=root if retired else root + path,
+        query=parts.query,
+        router=router,
+        route=route,
+        model=_model_in(path) if router else None,
+        retired=retired,
+    )
+
+
+def _split(text: str) -> tuple[SplitResult, str]:
+    """Return the parts of an address, and its host and port as they are compared."""
+    text = text.strip()
+    if not text:
+        raise ConfigurationError(
+            "base_url is empty: write 'http://host:port' or 'https://host', or leave it out for "
+            "Inference Providers."
+        )
+    if text.lower().startswith(_LOCAL):
+        text = "http://" + text
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError(_no_address(text)) from None
+    if "@" in (parts.netloc or text):
+        msg = "base_url holds credentials: pass them as api_key or default_headers instead."
+        raise ConfigurationError(msg)
+    host = parts.netloc.lower()
+    if parts.scheme not in _PORTS or not parts.hostname or _NO_HOST.search(host):
+        raise ConfigurationError(_no_address(text))
+    if parts.fragment:
+        raise ConfigurationError("base_url has a fragment (#...): remove it.")
+    return parts, host.removesuffix(f":{port}" if port == _PORTS[parts.scheme] else ":")
+
+
+_LOCAL = ("localhost", "127.", "0.0.0.0", "[::1]")  # noqa: S104 - read, not bound
+_PORTS = {"http": 80, "https": 443}
+_NO_HOST = re.compile(r"[\s\\<>\"'`{}|^]")
+
+
+def _no_address(text: str) -> str:
+    shown = text.rpartition("@")[2].partition("?")[0]  # what stands around it may be a secret
+    return f"base_url {shown!r} is no HTTP address: write 'http://host:port' or 'https://host'."
+
+
+# How Inference Providers and the retired host before them name a model in a path.
+_MODEL = re.compile(r"(?:/hf-inference)?/(?:models|pipeline/[a-z-]+)/(.+)")
+
+
+def _model_in(path: str) -> str | None:
+    found = _MODEL.fullmatch(path)
+    return unquote(found[1]) if found else None

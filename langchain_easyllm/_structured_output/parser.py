@@ -1,0 +1,73 @@
+"""`with_structured_output`: the model, followed by what reads its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessageChunk
+from langchain_core.output_parsers import BaseCumulativeTransformOutputParser
+from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableMap, RunnableSerializable
+
+from .schema import Shape
+
+__all__ = ["StructuredParser", "structured"]
+
+
+class StructuredParser(BaseCumulativeTransformOutputParser[Any]):
+    """Reads the object in an answer, and checks it; streams an object of a dict as it grows."""
+
+    shape: Any
+    """The shape that the answer is to have."""
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:  # noqa: ANN401 - the caller's own type
+        """Return the object; of a stream that goes on, as much as has come.
+
+        Raises:
+            StructuredOutputError: If there is none, or it does not fit.
+        """
+        generation = result[0]
+        if not isinstance(generation, ChatGeneration):
+            raise TypeError(generation)
+        message, shape = generation.message, self.shape
+        goes_on = isinstance(message, AIMessageChunk) and message.chunk_position != "last"
+        return shape.partial(message) if partial and goes_on else shape.parse(message)
+
+    def parse(self, text: str) -> Any:  # noqa: ANN401 - as above
+        """Return the object in a text."""
+        return self.shape.parse(AIMessageChunk(content=text, chunk_position="last"))
+
+
+def structured(
+    model: Runnable[LanguageModelInput, Any], shape: Shape, *, include_raw: bool
+) -> Runnable[LanguageModelInput, Any]:
+    """Return a model followed by what reads its answer.
+
+    Args:
+        model: The model, bound to the shape.
+        shape: The shape.
+        include_raw: Whether to return the message and the error, if there is one, too.
+    """
+    parser = StructuredParser(shape=shape)
+    return RunnableMap(raw=model) | _WithRaw(parser=parser) if include_raw else model | parser
+
+
+class _WithRaw(RunnableSerializable[dict[str, Any], dict[str, Any]]):
+    """Reads the object in an answer, and puts it, or why there is none, beside the answer."""
+
+    parser: StructuredParser
+    """Reads the object."""
+
+    def invoke(
+        self,
+        input: dict[str, Any],
+        config: RunnableConfig | None = None,
+        **kwargs: Any,  # noqa: ARG002 - LangChain's signature
+    ) -> dict[str, Any]:
+        """Return the message, the object and the error."""
+        try:
+            found = {"parsed": self.parser.invoke(input["raw"], config), "parsing_error": None}
+        except Exception as error:  # a validator of the caller's own may raise anything  # noqa: BLE001
+            found = {"parsed": None, "parsing_error": error}
+        return {**input, **found}

@@ -1,0 +1,254 @@
+"""The shape that a structured answer is to have, and its reading."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_core.utils.json import parse_partial_json
+from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import BaseModel, ValidationError
+
+from ..errors import ConfigurationError, StructuredOutputError, one_sentence
+from .typed_dicts import is_typeddict, typed_dict_schema
+from .validation import problem_of
+
+__all__ = ["METHODS", "NOTHING", "Method", "Shape", "find_json", "find_partial_json", "make_shape"]
+
+
+Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode", "prompt"]
+METHODS: tuple[str, ...] = get_args(Method)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The shape of a structured answer.
+
+    Attributes:
+        target: What the caller gave: a class, a TypedDict, or a dict.
+        name: Its name, for servers that want one.
+        schema: Its JSON schema.
+        method: How it is asked for; None for the strongest way that the server has.
+        strict: Whether the server is asked to hold to the schema exactly.
+    """
+
+    target: type | Mapping[str, Any]
+    name: str
+    schema: Mapping[str, Any]
+    method: Method | None = None
+    strict: bool | None = None
+
+    def response_format(self) -> dict[str, object]:
+        """Return the shape as OpenAI's `response_format`."""
+        named: dict[str, object] = {"name": self.name, "schema": self.schema}
+        if self.strict is not None:
+            named["strict"] = self.strict
+        return {"type": "json_schema", "json_schema": named}
+
+    def tool(self) -> dict[str, object]:
+        """Return the shape as a tool whose arguments have it."""
+        parameters = {k: v for k, v in self.schema.items() if k not in ("title", "description")}
+        function: dict[str, object] = {"name": self.name, "parameters": parameters}
+        if "description" in self.schema:
+            function["description"] = self.schema["description"]
+        if self.strict is not None:
+            function["strict"] = self.strict
+        return {"type": "function", "function": function}
+
+    @property
+    def key(self) -> int:
+        """What tells its schema from others."""
+        return hash(json.dumps(self.schema, sort_keys=True))
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it is an object, as arguments of a tool have to be."""
+        return bool(self.schema.get("type", "object") == "object")
+
+    def in_words(self) -> str:
+        """Return the words that ask a model for it."""
+        schema = json.dumps(self.schema, ensure_ascii=False)
+        kind = "a JSON object" if self.is_object else "JSON"
+        return f"Answer only with {kind} that fits this schema:\n{schema}"
+
+    def parse(self, message: BaseMessage) -> object:
+        """Return the object that a whole answer holds.
+
+        Raises:
+            StructuredOutputError: If it holds none, or one that does not fit.
+        """
+        value = self._value_of(message)
+        try:
+            return self._build(value)
+        except ValidationError as error:
+            problem, cause = one_sentence(error), error
+        except (TypeError, ValueError) as error:  # pydantic 1, or a validator of the caller's
+            problem, cause = str(error), cast("ValidationError", error)
+        raise self._misfit(problem, message) from cause
+
+    def partial(self, message: BaseMessage) -> object:
+        """Return as much of the object as has been answered; None while there is nothing to show.
+
+        An object of a class is shown once it is whole.
+        """
+        if isinstance(self.target, type) and is_basemodel_subclass(self.target):
+            return None
+        calls = getattr(message, "tool_calls", None)
+        return calls[0]["args"] if calls else find_partial_json(message.text)
+
+    def _value_of(self, message: BaseMessage) -> object:
+        for call in getattr(message, "tool_calls", ()):
+            if call["name"] == self.name:
+                return call["args"]
+        value = find_json(message.text)
+        if value is not NOTHING:
+            return value
+        for bad in getattr(message, "invalid_tool_calls", ()):
+            raise self._misfit(str(bad["error"] or "a call whose arguments are no JSON"), message)
+        raise self._misfit("it holds no JSON", message)
+
+    def _build(self, value: object) -> object:
+        target = self.target
+        if isinstance(target, type) and is_basemodel_subclass(target):
+            own: Any = target
+            return (own.model_validate if issubclass(own, BaseModel) else own.parse_obj)(value)
+        problem = problem_of(value, self.schema)
+        if problem is not None:
+            raise ValueError(problem)
+        return value
+
+    def _misfit(self, problem: str, message: BaseMessage) -> StructuredOutputError:
+        cut = message.response_metadata.get("finish_reason") == "length"
+        advice = (
+            "raise max_tokens, for it was cut off" if cut else "ask again, or describe the fields"
+        )
+        return StructuredOutputError(
+            f"The answer does not fit {self.name!r} ({problem}; see .llm_output): {advice}.",
+            raw=_raw(message),
+        )
+
+
+def _raw(message: BaseMessage) -> str:
+    """Return an answer as the model wrote it: its text, or its calls."""
+    if message.text or not isinstance(message, AIMessage):
+        return message.text
+    args: list[object] = [call["args"] for call in message.tool_calls]
+    args += [call["args"] for call in message.invalid_tool_calls]
+    return "\n".join(one if isinstance(one, str) else json.dumps(one) for one in args)
+
+
+def make_shape(
+    schema: type | Mapping[str, Any], method: str | None = None, *, strict: bool | None = None
+) -> Shape:
+    """Return the shape that a schema describes.
+
+    Args:
+        schema: A pydantic class (2 or 1), a TypedDict, a JSON schema, or OpenAI's dict of a
+            function.
+        method: One of `METHODS`, or None or `"auto"` for the strongest way that the server has.
+        strict: Whether the server is asked to hold to the schema exactly.
+
+    Raises:
+        ConfigurationError: If it is none of these.
+    """
+    if method not in (None, "auto", *METHODS):
+        raise ConfigurationError(
+            f"method={method!r} is not known: use 'auto', {', '.join(map(repr, METHODS))}."
+        )
+    found = _schema_of(schema, strict=strict)
+    title = str(found.get("title") or "answer")
+    name = re.sub(r"[^\w-]", "_", title, flags=re.ASCII)[:64]
+    own = None if method in (None, "auto") else cast("Method", method)
+    shape = Shape(schema, name, found, own, strict)
+    if own == "function_calling" and not shape.is_object:
+        raise ConfigurationError(
+            f"{name!r} is no object, which arguments of a call are: put it in a field of one, or "
+            "choose another method."
+        )
+    return shape
+
+
+def _with_root(schema: dict[str, Any]) -> dict[str, Any]:
+    """Put the definition of a class that refers to itself at the root, where servers look."""
+    kind, _, name = str(schema.get("$ref")).rpartition("/")
+    if kind != "#/$defs":
+        return schema
+    return {**schema["$defs"][name], **{k: v for k, v in schema.items() if k != "$ref"}}
+
+
+def _schema_of(schema: object, *, strict: bool | None) -> dict[str, Any]:
+    if isinstance(schema, Mapping):
+        inner = schema.get("function") or schema.get("json_schema")
+        schema = dict(inner) if isinstance(inner, Mapping) else dict(schema)
+        if isinstance(schema.get("schema"), Mapping):
+            schema = {"title": schema.get("name", "answer"), **schema["schema"]}
+        if "name" not in schema:
+            schema.setdefault("title", "answer")
+    elif not (isinstance(schema, type) and (is_basemodel_subclass(schema) or is_typeddict(schema))):
+        called = schema.__name__ if isinstance(schema, type) else f"A {type(schema).__name__}"
+        raise ConfigurationError(
+            f"{called} is no schema: give a pydantic class, a TypedDict or a JSON schema as a dict."
+        )
+    try:
+        if isinstance(schema, type) and issubclass(schema, BaseModel) and not strict:
+            return _with_root(schema.model_json_schema())
+        if isinstance(schema, dict) and "name" not in schema and not strict:
+            json.dumps(schema)
+            return schema
+        if is_typeddict(schema):
+            return typed_dict_schema(schema, strict=strict)
+        return convert_to_json_schema(schema, strict=strict)
+    except (
+        Exception
+    ) as error:  # whatever langchain-core or pydantic raise for what they cannot tell
+        raise ConfigurationError(f"The schema cannot be told as JSON: {error}") from error
+
+
+NOTHING = object()
+"""What is found where there is no JSON; None is JSON."""
+
+_FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)(?:\n?```|\Z)", re.DOTALL)
+_THOUGHT = "</think>"
+_MAX_TRIES = 100
+_decode = json.JSONDecoder(strict=False).raw_decode
+
+
+def find_json(text: str) -> object:
+    """Return the JSON of an answer, or `NOTHING`.
+
+    Among other words only an object is taken for an answer.
+    """
+    answer = text.rpartition(_THOUGHT)[2]
+    for candidate in (text, answer, *(match[1] for match in _FENCE.finditer(answer))):
+        try:
+            return json.loads(candidate, strict=False)
+        except (ValueError, RecursionError):
+            continue
+    for match in islice(re.finditer(r"\{", answer), _MAX_TRIES):
+        try:
+            return _decode(answer, match.start())[0]
+        except (ValueError, RecursionError):
+            continue
+    return NOTHING
+
+
+def find_partial_json(text: str) -> dict[str, object] | None:
+    """Return as much of a JSON object as has been answered so far; None for nothing yet."""
+    if not text.lstrip().startswith("{"):
+        text = text.rpartition(_THOUGHT)[2]
+    if fence := _FENCE.search(text):
+        text = fence[1]
+    start = text.find("{")
+    if start < 0:
+        return None
+    try:
+        value = parse_partial_json(text[start:])
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,46 @@
+"""Tools told in the prompt: each model family's own convention, as messages of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ..prompts.base import ChatPrompt
+from .base import Convention, ToolUse
+from .hermes import HERMES, TOOL_RESPONSE, TOOLS
+from .llama3 import LLAMA3
+from .mistral import MISTRAL
+from .react import REACT, REACT_JSON
+from .rendering import render_tools, tell_tools
+
+__all__ = [
+    "CONVENTIONS",
+    "REACT_JSON",
+    "TOOLS",
+    "TOOL_RESPONSE",
+    "Convention",
+    "ToolUse",
+    "convention_of",
+    "render_tools",
+    "tell_tools",
+]
+
+
+CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
+    {form.name: form for form in (HERMES, LLAMA3, MISTRAL, REACT)}
+)
+"""Every convention by its name."""
+
+
+def convention_of(prompt: ChatPrompt | None, name: str | None = None) -> Convention:
+    """Choose a convention.
+
+    Args:
+        prompt: The template; None where a server renders its own.
+        name: The convention's name; None or `"auto"` for the template's own, which is ReAct where
+            it has none, and Hermes' tags where the template is not known.
+    """
+    chosen = CONVENTIONS.get(name or "")
+    if chosen is not None:
+        return chosen
+    return HERMES if prompt is None else CONVENTIONS.get(prompt.host.convention, REACT)

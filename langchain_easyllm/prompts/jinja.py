@@ -1,0 +1,327 @@
+"""Prompts from Jinja chat templates, rendered as transformers renders them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from .._tool_formats.base import function_of
+from .._tool_formats.mistral import with_short_ids
+from .base import ChatPrompt, Host, PromptError, RoleMode, TokenMode
+from .conversation import Conversation, ToolCall, escaped, read
+from .family import check_modes, refuse_tokens
+from .normalize import merge, tell_tools
+from .sandbox import BUDGET, Budget
+from .special_tokens import ControlTokens
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["JinjaPrompt", "turn_ends"]
+
+
+MAX_TEMPLATE = 1_000_000
+"""Characters that a template's source may have."""
+
+_MARKS = re.compile(
+    r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|\[/?[A-Z_]{2,24}\]|<</?SYS>>"
+    r"|</?(?:s|bos|eos|start_of_turn|end_of_turn|tool_call|tool_response)>"
+)
+
+# The eos of the tokenizer is not what ends a turn for many families; these do where a template
+# writes them.
+_TURN_ENDS = (
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end|>",
+    "<|im_end|>",
+    "<|end_of_turn|>",
+    "<end_of_turn>",
+    "<turn|>",
+    "<|return|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<｜end▁of▁sentence｜>",
+)
+
+# What a template holds that writes tools in a convention; the first that fits is its own.
+_TOOL_MARKS = {
+    "hermes": ("<tool_call>", "arguments"),
+    "mistral": ("[TOOL_CALLS]", "[AVAILABLE_TOOLS]"),
+    "llama3": ("ipython", '"parameters": '),
+}
+
+
+@dataclass(frozen=True)
+class JinjaPrompt(ChatPrompt):
+    """A Jinja chat template as a prompt.
+
+    Attributes:
+        template: The template's source.
+        bos_token: What `bos_token` is in the template; None leaves it undefined.
+        eos_token: What `eos_token` is in the template; None leaves it undefined.
+        tokens: Control tokens of the tokenizer, beside those that the template spells out.
+    """
+
+    template: str = field(kw_only=True, repr=False)
+    bos_token: str | None = field(default=None, kw_only=True)
+    eos_token: str | None = field(default=None, kw_only=True)
+    tokens: tuple[str, ...] = field(default=(), kw_only=True, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        template: str,
+        *,
+        name: str = "template",
+        stop: tuple[str, ...] | None = None,
+        bos_token: str | None = None,
+        eos_token: str | None = None,
+        tokens: tuple[str, ...] = (),
+    ) -> JinjaPrompt:
+        """Make a prompt of a template.
+
+        Args:
+            template: The template's source.
+            name: What the prompt is called in messages.
+            stop: Texts that end an answer; by default those ends of turns that it writes.
+            bos_token: The tokenizer's BOS, or None.
+            eos_token: The tokenizer's EOS, or None.
+            tokens: The tokenizer's control tokens.
+
+        Returns:
+            The prompt.
+
+        Raises:
+            PromptError: If the template is not valid Jinja.
+        """
+        _compiled(template)
+        writes_bos = bos_token and ("bos_token" in template or bos_token in template)
+        return cls(
+            name,
+            turn_ends(template) if stop is None else stop,
+            bos_token if writes_bos else None,
+            template=template,
+            bos_token=bos_token,
+            eos_token=eos_token,
+            tokens=tokens,
+        )
+
+    @cached_property
+    def control(self) -> ControlTokens:
+        """What must not be forged: tokens given, and those that the template spells out."""
+        spelled = [token for token in (self.bos_token, self.eos_token) if token]
+        return ControlTokens([*self.tokens, *spelled, *_MARKS.findall(self.template)])
+
+    def render(
+        self,
+        messages: object,
+        *,
+        add_generation_prompt: bool = True,
+        roles: RoleMode = "fold",
+        special_tokens: TokenMode = "escape",
+    ) -> str:
+        """Render a conversation; see `ChatPrompt.render`.
+
+        Under `roles="fold"` a conversation that the template refuses is retold step by step until
+        the template takes it: tools in plain text, neighbours merged, then system text put into
+        the first user turn.
+        """
+        check_modes(roles, special_tokens)
+        talk = read(messages)
+        if special_tokens == "error":
+            refuse_tokens(self.control, talk)
+        refused: Exception | None = None
+        incomplete: str | None = None
+        for told in _tellings(talk) if roles == "fold" else (talk,):
+            safe = told if special_tokens == "allow" else self._escaped(told)
+            try:
+                text = _run(self, safe, add_generation_prompt)
+            except _raised_error() as error:
+                refused = refused or error
+                continue
+            except PromptError:
+                if incomplete is None:
+                    raise
+                break
+            if roles == "strict" or not _leaves_out(safe, text, every=told is not talk):
+                return text
+            incomplete = incomplete or text
+        if incomplete is not None:
+            return incomplete
+        msg = f"The chat template {self.name!r} refuses the conversation: {refused}"
+        raise PromptError(msg) from refused
+
+    def _escaped(self, talk: Conversation) -> Conversation:
+        extras = escaped(Conversation(extras=talk.extras), self.control.escape).extras
+        return Conversation(talk.roles, self.control.escape_all(talk.texts), extras)
+
+    @cached_property
+    def _own_convention(self) -> str | None:
+        """The convention in which the template writes tools itself."""
+        source = self.template
+        if "tools" not in source or "<function=" in source:
+            return None
+        found = [name for name, marks in _TOOL_MARKS.items() if all(m in source for m in marks)]
+        return found[0] if found else None
+
+    @property
+    def host(self) -> Host:
+        """What the template has for tools; models of ChatML know Hermes' tags without it."""
+        return Host(self._own_convention or ("hermes" if "<|im_start|>" in self.template else ""))
+
+    def escape(self, text: str) -> str:
+        """Break the template's control tokens in a text."""
+        return self.control.escape(text)
+
+    def render_own_tools(
+        self, talk: Conversation, tools: Sequence[Mapping[str, object]]
+    ) -> str | None:
+        """Render tools by the template; None where it has none, or refuses the conversation."""
+        if self._own_convention is None:
+            return None
+        if self._own_convention == "mistral":
+            talk = with_short_ids(talk)
+        try:
+            text = _run(self, talk, True, tools)
+        except (PromptError, _raised_error()):
+            return None
+        names = [str(function_of(tool).get("name")) for tool in tools]
+        if _leaves_out(talk, text, every=False) or not all(name in text for name in names):
+            return None
+        return text
+
+
+def turn_ends(template: str) -> tuple[str, ...]:
+    """Find the tokens that end a turn in a template.
+
+    Args:
+        template: The template's source.
+
+    Returns:
+        Those of the known ones that it writes.
+    """
+    return tuple([end for end in _TURN_ENDS if end in template])
+
+
+def _tellings(talk: Conversation) -> Iterator[Conversation]:
+    yield talk
+    talk = tell_tools(talk)
+    yield talk
+    merged = merge(talk)
+    yield merged
+    yield _system_in_user(merged)
+
+
+def _leaves_out(talk: Conversation, prompt: str, *, every: bool) -> bool:
+    """Whether a template left out what a tool said, or in a retelling, what anybody said."""
+    for index in range(len(talk.texts)) if every else talk.extras:
+        text = talk.texts[index].strip()
+        calls = talk.extras[index].calls if index in talk.extras else ()
+        if not all(call.name in prompt for call in calls):
+            return True
+        if text not in prompt and json.dumps(text, ensure_ascii=False)[1:-1] not in prompt:
+            return True
+    return False
+
+
+def _system_in_user(talk: Conversation) -> Conversation:
+    pairs = list(zip(talk.roles, talk.texts, strict=True))
+    system = "\n\n".join([text for role, text in pairs if role == "system" and text])
+    spoken = [(role, text) for role, text in pairs if role != "system"]
+    head = [("user", system)] if system or not spoken or spoken[0][0] != "user" else []
+    told = [*head, *spoken]
+    return merge(Conversation([role for role, _ in told], [text for _, text in told]))
+
+
+def _run(
+    prompt: JinjaPrompt,
+    talk: Conversation,
+    answer: bool,
+    tools: Sequence[Mapping[str, object]] | None = None,
+) -> str:
+    from jinja2.exceptions import TemplateError  # noqa: PLC0415 - loads at first use
+
+    compiled = _compiled(prompt.template)
+    variables: dict[str, object] = {
+        "messages": _messages(talk),
+        "tools": None if tools is None else list(tools),
+        "documents": None,
+        "add_generation_prompt": answer,
+    }
+    for name in ("bos_token", "eos_token"):
+        token = getattr(prompt, name)
+        if token is not None:
+            variables[name] = token
+    size = len(prompt.template) + sum([len(text) for text in talk.texts])
+    reset = BUDGET.set(Budget(size))
+    try:
+        return "".join(list(compiled.generate(**variables)))
+    except (PromptError, _raised_error()):
+        raise
+    except (
+        TemplateError,
+        ArithmeticError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as e:
+        kind = type(e).__name__
+        msg = f"The chat template {prompt.name!r} failed on this conversation: {kind}: {e}"
+        raise PromptError(msg) from e
+    finally:
+        BUDGET.reset(reset)
+
+
+def _messages(talk: Conversation) -> list[dict[str, object]]:
+    """Write messages as the role/content dicts that chat templates read."""
+    messages: list[dict[str, object]] = []
+    for index, (role, text) in enumerate(zip(talk.roles, talk.texts, strict=True)):
+        message: dict[str, object] = {"role": role, "content": text}
+        extra = talk.extras.get(index)
+        if extra is not None:
+            if extra.calls:
+                message["tool_calls"] = [_call(call) for call in extra.calls]
+            if extra.name is not None:
+                message["name"] = extra.name
+            if extra.call_id is not None:
+                message["tool_call_id"] = extra.call_id
+        messages.append(message)
+    return messages
+
+
+def _call(call: ToolCall) -> dict[str, object]:
+    # Through JSON, so that the template sees plain data and no object with methods.
+    arguments = json.loads(json.dumps(call.arguments, default=str))
+    told: dict[str, object] = {
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    }
+    return told if call.id is None else {"id": call.id, **told}
+
+
+def _raised_error() -> type[Exception]:
+    from .sandbox import RaisedError  # noqa: PLC0415 - loads jinja2 at first use
+
+    return RaisedError
+
+
+@lru_cache(maxsize=64)
+def _compiled(template: str) -> Template:
+    from jinja2.exceptions import TemplateError  # noqa: PLC0415 - loads at first use
+
+    from .sandbox import ChatEnvironment  # noqa: PLC0415 - loads jinja2
+
+    if len(template) > MAX_TEMPLATE:
+        msg = f"A chat template of {len(template):,} characters is above {MAX_TEMPLATE:,}."
+        raise PromptError(msg)
+    try:
+        return ChatEnvironment().from_string(template)
+    except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
+        msg = f"The chat template is not valid Jinja: {error}"
+        raise PromptError(msg) from error
