@@ -20,9 +20,9 @@ from langchain_core.runnables.utils import gather_with_concurrency
 
 from ._fields.connection import CONFIG
 from ._fields.generation import AUTO
-from ._fields.text_model import ModelBase, inspected
-from ._generation.payload import tool_use
-from ._generation.request import Rendered
+from ._fields.text_model import TextModel, inspected
+from ._generation.payload import offered_tools
+from ._generation.request import RenderedPrompt
 from ._langchain.batching import joined, split_run_id
 from ._langchain.messages import to_chat_messages
 from ._langchain.outputs import to_chat_chunks, to_chat_result, with_usage_of
@@ -30,15 +30,15 @@ from ._langchain.tools import ToolLike, to_choice, to_tools
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from ._generation.request import Ask
+    from ._generation.request import GenerationRequest
     from ._protocols.request import Message
-    from ._servers.profile import Server
-    from ._tool_formats.base import ToolUse
+    from ._servers.profile import ServerInfo
+    from ._tool_formats.base import OfferedTools
 
 __all__ = ["EasyLLMChat"]
 
 
-class EasyLLMChat(ModelBase, BaseChatModel):
+class EasyLLMChat(TextModel, BaseChatModel):
     """Chat model on any Hugging Face server: Inference Providers, endpoints, TGI, vLLM, llama.cpp.
 
     Example:
@@ -77,9 +77,9 @@ class EasyLLMChat(ModelBase, BaseChatModel):
     def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
         if values.get("llm") is None:
             return super()._own_arguments({k: v for k, v in values.items() if k != "llm"})
-        from ._fields.migration import taken_over  # noqa: PLC0415 - seldom needed
+        from ._fields.migration import fields_of_llm  # noqa: PLC0415 - seldom needed
 
-        return taken_over(values, cls._own_arguments, cls.model_fields)
+        return fields_of_llm(values, cls._own_arguments, cls.model_fields)
 
     def to_prompt(
         self,
@@ -106,7 +106,7 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         unset = self.prompt_builder is None
         shown = self.model_copy(update={"prompt_builder": AUTO}) if unset else self
         offered = to_tools(tools)
-        use = tool_use(offered, to_choice(tool_choice, offered))
+        use = offered_tools(offered, to_choice(tool_choice, offered))
         return shown._to_text(asked, self.model, None, use).text  # noqa: SLF001 - this very class
 
     _to_chat_prompt = to_prompt  # what ChatHuggingFace calls it
@@ -205,10 +205,10 @@ class EasyLLMChat(ModelBase, BaseChatModel):
                 not fit, a `langchain_easyllm.errors.StructuredOutputError`.
         """
         from ._structured_output.parser import structured  # noqa: PLC0415 - as above
-        from ._structured_output.schema import make_shape  # noqa: PLC0415 - seldom needed
+        from ._structured_output.schema import make_output_schema  # noqa: PLC0415 - seldom needed
         from ._structured_output.typed_dicts import is_typeddict  # noqa: PLC0415 - as above
 
-        shape = make_shape(schema, method, strict=strict)
+        shape = make_output_schema(schema, method, strict=strict)
         told = shape.schema if is_typeddict(schema) else schema  # langchain-core converts the rest
         asked = {"kwargs": {"method": method or "auto", "strict": strict}, "schema": told}
         model = self.bind(structured_output=shape, ls_structured_output_format=asked, **kwargs)
@@ -288,9 +288,9 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         self,
         source: str | Sequence[BaseMessage],
         model: str | None,
-        server: Server | None,
-        use: ToolUse | None = None,
-    ) -> Rendered:
+        server: ServerInfo | None,
+        use: OfferedTools | None = None,
+    ) -> RenderedPrompt:
         if not source:
             raise ConfigurationError("There are no messages: send one at least.")
         prompt = self._chosen_prompt(model, server)
@@ -315,10 +315,10 @@ class EasyLLMChat(ModelBase, BaseChatModel):
         return "easyllm-chat"
 
 
-def _once_more(ask: Ask, result: ChatResult) -> Ask | None:
+def _once_more(ask: GenerationRequest, result: ChatResult) -> GenerationRequest | None:
     """Return how to ask once more for an answer that has not the shape that it was to have."""
     if ask.shaping is None:
         return None
-    from ._structured_output.strategy import repairing  # noqa: PLC0415 - seldom needed
+    from ._structured_output.strategy import repair_request  # noqa: PLC0415 - seldom needed
 
-    return repairing(ask, result)
+    return repair_request(ask, result)

@@ -20,36 +20,36 @@ from pydantic import Field
 
 from ._fields.batching import BatchFields, progress_bar
 from ._fields.connection import CONFIG, LOCAL
-from ._fields.local import LocalPlace
-from ._protocols.embeddings import EMBED_FIELDS, EmbedApi
+from ._fields.local import LocalModelChoice
+from ._protocols.embeddings import EMBED_FIELDS, EmbeddingApi
 from ._protocols.texts import check_several, check_text, check_texts
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ._batch.embedding import ArrayJob, EmbedAsk, EmbedTask
-    from ._batch.scheduler import Job
+    from ._batch.embedding import ArrayJob, EmbeddingRequest, EmbeddingTask
+    from ._batch.scheduler import BatchJob
     from ._protocols.embeddings import Vector
-    from ._servers.profile import Server
-    from ._servers.session import Connection
+    from ._servers.profile import ServerInfo
+    from ._servers.session import ServerSession
 
     Array = NDArray[np.float32]
 
 __all__ = ["EasyLLMEmbeddings"]
 
-J = TypeVar("J", bound="Job[Vector]")
+J = TypeVar("J", bound="BatchJob[Vector]")
 
 Bar = Callable[[int], object] | None
 
 # What an `api` that is no protocol's name means; None is chosen by the server.
-_APIS: Mapping[str, EmbedApi | None] = {"auto": None, LOCAL: EmbedApi.EMBED}
+_APIS: Mapping[str, EmbeddingApi | None] = {"auto": None, LOCAL: EmbeddingApi.EMBED}
 
 WINDOW = 32
 """Batches that `iter_embeddings` reads ahead at a time, and whose vectors make one array."""
 
 
-class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
+class EasyLLMEmbeddings(LocalModelChoice, BatchFields, Embeddings):
     """Embeddings on any Hugging Face server: TEI, vLLM, llama.cpp, Inference Providers; or local.
 
     Example:
@@ -185,13 +185,13 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
         Raises:
             EasyLLMError: As `embed_documents_array`.
         """
-        from ._batch.workers import crew  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.workers import worker_pool  # noqa: PLC0415 - sockets load with the first request
 
         check_several(texts)
         connection, server = self._look(many=True)
         batches = self._batches(self._task(connection, server), server)
         jobs: deque[ArrayJob] = deque()
-        with crew(batches, connection.transport) as workers:
+        with worker_pool(batches, connection.transport) as workers:
             for job in self._windows(texts, server):
                 workers.start(job)
                 jobs.append(job)
@@ -224,67 +224,67 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
                 yield jobs.popleft().array
 
     def _lists(self, texts: list[str], bar: Bar = None) -> list[list[float]]:
-        from ._batch.scheduler import Job  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.scheduler import BatchJob  # noqa: PLC0415 - sockets load with the first request
 
-        job: Job[Vector] = Job(texts, on_progress=bar)
+        job: BatchJob[Vector] = BatchJob(texts, on_progress=bar)
         return cast("list[list[float]]", self._finished(job, as_floats=True).results)
 
     async def _alists(self, texts: list[str], bar: Bar = None) -> list[list[float]]:
-        from ._batch.scheduler import Job  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.scheduler import BatchJob  # noqa: PLC0415 - sockets load with the first request
 
-        job: Job[Vector] = Job(texts, on_progress=bar)
+        job: BatchJob[Vector] = BatchJob(texts, on_progress=bar)
         return cast("list[list[float]]", (await self._afinished(job, as_floats=True)).results)
 
     def _finished(self, job: J, *, as_floats: bool = False) -> J:
-        from ._batch.workers import finish  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.workers import run_job  # noqa: PLC0415 - sockets load with the first request
 
         if not job.texts:
             return job
         connection, server = self._look(many=len(job.texts) > 1)
         task = self._task(connection, server, as_floats=as_floats)
-        finish(self._batches(task, server, job.texts), connection.transport, job)
+        run_job(self._batches(task, server, job.texts), connection.transport, job)
         return job
 
     async def _afinished(self, job: J, *, as_floats: bool = False) -> J:
-        from ._batch.workers import afinish  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.workers import arun_job  # noqa: PLC0415 - sockets load with the first request
 
         if not job.texts:
             return job
         connection, server = await self._alook(many=len(job.texts) > 1)
         task = self._task(connection, server, as_floats=as_floats)
-        await afinish(self._batches(task, server, job.texts), connection.transport, job)
+        await arun_job(self._batches(task, server, job.texts), connection.transport, job)
         return job
 
-    def _look(self, *, many: bool) -> tuple[Connection, Server | None]:
+    def _look(self, *, many: bool) -> tuple[ServerSession, ServerInfo | None]:
         """Return the connection, and its server as far as the requests depend on it."""
         connection = self._connect().connection
         if self._asks(connection, many=many):
             return connection, connection.ask_server(self._patience())
         return connection, connection.server
 
-    async def _alook(self, *, many: bool) -> tuple[Connection, Server | None]:
+    async def _alook(self, *, many: bool) -> tuple[ServerSession, ServerInfo | None]:
         connection = self._connect().connection
         if self._asks(connection, many=many):
             return connection, await connection.aask_server(self._patience())
         return connection, connection.server
 
-    def _asks(self, connection: Connection, *, many: bool) -> bool:
+    def _asks(self, connection: ServerSession, *, many: bool) -> bool:
         from ._batch.embedding import asks_server  # noqa: PLC0415 - sockets load with the first request
 
         return asks_server(self._ask(), connection, many=many and self.batch_size is None)
 
     def _task(
-        self, connection: Connection, server: Server | None, *, as_floats: bool = False
-    ) -> EmbedTask:
-        from ._batch.embedding import EmbedTask  # noqa: PLC0415 - sockets load with the first request
+        self, connection: ServerSession, server: ServerInfo | None, *, as_floats: bool = False
+    ) -> EmbeddingTask:
+        from ._batch.embedding import EmbeddingTask  # noqa: PLC0415 - sockets load with the first request
 
-        return EmbedTask(self._ask(), connection, server, as_floats=as_floats)
+        return EmbeddingTask(self._ask(), connection, server, as_floats=as_floats)
 
-    def _ask(self) -> EmbedAsk:
-        from ._batch.embedding import EmbedAsk  # noqa: PLC0415 - sockets load with the first request
+    def _ask(self) -> EmbeddingRequest:
+        from ._batch.embedding import EmbeddingRequest  # noqa: PLC0415 - sockets load with the first request
 
-        return EmbedAsk(
-            api=_APIS[self.api] if self.api in _APIS else EmbedApi(self.api),
+        return EmbeddingRequest(
+            api=_APIS[self.api] if self.api in _APIS else EmbeddingApi(self.api),
             model=self.model,
             provider=self.provider,
             params={name: getattr(self, name) for name in EMBED_FIELDS},
@@ -292,7 +292,7 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
             pooling=self.pooling,
         )
 
-    def _windows(self, texts: Iterable[str], server: Server | None) -> Iterator[ArrayJob]:
+    def _windows(self, texts: Iterable[str], server: ServerInfo | None) -> Iterator[ArrayJob]:
         """Yield jobs of so many texts that a few of them keep all workers busy."""
         rest = iter(texts)
         first = 0
@@ -301,7 +301,7 @@ class EasyLLMEmbeddings(LocalPlace, BatchFields, Embeddings):
             first += len(chunk)
 
     async def _awindows(
-        self, texts: Iterable[str] | AsyncIterable[str], server: Server | None
+        self, texts: Iterable[str] | AsyncIterable[str], server: ServerInfo | None
     ) -> AsyncIterator[ArrayJob]:
         if isinstance(texts, Iterable):
             for job in self._windows(texts, server):

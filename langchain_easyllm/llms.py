@@ -21,21 +21,21 @@ from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import Field
 
 from ._fields.connection import CONFIG
-from ._fields.text_model import ModelBase, calling, inspected
-from ._generation.request import Rendered
+from ._fields.text_model import TextModel, calling, inspected
+from ._generation.request import RenderedPrompt
 from ._langchain.messages import refuse_other_than_text
 from ._langchain.outputs import to_generations, to_text_chunks
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ._protocols.request import Message
-    from ._servers.profile import Server
-    from ._tool_formats.base import ToolUse
+    from ._servers.profile import ServerInfo
+    from ._tool_formats.base import OfferedTools
 
 __all__ = ["EasyLLM"]
 
 
-class EasyLLM(ModelBase, LLM):
+class EasyLLM(TextModel, LLM):
     """LLM on any Hugging Face server: text in, text out.
 
     Example:
@@ -213,14 +213,14 @@ class EasyLLM(ModelBase, LLM):
         self,
         source: str | Sequence[BaseMessage],
         model: str | None,
-        server: Server | None,
-        use: ToolUse | None = None,  # noqa: ARG002 - tools were refused before
-    ) -> Rendered:
+        server: ServerInfo | None,
+        use: OfferedTools | None = None,  # noqa: ARG002 - tools were refused before
+    ) -> RenderedPrompt:
         if not source:
             raise ConfigurationError("The prompt is empty: send some text.")
         prompt = self._chosen_prompt(model, server)
         if prompt is None:
-            return Rendered(str(source), ())
+            return RenderedPrompt(str(source), ())
         from ._generation.prompt import render  # noqa: PLC0415 - templates load when used
 
         return render(prompt, [HumanMessage(str(source))])

@@ -17,9 +17,9 @@ from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ._batch.reranking import RerankTask
-    from ._batch.scheduler import Job
-    from ._servers.profile import Server
-    from ._servers.session import Connection
+    from ._batch.scheduler import BatchJob
+    from ._servers.profile import ServerInfo
+    from ._servers.session import ServerSession
 
 __all__ = ["EasyLLMRerank"]
 
@@ -80,13 +80,13 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         documents = _listed(documents)
         if not (texts := _texts(documents)):
             return []
-        from ._batch.workers import finish  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.workers import run_job  # noqa: PLC0415 - sockets load with the first request
 
         connection = self._connect().connection
         asks = self._asks(connection)
         server = connection.ask_server(self._patience()) if asks else connection.server
         task, job = self._task(connection, server, query, texts)
-        finish(self._batches(task, server, texts), connection.transport, job)
+        run_job(self._batches(task, server, texts), connection.transport, job)
         return self._best(documents, job)
 
     async def acompress_documents(
@@ -99,27 +99,27 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         documents = _listed(documents)
         if not (texts := _texts(documents)):
             return []
-        from ._batch.workers import afinish  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.workers import arun_job  # noqa: PLC0415 - sockets load with the first request
 
         connection = self._connect().connection
         asks = self._asks(connection)
         server = await connection.aask_server(self._patience()) if asks else connection.server
         task, job = self._task(connection, server, query, texts)
-        await afinish(self._batches(task, server, texts), connection.transport, job)
+        await arun_job(self._batches(task, server, texts), connection.transport, job)
         return self._best(documents, job)
 
-    def _asks(self, connection: Connection) -> bool:
+    def _asks(self, connection: ServerSession) -> bool:
         if connection.address.router:
             return False
         return self.api in ("auto", "jina") or self.batch_size is None
 
     def _task(
-        self, connection: Connection, server: Server | None, query: str, texts: list[str]
-    ) -> tuple[RerankTask, Job[float]]:
-        from ._batch.reranking import RerankAsk, RerankTask  # noqa: PLC0415 - as above
-        from ._batch.scheduler import Job  # noqa: PLC0415 - sockets load with the first request
+        self, connection: ServerSession, server: ServerInfo | None, query: str, texts: list[str]
+    ) -> tuple[RerankTask, BatchJob[float]]:
+        from ._batch.reranking import RerankRequest, RerankTask  # noqa: PLC0415 - as above
+        from ._batch.scheduler import BatchJob  # noqa: PLC0415 - sockets load with the first request
 
-        ask = RerankAsk(
+        ask = RerankRequest(
             api=None if self.api == "auto" else RerankApi(self.api),
             query=check_text(query, "The query"),
             model=self.model,
@@ -130,9 +130,9 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
             },
             extra=self.model_kwargs,
         )
-        return RerankTask(ask, connection, server), Job(texts)
+        return RerankTask(ask, connection, server), BatchJob(texts)
 
-    def _best(self, documents: Sequence[Document], job: Job[float]) -> list[Document]:
+    def _best(self, documents: Sequence[Document], job: BatchJob[float]) -> list[Document]:
         scores = [score for score in job.results if score is not None]
         order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[: self.top_n]
         return [

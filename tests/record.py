@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from langchain_easyllm._servers import session as _connection
-from langchain_easyllm._servers.urls import parse_address
+from langchain_easyllm._servers.urls import parse_server_url
 
 from .conversations import CONVERSATIONS, Place
 from .recording import Recorder
@@ -61,7 +61,7 @@ def record(name: str, place: Place) -> int:
     hide = {place.model: MODEL_NAME} if place.model and Path(place.model).is_absolute() else {}
     for title, talk in CONVERSATIONS.items():
         _connection.forget_connections()
-        with Recorder(parse_address(place.base_url).root, hide) as recorder:
+        with Recorder(parse_server_url(place.base_url).root, hide) as recorder:
             try:
                 talk(replace(place, base_url=recorder.url))
             except (Exception, pytest.fail.Exception):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from .._http.models import Request
 from .._protocols.embeddings import (
-    EmbedApi,
-    EmbedCall,
+    EmbeddingApi,
+    EmbeddingProtocolRequest,
     Pooling,
     Vector,
     embed_fields,
@@ -21,11 +21,11 @@ from .._protocols.embeddings import (
     to_floats,
 )
 from .._protocols.events import Failure
-from .._servers.profile import Dialect, Server
-from .._servers.session import Connection
+from .._servers.profile import Dialect, ServerInfo
+from .._servers.session import ServerSession
 from .._servers.urls import ROUTER, is_dedicated_endpoint
 from ..errors import BadRequestError, ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
-from .scheduler import Batch, Job
+from .scheduler import Batch, BatchJob
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-__all__ = ["ArrayJob", "EmbedAsk", "EmbedTask", "asks_server", "import_numpy"]
+__all__ = ["ArrayJob", "EmbeddingRequest", "EmbeddingTask", "asks_server", "import_numpy"]
 
 
 _ROUTES = frozenset({"/feature-extraction", "/pipeline/feature-extraction"})
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedAsk:
+class EmbeddingRequest:
     """What an embeddings object wants of a server.
 
     Attributes:
@@ -52,7 +52,7 @@ class EmbedAsk:
         pooling: How to make one vector of one per token.
     """
 
-    api: EmbedApi | None
+    api: EmbeddingApi | None
     model: str | None
     provider: str | None
     params: Mapping[str, object]
@@ -60,7 +60,7 @@ class EmbedAsk:
     pooling: Pooling | None
 
 
-def asks_server(ask: EmbedAsk, connection: Connection, *, many: bool) -> bool:
+def asks_server(ask: EmbeddingRequest, connection: ServerSession, *, many: bool) -> bool:
     """Whether the requests depend on which server will answer them.
 
     Args:
@@ -71,10 +71,10 @@ def asks_server(ask: EmbedAsk, connection: Connection, *, many: bool) -> bool:
     if connection.address.router:
         return False
     # Elsewhere it decides on the protocol, on field names, a name for the model, or the route.
-    return ask.api is not EmbedApi.EMBED or many
+    return ask.api is not EmbeddingApi.EMBED or many
 
 
-class EmbedTask:
+class EmbeddingTask:
     """Makes the requests of one call and reads their answers.
 
     Args:
@@ -93,7 +93,12 @@ class EmbedTask:
     what = "Text"
 
     def __init__(
-        self, ask: EmbedAsk, connection: Connection, server: Server | None, *, as_floats: bool
+        self,
+        ask: EmbeddingRequest,
+        connection: ServerSession,
+        server: ServerInfo | None,
+        *,
+        as_floats: bool,
     ) -> None:
         self._ask = ask
         self._connection = connection
@@ -124,7 +129,7 @@ class EmbedTask:
         if isinstance(vectors, Failure):
             return vectors
         self._check_lengths(vectors, batch.indices)
-        if isinstance(batch.tag, EmbedCall) and batch.tag.normalizes:
+        if isinstance(batch.tag, EmbeddingProtocolRequest) and batch.tag.normalizes:
             return [normalized(vector) for vector in vectors]
         return [to_floats(vector) for vector in vectors] if self._as_floats else vectors
 
@@ -135,14 +140,14 @@ class EmbedTask:
         lacking = self._connection.lacking
         if isinstance(error, NotFoundError):
             if self._missing is not None:
-                lacking.discard(EmbedApi.EMBEDDINGS.value)
+                lacking.discard(EmbeddingApi.EMBEDDINGS.value)
                 raise self._missing  # neither route is there: the usual one is what to speak of
             if (
                 self._ask.api is None
-                and self.call.api is EmbedApi.EMBEDDINGS
+                and self.call.api is EmbeddingApi.EMBEDDINGS
                 and self._may_be_tei()
             ):
-                lacking.add(EmbedApi.EMBEDDINGS.value)
+                lacking.add(EmbeddingApi.EMBEDDINGS.value)
                 self._missing = error
         elif isinstance(error, BadRequestError) and self.call.packed:
             words = (error.body or error.message).lower()
@@ -162,39 +167,39 @@ class EmbedTask:
             server is None or server.tei or not server.known
         )
 
-    def _new_call(self) -> EmbedCall:
+    def _new_call(self) -> EmbeddingProtocolRequest:
         ask, server = self._ask, self._server
         api = self._choose()
-        named = server or Server(dialect=Dialect.OPENAI)
-        return EmbedCall(
+        named = server or ServerInfo(dialect=Dialect.OPENAI)
+        return EmbeddingProtocolRequest(
             api=api,
             params=ask.params,
             server=server,
-            model=named.model_for(ask.model) if api is EmbedApi.EMBEDDINGS else None,
+            model=named.model_for(ask.model) if api is EmbeddingApi.EMBEDDINGS else None,
             extra=ask.extra,
-            packed=api is EmbedApi.EMBEDDINGS and "base64" not in self._connection.lacking,
+            packed=api is EmbeddingApi.EMBEDDINGS and "base64" not in self._connection.lacking,
         )
 
-    def _choose(self) -> EmbedApi:
+    def _choose(self) -> EmbeddingApi:
         ask, address, server = self._ask, self._connection.address, self._server
         if address.router:
             return self._choose_at_router()
         if ask.api:
             return ask.api
         if address.route in _ROUTES:
-            return EmbedApi.FEATURE_EXTRACTION
+            return EmbeddingApi.FEATURE_EXTRACTION
         if server is not None:
             _check_serves(server)
             if not server.known and is_dedicated_endpoint(address.root):
-                return EmbedApi.FEATURE_EXTRACTION
-        if EmbedApi.EMBEDDINGS.value in self._connection.lacking:
-            return EmbedApi.EMBED
+                return EmbeddingApi.FEATURE_EXTRACTION
+        if EmbeddingApi.EMBEDDINGS.value in self._connection.lacking:
+            return EmbeddingApi.EMBED
         # TEI has both; its OpenAI route sends base64, but knows fewer fields.
-        if server and server.tei and not _fits(EmbedApi.EMBEDDINGS, server, ask.params):
-            return EmbedApi.EMBED
-        return EmbedApi.EMBEDDINGS
+        if server and server.tei and not _fits(EmbeddingApi.EMBEDDINGS, server, ask.params):
+            return EmbeddingApi.EMBED
+        return EmbeddingApi.EMBEDDINGS
 
-    def _choose_at_router(self) -> EmbedApi:
+    def _choose_at_router(self) -> EmbeddingApi:
         own = self._ask.provider in (None, "hf-inference")
         if self._connection.address.root != ROUTER:
             own = False  # a provider's own root below the router's
@@ -203,7 +208,7 @@ class EmbedTask:
                 f"provider={self._ask.provider!r} chooses for chat only: name the provider that "
                 "embeds this model, or leave provider out for Hugging Face's own."
             )
-        fits = EmbedApi.FEATURE_EXTRACTION if own else EmbedApi.EMBEDDINGS
+        fits = EmbeddingApi.FEATURE_EXTRACTION if own else EmbeddingApi.EMBEDDINGS
         if self._ask.api not in (None, fits):
             raise ConfigurationError(
                 f"api={self._ask.api.value!r} is not to be had there: this provider speaks "
@@ -211,15 +216,15 @@ class EmbedTask:
             )
         return fits
 
-    def _url(self, api: EmbedApi) -> str:
+    def _url(self, api: EmbeddingApi) -> str:
         address = self._connection.address
         if address.router and address.root == ROUTER:
             return ROUTER + hub_route(self._ask.provider, self._ask.model or "")
-        if api is EmbedApi.FEATURE_EXTRACTION:
+        if api is EmbeddingApi.FEATURE_EXTRACTION:
             if address.route in _ROUTES:
                 return address.url(address.route or "/")
             if self._server and self._server.tei:
-                api = EmbedApi.EMBED  # the same protocol, on a route that is its own
+                api = EmbeddingApi.EMBED  # the same protocol, on a route that is its own
         return address.url(embed_route(api))
 
     def _check_lengths(self, vectors: Sequence[Vector], indices: Sequence[int]) -> None:
@@ -238,7 +243,7 @@ class EmbedTask:
             )
 
 
-def _check_serves(server: Server) -> None:
+def _check_serves(server: ServerInfo) -> None:
     if server.tei not in (None, "embedding"):
         raise ConfigurationError(
             f"The server has a {server.tei}, which does not embed: "
@@ -251,7 +256,7 @@ def _check_serves(server: Server) -> None:
         )
 
 
-def _fits(api: EmbedApi, server: Server, params: Mapping[str, object]) -> bool:
+def _fits(api: EmbeddingApi, server: ServerInfo, params: Mapping[str, object]) -> bool:
     try:
         embed_fields(api, server, params)
     except ConfigurationError:
@@ -259,7 +264,7 @@ def _fits(api: EmbedApi, server: Server, params: Mapping[str, object]) -> bool:
     return True
 
 
-class ArrayJob(Job[Vector]):
+class ArrayJob(BatchJob[Vector]):
     """A job whose results are the rows of one float32 array."""
 
     def __init__(

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from .._http.models import Request
 from .._protocols.embeddings import hub_route
 from .._protocols.events import Failure
-from .._protocols.rerank import RerankApi, RerankCall, read_scores, rerank_route
-from .._servers.profile import Dialect, Server
-from .._servers.session import Connection
+from .._protocols.rerank import RerankApi, RerankProtocolRequest, read_scores, rerank_route
+from .._servers.profile import Dialect, ServerInfo
+from .._servers.session import ServerSession
 from .._servers.urls import ROUTER
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError
 from .scheduler import Batch
 
-__all__ = ["RerankAsk", "RerankTask"]
+__all__ = ["RerankRequest", "RerankTask"]
 
 
 @dataclass(frozen=True, slots=True)
-class RerankAsk:
+class RerankRequest:
     """What a reranker object wants of a server.
 
     Attributes:
@@ -53,13 +53,15 @@ class RerankTask:
 
     what = "Document"
 
-    def __init__(self, ask: RerankAsk, connection: Connection, server: Server | None) -> None:
+    def __init__(
+        self, ask: RerankRequest, connection: ServerSession, server: ServerInfo | None
+    ) -> None:
         self._connection = connection
         self._model = ask.model
         api = _choose(ask, connection, server)
-        named = server or Server(dialect=Dialect.OPENAI)
+        named = server or ServerInfo(dialect=Dialect.OPENAI)
         model = named.model_for(ask.model) if api is RerankApi.JINA else None
-        self._call = RerankCall(api, ask.query, ask.params, model, ask.extra)
+        self._call = RerankProtocolRequest(api, ask.query, ask.params, model, ask.extra)
         self.overhead = self._call.overhead
 
     def request(self, batch: Batch[float]) -> Request:
@@ -86,7 +88,7 @@ class RerankTask:
         return False
 
 
-def _choose(ask: RerankAsk, connection: Connection, server: Server | None) -> RerankApi:
+def _choose(ask: RerankRequest, connection: ServerSession, server: ServerInfo | None) -> RerankApi:
     if connection.address.router:
         if ask.provider not in (None, "hf-inference"):
             raise ConfigurationError(

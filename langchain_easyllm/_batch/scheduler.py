@@ -1,7 +1,7 @@
 """Many texts in few requests: cut, sent side by side, cut smaller where they are refused.
 
-`Batches` does no I/O. A worker is a generator that yields requests and pauses; `_crews` runs as
-many of them as may be in flight. What is left to do is shared by all.
+`BatchScheduler` does no I/O. A worker is a generator that yields requests and pauses; `workers` runs
+as many of them as may be in flight. What is left to do is shared by all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from math import inf
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from .._http.error_mapping import error_from_event, with_advice
-from .._http.models import Policy, Request, Response
+from .._http.models import Request, Response, RetryPolicy
 from .._protocols.events import Failure
 from .._protocols.texts import beginning, to_json
 from ..errors import (
@@ -30,12 +30,12 @@ from ..errors import (
 if TYPE_CHECKING:
     from .._http.retries import Schedule
 
-__all__ = ["Batch", "Batches", "Job", "Step", "Task"]
+__all__ = ["Batch", "BatchJob", "BatchScheduler", "Step", "Task"]
 
 
 T = TypeVar("T")
 
-Step = tuple[Request, Policy] | float
+Step = tuple[Request, RetryPolicy] | float
 """What a worker wants done: a request sent, or seconds waited."""
 
 _BATCH_SIZE = re.compile(
@@ -45,7 +45,7 @@ _BATCH_SIZE = re.compile(
 )
 
 
-class Job(Generic[T]):
+class BatchJob(Generic[T]):
     """Texts to be worked on, and what has come of them.
 
     Args:
@@ -124,7 +124,7 @@ class Batch(Generic[T]):
         tag: How it was sent, for the task that sends it.
     """
 
-    job: Job[T]
+    job: BatchJob[T]
     places: list[int]
     body: bytes
     ready: float = 0.0
@@ -171,7 +171,7 @@ class Task(Protocol[T]):
         """Whether a refused batch has another way, which the next request for it takes."""
 
 
-class Batches(Generic[T]):
+class BatchScheduler(Generic[T]):
     """Jobs, cut into batches as workers ask for them. All of it belongs to one thread at a time.
 
     Args:
@@ -189,7 +189,7 @@ class Batches(Generic[T]):
     """
 
     def __init__(
-        self, task: Task[T], *, size: int, max_bytes: int, limit: int, policy: Policy
+        self, task: Task[T], *, size: int, max_bytes: int, limit: int, policy: RetryPolicy
     ) -> None:
         self.limit = limit
         self.answered = 0
@@ -203,12 +203,12 @@ class Batches(Generic[T]):
         self._lowered = 0.0
         self._workers = 0
         self._in_flight = 0
-        self._jobs: deque[Job[T]] = deque()
+        self._jobs: deque[BatchJob[T]] = deque()
         self._again: deque[Batch[T]] = deque()
         self.error: BaseException | None = None
         self.on_change: Callable[[], object] = lambda: None
 
-    def add(self, job: Job[T]) -> None:
+    def add(self, job: BatchJob[T]) -> None:
         """Take a job."""
         self._jobs.append(job)
 
@@ -325,7 +325,7 @@ class Batches(Generic[T]):
             batch.schedule = Schedule(self._max_retries, lambda: batch.until - time.monotonic())
         return batch.schedule.pause_after(error, error.retry_after)
 
-    def _patience(self, batch: Batch[T]) -> Policy:
+    def _patience(self, batch: Batch[T]) -> RetryPolicy:
         if batch.until == inf:
             return self._policy
         return replace(self._policy, timeout=max(batch.until - batch.sent, 0.001))

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
-from .._http.models import Policy, Request, Response
+from .._http.models import Request, Response, RetryPolicy
 from .._http.stream import AsyncClosing, Closing
 from .._servers.session import arun, run
 from .background_loop import background
-from .scheduler import Batches, Job, Step
+from .scheduler import BatchJob, BatchScheduler, Step
 
-__all__ = ["Sender", "Tasks", "afinish", "crew", "finish"]
+__all__ = ["Sender", "Tasks", "arun_job", "run_job", "worker_pool"]
 
 
 T = TypeVar("T")
@@ -23,10 +23,10 @@ T = TypeVar("T")
 class Sender(Protocol):
     """What sends requests: a transport."""
 
-    def send(self, request: Request, policy: Policy) -> Response:
+    def send(self, request: Request, policy: RetryPolicy) -> Response:
         """Send a request and return the answer."""
 
-    async def asend(self, request: Request, policy: Policy) -> Response:
+    async def asend(self, request: Request, policy: RetryPolicy) -> Response:
         """Send a request and return the answer."""
 
 
@@ -42,14 +42,14 @@ class Tasks(AsyncClosing, Generic[T]):
         sender: Sends the requests.
     """
 
-    def __init__(self, batches: Batches[T], sender: Sender) -> None:
+    def __init__(self, batches: BatchScheduler[T], sender: Sender) -> None:
         self._batches = batches
         self._sender = sender
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         batches.on_change = self._changed.set
 
-    async def start(self, job: Job[T]) -> None:
+    async def start(self, job: BatchJob[T]) -> None:
         """Begin a job; where one worker is enough, do it."""
         self._batches.add(job)
         if self._batches.limit > 1:
@@ -57,7 +57,7 @@ class Tasks(AsyncClosing, Generic[T]):
         elif self._batches.hire():
             await self._work()
 
-    async def wait(self, job: Job[T]) -> None:
+    async def wait(self, job: BatchJob[T]) -> None:
         """Return once a job is done.
 
         Raises:
@@ -95,17 +95,17 @@ class Tasks(AsyncClosing, Generic[T]):
         return None
 
 
-class _Beside(Closing, Generic[T]):
+class _BackgroundWorkers(Closing, Generic[T]):
     """Works on jobs in tasks of the background loop; closing it cancels them."""
 
-    def __init__(self, batches: Batches[T], sender: Sender) -> None:
+    def __init__(self, batches: BatchScheduler[T], sender: Sender) -> None:
         self._tasks = Tasks(batches, sender)
         self._loop = background()
 
-    def start(self, job: Job[T]) -> None:
+    def start(self, job: BatchJob[T]) -> None:
         self._loop.run(self._tasks.start(job))
 
-    def wait(self, job: Job[T]) -> None:
+    def wait(self, job: BatchJob[T]) -> None:
         self._loop.run(self._tasks.wait(job))
 
     def close(self) -> None:
@@ -113,19 +113,19 @@ class _Beside(Closing, Generic[T]):
         self._loop.start(self._tasks.aclose())
 
 
-class _Alone(Closing, Generic[T]):
+class _SerialWorkers(Closing, Generic[T]):
     """Works on jobs where it is called, one request after the other."""
 
-    def __init__(self, batches: Batches[T], sender: Sender) -> None:
+    def __init__(self, batches: BatchScheduler[T], sender: Sender) -> None:
         self._batches = batches
         self._sender = sender
 
-    def start(self, job: Job[T]) -> None:
+    def start(self, job: BatchJob[T]) -> None:
         self._batches.add(job)
         if self._batches.hire():
             run(self._batches.work(lambda: None), self._do)
 
-    def wait(self, job: Job[T]) -> None:  # noqa: ARG002 - it is done, or has failed
+    def wait(self, job: BatchJob[T]) -> None:  # noqa: ARG002 - it is done, or has failed
         if self._batches.error is not None:
             raise self._batches.error
 
@@ -139,28 +139,34 @@ class _Alone(Closing, Generic[T]):
         return None
 
 
-def crew(batches: Batches[T], sender: Sender) -> _Beside[T] | _Alone[T]:
+def worker_pool(
+    batches: BatchScheduler[T], sender: Sender
+) -> _BackgroundWorkers[T] | _SerialWorkers[T]:
     """Return who works on jobs for a caller that blocks; a context manager like `Tasks`.
 
     Args:
         batches: What is to be done.
         sender: Sends the requests.
     """
-    return _Beside(batches, sender) if batches.limit > 1 else _Alone(batches, sender)
+    return (
+        _BackgroundWorkers(batches, sender)
+        if batches.limit > 1
+        else _SerialWorkers(batches, sender)
+    )
 
 
-def finish(batches: Batches[T], sender: Sender, job: Job[T]) -> None:
+def run_job(batches: BatchScheduler[T], sender: Sender, job: BatchJob[T]) -> None:
     """Do one job.
 
     Raises:
         EasyLLMError: If a batch of it fails for good.
     """
-    with _dropped_if_failed(job), crew(batches, sender) as workers:
+    with _dropped_if_failed(job), worker_pool(batches, sender) as workers:
         workers.start(job)
         workers.wait(job)
 
 
-async def afinish(batches: Batches[T], sender: Sender, job: Job[T]) -> None:
+async def arun_job(batches: BatchScheduler[T], sender: Sender, job: BatchJob[T]) -> None:
     """Do one job.
 
     Raises:
@@ -173,7 +179,7 @@ async def afinish(batches: Batches[T], sender: Sender, job: Job[T]) -> None:
 
 
 @contextmanager
-def _dropped_if_failed(job: Job[T]) -> Iterator[None]:
+def _dropped_if_failed(job: BatchJob[T]) -> Iterator[None]:
     try:
         yield
     except BaseException:

@@ -14,9 +14,9 @@ from ..errors import ConfigurationError
 from .connection import CONFIG, ConnectionFields
 
 if TYPE_CHECKING:
-    from .._batch.scheduler import Batches, Task
-    from .._http.models import Policy
-    from .._servers.profile import Server
+    from .._batch.scheduler import BatchScheduler, Task
+    from .._http.models import RetryPolicy
+    from .._servers.profile import ServerInfo
 
 __all__ = ["BatchFields", "progress_bar"]
 
@@ -52,14 +52,14 @@ class BatchFields(ConnectionFields):
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    def _most(self, server: Server | None) -> int:
+    def _most(self, server: ServerInfo | None) -> int:
         """Return how many texts make a request."""
         allowed = server.max_batch if server and server.tei else None
         return min(self.batch_size or allowed or USUAL_SIZE, allowed or sys.maxsize)
 
     def _batches(
-        self, task: Task[T], server: Server | None, texts: Sequence[str] | None = None
-    ) -> Batches[T]:
+        self, task: Task[T], server: ServerInfo | None, texts: Sequence[str] | None = None
+    ) -> BatchScheduler[T]:
         """Return what cuts texts into requests.
 
         Args:
@@ -67,7 +67,7 @@ class BatchFields(ConnectionFields):
             server: Which server does it, if that is known.
             texts: All of them; None where more may come than one can know of.
         """
-        from .._batch.scheduler import Batches  # noqa: PLC0415 - sockets load with the first request
+        from .._batch.scheduler import BatchScheduler  # noqa: PLC0415 - sockets load with the first request
 
         most, limit = self._most(server), self.max_concurrency
         if server and server.dialect is Dialect.LOCAL:
@@ -75,7 +75,7 @@ class BatchFields(ConnectionFields):
         if texts is not None:
             size = sum(map(len, texts))
             limit = min(limit, max(-(-len(texts) // most), -(-size // self.max_batch_bytes)))
-        return Batches(
+        return BatchScheduler(
             task,
             size=most,
             max_bytes=self.max_batch_bytes,
@@ -83,10 +83,10 @@ class BatchFields(ConnectionFields):
             policy=self._patience(),
         )
 
-    def _patience(self) -> Policy:
-        from .._http.models import Policy  # noqa: PLC0415 - sockets load with the first request
+    def _patience(self) -> RetryPolicy:
+        from .._http.models import RetryPolicy  # noqa: PLC0415 - sockets load with the first request
 
-        return Policy(self.timeout, self.max_retries, self.wait_for_model)
+        return RetryPolicy(self.timeout, self.max_retries, self.wait_for_model)
 
 
 @contextmanager

@@ -24,13 +24,13 @@ from pydantic import (
 )
 
 from .._servers.profile import NEUTRAL_FIELDS
-from .._servers.urls import ROUTER, Address, looks_like_url, parse_address
+from .._servers.urls import ROUTER, ServerURL, looks_like_url, parse_server_url
 from ..errors import ConfigurationError, one_sentence
 from .aliases import TEXT_TASKS, canonical, fields_in, without_old_names
 from .api_key import EnvironmentKey, GivenKey, environment_key
 
 if TYPE_CHECKING:
-    from .._generation.client import Client
+    from .._generation.client import GenerationClient
 
 __all__ = ["CONFIG", "LOCAL", "ConnectionFields"]
 
@@ -47,7 +47,7 @@ CONFIG = ConfigDict(
 LOCAL = "local"
 """The `api` of a model in this process."""
 
-_parse = lru_cache(maxsize=256)(parse_address)
+_parse = lru_cache(maxsize=256)(parse_server_url)
 
 # None is "unset" everywhere but here, where it is a value: no limit, and no template.
 _MAY_BE_NONE = frozenset({"timeout", "prompt_builder"})
@@ -120,7 +120,7 @@ class ConnectionFields(Serializable):
     """Fields of a request, which are also found in `model_kwargs`."""
 
     _unchecked: Mapping[str, str] = PrivateAttr(default_factory=dict)
-    _client: Client | None = PrivateAttr(default=None)
+    _client: GenerationClient | None = PrivateAttr(default=None)
     _client_key: tuple[object, ...] = PrivateAttr(default=())
     _left_behind: tuple[str, ...] = PrivateAttr(default=())
     _retired: bool = PrivateAttr(default=False)
@@ -203,7 +203,7 @@ class ConnectionFields(Serializable):
                 )
         self.base_url = None  # the environment's is for servers
 
-    def _checked_address(self) -> Address:
+    def _checked_address(self) -> ServerURL:
         try:
             return self._address()
         except ConfigurationError as error:
@@ -213,7 +213,7 @@ class ConnectionFields(Serializable):
                 f"{error} It came from HUGGINGFACE_API_BASE or HF_INFERENCE_ENDPOINT."
             ) from error
 
-    def _address(self) -> Address:
+    def _address(self) -> ServerURL:
         # An empty one is no wish to have texts sent to Hugging Face: it is refused.
         return _parse(ROUTER if self.base_url is None else self.base_url)
 
@@ -230,7 +230,7 @@ class ConnectionFields(Serializable):
                 return None
         return key.get_secret_value()
 
-    def _connect(self) -> Client:
+    def _connect(self) -> GenerationClient:
         """Return the client for the server that the fields name now."""
         # Read from the dictionaries: on every call, attribute access through pydantic would cost
         # more than all the rest of this.
@@ -239,7 +239,7 @@ class ConnectionFields(Serializable):
         key = (fields["base_url"], fields["api_key"], fields["verify"], *headers.items())
         if fields.get("api") == LOCAL:
             key = (LOCAL, fields["model"])
-        client: Client | None = private["_client"]
+        client: GenerationClient | None = private["_client"]
         if client is None or private["_client_key"] != key:
             client = private["_client"] = self._new_client()
             private["_client_key"] = key
@@ -248,18 +248,18 @@ class ConnectionFields(Serializable):
     def _has_secret(self, name: str) -> bool:
         return self.api_key is not None if name == "api_key" else name in self.default_headers
 
-    def _new_client(self) -> Client:
-        from .._generation.client import Client  # noqa: PLC0415 - sockets load with the first request
-        from .._servers.session import Settings, connect  # noqa: PLC0415 - as above
+    def _new_client(self) -> GenerationClient:
+        from .._generation.client import GenerationClient  # noqa: PLC0415 - sockets load with the first request
+        from .._servers.session import SessionSettings, connect  # noqa: PLC0415 - as above
 
         _warn_of_secrets(name for name in self._left_behind if not self._has_secret(name))
-        settings = Settings(
+        settings = SessionSettings(
             address=self._address(),
             api_key=self._explicit_key(),
             headers=tuple(self.default_headers.items()),
             verify=self.verify,
         )
-        return Client(connect(settings))
+        return GenerationClient(connect(settings))
 
     def _public_headers(self) -> dict[str, str]:
         """Return the headers that hold no secret, going by their names."""

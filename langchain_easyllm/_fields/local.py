@@ -13,13 +13,13 @@ from ..errors import ConfigurationError
 from .connection import LOCAL, ConnectionFields
 
 if TYPE_CHECKING:
-    from .._generation.client import Client
+    from .._generation.client import GenerationClient
     from .._local.settings import LocalSettings
 
-__all__ = ["LocalFields", "LocalPlace"]
+__all__ = ["LocalModelChoice", "LocalModelFields"]
 
 
-class LocalPlace(ConnectionFields):
+class LocalModelChoice(ConnectionFields):
     """What every local model (`api="local"`) has."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
@@ -86,16 +86,16 @@ class LocalPlace(ConnectionFields):
             token=self.api_key.get_secret_value() if self.api_key else None,
         )
 
-    def _new_client(self) -> Client:
+    def _new_client(self) -> GenerationClient:
         if not self._is_local():
             return super()._new_client()
-        from .._generation.client import Client  # noqa: PLC0415 - loads with the first request
+        from .._generation.client import GenerationClient  # noqa: PLC0415 - loads with the first request
         from .._servers.session import connect_local  # noqa: PLC0415 - as above
 
-        return Client(connect_local(self._local_settings(), embeddings=self._embeds))
+        return GenerationClient(connect_local(self._local_settings(), embeddings=self._embeds))
 
 
-class LocalFields(LocalPlace):
+class LocalModelFields(LocalModelChoice):
     """What a local language model is loaded with, and how much it does at once."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)

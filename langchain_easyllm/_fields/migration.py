@@ -11,13 +11,13 @@ from typing import cast
 
 from pydantic import BaseModel, SecretStr
 
-from .._servers.profile import NEUTRAL_FIELDS, Dialect, Wire, fields_of
+from .._servers.profile import NEUTRAL_FIELDS, Dialect, GenerationApi, fields_of
 from .._servers.urls import looks_like_url
 from ..errors import ConfigurationError
 from .aliases import ALIASES
 from .generation import AUTO
 
-__all__ = ["taken_over"]
+__all__ = ["fields_of_llm"]
 
 
 # Classes whose settings can be taken over, and the attributes of each that say nothing about it.
@@ -40,7 +40,7 @@ _KNOWN: Mapping[tuple[str, str], frozenset[str]] = {
 _HUB_TOKEN = "huggingfacehub_api_token"  # noqa: S105 - a field's name
 
 
-def taken_over(
+def fields_of_llm(
     values: Mapping[str, object],
     own: Callable[[Mapping[str, object]], dict[str, object]],
     known: Collection[str],
@@ -68,9 +68,9 @@ def taken_over(
 def _needs_template(llm: object, taken: Mapping[str, object]) -> bool:
     """Whether what was taken over needs a text api, for which nobody chose a template."""
     if _name_of(llm) == _OURS:
-        text = taken.get("api") in (Wire.GENERATE, Wire.COMPLETIONS)
+        text = taken.get("api") in (GenerationApi.GENERATE, GenerationApi.COMPLETIONS)
         return text and taken.get("prompt_builder") is None
-    chat = {*fields_of(Wire.CHAT, Dialect.TGI), "do_sample"}
+    chat = {*fields_of(GenerationApi.CHAT, Dialect.TGI), "do_sample"}
     return _name_of(llm) == _TGI and bool(taken.keys() & set(NEUTRAL_FIELDS) - chat)
 
 

@@ -15,32 +15,32 @@ from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import BaseMessage
 from pydantic import model_validator
 
-from .._generation.request import Ask, Rendered, Shaping
+from .._generation.request import GenerationRequest, RenderedPrompt, Shaping
 from .._langchain.batching import BatchingMixin
 from .._langchain.outputs import PROVIDER
 from .._langchain.tools import to_choice, to_tools
 from .._protocols.stop_sequences import merge_stops
-from .._servers.profile import Wire
+from .._servers.profile import GenerationApi
 from ..errors import ConfigurationError
 from .connection import CONFIG, LOCAL
 from .generation import AUTO, CallFields, GenerationFields, PromptFields, params_of
-from .local import LocalFields
+from .local import LocalModelFields
 
 if TYPE_CHECKING:
-    from .._http.models import Policy
+    from .._http.models import RetryPolicy
     from .._protocols.request import Message
-    from .._servers.profile import Server
-    from .._tool_formats.base import ToolUse
+    from .._servers.profile import ServerInfo
+    from .._tool_formats.base import OfferedTools
     from ..prompts import ChatPrompt
 
-__all__ = ["CONFIG", "ModelBase", "calling", "inspected"]
+__all__ = ["CONFIG", "TextModel", "calling", "inspected"]
 
 
 # What an `api` that is no protocol's name means; None is chosen by the server.
-_WIRES: Mapping[str, Wire | None] = {"auto": None, LOCAL: Wire.GENERATE}
+_WIRES: Mapping[str, GenerationApi | None] = {"auto": None, LOCAL: GenerationApi.GENERATE}
 
 
-class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields):
+class TextModel(BatchingMixin, GenerationFields, PromptFields, LocalModelFields):
     """Fields and requests of a text-generating model object."""
 
     streaming: bool | None = None
@@ -67,7 +67,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields):
         *,
         text: bool,
         stream: bool = False,
-    ) -> Ask:
+    ) -> GenerationRequest:
         """Gather what one call wants.
 
         Raises:
@@ -91,8 +91,8 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields):
                 source,
                 lambda other: self._ask(other, stop, kwargs, text=text, stream=stream),
             )
-        return Ask(
-            api=_WIRES[api] if api in _WIRES else Wire(api),
+        return GenerationRequest(
+            api=_WIRES[api] if api in _WIRES else GenerationApi(api),
             text=text,
             template=self.prompt_builder is not None,
             model=model,
@@ -119,16 +119,16 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields):
         self,
         source: str | Sequence[BaseMessage],
         model: str | None,
-        server: Server | None,
-        use: ToolUse | None = None,
-    ) -> Rendered:
+        server: ServerInfo | None,
+        use: OfferedTools | None = None,
+    ) -> RenderedPrompt:
         """Return the prompt as it is sent."""
 
     @abstractmethod
     def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
         """Return the input as chat messages."""
 
-    def _chosen_prompt(self, model: str | None, server: Server | None) -> ChatPrompt | None:
+    def _chosen_prompt(self, model: str | None, server: ServerInfo | None) -> ChatPrompt | None:
         """Return the template in force; `"auto"` loads the model's own, once."""
         if not self._takes_own_template():
             return self._template()
@@ -138,7 +138,7 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields):
         """Whether the prompt is rendered by the model's own template."""
         return self.prompt_builder == AUTO
 
-    def _loaded_template(self, model: str | None, server: Server | None) -> ChatPrompt | None:
+    def _loaded_template(self, model: str | None, server: ServerInfo | None) -> ChatPrompt | None:
         """Return a model's own template, if it was loaded already."""
         from .._generation.prompt import known_template  # noqa: PLC0415 - templates load when used
 
@@ -147,12 +147,12 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields):
 
     def _load_template(self, model: str | None) -> ChatPrompt:
         """Load a model's own template (`"auto"`). Blocks."""
-        from .._generation.prompt import load_own_template  # noqa: PLC0415 - as above
+        from .._generation.prompt import load_model_template  # noqa: PLC0415 - as above
 
         key = self.api_key
         own = self._explicit_key() is None or self._address().router
         token = key.get_secret_value() if key and own else None
-        return load_own_template(model, self._connect().connection, self._patience(), token)
+        return load_model_template(model, self._connect().connection, self._patience(), token)
 
     async def _aready(self, call: Mapping[str, Any]) -> None:
         """Load what would block the event loop later."""
@@ -162,10 +162,10 @@ class ModelBase(BatchingMixin, GenerationFields, PromptFields, LocalFields):
         if self._loaded_template(model, self._connect().connection.server) is None:
             await asyncio.to_thread(self._load_template, model)
 
-    def _patience(self) -> Policy:
-        from .._http.models import Policy  # noqa: PLC0415 - sockets load with the first request
+    def _patience(self) -> RetryPolicy:
+        from .._http.models import RetryPolicy  # noqa: PLC0415 - sockets load with the first request
 
-        return Policy(self.timeout, self.max_retries, self.wait_for_model)
+        return RetryPolicy(self.timeout, self.max_retries, self.wait_for_model)
 
     @property
     def model_id(self) -> str | None:

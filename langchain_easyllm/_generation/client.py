@@ -10,39 +10,39 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .._http.error_mapping import error_from_event
-from .._http.models import Policy
+from .._http.models import RetryPolicy
 from .._protocols.events import Delta
-from .._protocols.reader import Answer, AnswerReader, Piece
+from .._protocols.reader import Answer, Chunk, ResponseReader
 from .._protocols.tool_calls import merge_calls
-from .._servers.profile import Server
-from .._servers.session import Connection
+from .._servers.profile import ServerInfo
+from .._servers.session import ServerSession
 from ..errors import ConnectionError, EasyLLMError, NotFoundError, TimeoutError
-from .prepare import Plan, asks_server, make_plan, other_way
-from .request import Ask
+from .prepare import PreparedRequest, asks_server, learn_fallback, prepare_request
+from .request import GenerationRequest
 
 if TYPE_CHECKING:
     from .._http.retries import Schedule
     from .._http.stream import AsyncEventStream, EventStream
     from .._local.transport import LocalAsyncStream, LocalStream
 
-__all__ = ["Client"]
+__all__ = ["GenerationClient"]
 
 
-class Client:
+class GenerationClient:
     """Asks one connection for generations.
 
     Args:
         connection: The server to ask.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ServerSession) -> None:
         self.connection = connection
         connection.join(self)
 
-    def __copy__(self) -> Client:
+    def __copy__(self) -> GenerationClient:
         return self
 
-    def __deepcopy__(self, memo: object) -> Client:
+    def __deepcopy__(self, memo: object) -> GenerationClient:
         return self  # copies of a model share its sockets
 
     def close(self) -> None:
@@ -53,11 +53,11 @@ class Client:
         """Close the connection, unless other objects use it too."""
         await self.connection.aclose(self)
 
-    def answer(self, ask: Ask) -> list[Answer]:
+    def answer(self, ask: GenerationRequest) -> list[Answer]:
         """Return the whole answers, one for each completion asked for."""
         started = time.monotonic()
         while True:
-            plan = make_plan(ask, self.connection, self._server(ask), stream=False)
+            plan = prepare_request(ask, self.connection, self._server(ask), stream=False)
             try:
                 if plan.unsent and plan.answers == 1 and not plan.call.tools:
                     return [_gather(self.stream(ask))]
@@ -65,18 +65,18 @@ class Client:
             except EasyLLMError as error:
                 if answers := plan.rescued(error):
                     return answers
-                if other_way(plan, ask, self.connection, error):
+                if learn_fallback(plan, ask, self.connection, error):
                     continue
                 if not self._replaced(ask, error, started):
                     raise
             else:
                 return self._noted(plan, plan.read(response))
 
-    async def aanswer(self, ask: Ask) -> list[Answer]:
+    async def aanswer(self, ask: GenerationRequest) -> list[Answer]:
         """Return the whole answers, one for each completion asked for."""
         started = time.monotonic()
         while True:
-            plan = make_plan(ask, self.connection, await self._aserver(ask), stream=False)
+            plan = prepare_request(ask, self.connection, await self._aserver(ask), stream=False)
             try:
                 if plan.unsent and plan.answers == 1 and not plan.call.tools:
                     return [_gather([pieces async for pieces in self.astream(ask)])]
@@ -84,14 +84,14 @@ class Client:
             except EasyLLMError as error:
                 if answers := plan.rescued(error):
                     return answers
-                if other_way(plan, ask, self.connection, error):
+                if learn_fallback(plan, ask, self.connection, error):
                     continue
                 if not await self._areplaced(ask, error, started):
                     raise
             else:
                 return self._noted(plan, plan.read(response))
 
-    def stream(self, ask: Ask) -> Generator[list[Piece], None, None]:
+    def stream(self, ask: GenerationRequest) -> Generator[list[Chunk], None, None]:
         """Yield pieces as they can be shown; the last is a delta with the answer's end."""
         tries = _Tries(ask)
         while True:
@@ -113,7 +113,7 @@ class Client:
                 pause = tries.pause_after(error, session)
             time.sleep(pause)
 
-    async def astream(self, ask: Ask) -> AsyncGenerator[list[Piece], None]:
+    async def astream(self, ask: GenerationRequest) -> AsyncGenerator[list[Chunk], None]:
         """Yield pieces as they can be shown; the last is a delta with the answer's end."""
         tries = _Tries(ask)
         while True:
@@ -137,41 +137,43 @@ class Client:
                 pause = tries.pause_after(error, session)
             await asyncio.sleep(pause)
 
-    def _open(self, ask: Ask) -> tuple[Plan, EventStream | LocalStream]:
+    def _open(self, ask: GenerationRequest) -> tuple[PreparedRequest, EventStream | LocalStream]:
         started = time.monotonic()
         while True:
-            plan = make_plan(ask, self.connection, self._server(ask), stream=True)
+            plan = prepare_request(ask, self.connection, self._server(ask), stream=True)
             try:
                 return plan, self.connection.transport.open(plan.request, _policy(ask))
             except EasyLLMError as error:
-                if other_way(plan, ask, self.connection, error):
+                if learn_fallback(plan, ask, self.connection, error):
                     continue
                 if not self._replaced(ask, error, started):
                     raise
 
-    async def _aopen(self, ask: Ask) -> tuple[Plan, AsyncEventStream | LocalAsyncStream]:
+    async def _aopen(
+        self, ask: GenerationRequest
+    ) -> tuple[PreparedRequest, AsyncEventStream | LocalAsyncStream]:
         started = time.monotonic()
         while True:
-            plan = make_plan(ask, self.connection, await self._aserver(ask), stream=True)
+            plan = prepare_request(ask, self.connection, await self._aserver(ask), stream=True)
             try:
                 return plan, await self.connection.transport.aopen(plan.request, _policy(ask))
             except EasyLLMError as error:
-                if other_way(plan, ask, self.connection, error):
+                if learn_fallback(plan, ask, self.connection, error):
                     continue
                 if not await self._areplaced(ask, error, started):
                     raise
 
-    def _server(self, ask: Ask) -> Server | None:
+    def _server(self, ask: GenerationRequest) -> ServerInfo | None:
         if asks_server(ask, self.connection):
             return self.connection.ask_server(_policy(ask))
         return self.connection.server
 
-    async def _aserver(self, ask: Ask) -> Server | None:
+    async def _aserver(self, ask: GenerationRequest) -> ServerInfo | None:
         if asks_server(ask, self.connection):
             return await self.connection.aask_server(_policy(ask))
         return self.connection.server
 
-    def _replaced(self, ask: Ask, error: EasyLLMError, started: float) -> bool:
+    def _replaced(self, ask: GenerationRequest, error: EasyLLMError, started: float) -> bool:
         """Whether a 404 means that another server listens at the address than was known."""
         known = self.connection.server
         if not self._may_be_replaced(ask, error, started):
@@ -179,7 +181,7 @@ class Client:
         self.connection.forget()
         return self.connection.ask_server(_policy(ask)) != known
 
-    async def _areplaced(self, ask: Ask, error: EasyLLMError, started: float) -> bool:
+    async def _areplaced(self, ask: GenerationRequest, error: EasyLLMError, started: float) -> bool:
         """Whether a 404 means that another server listens at the address than was known."""
         known = self.connection.server
         if not self._may_be_replaced(ask, error, started):
@@ -187,28 +189,28 @@ class Client:
         self.connection.forget()
         return await self.connection.aask_server(_policy(ask)) != known
 
-    def _may_be_replaced(self, ask: Ask, error: EasyLLMError, started: float) -> bool:
+    def _may_be_replaced(self, ask: GenerationRequest, error: EasyLLMError, started: float) -> bool:
         relied_on = asks_server(ask, self.connection) and self.connection.was_known(started)
         return relied_on and isinstance(error, NotFoundError)
 
-    def _noted(self, plan: Plan, answers: list[Answer]) -> list[Answer]:
+    def _noted(self, plan: PreparedRequest, answers: list[Answer]) -> list[Answer]:
         # The thought before a ReAct answer has no field: its model need not think in tags.
         self._learn(plan, thought=any(answer.end.reasoning_field for answer in answers))
         return answers
 
-    def _learn(self, plan: Plan, *, thought: bool) -> None:
+    def _learn(self, plan: PreparedRequest, *, thought: bool) -> None:
         if thought and plan.call.params.get("thinking") is None:
             self.connection.thinkers.add(plan.name)
 
 
-def _policy(ask: Ask) -> Policy:
-    return Policy(ask.timeout, ask.max_retries, ask.wait_for_model)
+def _policy(ask: GenerationRequest) -> RetryPolicy:
+    return RetryPolicy(ask.timeout, ask.max_retries, ask.wait_for_model)
 
 
 class _Tries:
     """Counts how often a stream may be asked for again that broke before its first piece."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: GenerationRequest) -> None:
         self._ask = ask
         self._started = time.monotonic()
         self._schedule: Schedule | None = None
@@ -235,8 +237,8 @@ class _Session:
     that breaks after the answer was complete is no error.
     """
 
-    def __init__(self, plan: Plan, url: str) -> None:
-        self._reader: AnswerReader = plan.reader()
+    def __init__(self, plan: PreparedRequest, url: str) -> None:
+        self._reader: ResponseReader = plan.reader()
         self._url = url
         self._echo = plan.echo
         self.handed = False
@@ -252,7 +254,7 @@ class _Session:
         """Whether the model was seen thinking."""
         return self._reader.thought
 
-    def feed(self, events: list[bytes]) -> list[Piece]:
+    def feed(self, events: list[bytes]) -> list[Chunk]:
         """Take a batch of events; return the pieces that can be shown."""
         pieces = self._reader.feed(events)
         if self._echo is not None and pieces:
@@ -262,7 +264,7 @@ class _Session:
             self.handed = True
         return pieces
 
-    def close(self) -> list[Piece]:
+    def close(self) -> list[Chunk]:
         """Return the last pieces; the very last is the answer's end.
 
         Raises:
@@ -293,7 +295,7 @@ class _Session:
         return isinstance(error, ConnectionError | TimeoutError) and self._reader.complete
 
 
-def _gather(batches: Iterable[list[Piece]]) -> Answer:
+def _gather(batches: Iterable[list[Chunk]]) -> Answer:
     """Put a streamed answer together."""
     pieces = [piece for batch in batches for piece in batch]
     deltas = [piece for piece in pieces if type(piece) is Delta]

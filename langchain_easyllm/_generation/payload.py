@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 from .._protocols.request import Message, Tool, ToolChoice
 from .._protocols.tool_choice import has_native_form, tool_name
-from .._servers.profile import Dialect, Server, Wire
+from .._servers.profile import Dialect, GenerationApi, ServerInfo
 from .._tool_formats.text_calls import TextTools
 from ..errors import BadRequestError, ConfigurationError, EasyLLMError, ServerError
-from .request import Ask
+from .request import GenerationRequest
 
 if TYPE_CHECKING:
-    from .._tool_formats.base import Convention, ToolUse
+    from .._tool_formats.base import OfferedTools, ToolCallFormat
 
-__all__ = ["Content", "refuses_tools", "to_content", "tool_use"]
+__all__ = ["RequestPayload", "build_payload", "offered_tools", "refuses_tools"]
 
 
 @dataclass(slots=True)
-class Content:
+class RequestPayload:
     """What a request says.
 
     Attributes:
@@ -45,7 +45,9 @@ class Content:
     told: bool = False
 
 
-def to_content(ask: Ask, wire: Wire, server: Server, *, toolless: bool) -> Content:
+def build_payload(
+    ask: GenerationRequest, wire: GenerationApi, server: ServerInfo, *, toolless: bool
+) -> RequestPayload:
     """Return what a request says.
 
     Args:
@@ -57,26 +59,28 @@ def to_content(ask: Ask, wire: Wire, server: Server, *, toolless: bool) -> Conte
     Raises:
         ConfigurationError: If the messages cannot be expressed.
     """
-    use = tool_use(ask.tools, ask.tool_choice)
-    if wire is not Wire.CHAT:
+    use = offered_tools(ask.tools, ask.tool_choice)
+    if wire is not GenerationApi.CHAT:
         return _text(ask, use, wire, server)
     native = not toolless and has_native_form(ask.tool_choice, ask.tools, server.dialect)
     if use is not None and not native:
         return _chat(ask, use, server)
     salvage = None if use is None else _salvage(ask)
-    return Content(ask.params, messages=ask.to_messages(), text_tools=salvage, told=toolless)
+    return RequestPayload(ask.params, messages=ask.to_messages(), text_tools=salvage, told=toolless)
 
 
-def _text(ask: Ask, use: ToolUse | None, wire: Wire, server: Server) -> Content:
+def _text(
+    ask: GenerationRequest, use: OfferedTools | None, wire: GenerationApi, server: ServerInfo
+) -> RequestPayload:
     """Tell tools in the prompt of a text protocol; the answer is begun where a call is wanted."""
     prompt, stops, form = ask.to_text(server, use)
     if use is None or form is None:
-        return Content(ask.params, prompt=prompt, stops=stops)
+        return RequestPayload(ask.params, prompt=prompt, stops=stops)
     params = _constrained(ask, form, use, wire, server)
     constrained = params is not ask.params
     opening = form.opening(use, constrained=constrained) if use.required else ""
     gap = " " if opening and not prompt[-1:].isspace() and opening[0].isalpha() else ""
-    return Content(
+    return RequestPayload(
         params,
         prompt=f"{prompt}{gap}{opening}",
         stops=stops,
@@ -85,21 +89,21 @@ def _text(ask: Ask, use: ToolUse | None, wire: Wire, server: Server) -> Content:
     )
 
 
-def _chat(ask: Ask, use: ToolUse, server: Server) -> Content:
+def _chat(ask: GenerationRequest, use: OfferedTools, server: ServerInfo) -> RequestPayload:
     """Tell tools in the messages of a chat, for a server that has none."""
-    from .._tool_formats.registry import convention_of  # noqa: PLC0415 - as above
-    from .._tool_formats.rendering import tell_tools  # noqa: PLC0415 - as above
+    from .._tool_formats.registry import tool_format_for  # noqa: PLC0415 - as above
+    from .._tool_formats.rendering import describe_tools  # noqa: PLC0415 - as above
     from ..prompts import PromptError  # noqa: PLC0415 - the prompts' parts load when used
 
-    form = convention_of(None, ask.parse_tool_calls)
+    form = tool_format_for(None, ask.parse_tool_calls)
     try:
-        told = tell_tools(ask.to_messages(), use, form)
+        told = describe_tools(ask.to_messages(), use, form)
     except PromptError as error:
         raise ConfigurationError(
             f"This server has no tools of its own, and they can be told beside text only: {error}"
         ) from error
-    params = _constrained(ask, form, use, Wire.CHAT, server)
-    return Content(
+    params = _constrained(ask, form, use, GenerationApi.CHAT, server)
+    return RequestPayload(
         params,
         messages=[{"role": role, "content": text} for role, text in told],
         stops=form.stop,
@@ -108,29 +112,36 @@ def _chat(ask: Ask, use: ToolUse, server: Server) -> Content:
     )
 
 
-def tool_use(tools: Sequence[Tool], choice: ToolChoice | None) -> ToolUse | None:
+def offered_tools(tools: Sequence[Tool], choice: ToolChoice | None) -> OfferedTools | None:
     """Return what a prompt has to tell of tools; None if none may be called."""
     if not tools or choice == "none":
         return None
-    from .._tool_formats.base import ToolUse  # noqa: PLC0415 - as above
+    from .._tool_formats.base import OfferedTools  # noqa: PLC0415 - as above
 
     only = None if choice is None or isinstance(choice, str) else tool_name(choice)
-    return ToolUse(tuple(tools), required=only is not None or choice == "required", only=only)
+    return OfferedTools(tuple(tools), required=only is not None or choice == "required", only=only)
 
 
 # Where decoding can be constrained to a JSON schema, which others refuse or ignore.
 _CONSTRAINS = frozenset(
     {
-        *((Wire.GENERATE, dialect) for dialect in Dialect),
-        *((Wire.COMPLETIONS, dialect) for dialect in (Dialect.VLLM, Dialect.LLAMA_CPP)),
-        *((Wire.CHAT, dialect) for dialect in (Dialect.TGI, Dialect.VLLM, Dialect.LLAMA_CPP)),
-        (Wire.CHAT, Dialect.LLAMA_CPP_PYTHON),
+        *((GenerationApi.GENERATE, dialect) for dialect in Dialect),
+        *((GenerationApi.COMPLETIONS, dialect) for dialect in (Dialect.VLLM, Dialect.LLAMA_CPP)),
+        *(
+            (GenerationApi.CHAT, dialect)
+            for dialect in (Dialect.TGI, Dialect.VLLM, Dialect.LLAMA_CPP)
+        ),
+        (GenerationApi.CHAT, Dialect.LLAMA_CPP_PYTHON),
     }
 )
 
 
 def _constrained(
-    ask: Ask, form: Convention, use: ToolUse, wire: Wire, server: Server
+    ask: GenerationRequest,
+    form: ToolCallFormat,
+    use: OfferedTools,
+    wire: GenerationApi,
+    server: ServerInfo,
 ) -> Mapping[str, object]:
     """Return the fields, with a grammar where a call is wanted and the server can hold to one."""
     given = "grammar" in ask.params or "response_format" in ask.params
@@ -140,7 +151,12 @@ def _constrained(
 
 
 def _reading(
-    ask: Ask, form: Convention, stops: tuple[str, ...], *, opening: str = "", bare: bool
+    ask: GenerationRequest,
+    form: ToolCallFormat,
+    stops: tuple[str, ...],
+    *,
+    opening: str = "",
+    bare: bool,
 ) -> TextTools:
     return TextTools(
         (form.name, "bare") if bare else (form.name,),
@@ -151,7 +167,7 @@ def _reading(
     )
 
 
-def _salvage(ask: Ask) -> TextTools | None:
+def _salvage(ask: GenerationRequest) -> TextTools | None:
     """Look for calls that a server leaves in the text, if that is wished."""
     name = ask.parse_tool_calls
     if name is None:

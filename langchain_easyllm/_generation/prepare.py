@@ -11,25 +11,25 @@ import orjson
 from .._http.error_mapping import error_from_event
 from .._http.models import Request, Response
 from .._protocols.events import Failure
-from .._protocols.reader import Answer, AnswerReader, read_answers
-from .._protocols.reasoning import known_to_think, thinks_in_tags
+from .._protocols.reader import Answer, ResponseReader, read_answers
+from .._protocols.reasoning import is_reasoning_model, uses_think_tags
 from .._protocols.registry import new_call_reader, new_decoder, route_of, to_body
-from .._protocols.request import Call, needs_server, wire_stops
+from .._protocols.request import ProtocolRequest, needs_server, wire_stops
 from .._protocols.stop_sequences import merge_stops
-from .._protocols.tool_calls import cut_call
-from .._servers.profile import Dialect, Server, Wire, fields_of
-from .._servers.session import Connection
+from .._protocols.tool_calls import recover_truncated_tool_call
+from .._servers.profile import Dialect, GenerationApi, ServerInfo, fields_of
+from .._servers.session import ServerSession
 from .._servers.urls import ROUTER, is_dedicated_endpoint, looks_like_url
 from .._tool_formats.text_calls import TextTools
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
-from .payload import refuses_tools, to_content
-from .request import Ask
+from .payload import build_payload, refuses_tools
+from .request import GenerationRequest
 
-__all__ = ["Plan", "asks_server", "make_plan", "other_way"]
+__all__ = ["PreparedRequest", "asks_server", "learn_fallback", "prepare_request"]
 
 
 @dataclass(slots=True)
-class Plan:
+class PreparedRequest:
     """One request and how to read its answer.
 
     Attributes:
@@ -47,7 +47,7 @@ class Plan:
         method: How the answer's shape was asked for, or None.
     """
 
-    call: Call
+    call: ProtocolRequest
     request: Request
     stops: tuple[str, ...]
     unsent: bool
@@ -59,9 +59,9 @@ class Plan:
     text_tools: TextTools | None = None
     method: str | None = None
 
-    def reader(self) -> AnswerReader:
+    def reader(self) -> ResponseReader:
         """Return a reader for a streamed answer."""
-        reader = AnswerReader(
+        reader = ResponseReader(
             new_decoder(self.call),
             self.stops,
             thinker=self.thinker,
@@ -86,9 +86,9 @@ class Plan:
 
     def rescued(self, error: EasyLLMError) -> list[Answer] | None:
         """Return the answer that an error tells of, if it does: a call that was cut off."""
-        if self.call.wire is not Wire.CHAT or not self.call.tools or error.body is None:
+        if self.call.wire is not GenerationApi.CHAT or not self.call.tools or error.body is None:
             return None
-        body = cut_call(error.body)
+        body = recover_truncated_tool_call(error.body)
         return None if body is None else self._read(body, error.url or "", error.status_code)
 
     def _read(self, body: bytes, url: str, status: int | None) -> list[Answer]:
@@ -118,18 +118,20 @@ class Plan:
         return answers
 
 
-def asks_server(ask: Ask, connection: Connection) -> bool:
+def asks_server(ask: GenerationRequest, connection: ServerSession) -> bool:
     """Whether the request depends on which server will answer it."""
     if connection.address.router:
         return False
     if ask.api is None:
         return True
-    if ask.model is None and ask.api is not Wire.GENERATE:
+    if ask.model is None and ask.api is not GenerationApi.GENERATE:
         return True
     return needs_server(ask.api, ask.params, ask.stops, tools=bool(ask.tools or ask.shaping))
 
 
-def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream: bool) -> Plan:
+def prepare_request(
+    ask: GenerationRequest, connection: ServerSession, server: ServerInfo | None, *, stream: bool
+) -> PreparedRequest:
     """Choose the protocol and build the request.
 
     Args:
@@ -147,14 +149,14 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
     ask, method = _in_shape(ask, wire, server, connection)
     model = _model_name(ask, connection, server)
     name = ask.model or server.model or ""
-    content = to_content(ask, wire, server, toolless=name in connection.toolless)
+    content = build_payload(ask, wire, server, toolless=name in connection.toolless)
     ask = replace(ask, params=content.params)
     thinker = _thinks(name, ask, connection)
     stops = merge_stops(ask.stops, content.stops)
     # None must fire inside hidden thinking, or a call's arguments: then it is enforced here only.
     offered = content.stops if thinker or ask.tools else stops
     params, extra = _past_the_table(ask, wire, server)
-    call = Call(
+    call = ProtocolRequest(
         wire=wire,
         params={**_expressible(ask.defaults, wire, server), **params},
         stops=offered,
@@ -169,14 +171,14 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
         usage=ask.usage,
         extra=extra,
     )
-    root = wire is Wire.GENERATE and connection.root_route
+    root = wire is GenerationApi.GENERATE and connection.root_route
     n = ask.params.get("n")
-    return Plan(
+    return PreparedRequest(
         call=call,
         request=_to_request(call, server, connection, root=root),
         stops=ask.stops if content.text_tools else stops,
         unsent=len(wire_stops(offered, server)) < len(stops),
-        thinker=thinker and thinks_in_tags(name),
+        thinker=thinker and uses_think_tags(name),
         root=root,
         echo=content.prompt if ask.params.get("return_full_text") else None,
         answers=n if isinstance(n, int) else 1,
@@ -187,22 +189,22 @@ def make_plan(ask: Ask, connection: Connection, server: Server | None, *, stream
 
 
 def _in_shape(
-    ask: Ask, wire: Wire, server: Server, connection: Connection
-) -> tuple[Ask, str | None]:
+    ask: GenerationRequest, wire: GenerationApi, server: ServerInfo, connection: ServerSession
+) -> tuple[GenerationRequest, str | None]:
     """Say what shape the answer is to have, in the way that is chosen for this server."""
     if ask.shaping is None:
         return ask, None
-    from .._structured_output.strategy import shaped  # noqa: PLC0415 - seldom needed
+    from .._structured_output.strategy import apply_strategy  # noqa: PLC0415 - seldom needed
 
     name = ask.model or server.model or ""
     refused = connection.refused.get((name, ask.shaping.shape.key), set())
     if name in connection.toolless:
         refused = refused | {"function_calling"}
-    return shaped(ask, ask.shaping, wire, server, refused)
+    return apply_strategy(ask, ask.shaping, wire, server, refused)
 
 
 def _past_the_table(
-    ask: Ask, wire: Wire, server: Server
+    ask: GenerationRequest, wire: GenerationApi, server: ServerInfo
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
     """Return the fields that go by the table of names, and the keys that go as they are."""
     named = fields_of(wire, server.dialect)
@@ -214,7 +216,7 @@ def _past_the_table(
     return params, {**{ask.unchecked[name]: ask.params[name] for name in past}, **ask.extra}
 
 
-def _check_names(ask: Ask, connection: Connection) -> None:
+def _check_names(ask: GenerationRequest, connection: ServerSession) -> None:
     """Refuse a call's own model and provider where the constructor would."""
     if ask.model and looks_like_url(ask.model):
         raise ConfigurationError(
@@ -239,7 +241,9 @@ def _check_names(ask: Ask, connection: Connection) -> None:
         )
 
 
-def _choose_wire(ask: Ask, connection: Connection, server: Server | None) -> Wire:
+def _choose_wire(
+    ask: GenerationRequest, connection: ServerSession, server: ServerInfo | None
+) -> GenerationApi:
     learned = connection.tasks.get(ask.model)
     if learned:
         return learned
@@ -248,22 +252,22 @@ def _choose_wire(ask: Ask, connection: Connection, server: Server | None) -> Wir
     if ask.api:
         return ask.api
     if not (ask.text or ask.template):
-        return Wire.CHAT
+        return GenerationApi.CHAT
     if server and server.dialect is Dialect.TGI:
-        return Wire.GENERATE
+        return GenerationApi.GENERATE
     if is_dedicated_endpoint(connection.address.root) and not (server and server.known):
-        return Wire.GENERATE
-    return Wire.COMPLETIONS
+        return GenerationApi.GENERATE
+    return GenerationApi.COMPLETIONS
 
 
-def _choose_at_router(ask: Ask, root: str) -> Wire:
+def _choose_at_router(ask: GenerationRequest, root: str) -> GenerationApi:
     """Choose among Inference Providers' protocols: chat, but for one provider's text generation."""
-    wanted = ask.api or (Wire.GENERATE if ask.template else Wire.CHAT)
+    wanted = ask.api or (GenerationApi.GENERATE if ask.template else GenerationApi.CHAT)
     # A provider's own root below the router's may have completions; the router itself has none.
     fits = {
-        Wire.CHAT: True,
-        Wire.GENERATE: ask.provider == "hf-inference",
-        Wire.COMPLETIONS: root != ROUTER,
+        GenerationApi.CHAT: True,
+        GenerationApi.GENERATE: ask.provider == "hf-inference",
+        GenerationApi.COMPLETIONS: root != ROUTER,
     }
     if not fits[wanted]:
         raise ConfigurationError(
@@ -274,19 +278,23 @@ def _choose_at_router(ask: Ask, root: str) -> Wire:
     return wanted
 
 
-def _expressible(params: Mapping[str, object], wire: Wire, server: Server) -> dict[str, object]:
+def _expressible(
+    params: Mapping[str, object], wire: GenerationApi, server: ServerInfo
+) -> dict[str, object]:
     """Return the fields that a server's protocol has a name for."""
     known = fields_of(wire, server.dialect)
     return {name: value for name, value in params.items() if name in known}
 
 
-def _assumed(wire: Wire, connection: Connection) -> Server:
-    if connection.address.router and wire is not Wire.GENERATE:
-        return Server(dialect=Dialect.ROUTER)
-    return Server(dialect=Dialect.TGI if wire is Wire.GENERATE else Dialect.OPENAI)
+def _assumed(wire: GenerationApi, connection: ServerSession) -> ServerInfo:
+    if connection.address.router and wire is not GenerationApi.GENERATE:
+        return ServerInfo(dialect=Dialect.ROUTER)
+    return ServerInfo(dialect=Dialect.TGI if wire is GenerationApi.GENERATE else Dialect.OPENAI)
 
 
-def _model_name(ask: Ask, connection: Connection, server: Server) -> str | None:
+def _model_name(
+    ask: GenerationRequest, connection: ServerSession, server: ServerInfo
+) -> str | None:
     if connection.address.router:
         if not ask.model:
             raise ConfigurationError("Set model (a Hub repo id): Inference Providers need one.")
@@ -295,18 +303,20 @@ def _model_name(ask: Ask, connection: Connection, server: Server) -> str | None:
     return server.model_for(ask.model or None)
 
 
-def _thinks(name: str, ask: Ask, connection: Connection) -> bool:
+def _thinks(name: str, ask: GenerationRequest, connection: ServerSession) -> bool:
     thinking = ask.params.get("thinking")
     if thinking is not None:
         return bool(thinking)
-    return known_to_think(name) or name in connection.thinkers
+    return is_reasoning_model(name) or name in connection.thinkers
 
 
-def _to_request(call: Call, server: Server, connection: Connection, *, root: bool) -> Request:
+def _to_request(
+    call: ProtocolRequest, server: ServerInfo, connection: ServerSession, *, root: bool
+) -> Request:
     body = to_body(call, server)
     address = connection.address
     url = address.url(route_of(call))
-    if call.wire is Wire.GENERATE and (root or address.router):
+    if call.wire is GenerationApi.GENERATE and (root or address.router):
         body["stream"] = call.stream
         model = (call.model or "").partition(":")[0]
         url = f"{ROUTER}/hf-inference/models/{model}" if address.router else address.url("/")
@@ -322,10 +332,12 @@ def _to_request(call: Call, server: Server, connection: Connection, *, root: boo
 
 
 _SUPPORTED_TASK = re.compile(r"[Ss]upported tasks?:\s*\[?['\"]?([\w-]+)")
-_TASKS = {"conversational": Wire.CHAT, "text-generation": Wire.GENERATE}
+_TASKS = {"conversational": GenerationApi.CHAT, "text-generation": GenerationApi.GENERATE}
 
 
-def other_way(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMError) -> bool:
+def learn_fallback(
+    plan: PreparedRequest, ask: GenerationRequest, connection: ServerSession, error: EasyLLMError
+) -> bool:
     """Whether a refused request has another way, which the next plan then takes."""
     if _root_may_answer(plan, connection) and isinstance(error, NotFoundError):
         # `/generate` may be missing where the root route is not; both missing is an error.
@@ -335,7 +347,7 @@ def other_way(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMError)
     if plan.method and _next_method(plan, ask, connection, error):
         return True
     told = plan.call.told or not plan.call.tools
-    if plan.call.wire is Wire.CHAT and not told and refuses_tools(error):
+    if plan.call.wire is GenerationApi.CHAT and not told and refuses_tools(error):
         connection.toolless.add(plan.name)
         return True
     named = _SUPPORTED_TASK.search(error.body or "") or _SUPPORTED_TASK.search(error.message)
@@ -348,7 +360,9 @@ def other_way(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMError)
     return True
 
 
-def _next_method(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMError) -> bool:
+def _next_method(
+    plan: PreparedRequest, ask: GenerationRequest, connection: ServerSession, error: EasyLLMError
+) -> bool:
     """Whether the shape of the answer can be asked for in a weaker way, where one was refused."""
     from .._structured_output.strategy import refuses_shape  # noqa: PLC0415 - seldom needed
 
@@ -359,7 +373,7 @@ def _next_method(plan: Plan, ask: Ask, connection: Connection, error: EasyLLMErr
     return True
 
 
-def _root_may_answer(plan: Plan, connection: Connection) -> bool:
+def _root_may_answer(plan: PreparedRequest, connection: ServerSession) -> bool:
     address = connection.address
     fixed = address.router or is_dedicated_endpoint(address.root)
-    return plan.call.wire is Wire.GENERATE and not fixed
+    return plan.call.wire is GenerationApi.GENERATE and not fixed

@@ -8,19 +8,19 @@ from typing import cast
 import orjson
 from langchain_core.messages import BaseMessage
 
-from .._http.models import Policy, Request
+from .._http.models import Request, RetryPolicy
 from .._langchain.messages import with_failures
 from .._servers.profile import Dialect
-from .._servers.session import Connection
-from .._tool_formats.base import ToolUse
-from .._tool_formats.registry import convention_of
+from .._servers.session import ServerSession
+from .._tool_formats.base import OfferedTools
+from .._tool_formats.registry import tool_format_for
 from .._tool_formats.rendering import render_tools
 from ..errors import ConfigurationError, EasyLLMError
 from ..prompts import ChatPrompt, PromptError, get_prompt, load_prompt
 from ..prompts.jinja import JinjaPrompt, turn_ends
-from .request import Rendered
+from .request import RenderedPrompt
 
-__all__ = ["find_template", "known_template", "load_own_template", "render"]
+__all__ = ["find_template", "known_template", "load_model_template", "render"]
 
 
 # What a server's tokenizer puts before a raw prompt; a builder's own would be the second.
@@ -44,9 +44,9 @@ def find_template(spec: object) -> ChatPrompt:
 def render(
     prompt: ChatPrompt,
     source: object,
-    use: ToolUse | None = None,
+    use: OfferedTools | None = None,
     convention: str | None = None,
-) -> Rendered:
+) -> RenderedPrompt:
     """Render a prompt as it is sent: without the BOS that the server adds.
 
     Args:
@@ -58,7 +58,7 @@ def render(
     Raises:
         ConfigurationError: If the template cannot express the messages.
     """
-    form = None if use is None else convention_of(prompt, convention)
+    form = None if use is None else tool_format_for(prompt, convention)
     try:
         if use is None or form is None:
             text = prompt.render(source)
@@ -73,17 +73,17 @@ def render(
         raise ConfigurationError(
             f"The template {prompt.name!r} renders nothing of these messages: add a user message."
         )
-    return Rendered(text, (*prompt.stop, *(form.stop if form else ())), form)
+    return RenderedPrompt(text, (*prompt.stop, *(form.stop if form else ())), form)
 
 
-def known_template(connection: Connection, model: str | None) -> ChatPrompt | None:
+def known_template(connection: ServerSession, model: str | None) -> ChatPrompt | None:
     """Return a model's own template, if it was loaded already."""
     found = connection.prompts.get(model or "")
     return found if isinstance(found, ChatPrompt) else None
 
 
-def load_own_template(
-    model: str | None, connection: Connection, policy: Policy, token: str | None
+def load_model_template(
+    model: str | None, connection: ServerSession, policy: RetryPolicy, token: str | None
 ) -> ChatPrompt:
     """Load a model's own template, once: from a local folder, its Hub repository or the server.
 
@@ -114,7 +114,7 @@ def load_own_template(
     return prompt
 
 
-def _from_server(connection: Connection, policy: Policy) -> ChatPrompt | None:
+def _from_server(connection: ServerSession, policy: RetryPolicy) -> ChatPrompt | None:
     """Read the template that llama.cpp's server, and a local model, tell of at `/props`."""
     if connection.server is None or connection.server.dialect not in _TELL_TEMPLATE:
         return None

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from .._protocols.request import Message, Tool, ToolChoice
-    from .._servers.profile import Server, Wire
-    from .._structured_output.schema import Shape
-    from .._tool_formats.base import Convention, ToolUse
+    from .._servers.profile import GenerationApi, ServerInfo
+    from .._structured_output.schema import OutputSchema
+    from .._tool_formats.base import OfferedTools, ToolCallFormat
 
-__all__ = ["Ask", "Rendered", "Shaping"]
+__all__ = ["GenerationRequest", "RenderedPrompt", "Shaping"]
 
 
-class Rendered(NamedTuple):
+class RenderedPrompt(NamedTuple):
     """A prompt as it is sent.
 
     Attributes:
@@ -28,11 +28,11 @@ class Rendered(NamedTuple):
 
     text: str
     stops: tuple[str, ...]
-    form: Convention | None = None
+    form: ToolCallFormat | None = None
 
 
 @dataclass(slots=True)
-class Ask:
+class GenerationRequest:
     """One generation as a model object wants it, before a protocol is chosen.
 
     Attributes:
@@ -60,7 +60,7 @@ class Ask:
         shaping: The shape that the answer is to have, or None.
     """
 
-    api: Wire | None
+    api: GenerationApi | None
     text: bool
     template: bool
     model: str | None
@@ -72,7 +72,7 @@ class Ask:
     parallel_tool_calls: bool | None
     extra: Mapping[str, object]
     usage: bool
-    to_text: Callable[[Server | None, ToolUse | None], Rendered]
+    to_text: Callable[[ServerInfo | None, OfferedTools | None], RenderedPrompt]
     to_messages: Callable[[], Sequence[Message]]
     timeout: float | None
     max_retries: int
@@ -93,6 +93,6 @@ class Shaping:
         again: Returns the same call with another input.
     """
 
-    shape: Shape
+    shape: OutputSchema
     source: Sequence[BaseMessage]
-    again: Callable[[Sequence[BaseMessage]], Ask]
+    again: Callable[[Sequence[BaseMessage]], GenerationRequest]

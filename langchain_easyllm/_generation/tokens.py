@@ -10,9 +10,9 @@ from typing import cast
 import orjson
 
 from .._http.auth import environment_token
-from .._http.models import Policy, Request
-from .._servers.profile import Dialect, Server
-from .._servers.session import Connection
+from .._http.models import Request, RetryPolicy
+from .._servers.profile import Dialect, ServerInfo
+from .._servers.session import ServerSession
 from ..errors import ConfigurationError, NotFoundError, ProtocolError
 from ..prompts import PromptError
 from ..prompts.hub import read_file
@@ -36,7 +36,9 @@ _WITHOUT_BOS: Mapping[Dialect, Mapping[str, object]] = {
 }
 
 
-def token_ids(text: str, model: str | None, connection: Connection, policy: Policy) -> list[int]:
+def token_ids(
+    text: str, model: str | None, connection: ServerSession, policy: RetryPolicy
+) -> list[int]:
     """Return the token ids of a text.
 
     Raises:
@@ -53,7 +55,7 @@ def token_ids(text: str, model: str | None, connection: Connection, policy: Poli
 
 
 def _ask_server(
-    text: str, model: str | None, server: Server, connection: Connection, policy: Policy
+    text: str, model: str | None, server: ServerInfo, connection: ServerSession, policy: RetryPolicy
 ) -> object:
     """Return what the server's tokenize route answers, or None where it has none."""
     route = _ROUTES.get(server.dialect)

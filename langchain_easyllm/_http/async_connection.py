@@ -14,9 +14,9 @@ from typing import cast
 
 from ..errors import EasyLLMError
 from .exchange import Attempt
-from .http1 import AnswerParser
+from .http1 import ResponseParser
 
-__all__ = ["Connection"]
+__all__ = ["AsyncConnection"]
 
 
 MAX_UNREAD = 128 * 1024
@@ -26,7 +26,7 @@ SLICE = 256 * 1024
 """Bytes of a request that are written at once."""
 
 
-class Connection(asyncio.Protocol):
+class AsyncConnection(asyncio.Protocol):
     """A connection whose waits have a deadline.
 
     Args:
@@ -65,15 +65,15 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        give_back: Callable[[Connection, Attempt], None],
-        on_lost: Callable[[Connection], None],
+        give_back: Callable[[AsyncConnection, Attempt], None],
+        on_lost: Callable[[AsyncConnection], None],
     ) -> None:
         self._loop = loop
         self._give_back = give_back
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._poll: select.poll | None = None
-        self._parser: AnswerParser | None = None
+        self._parser: ResponseParser | None = None
         self._whole = True
         self._pieces: list[bytes] = []
         self._unread = 0
@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
     # What the pool and the shell call
 
     async def ask(
-        self, data: bytes, parser: AnswerParser, deadline: float, *, whole: bool = True
+        self, data: bytes, parser: ResponseParser, deadline: float, *, whole: bool = True
     ) -> None:
         """Send a request and wait for its answer.
 
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
         """
         return self.lost or (self._poll is not None and bool(self._poll.poll(0)))
 
-    def finish(self, parser: AnswerParser, step: Attempt) -> None:
+    def finish(self, parser: ResponseParser, step: Attempt) -> None:
         """Keep the connection for another request if the answer allows it, else close it.
 
         Args:
@@ -277,7 +277,7 @@ class Connection(asyncio.Protocol):
 
     # The rest
 
-    async def _send(self, data: bytes, parser: AnswerParser, deadline: float) -> None:
+    async def _send(self, data: bytes, parser: ResponseParser, deadline: float) -> None:
         transport = self._transport
         for start in range(0, len(data), SLICE):
             # A server that refuses a large body answers, and maybe closes, before it has read it.

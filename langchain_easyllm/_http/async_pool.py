@@ -17,28 +17,28 @@ from contextlib import suppress
 from math import inf
 from time import monotonic
 
-from .async_connection import Connection
+from .async_connection import AsyncConnection
 from .connect import (
     CONNECT_TIMEOUT,
     IDLE_SECONDS,
     MAX_IDLE,
-    Names,
+    Resolver,
     check_tunnel,
-    dial,
+    connect_socket,
     patience,
     render,
     render_tunnel,
     response,
 )
 from .exchange import Attempt
-from .http1 import AnswerParser
-from .models import Address, Response
+from .http1 import ResponseParser
+from .models import URL, Response
 from .proxies import Proxies, Proxy
 from .socket_errors import Phase, connection_lost, incomplete, translated
 from .stream import AsyncEventStream
 from .tls import Verify, context_for
 
-__all__ = ["LoopPool", "Sessions"]
+__all__ = ["AsyncPool", "Sessions"]
 
 
 OPENING = 64
@@ -49,11 +49,11 @@ request; yet a burst takes over connections that become free while it queues.
 """
 
 Origin = tuple[str, str, int]
-_Turn = asyncio.Future["Connection | builtins.TimeoutError | None"]
+_Turn = asyncio.Future["AsyncConnection | builtins.TimeoutError | None"]
 
 # Pools that are open; strong references, for a transport that is collected complains aloud.
-_live: set[LoopPool] = set()
-_graveyard: list[LoopPool] = []
+_live: set[AsyncPool] = set()
+_graveyard: list[AsyncPool] = []
 
 
 class _Line:
@@ -62,13 +62,13 @@ class _Line:
     __slots__ = ("idle", "opening", "waiting")
 
     def __init__(self) -> None:
-        self.idle: deque[Connection] = deque()
+        self.idle: deque[AsyncConnection] = deque()
         self.opening = 0
         # Each gets a connection, or its turn to open one, or is told that its time is over.
         self.waiting: deque[_Turn] = deque()
 
 
-class LoopPool:
+class AsyncPool:
     """The connections of one transport on the running event loop.
 
     Attributes:
@@ -78,9 +78,9 @@ class LoopPool:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
-        self._names = Names(self.loop)
+        self._names = Resolver(self.loop)
         self._lines: dict[Origin, _Line] = {}
-        self._connections: set[Connection] = set()
+        self._connections: set[AsyncConnection] = set()
         self._most = _most_connections()
         self._seekers = 0
         self._retired = False
@@ -99,7 +99,7 @@ class LoopPool:
         """Whether new attempts may be made with it."""
         return not self._retired and self.is_here()
 
-    def take(self, address: Address) -> Connection | None:
+    def take(self, address: URL) -> AsyncConnection | None:
         """An idle connection to an address, if there is one.
 
         Args:
@@ -115,8 +115,8 @@ class LoopPool:
         return None
 
     async def open(
-        self, step: Attempt, connect: Callable[[LoopPool], Awaitable[Connection]]
-    ) -> Connection:
+        self, step: Attempt, connect: Callable[[AsyncPool], Awaitable[AsyncConnection]]
+    ) -> AsyncConnection:
         """Open a connection, or wait for one that becomes free if many are being opened.
 
         Args:
@@ -147,7 +147,7 @@ class LoopPool:
             self._seekers -= 1
             self._end_if_empty()
 
-    async def connect_to(self, address: Address) -> Connection:
+    async def connect_to(self, address: URL) -> AsyncConnection:
         """Connect, without TLS.
 
         Args:
@@ -156,8 +156,8 @@ class LoopPool:
         Raises:
             OSError: If nobody answers there.
         """
-        sock = await dial(self.loop, await self._names.find(address.host, address.port))
-        connection = Connection(self.loop, self._give_back, self.forget)
+        sock = await connect_socket(self.loop, await self._names.find(address.host, address.port))
+        connection = AsyncConnection(self.loop, self._give_back, self.forget)
         self._connections.add(connection)
         try:
             await self.loop.create_connection(lambda: connection, sock=sock)
@@ -168,7 +168,7 @@ class LoopPool:
             raise
         return connection
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: AsyncConnection) -> None:
         """Forget a connection that is closed.
 
         Args:
@@ -215,7 +215,7 @@ class LoopPool:
             connection.close()
         await _some_turns()
 
-    async def _queue(self, line: _Line, deadline: float) -> Connection | None:
+    async def _queue(self, line: _Line, deadline: float) -> AsyncConnection | None:
         """Wait for a connection that becomes free, or for the turn to open one."""
         turn: _Turn = self.loop.create_future()
         left = deadline - monotonic()
@@ -236,13 +236,13 @@ class LoopPool:
 
     def _return(self, line: _Line, given: object) -> None:
         """Take back what was given to somebody who had just gone."""
-        if isinstance(given, Connection):
+        if isinstance(given, AsyncConnection):
             self._offer(given, line)
         elif given is None:
             line.opening -= 1
             self._pass_on()
 
-    def _give_back(self, connection: Connection, step: Attempt) -> None:
+    def _give_back(self, connection: AsyncConnection, step: Attempt) -> None:
         line = self._lines[step.address.origin]
         connection.idle_since = now = monotonic()
         self._offer(connection, line)
@@ -250,7 +250,7 @@ class LoopPool:
         while line.idle and now - line.idle[0].idle_since > IDLE_SECONDS:
             line.idle.popleft().close()
 
-    def _offer(self, connection: Connection, line: _Line) -> None:
+    def _offer(self, connection: AsyncConnection, line: _Line) -> None:
         if self._retired or len(line.idle) >= MAX_IDLE:
             connection.close()
             return
@@ -358,7 +358,7 @@ class Sessions:
 
     def __init__(self, verify: Verify) -> None:
         self._verify = verify
-        self._pools: dict[asyncio.AbstractEventLoop, LoopPool] = {}
+        self._pools: dict[asyncio.AbstractEventLoop, AsyncPool] = {}
         self._proxies = Proxies()
 
     async def attempt(self, step: Attempt) -> Response | AsyncEventStream:
@@ -406,17 +406,19 @@ class Sessions:
             if pool is not None:
                 pool.retire()
 
-    def _pool(self) -> LoopPool:
+    def _pool(self) -> AsyncPool:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None or not pool.is_usable():
-            pool = self._pools[loop] = LoopPool()
+            pool = self._pools[loop] = AsyncPool()
             for other in tuple(self._pools):
                 if other.is_closed():
                     self._pools.pop(other, None)
         return pool
 
-    async def _connect(self, pool: LoopPool, step: Attempt, proxy: Proxy | None) -> Connection:
+    async def _connect(
+        self, pool: AsyncPool, step: Attempt, proxy: Proxy | None
+    ) -> AsyncConnection:
         address = step.address
         context = context_for(self._verify) if address.scheme == "https" else None
         deadline = min(step.deadline, monotonic() + CONNECT_TIMEOUT)
@@ -436,9 +438,9 @@ class Sessions:
 
 
 async def _converse(
-    connection: Connection, step: Attempt, proxy: Proxy | None
+    connection: AsyncConnection, step: Attempt, proxy: Proxy | None
 ) -> Response | AsyncEventStream:
-    parser = AnswerParser(step.method)
+    parser = ResponseParser(step.method)
     try:
         await connection.ask(render(step, proxy), parser, step.deadline, whole=not step.streaming)
         if step.streaming and 200 <= parser.status < 300:
@@ -453,8 +455,10 @@ async def _converse(
     return answer
 
 
-async def _tunnel(connection: Connection, step: Attempt, proxy: Proxy, deadline: float) -> None:
-    parser = AnswerParser("HEAD")
+async def _tunnel(
+    connection: AsyncConnection, step: Attempt, proxy: Proxy, deadline: float
+) -> None:
+    parser = ResponseParser("HEAD")
     try:
         await connection.ask(render_tunnel(step, proxy), parser, deadline)
     except builtins.ConnectionError as lost:

@@ -7,7 +7,7 @@ import weakref
 from pathlib import Path
 
 from ..errors import ConfigurationError
-from .models import Address, is_hugging_face, parse_url
+from .models import URL, is_hugging_face, parse_url
 
 __all__ = ["Credentials", "environment_token", "redact", "remember"]
 
@@ -83,7 +83,7 @@ class Credentials:
         """
         return self.header_for(url) is None and bool(self._given or self._search())
 
-    def _token_for(self, address: Address) -> str:
+    def _token_for(self, address: URL) -> str:
         if not self._given:
             return self._search() if is_hugging_face(address) else ""
         home = self._home

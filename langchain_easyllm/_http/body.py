@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from ..errors import IncompleteStreamError, ProtocolError
 from .auth import redact
-from .error_mapping import read_words
+from .error_mapping import parse_error_body
 from .sse import DONE, SSEDecoder
 
-__all__ = ["BodyEvents", "Inflater", "plain_body"]
+__all__ = ["BodyEvents", "Decompressor", "plain_body"]
 
 
 HEAD = 4096
@@ -23,7 +23,7 @@ MAX_INFLATED = 1024 * 1024 * 1024
 """Bytes that a compressed body may grow to; beyond it is an attack."""
 
 
-class Inflater:
+class Decompressor:
     """Undoes a `Content-Encoding` that the server applied although it was asked not to.
 
     Args:
@@ -75,7 +75,7 @@ def plain_body(headers: Mapping[str, str], body: bytes) -> bytes:
     coding = _coding(headers)
     if not coding or not body:
         return body
-    inflater = Inflater(coding)
+    inflater = Decompressor(coding)
     plain = inflater.feed(body)
     inflater.close()
     return plain
@@ -99,7 +99,7 @@ class BodyEvents:
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         coding = _coding(headers)
-        self._inflater = Inflater(coding) if coding else None
+        self._inflater = Decompressor(coding) if coding else None
         self._type = headers.get("content-type", "").partition(";")[0].strip().lower()
         self._decoder = SSEDecoder()
         self._body = bytearray()
@@ -138,7 +138,7 @@ class BodyEvents:
                 return events
         body = bytes(self._body)
         if not self._type.endswith("json"):
-            said = read_words(redact(body.decode("utf-8", "replace"))).short
+            said = parse_error_body(redact(body.decode("utf-8", "replace"))).short
             raise ProtocolError(
                 f"The answer is a page ({self._type or 'of no type'}), not an event stream: "
                 f"{said!r}. Check base_url."

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, cast
 
 from .auth import Credentials
 from .exchange import adrive, drive, exchange
-from .headers import HeaderPlan
-from .models import Policy, Request, Response
+from .headers import RequestHeaders
+from .models import Request, Response, RetryPolicy
 from .stream import AsyncClosing, Closing
 
 if TYPE_CHECKING:
     from .async_pool import Sessions
     from .stream import AsyncEventStream, EventStream
-    from .sync_pool import Pool
+    from .sync_pool import SyncPool
     from .tls import Verify
 
-__all__ = ["Transport"]
+__all__ = ["HTTPTransport"]
 
 
-class Transport(Closing, AsyncClosing):
+class HTTPTransport(Closing, AsyncClosing):
     """Sends requests, with a token where it may go, and tries again where that may help.
 
     One object serves any number of threads and event loops, also one after the other. Nothing is
@@ -47,12 +47,12 @@ class Transport(Closing, AsyncClosing):
     ) -> None:
         self.credentials = credentials or Credentials()
         self._verify = verify
-        self._plan = HeaderPlan(self.credentials, headers)
+        self._plan = RequestHeaders(self.credentials, headers)
         self._shells = _Shells()
         self._opening = threading.Lock()
         weakref.finalize(self, self._shells.close)
 
-    def send(self, request: Request, policy: Policy = Policy()) -> Response:  # noqa: B008
+    def send(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
         """Send a request and read the whole answer.
 
         Args:
@@ -65,7 +65,7 @@ class Transport(Closing, AsyncClosing):
         flow = exchange(request, policy, self._plan, streaming=False)
         return cast("Response", drive(flow, self._pool().attempt))
 
-    async def asend(self, request: Request, policy: Policy = Policy()) -> Response:  # noqa: B008
+    async def asend(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
         """Send a request and read the whole answer, on the running event loop.
 
         Args:
@@ -78,7 +78,7 @@ class Transport(Closing, AsyncClosing):
         flow = exchange(request, policy, self._plan, streaming=False)
         return cast("Response", await adrive(flow, self._sessions().attempt))
 
-    def open(self, request: Request, policy: Policy = Policy()) -> EventStream:  # noqa: B008
+    def open(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> EventStream:  # noqa: B008
         """Send a request for an event stream and wait until its answer begins.
 
         Args:
@@ -95,7 +95,7 @@ class Transport(Closing, AsyncClosing):
     async def aopen(
         self,
         request: Request,
-        policy: Policy = Policy(),  # noqa: B008
+        policy: RetryPolicy = RetryPolicy(),  # noqa: B008
     ) -> AsyncEventStream:
         """Send a request for an event stream, on the running event loop.
 
@@ -126,13 +126,13 @@ class Transport(Closing, AsyncClosing):
             await self._shells.sessions.aclose()
         self.close()
 
-    def _pool(self) -> Pool:
+    def _pool(self) -> SyncPool:
         pool = self._shells.pool
         if pool is None:
-            from .sync_pool import Pool  # noqa: PLC0415 - sockets and TLS load at first use
+            from .sync_pool import SyncPool  # noqa: PLC0415 - sockets and TLS load at first use
 
             with self._opening:  # a second pool would be lost with its idle connections
-                pool = self._shells.pool = self._shells.pool or Pool(self._verify)
+                pool = self._shells.pool = self._shells.pool or SyncPool(self._verify)
         return pool
 
     def _sessions(self) -> Sessions:
@@ -151,7 +151,7 @@ class _Shells:
     __slots__ = ("pool", "sessions")
 
     def __init__(self) -> None:
-        self.pool: Pool | None = None
+        self.pool: SyncPool | None = None
         self.sessions: Sessions | None = None
 
     def close(self) -> None:

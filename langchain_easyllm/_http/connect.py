@@ -11,7 +11,7 @@ from typing import Any
 
 from .body import plain_body
 from .exchange import Attempt
-from .http1 import AnswerParser
+from .http1 import ResponseParser
 from .models import Response
 from .proxies import Proxy
 from .socket_errors import Phase, proxy_refusal
@@ -20,10 +20,10 @@ __all__ = [
     "CONNECT_TIMEOUT",
     "IDLE_SECONDS",
     "MAX_IDLE",
-    "Names",
-    "Place",
+    "AddrInfo",
+    "Resolver",
     "check_tunnel",
-    "dial",
+    "connect_socket",
     "look_up",
     "patience",
     "render",
@@ -40,7 +40,7 @@ STAGGER = 0.25
 """Seconds that an address may take before the next one is tried beside it."""
 
 
-class Names:
+class Resolver:
     """The addresses of names, looked up in a thread, once for all who ask at the same time.
 
     Args:
@@ -49,9 +49,9 @@ class Names:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._asked: dict[tuple[str, int], tuple[float, asyncio.Future[Sequence[Place]]]] = {}
+        self._asked: dict[tuple[str, int], tuple[float, asyncio.Future[Sequence[AddrInfo]]]] = {}
 
-    async def find(self, host: str, port: int) -> Sequence[Place]:
+    async def find(self, host: str, port: int) -> Sequence[AddrInfo]:
         """The ways to reach a host, in the order in which to try them.
 
         Args:
@@ -77,7 +77,9 @@ class Names:
         return _by_turns(await asyncio.shield(answer))
 
 
-async def dial(loop: asyncio.AbstractEventLoop, places: Sequence[Place]) -> socket.socket:
+async def connect_socket(
+    loop: asyncio.AbstractEventLoop, places: Sequence[AddrInfo]
+) -> socket.socket:
     """Connect to the first address that answers.
 
     Args:
@@ -104,7 +106,7 @@ async def dial(loop: asyncio.AbstractEventLoop, places: Sequence[Place]) -> sock
 
 async def _race(
     loop: asyncio.AbstractEventLoop,
-    places: Sequence[Place],
+    places: Sequence[AddrInfo],
     tasks: list[asyncio.Task[socket.socket]],
 ) -> socket.socket:
     failure: BaseException = OSError("the host has no address")
@@ -125,7 +127,7 @@ async def _race(
     raise failure
 
 
-async def _connect(loop: asyncio.AbstractEventLoop, place: Place) -> socket.socket:
+async def _connect(loop: asyncio.AbstractEventLoop, place: AddrInfo) -> socket.socket:
     family, kind, protocol, _, address = place
     sock = socket.socket(family, kind, protocol)
     try:
@@ -138,14 +140,14 @@ async def _connect(loop: asyncio.AbstractEventLoop, place: Place) -> socket.sock
     return sock
 
 
-def _failed(answer: asyncio.Future[Sequence[Place]]) -> bool:
+def _failed(answer: asyncio.Future[Sequence[AddrInfo]]) -> bool:
     return answer.done() and (answer.cancelled() or answer.exception() is not None)
 
 
-def _by_turns(places: Sequence[Place]) -> list[Place]:
+def _by_turns(places: Sequence[AddrInfo]) -> list[AddrInfo]:
     """The same addresses, families by turns: one that leads nowhere costs one try only."""
     seen: Counter[int] = Counter()
-    ranked: list[tuple[int, Place]] = []
+    ranked: list[tuple[int, AddrInfo]] = []
     for place in places:
         ranked.append((seen[place[0]], place))
         seen[place[0]] += 1
@@ -161,7 +163,7 @@ IDLE_SECONDS = 15.0
 MAX_IDLE = 256
 """Idle connections kept per server."""
 
-Place = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+AddrInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 """One way to reach a host, as `socket.getaddrinfo` gives it."""
 
 
@@ -198,7 +200,7 @@ def render(step: Attempt, proxy: Proxy | None) -> bytes:
     return head.encode("latin-1") + (body or b"")
 
 
-def response(step: Attempt, parser: AnswerParser, body: bytes) -> Response:
+def response(step: Attempt, parser: ResponseParser, body: bytes) -> Response:
     """The whole answer to an attempt.
 
     Args:
@@ -228,7 +230,7 @@ def render_tunnel(step: Attempt, proxy: Proxy) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def check_tunnel(step: Attempt, parser: AnswerParser) -> None:
+def check_tunnel(step: Attempt, parser: ResponseParser) -> None:
     """Raise if the proxy did not make the tunnel.
 
     Args:
@@ -239,7 +241,7 @@ def check_tunnel(step: Attempt, parser: AnswerParser) -> None:
         raise proxy_refusal(step.address.url, parser.status)
 
 
-def look_up(host: str, port: int, flags: int = 0) -> Sequence[Place]:
+def look_up(host: str, port: int, flags: int = 0) -> Sequence[AddrInfo]:
     """The ways to reach a host; may take seconds, unless the flags forbid to ask anybody.
 
     Args:

@@ -19,10 +19,10 @@ from .models import is_dedicated, parse_url, public_url
 
 __all__ = [
     "RETRIED_STATUSES",
-    "Words",
+    "ServerMessage",
     "error_from_event",
     "error_from_response",
-    "read_words",
+    "parse_error_body",
     "retry_after_seconds",
     "with_advice",
 ]
@@ -103,7 +103,7 @@ class _Case(NamedTuple):
     """What is known about a refusal when its class is chosen."""
 
     status: int
-    words: Words
+    words: ServerMessage
     dedicated: bool
 
     def says(self, pattern: re.Pattern[str]) -> bool:
@@ -131,7 +131,7 @@ def error_from_response(
         The error to raise, without any secret that this process knows.
     """
     text = _readable(body)
-    words = read_words(text)
+    words = parse_error_body(text)
     address = parse_url(url)
     kind = _classify(_Case(status, words, is_dedicated(address)))
     name = _phrase(status)
@@ -164,7 +164,7 @@ def error_from_event(payload: bytes, url: str) -> EasyLLMError:
         The error to raise.
     """
     text = _readable(payload)
-    words = read_words(text)
+    words = parse_error_body(text)
     status = words.status
     case = _Case(status or 400, words, dedicated=False)
     kind = _special(case) or _BY_TYPE.get(words.kind) or _BY_TYPE.get(words.code)
@@ -262,7 +262,7 @@ def _special(case: _Case) -> type[EasyLLMError] | None:
     return None
 
 
-def _may_pass(status: int, words: Words) -> bool:
+def _may_pass(status: int, words: ServerMessage) -> bool:
     """Whether the same request may succeed later; a used-up quota does not come back."""
     return status in RETRIED_STATUSES | {424} and "insufficient_quota" not in {
         words.code,
@@ -278,7 +278,9 @@ def _advice(kind: type[EasyLLMError], status: int, *, token_withheld: bool) -> s
     return {402: _PAY, 413: _TOO_LARGE}.get(status) or _ADVICE.get(kind, "")
 
 
-def _patience(headers: Mapping[str, str], words: Words, kind: type[EasyLLMError]) -> float | None:
+def _patience(
+    headers: Mapping[str, str], words: ServerMessage, kind: type[EasyLLMError]
+) -> float | None:
     seconds = retry_after_seconds(headers.get("retry-after"))
     if seconds is None and issubclass(kind, errors.ModelLoadingError):
         return words.estimated_time
@@ -302,7 +304,7 @@ LONGEST = 300
 """Characters of the server's words that a message quotes; `EasyLLMError.body` has more."""
 
 
-class Words(NamedTuple):
+class ServerMessage(NamedTuple):
     """A server's account of a failure.
 
     Args:
@@ -326,7 +328,7 @@ class Words(NamedTuple):
         return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
-def read_words(body: str) -> Words:
+def parse_error_body(body: str) -> ServerMessage:
     """Read a failure's body.
 
     Args:
@@ -338,13 +340,13 @@ def read_words(body: str) -> Words:
     try:
         value: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return Words(_plain(body))
+        return ServerMessage(_plain(body))
     if not isinstance(value, Mapping):
-        return Words(_sentence(value))
+        return ServerMessage(_sentence(value))
     inner = value.get("error")
     error: Mapping[str, object] = inner if isinstance(inner, Mapping) else {}
     code = _first(error, value, "code")
-    return Words(
+    return ServerMessage(
         text=_text_of(value, error),
         kind=str(value.get("error_type") or _first(error, value, "type") or "").lower(),
         code=str(code or "").lower(),

@@ -23,8 +23,8 @@ from ..errors import (
     ProtocolError,
 )
 from .error_mapping import error_from_response, retry_after_seconds
-from .headers import HeaderPlan, without_secrets
-from .models import Address, Policy, Request, is_dedicated, parse_url, public_url
+from .headers import RequestHeaders, without_secrets
+from .models import URL, Request, RetryPolicy, is_dedicated, parse_url, public_url
 
 if TYPE_CHECKING:
     from .retries import Schedule
@@ -64,7 +64,7 @@ class Attempt:
     """
 
     method: str
-    address: Address
+    address: URL
     headers: Mapping[str, str]
     body: bytes | None
     streaming: bool
@@ -75,7 +75,9 @@ class Attempt:
 Flow = Generator["Attempt | float", "Answer | None", "Answer"]
 
 
-def exchange(request: Request, policy: Policy, plan: HeaderPlan, *, streaming: bool) -> Flow:
+def exchange(
+    request: Request, policy: RetryPolicy, plan: RequestHeaders, *, streaming: bool
+) -> Flow:
     """Yield attempts, and pauses in seconds, until one succeeds.
 
     Args:
@@ -183,7 +185,7 @@ class _Patience:
 
     __slots__ = ("_policy", "_schedule", "_started", "deadline", "timeout")
 
-    def __init__(self, policy: Policy, *, dedicated: bool) -> None:
+    def __init__(self, policy: RetryPolicy, *, dedicated: bool) -> None:
         self._policy = policy
         self._schedule: Schedule | None = None
         self._started = monotonic()
@@ -220,7 +222,7 @@ def _is_cold_start(failure: EasyLLMError) -> bool:
     return isinstance(failure, ModelLoadingError) and not isinstance(failure, EndpointPausedError)
 
 
-def _redirect_target(method: str, answer: Answer, address: Address) -> Address | None:
+def _redirect_target(method: str, answer: Answer, address: URL) -> URL | None:
     """Where to go on, if the answer sends us there and the method may follow."""
     where = answer.headers.get("location")
     if not where:
@@ -240,21 +242,19 @@ def _redirect_target(method: str, answer: Answer, address: Address) -> Address |
         ) from error
 
 
-def _headers_for(
-    target: Address, address: Address, headers: Mapping[str, str]
-) -> Mapping[str, str]:
+def _headers_for(target: URL, address: URL, headers: Mapping[str, str]) -> Mapping[str, str]:
     same = target.origin == address.origin
     return {**(headers if same else without_secrets(headers)), "host": target.authority}
 
 
-def _circle(address: Address) -> ProtocolError:
+def _circle(address: URL) -> ProtocolError:
     return ProtocolError(
         f"{address.authority} redirected more than {MAX_REDIRECTS} times. Check base_url.",
         url=public_url(address.url),
     )
 
 
-def _refusal(answer: Answer, address: Address, plan: HeaderPlan) -> EasyLLMError:
+def _refusal(answer: Answer, address: URL, plan: RequestHeaders) -> EasyLLMError:
     body: bytes = getattr(answer, "body", b"")
     withheld = answer.status in {401, 403} and plan.withheld_from(address)
     return error_from_response(

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from .._version import __version__
 from ..errors import ConfigurationError
 from .auth import Credentials, remember
-from .models import Address, Policy, Request, is_dedicated
+from .models import URL, Request, RetryPolicy, is_dedicated
 
-__all__ = ["HeaderPlan", "checked_headers", "is_secret", "without_secrets"]
+__all__ = ["RequestHeaders", "checked_headers", "is_secret", "without_secrets"]
 
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -21,7 +21,7 @@ _SECRET = re.compile(r"auth|cookie|token|secret|password|credential|key", re.IGN
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
-class HeaderPlan:
+class RequestHeaders:
     """What every request of one transport carries.
 
     Args:
@@ -44,7 +44,7 @@ class HeaderPlan:
                 remember(self, value.rpartition(" ")[2])
 
     def for_request(
-        self, request: Request, address: Address, policy: Policy, *, streaming: bool
+        self, request: Request, address: URL, policy: RetryPolicy, *, streaming: bool
     ) -> Mapping[str, str]:
         """Headers for a request, names in lower case, the caller's over ours.
 
@@ -64,12 +64,12 @@ class HeaderPlan:
             shared = self._cache[key] = self._build(address, request, cold, streaming=streaming)
         return {**shared, **checked_headers(request.headers)} if request.headers else shared
 
-    def withheld_from(self, address: Address) -> bool:
+    def withheld_from(self, address: URL) -> bool:
         """Whether a token is known that the address was not sent."""
         return "authorization" not in self._extra and self._credentials.withheld_from(address.url)
 
     def _build(
-        self, address: Address, request: Request, cold: int, *, streaming: bool
+        self, address: URL, request: Request, cold: int, *, streaming: bool
     ) -> dict[str, str]:
         headers = {
             "host": address.authority,

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from ..errors import IncompleteStreamError, ProtocolError
 
-__all__ = ["AnswerParser"]
+__all__ = ["ResponseParser"]
 
 
 MAX_HEAD = 64 * 1024
@@ -26,7 +26,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-class AnswerParser:
+class ResponseParser:
     """The state of one answer that is arriving.
 
     Args:

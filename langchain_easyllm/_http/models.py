@@ -12,10 +12,10 @@ from urllib.parse import quote, unquote, urlsplit
 from ..errors import ConfigurationError
 
 __all__ = [
-    "Address",
-    "Policy",
+    "URL",
     "Request",
     "Response",
+    "RetryPolicy",
     "is_dedicated",
     "is_hugging_face",
     "on_hugging_face",
@@ -62,7 +62,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RetryPolicy:
     """How long to wait and how often to try again.
 
     Args:
@@ -90,7 +90,7 @@ _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.%]+")
 _RESERVED = "!#$%&'()*+,/:;=?@[]~"
 
 
-class Address(NamedTuple):
+class URL(NamedTuple):
     """An absolute http address in its parts.
 
     Args:
@@ -125,7 +125,7 @@ class Address(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def parse_url(url: str) -> Address:
+def parse_url(url: str) -> URL:
     """Take an absolute http address apart.
 
     Args:
@@ -153,7 +153,7 @@ def parse_url(url: str) -> Address:
     login = None
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return Address(parts.scheme, host, port, target, login)
+    return URL(parts.scheme, host, port, target, login)
 
 
 def public_url(url: str) -> str:
@@ -162,7 +162,7 @@ def public_url(url: str) -> str:
     return re.sub(r"^([^/]*//)[^/]*@", r"\1", bare)
 
 
-def is_hugging_face(address: Address) -> bool:
+def is_hugging_face(address: URL) -> bool:
     """Whether the host belongs to Hugging Face and is asked over https."""
     host = address.host
     return address.scheme == "https" and any(
@@ -175,7 +175,7 @@ def on_hugging_face(url: str) -> bool:
     return is_hugging_face(parse_url(url))
 
 
-def is_dedicated(address: Address) -> bool:
+def is_dedicated(address: URL) -> bool:
     """Whether the host is a dedicated Inference Endpoint, which may be scaled to zero."""
     return address.host.endswith(DEDICATED_HOSTS)
 

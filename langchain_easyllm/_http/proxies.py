@@ -7,7 +7,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from ..errors import ConfigurationError
 from .headers import basic
-from .models import Address, parse_url
+from .models import URL, parse_url
 
 __all__ = ["Proxies", "Proxy", "proxy_for"]
 
@@ -20,7 +20,7 @@ class Proxy(NamedTuple):
         authorization: Its `Proxy-Authorization` header, or None.
     """
 
-    address: Address
+    address: URL
     authorization: str | None
 
 
@@ -30,7 +30,7 @@ class Proxies:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, int], Proxy | None] = {}
 
-    def find(self, address: Address) -> Proxy | None:
+    def find(self, address: URL) -> Proxy | None:
         """`proxy_for` an address, looked up once."""
         try:
             return self._known[address.origin]
@@ -38,7 +38,7 @@ class Proxies:
             return self._known.setdefault(address.origin, proxy_for(address))
 
 
-def proxy_for(address: Address) -> Proxy | None:
+def proxy_for(address: URL) -> Proxy | None:
     """The proxy for an address, or None for a direct connection.
 
     Args:

@@ -13,10 +13,10 @@ from .body import BodyEvents
 from .socket_errors import translated
 
 if TYPE_CHECKING:
-    from .async_connection import Connection as AsyncConnection
+    from .async_connection import AsyncConnection
     from .exchange import Attempt
-    from .http1 import AnswerParser
-    from .sync_pool import Connection
+    from .http1 import ResponseParser
+    from .sync_pool import SyncConnection
 
 __all__ = ["GRACE", "AsyncClosing", "AsyncEventStream", "Closing", "EventStream"]
 
@@ -63,12 +63,12 @@ class _Link(Protocol):
     def close(self) -> None:
         """Close it at once."""
 
-    def finish(self, parser: AnswerParser, step: Attempt) -> None:
+    def finish(self, parser: ResponseParser, step: Attempt) -> None:
         """Keep it for another request if the answer allows it, else close it."""
 
 
 _L = TypeVar("_L", bound=_Link)
-_Blocking: TypeAlias = "Connection"
+_Blocking: TypeAlias = "SyncConnection"
 _Async: TypeAlias = "AsyncConnection"
 
 
@@ -88,7 +88,7 @@ class _Stream(Generic[_L]):
         "url",
     )  # fmt: skip
 
-    def __init__(self, connection: _L, parser: AnswerParser, piece: bytes, step: Attempt) -> None:
+    def __init__(self, connection: _L, parser: ResponseParser, piece: bytes, step: Attempt) -> None:
         self._connection: _L | None = connection
         self.status = parser.status
         self.headers: Mapping[str, str] = parser.headers

@@ -28,20 +28,20 @@ from .connect import (
     set_options,
 )
 from .exchange import Attempt
-from .http1 import AnswerParser
-from .models import Address, Response
+from .http1 import ResponseParser
+from .models import URL, Response
 from .proxies import Proxies, Proxy
 from .socket_errors import Phase, connection_lost, incomplete, translated
 from .stream import EventStream
 from .tls import Verify, context_for
 
-__all__ = ["Connection", "Pool"]
+__all__ = ["SyncConnection", "SyncPool"]
 
 
 READ_SIZE = 64 * 1024
 
 
-class Connection:
+class SyncConnection:
     """A connected socket whose waits have a deadline.
 
     Args:
@@ -51,7 +51,7 @@ class Connection:
 
     __slots__ = ("_pool", "_sock", "_timeout", "idle_since", "owner")
 
-    def __init__(self, sock: socket.socket, pool: Pool) -> None:
+    def __init__(self, sock: socket.socket, pool: SyncPool) -> None:
         self._sock = sock
         self._pool = pool
         self._timeout = -1.0
@@ -89,7 +89,7 @@ class Connection:
         self._sock = context.wrap_socket(self._sock, server_hostname=host)
         self._timeout = -1.0
 
-    def finish(self, parser: AnswerParser, step: Attempt) -> None:
+    def finish(self, parser: ResponseParser, step: Attempt) -> None:
         """Keep the connection for another request if the answer allows it, else close it.
 
         Args:
@@ -115,7 +115,7 @@ class Connection:
             self._timeout = left
 
 
-class Pool:
+class SyncPool:
     """Connections of one transport, and the attempts made over them.
 
     Args:
@@ -150,7 +150,7 @@ class Pool:
                 raise
             raise error from exc
 
-    def give_back(self, connection: Connection, address: Address) -> None:
+    def give_back(self, connection: SyncConnection, address: URL) -> None:
         """Keep a connection for another request.
 
         Args:
@@ -178,10 +178,10 @@ class Pool:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self.owner = object()
-        self._idle: dict[tuple[str, str, int], deque[Connection]] = {}
+        self._idle: dict[tuple[str, str, int], deque[SyncConnection]] = {}
         self._proxies = Proxies()
 
-    def _take(self, address: Address) -> Connection | None:
+    def _take(self, address: URL) -> SyncConnection | None:
         if self._pid != os.getpid():
             # After a fork the sockets are the parent's: our copies are closed unused.
             self.close()
@@ -197,12 +197,12 @@ class Pool:
             connection.close()
         return None
 
-    def _open(self, step: Attempt, proxy: Proxy | None) -> Connection:
+    def _open(self, step: Attempt, proxy: Proxy | None) -> SyncConnection:
         deadline = min(step.deadline, monotonic() + CONNECT_TIMEOUT)
         address = step.address
         context = context_for(self._verify) if address.scheme == "https" else None
         nearest = proxy.address if proxy else address
-        connection = Connection(_dial(nearest.host, nearest.port, deadline), self)
+        connection = SyncConnection(_dial(nearest.host, nearest.port, deadline), self)
         if context is None:
             return connection
         try:
@@ -215,9 +215,9 @@ class Pool:
         return connection
 
     def _converse(
-        self, connection: Connection, step: Attempt, proxy: Proxy | None
+        self, connection: SyncConnection, step: Attempt, proxy: Proxy | None
     ) -> Response | EventStream:
-        parser = AnswerParser(step.method)
+        parser = ResponseParser(step.method)
         try:
             connection.send(render(step, proxy), step.deadline)
         except builtins.ConnectionError as lost:
@@ -243,8 +243,8 @@ class Pool:
 
 
 def _read_head(
-    connection: Connection,
-    parser: AnswerParser,
+    connection: SyncConnection,
+    parser: ResponseParser,
     step: Attempt,
     lost: builtins.ConnectionError | None = None,
 ) -> bytes:
@@ -284,9 +284,9 @@ def _dial(host: str, port: int, deadline: float) -> socket.socket:
     raise failure
 
 
-def _tunnel(connection: Connection, step: Attempt, proxy: Proxy, deadline: float) -> None:
+def _tunnel(connection: SyncConnection, step: Attempt, proxy: Proxy, deadline: float) -> None:
     connection.send(render_tunnel(step, proxy), deadline)
-    parser = AnswerParser("HEAD")
+    parser = ResponseParser("HEAD")
     while not parser.status:
         block = connection.receive(deadline)
         if not block:

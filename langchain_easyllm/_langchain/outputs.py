@@ -23,8 +23,8 @@ from langchain_core.outputs import (
 )
 
 if TYPE_CHECKING:
-    from .._protocols.events import CallPiece, Delta, Usage
-    from .._protocols.reader import Answer, Piece
+    from .._protocols.events import Delta, ToolCallDelta, Usage
+    from .._protocols.reader import Answer, Chunk
 
 __all__ = [
     "PROVIDER",
@@ -112,7 +112,7 @@ def _usage(usage: Usage | None) -> UsageMetadata | None:
     return result
 
 
-def _tool_calls(calls: Sequence[CallPiece]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+def _tool_calls(calls: Sequence[ToolCallDelta]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
     if not calls:
         return [], []
     from .._protocols.tool_calls import parse_arguments  # noqa: PLC0415 - the wire's parts load when used
@@ -129,7 +129,7 @@ def _tool_calls(calls: Sequence[CallPiece]) -> tuple[list[ToolCall], list[Invali
     return good, bad
 
 
-def to_chat_chunks(pieces: Iterable[Piece]) -> Iterator[ChatGenerationChunk]:
+def to_chat_chunks(pieces: Iterable[Chunk]) -> Iterator[ChatGenerationChunk]:
     """Yield pieces of a streamed answer as chunks, made as they are asked for."""
     set_fields = ChunkFields()
     for piece in pieces:
@@ -150,7 +150,7 @@ def _rich_chunk(delta: Delta) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=message, generation_info=info or None)
 
 
-def _call_chunk(call: CallPiece) -> ToolCallChunk:
+def _call_chunk(call: ToolCallDelta) -> ToolCallChunk:
     args = call.arguments + call.ending
     return tool_call_chunk(name=call.name, args=args, id=call.id, index=call.index)
 
@@ -164,7 +164,7 @@ def to_generations(answers: Sequence[Answer]) -> list[Generation]:
     ]
 
 
-def to_text_chunks(pieces: Iterable[Piece]) -> Iterator[GenerationChunk]:
+def to_text_chunks(pieces: Iterable[Chunk]) -> Iterator[GenerationChunk]:
     """Yield pieces of a streamed answer as an LLM's chunks, made as they are asked for."""
     set_fields = ChunkFields()
     for piece in pieces:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Answering", "Penalties", "Progress", "dice", "prepare"]
+__all__ = ["Answering", "Penalties", "Progress", "prepare", "rng_scope"]
 
 
 _CONTEXT = 5
@@ -216,7 +216,7 @@ _rolling = [0]
 
 
 @contextmanager
-def dice(seed: int | None, device: torch.device) -> Iterator[None]:
+def rng_scope(seed: int | None, device: torch.device) -> Iterator[None]:
     """Generate inside of this.
 
     Several models may draw from the process's sequence at once. One with a seed has a sequence of

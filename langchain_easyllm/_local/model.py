@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from ..errors import ConfigurationError, ContextOverflowError, NotFoundError
-from .generation import Answering, Penalties, Progress, dice, prepare
+from .generation import Answering, Penalties, Progress, prepare, rng_scope
 from .grammar import Grammar, compiled
 from .requests import Job, Row, Started
 from .settings import Limits, LocalSettings, limits_of
@@ -109,7 +109,7 @@ class PipelineModel:
         if job.logprobs:
             options |= {"output_scores": True, "return_dict_in_generate": True}
         prompts = [answer.text for answer in answers]
-        with dice(job.seed, pipeline.device):
+        with rng_scope(job.seed, pipeline.device):
             pipeline(prompts, batch_size=len(prompts), **options)
         progress.finish()
 

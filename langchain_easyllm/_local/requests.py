@@ -12,11 +12,11 @@ import orjson
 from ..errors import BadRequestError, EasyLLMError, GenerationError
 
 __all__ = [
-    "AnswerWriter",
     "Item",
     "Job",
     "Row",
     "Started",
+    "TGIResponseWriter",
     "Token",
     "to_job",
     "translated",
@@ -178,7 +178,7 @@ def _sampling(parameters: Mapping[str, object]) -> dict[str, object]:
 
 
 @dataclass(slots=True)
-class AnswerWriter:
+class TGIResponseWriter:
     """Puts one answer together as its tokens come.
 
     Args:
@@ -238,7 +238,7 @@ class AnswerWriter:
         }
 
 
-def whole_answer(writers: Sequence[AnswerWriter]) -> bytes:
+def whole_answer(writers: Sequence[TGIResponseWriter]) -> bytes:
     """Return one or several answers to a request as the body of a response."""
     answers = [writer.whole() for writer in writers]
     return orjson.dumps(answers[0] if len(answers) == 1 else answers)

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from .._http.models import Policy, Request, Response
+from .._http.models import Request, Response, RetryPolicy
 from .._http.stream import AsyncClosing, Closing
 from ..errors import TimeoutError
 from .batcher import Batcher
-from .requests import AnswerWriter, Item, Row, to_job, translated, whole_answer
+from .requests import Item, Row, TGIResponseWriter, to_job, translated, whole_answer
 
 __all__ = ["LocalAsyncStream", "LocalModel", "LocalStream", "LocalTransport"]
 
@@ -62,7 +62,7 @@ class LocalTransport:
         self._batcher = Batcher(model.run, size)
         self._forget = forget
 
-    def send(self, request: Request, policy: Policy = Policy()) -> Response:  # noqa: B008
+    def send(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
         """Answer a request as a whole.
 
         Raises:
@@ -83,7 +83,7 @@ class LocalTransport:
         finally:
             asked.cancel()
 
-    async def asend(self, request: Request, policy: Policy = Policy()) -> Response:  # noqa: B008
+    async def asend(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
         """Answer a request as a whole, while the running event loop goes on.
 
         Raises:
@@ -104,7 +104,7 @@ class LocalTransport:
         finally:
             asked.cancel()
 
-    def open(self, request: Request, policy: Policy = Policy()) -> LocalStream:  # noqa: B008
+    def open(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> LocalStream:  # noqa: B008
         """Answer a request with an event for each token."""
         inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         asked = _Asked(request, policy.timeout, inbox.put)
@@ -114,7 +114,7 @@ class LocalTransport:
     async def aopen(
         self,
         request: Request,
-        policy: Policy = Policy(),  # noqa: B008
+        policy: RetryPolicy = RetryPolicy(),  # noqa: B008
     ) -> LocalAsyncStream:
         """Answer a request with an event for each token."""
         inbox, put = _async_inbox()
@@ -154,7 +154,7 @@ class _Asked:
             Row(job, cast("str", body["inputs"]), _numbered(put, number))
             for number in range(job.count)
         ]
-        self.writers = [AnswerWriter(job.logprobs) for _ in self.rows]
+        self.writers = [TGIResponseWriter(job.logprobs) for _ in self.rows]
         self._timeout = timeout
 
     @property

@@ -22,19 +22,19 @@ from urllib.parse import quote
 
 import orjson
 
-from .._servers.profile import Dialect, Server
+from .._servers.profile import Dialect, ServerInfo
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
-from .json import second_look
+from .json import parse_json_leniently
 from .texts import body_parts
 
 __all__ = [
+    "CLIENT_SIDE",
     "EMBED_FIELDS",
     "EMBED_TABLE",
-    "HERE",
-    "EmbedApi",
-    "EmbedCall",
-    "EmbedServer",
+    "EmbeddingApi",
+    "EmbeddingProtocolRequest",
+    "EmbeddingServer",
     "Pooling",
     "Vector",
     "embed_fields",
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 
-class EmbedApi(StrEnum):
+class EmbeddingApi(StrEnum):
     """Protocol of an embedding request."""
 
     EMBED = "embed"
@@ -55,7 +55,7 @@ class EmbedApi(StrEnum):
     FEATURE_EXTRACTION = "feature-extraction"
 
 
-class EmbedServer(StrEnum):
+class EmbeddingServer(StrEnum):
     """Server behind a protocol, as far as embeddings differ."""
 
     TEI = "tei"
@@ -74,53 +74,55 @@ EMBED_FIELDS = (
 )
 """Embedding fields as this package names them, whatever the server calls them."""
 
-HERE = "here"
+CLIENT_SIDE = "here"
 """Stands in the table for what is done to the vectors here, whatever the server did."""
 
 _ALL = {name: name for name in EMBED_FIELDS}
-_HERE = {"normalize": HERE}
+_HERE = {"normalize": CLIENT_SIDE}
 
-EMBED_TABLE: Mapping[tuple[EmbedApi, EmbedServer], Mapping[str, str]] = MappingProxyType(
+EMBED_TABLE: Mapping[tuple[EmbeddingApi, EmbeddingServer], Mapping[str, str]] = MappingProxyType(
     {
-        (EmbedApi.EMBED, EmbedServer.TEI): _ALL,
+        (EmbeddingApi.EMBED, EmbeddingServer.TEI): _ALL,
         # TEI reads no other fields on its OpenAI route, and always normalises there.
-        (EmbedApi.EMBEDDINGS, EmbedServer.TEI): {**_HERE, "dimensions": "dimensions"},
-        (EmbedApi.EMBEDDINGS, EmbedServer.VLLM): {
+        (EmbeddingApi.EMBEDDINGS, EmbeddingServer.TEI): {**_HERE, "dimensions": "dimensions"},
+        (EmbeddingApi.EMBEDDINGS, EmbeddingServer.VLLM): {
             **_HERE,
             "truncate": "truncate_prompt_tokens",
             "dimensions": "dimensions",
         },
         # It ignores `dimensions`: a field that does nothing is a field it does not have.
-        (EmbedApi.EMBEDDINGS, EmbedServer.LLAMA_CPP): _HERE,
-        (EmbedApi.EMBEDDINGS, EmbedServer.OPENAI): {**_HERE, "dimensions": "dimensions"},
-        (EmbedApi.FEATURE_EXTRACTION, EmbedServer.HUB): _ALL,
+        (EmbeddingApi.EMBEDDINGS, EmbeddingServer.LLAMA_CPP): _HERE,
+        (EmbeddingApi.EMBEDDINGS, EmbeddingServer.OPENAI): {**_HERE, "dimensions": "dimensions"},
+        (EmbeddingApi.FEATURE_EXTRACTION, EmbeddingServer.HUB): _ALL,
     }
 )
 """The field table: `EMBED_TABLE[api, server][neutral name] -> name on the wire, or "here"`."""
 
 _SERVERS = {
-    Dialect.VLLM: EmbedServer.VLLM,
-    Dialect.LLAMA_CPP: EmbedServer.LLAMA_CPP,
-    Dialect.LLAMA_CPP_PYTHON: EmbedServer.LLAMA_CPP,
+    Dialect.VLLM: EmbeddingServer.VLLM,
+    Dialect.LLAMA_CPP: EmbeddingServer.LLAMA_CPP,
+    Dialect.LLAMA_CPP_PYTHON: EmbeddingServer.LLAMA_CPP,
 }
 
 # A value that asks for what happens anyway needs no name on the wire.
 _OFF: Mapping[str, tuple[object, ...]] = {"truncate": (False,), "truncation_direction": ("right",)}
 
 
-def embed_server(api: EmbedApi, server: Server | None) -> EmbedServer:
+def embed_server(api: EmbeddingApi, server: ServerInfo | None) -> EmbeddingServer:
     """Return the column of the field table for a protocol on a server."""
-    if api is EmbedApi.EMBED:
-        return EmbedServer.TEI
-    if api is EmbedApi.FEATURE_EXTRACTION:
-        return EmbedServer.HUB
+    if api is EmbeddingApi.EMBED:
+        return EmbeddingServer.TEI
+    if api is EmbeddingApi.FEATURE_EXTRACTION:
+        return EmbeddingServer.HUB
     if server and server.tei:
-        return EmbedServer.TEI
-    return _SERVERS.get(server.dialect, EmbedServer.OPENAI) if server else EmbedServer.OPENAI
+        return EmbeddingServer.TEI
+    return (
+        _SERVERS.get(server.dialect, EmbeddingServer.OPENAI) if server else EmbeddingServer.OPENAI
+    )
 
 
 @dataclass(slots=True)
-class EmbedCall:
+class EmbeddingProtocolRequest:
     """One kind of embedding request; the texts of each batch are put into it.
 
     Args:
@@ -135,9 +137,9 @@ class EmbedCall:
         ConfigurationError: For a field that this protocol of this server cannot express.
     """
 
-    api: EmbedApi
+    api: EmbeddingApi
     params: Mapping[str, object]
-    server: Server | None = None
+    server: ServerInfo | None = None
     model: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
     packed: bool = True
@@ -147,8 +149,8 @@ class EmbedCall:
     def __post_init__(self) -> None:
         """Make the parts of the body that every batch has in common."""
         body = embed_fields(self.api, self.server, self.params)
-        key = "input" if self.api is EmbedApi.EMBEDDINGS else "inputs"
-        if self.api is EmbedApi.EMBEDDINGS:
+        key = "input" if self.api is EmbeddingApi.EMBEDDINGS else "inputs"
+        if self.api is EmbeddingApi.EMBEDDINGS:
             if self.model:
                 body["model"] = self.model
             if self.packed:
@@ -168,11 +170,11 @@ class EmbedCall:
     def normalizes(self) -> bool:
         """Whether the vectors are to be brought to length 1 here."""
         who = embed_server(self.api, self.server)
-        return self.params.get("normalize") is True and who is not EmbedServer.TEI
+        return self.params.get("normalize") is True and who is not EmbeddingServer.TEI
 
 
 def embed_fields(
-    api: EmbedApi, server: Server | None, params: Mapping[str, object]
+    api: EmbeddingApi, server: ServerInfo | None, params: Mapping[str, object]
 ) -> dict[str, object]:
     """Translate neutral fields to a server's names and values.
 
@@ -186,9 +188,9 @@ def embed_fields(
         if value is None:
             continue
         key = table.get(name)
-        if key == HERE and value is True:
+        if key == CLIENT_SIDE and value is True:
             continue
-        if key is None or key == HERE:
+        if key is None or key == CLIENT_SIDE:
             if value not in _OFF.get(name, ()):
                 raise ConfigurationError(_inexpressible(name, value, api, who))
             continue
@@ -210,9 +212,9 @@ def _to_value(key: str, value: object) -> object:
 _INSTEAD = {"prompt_name": "write the prompt itself as query_prompt and document_prompt"}
 
 
-def _inexpressible(name: str, value: object, api: EmbedApi, who: EmbedServer) -> str:
+def _inexpressible(name: str, value: object, api: EmbeddingApi, who: EmbeddingServer) -> str:
     instead = _INSTEAD.get(name, "drop it")
-    if who is EmbedServer.TEI:
+    if who is EmbeddingServer.TEI:
         instead = f"use api='embed' (or 'auto'), or {instead}"
     return (
         f"{name}={value!r} cannot be expressed on the {api.value} api of this server "
@@ -220,9 +222,9 @@ def _inexpressible(name: str, value: object, api: EmbedApi, who: EmbedServer) ->
     )
 
 
-def embed_route(api: EmbedApi) -> str:
+def embed_route(api: EmbeddingApi) -> str:
     """Return the route of a protocol below a server's root."""
-    return {EmbedApi.EMBED: "/embed", EmbedApi.EMBEDDINGS: "/v1/embeddings"}.get(api, "/")
+    return {EmbeddingApi.EMBED: "/embed", EmbeddingApi.EMBEDDINGS: "/v1/embeddings"}.get(api, "/")
 
 
 # Inference Providers that embed, below the router: all but the first speak OpenAI's protocol.
@@ -273,7 +275,7 @@ def read_vectors(
     try:
         value: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        value, strict = second_look(body), False
+        value, strict = parse_json_leniently(body), False
     if isinstance(value, Mapping) and value.get("error"):
         return Failure(body)
     rows = _rows(value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["CallPiece", "Decoder", "Delta", "Failure", "Item", "Usage", "finish_reason"]
+__all__ = ["Decoder", "Delta", "Event", "Failure", "ToolCallDelta", "Usage", "finish_reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Usage:
 
 
 @dataclass(slots=True)
-class CallPiece:
+class ToolCallDelta:
     """A tool call, or a piece of one.
 
     Attributes:
@@ -71,7 +71,7 @@ class Delta:
     reasoning: str = ""
     reasoning_field: str | None = None
     tool_calls: tuple[Mapping[str, object], ...] = ()
-    calls: tuple[CallPiece, ...] = ()
+    calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: str | None = None
     logprobs: Mapping[str, object] | None = None
     usage: Usage | None = None
@@ -91,7 +91,7 @@ class Failure:
     payload: bytes
 
 
-Item = str | Delta | Failure | None
+Event = str | Delta | Failure | None
 """A decoded event: plain text, anything richer, a failure, or nothing of interest."""
 
 
@@ -104,7 +104,7 @@ class Decoder(Protocol):
     closed: bool
     """Whether it also said that nothing more comes (`[DONE]`)."""
 
-    def read(self, data: bytes) -> Item:
+    def read(self, data: bytes) -> Event:
         """Decode the data of one event of a stream."""
 
     def read_whole(self, body: bytes) -> list[Delta] | Failure:

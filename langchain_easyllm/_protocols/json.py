@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 
-__all__ = ["second_look"]
+__all__ = ["parse_json_leniently"]
 
 
-def second_look(data: bytes) -> object:
+def parse_json_leniently(data: bytes) -> object:
     """Parse JSON that orjson refused, forgiving what can be forgiven; None if it is none."""
     try:
         return _whole(json.loads(data.decode("utf-8-sig", "replace")))

@@ -13,11 +13,11 @@ from typing import cast
 
 import orjson
 
-from .._servers.profile import USAGE_OPTION, Server, Wire
+from .._servers.profile import USAGE_OPTION, GenerationApi, ServerInfo
 from ..errors import ProtocolError
-from .events import Delta, Failure, Item, Usage, finish_reason
-from .json import second_look
-from .request import Call, to_fields, wire_stops
+from .events import Delta, Event, Failure, Usage, finish_reason
+from .json import parse_json_leniently
+from .request import ProtocolRequest, to_fields, wire_stops
 from .tool_choice import to_tool_fields, to_tool_messages
 
 __all__ = ["ChatDecoder", "CompletionsDecoder", "to_body"]
@@ -28,7 +28,7 @@ _DONE = b"[DONE]"
 _EXTRA = ("system_fingerprint", "service_tier")
 
 
-def to_body(call: Call, server: Server) -> dict[str, object]:
+def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     """Return the body of a chat or completions request.
 
     Raises:
@@ -37,11 +37,11 @@ def to_body(call: Call, server: Server) -> dict[str, object]:
     body: dict[str, object] = {}
     if call.model is not None:
         body["model"] = call.model
-    if call.wire is Wire.CHAT:
+    if call.wire is GenerationApi.CHAT:
         body["messages"] = to_tool_messages(call.messages or (), server.dialect)
     else:
         body["prompt"] = call.prompt
-    if call.tools and call.wire is Wire.CHAT and not call.told:
+    if call.tools and call.wire is GenerationApi.CHAT and not call.told:
         body.update(to_tool_fields(call, server))
     body.update(to_fields(call.wire, server, call.params))
     stops = wire_stops(call.stops, server)
@@ -73,7 +73,7 @@ class _OpenAIDecoder(ABC):
         self.closed = False
         self._named = False
 
-    def read(self, data: bytes) -> Item:
+    def read(self, data: bytes) -> Event:
         """Decode one chunk of a stream."""
         if data == _DONE:
             # llama-cpp-python also writes this when it breaks an answer off: only after a finish
@@ -83,7 +83,7 @@ class _OpenAIDecoder(ABC):
             return None
         return self._read_chunk(parse_object(data), data)
 
-    def _read_chunk(self, chunk: _Json, data: bytes) -> Item:
+    def _read_chunk(self, chunk: _Json, data: bytes) -> Event:
         choices = chunk.get("choices")
         if not choices:
             return self._without_choices(chunk, data)
@@ -118,7 +118,7 @@ class _OpenAIDecoder(ABC):
             body=body[:2000].decode("utf-8", "replace"),
         )
 
-    def _without_choices(self, chunk: _Json, data: bytes) -> Item:
+    def _without_choices(self, chunk: _Json, data: bytes) -> Event:
         usage = usage_of(chunk.get("usage"))
         if usage:
             return Delta(usage=usage)
@@ -155,7 +155,7 @@ class _OpenAIDecoder(ABC):
 class ChatDecoder(_OpenAIDecoder):
     """Reads chat completions."""
 
-    def read(self, data: bytes) -> Item:
+    def read(self, data: bytes) -> Event:
         """Decode one chunk of a stream."""
         if not self._named:
             return super().read(data)
@@ -277,7 +277,7 @@ def parse_object(data: bytes) -> _Json:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
-        value = second_look(data)
+        value = parse_json_leniently(data)
     if isinstance(value, dict):
         return value
     text = data[:2000].decode("utf-8", "replace")

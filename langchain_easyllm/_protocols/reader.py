@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 from .._tool_formats.text_calls import TextCalls, TextTools
 from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError
-from .events import CallPiece, Decoder, Delta, Failure
-from .reasoning import ThinkSplitter, ends_thinking
+from .events import Decoder, Delta, Failure, ToolCallDelta
+from .reasoning import ThinkSplitter, has_unopened_think_tag
 from .stop_sequences import StopCutter
 from .tool_calls import ToolCallReader, merge_calls
 
-__all__ = ["Answer", "AnswerReader", "Piece", "read_answers"]
+__all__ = ["Answer", "Chunk", "ResponseReader", "read_answers"]
 
 
-Piece = str | Delta
+Chunk = str | Delta
 """What a reader hands on: text of the answer, or a delta with more than that."""
 
 
@@ -40,7 +40,7 @@ class Answer:
     logprobs: dict[str, object] | None = None
 
 
-class AnswerReader:
+class ResponseReader:
     """Turns the events of one stream into pieces, without any I/O.
 
     Args:
@@ -86,9 +86,9 @@ class AnswerReader:
         """The text of the answer that was handed on so far."""
         return self._shown.decode("utf-8", "surrogatepass")
 
-    def feed(self, events: Iterable[bytes]) -> list[Piece]:
+    def feed(self, events: Iterable[bytes]) -> list[Chunk]:
         """Take the data of some events and return the pieces that can be shown."""
-        pieces: list[Piece] = []
+        pieces: list[Chunk] = []
         read = self._decoder.read
         plain = self._is_plain()
         for data in events:
@@ -129,12 +129,12 @@ class AnswerReader:
         """Whether a stop sequence was met."""
         return self._cutter.found or bool(self._text_calls and self._text_calls.over)
 
-    def _keep(self, pieces: list[Piece]) -> None:
+    def _keep(self, pieces: list[Chunk]) -> None:
         """Keep the text that is handed on, for an error to hold."""
         text = "".join([piece for piece in pieces if type(piece) is str])
         self._shown += text.encode("utf-8", "surrogatepass")
 
-    def close(self) -> list[Piece]:
+    def close(self) -> list[Chunk]:
         """Return the last pieces, after the stream's end.
 
         Raises:
@@ -144,7 +144,7 @@ class AnswerReader:
         if self.error is not None:
             self.error.partial = self.partial
             raise self.error
-        pieces: list[Piece] = []
+        pieces: list[Chunk] = []
         if not self._stopped and not self._decoder.done:
             self._release(pieces)
             self._flush(pieces)
@@ -160,7 +160,7 @@ class AnswerReader:
             pieces.append(Delta(calls=calls))
         self._conclude()
         # Too late for this answer's thinking, but the next one's will be known for it.
-        self.thought = self.thought or ends_thinking(self.partial)
+        self.thought = self.thought or has_unopened_think_tag(self.partial)
         return pieces
 
     @property
@@ -168,20 +168,20 @@ class AnswerReader:
         """Whether the answer is whole, whatever becomes of the rest of the stream."""
         return self._stopped or self.end.finish_reason is not None
 
-    def _take_text(self, text: str, pieces: list[Piece]) -> None:
+    def _take_text(self, text: str, pieces: list[Chunk]) -> None:
         if not self._splitter.settled:
             thought, text = self._splitter.feed(text)
             if thought:
                 self._take_thought(thought, "think", pieces)
         self._take_answer(text, pieces)
 
-    def _take_answer(self, text: str, pieces: list[Piece]) -> None:
+    def _take_answer(self, text: str, pieces: list[Chunk]) -> None:
         if text and self._text_calls is not None:
             self._take_parts(self._text_calls.feed(text), pieces)
         elif text:
             self._show(self._cutter.feed(text), pieces)
 
-    def _take_parts(self, parts: Iterable[Piece], pieces: list[Piece]) -> None:
+    def _take_parts(self, parts: Iterable[Chunk], pieces: list[Chunk]) -> None:
         """Take text and what was found in it."""
         for part in parts:
             if type(part) is str:
@@ -194,15 +194,15 @@ class AnswerReader:
                 if calls := self._take_calls(part.tool_calls):
                     pieces.append(Delta(calls=calls))
 
-    def _show(self, text: str, pieces: list[Piece]) -> None:
+    def _show(self, text: str, pieces: list[Chunk]) -> None:
         if text:
             pieces.append(text)
 
-    def _take_thought(self, thought: str, name: str, pieces: list[Piece]) -> None:
+    def _take_thought(self, thought: str, name: str, pieces: list[Chunk]) -> None:
         pieces.append(Delta(reasoning=thought, reasoning_field=None if self.thought else name))
         self.thought = True
 
-    def _take_delta(self, delta: Delta, pieces: list[Piece]) -> None:
+    def _take_delta(self, delta: Delta, pieces: list[Chunk]) -> None:
         self._note(delta)
         if delta.reasoning:
             held = self._splitter.answer_only()
@@ -216,12 +216,12 @@ class AnswerReader:
         if delta.logprobs or calls:
             pieces.append(Delta(logprobs=delta.logprobs, calls=calls))
 
-    def _take_calls(self, calls: tuple[Mapping[str, object], ...]) -> tuple[CallPiece, ...]:
+    def _take_calls(self, calls: tuple[Mapping[str, object], ...]) -> tuple[ToolCallDelta, ...]:
         if self._calls is None:
             self._calls = self._new_calls()
         return tuple(self._calls.feed(calls))
 
-    def _close_calls(self) -> tuple[tuple[CallPiece, ...], str]:
+    def _close_calls(self) -> tuple[tuple[ToolCallDelta, ...], str]:
         if self._calls is None:
             return (), ""
         calls, said = self._calls.close(length=self.end.finish_reason == "length")
@@ -247,7 +247,7 @@ class AnswerReader:
         if delta.extra:
             end.extra = {**(end.extra or {}), **delta.extra}
 
-    def _release(self, pieces: list[Piece]) -> None:
+    def _release(self, pieces: list[Chunk]) -> None:
         """Hand on what was held back, now that nothing more comes."""
         thought, text = self._splitter.close()
         if thought:
@@ -256,7 +256,7 @@ class AnswerReader:
         if self._text_calls is not None:
             self._take_parts(self._text_calls.close(), pieces)
 
-    def _flush(self, pieces: list[Piece], said: str = "") -> None:
+    def _flush(self, pieces: list[Chunk], said: str = "") -> None:
         """Hand on the last text."""
         self._show(self._cutter.feed(said) + self._cutter.close(), pieces)
         self._keep(pieces)
@@ -320,10 +320,10 @@ def read_answers(
     if isinstance(deltas, Failure):
         return deltas
 
-    def new_reader(delta: Delta) -> AnswerReader:
+    def new_reader(delta: Delta) -> ResponseReader:
         # All text is here, so a closing tag without an opening one can be told from mere text.
-        thinks = thinker or ends_thinking(delta.text)
-        return AnswerReader(
+        thinks = thinker or has_unopened_think_tag(delta.text)
+        return ResponseReader(
             _Ready(delta), stops, thinker=thinks, new_calls=new_calls, text_tools=text_tools
         )
 
@@ -335,7 +335,7 @@ def read_answers(
 def _read_answer(
     delta: Delta,
     prompt: str | None,
-    new_reader: Callable[[Delta], AnswerReader],
+    new_reader: Callable[[Delta], ResponseReader],
     *,
     looks: bool,
 ) -> Answer:

@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-__all__ = ["CLOSE", "OPEN", "ThinkSplitter", "ends_thinking", "known_to_think", "thinks_in_tags"]
+__all__ = [
+    "CLOSE",
+    "OPEN",
+    "ThinkSplitter",
+    "has_unopened_think_tag",
+    "is_reasoning_model",
+    "uses_think_tags",
+]
 
 
 OPEN = "<think>"
@@ -27,17 +34,17 @@ _THINKERS = re.compile(
 _WITHOUT_TAGS = re.compile(r"gpt-oss|magistral", re.IGNORECASE)
 
 
-def thinks_in_tags(model: str | None) -> bool:
+def uses_think_tags(model: str | None) -> bool:
     """Whether a model that thinks does it in `<think>` tags, going by its name."""
     return not (model and _WITHOUT_TAGS.search(model))
 
 
-def known_to_think(model: str | None) -> bool:
+def is_reasoning_model(model: str | None) -> bool:
     """Whether a model of this name is known to think before it answers."""
     return bool(model and _THINKERS.search(model))
 
 
-def ends_thinking(text: str) -> bool:
+def has_unopened_think_tag(text: str) -> bool:
     """Whether a whole text has a closing tag without an opening one, which was in the prompt."""
     before, tag, _ = text.partition(CLOSE)
     return bool(tag) and OPEN not in before

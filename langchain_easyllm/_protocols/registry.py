@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .._servers.profile import Server, Wire
+from .._servers.profile import GenerationApi, ServerInfo
 from . import openai
 from . import tgi as generate
 from .events import Decoder
-from .request import Call
+from .request import ProtocolRequest
 from .tool_calls import ToolCallReader
 from .tool_choice import tool_name
 
@@ -14,22 +14,22 @@ __all__ = ["new_call_reader", "new_decoder", "route_of", "to_body"]
 
 
 _BODIES = {
-    Wire.GENERATE: generate.to_body,
-    Wire.COMPLETIONS: openai.to_body,
-    Wire.CHAT: openai.to_body,
+    GenerationApi.GENERATE: generate.to_body,
+    GenerationApi.COMPLETIONS: openai.to_body,
+    GenerationApi.CHAT: openai.to_body,
 }
 _ROUTES = {
     # (wire, streamed)
-    (Wire.GENERATE, False): "/generate",
-    (Wire.GENERATE, True): "/generate_stream",
-    (Wire.COMPLETIONS, False): "/v1/completions",
-    (Wire.COMPLETIONS, True): "/v1/completions",
-    (Wire.CHAT, False): "/v1/chat/completions",
-    (Wire.CHAT, True): "/v1/chat/completions",
+    (GenerationApi.GENERATE, False): "/generate",
+    (GenerationApi.GENERATE, True): "/generate_stream",
+    (GenerationApi.COMPLETIONS, False): "/v1/completions",
+    (GenerationApi.COMPLETIONS, True): "/v1/completions",
+    (GenerationApi.CHAT, False): "/v1/chat/completions",
+    (GenerationApi.CHAT, True): "/v1/chat/completions",
 }
 
 
-def to_body(call: Call, server: Server) -> dict[str, object]:
+def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     """Return the JSON body of a call, in the names of the server that will answer.
 
     Raises:
@@ -38,20 +38,20 @@ def to_body(call: Call, server: Server) -> dict[str, object]:
     return _BODIES[call.wire](call, server)
 
 
-def route_of(call: Call) -> str:
+def route_of(call: ProtocolRequest) -> str:
     """Return the route below a server's root."""
     return _ROUTES[call.wire, call.stream]
 
 
-def new_decoder(call: Call) -> Decoder:
+def new_decoder(call: ProtocolRequest) -> Decoder:
     """Return a decoder for one answer to a call."""
-    if call.wire is Wire.GENERATE:
+    if call.wire is GenerationApi.GENERATE:
         wanted = call.params.get("logprobs") or call.params.get("top_logprobs")
         return generate.GenerateDecoder(logprobs=bool(wanted))
-    return openai.ChatDecoder() if call.wire is Wire.CHAT else openai.CompletionsDecoder()
+    return openai.ChatDecoder() if call.wire is GenerationApi.CHAT else openai.CompletionsDecoder()
 
 
-def new_call_reader(call: Call, *, whole: bool = False) -> ToolCallReader:
+def new_call_reader(call: ProtocolRequest, *, whole: bool = False) -> ToolCallReader:
     """Return a reader of the tool calls in one answer to a call.
 
     Args:
@@ -65,6 +65,6 @@ def new_call_reader(call: Call, *, whole: bool = False) -> ToolCallReader:
     return ToolCallReader(offered, _known_ids(call), single=single, whole=whole)
 
 
-def _known_ids(call: Call) -> set[str]:
+def _known_ids(call: ProtocolRequest) -> set[str]:
     calls = (one for message in call.messages or () for one in message.get("tool_calls") or ())  # type: ignore[attr-defined]
     return {one["id"] for one in calls}

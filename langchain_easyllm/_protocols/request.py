@@ -14,15 +14,15 @@ from .._servers.profile import (
     STOP_LIMIT,
     THINKING,
     Dialect,
-    Server,
-    Wire,
+    GenerationApi,
+    ServerInfo,
     fields_of,
 )
 from ..errors import ConfigurationError
 
 __all__ = [
-    "Call",
     "Message",
+    "ProtocolRequest",
     "Tool",
     "ToolChoice",
     "needs_server",
@@ -45,7 +45,7 @@ ToolChoice = str | Mapping[str, object]
 
 
 @dataclass(slots=True)
-class Call:
+class ProtocolRequest:
     """One generation, before a server's own names are known.
 
     Attributes:
@@ -65,7 +65,7 @@ class Call:
         extra: The caller's own keys, merged into the body last.
     """
 
-    wire: Wire
+    wire: GenerationApi
     params: Mapping[str, object] = field(default_factory=dict)
     stops: tuple[str, ...] = ()
     model: str | None = None
@@ -99,7 +99,9 @@ _OFF: Mapping[str, tuple[object, ...]] = {
 _SAMPLING = frozenset({"temperature", "top_p", "top_k", "typical_p", "do_sample"})
 
 
-def to_fields(wire: Wire, server: Server, params: Mapping[str, object]) -> dict[str, object]:
+def to_fields(
+    wire: GenerationApi, server: ServerInfo, params: Mapping[str, object]
+) -> dict[str, object]:
     """Translate neutral fields to a server's names and values.
 
     Raises:
@@ -123,45 +125,47 @@ def to_fields(wire: Wire, server: Server, params: Mapping[str, object]) -> dict[
             raise ConfigurationError(_twice(name, key, table, params))
     if greedy:
         out.update(GREEDY.get((wire, dialect), {"temperature": 0}))
-    elif wire is Wire.GENERATE and "temperature" in out:
+    elif wire is GenerationApi.GENERATE and "temperature" in out:
         out.setdefault("do_sample", True)  # TGI takes a temperature of 1 for greedy otherwise
-    if wire is Wire.CHAT and "top_logprobs" in out:
+    if wire is GenerationApi.CHAT and "top_logprobs" in out:
         out["logprobs"] = True
-    if wire is Wire.CHAT and out.get("logprobs") and dialect is Dialect.LLAMA_CPP_PYTHON:
+    if wire is GenerationApi.CHAT and out.get("logprobs") and dialect is Dialect.LLAMA_CPP_PYTHON:
         out["top_logprobs"] = out.get("top_logprobs") or 1  # without it the answer holds none
     return out
 
 
-def _is_moot(name: str, params: Mapping[str, object], wire: Wire, *, greedy: bool) -> bool:
+def _is_moot(name: str, params: Mapping[str, object], wire: GenerationApi, *, greedy: bool) -> bool:
     if greedy and name in _SAMPLING:
         return True
     if name == "do_sample":
-        return wire is not Wire.GENERATE  # sampling is what the other protocols do anyway
+        return wire is not GenerationApi.GENERATE  # sampling is what the other protocols do anyway
     top = params.get("top_logprobs")
     if name == "top_logprobs":
         return not top and not params.get("logprobs")
     # Completions have one number for both fields.
-    return name == "logprobs" and wire is Wire.COMPLETIONS and bool(top)
+    return name == "logprobs" and wire is GenerationApi.COMPLETIONS and bool(top)
 
 
-def _to_value(name: str, value: object, wire: Wire, dialect: Dialect) -> object:
+def _to_value(name: str, value: object, wire: GenerationApi, dialect: Dialect) -> object:
     """Return the value on the wire; None leaves the field out."""
     if name in ("response_format", "grammar"):
         return _to_constraint(value, wire, dialect)
     if name == "thinking":
         return dict.fromkeys(THINKING, value)
-    if name == "logprobs" and wire is Wire.COMPLETIONS:
+    if name == "logprobs" and wire is GenerationApi.COMPLETIONS:
         return 1 if value else None
-    if name == "top_logprobs" and wire is not Wire.CHAT:
+    if name == "top_logprobs" and wire is not GenerationApi.CHAT:
         return value or None
-    speaker = Dialect.TGI if wire is Wire.GENERATE and dialect is not Dialect.LOCAL else dialect
+    speaker = (
+        Dialect.TGI if wire is GenerationApi.GENERATE and dialect is not Dialect.LOCAL else dialect
+    )
     return None if value in OFF_VALUES.get(speaker, {}).get(name, ()) else value
 
 
-def _to_constraint(value: object, wire: Wire, dialect: Dialect) -> object:
-    if wire is Wire.GENERATE:
+def _to_constraint(value: object, wire: GenerationApi, dialect: Dialect) -> object:
+    if wire is GenerationApi.GENERATE:
         return to_grammar(value)
-    if wire is Wire.COMPLETIONS and dialect is Dialect.LLAMA_CPP:
+    if wire is GenerationApi.COMPLETIONS and dialect is Dialect.LLAMA_CPP:
         return to_json_schema(value, dialect)
     return to_response_format(value, dialect)
 
@@ -171,14 +175,15 @@ def _twice(name: str, key: str, table: Mapping[str, str], params: Mapping[str, o
     return f"{other} and {name} are one field ({key}) on this server: set one of them."
 
 
-def _inexpressible(name: str, wire: Wire, server: Server) -> str:
+def _inexpressible(name: str, wire: GenerationApi, server: ServerInfo) -> str:
     ways = [
-        f"api={other.value!r}" + ("" if other is Wire.CHAT else " (with a prompt_builder for chat)")
-        for other in Wire
+        f"api={other.value!r}"
+        + ("" if other is GenerationApi.CHAT else " (with a prompt_builder for chat)")
+        for other in GenerationApi
         if other is not wire
         and name in FIELDS.get((other, server.dialect), ())
-        and (other is not Wire.GENERATE or server.dialect is Dialect.TGI)
-        and (other is not Wire.COMPLETIONS or server.dialect is not Dialect.ROUTER)
+        and (other is not GenerationApi.GENERATE or server.dialect is Dialect.TGI)
+        and (other is not GenerationApi.COMPLETIONS or server.dialect is not Dialect.ROUTER)
     ]
     instead = f"use {' or '.join(ways)}, or drop it" if ways else "drop it"
     return (
@@ -187,7 +192,7 @@ def _inexpressible(name: str, wire: Wire, server: Server) -> str:
     )
 
 
-def wire_stops(stops: Sequence[str], server: Server) -> tuple[str, ...]:
+def wire_stops(stops: Sequence[str], server: ServerInfo) -> tuple[str, ...]:
     """Return the stop sequences to send: as many as the server takes, the rest is enforced here."""
     limit = server.max_stops
     if limit is None:
@@ -196,14 +201,14 @@ def wire_stops(stops: Sequence[str], server: Server) -> tuple[str, ...]:
 
 
 def needs_server(
-    wire: Wire, params: Mapping[str, object], stops: Sequence[str], *, tools: bool = False
+    wire: GenerationApi, params: Mapping[str, object], stops: Sequence[str], *, tools: bool = False
 ) -> bool:
     """Whether a request's shape depends on which server will answer it."""
-    if tools and wire is not Wire.GENERATE:
+    if tools and wire is not GenerationApi.GENERATE:
         return True
     if len(stops) > min(STOP_LIMIT.values()):
         return True
-    if wire is Wire.GENERATE:
+    if wire is GenerationApi.GENERATE:
         return False
     return any(_depends(name, value, wire) for name, value in params.items() if value is not None)
 
@@ -216,7 +221,7 @@ _SPECIAL: Mapping[str, tuple[object, ...]] = {
 }
 
 
-def _depends(name: str, value: object, wire: Wire) -> bool:
+def _depends(name: str, value: object, wire: GenerationApi) -> bool:
     if name in _SPECIAL:
         return value in _SPECIAL[name]
     if name in ("response_format", "grammar"):

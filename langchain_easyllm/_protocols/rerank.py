@@ -16,10 +16,10 @@ import orjson
 
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
-from .json import second_look
+from .json import parse_json_leniently
 from .texts import body_parts
 
-__all__ = ["RerankApi", "RerankCall", "read_scores", "rerank_route"]
+__all__ = ["RerankApi", "RerankProtocolRequest", "read_scores", "rerank_route"]
 
 
 class RerankApi(StrEnum):
@@ -31,7 +31,7 @@ class RerankApi(StrEnum):
 
 
 @dataclass(slots=True)
-class RerankCall:
+class RerankProtocolRequest:
     """One query; the texts of each batch are put into it.
 
     Args:
@@ -122,7 +122,7 @@ def read_scores(body: bytes, indices: Sequence[int]) -> list[float] | Failure:
     try:
         value: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        value = second_look(body)
+        value = parse_json_leniently(body)
     if isinstance(value, Mapping):
         if value.get("error"):
             return Failure(body)

@@ -12,12 +12,12 @@ from typing import cast
 
 import orjson
 
-from .._servers.profile import Dialect, Server, Wire
+from .._servers.profile import Dialect, GenerationApi, ServerInfo
 from ..errors import ProtocolError
-from .events import Delta, Failure, Item, Usage, finish_reason
-from .json import second_look
+from .events import Delta, Event, Failure, Usage, finish_reason
+from .json import parse_json_leniently
 from .openai import parse_object
-from .request import Call, to_fields, wire_stops
+from .request import ProtocolRequest, to_fields, wire_stops
 
 __all__ = ["DEFAULT_MAX_NEW_TOKENS", "GenerateDecoder", "to_body"]
 
@@ -29,7 +29,7 @@ _Json = Mapping[str, object]
 _TOP_LEVEL = frozenset({"inputs", "parameters", "stream", "options"})
 
 
-def to_body(call: Call, server: Server) -> dict[str, object]:
+def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     """Return the body of a generate request.
 
     Raises:
@@ -38,7 +38,7 @@ def to_body(call: Call, server: Server) -> dict[str, object]:
     parameters: dict[str, object] = {}
     if server.dialect is not Dialect.LOCAL:  # which knows how much room the prompt leaves
         parameters["max_new_tokens"] = DEFAULT_MAX_NEW_TOKENS
-    parameters.update(to_fields(Wire.GENERATE, server, call.params))
+    parameters.update(to_fields(GenerationApi.GENERATE, server, call.params))
     parameters["details"] = True  # without them there is no finish reason
     stops = wire_stops(call.stops, server)
     if stops:
@@ -69,7 +69,7 @@ class GenerateDecoder:
         self.closed = False
         self._logprobs = logprobs
 
-    def read(self, data: bytes) -> Item:
+    def read(self, data: bytes) -> Event:
         """Decode one event: a token, and with the last one the details of the answer."""
         try:  # nearly every event is one more token
             event = orjson.loads(data)
@@ -83,14 +83,14 @@ class GenerateDecoder:
             return self._read_oddity(data)
         return self._read_event(event, data)
 
-    def _read_oddity(self, data: bytes) -> Item:
+    def _read_oddity(self, data: bytes) -> Event:
         """Decode what is no event of a token: the end, a failure, or JSON of odd form."""
         if data == b"[DONE]":
             self.done = self.closed = True
             return None
         return self._read_event(parse_object(data), data)
 
-    def _read_event(self, event: _Json, data: bytes) -> Item:
+    def _read_event(self, event: _Json, data: bytes) -> Event:
         token = event.get("token")
         if token is None:
             return self._without_token(event, data)
@@ -112,7 +112,7 @@ class GenerateDecoder:
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
-            value = second_look(body)
+            value = parse_json_leniently(body)
         answers = value if isinstance(value, list) else [value]
         if answers and all(isinstance(a, dict) and "generated_text" in a for a in answers):
             self.done = True
@@ -124,7 +124,7 @@ class GenerateDecoder:
             body=body[:2000].decode("utf-8", "replace"),
         )
 
-    def _without_token(self, event: _Json, data: bytes) -> Item:
+    def _without_token(self, event: _Json, data: bytes) -> Event:
         if event.get("error"):
             return Failure(data)
         if "generated_text" in event:  # a server that answers a stream in one piece

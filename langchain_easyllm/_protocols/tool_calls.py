@@ -15,19 +15,19 @@ from dataclasses import dataclass, field
 from typing import cast
 from uuid import uuid4
 
-from .events import CallPiece
+from .events import ToolCallDelta
 
-__all__ = ["ToolCallReader", "cut_call", "merge_calls", "parse_arguments"]
+__all__ = ["ToolCallReader", "merge_calls", "parse_arguments", "recover_truncated_tool_call"]
 
 
 _Json = Mapping[str, object]
 
 
-def merge_calls(pieces: Iterable[CallPiece]) -> tuple[CallPiece, ...]:
+def merge_calls(pieces: Iterable[ToolCallDelta]) -> tuple[ToolCallDelta, ...]:
     """Put the pieces of an answer's calls together."""
-    calls: dict[int, CallPiece] = {}
+    calls: dict[int, ToolCallDelta] = {}
     for piece in pieces:
-        call = calls.setdefault(piece.index, CallPiece(piece.index, piece.id, piece.name))
+        call = calls.setdefault(piece.index, ToolCallDelta(piece.index, piece.id, piece.name))
         call.arguments += piece.arguments
         call.error = piece.error or call.error
     return tuple(calls.values())
@@ -111,7 +111,7 @@ class ToolCallReader:
         self.valid = False
         self.cut = False
 
-    def feed(self, fragments: Iterable[_Json]) -> list[CallPiece]:
+    def feed(self, fragments: Iterable[_Json]) -> list[ToolCallDelta]:
         """Take what one event holds of calls, in OpenAI's shape; return what can be handed on."""
         pieces = []
         met: set[int] = set()
@@ -122,13 +122,13 @@ class ToolCallReader:
                 pieces.append(piece)
         return pieces
 
-    def close(self, *, length: bool) -> tuple[list[CallPiece], str]:
+    def close(self, *, length: bool) -> tuple[list[ToolCallDelta], str]:
         """Return the last pieces and the text of answers that were dressed up as calls.
 
         Args:
             length: Whether the answer was cut off, as the server says.
         """
-        pieces: list[CallPiece] = []
+        pieces: list[ToolCallDelta] = []
         said: list[str] = []
         for call in self._calls:
             if not call.name:
@@ -142,7 +142,7 @@ class ToolCallReader:
             if error is None:
                 self.valid = True
             else:
-                piece = piece or CallPiece(call.index)
+                piece = piece or ToolCallDelta(call.index)
                 piece.error, piece.ending = error, _ending(call.text)
             if piece:
                 pieces.append(piece)
@@ -176,7 +176,7 @@ class ToolCallReader:
             self._at[index] = call
         return call
 
-    def _take(self, call: _Call, fragment: _Json) -> CallPiece | None:
+    def _take(self, call: _Call, fragment: _Json) -> ToolCallDelta | None:
         call.name = call.name or _name_of(fragment)
         call.theirs = call.theirs or _id_of(fragment)
         text = _arguments_of(fragment)
@@ -187,15 +187,15 @@ class ToolCallReader:
             return None
         if not call.shown:
             return self._show(call, call.text)
-        return CallPiece(call.index, arguments=text) if text else None
+        return ToolCallDelta(call.index, arguments=text) if text else None
 
-    def _show(self, call: _Call, text: str) -> CallPiece:
+    def _show(self, call: _Call, text: str) -> ToolCallDelta:
         call.shown = True
         identity = call.theirs
         if not identity or identity in self._ids or _COUNTED.fullmatch(identity):
             identity = _new_id()
         self._ids.add(identity)
-        return CallPiece(call.index, identity, call.name, text)
+        return ToolCallDelta(call.index, identity, call.name, text)
 
     def _is_pseudo(self, call: _Call) -> bool:
         return call.name in _PSEUDO and call.name not in (self._offered or ())
@@ -311,7 +311,7 @@ _UNREAD = re.compile(r'Failed to parse generated text: .*?("(?:[^"\\]|\\.)*")', 
 _BEGUN = re.compile(r'\s*\{\s*"function"\s*:\s*\{\s*"_name"\s*:\s*"([^"\\]+)"\s*,?\s*')
 
 
-def cut_call(report: str) -> bytes | None:
+def recover_truncated_tool_call(report: str) -> bytes | None:
     """Return the chat answer that TGI should have given in place of an error.
 
     It answers 422 where `max_tokens` cut a call off, and the call is in the report.

@@ -13,9 +13,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import cast
 
-from .._servers.profile import Dialect, Server
+from .._servers.profile import Dialect, ServerInfo
 from ..errors import ConfigurationError
-from .request import Call, Message, Tool, ToolChoice
+from .request import Message, ProtocolRequest, Tool, ToolChoice
 
 __all__ = [
     "CHOICES",
@@ -85,7 +85,7 @@ def can_offer(tool: Tool, dialect: Dialect) -> bool:
     return True
 
 
-def to_tool_fields(call: Call, server: Server) -> dict[str, object]:
+def to_tool_fields(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     """Return the keys of a chat request that offer its tools.
 
     Raises:
@@ -109,7 +109,7 @@ def _form(choice: ToolChoice | None) -> Form:
     return Form(choice) if isinstance(choice, str) else Form.NAMED
 
 
-def _as_told(call: Call, dialect: Dialect) -> tuple[Sequence[Tool], ToolChoice | None]:
+def _as_told(call: ProtocolRequest, dialect: Dialect) -> tuple[Sequence[Tool], ToolChoice | None]:
     """Return the tools to offer and the choice among them in a form that the server has."""
     tools, choice, forms = call.tools, call.tool_choice, CHOICES[dialect]
     form = _form(choice)

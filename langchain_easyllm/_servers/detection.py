@@ -8,12 +8,12 @@ from typing import cast
 
 import orjson
 
-from .profile import Dialect, Server
+from .profile import Dialect, ServerInfo
 
-__all__ = ["UNKNOWN", "probe"]
+__all__ = ["UNKNOWN", "detect_server"]
 
 
-UNKNOWN = Server(dialect=Dialect.OPENAI, known=False)
+UNKNOWN = ServerInfo(dialect=Dialect.OPENAI, known=False)
 """What is assumed where no look succeeded: an OpenAI-style server."""
 
 _OWNERS = {
@@ -27,7 +27,7 @@ Reply = tuple[int, bytes] | None
 """Status and body of an answer; None where the server could not be reached."""
 
 
-def probe() -> Generator[str, Reply, Server]:
+def detect_server() -> Generator[str, Reply, ServerInfo]:
     """Yield routes to GET, receive their answers, return the server.
 
     A server that cannot be reached is not asked twice.
@@ -43,13 +43,13 @@ def probe() -> Generator[str, Reply, Server]:
         return UNKNOWN
     if models[0] == 500 and info[0] == 404:
         # `transformers serve` lists the models of the Hub's cache, and fails where there is none.
-        return Server(dialect=Dialect.TRANSFORMERS)
+        return ServerInfo(dialect=Dialect.TRANSFORMERS)
     server = _from_models(_json(models))
     if server.dialect is Dialect.OPENAI and b'"detail"' in info[1]:
         # The list never names the model it was started with, but its own routes give it away.
         routes = yield "/openapi.json"
         if routes is not None and b'"/load_model"' in routes[1]:
-            return Server(dialect=Dialect.TRANSFORMERS)
+            return ServerInfo(dialect=Dialect.TRANSFORMERS)
     return server
 
 
@@ -63,13 +63,13 @@ def _json(reply: tuple[int, bytes]) -> object:
         return None
 
 
-def _from_info(info: object) -> Server | None:
+def _from_info(info: object) -> ServerInfo | None:
     if not isinstance(info, Mapping):
         return None
     model = info.get("model_id")
     kinds = info.get("model_type")
     # A server may be both at once: its chat is TGI's then, and its embeddings TEI's.
-    common = Server(
+    common = ServerInfo(
         dialect=Dialect.OPENAI,
         model=model if isinstance(model, str) else None,
         max_batch=_count(info.get("max_client_batch_size")),
@@ -87,14 +87,14 @@ def _from_info(info: object) -> Server | None:
     return None
 
 
-def _from_models(models: object) -> Server:
+def _from_models(models: object) -> ServerInfo:
     entries = models.get("data") if isinstance(models, Mapping) else None
     if not isinstance(entries, list) or not entries:
-        return UNKNOWN if models is None else Server(dialect=Dialect.OPENAI)
+        return UNKNOWN if models is None else ServerInfo(dialect=Dialect.OPENAI)
     listed = [entry for entry in entries if isinstance(entry, Mapping)]
     names = tuple(str(entry["id"]) for entry in listed if entry.get("id"))
     owner = str(listed[0].get("owned_by", "")) if listed else ""
-    return Server(
+    return ServerInfo(
         dialect=_OWNERS.get(owner, Dialect.OPENAI),
         model=names[0] if len(names) == 1 or owner in _OWNERS else None,
         models=names,

@@ -26,13 +26,13 @@ __all__ = [
     "THINKING",
     "USAGE_OPTION",
     "Dialect",
-    "Server",
-    "Wire",
+    "GenerationApi",
+    "ServerInfo",
     "fields_of",
 ]
 
 
-class Wire(StrEnum):
+class GenerationApi(StrEnum):
     """Protocol of a text-generation request."""
 
     GENERATE = "generate"
@@ -130,40 +130,43 @@ def _without(table: Mapping[str, str], *names: str) -> dict[str, str]:
     return {key: value for key, value in table.items() if key not in names}
 
 
-FIELDS: Mapping[tuple[Wire, Dialect], Mapping[str, str]] = MappingProxyType(
+FIELDS: Mapping[tuple[GenerationApi, Dialect], Mapping[str, str]] = MappingProxyType(
     {
-        **{(Wire.GENERATE, dialect): _GENERATE for dialect in Dialect},
-        (Wire.GENERATE, Dialect.LOCAL): {
+        **{(GenerationApi.GENERATE, dialect): _GENERATE for dialect in Dialect},
+        (GenerationApi.GENERATE, Dialect.LOCAL): {
             **_without(_GENERATE, "best_of", "watermark"),
             **_same("n", "presence_penalty", "logprobs"),
         },
         # TGI reads `n` and ignores it: a field that does nothing is a field it does not have.
-        (Wire.CHAT, Dialect.TGI): {**_without(_CHAT, "n"), **_GRAMMAR},
-        (Wire.CHAT, Dialect.VLLM): {**_CHAT, **_VLLM, **_THINK},
-        (Wire.CHAT, Dialect.LLAMA_CPP): {**_CHAT, **_LLAMA_CPP, **_THINK},
-        (Wire.CHAT, Dialect.LLAMA_CPP_PYTHON): {**_without(_CHAT, "n"), **_LLAMA_CPP_PYTHON},
-        (Wire.CHAT, Dialect.TRANSFORMERS): {**_TRANSFORMERS, **_THINK},
-        (Wire.CHAT, Dialect.ROUTER): {**_CHAT, **EXTENSIONS, **_GRAMMAR, **_THINK},
-        (Wire.CHAT, Dialect.OPENAI): {**_CHAT, **EXTENSIONS, **_GRAMMAR, **_THINK},
-        (Wire.COMPLETIONS, Dialect.TGI): {
+        (GenerationApi.CHAT, Dialect.TGI): {**_without(_CHAT, "n"), **_GRAMMAR},
+        (GenerationApi.CHAT, Dialect.VLLM): {**_CHAT, **_VLLM, **_THINK},
+        (GenerationApi.CHAT, Dialect.LLAMA_CPP): {**_CHAT, **_LLAMA_CPP, **_THINK},
+        (GenerationApi.CHAT, Dialect.LLAMA_CPP_PYTHON): {
+            **_without(_CHAT, "n"),
+            **_LLAMA_CPP_PYTHON,
+        },
+        (GenerationApi.CHAT, Dialect.TRANSFORMERS): {**_TRANSFORMERS, **_THINK},
+        (GenerationApi.CHAT, Dialect.ROUTER): {**_CHAT, **EXTENSIONS, **_GRAMMAR, **_THINK},
+        (GenerationApi.CHAT, Dialect.OPENAI): {**_CHAT, **EXTENSIONS, **_GRAMMAR, **_THINK},
+        (GenerationApi.COMPLETIONS, Dialect.TGI): {
             **_same("temperature", "top_p", "max_tokens", "stop", "seed"),
             **_same("frequency_penalty", "repetition_penalty"),
         },
-        (Wire.COMPLETIONS, Dialect.VLLM): {**_without(_COMPLETIONS, "best_of"), **_VLLM},
+        (GenerationApi.COMPLETIONS, Dialect.VLLM): {**_without(_COMPLETIONS, "best_of"), **_VLLM},
         # It ignores a `response_format` here, and takes a schema as `json_schema`.
-        (Wire.COMPLETIONS, Dialect.LLAMA_CPP): {
+        (GenerationApi.COMPLETIONS, Dialect.LLAMA_CPP): {
             **_without(_COMPLETIONS, "best_of", "return_full_text"),
             **_LLAMA_CPP,
             "response_format": "json_schema",
             "grammar": "json_schema",
         },
-        (Wire.COMPLETIONS, Dialect.LLAMA_CPP_PYTHON): {
+        (GenerationApi.COMPLETIONS, Dialect.LLAMA_CPP_PYTHON): {
             **_without(_COMPLETIONS, "n", "best_of", "response_format"),
             **_without(_LLAMA_CPP_PYTHON, "grammar"),
         },
-        (Wire.COMPLETIONS, Dialect.TRANSFORMERS): _TRANSFORMERS,
-        (Wire.COMPLETIONS, Dialect.ROUTER): {**_COMPLETIONS, **EXTENSIONS, **_GRAMMAR},
-        (Wire.COMPLETIONS, Dialect.OPENAI): {**_COMPLETIONS, **EXTENSIONS, **_GRAMMAR},
+        (GenerationApi.COMPLETIONS, Dialect.TRANSFORMERS): _TRANSFORMERS,
+        (GenerationApi.COMPLETIONS, Dialect.ROUTER): {**_COMPLETIONS, **EXTENSIONS, **_GRAMMAR},
+        (GenerationApi.COMPLETIONS, Dialect.OPENAI): {**_COMPLETIONS, **EXTENSIONS, **_GRAMMAR},
     }
 )
 """The field table: `FIELDS[wire, dialect][neutral name] -> name on the wire`."""
@@ -181,12 +184,12 @@ OFF_VALUES: Mapping[Dialect, Mapping[str, tuple[object, ...]]] = MappingProxyTyp
 )
 """Values that mean "off" and that a server refuses: the field is left out instead."""
 
-GREEDY: Mapping[tuple[Wire, Dialect], Mapping[str, object]] = MappingProxyType(
+GREEDY: Mapping[tuple[GenerationApi, Dialect], Mapping[str, object]] = MappingProxyType(
     {
-        **{(Wire.GENERATE, dialect): {"do_sample": False} for dialect in Dialect},
+        **{(GenerationApi.GENERATE, dialect): {"do_sample": False} for dialect in Dialect},
         # TGI refuses temperature 0 in some versions; a nucleus of one token is the same thing.
-        (Wire.CHAT, Dialect.TGI): {"top_p": 1e-6},
-        (Wire.COMPLETIONS, Dialect.TGI): {"top_p": 1e-6},
+        (GenerationApi.CHAT, Dialect.TGI): {"top_p": 1e-6},
+        (GenerationApi.COMPLETIONS, Dialect.TGI): {"top_p": 1e-6},
     }
 )
 """What greedy decoding is called where it is not called `temperature: 0`."""
@@ -194,20 +197,20 @@ GREEDY: Mapping[tuple[Wire, Dialect], Mapping[str, object]] = MappingProxyType(
 THINKING = ("enable_thinking", "thinking")
 """Names under which chat templates look for the switch of a model's thinking."""
 
-USAGE_OPTION: frozenset[tuple[Wire, Dialect]] = frozenset(
-    {(Wire.CHAT, dialect) for dialect in Dialect}
-    | {(Wire.COMPLETIONS, dialect) for dialect in Dialect if dialect is not Dialect.TGI}
+USAGE_OPTION: frozenset[tuple[GenerationApi, Dialect]] = frozenset(
+    {(GenerationApi.CHAT, dialect) for dialect in Dialect}
+    | {(GenerationApi.COMPLETIONS, dialect) for dialect in Dialect if dialect is not Dialect.TGI}
 )
 """Where `stream_options: {"include_usage": true}` asks for usage at the end of a stream."""
 
 
-def fields_of(wire: Wire, dialect: Dialect) -> Mapping[str, str]:
+def fields_of(wire: GenerationApi, dialect: Dialect) -> Mapping[str, str]:
     """Return the row of the field table for one wire of one server."""
     return FIELDS[wire, dialect]
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerInfo:
     """What is known of the server that will answer.
 
     Attributes:

@@ -13,21 +13,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from .._http.auth import Credentials, environment_token
-from .._http.client import Transport
-from .._http.models import Policy, Request, Response
+from .._http.client import HTTPTransport
+from .._http.models import Request, Response, RetryPolicy
 from ..errors import EasyLLMError
-from .detection import UNKNOWN, probe
-from .profile import Dialect, Server, Wire
-from .urls import Address, is_dedicated_endpoint
+from .detection import UNKNOWN, detect_server
+from .profile import Dialect, GenerationApi, ServerInfo
+from .urls import ServerURL, is_dedicated_endpoint
 
 if TYPE_CHECKING:
     from .._local.settings import LocalSettings
     from .._local.transport import LocalTransport
 
 __all__ = [
-    "Connection",
     "Flow",
-    "Settings",
+    "ServerSession",
+    "SessionSettings",
     "arun",
     "connect",
     "connect_local",
@@ -51,7 +51,7 @@ ASK_AGAIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SessionSettings:
     """What makes two objects talk to the same server in the same way.
 
     Attributes:
@@ -61,7 +61,7 @@ class Settings:
         verify: Whether, and against what, TLS certificates are checked.
     """
 
-    address: Address
+    address: ServerURL
     api_key: str | None
     headers: tuple[tuple[str, str], ...]
     verify: bool | str | ssl.SSLContext
@@ -75,7 +75,7 @@ class Settings:
         return (*place, self.api_key, found, self.headers, verify)
 
 
-class Connection:
+class ServerSession:
     """A server's sockets and what was learned about it. Thread-safe.
 
     Attributes:
@@ -92,13 +92,16 @@ class Connection:
     """
 
     def __init__(
-        self, address: Address, transport: Transport | LocalTransport, server: Server | None = None
+        self,
+        address: ServerURL,
+        transport: HTTPTransport | LocalTransport,
+        server: ServerInfo | None = None,
     ) -> None:
         self.address = address
         self.transport = transport
         self.server = server
         self.refused: dict[tuple[str, int], set[str]] = {}
-        self.tasks: dict[str | None, Wire] = {}
+        self.tasks: dict[str | None, GenerationApi] = {}
         self.thinkers: set[str] = set()
         self.toolless: set[str] = set()
         self.root_route = is_dedicated_endpoint(address.root)
@@ -127,7 +130,7 @@ class Connection:
         if not self._users:
             await self.transport.aclose()
 
-    def ask_server(self, policy: Policy) -> Server:
+    def ask_server(self, policy: RetryPolicy) -> ServerInfo:
         """Return which server it is; ask it at most once."""
         quick = _quick(policy)
         with self._lock:
@@ -136,7 +139,7 @@ class Connection:
                 known = run(self._look(), lambda request: self.transport.send(request, quick))
             return known
 
-    async def aask_server(self, policy: Policy) -> Server:
+    async def aask_server(self, policy: RetryPolicy) -> ServerInfo:
         """Return which server it is; ask it at most once."""
         quick = _quick(policy)
         async with self._async_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
@@ -159,8 +162,8 @@ class Connection:
         self.lacking.clear()
         self.root_route = is_dedicated_endpoint(self.address.root)
 
-    def _look(self) -> Flow[Server]:
-        look = probe()
+    def _look(self) -> Flow[ServerInfo]:
+        look = detect_server()
         try:
             route = next(look)
             while True:
@@ -174,11 +177,11 @@ class Connection:
                     reply = (response.status, response.body)
                 route = look.send(reply)
         except StopIteration as found:
-            server = cast("Server", found.value)
+            server = cast("ServerInfo", found.value)
             self._asked, self.server = time.monotonic(), server
             return server
 
-    def _known(self) -> Server | None:
+    def _known(self) -> ServerInfo | None:
         server = self.server
         if server is UNKNOWN and time.monotonic() - self._asked > ASK_AGAIN:
             return None
@@ -221,20 +224,20 @@ async def arun(flow: Generator[S, A, T], send: Callable[[S], Awaitable[A]]) -> T
         return cast("T", end.value)
 
 
-def _quick(policy: Policy) -> Policy:
+def _quick(policy: RetryPolicy) -> RetryPolicy:
     limit = PROBE_TIMEOUT if policy.timeout is None else min(PROBE_TIMEOUT, policy.timeout)
     return replace(policy, timeout=limit, max_retries=0)
 
 
-_connections: weakref.WeakValueDictionary[tuple[object, ...], Connection] = (
+_connections: weakref.WeakValueDictionary[tuple[object, ...], ServerSession] = (
     weakref.WeakValueDictionary()
 )
 _registry_lock = threading.Lock()
 # The last few stay open for a while without any object, for objects that are made anew each time.
-_recent: deque[Connection] = deque(maxlen=4)
+_recent: deque[ServerSession] = deque(maxlen=4)
 
 
-def connect(settings: Settings) -> Connection:
+def connect(settings: SessionSettings) -> ServerSession:
     """Return this process's connection to a server; objects with equal settings share it.
 
     A model made anew for every request, as `configurable_fields` makes them, so finds open sockets
@@ -244,18 +247,18 @@ def connect(settings: Settings) -> Connection:
     with _registry_lock:
         connection = _connections.get(key)
         if connection is None:
-            connection = _connections[key] = Connection(settings.address, _transport(settings))
+            connection = _connections[key] = ServerSession(settings.address, _transport(settings))
         if connection not in _recent:
             _recent.append(connection)
         return connection
 
 
-def _transport(settings: Settings) -> Transport:
+def _transport(settings: SessionSettings) -> HTTPTransport:
     credentials = Credentials(settings.api_key, base_url=settings.address.root)
-    return Transport(credentials, headers=dict(settings.headers), verify=settings.verify)
+    return HTTPTransport(credentials, headers=dict(settings.headers), verify=settings.verify)
 
 
-def connect_local(settings: LocalSettings, *, embeddings: bool = False) -> Connection:
+def connect_local(settings: LocalSettings, *, embeddings: bool = False) -> ServerSession:
     """Return this process's connection to a model in it; it is a server that is known."""
     from .._local.registry import open_embeddings, open_model  # noqa: PLC0415 - if local
 
@@ -264,9 +267,9 @@ def connect_local(settings: LocalSettings, *, embeddings: bool = False) -> Conne
         connection = _connections.get(key)
         if connection is None:
             tei = "embedding" if embeddings else None
-            server = Server(Dialect.LOCAL, model=settings.model, max_batch=LOCAL_BATCH, tei=tei)
+            server = ServerInfo(Dialect.LOCAL, model=settings.model, max_batch=LOCAL_BATCH, tei=tei)
             opened = open_embeddings(settings) if embeddings else open_model(settings)
-            connection = Connection(Address("local:"), opened, server)
+            connection = ServerSession(ServerURL("local:"), opened, server)
             _connections[key] = connection
         return connection
 

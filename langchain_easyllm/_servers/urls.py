@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import ConfigurationError
 
-__all__ = ["ROUTER", "Address", "is_dedicated_endpoint", "looks_like_url", "parse_address"]
+__all__ = ["ROUTER", "ServerURL", "is_dedicated_endpoint", "looks_like_url", "parse_server_url"]
 
 
 ROUTER = "https://router.huggingface.co"
@@ -40,7 +40,7 @@ _ROUTES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServerURL:
     """A server's root, taken apart.
 
     Attributes:
@@ -74,7 +74,7 @@ def is_dedicated_endpoint(url: str) -> bool:
     return (urlsplit(url).hostname or "").endswith(_DEDICATED)
 
 
-def parse_address(text: str) -> Address:
+def parse_server_url(text: str) -> ServerURL:
     """Normalise a server's address.
 
     Args:
@@ -94,7 +94,7 @@ def parse_address(text: str) -> Address:
     retired = parts.hostname == _RETIRED_HOST
     router = retired or parts.hostname == _ROUTER_HOST
     root = ROUTER if router else f"{parts.scheme}://{host}"
-    return Address(
+    return ServerURL(
         root=root if retired else root + path,
         query=parts.query,
         router=router,

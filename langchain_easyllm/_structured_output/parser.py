@@ -10,7 +10,7 @@ from langchain_core.output_parsers import BaseCumulativeTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableMap, RunnableSerializable
 
-from .schema import Shape
+from .schema import OutputSchema
 
 __all__ = ["StructuredParser", "structured"]
 
@@ -40,7 +40,7 @@ class StructuredParser(BaseCumulativeTransformOutputParser[Any]):
 
 
 def structured(
-    model: Runnable[LanguageModelInput, Any], shape: Shape, *, include_raw: bool
+    model: Runnable[LanguageModelInput, Any], shape: OutputSchema, *, include_raw: bool
 ) -> Runnable[LanguageModelInput, Any]:
     """Return a model followed by what reads its answer.
 

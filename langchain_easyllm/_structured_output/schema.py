@@ -19,7 +19,15 @@ from ..errors import ConfigurationError, StructuredOutputError, one_sentence
 from .typed_dicts import is_typeddict, typed_dict_schema
 from .validation import problem_of
 
-__all__ = ["METHODS", "NOTHING", "Method", "Shape", "find_json", "find_partial_json", "make_shape"]
+__all__ = [
+    "METHODS",
+    "NOTHING",
+    "Method",
+    "OutputSchema",
+    "find_json",
+    "find_partial_json",
+    "make_output_schema",
+]
 
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode", "prompt"]
@@ -27,7 +35,7 @@ METHODS: tuple[str, ...] = get_args(Method)
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class OutputSchema:
     """The shape of a structured answer.
 
     Attributes:
@@ -143,9 +151,9 @@ def _raw(message: BaseMessage) -> str:
     return "\n".join(one if isinstance(one, str) else json.dumps(one) for one in args)
 
 
-def make_shape(
+def make_output_schema(
     schema: type | Mapping[str, Any], method: str | None = None, *, strict: bool | None = None
-) -> Shape:
+) -> OutputSchema:
     """Return the shape that a schema describes.
 
     Args:
@@ -165,7 +173,7 @@ def make_shape(
     title = str(found.get("title") or "answer")
     name = re.sub(r"[^\w-]", "_", title, flags=re.ASCII)[:64]
     own = None if method in (None, "auto") else cast("Method", method)
-    shape = Shape(schema, name, found, own, strict)
+    shape = OutputSchema(schema, name, found, own, strict)
     if own == "function_calling" and not shape.is_object:
         raise ConfigurationError(
             f"{name!r} is no object, which arguments of a call are: put it in a field of one, or "

@@ -10,13 +10,13 @@ from types import MappingProxyType
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatResult
 
-from .._generation.request import Ask, Shaping
+from .._generation.request import GenerationRequest, Shaping
 from .._protocols.tool_choice import can_offer, has_native_form
-from .._servers.profile import Dialect, Server, Wire, fields_of
+from .._servers.profile import Dialect, GenerationApi, ServerInfo, fields_of
 from ..errors import BadRequestError, EasyLLMError, ServerError, StructuredOutputError
-from .schema import Method, Shape
+from .schema import Method, OutputSchema
 
-__all__ = ["refuses_shape", "repairing", "shaped"]
+__all__ = ["apply_strategy", "refuses_shape", "repair_request"]
 
 
 # Where a `response_format` is known to constrain decoding; a plain server may ignore it there.
@@ -24,9 +24,13 @@ _COMPLETIONS = frozenset({Dialect.VLLM, Dialect.LLAMA_CPP})
 _ANY_OBJECT: Mapping[str, object] = MappingProxyType({"type": "json_object"})
 
 
-def shaped(
-    ask: Ask, shaping: Shaping, wire: Wire, server: Server, refused: Collection[str]
-) -> tuple[Ask, Method]:
+def apply_strategy(
+    ask: GenerationRequest,
+    shaping: Shaping,
+    wire: GenerationApi,
+    server: ServerInfo,
+    refused: Collection[str],
+) -> tuple[GenerationRequest, Method]:
     """Return what is wanted, said in the way that was chosen, and that way.
 
     Args:
@@ -54,19 +58,23 @@ def shaped(
         return called, method
     # TGI's grammar wants to know the properties: it cannot hold an answer to just any object.
     any_object = (
-        method == "json_mode" and wire is not Wire.GENERATE and server.dialect is not Dialect.TGI
+        method == "json_mode"
+        and wire is not GenerationApi.GENERATE
+        and server.dialect is not Dialect.TGI
     )
     wanted = _ANY_OBJECT if any_object else shape.response_format()
     return replace(ask, params={**params, "response_format": dict(wanted)}), method
 
 
-def _strongest(shape: Shape, wire: Wire, server: Server, refused: Collection[str]) -> Method:
+def _strongest(
+    shape: OutputSchema, wire: GenerationApi, server: ServerInfo, refused: Collection[str]
+) -> Method:
     """Return the strongest way that a server has to hold an answer to a schema."""
     choice = {"type": "function", "function": {"name": shape.name}}
-    constrained = wire is not Wire.COMPLETIONS or server.dialect in _COMPLETIONS
+    constrained = wire is not GenerationApi.COMPLETIONS or server.dialect in _COMPLETIONS
     has: dict[Method, bool] = {
         "json_schema": constrained and "response_format" in fields_of(wire, server.dialect),
-        "function_calling": wire is Wire.CHAT
+        "function_calling": wire is GenerationApi.CHAT
         and shape.is_object
         and has_native_form(choice, [shape.tool()], server.dialect)
         and can_offer(shape.tool(), server.dialect),
@@ -88,7 +96,7 @@ _OF_SHAPES = re.compile(
 )
 
 
-def refuses_shape(method: str | None, shape: Shape, error: EasyLLMError) -> bool:
+def refuses_shape(method: str | None, shape: OutputSchema, error: EasyLLMError) -> bool:
     """Whether a server refuses one way to ask for a shape, and the caller leaves us another."""
     if shape.method is not None or method in (None, "prompt"):
         return False
@@ -97,7 +105,7 @@ def refuses_shape(method: str | None, shape: Shape, error: EasyLLMError) -> bool
     return bool(_OF_SHAPES.search(error.body or error.message))
 
 
-def repairing(ask: Ask, result: ChatResult) -> Ask | None:
+def repair_request(ask: GenerationRequest, result: ChatResult) -> GenerationRequest | None:
     """Return how to ask once more for an answer that does not fit; None if it does.
 
     A way that the caller chose is not left, nor is an answer asked for again that was cut off.

@@ -7,16 +7,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..prompts.base import Host
+from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Conversation, Extra, ToolCall
-from ..prompts.special_tokens import ControlTokens
+from ..prompts.special_tokens import SpecialTokens
 
 __all__ = [
-    "Convention",
+    "OfferedTools",
     "Told",
     "Tool",
-    "ToolUse",
-    "TurnConvention",
+    "ToolCallFormat",
+    "TurnToolCallFormat",
     "add_to_system",
     "call_schema",
     "dump",
@@ -29,7 +29,7 @@ Tool = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class ToolUse:
+class OfferedTools:
     """The tools of one request, and what the model is to do with them.
 
     Attributes:
@@ -55,7 +55,7 @@ Told = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Convention(ABC):
+class ToolCallFormat(ABC):
     """How tools are told to a model.
 
     Attributes:
@@ -66,10 +66,12 @@ class Convention(ABC):
 
     name: str
     stop: tuple[str, ...] = ()
-    control: ControlTokens = field(default_factory=lambda: ControlTokens(()), repr=False)
+    control: SpecialTokens = field(default_factory=lambda: SpecialTokens(()), repr=False)
 
     @abstractmethod
-    def tell(self, talk: Conversation, use: ToolUse, host: Host) -> Conversation:
+    def tell(
+        self, talk: Conversation, use: OfferedTools, host: TemplateToolSupport
+    ) -> Conversation:
         """Retell a conversation with tools as one of texts.
 
         Args:
@@ -82,7 +84,7 @@ class Convention(ABC):
         """
 
     @abstractmethod
-    def opening(self, use: ToolUse, *, constrained: bool) -> str:
+    def opening(self, use: OfferedTools, *, constrained: bool) -> str:
         """Return what the answer is begun with, so that it goes on as a call.
 
         Args:
@@ -91,14 +93,16 @@ class Convention(ABC):
         """
 
     @abstractmethod
-    def schema(self, use: ToolUse) -> dict[str, object]:
+    def schema(self, use: OfferedTools) -> dict[str, object]:
         """Return the JSON schema of what an opening is to be followed by."""
 
 
-class TurnConvention(Convention):
+class TurnToolCallFormat(ToolCallFormat):
     """A convention in which calls and results are turns of their own."""
 
-    def tell(self, talk: Conversation, use: ToolUse, host: Host) -> Conversation:
+    def tell(
+        self, talk: Conversation, use: OfferedTools, host: TemplateToolSupport
+    ) -> Conversation:
         """Retell; see `Convention.tell`."""
         told: Told = []
         for index, (role, text) in enumerate(zip(talk.roles, talk.texts, strict=True)):
@@ -113,15 +117,17 @@ class TurnConvention(Convention):
         return Conversation([role for role, _ in told], [text for _, text in told])
 
     @abstractmethod
-    def add_tools(self, told: Told, use: ToolUse, host: Host) -> None:
+    def add_tools(self, told: Told, use: OfferedTools, host: TemplateToolSupport) -> None:
         """Put the description of the tools in its place."""
 
     @abstractmethod
-    def add_calls(self, told: Told, text: str, calls: Sequence[ToolCall], host: Host) -> None:
+    def add_calls(
+        self, told: Told, text: str, calls: Sequence[ToolCall], host: TemplateToolSupport
+    ) -> None:
         """Add an assistant's turn that makes calls."""
 
     @abstractmethod
-    def add_result(self, told: Told, text: str, extra: Extra, host: Host) -> None:
+    def add_result(self, told: Told, text: str, extra: Extra, host: TemplateToolSupport) -> None:
         """Add what a tool answered."""
 
 
@@ -136,21 +142,21 @@ def dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def add_to_system(told: Told, text: str, host: Host) -> None:
+def add_to_system(told: Told, text: str, host: TemplateToolSupport) -> None:
     """Add a text to the system message, or give one that also has the template's own text."""
     given = bool(told) and told[0][0] == "system"
     own = told.pop(0)[1] if given else host.default_system
     told.insert(0, ("system", f"{own}\n\n{text}" if own else text))
 
 
-def wish(use: ToolUse) -> str:
+def wish(use: OfferedTools) -> str:
     """Return the sentence that asks for a call, or "" where the model is free."""
     if use.only is not None:
         return f"You must call the tool {use.only} now."
     return "You must call a tool now." if use.required else ""
 
 
-def call_schema(use: ToolUse, name: str, arguments: str) -> dict[str, object]:
+def call_schema(use: OfferedTools, name: str, arguments: str) -> dict[str, object]:
     """Return the schema of one call: an object of a tool's name and its arguments.
 
     Args:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..prompts.base import Host
+from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Extra, ToolCall
-from ..prompts.special_tokens import ControlTokens
-from .base import Told, ToolUse, TurnConvention, add_to_system, call_schema, dump, wish
+from ..prompts.special_tokens import SpecialTokens
+from .base import OfferedTools, Told, TurnToolCallFormat, add_to_system, call_schema, dump, wish
 
 __all__ = ["HERMES", "TOOLS", "TOOL_RESPONSE"]
 
@@ -47,8 +47,8 @@ For each function call, return a json object with function name and arguments wi
 </tool_call>"""
 
 
-class _Hermes(TurnConvention):
-    def add_tools(self, told: Told, use: ToolUse, host: Host) -> None:
+class _Hermes(TurnToolCallFormat):
+    def add_tools(self, told: Told, use: OfferedTools, host: TemplateToolSupport) -> None:
         """Describe the tools in the system message."""
         wording = _QWEN_TOOLS if host.convention == self.name else TOOLS
         text = wording.format(tools="\n".join([dump(tool) for tool in use.tools]))
@@ -60,7 +60,7 @@ class _Hermes(TurnConvention):
         told: Told,
         text: str,
         calls: Sequence[ToolCall],
-        host: Host,  # noqa: ARG002 - the tags are text everywhere
+        host: TemplateToolSupport,  # noqa: ARG002 - the tags are text everywhere
     ) -> None:
         """Write each call between tags, after the text."""
         lines = [text] if text else []
@@ -74,7 +74,7 @@ class _Hermes(TurnConvention):
         told: Told,
         text: str,
         extra: Extra,  # noqa: ARG002 - results follow in the order of the calls
-        host: Host,  # noqa: ARG002 - as above
+        host: TemplateToolSupport,  # noqa: ARG002 - as above
     ) -> None:
         """Write a result between tags, in one user turn with the one before."""
         said = TOOL_RESPONSE.format(result=text)
@@ -82,13 +82,13 @@ class _Hermes(TurnConvention):
             said = f"{told.pop()[1]}\n{said}"
         told.append(("user", said))
 
-    def opening(self, use: ToolUse, *, constrained: bool) -> str:
+    def opening(self, use: OfferedTools, *, constrained: bool) -> str:
         """Open the tag, and where no grammar does it, the call of the one tool."""
         if use.only is None or constrained:
             return "<tool_call>\n"
         return f'<tool_call>\n{{"name": {dump(use.only)}, "arguments": '
 
-    def schema(self, use: ToolUse) -> dict[str, object]:
+    def schema(self, use: OfferedTools) -> dict[str, object]:
         """Return the schema of one call."""
         return call_schema(use, "name", "arguments")
 
@@ -96,7 +96,7 @@ class _Hermes(TurnConvention):
 HERMES = _Hermes(
     "hermes",
     ("<tool_response>",),
-    ControlTokens(
+    SpecialTokens(
         (
             *("<tools>", "</tools>", "<tool_call>", "</tool_call>"),
             *("<tool_response>", "</tool_response>"),

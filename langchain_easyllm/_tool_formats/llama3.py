@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from ..prompts.base import Host
+from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Extra, ToolCall
-from .base import Told, ToolUse, TurnConvention, call_schema, dump, wish
+from .base import OfferedTools, Told, TurnToolCallFormat, call_schema, dump, wish
 
 __all__ = ["LLAMA3"]
 
@@ -26,12 +26,12 @@ value}.Do not use variables.
 """
 
 
-class _Llama3(TurnConvention):
+class _Llama3(TurnToolCallFormat):
     def add_tools(
         self,
         told: Told,
-        use: ToolUse,
-        host: Host,  # noqa: ARG002 - no template has a form of its own for it
+        use: OfferedTools,
+        host: TemplateToolSupport,  # noqa: ARG002 - no template has a form of its own for it
     ) -> None:
         """Describe the tools at the head of the first user turn."""
         listed = [json.dumps(tool, ensure_ascii=False, indent=4) for tool in use.tools]
@@ -48,20 +48,20 @@ class _Llama3(TurnConvention):
         told: Told,
         text: str,
         calls: Sequence[ToolCall],
-        host: Host,  # noqa: ARG002 - as above
+        host: TemplateToolSupport,  # noqa: ARG002 - as above
     ) -> None:
         """Write the calls as JSON, one after the other."""
         said = [dump({"name": call.name, "parameters": call.arguments}) for call in calls]
         told.append(("assistant", "\n".join([*([text] if text else []), "; ".join(said)])))
 
-    def add_result(self, told: Told, text: str, extra: Extra, host: Host) -> None:
+    def add_result(self, told: Told, text: str, extra: Extra, host: TemplateToolSupport) -> None:
         """Write a result in a turn of its own, or tell it to the model."""
         if "tool" in host.forms:
             told.append(("tool", text))
         else:
             told.append(("user", f"{extra.name or 'Tool'} returned: {dump(text)}"))
 
-    def opening(self, use: ToolUse, *, constrained: bool) -> str:
+    def opening(self, use: OfferedTools, *, constrained: bool) -> str:
         """Open the JSON, and where no grammar does it, the call of the one tool."""
         if constrained:
             return ""
@@ -69,7 +69,7 @@ class _Llama3(TurnConvention):
             return '{"name": "'
         return f'{{"name": {dump(use.only)}, "parameters": '
 
-    def schema(self, use: ToolUse) -> dict[str, object]:
+    def schema(self, use: OfferedTools) -> dict[str, object]:
         """Return the schema of one call."""
         return call_schema(use, "name", "parameters")
 

@@ -13,17 +13,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..prompts.base import Host
+from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Conversation, Extra, ToolCall
 from ..prompts.normalize import merge
-from ..prompts.special_tokens import ControlTokens
-from .base import Told, ToolUse, TurnConvention, call_schema, dump, wish
+from ..prompts.special_tokens import SpecialTokens
+from .base import OfferedTools, Told, TurnToolCallFormat, call_schema, dump, wish
 
 __all__ = ["MISTRAL", "with_short_ids"]
 
 
-class _Mistral(TurnConvention):
-    def tell(self, talk: Conversation, use: ToolUse, host: Host) -> Conversation:
+class _Mistral(TurnToolCallFormat):
+    def tell(
+        self, talk: Conversation, use: OfferedTools, host: TemplateToolSupport
+    ) -> Conversation:
         """Retell; see `Convention.tell`. Users and assistants take turns afterwards."""
         told = super().tell(talk, use, host)
         if not host.forms:
@@ -43,7 +45,7 @@ class _Mistral(TurnConvention):
         merged.texts[last] = "\n\n".join([text for text in (*system, merged.texts[last]) if text])
         return merged
 
-    def add_tools(self, told: Told, use: ToolUse, host: Host) -> None:
+    def add_tools(self, told: Told, use: OfferedTools, host: TemplateToolSupport) -> None:
         """Describe the tools before the last user turn."""
         listed = dump(list(use.tools))
         place = _last_user(told)
@@ -59,7 +61,9 @@ class _Mistral(TurnConvention):
             text = f"[AVAILABLE_TOOLS] {listed}[/AVAILABLE_TOOLS]\n\n{told[place][1]}"
             told[place] = ("user", text.rstrip())
 
-    def add_calls(self, told: Told, text: str, calls: Sequence[ToolCall], host: Host) -> None:
+    def add_calls(
+        self, told: Told, text: str, calls: Sequence[ToolCall], host: TemplateToolSupport
+    ) -> None:
         """Write the calls as a list, after the text."""
         said = [
             {"name": c.name, "arguments": c.arguments, "id": _short_id(c.id or str(place))}
@@ -68,7 +72,7 @@ class _Mistral(TurnConvention):
         role = "calls" if "calls" in host.forms else "assistant"
         told.append((role, f"{text}[TOOL_CALLS]{host.space}{dump(said)}"))
 
-    def add_result(self, told: Told, text: str, extra: Extra, host: Host) -> None:
+    def add_result(self, told: Told, text: str, extra: Extra, host: TemplateToolSupport) -> None:
         """Write a result as JSON, with the id of its call."""
         try:
             content = json.loads(text)
@@ -80,7 +84,7 @@ class _Mistral(TurnConvention):
         else:
             told.append(("user", f"[TOOL_RESULTS] {said}[/TOOL_RESULTS]"))
 
-    def opening(self, use: ToolUse, *, constrained: bool) -> str:
+    def opening(self, use: OfferedTools, *, constrained: bool) -> str:
         """Open the list, and where no grammar does it, the call of the one tool."""
         if constrained:
             return "[TOOL_CALLS] "
@@ -88,7 +92,7 @@ class _Mistral(TurnConvention):
             return '[TOOL_CALLS] [{"name": "'
         return f'[TOOL_CALLS] [{{"name": {dump(use.only)}, "arguments": '
 
-    def schema(self, use: ToolUse) -> dict[str, object]:
+    def schema(self, use: OfferedTools) -> dict[str, object]:
         """Return the schema of one call: TGI has no grammar of a list."""
         return call_schema(use, "name", "arguments")
 
@@ -128,7 +132,7 @@ def with_short_ids(talk: Conversation) -> Conversation:
 MISTRAL = _Mistral(
     "mistral",
     ("[TOOL_RESULTS]",),
-    ControlTokens(
+    SpecialTokens(
         (
             *("[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_CALLS]"),
             *("[TOOL_RESULTS]", "[/TOOL_RESULTS]"),

@@ -16,15 +16,15 @@ from .._protocols.tool_calls import parse_arguments
 from .json_scan import JsonScan
 
 __all__ = [
+    "CALL_MARKERS",
     "FENCES",
     "FINAL_ACTION",
-    "LEADS",
-    "Candidate",
-    "Lead",
+    "CallMarker",
+    "Match",
+    "ParsedToolCall",
     "Part",
-    "Region",
-    "ToolReader",
-    "WrittenCall",
+    "PartialMatch",
+    "ToolTextReader",
     "guess_name",
 ]
 
@@ -37,7 +37,7 @@ FINAL_ACTION = "Final Answer"
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
+class CallMarker:
     """One way in which a call begins.
 
     Attributes:
@@ -79,34 +79,34 @@ def _skip_space(text: str, at: int) -> int:
     return at
 
 
-LEADS: Mapping[str, tuple[Lead, ...]] = MappingProxyType(
+CALL_MARKERS: Mapping[str, tuple[CallMarker, ...]] = MappingProxyType(
     {
-        "hermes": (Lead(("<tool_call>",), "anywhere", 1, "</tool_call>", marked=True),),
+        "hermes": (CallMarker(("<tool_call>",), "anywhere", 1, "</tool_call>", marked=True),),
         "llama3": (
-            *(Lead(("{", word), "line", 0) for word in ('"name"', '"type"', '"function"')),
-            Lead(("<|python_tag|>", "{"), "anywhere", 1),
+            *(CallMarker(("{", word), "line", 0) for word in ('"name"', '"type"', '"function"')),
+            CallMarker(("<|python_tag|>", "{"), "anywhere", 1),
         ),
         "mistral": (
-            Lead(("[TOOL_CALLS]", "["), "anywhere", 1, marked=True),
-            Lead(("[TOOL_CALLS]", "{"), "anywhere", 1, marked=True),
-            Lead(("[", "{", '"name"'), "start", 0),
+            CallMarker(("[TOOL_CALLS]", "["), "anywhere", 1, marked=True),
+            CallMarker(("[TOOL_CALLS]", "{"), "anywhere", 1, marked=True),
+            CallMarker(("[", "{", '"name"'), "start", 0),
         ),
         "react": (
-            Lead(("Action:", "```json", "{"), "line", 2, "```", marked=True),
-            Lead(("Action:", "```", "{"), "line", 2, "```", marked=True),
-            Lead(("Action:", "{"), "line", 1, marked=True),
-            Lead(("```json", "{", '"action'), "line", 1, "```"),
-            Lead(("```", "{", '"action'), "line", 1, "```"),
+            CallMarker(("Action:", "```json", "{"), "line", 2, "```", marked=True),
+            CallMarker(("Action:", "```", "{"), "line", 2, "```", marked=True),
+            CallMarker(("Action:", "{"), "line", 1, marked=True),
+            CallMarker(("```json", "{", '"action'), "line", 1, "```"),
+            CallMarker(("```", "{", '"action'), "line", 1, "```"),
         ),
         # All that a decoder constrained to calls can write.
-        "bare": (Lead(("{", '"'), "start", 0), Lead(("[", "{"), "start", 0)),
+        "bare": (CallMarker(("{", '"'), "start", 0), CallMarker(("[", "{"), "start", 0)),
     }
 )
 """Every way that a call begins, by the convention's name."""
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenCall:
+class ParsedToolCall:
     """A call as it was read from text.
 
     Attributes:
@@ -119,7 +119,7 @@ class WrittenCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class Match:
     """A stretch of text that begins as a call does.
 
     Attributes:
@@ -131,11 +131,11 @@ class Region:
 
     size: int
     as_text: int
-    calls: tuple[WrittenCall, ...] | None = ()
+    calls: tuple[ParsedToolCall, ...] | None = ()
     marked: bool = False
 
 
-class Candidate:
+class PartialMatch:
     """Text that begins as a call does, while it arrives.
 
     Args:
@@ -143,14 +143,14 @@ class Candidate:
         word: The text that they all begin with.
     """
 
-    def __init__(self, leads: Sequence[Lead], word: str) -> None:
+    def __init__(self, leads: Sequence[CallMarker], word: str) -> None:
         self._leads = tuple(leads)
         self._word = word
-        self._lead: Lead | None = None
+        self._lead: CallMarker | None = None
         self._value = 0
         self._scan: JsonScan | None = None
 
-    def read(self, text: str, *, final: bool) -> Region | None:
+    def read(self, text: str, *, final: bool) -> Match | None:
         """Return what the text turned out to be, or None while that is open.
 
         Args:
@@ -161,7 +161,7 @@ class Candidate:
             self._follow(text, final=final)
         if self._lead is None:
             undecided = self._leads and not final
-            return None if undecided else Region(len(self._word), len(self._word))
+            return None if undecided else Match(len(self._word), len(self._word))
         value_end = self._end_of_value(text, self._lead.closer, final=final)
         if value_end is None:
             return None
@@ -170,7 +170,7 @@ class Candidate:
             return None
         whole = self._scan is not None and self._scan.whole
         calls = _read_calls(text[self._value : value_end]) if whole else None
-        return Region(end, self._text_size(text, end), calls, self._lead.marked)
+        return Match(end, self._text_size(text, end), calls, self._lead.marked)
 
     def _follow(self, text: str, *, final: bool) -> None:
         """Follow the beginning up to the value."""
@@ -211,7 +211,7 @@ def _after_closer(text: str, end: int, closer: str, *, final: bool) -> int | Non
     return None if closer and not final and closer.startswith(text[after:]) else end
 
 
-def _read_calls(value: str) -> tuple[WrittenCall, ...] | None:
+def _read_calls(value: str) -> tuple[ParsedToolCall, ...] | None:
     """Read the JSON of one call or of a list of calls; None if it is no JSON, or none of calls."""
     try:
         # Models write line breaks inside of strings, which JSON forbids.
@@ -223,7 +223,7 @@ def _read_calls(value: str) -> tuple[WrittenCall, ...] | None:
     return tuple(good) if good and len(good) == len(calls) else None
 
 
-def _one(call: object) -> WrittenCall | None:
+def _one(call: object) -> ParsedToolCall | None:
     if not isinstance(call, Mapping):
         return None
     inner = call.get("function")
@@ -232,7 +232,7 @@ def _one(call: object) -> WrittenCall | None:
     arguments = _first(told, "arguments", "parameters", "action_input")
     if not isinstance(name, str):
         return None
-    return WrittenCall(name, {} if arguments is None else arguments)
+    return ParsedToolCall(name, {} if arguments is None else arguments)
 
 
 def _first(call: Mapping[str, object], *keys: str) -> object:
@@ -255,7 +255,7 @@ _BETWEEN = " \t\r\n;,"  # what models put between calls
 _MAX_GAP = 1000  # characters before a call that are held back, and dropped with it
 
 
-class ToolReader:
+class ToolTextReader:
     """Sets tool calls apart from the text around them.
 
     The result is the same however the text is split. Text before a call is passed on as soon as it
@@ -280,13 +280,13 @@ class ToolReader:
         *,
         prompted: bool = False,
     ) -> None:
-        self._leads = tuple([lead for name in conventions for lead in LEADS[name]])
+        self._leads = tuple([lead for name in conventions for lead in CALL_MARKERS[name]])
         self._marks = _Marks(self._leads)
         self._offered = {str(f.get("name")): f for f in map(_function, tools)}
         self._prompted = prompted
         self._held = ""  # what is not decided yet
         self._last = "\n"  # the character before it
-        self._candidate: Candidate | None = None
+        self._candidate: PartialMatch | None = None
         self._gap = 0  # how much white space is held before the candidate
         self._fence = ""  # the code fence that is open
         self._fresh = True  # whether no text was passed on so far
@@ -336,10 +336,10 @@ class ToolReader:
             return self._show_mark(start + len(word), word)
         follows = self._after_call and not before.strip(_BETWEEN)
         size = 0 if follows else _without_space(before)
-        self._candidate, self._gap = Candidate(leads, word), len(before) - size
+        self._candidate, self._gap = PartialMatch(leads, word), len(before) - size
         return self._show(size)
 
-    def _leads_of(self, word: str, *, fresh: bool) -> list[Lead]:
+    def _leads_of(self, word: str, *, fresh: bool) -> list[CallMarker]:
         """Return the ways to begin a call that a mark may belong to, one of which may be longer."""
         begun = [lead for lead in self._leads if lead.words[0].startswith(word)]
         return [lead for lead in begun if fresh or lead.where != "start"]
@@ -362,7 +362,7 @@ class ToolReader:
             self._fence = "" if self._fence else word
         return self._show(size)
 
-    def _settle(self, region: Region) -> list[Part]:
+    def _settle(self, region: Match) -> list[Part]:
         """Turn a region into calls, or into text."""
         text = self._held[self._gap : self._gap + region.size]
         self._candidate = None
@@ -373,7 +373,7 @@ class ToolReader:
         self._last, self._after_call = "\n", True
         return calls
 
-    def _accept(self, region: Region, text: str) -> list[Part]:
+    def _accept(self, region: Match, text: str) -> list[Part]:
         """Return the region's calls, if it is one that counts."""
         calls = region.calls
         if calls is None:
@@ -388,7 +388,7 @@ class ToolReader:
             return [self._call(calls[0].name, text)]
         return [self._call(call.name, self._arguments(call, text)) for call in calls]
 
-    def _arguments(self, call: WrittenCall, text: str) -> str:
+    def _arguments(self, call: ParsedToolCall, text: str) -> str:
         """Return a call's arguments as JSON, or its text where it cannot be called so."""
         tool = self._offered.get(call.name)
         if tool is None:
@@ -413,7 +413,7 @@ class ToolReader:
 class _Marks:
     """Finds what may begin a call, and code fences."""
 
-    def __init__(self, leads: Sequence[Lead]) -> None:
+    def __init__(self, leads: Sequence[CallMarker]) -> None:
         firsts = {lead.words[0]: lead.where for lead in leads}
         plain = {word: where for word, where in firsts.items() if not word.startswith(FENCES)}
         self._anywhere = [word for word, where in plain.items() if where == "anywhere"]

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from ..prompts.base import Host
+from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Conversation, Extra, ToolCall
-from ..prompts.special_tokens import ControlTokens
-from .base import Convention, Tool, ToolUse, call_schema, dump, function_of, wish
+from ..prompts.special_tokens import SpecialTokens
+from .base import OfferedTools, Tool, ToolCallFormat, call_schema, dump, function_of, wish
 
 __all__ = ["REACT", "REACT_JSON"]
 
@@ -75,8 +75,10 @@ class _Question:
             self.steps.append(_Step("", call_id, result))
 
 
-class _React(Convention):
-    def tell(self, talk: Conversation, use: ToolUse, host: Host) -> Conversation:
+class _React(ToolCallFormat):
+    def tell(
+        self, talk: Conversation, use: OfferedTools, host: TemplateToolSupport
+    ) -> Conversation:
         """Retell; see `Convention.tell`. Steps go into the user turn that they belong to."""
         del host  # there is nothing that a template could have a form of its own for
         turns: list[_Question | tuple[str, str]] = []
@@ -92,7 +94,7 @@ class _React(Convention):
                 turns.append((role, _final(text) if _worked(turns) else text))
         return _written(turns, use)
 
-    def opening(self, use: ToolUse, *, constrained: bool) -> str:
+    def opening(self, use: OfferedTools, *, constrained: bool) -> str:
         """Think, and open the action; where no grammar does it, with the one tool."""
         begun = f"I need to use {use.only or 'a tool'}.\nAction:\n```json\n"
         if constrained:
@@ -101,7 +103,7 @@ class _React(Convention):
             return f'{begun}{{"action": "'
         return f'{begun}{{"action": {dump(use.only)}, "action_input": '
 
-    def schema(self, use: ToolUse) -> dict[str, object]:
+    def schema(self, use: OfferedTools) -> dict[str, object]:
         """Return the schema of one action."""
         return call_schema(use, "action", "action_input")
 
@@ -124,7 +126,7 @@ def _final(text: str) -> str:
     return f"I know the answer.\nFinal Answer: {text}"
 
 
-def _steps(text: str, calls: Sequence[ToolCall], use: ToolUse) -> list[_Step]:
+def _steps(text: str, calls: Sequence[ToolCall], use: OfferedTools) -> list[_Step]:
     arguments = {function_of(tool).get("name"): _arguments(tool) for tool in use.tools}
     steps = []
     for call in calls:
@@ -140,7 +142,7 @@ def _steps(text: str, calls: Sequence[ToolCall], use: ToolUse) -> list[_Step]:
     return steps
 
 
-def _written(turns: _Turns, use: ToolUse) -> Conversation:
+def _written(turns: _Turns, use: OfferedTools) -> Conversation:
     told = Conversation()
     last = max((i for i, turn in enumerate(turns) if isinstance(turn, _Question)), default=None)
     for index, turn in enumerate(turns):
@@ -159,7 +161,7 @@ def _written(turns: _Turns, use: ToolUse) -> Conversation:
     return told
 
 
-def _prompt(question: _Question, use: ToolUse) -> str:
+def _prompt(question: _Question, use: OfferedTools) -> str:
     names = [str(function_of(tool).get("name")) for tool in use.tools]
     wanted = wish(use)
     simple = all(len(_arguments(tool)) == 1 for tool in use.tools)
@@ -216,5 +218,5 @@ def _type(schema: object) -> str | None:
     return _TYPES.get(str(schema.get("type")))
 
 
-REACT = _React("react", ("\nObservation:",), ControlTokens([f"\n{mark}" for mark in _MARKS]))
+REACT = _React("react", ("\nObservation:",), SpecialTokens([f"\n{mark}" for mark in _MARKS]))
 """Thought, action, observation."""

@@ -6,33 +6,33 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..prompts.base import ChatPrompt
-from .base import Convention, ToolUse
+from .base import OfferedTools, ToolCallFormat
 from .hermes import HERMES, TOOL_RESPONSE, TOOLS
 from .llama3 import LLAMA3
 from .mistral import MISTRAL
 from .react import REACT, REACT_JSON
-from .rendering import render_tools, tell_tools
+from .rendering import describe_tools, render_tools
 
 __all__ = [
-    "CONVENTIONS",
     "REACT_JSON",
     "TOOLS",
+    "TOOL_FORMATS",
     "TOOL_RESPONSE",
-    "Convention",
-    "ToolUse",
-    "convention_of",
+    "OfferedTools",
+    "ToolCallFormat",
+    "describe_tools",
     "render_tools",
-    "tell_tools",
+    "tool_format_for",
 ]
 
 
-CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
+TOOL_FORMATS: Mapping[str, ToolCallFormat] = MappingProxyType(
     {form.name: form for form in (HERMES, LLAMA3, MISTRAL, REACT)}
 )
 """Every convention by its name."""
 
 
-def convention_of(prompt: ChatPrompt | None, name: str | None = None) -> Convention:
+def tool_format_for(prompt: ChatPrompt | None, name: str | None = None) -> ToolCallFormat:
     """Choose a convention.
 
     Args:
@@ -40,7 +40,7 @@ def convention_of(prompt: ChatPrompt | None, name: str | None = None) -> Convent
         name: The convention's name; None or `"auto"` for the template's own, which is ReAct where
             it has none, and Hermes' tags where the template is not known.
     """
-    chosen = CONVENTIONS.get(name or "")
+    chosen = TOOL_FORMATS.get(name or "")
     if chosen is not None:
         return chosen
-    return HERMES if prompt is None else CONVENTIONS.get(prompt.host.convention, REACT)
+    return HERMES if prompt is None else TOOL_FORMATS.get(prompt.host.convention, REACT)

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
-from ..prompts.base import ChatPrompt, Host
+from ..prompts.base import ChatPrompt, TemplateToolSupport
 from ..prompts.conversation import Conversation, escaped, escaped_values, read
-from .base import Convention, Tool, ToolUse
+from .base import OfferedTools, Tool, ToolCallFormat
 
-__all__ = ["render_tools", "tell_tools"]
+__all__ = ["describe_tools", "render_tools"]
 
 
-def render_tools(prompt: ChatPrompt, messages: object, use: ToolUse, form: Convention) -> str:
+def render_tools(
+    prompt: ChatPrompt, messages: object, use: OfferedTools, form: ToolCallFormat
+) -> str:
     """Render a conversation with tools.
 
     Args:
@@ -42,7 +44,9 @@ def render_tools(prompt: ChatPrompt, messages: object, use: ToolUse, form: Conve
     return prompt.render_told(pairs, own_forms=own and bool(host.forms))
 
 
-def tell_tools(messages: object, use: ToolUse, form: Convention) -> list[tuple[str, str]]:
+def describe_tools(
+    messages: object, use: OfferedTools, form: ToolCallFormat
+) -> list[tuple[str, str]]:
     """Retell a conversation with tools as roles and texts, for a server that renders them.
 
     Args:
@@ -54,11 +58,11 @@ def tell_tools(messages: object, use: ToolUse, form: Convention) -> list[tuple[s
         PromptError: If a message holds anything but text.
     """
     talk = _safe(read(messages), form, str)
-    told = form.tell(talk, use, Host(convention=""))
+    told = form.tell(talk, use, TemplateToolSupport(convention=""))
     return list(zip(told.roles, told.texts, strict=True))
 
 
-def _safe(talk: Conversation, form: Convention, escape: Callable[[str], str]) -> Conversation:
+def _safe(talk: Conversation, form: ToolCallFormat, escape: Callable[[str], str]) -> Conversation:
     """Escape a conversation; system text may speak of the convention's marks."""
     safe = escaped(talk, lambda text: escape(form.control.escape(text)))
     trusted = [index for index, role in enumerate(talk.roles) if role == "system"]

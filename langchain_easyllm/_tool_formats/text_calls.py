@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .._protocols.stop_sequences import StopCutter
 from .final_answer import FinalAnswer
-from .parser import Part, ToolReader
+from .parser import Part, ToolTextReader
 
 __all__ = ["TextCalls", "TextTools"]
 
@@ -40,7 +40,7 @@ class TextCalls:
 
     def __init__(self, spec: TextTools) -> None:
         self._cutter = StopCutter(spec.ends)
-        self._reader = ToolReader(spec.conventions, spec.tools, prompted=spec.prompted)
+        self._reader = ToolTextReader(spec.conventions, spec.tools, prompted=spec.prompted)
         self._reader.feed(spec.opening)  # the text in it is ours
         react = spec.prompted and "react" in spec.conventions
         self._final = FinalAnswer() if react else None

@@ -12,31 +12,31 @@ from pydantic import SecretStr
 
 from .._fields.connection import ConnectionFields
 from .._fields.generation import environment_prompt
-from .._generation.request import Ask, Rendered
+from .._generation.request import GenerationRequest, RenderedPrompt
 from .._protocols.request import Message
 from .._protocols.stop_sequences import merge_stops
-from .._servers.profile import Server
+from .._servers.profile import ServerInfo
 from ..errors import ConfigurationError
 from ._requests import ChatRequest, CompletionRequest, checked, log, to_messages
 
 if TYPE_CHECKING:
-    from .._generation.client import Client
+    from .._generation.client import GenerationClient
     from ..prompts import ChatPrompt
     from ._requests import ChatRequest, CompletionRequest, EmbeddingRequest
 
 __all__ = [
     "Asking",
-    "Place",
-    "Settings",
+    "ClientSettings",
+    "ClientTarget",
     "Target",
-    "easyllms_words",
     "prepare",
     "read_place",
     "read_settings",
+    "translate_errors",
 ]
 
 
-class Place(NamedTuple):
+class ClientTarget(NamedTuple):
     """Which model of which server is asked, and with which token.
 
     Attributes:
@@ -53,13 +53,13 @@ class Place(NamedTuple):
 class Target(ConnectionFields):
     """Which model of which server is asked."""
 
-    def client(self) -> Client:
+    def client(self) -> GenerationClient:
         """Return a client for it; calls to one server share its sockets."""
         return self._connect()
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ClientSettings:
     """What was in force when a call was made.
 
     Attributes:
@@ -75,12 +75,12 @@ class Settings:
     seed: int | None
 
 
-def read_place(request: ChatRequest | CompletionRequest | EmbeddingRequest) -> Place:
+def read_place(request: ChatRequest | CompletionRequest | EmbeddingRequest) -> ClientTarget:
     """Return where a call goes: its own address and token, or the module's."""
     return _place(request, _attributes())
 
 
-def read_settings(request: ChatRequest | CompletionRequest) -> Settings:
+def read_settings(request: ChatRequest | CompletionRequest) -> ClientSettings:
     """Return what is in force now: the call's own, then the module's, then the environment's.
 
     Raises:
@@ -88,7 +88,7 @@ def read_settings(request: ChatRequest | CompletionRequest) -> Settings:
     """
     module = _attributes()
     place = _place(request, module)
-    return Settings(
+    return ClientSettings(
         target=Target(model=place.model, base_url=place.base_url, api_key=place.api_key),
         prompt=_find_prompt(request.prompt_builder or module["prompt_builder"]),
         stops=merge_stops(module["stop_sequences"], request.stop),
@@ -105,13 +105,13 @@ def _attributes() -> dict[str, Any]:
 
 def _place(
     request: ChatRequest | CompletionRequest | EmbeddingRequest, module: dict[str, Any]
-) -> Place:
+) -> ClientTarget:
     key = request.api_key or module["api_key"] or None
     if isinstance(key, str):
         key = SecretStr(key)
     if not isinstance(key, SecretStr | None):
         raise ConfigurationError(f"api_key is a text, not {type(key).__name__}.")
-    return Place(
+    return ClientTarget(
         model=request.model,
         base_url=request.api_base or module["api_base"],
         api_key=key,
@@ -146,7 +146,7 @@ _WORDS = (
 
 
 @contextmanager
-def easyllms_words() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Say what the package's own classes complain of in the words of EasyLLM's clients.
 
     Raises:
@@ -191,8 +191,8 @@ class Asking:
         debug: Whether the call is logged.
     """
 
-    client: Client
-    asks: tuple[Ask, ...]
+    client: GenerationClient
+    asks: tuple[GenerationRequest, ...]
     stream: bool
     most: int
     model: str | None
@@ -221,10 +221,10 @@ class _Source:
     """
 
     messages: Sequence[Message]
-    prompt: Rendered | None
+    prompt: RenderedPrompt | None
     plain: bool
 
-    def to_text(self, _server: Server | None, _use: object) -> Rendered:
+    def to_text(self, _server: ServerInfo | None, _use: object) -> RenderedPrompt:
         """Return the prompt, with its template's stop sequences.
 
         Raises:
@@ -254,7 +254,7 @@ def prepare(request: ChatRequest | CompletionRequest, given: Collection[str]) ->
     source = _source(request, settings)
     params = {name: fields[name] for name in _SENT if name in fields}
     chosen = {name for name in params if _SENT[name] in given} | {"max_tokens", "seed"}
-    ask = Ask(
+    ask = GenerationRequest(
         api=None,
         text=source.plain,
         template=settings.prompt is not None,
@@ -287,7 +287,7 @@ def prepare(request: ChatRequest | CompletionRequest, given: Collection[str]) ->
     return asking
 
 
-def _source(request: ChatRequest | CompletionRequest, settings: Settings) -> _Source:
+def _source(request: ChatRequest | CompletionRequest, settings: ClientSettings) -> _Source:
     if isinstance(request, ChatRequest):
         messages = to_messages(request.messages)
         return _Source(messages, _rendered(messages, settings), plain=False)
@@ -297,10 +297,10 @@ def _source(request: ChatRequest | CompletionRequest, settings: Settings) -> _So
         raise ConfigurationError(f"suffix is a text, not {type(request.suffix).__name__}.")
     text = request.prompt + (request.suffix or "")
     asked = [{"role": "user", "content": text}]
-    return _Source(asked, _rendered(text, settings) or Rendered(text, ()), plain=True)
+    return _Source(asked, _rendered(text, settings) or RenderedPrompt(text, ()), plain=True)
 
 
-def _rendered(source: object, settings: Settings) -> Rendered | None:
+def _rendered(source: object, settings: ClientSettings) -> RenderedPrompt | None:
     prompt = settings.prompt
     if prompt is None:
         return None
@@ -309,7 +309,7 @@ def _rendered(source: object, settings: Settings) -> Rendered | None:
     return render(prompt, source)
 
 
-def _each(ask: Ask, count: int) -> tuple[Ask, ...]:
+def _each(ask: GenerationRequest, count: int) -> tuple[GenerationRequest, ...]:
     """Return a generation for each answer, its seed one above the one before: they must differ."""
     first = ask.params.get("seed")
     if not isinstance(first, int):

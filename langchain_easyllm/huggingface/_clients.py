@@ -11,7 +11,7 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
 from .._protocols.reader import Answer
-from ._calls import Asking, easyllms_words, prepare
+from ._calls import Asking, prepare, translate_errors
 from ._requests import ChatRequest, CompletionRequest, EmbeddingRequest, read_request
 from ._results import ChatResults, CompletionResults, Json, Results
 
@@ -30,7 +30,7 @@ def _sync(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Res
     """Return a client's `create`, which takes the parameters of a kind of request."""
 
     def create(*args: P.args, **kwargs: P.kwargs) -> Result:
-        with easyllms_words():
+        with translate_errors():
             asking = prepare(*read_request(kind, *args, **kwargs))
             shaped = results(asking.served)
             if asking.stream:
@@ -44,7 +44,7 @@ def _async(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Aw
     """Return a client's `acreate`, which takes the parameters of a kind of request."""
 
     async def acreate(*args: P.args, **kwargs: P.kwargs) -> Result:
-        with easyllms_words():
+        with translate_errors():
             asking = prepare(*read_request(kind, *args, **kwargs))
             shaped = results(asking.served)
             if asking.stream:
@@ -60,7 +60,7 @@ def _sync_embedding(kind: Callable[P, EmbeddingRequest]) -> Callable[P, Json]:
     def create(*args: P.args, **kwargs: P.kwargs) -> Json:
         from ._embedding import prepare_embedding  # noqa: PLC0415 - loads with the first embedding
 
-        with easyllms_words():
+        with translate_errors():
             request, _ = read_request(kind, *args, **kwargs)
             embeddings, texts = prepare_embedding(request)
             return embeddings.result(embeddings.embed_documents(texts), request)
@@ -74,7 +74,7 @@ def _async_embedding(kind: Callable[P, EmbeddingRequest]) -> Callable[P, Awaitab
     async def acreate(*args: P.args, **kwargs: P.kwargs) -> Json:
         from ._embedding import prepare_embedding  # noqa: PLC0415 - as above
 
-        with easyllms_words():
+        with translate_errors():
             request, _ = read_request(kind, *args, **kwargs)
             embeddings, texts = prepare_embedding(request)
             return embeddings.result(await embeddings.aembed_documents(texts), request)
@@ -95,14 +95,14 @@ async def _aanswers(asking: Asking) -> list[Answer]:
 
 
 def _stream(asking: Asking, results: Results) -> Iterator[Json]:
-    with easyllms_words(), closing(asking.client.stream(asking.asks[0])) as stream:
+    with translate_errors(), closing(asking.client.stream(asking.asks[0])) as stream:
         for pieces in stream:
             for chunk in results.chunks(pieces):
                 yield _noted(asking, chunk)
 
 
 async def _astream(asking: Asking, results: Results) -> AsyncIterator[Json]:
-    with easyllms_words():
+    with translate_errors():
         async with aclosing(asking.client.astream(asking.asks[0])) as stream:
             async for pieces in stream:
                 for chunk in results.chunks(pieces):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from .._batch.embedding import EmbedTask
+from .._batch.embedding import EmbeddingTask
 from .._protocols.events import Failure
 from ..embeddings import EasyLLMEmbeddings
 from ._calls import read_place
@@ -18,8 +18,8 @@ from ._results import UNKNOWN_MODEL, Json
 if TYPE_CHECKING:
     from .._batch.scheduler import Batch
     from .._protocols.embeddings import Vector
-    from .._servers.profile import Server
-    from .._servers.session import Connection
+    from .._servers.profile import ServerInfo
+    from .._servers.session import ServerSession
 
 __all__ = ["CountedEmbeddings", "prepare_embedding"]
 
@@ -33,8 +33,8 @@ class CountedEmbeddings(EasyLLMEmbeddings):
     _counts: list[int | None] = PrivateAttr(default_factory=list)
 
     def _task(
-        self, connection: Connection, server: Server | None, *, as_floats: bool = False
-    ) -> EmbedTask:
+        self, connection: ServerSession, server: ServerInfo | None, *, as_floats: bool = False
+    ) -> EmbeddingTask:
         task = _CountingTask(self._ask(), connection, server, as_floats=as_floats)
         task.counts = self._counts
         return task
@@ -61,7 +61,7 @@ class CountedEmbeddings(EasyLLMEmbeddings):
         return result
 
 
-class _CountingTask(EmbedTask):
+class _CountingTask(EmbeddingTask):
     """Makes requests and reads their answers, and notes their token counts."""
 
     counts: list[int | None]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import cast
 
 from .._protocols.events import Delta, Usage
-from .._protocols.reader import Answer, Piece
+from .._protocols.reader import Answer, Chunk
 
 __all__ = ["ChatResults", "CompletionResults", "Json", "Results", "usage_of"]
 
@@ -50,7 +50,7 @@ class Results(ABC):
         usage = _sum([answer.end.usage for answer in answers])
         return {**self._head(self.whole, said), "choices": choices, "usage": usage}
 
-    def chunks(self, pieces: Iterable[Piece]) -> Iterator[Json]:
+    def chunks(self, pieces: Iterable[Chunk]) -> Iterator[Json]:
         """Yield pieces of a streamed answer as chunks; the last has the finish reason."""
         if not self._opened:
             self._opened = True
@@ -163,7 +163,7 @@ def _sum(usages: Sequence[Usage | None]) -> Json | None:
     return usage_of(Usage(prompt, written, total))
 
 
-def _deltas(pieces: Iterable[Piece]) -> Iterator[Delta]:
+def _deltas(pieces: Iterable[Chunk]) -> Iterator[Delta]:
     """Yield pieces as deltas, a text together with the log probabilities that follow it."""
     text = ""
     for piece in pieces:

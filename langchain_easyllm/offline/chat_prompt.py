@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .._tool_formats.base import Tool, ToolUse, dump, function_of
+from .._tool_formats.base import OfferedTools, Tool, dump, function_of
 from .._tool_formats.hermes import HERMES
 from .._tool_formats.rendering import render_tools
 from ..prompts import PROMPT_MAPPING, PromptError
@@ -50,7 +50,7 @@ def render(messages: Sequence[Json], tools: Sequence[Tool] = (), schema: object 
     if schema is not None:
         messages = _with_system(messages, SCHEMA.format(schema=dump(schema)))
     prompt = PROMPT_MAPPING["zephyr"]
-    use = ToolUse(tuple(map(_described, tools)))
+    use = OfferedTools(tuple(map(_described, tools)))
     try:
         return render_tools(prompt, messages, use, HERMES) if tools else prompt.render(messages)
     except PromptError as error:

@@ -14,7 +14,7 @@ from typing import cast
 
 import orjson
 
-from .._tool_formats.base import ToolUse, call_schema
+from .._tool_formats.base import OfferedTools, call_schema
 from .constraint import Constraint, ConstraintError
 from .fields import BOOLEAN, OBJECT, STRING, Json, read_fields
 from .refusals import Refusal
@@ -92,8 +92,8 @@ def forced(choice: object, tools: Sequence[Json]) -> tuple[Sequence[Json], Const
     if choice == "none":
         return (), None
     if choice in (None, "auto"):
-        return tools, _call_of(ToolUse(tuple(tools)), text=True)
-    use = ToolUse(tuple(tools), required=True, only=_chosen(choice))
+        return tools, _call_of(OfferedTools(tuple(tools)), text=True)
+    use = OfferedTools(tuple(tools), required=True, only=_chosen(choice))
     if not use.callable:
         raise _refused(f"Tool with name {use.only} not found")
     return tools, _call_of(use)
@@ -206,7 +206,7 @@ _TEXT = r"/[^<](.|\n)*/"
 """An answer that is no call. The model begins nothing else with a bracket."""
 
 
-def _call_of(use: ToolUse, *, text: bool = False) -> Constraint:
+def _call_of(use: OfferedTools, *, text: bool = False) -> Constraint:
     """Hold an answer to a call of one of some tools; `text` leaves it the choice to call none."""
     schema = cast("Json", closed(call_schema(use, "name", "arguments")))
     start, end = json.dumps(CALL_START), json.dumps(CALL_END)

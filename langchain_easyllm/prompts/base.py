@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from .conversation import Conversation
 
-__all__ = ["ChatPrompt", "Host", "PromptError", "RoleMode", "TokenMode"]
+__all__ = ["ChatPrompt", "PromptError", "RoleMode", "TemplateToolSupport", "TokenMode"]
 
 RoleMode = Literal["fold", "strict"]
 """What to do with a conversation that the template cannot express: retell it, or raise."""
@@ -24,7 +24,7 @@ class PromptError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class TemplateToolSupport:
     """What a template has for tools.
 
     Attributes:
@@ -84,9 +84,9 @@ class ChatPrompt(ABC):
         """
 
     @property
-    def host(self) -> Host:
+    def host(self) -> TemplateToolSupport:
         """What the template has for tools."""
-        return Host()
+        return TemplateToolSupport()
 
     def escape(self, text: str) -> str:
         """Break the template's control tokens in a text; by default none are known."""

@@ -6,30 +6,30 @@ reached only through `build_llama2_prompt` and `build_vicuna_prompt`.
 
 from __future__ import annotations
 
-from .spec import Family, Turn
-from .special_tokens import ControlTokens
+from .spec import ChatTemplateSpec, RoleTemplate
+from .special_tokens import SpecialTokens
 
 __all__ = ["EASYLLM"]
 
 
 def _turns(
     system: tuple[str, str], user: tuple[str, str], assistant: tuple[str, str]
-) -> dict[str, Turn]:
+) -> dict[str, RoleTemplate]:
     texts = {"system": system, "user": user, "assistant": assistant}
-    return {role: Turn(before, after, trim=True) for role, (before, after) in texts.items()}
+    return {role: RoleTemplate(before, after, trim=True) for role, (before, after) in texts.items()}
 
 
-def _tagged(name: str, user: str, gap: str, end: str, after: str) -> Family:
+def _tagged(name: str, user: str, gap: str, end: str, after: str) -> ChatTemplateSpec:
     """The prompts that open each turn with a `<|role|>` tag."""
     tags = ("<|system|>", user, "<|assistant|>")
     system, speaker, assistant = [(tag + gap, end + after) for tag in tags]
-    return Family(
+    return ChatTemplateSpec(
         name=name,
         turns=_turns(system, speaker, assistant),
         system_first=True,
         answer="<|assistant|>",
         stop=(end,),
-        control=ControlTokens((*tags, end)),
+        control=SpecialTokens((*tags, end)),
     )
 
 
@@ -37,38 +37,38 @@ _LIST = (
     _tagged("chatml_falcon", "<|user|>", "\n", "<|endoftext|>", "\n"),
     _tagged("chatml_starchat", "<|user|>", "\n", "<|end|>", "\n"),
     _tagged("open_assistant", "<|prompter|>", "", "</s>", ""),
-    Family(
+    ChatTemplateSpec(
         name="llama2",
         turns={
-            "system": Turn("<<SYS>>\n", "\n<</SYS>>\n\n"),
-            "user": Turn("", "", trim=True),
-            "assistant": Turn(" [/INST] ", " </s><s>[INST] "),
+            "system": RoleTemplate("<<SYS>>\n", "\n<</SYS>>\n\n"),
+            "user": RoleTemplate("", "", trim=True),
+            "assistant": RoleTemplate(" [/INST] ", " </s><s>[INST] "),
         },
         system_first=True,
         start="<s>[INST] ",
         bos="<s>",
         answer=" [/INST]",
         stop=("</s>",),
-        control=ControlTokens(("<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")),
+        control=SpecialTokens(("<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")),
     ),
-    Family(
+    ChatTemplateSpec(
         name="vicuna",
         turns=_turns(("", "\n\n"), ("USER: ", "\n"), ("ASSISTANT: ", "</s>\n")),
         system_first=True,
         answer="ASSISTANT: ",
         stop=("</s>",),
-        control=ControlTokens(("</s>", "USER:", "ASSISTANT:")),
+        control=SpecialTokens(("</s>", "USER:", "ASSISTANT:")),
     ),
-    Family(
+    ChatTemplateSpec(
         name="wizardlm",
         turns=_turns((" ", ""), (" USER: ", ""), (" ASSISTANT: ", "")),
         system_first=True,
         strip_start=True,
         answer=" ASSISTANT: ",
         stop=("</s>",),
-        control=ControlTokens(("</s>", "USER:", "ASSISTANT:")),
+        control=SpecialTokens(("</s>", "USER:", "ASSISTANT:")),
     ),
-    Family(
+    ChatTemplateSpec(
         name="stablebeluga",
         turns=_turns(
             ("### System:\n", "\n\n"), ("### User:\n", "\n\n"), ("### Assistant:\n", "\n\n")
@@ -76,31 +76,31 @@ _LIST = (
         system_first=True,
         answer="### Assistant:",
         stop=("</s>",),
-        control=ControlTokens(("</s>", "### System:", "### User:", "### Assistant:")),
+        control=SpecialTokens(("</s>", "### System:", "### User:", "### Assistant:")),
     ),
-    Family(
+    ChatTemplateSpec(
         name="falcon",
         turns={
-            "system": Turn("System: ", "\n"),
-            "user": Turn("User: ", "\n", trim=True),
-            "assistant": Turn("Falcon: ", "\n", trim=True),
+            "system": RoleTemplate("System: ", "\n"),
+            "user": RoleTemplate("User: ", "\n", trim=True),
+            "assistant": RoleTemplate("Falcon: ", "\n", trim=True),
         },
         system_first=True,
         answer="Falcon: ",
         stop=("\nUser:", "<|endoftext|>", " User:", "###"),
-        control=ControlTokens(("<|endoftext|>", "\nSystem:", "\nUser:", "\nFalcon:")),
+        control=SpecialTokens(("<|endoftext|>", "\nSystem:", "\nUser:", "\nFalcon:")),
     ),
-    Family(
+    ChatTemplateSpec(
         name="anthropic",
         turns={
-            "system": Turn("", ""),
-            "user": Turn("\n\nHuman: ", "", trim=True),
-            "assistant": Turn("\n\nAssistant: ", "", trim=True),
+            "system": RoleTemplate("", ""),
+            "user": RoleTemplate("\n\nHuman: ", "", trim=True),
+            "assistant": RoleTemplate("\n\nAssistant: ", "", trim=True),
         },
         system_first=True,
         answer="\n\nAssistant: ",
         stop=("\n\nUser:", "User:"),
-        control=ControlTokens(("\nHuman:", "\nAssistant:")),
+        control=SpecialTokens(("\nHuman:", "\nAssistant:")),
     ),
 )
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .spec import CallForm, Family, ToolForm, Turn
-from .special_tokens import ControlTokens
+from .spec import CallForm, ChatTemplateSpec, RoleTemplate, ToolForm
+from .special_tokens import SpecialTokens
 
 __all__ = ["ALIASES", "FAMILIES"]
 
@@ -19,14 +19,14 @@ _CHATML = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
 _TRIO = ("system", "user", "assistant")
 _FIVE = (*_TRIO, "tool", "function")
 
-_LLAMA3_CONTROL = ControlTokens(
+_LLAMA3_CONTROL = SpecialTokens(
     (
         *("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|python_tag|>"),
         *("<|start_header_id|>", "<|end_header_id|>", "<|finetune_right_pad_id|>"),
         "<|reserved_special_token_",  # 250 of them, all numbered
     )
 )
-_PHI3_CONTROL = ControlTokens(
+_PHI3_CONTROL = SpecialTokens(
     (
         *_SENTENCEPIECE,
         *("<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"),
@@ -39,7 +39,7 @@ _MISTRAL_V3_CONTROL = (
     *("[TOOL_RESULTS]", "[/TOOL_RESULTS]"),
 )
 _MISTRAL_NEMO_CONTROL = (*_MISTRAL_V3_CONTROL, "[PREFIX]", "[MIDDLE]", "[SUFFIX]")
-_GEMMA_CONTROL = ControlTokens(
+_GEMMA_CONTROL = SpecialTokens(
     (
         *("<bos>", "<eos>", "<pad>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
         *("<start_of_image>", "<end_of_image>"),
@@ -53,29 +53,29 @@ _VICUNA_SYSTEM = (
 
 def _turns(
     roles: tuple[str, ...], before: str, after: str, *, trim: bool = False
-) -> dict[str, Turn]:
+) -> dict[str, RoleTemplate]:
     """Write each role alike, its name in place of `{}`."""
-    return {role: Turn(before.replace("{}", role), after, trim=trim) for role in roles}
+    return {role: RoleTemplate(before.replace("{}", role), after, trim=trim) for role in roles}
 
 
-def _chatml(name: str, default_system: str | None = None) -> Family:
+def _chatml(name: str, default_system: str | None = None) -> ChatTemplateSpec:
     """ChatML, under whichever name and default system text."""
-    return Family(
+    return ChatTemplateSpec(
         name=name,
         turns=_turns(_FIVE, "<|im_start|>{}\n", "<|im_end|>\n"),
         answer="<|im_start|>assistant\n",
         default_system=default_system,
         stop=("<|im_end|>",) if default_system is None else ("<|im_end|>", "<|endoftext|>"),
-        control=ControlTokens(_CHATML),
+        control=SpecialTokens(_CHATML),
         convention="hermes",
     )
 
 
-def _phi3(name: str, *, skip_empty_system: bool) -> Family:
+def _phi3(name: str, *, skip_empty_system: bool) -> ChatTemplateSpec:
     """Phi-3, which closes with its eos where no answer is opened."""
     turns = _turns(_TRIO, "<|{}|>\n", "<|end|>\n")
-    turns["system"] = Turn("<|system|>\n", "<|end|>\n", skip_empty=skip_empty_system)
-    return Family(
+    turns["system"] = RoleTemplate("<|system|>\n", "<|end|>\n", skip_empty=skip_empty_system)
+    return ChatTemplateSpec(
         name=name,
         turns=turns,
         answer="<|assistant|>\n",
@@ -87,15 +87,15 @@ def _phi3(name: str, *, skip_empty_system: bool) -> Family:
 
 def _mistral(
     name: str,
-    user: Turn,
-    assistant: Turn,
+    user: RoleTemplate,
+    assistant: RoleTemplate,
     *,
     first: bool,
     control: tuple[str, ...],
     tool_space: str | None = None,
-) -> Family:
+) -> ChatTemplateSpec:
     """Mistral, which differs between versions in its spaces and in where system text goes."""
-    return Family(
+    return ChatTemplateSpec(
         name=name,
         turns={"user": user, "assistant": assistant},
         positional=True,
@@ -103,7 +103,7 @@ def _mistral(
         start="<s>",
         bos="<s>",
         stop=("</s>",),
-        control=ControlTokens(control),
+        control=SpecialTokens(control),
         convention="react" if tool_space is None else "mistral",
         tool_form=None if tool_space is None else _mistral_tools(tool_space),
     )
@@ -113,19 +113,19 @@ def _mistral_tools(space: str) -> ToolForm:
     """Mistral's control tokens for tools, which differ between versions in a space."""
     return ToolForm(
         {
-            "tools": Turn(f"[AVAILABLE_TOOLS]{space}", "[/AVAILABLE_TOOLS]"),
-            "calls": Turn("", "</s>"),
-            "tool": Turn(f"[TOOL_RESULTS]{space}", "[/TOOL_RESULTS]"),
+            "tools": RoleTemplate(f"[AVAILABLE_TOOLS]{space}", "[/AVAILABLE_TOOLS]"),
+            "calls": RoleTemplate("", "</s>"),
+            "tool": RoleTemplate(f"[TOOL_RESULTS]{space}", "[/TOOL_RESULTS]"),
         },
         space=space,
     )
 
 
-def _gemma(name: str, *, takes_system: bool) -> Family:
+def _gemma(name: str, *, takes_system: bool) -> ChatTemplateSpec:
     """Gemma, which calls the assistant `model` and writes a system message between turns."""
     turns = _turns(("system", "user"), "<start_of_turn>{}\n", "<end_of_turn>\n", trim=True)
-    turns["assistant"] = Turn("<start_of_turn>model\n", "<end_of_turn>\n", trim=True)
-    return Family(
+    turns["assistant"] = RoleTemplate("<start_of_turn>model\n", "<end_of_turn>\n", trim=True)
+    return ChatTemplateSpec(
         name=name,
         turns=turns,
         positional=True,
@@ -138,7 +138,7 @@ def _gemma(name: str, *, takes_system: bool) -> Family:
     )
 
 
-def _llama3(name: str, *, dated: bool) -> Family:
+def _llama3(name: str, *, dated: bool) -> ChatTemplateSpec:
     """Llama 3, and 3.1 with its dated system block."""
     header = "<|start_header_id|>{}<|end_header_id|>\n\n"
     turns = _turns(_FIVE, header, "<|eot_id|>", trim=True)
@@ -146,10 +146,10 @@ def _llama3(name: str, *, dated: bool) -> Family:
     if dated:
         dates = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
         system = header.replace("{}", "system")
-        lead = Turn(system + dates, "<|eot_id|>", trim=True)
-        tool_lead = Turn(f"{system}Environment: ipython\n{dates}", "<|eot_id|>", trim=True)
-        turns["tool"] = Turn(header.replace("{}", "ipython"), "<|eot_id|>", as_json=True)
-    return Family(
+        lead = RoleTemplate(system + dates, "<|eot_id|>", trim=True)
+        tool_lead = RoleTemplate(f"{system}Environment: ipython\n{dates}", "<|eot_id|>", trim=True)
+        turns["tool"] = RoleTemplate(header.replace("{}", "ipython"), "<|eot_id|>", as_json=True)
+    return ChatTemplateSpec(
         name=name,
         turns=turns,
         lead=lead,
@@ -167,11 +167,11 @@ def _llama3(name: str, *, dated: bool) -> Family:
 
 _LIST = (
     # meta-llama/Llama-2-7b-chat-hf
-    Family(
+    ChatTemplateSpec(
         name="llama2",
         turns={
-            "user": Turn("<s>[INST] ", " [/INST]", trim=True),
-            "assistant": Turn(" ", " </s>", trim=True),
+            "user": RoleTemplate("<s>[INST] ", " [/INST]", trim=True),
+            "assistant": RoleTemplate(" ", " </s>", trim=True),
         },
         positional=True,
         dropped=frozenset({"system"}),
@@ -179,28 +179,28 @@ _LIST = (
         trim_block=True,
         bos="<s>",
         stop=("</s>",),
-        control=ControlTokens((*_SENTENCEPIECE, "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")),
+        control=SpecialTokens((*_SENTENCEPIECE, "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")),
     ),
     # meta-llama/Meta-Llama-3-8B-Instruct, meta-llama/Llama-3.1-8B-Instruct
     _llama3("llama3", dated=False),
     _llama3("llama3.1", dated=True),
     # HuggingFaceH4/zephyr-7b-beta
-    Family(
+    ChatTemplateSpec(
         name="zephyr",
         turns=_turns(_TRIO, "<|{}|>\n", "</s>\n"),
         answer="<|assistant|>\n",
         stop=("</s>",),
-        control=ControlTokens((*_SENTENCEPIECE, "<|system|>", "<|user|>", "<|assistant|>")),
+        control=SpecialTokens((*_SENTENCEPIECE, "<|system|>", "<|user|>", "<|assistant|>")),
     ),
     # microsoft/Phi-3-mini-4k-instruct, microsoft/Phi-3.5-mini-instruct, microsoft/phi-4
     _phi3("phi-3", skip_empty_system=False),
     _phi3("phi-3.5", skip_empty_system=True),
-    Family(
+    ChatTemplateSpec(
         name="phi-4",
         turns=_turns(_TRIO, "<|im_start|>{}<|im_sep|>", "<|im_end|>"),
         answer="<|im_start|>assistant<|im_sep|>",
         stop=("<|im_end|>", "<|endoftext|>"),
-        control=ControlTokens(
+        control=SpecialTokens(
             (
                 *(*_CHATML, "<|im_sep|>", "<|dummy_"),
                 *("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"),
@@ -210,23 +210,23 @@ _LIST = (
     # mistralai/Mistral-7B-Instruct-v0.1, -v0.3, mistralai/Mistral-Nemo-Instruct-2407
     _mistral(
         "mistral-v0.1",
-        Turn(" [INST] ", " [/INST]"),
-        Turn(" ", "</s>"),
+        RoleTemplate(" [INST] ", " [/INST]"),
+        RoleTemplate(" ", "</s>"),
         first=True,
         control=(*_SENTENCEPIECE, "[INST]", "[/INST]"),
     ),
     _mistral(
         "mistral-v0.3",
-        Turn("[INST] ", "[/INST]"),
-        Turn(" ", "</s>", trim=True),
+        RoleTemplate("[INST] ", "[/INST]"),
+        RoleTemplate(" ", "</s>", trim=True),
         first=False,
         control=_MISTRAL_V3_CONTROL,
         tool_space=" ",
     ),
     _mistral(
         "mistral-nemo",
-        Turn("[INST]", "[/INST]"),
-        Turn("", "</s>"),
+        RoleTemplate("[INST]", "[/INST]"),
+        RoleTemplate("", "</s>"),
         first=False,
         control=_MISTRAL_NEMO_CONTROL,
         tool_space="",
@@ -241,21 +241,26 @@ _LIST = (
         _chatml("qwen2.5", "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
         turns={
             **_turns(_TRIO, "<|im_start|>{}\n", "<|im_end|>\n"),
-            "tool": Turn("<|im_start|>user\n<tool_response>\n", "\n</tool_response><|im_end|>\n"),
+            "tool": RoleTemplate(
+                "<|im_start|>user\n<tool_response>\n", "\n</tool_response><|im_end|>\n"
+            ),
         },
         calls=CallForm("\n<tool_call>\n", "arguments", "\n</tool_call>"),
         tool_gap="\n</tool_response>\n<tool_response>\n",
     ),
     _chatml("smollm2", "You are a helpful AI assistant named SmolLM, trained by Hugging Face"),
     # openchat/openchat-3.5-0106
-    Family(
+    ChatTemplateSpec(
         name="openchat",
-        turns={role: Turn(f"GPT4 Correct {role.title()}: ", "<|end_of_turn|>") for role in _FIVE},
+        turns={
+            role: RoleTemplate(f"GPT4 Correct {role.title()}: ", "<|end_of_turn|>")
+            for role in _FIVE
+        },
         start="<s>",
         bos="<s>",
         answer="GPT4 Correct Assistant:",
         stop=("<|end_of_turn|>",),
-        control=ControlTokens(
+        control=SpecialTokens(
             (
                 *(*_SENTENCEPIECE, "<|end_of_turn|>", "<|pad_0|>"),
                 *[f"GPT4 Correct {role.title()}:" for role in _FIVE],
@@ -263,34 +268,34 @@ _LIST = (
         ),
     ),
     # deepseek-ai/deepseek-llm-7b-chat
-    Family(
+    ChatTemplateSpec(
         name="deepseek-llm",
         turns={
-            "system": Turn("", "\n\n"),
-            "user": Turn("User: ", "\n\n"),
-            "assistant": Turn("Assistant: ", "<｜end▁of▁sentence｜>"),
+            "system": RoleTemplate("", "\n\n"),
+            "user": RoleTemplate("User: ", "\n\n"),
+            "assistant": RoleTemplate("Assistant: ", "<｜end▁of▁sentence｜>"),
         },
         start="<｜begin▁of▁sentence｜>",
         bos="<｜begin▁of▁sentence｜>",
         answer="Assistant:",
         stop=("<｜end▁of▁sentence｜>",),
-        control=ControlTokens(
+        control=SpecialTokens(
             ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "\nUser:", "\nAssistant:")
         ),
     ),
     # lmsys/vicuna-7b-v1.5 as FastChat (conversation.py, vicuna_v1.1) writes it
-    Family(
+    ChatTemplateSpec(
         name="vicuna",
         turns={
-            "system": Turn("", ""),
-            "user": Turn("USER:", ""),
-            "assistant": Turn("ASSISTANT:", ""),
+            "system": RoleTemplate("", ""),
+            "user": RoleTemplate("USER:", ""),
+            "assistant": RoleTemplate("ASSISTANT:", ""),
         },
         separators=(" ", "</s>"),
         default_system=_VICUNA_SYSTEM,
         answer="ASSISTANT:",
         stop=("</s>",),
-        control=ControlTokens((*_SENTENCEPIECE, "USER:", "ASSISTANT:")),
+        control=SpecialTokens((*_SENTENCEPIECE, "USER:", "ASSISTANT:")),
     ),
 )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
-from .base import ChatPrompt, Host, PromptError, RoleMode, TokenMode
+from .base import ChatPrompt, PromptError, RoleMode, TemplateToolSupport, TokenMode
 from .conversation import Conversation, read
-from .normalize import fold, merge
-from .spec import Family
-from .special_tokens import ControlTokens
+from .normalize import merge, normalize
+from .spec import ChatTemplateSpec
+from .special_tokens import SpecialTokens
 
 __all__ = ["FamilyPrompt", "check_modes", "refuse_tokens"]
 
@@ -22,10 +22,10 @@ class FamilyPrompt(ChatPrompt):
         family: The table that it renders from.
     """
 
-    family: Family = field(kw_only=True, repr=False)
+    family: ChatTemplateSpec = field(kw_only=True, repr=False)
 
     @classmethod
-    def of(cls, family: Family) -> FamilyPrompt:
+    def of(cls, family: ChatTemplateSpec) -> FamilyPrompt:
         """Make the prompt of a family."""
         return cls(family.name, family.stop, family.bos, family=family)
 
@@ -43,18 +43,18 @@ class FamilyPrompt(ChatPrompt):
         talk = read(messages)
         if special_tokens == "error":
             refuse_tokens(family.control, talk, family.line_roles)
-        talk = fold(family, talk, roles)
+        talk = normalize(family, talk, roles)
         if special_tokens != "allow":
             texts = family.control.escape_all(talk.texts, talk.roles, family.line_roles)
             talk = Conversation(talk.roles, texts, talk.extras)
         return _write(family, talk, add_generation_prompt)
 
     @property
-    def host(self) -> Host:
+    def host(self) -> TemplateToolSupport:
         """What the family's template has for tools."""
         family = self.family
         form = family.tool_form
-        return Host(
+        return TemplateToolSupport(
             family.convention,
             forms=frozenset(form.turns) if form else frozenset(),
             space=form.space if form else " ",
@@ -69,7 +69,7 @@ class FamilyPrompt(ChatPrompt):
         """Render a conversation with tools; see `ChatPrompt.render_told`."""
         family = self.family.with_tools if own_forms else self.family
         talk = Conversation([role for role, _ in told], [text for _, text in told])
-        return _write(family, fold(family, talk, "fold"), answer=True)
+        return _write(family, normalize(family, talk, "fold"), answer=True)
 
 
 def check_modes(roles: str, special_tokens: str) -> None:
@@ -91,7 +91,7 @@ def check_modes(roles: str, special_tokens: str) -> None:
 
 
 def refuse_tokens(
-    control: ControlTokens, talk: Conversation, line_roles: Container[str] = ()
+    control: SpecialTokens, talk: Conversation, line_roles: Container[str] = ()
 ) -> None:
     """Refuse content that holds a control token.
 
@@ -113,7 +113,7 @@ def refuse_tokens(
             raise PromptError(msg)
 
 
-def _write(family: Family, talk: Conversation, answer: bool) -> str:
+def _write(family: ChatTemplateSpec, talk: Conversation, answer: bool) -> str:
     if family.separators is not None:
         body = _by_position(family, family.separators, talk)
     elif family.positional:
@@ -126,7 +126,7 @@ def _write(family: Family, talk: Conversation, answer: bool) -> str:
     return text + (family.answer if answer else family.end)
 
 
-def _one_by_one(family: Family, roles: list[str], texts: list[str]) -> str:
+def _one_by_one(family: ChatTemplateSpec, roles: list[str], texts: list[str]) -> str:
     head = ""
     if family.lead is not None and roles[0] == "system":
         head, roles, texts = family.lead.write(texts[0]), roles[1:], texts[1:]
@@ -135,7 +135,7 @@ def _one_by_one(family: Family, roles: list[str], texts: list[str]) -> str:
     return head + "".join(_written(family, roles, texts))
 
 
-def _alternating(family: Family, roles: list[str], texts: list[str]) -> str:
+def _alternating(family: ChatTemplateSpec, roles: list[str], texts: list[str]) -> str:
     start = 1 if roles[0] == "system" else 0
     system, roles, texts = texts[0], roles[start:], texts[start:]
     place = 0 if family.system_in == "first" else len(roles) - 1
@@ -150,7 +150,7 @@ def _alternating(family: Family, roles: list[str], texts: list[str]) -> str:
     return "".join(parts)
 
 
-def _written(family: Family, roles: list[str], texts: list[str]) -> list[str]:
+def _written(family: ChatTemplateSpec, roles: list[str], texts: list[str]) -> list[str]:
     if family.tool_gap is not None and "tool" in roles:
         merged = merge(Conversation(roles, texts), family.tool_gap, only="tool")
         roles, texts = merged.roles, merged.texts
@@ -167,7 +167,7 @@ def _written(family: Family, roles: list[str], texts: list[str]) -> list[str]:
     ]
 
 
-def _by_position(family: Family, separators: tuple[str, str], talk: Conversation) -> str:
+def _by_position(family: ChatTemplateSpec, separators: tuple[str, str], talk: Conversation) -> str:
     system = family.default_system or ""
     parts: list[str] = []
     for role, text in zip(talk.roles, talk.texts, strict=True):

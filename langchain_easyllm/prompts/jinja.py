@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from .._tool_formats.base import function_of
 from .._tool_formats.mistral import with_short_ids
-from .base import ChatPrompt, Host, PromptError, RoleMode, TokenMode
+from .base import ChatPrompt, PromptError, RoleMode, TemplateToolSupport, TokenMode
 from .conversation import Conversation, ToolCall, escaped, read
 from .family import check_modes, refuse_tokens
-from .normalize import merge, tell_tools
+from .normalize import flatten_tools, merge
 from .sandbox import BUDGET, Budget
-from .special_tokens import ControlTokens
+from .special_tokens import SpecialTokens
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -112,10 +112,10 @@ class JinjaPrompt(ChatPrompt):
         )
 
     @cached_property
-    def control(self) -> ControlTokens:
+    def control(self) -> SpecialTokens:
         """What must not be forged: tokens given, and those that the template spells out."""
         spelled = [token for token in (self.bos_token, self.eos_token) if token]
-        return ControlTokens([*self.tokens, *spelled, *_MARKS.findall(self.template)])
+        return SpecialTokens([*self.tokens, *spelled, *_MARKS.findall(self.template)])
 
     def render(
         self,
@@ -170,9 +170,11 @@ class JinjaPrompt(ChatPrompt):
         return found[0] if found else None
 
     @property
-    def host(self) -> Host:
+    def host(self) -> TemplateToolSupport:
         """What the template has for tools; models of ChatML know Hermes' tags without it."""
-        return Host(self._own_convention or ("hermes" if "<|im_start|>" in self.template else ""))
+        return TemplateToolSupport(
+            self._own_convention or ("hermes" if "<|im_start|>" in self.template else "")
+        )
 
     def escape(self, text: str) -> str:
         """Break the template's control tokens in a text."""
@@ -210,7 +212,7 @@ def turn_ends(template: str) -> tuple[str, ...]:
 
 def _tellings(talk: Conversation) -> Iterator[Conversation]:
     yield talk
-    talk = tell_tools(talk)
+    talk = flatten_tools(talk)
     yield talk
     merged = merge(talk)
     yield merged

@@ -17,15 +17,15 @@ from collections.abc import Container
 
 from .base import PromptError, RoleMode
 from .conversation import Conversation, Extra, ToolCall
-from .spec import Family
+from .spec import ChatTemplateSpec
 
-__all__ = ["fold", "merge", "refusal", "tell_tools"]
+__all__ = ["flatten_tools", "merge", "normalize", "refusal"]
 
 
 _GAP = "\n\n"
 
 
-def fold(family: Family, talk: Conversation, mode: RoleMode) -> Conversation:
+def normalize(family: ChatTemplateSpec, talk: Conversation, mode: RoleMode) -> Conversation:
     """Make a conversation one that the family's template accepts.
 
     Args:
@@ -45,13 +45,13 @@ def fold(family: Family, talk: Conversation, mode: RoleMode) -> Conversation:
         return talk
     if mode != "fold":
         raise PromptError(why)
-    told = tell_tools(talk, keep=family.turns)
+    told = flatten_tools(talk, keep=family.turns)
     if family.positional or family.system_first or family.separators is not None:
         told = _gather_system(family, told)
     return told if refusal(family, told) is None else _alternate(told)
 
 
-def refusal(family: Family, talk: Conversation) -> str | None:
+def refusal(family: ChatTemplateSpec, talk: Conversation) -> str | None:
     """Say why a family's template cannot express a conversation.
 
     Args:
@@ -89,7 +89,7 @@ def refusal(family: Family, talk: Conversation) -> str | None:
     return None
 
 
-def _write_calls(family: Family, talk: Conversation) -> Conversation:
+def _write_calls(family: ChatTemplateSpec, talk: Conversation) -> Conversation:
     """Write tool calls in the form that the template has for them, if it has one."""
     form = family.calls
     if form is None or not talk.extras:
@@ -115,7 +115,7 @@ def _takes_turns(roles: list[str], start: int) -> bool:
     return users.count("user") == len(users) and assistants.count("assistant") == len(assistants)
 
 
-def tell_tools(talk: Conversation, keep: Container[str] = ()) -> Conversation:
+def flatten_tools(talk: Conversation, keep: Container[str] = ()) -> Conversation:
     """Tell tool calls and tool results in plain text.
 
     Args:
@@ -159,7 +159,7 @@ def merge(talk: Conversation, gap: str | None = None, only: str | None = None) -
     return Conversation(roles, [_join(*t) if gap is None else gap.join(t) for t in turns])
 
 
-def _gather_system(family: Family, talk: Conversation) -> Conversation:
+def _gather_system(family: ChatTemplateSpec, talk: Conversation) -> Conversation:
     spoken = [(r, t) for r, t in zip(talk.roles, talk.texts, strict=True) if r != "system"]
     system = [t for r, t in zip(talk.roles, talk.texts, strict=True) if r == "system"]
     if not system:
@@ -194,7 +194,7 @@ def _told_result(extra: Extra, text: str) -> str:
     return f"Tool result ({extra.name}): {text}" if extra.name else f"Tool result: {text}"
 
 
-def _why(family: Family, talk: Conversation, index: int, reason: str) -> str:
+def _why(family: ChatTemplateSpec, talk: Conversation, index: int, reason: str) -> str:
     return (
         f"Message {index} ({talk.roles[index]}) does not fit the {family.name} prompt: {reason}; "
         'roles="fold" retells it.'

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from .special_tokens import ControlTokens
+from .special_tokens import SpecialTokens
 
-__all__ = ["CallForm", "Family", "ToolForm", "Turn"]
+__all__ = ["CallForm", "ChatTemplateSpec", "RoleTemplate", "ToolForm"]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class RoleTemplate:
     """How one role's messages are written.
 
     Attributes:
@@ -77,13 +77,13 @@ class ToolForm:
         space: What stands between a control token and the JSON that it announces.
     """
 
-    turns: Mapping[str, Turn]
-    lead: Turn | None = None
+    turns: Mapping[str, RoleTemplate]
+    lead: RoleTemplate | None = None
     space: str = " "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family:
+class ChatTemplateSpec:
     """The template of one model family.
 
     Attributes:
@@ -114,14 +114,14 @@ class Family:
     """
 
     name: str
-    turns: Mapping[str, Turn]
-    control: ControlTokens
+    turns: Mapping[str, RoleTemplate]
+    control: SpecialTokens
     stop: tuple[str, ...]
     bos: str | None = None
     start: str = ""
     answer: str = ""
     end: str = ""
-    lead: Turn | None = None
+    lead: RoleTemplate | None = None
     default_system: str | None = None
     positional: bool = False
     dropped: frozenset[str] = frozenset()
@@ -137,7 +137,7 @@ class Family:
     tool_form: ToolForm | None = None
 
     @cached_property
-    def with_tools(self) -> Family:
+    def with_tools(self) -> ChatTemplateSpec:
         """The same family with its own forms for tools, where users need not take turns."""
         form = self.tool_form
         if form is None:

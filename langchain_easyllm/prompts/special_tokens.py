@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from itertools import zip_longest
 
-__all__ = ["ControlTokens"]
+__all__ = ["SpecialTokens"]
 
 
-class ControlTokens:
+class SpecialTokens:
     r"""The control tokens of one template.
 
     Args:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from langchain_easyllm import huggingface
-from langchain_easyllm._protocols.embeddings import EMBED_FIELDS, EMBED_TABLE, HERE
-from langchain_easyllm._servers.profile import FIELDS, NEUTRAL_FIELDS, Dialect, Wire
+from langchain_easyllm._protocols.embeddings import CLIENT_SIDE, EMBED_FIELDS, EMBED_TABLE
+from langchain_easyllm._servers.profile import FIELDS, NEUTRAL_FIELDS, Dialect, GenerationApi
 from langchain_easyllm.offline import Faults
 from tests import wire_embeddings, wires
 from tests.wire_server import WireServer
@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def field_table(wire: Wire) -> str:
+def field_table(wire: GenerationApi) -> str:
     """The field table of one protocol as docs/servers.md shows it."""
     dialects = [dialect for dialect in Dialect if (wire, dialect) in FIELDS]
-    if wire is Wire.GENERATE:
+    if wire is GenerationApi.GENERATE:
         dialects = [Dialect.TGI, Dialect.LOCAL]
     head = ["field", *(dialect.value for dialect in dialects)]
     rows = [
@@ -36,14 +36,14 @@ def field_table(wire: Wire) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def cell(name: str, wire: Wire, dialect: Dialect) -> str:
-    if name == "do_sample" and wire is not Wire.GENERATE:
+def cell(name: str, wire: GenerationApi, dialect: Dialect) -> str:
+    if name == "do_sample" and wire is not GenerationApi.GENERATE:
         return "`temperature`"
     found = FIELDS[wire, dialect].get(name)
     return f"`{found}`" if found else "error"
 
 
-@pytest.mark.parametrize("wire", list(Wire))
+@pytest.mark.parametrize("wire", list(GenerationApi))
 def test_the_field_table_is_the_codes(wire):
     assert field_table(wire) in (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
 
@@ -62,7 +62,7 @@ def embedding_table() -> str:
 def embedding_cell(name: str | None) -> str:
     if name is None:
         return "error"
-    return HERE if name == HERE else f"`{name}`"
+    return CLIENT_SIDE if name == CLIENT_SIDE else f"`{name}`"
 
 
 def test_the_field_table_of_embeddings_is_the_codes():

@@ -9,22 +9,22 @@ import orjson
 import pytest
 
 from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank
-from langchain_easyllm._batch.scheduler import Job
+from langchain_easyllm._batch.scheduler import BatchJob
 from langchain_easyllm._fields import connection as _connection_fields
 from langchain_easyllm._http.models import Request
 from langchain_easyllm._servers.detection import UNKNOWN
-from langchain_easyllm._servers.profile import Server
+from langchain_easyllm._servers.profile import ServerInfo
 from langchain_easyllm.errors import ConfigurationError
 
 ROUTER = "https://router.huggingface.co"
 ENDPOINT = "https://abc.us-east-1.aws.endpoints.huggingface.cloud"
 
 
-def request_of(model: Any, server: Server | None = None) -> Request:
+def request_of(model: Any, server: ServerInfo | None = None) -> Request:
     """The request that an object would send for "Hi"."""
     connection = model._connect().connection
     if isinstance(model, EasyLLMEmbeddings):
-        task, job = model._task(connection, server), Job(["Hi"])
+        task, job = model._task(connection, server), BatchJob(["Hi"])
     else:
         task, job = model._task(connection, server, "query", ["Hi"])
     return task.request(job.cut(1, 1000))

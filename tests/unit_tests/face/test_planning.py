@@ -10,9 +10,9 @@ import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm._fields import connection as _connection_fields
-from langchain_easyllm._generation.prepare import Plan, asks_server, make_plan
+from langchain_easyllm._generation.prepare import PreparedRequest, asks_server, prepare_request
 from langchain_easyllm._servers.detection import UNKNOWN
-from langchain_easyllm._servers.profile import Dialect, Server
+from langchain_easyllm._servers.profile import Dialect, ServerInfo
 from langchain_easyllm.errors import ConfigurationError
 
 from .asking import CLASSES
@@ -23,18 +23,18 @@ ROUTER = "https://router.huggingface.co"
 
 
 def plan_of(
-    asked: Any, server: Server | None = None, /, *, stream: bool = False, **call: Any
-) -> Plan:
+    asked: Any, server: ServerInfo | None = None, /, *, stream: bool = False, **call: Any
+) -> PreparedRequest:
     """The request that a model would send for "Hi"."""
     model = asked
     source = "Hi" if isinstance(model, EasyLLM) else model._convert_input("Hi").to_messages()
     ask = model._ask(source, None, call, text=isinstance(model, EasyLLM), stream=stream)
     connection = model._connect().connection
     assert server is not None or not asks_server(ask, connection)
-    return make_plan(ask, connection, server, stream=stream)
+    return prepare_request(ask, connection, server, stream=stream)
 
 
-def body_of(plan: Plan) -> dict[str, Any]:
+def body_of(plan: PreparedRequest) -> dict[str, Any]:
     return orjson.loads(plan.request.body or b"")
 
 
@@ -128,16 +128,18 @@ def test_the_retired_hosts_warning_points_at_the_caller() -> None:
 @pytest.mark.parametrize(
     ("builder", "server", "path"),
     [
-        (None, Server(Dialect.TGI), "/v1/chat/completions"),
+        (None, ServerInfo(Dialect.TGI), "/v1/chat/completions"),
         (None, UNKNOWN, "/v1/chat/completions"),
-        ("zephyr", Server(Dialect.TGI), "/"),
+        ("zephyr", ServerInfo(Dialect.TGI), "/"),
         ("zephyr", UNKNOWN, "/"),
-        ("zephyr", Server(Dialect.VLLM, model="m"), "/v1/completions"),
-        ("zephyr", Server(Dialect.LLAMA_CPP, model="m"), "/v1/completions"),
+        ("zephyr", ServerInfo(Dialect.VLLM, model="m"), "/v1/completions"),
+        ("zephyr", ServerInfo(Dialect.LLAMA_CPP, model="m"), "/v1/completions"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_dedicated_endpoint(builder: str | None, server: Server, path: str, stream: bool) -> None:
+def test_a_dedicated_endpoint(
+    builder: str | None, server: ServerInfo, path: str, stream: bool
+) -> None:
     model = EasyLLMChat(base_url=ENDPOINT, prompt_builder=builder)
     plan = plan_of(model, server, stream=stream)
     assert plan.request.url == ENDPOINT + path

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from langchain_easyllm._generation.client import Client
+from langchain_easyllm._generation.client import GenerationClient
 from langchain_easyllm._local.requests import Row, Started, Token
 from langchain_easyllm._local.transport import LocalTransport
-from langchain_easyllm._servers.profile import Dialect, Server
-from langchain_easyllm._servers.session import Connection
-from langchain_easyllm._servers.urls import Address
+from langchain_easyllm._servers.profile import Dialect, ServerInfo
+from langchain_easyllm._servers.session import ServerSession
+from langchain_easyllm._servers.urls import ServerURL
 
 __all__ = ["Pipeline", "SpellingModel", "client_of", "held"]
 
@@ -90,7 +90,9 @@ def held(model: SpellingModel) -> Iterator[None]:
         model.go.set()
 
 
-def client_of(model: SpellingModel, size: int = 4) -> Client:
+def client_of(model: SpellingModel, size: int = 4) -> GenerationClient:
     """A client that asks the model as it asks any server."""
     transport = LocalTransport(model, size)
-    return Client(Connection(Address("local:"), transport, Server(Dialect.LOCAL, model="spelling")))
+    return GenerationClient(
+        ServerSession(ServerURL("local:"), transport, ServerInfo(Dialect.LOCAL, model="spelling"))
+    )

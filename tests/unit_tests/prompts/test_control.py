@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_easyllm.prompts import PromptError, get_prompt
-from langchain_easyllm.prompts.special_tokens import ControlTokens
+from langchain_easyllm.prompts.special_tokens import SpecialTokens
 
 from .conversations import EASYLLM, FAMILIES, as_dicts
 
@@ -88,7 +88,7 @@ def test_the_name_of_a_tool_and_its_calls_are_content_too():
 
 @given(st.lists(st.text("<|>ab[]", min_size=2, max_size=4), max_size=5), st.text("<|>ab[]"))
 def test_any_set_of_tokens(tokens, text):
-    control = ControlTokens(tokens)
+    control = SpecialTokens(tokens)
     escaped = control.escape(text)
     assert not [token for token in tokens if token in escaped]
     assert escaped.replace(" ", "") == text

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from langchain_easyllm._tool_formats.base import ToolUse
-from langchain_easyllm._tool_formats.registry import CONVENTIONS, convention_of
+from langchain_easyllm._tool_formats.base import OfferedTools
+from langchain_easyllm._tool_formats.registry import TOOL_FORMATS, tool_format_for
 from langchain_easyllm._tool_formats.rendering import render_tools
 from langchain_easyllm.prompts import get_prompt
 
@@ -65,8 +65,8 @@ CHAT = [
 
 def render(name, messages=CHAT, convention=None, **use):
     prompt = get_prompt(name)
-    wanted = ToolUse(tuple(use.pop("tools", [SEARCH])), **use)
-    return render_tools(prompt, messages, wanted, convention_of(prompt, convention))
+    wanted = OfferedTools(tuple(use.pop("tools", [SEARCH])), **use)
+    return render_tools(prompt, messages, wanted, tool_format_for(prompt, convention))
 
 
 QWEN = (
@@ -200,7 +200,7 @@ def test_react_shows_the_schema_of_what_no_signature_can_say():
     assert json.dumps(nested["function"]["parameters"]) in text
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", TOOL_FORMATS)
 @pytest.mark.parametrize("name", [*FAMILIES, *EASYLLM])
 def test_every_family_can_be_told_every_convention(name, convention):
     text = render(name, convention=convention)
@@ -238,17 +238,17 @@ def test_no_text_of_a_message_or_a_tool_forges_a_turn_or_a_call(name, where):
     prompt = get_prompt(name)
     control = {*prompt.family.control.tokens}
     if where != "description":  # which is the developer's; the convention's marks may stand in it
-        control |= {*CONVENTIONS[own].control.tokens}
+        control |= {*TOOL_FORMATS[own].control.tokens}
     harmless = render(name, chat("plain"), tools=described("plain"))
     hostile = render(name, chat(text), tools=described(text))
     assert {t: hostile.count(t) for t in control} == {t: harmless.count(t) for t in control}
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("convention", TOOL_FORMATS)
 @pytest.mark.parametrize("use", [{"required": True}, {"required": True, "only": "add"}])
 def test_a_wanted_call_is_asked_for_opened_and_described(convention, use):
-    wanted = ToolUse((SEARCH, ADD), **use)
-    form = CONVENTIONS[convention]
+    wanted = OfferedTools((SEARCH, ADD), **use)
+    form = TOOL_FORMATS[convention]
     text = render("zephyr", CHAT[:2], convention, tools=[SEARCH, ADD], **use)
     assert "You must call" in text
     names = ["add"] if "only" in use else ["search", "add"]
@@ -268,8 +268,8 @@ def test_definitions_of_several_tools_stay_apart():
         }
         return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
-    use = ToolUse((of("a", {"type": "string"}), of("b", {"type": "integer"})))
-    schema = CONVENTIONS["hermes"].schema(use)
+    use = OfferedTools((of("a", {"type": "string"}), of("b", {"type": "integer"})))
+    schema = TOOL_FORMATS["hermes"].schema(use)
     assert schema["$defs"] == {"a.Point": {"type": "string"}, "b.Point": {"type": "integer"}}
     assert '"$ref": "#/$defs/b.Point"' in json.dumps(schema["anyOf"][1])
 

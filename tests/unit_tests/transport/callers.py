@@ -7,12 +7,12 @@ import time
 from types import TracebackType
 from typing import Self
 
-from langchain_easyllm._http.client import Transport
-from langchain_easyllm._http.models import Policy, Request, Response
+from langchain_easyllm._http.client import HTTPTransport
+from langchain_easyllm._http.models import Request, Response, RetryPolicy
 
 __all__ = ["AsyncCaller", "Caller", "SyncCaller", "post"]
 
-ONCE = Policy(timeout=5, max_retries=0)
+ONCE = RetryPolicy(timeout=5, max_retries=0)
 
 
 def post(url: str, body: bytes = b"{}", **headers: str) -> Request:
@@ -23,13 +23,13 @@ def post(url: str, body: bytes = b"{}", **headers: str) -> Request:
 class SyncCaller:
     """Calls a transport from this thread."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: HTTPTransport) -> None:
         self.transport = transport
 
-    def send(self, request: Request, policy: Policy = ONCE) -> Response:
+    def send(self, request: Request, policy: RetryPolicy = ONCE) -> Response:
         return self.transport.send(request, policy)
 
-    def read(self, request: Request, policy: Policy = ONCE, into: list[bytes] | None = None):
+    def read(self, request: Request, policy: RetryPolicy = ONCE, into: list[bytes] | None = None):
         """All events of a stream; those before a failure are in `into`."""
         events = [] if into is None else into
         with self.transport.open(request, policy) as stream:
@@ -38,7 +38,7 @@ class SyncCaller:
                 events.extend(several)
         return events
 
-    def first(self, request: Request, policy: Policy = ONCE) -> tuple[list[bytes], bool, int]:
+    def first(self, request: Request, policy: RetryPolicy = ONCE) -> tuple[list[bytes], bool, int]:
         """The first events of a stream that is then closed, whether it is framed, its status."""
         with self.transport.open(request, policy) as stream:
             return next(stream), stream.framed, stream.status
@@ -58,14 +58,14 @@ class SyncCaller:
 class AsyncCaller:
     """Calls a transport from one event loop."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: HTTPTransport) -> None:
         self.transport = transport
         self._runner = asyncio.Runner()
 
-    def send(self, request: Request, policy: Policy = ONCE) -> Response:
+    def send(self, request: Request, policy: RetryPolicy = ONCE) -> Response:
         return self._runner.run(self.transport.asend(request, policy))
 
-    def read(self, request: Request, policy: Policy = ONCE, into: list[bytes] | None = None):
+    def read(self, request: Request, policy: RetryPolicy = ONCE, into: list[bytes] | None = None):
         events = [] if into is None else into
 
         async def read() -> list[bytes]:
@@ -77,7 +77,7 @@ class AsyncCaller:
 
         return self._runner.run(read())
 
-    def first(self, request: Request, policy: Policy = ONCE) -> tuple[list[bytes], bool, int]:
+    def first(self, request: Request, policy: RetryPolicy = ONCE) -> tuple[list[bytes], bool, int]:
         async def first() -> tuple[list[bytes], bool, int]:
             async with await self.transport.aopen(request, policy) as stream:
                 return await anext(stream), stream.framed, stream.status

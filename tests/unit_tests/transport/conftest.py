@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from langchain_easyllm._http.auth import TOKEN_VARIABLES, Credentials
-from langchain_easyllm._http.client import Transport
+from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.tls import CA_VARIABLES
 
 from .callers import AsyncCaller, Caller, SyncCaller
@@ -33,11 +33,11 @@ MakeCaller = Callable[..., Caller]
 
 @pytest.fixture(params=[SyncCaller, AsyncCaller], ids=["sync", "async"])
 def make_caller(request: pytest.FixtureRequest) -> Iterator[MakeCaller]:
-    """Builds callers from `Transport`'s arguments, and closes them."""
+    """Builds callers from `HTTPTransport`'s arguments, and closes them."""
     with ExitStack() as stack:
 
         def make(credentials: Credentials | None = None, **options: object) -> Caller:
-            return stack.enter_context(request.param(Transport(credentials, **options)))
+            return stack.enter_context(request.param(HTTPTransport(credentials, **options)))
 
         yield make
 

@@ -11,8 +11,8 @@ from contextvars import ContextVar
 import pytest
 
 from langchain_easyllm._batch.background_loop import background
-from langchain_easyllm._http.client import Transport
-from langchain_easyllm._http.models import Policy
+from langchain_easyllm._http.client import HTTPTransport
+from langchain_easyllm._http.models import RetryPolicy
 from langchain_easyllm.errors import ServerError
 
 from ...wire_server import Reply, Stall, WireServer
@@ -47,7 +47,9 @@ async def test_a_caller_may_have_a_running_loop_of_its_own() -> None:
 def test_an_error_comes_to_the_caller(wire_server: WireServer) -> None:
     wire_server.on("POST", "/a", Reply({"error": "broken"}, status=500))
     with pytest.raises(ServerError, match="broken"):
-        background().run(Transport().asend(post(wire_server.url + "/a"), Policy(max_retries=0)))
+        background().run(
+            HTTPTransport().asend(post(wire_server.url + "/a"), RetryPolicy(max_retries=0))
+        )
 
 
 def test_an_interrupted_caller_leaves_no_request_behind(wire_server: WireServer) -> None:
@@ -60,6 +62,6 @@ def test_an_interrupted_caller_leaves_no_request_behind(wire_server: WireServer)
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        background().run(Transport().asend(post(wire_server.url + "/a")))
+        background().run(HTTPTransport().asend(post(wire_server.url + "/a")))
     thread.join()
     wire_server.wait_until(lambda: wire_server.disconnects == 1)

@@ -6,8 +6,8 @@ import pytest
 
 from langchain_easyllm._http.auth import Credentials
 from langchain_easyllm._http.exchange import Attempt, Flow, exchange
-from langchain_easyllm._http.headers import HeaderPlan
-from langchain_easyllm._http.models import Policy, Response
+from langchain_easyllm._http.headers import RequestHeaders
+from langchain_easyllm._http.models import Response, RetryPolicy
 from langchain_easyllm.errors import ModelLoadingError
 
 from .callers import post
@@ -16,12 +16,12 @@ DEDICATED = "https://x.us-east-1.aws.endpoints.huggingface.cloud/v1/chat/complet
 ROUTER = "https://router.huggingface.co/v1/chat/completions"
 
 
-def flow(url: str, policy: Policy, headers: dict[str, str] | None = None) -> Flow:
-    plan = HeaderPlan(Credentials("hf_argument"), headers)
+def flow(url: str, policy: RetryPolicy, headers: dict[str, str] | None = None) -> Flow:
+    plan = RequestHeaders(Credentials("hf_argument"), headers)
     return exchange(post(url), policy, plan, streaming=False)
 
 
-def first_attempt(url: str, policy: Policy) -> Attempt:
+def first_attempt(url: str, policy: RetryPolicy) -> Attempt:
     step = next(flow(url, policy))
     assert isinstance(step, Attempt)
     return step
@@ -40,18 +40,18 @@ def first_attempt(url: str, policy: Policy) -> Attempt:
 def test_only_dedicated_endpoints_are_told_how_long_to_hold_a_request(
     url: str, wait: float, header: str | None
 ) -> None:
-    step = first_attempt(url, Policy(wait_for_model=wait))
+    step = first_attempt(url, RetryPolicy(wait_for_model=wait))
     assert step.headers.get("x-scale-up-timeout") == header
 
 
 def test_a_request_that_is_held_has_the_time_for_it() -> None:
-    patient = first_attempt(DEDICATED, Policy(timeout=10, wait_for_model=300))
-    other = first_attempt(ROUTER, Policy(timeout=10, wait_for_model=300))
+    patient = first_attempt(DEDICATED, RetryPolicy(timeout=10, wait_for_model=300))
+    other = first_attempt(ROUTER, RetryPolicy(timeout=10, wait_for_model=300))
     assert patient.deadline - other.deadline == pytest.approx(300, abs=5)
 
 
 def test_no_token_crosses_even_between_hugging_face_hosts() -> None:
-    steps = flow(ROUTER, Policy(), {"X-Team": "blue", "X-Auth-Key": "secret-value"})
+    steps = flow(ROUTER, RetryPolicy(), {"X-Team": "blue", "X-Auth-Key": "secret-value"})
     sent = next(steps)
     moved = steps.send(Response(307, {"location": DEDICATED}, b"", ROUTER))
     assert isinstance(sent, Attempt)
@@ -64,7 +64,7 @@ def test_no_token_crosses_even_between_hugging_face_hosts() -> None:
 
 @pytest.mark.parametrize("status", [502, 503])
 def test_an_endpoint_scaled_to_zero_is_asked_until_it_is_there(status: int) -> None:
-    steps = flow(DEDICATED, Policy(max_retries=0, wait_for_model=60))
+    steps = flow(DEDICATED, RetryPolicy(max_retries=0, wait_for_model=60))
     down, up = Response(status, {}, b"", DEDICATED), Response(200, {}, b"ok", DEDICATED)
     assert isinstance(next(steps), Attempt)
     for _ in range(20):
@@ -78,7 +78,7 @@ def test_an_endpoint_scaled_to_zero_is_asked_until_it_is_there(status: int) -> N
 
 
 def test_a_cold_start_is_not_waited_for_by_default() -> None:
-    steps = flow(DEDICATED, Policy(max_retries=0))
+    steps = flow(DEDICATED, RetryPolicy(max_retries=0))
     next(steps)
     with pytest.raises(ModelLoadingError, match="Set wait_for_model"):
         steps.send(Response(503, {}, b"", DEDICATED))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from langchain_easyllm._http.http1 import MAX_HEAD, AnswerParser
+from langchain_easyllm._http.http1 import MAX_HEAD, ResponseParser
 from langchain_easyllm.errors import EasyLLMError, IncompleteStreamError, ProtocolError
 
 BODIES = st.lists(st.binary(min_size=1, max_size=40), max_size=8)
@@ -25,8 +25,8 @@ def answer(pieces: list[bytes], framing: str, *, end: bytes = b"\r\n") -> bytes:
     return end.join([*head, b"", b""]) + body
 
 
-def parse(blocks: list[bytes], *, eof: bool) -> tuple[AnswerParser, bytes]:
-    parser = AnswerParser("POST")
+def parse(blocks: list[bytes], *, eof: bool) -> tuple[ResponseParser, bytes]:
+    parser = ResponseParser("POST")
     body = b"".join([parser.feed(block) for block in blocks if block])
     if eof:
         parser.feed_eof()
@@ -58,7 +58,7 @@ def test_an_answer_cut_short_is_never_complete(
 ) -> None:
     whole = answer(pieces, framing)
     kept = data.draw(st.integers(0, len(whole) - 1))
-    parser = AnswerParser("POST")
+    parser = ResponseParser("POST")
     parser.feed(whole[:kept])
     assert not parser.complete
     with pytest.raises(IncompleteStreamError):
@@ -76,7 +76,7 @@ def test_only_our_errors_come_out_of_random_bytes(blocks: list[bytes]) -> None:
         b"HTTP/1.1 200 OK\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding:chunked\r\n\r\n",
     ):
-        parser = AnswerParser("POST")
+        parser = ResponseParser("POST")
         try:
             parser.feed(start)
             for block in blocks:
@@ -105,12 +105,12 @@ def test_only_our_errors_come_out_of_random_bytes(blocks: list[bytes]) -> None:
 )
 def test_what_makes_no_sense_is_refused(head: str) -> None:
     with pytest.raises(ProtocolError):
-        AnswerParser("GET").feed(head.encode() + b"\r\n\r\n")
+        ResponseParser("GET").feed(head.encode() + b"\r\n\r\n")
 
 
 @pytest.mark.parametrize("chunk", [b"zz\r\n", b"3\r\nabcd\r\n", b"0x1\r\na\r\n", b"+1\r\na\r\n"])
 def test_broken_chunks_are_refused(chunk: bytes) -> None:
-    parser = AnswerParser("GET")
+    parser = ResponseParser("GET")
     parser.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
     with pytest.raises(ProtocolError):
         parser.feed(chunk)
@@ -128,7 +128,7 @@ def test_broken_chunks_are_refused(chunk: bytes) -> None:
     ],
 )
 def test_heads_chunk_lines_and_trailers_are_bounded(start: bytes, more: bytes) -> None:
-    parser = AnswerParser("GET")
+    parser = ResponseParser("GET")
     parser.feed(start)
     with pytest.raises(ProtocolError, match="too long"):
         [parser.feed(more) for _ in range(2 * MAX_HEAD // len(more))]
@@ -151,13 +151,13 @@ def test_heads_chunk_lines_and_trailers_are_bounded(start: bytes, more: bytes) -
     ],
 )
 def test_a_connection_is_reused_only_after_a_clean_end(raw: bytes, reusable: bool) -> None:
-    parser = AnswerParser("POST")
+    parser = ResponseParser("POST")
     parser.feed(raw)
     assert parser.complete
     assert parser.reusable is reusable
 
 
 def test_folded_header_lines_are_joined() -> None:
-    parser = AnswerParser("GET")
+    parser = ResponseParser("GET")
     parser.feed(b"HTTP/1.1 200 OK\r\nx-long: a\r\n\t b\r\ncontent-length: 0\r\n\r\n")
     assert parser.headers["x-long"] == "a b"

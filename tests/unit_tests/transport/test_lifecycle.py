@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from langchain_easyllm._http.client import Transport
-from langchain_easyllm._http.models import Policy
+from langchain_easyllm._http.client import HTTPTransport
+from langchain_easyllm._http.models import RetryPolicy
 
 from ...scripts import MAY_FORK, ROOT, assert_silent
 from ...wire_server import Pause, Reply, Stall, WireServer, sse
@@ -268,7 +268,7 @@ def open_files() -> int:
 
 
 def test_handles_do_not_grow_with_calls(server: WireServer) -> None:
-    transport = Transport()
+    transport = HTTPTransport()
     request, stream_request = post(server.url + "/a"), post(server.url + "/s")
 
     async def several() -> None:
@@ -284,7 +284,7 @@ def test_handles_do_not_grow_with_calls(server: WireServer) -> None:
         with transport.open(stream_request) as stream:
             next(stream)
         next(transport.open(stream_request))
-        Transport().send(request)
+        HTTPTransport().send(request)
         server.wait_until(lambda: server.open_connections <= 1)
 
     round_of_calls()
@@ -300,7 +300,7 @@ async def test_handles_of_dropped_transports_are_closed_while_the_loop_runs(
     server: WireServer,
 ) -> None:
     for _ in range(20):
-        await Transport().asend(post(server.url + "/a"))
+        await HTTPTransport().asend(post(server.url + "/a"))
     gc.collect()
     await asyncio.to_thread(server.wait_until, lambda: server.open_connections == 0)
 
@@ -310,7 +310,7 @@ def test_an_idle_burst_does_not_stay_open(
 ) -> None:
     monkeypatch.setattr("langchain_easyllm._http.sync_pool.IDLE_SECONDS", 0.2)
     server.on("POST", "/a", Reply({}, before=[Pause(0.1)]))
-    with Transport() as transport, ThreadPoolExecutor(10) as threads:
+    with HTTPTransport() as transport, ThreadPoolExecutor(10) as threads:
         list(threads.map(lambda _: transport.send(post(server.url + "/a")), range(10)))
         assert server.open_connections == 10
         for _ in range(4):
@@ -320,7 +320,7 @@ def test_an_idle_burst_does_not_stay_open(
 
 def test_threads_share_connections(server: WireServer) -> None:
     request = post(server.url + "/a")
-    with Transport() as transport, ThreadPoolExecutor(8) as threads:
+    with HTTPTransport() as transport, ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: transport.send(request).body, range(200)))
         assert answers == [b'{"ok":1}'] * 200
         assert server.connections <= 8
@@ -328,7 +328,7 @@ def test_threads_share_connections(server: WireServer) -> None:
 
 @pytest.mark.parametrize("ways", ["thread", "own"])
 def test_close_while_others_call(server: WireServer, ways: str) -> None:
-    transport = Transport()
+    transport = HTTPTransport()
     failures: list[BaseException] = []
     stop = threading.Event()
 
@@ -341,7 +341,7 @@ def test_close_while_others_call(server: WireServer, ways: str) -> None:
                 return
 
     request = post(server.url + "/a")
-    policy = Policy(timeout=10, max_retries=5)
+    policy = RetryPolicy(timeout=10, max_retries=5)
 
     def call() -> object:
         if ways == "own":
@@ -363,7 +363,7 @@ def test_close_while_others_call(server: WireServer, ways: str) -> None:
 
 
 async def test_aclose_closes_and_the_object_can_be_used_again(server: WireServer) -> None:
-    transport = Transport()
+    transport = HTTPTransport()
     for _ in range(2):
         async with transport:
             await transport.asend(post(server.url + "/a"))

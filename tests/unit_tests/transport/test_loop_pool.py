@@ -10,16 +10,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from langchain_easyllm._http.client import Transport
-from langchain_easyllm._http.connect import Names, dial, look_up
-from langchain_easyllm._http.models import Policy
+from langchain_easyllm._http.client import HTTPTransport
+from langchain_easyllm._http.connect import Resolver, connect_socket, look_up
+from langchain_easyllm._http.models import RetryPolicy
 from langchain_easyllm.errors import ConnectionError, IncompleteStreamError, TimeoutError
 
 from ...wire_server import Pause, Reply, Stall, WireServer, sse
 from .callers import post
 
 POOL = "langchain_easyllm._http.async_pool"
-PATIENT = Policy(timeout=10, max_retries=0)
+PATIENT = RetryPolicy(timeout=10, max_retries=0)
 
 
 async def until(server: WireServer, connections: int) -> None:
@@ -34,7 +34,7 @@ async def test_the_first_one_that_becomes_free_is_taken(
 ) -> None:
     monkeypatch.setattr(f"{POOL}._most_connections", lambda: 3)
     wire_server.on("POST", "/a", Reply("hi", before=[Pause(0.01)]))
-    async with Transport() as transport:
+    async with HTTPTransport() as transport:
         calls = (transport.asend(post(wire_server.url + "/a"), PATIENT) for _ in range(30))
         assert [answer.body for answer in await asyncio.gather(*calls)] == [b"hi"] * 30
     assert wire_server.connections <= 3
@@ -46,7 +46,7 @@ async def test_few_are_opened_at_once(
 ) -> None:
     monkeypatch.setattr(f"{POOL}.OPENING", opening)
     wire_server.on("POST", "/s", sse("a", Stall()))
-    async with Transport() as transport:
+    async with HTTPTransport() as transport:
         calls = (transport.aopen(post(wire_server.url + "/s"), PATIENT) for _ in range(20))
         streams = await asyncio.gather(*calls)
         assert wire_server.connections == 20
@@ -57,7 +57,7 @@ async def test_few_are_opened_at_once(
 
 async def test_failures_to_connect_fail_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{POOL}.OPENING", 2)
-    async with Transport() as transport:
+    async with HTTPTransport() as transport:
         calls = (transport.asend(post("http://127.0.0.1:1/x"), PATIENT) for _ in range(20))
         ends = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(end) for end in ends] == [ConnectionError] * 20
@@ -70,7 +70,7 @@ async def test_what_is_idle_makes_way_for_another_server(
     wire_server.on("POST", "/a", Reply("here"))
     with WireServer() as other:
         other.on("POST", "/a", Reply("there", before=[Pause(0.01)]))
-        async with Transport() as transport:
+        async with HTTPTransport() as transport:
             for _ in range(2):
                 answers = await asyncio.gather(
                     transport.asend(post(wire_server.url + "/a"), PATIENT),
@@ -85,11 +85,11 @@ async def test_who_waits_for_a_connection_can_give_up(
     monkeypatch.setattr(f"{POOL}._most_connections", lambda: 1)
     wire_server.on("POST", "/s", sse("a", Stall()))
     wire_server.on("POST", "/a", Reply("hi"))
-    async with Transport() as transport:
+    async with HTTPTransport() as transport:
         stream = await transport.aopen(post(wire_server.url + "/s"))
         request = post(wire_server.url + "/a")
         with pytest.raises(TimeoutError, match=r"No connection .* within 0\.2 s"):
-            await transport.asend(request, Policy(timeout=0.2, max_retries=0))
+            await transport.asend(request, RetryPolicy(timeout=0.2, max_retries=0))
         tasks = [asyncio.create_task(transport.asend(request, PATIENT)) for _ in range(4)]
         await asyncio.sleep(0.01)
         tasks[0].cancel()
@@ -106,7 +106,7 @@ async def test_a_connection_given_to_one_who_has_gone_goes_to_the_next(
     monkeypatch.setattr(f"{POOL}._most_connections", lambda: 1)
     wire_server.on("POST", "/s", sse("a", Pause(0.1), "b"))
     wire_server.on("POST", "/a", Reply("hi"))
-    async with Transport() as transport:
+    async with HTTPTransport() as transport:
         stream = await transport.aopen(post(wire_server.url + "/s"), PATIENT)
         call = transport.asend(post(wire_server.url + "/a"), PATIENT)
         gone = asyncio.create_task(call)
@@ -128,7 +128,7 @@ async def test_a_connection_given_to_one_who_has_gone_goes_to_the_next(
 async def test_answers_under_way_outlive_a_close(wire_server: WireServer, way: str) -> None:
     wire_server.on("POST", "/s", sse("a", Pause(0.1), "b"))
     wire_server.on("POST", "/a", Reply("hi", before=[Pause(0.1)]))
-    transport = Transport()
+    transport = HTTPTransport()
     call = asyncio.create_task(transport.asend(post(wire_server.url + "/a"), PATIENT))
     async with await transport.aopen(post(wire_server.url + "/s"), PATIENT) as stream:
         events = list(await anext(stream))
@@ -148,7 +148,7 @@ async def test_answers_under_way_outlive_a_close(wire_server: WireServer, way: s
 
 async def test_a_second_reader_of_a_stream_is_told(wire_server: WireServer) -> None:
     wire_server.on("POST", "/s", sse("a", Stall()))
-    async with Transport() as transport:
+    async with HTTPTransport() as transport:
         stream = await transport.aopen(post(wire_server.url + "/s"), PATIENT)
         await anext(stream)
         first = asyncio.create_task(anext(stream))
@@ -176,7 +176,7 @@ async def test_a_server_waits_for_a_slow_reader(wire_server: WireServer) -> None
     wire_server.on(
         "POST", "/s", Reply(pieces=pieces, headers={"content-type": "text/event-stream"})
     )
-    async with Transport() as transport:
+    async with HTTPTransport() as transport:
         stream = await transport.aopen(post(wire_server.url + "/s"), PATIENT)
         async with stream:
             seen = len(await anext(stream))
@@ -224,7 +224,7 @@ async def test_a_dead_address_is_not_waited_for(
     for other in (look_up("127.0.0.1", 1)[0], look_up(*deaf)[0]):
         started = time.monotonic()
         for places in ([other, live], [live, other], [other, other, live]):
-            with await dial(loop, places) as sock:
+            with await connect_socket(loop, places) as sock:
                 assert sock.getpeername() == listener.getsockname()
         assert time.monotonic() - started < 5
 
@@ -233,7 +233,7 @@ async def test_the_system_says_why_nobody_is_reached() -> None:
     dead = look_up("127.0.0.1", 1)[0]
     for places in ([dead], [dead, dead]):
         with pytest.raises(ConnectionRefusedError):
-            await dial(asyncio.get_running_loop(), places)
+            await connect_socket(asyncio.get_running_loop(), places)
 
 
 async def test_connecting_can_be_cancelled(deaf: tuple[str, int]) -> None:
@@ -241,11 +241,11 @@ async def test_connecting_can_be_cancelled(deaf: tuple[str, int]) -> None:
     for places in ([place], [place, place]):
         with pytest.raises(builtins.TimeoutError):
             async with asyncio.timeout(0.4):
-                await dial(asyncio.get_running_loop(), places)
+                await connect_socket(asyncio.get_running_loop(), places)
 
 
 async def test_names_are_looked_up() -> None:
-    names = Names(asyncio.get_running_loop())
+    names = Resolver(asyncio.get_running_loop())
     found = await asyncio.gather(*(names.find("localhost", 8080) for _ in range(5)))
     assert found[0]
     assert found == [found[0]] * 5

@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 
 from langchain_easyllm._http.auth import Credentials
-from langchain_easyllm._http.models import Policy
+from langchain_easyllm._http.models import RetryPolicy
 from langchain_easyllm.errors import ConfigurationError, ConnectionError, EasyLLMError, TimeoutError
 
 from ...wire_server import Pause, Reply, Stall, WireServer, sse
 from .callers import post
 from .conftest import MakeCaller
 
-QUICK = Policy(timeout=0.5, max_retries=0)
+QUICK = RetryPolicy(timeout=0.5, max_retries=0)
 
 
 @pytest.fixture(scope="session")
@@ -173,7 +173,7 @@ def test_a_stranger_is_not_trusted_and_not_asked_again(
     secure: Secure, make_caller: MakeCaller
 ) -> None:
     seen: list[float] = []
-    policy = Policy(timeout=5, max_retries=2, on_retry=lambda error, wait: seen.append(wait))
+    policy = RetryPolicy(timeout=5, max_retries=2, on_retry=lambda error, wait: seen.append(wait))
     with pytest.raises(ConnectionError, match=r"certificate of 127\.0\.0\.1.*SSL_CERT_FILE") as got:
         make_caller().send(post(secure.url + "/a"), policy)
     assert not got.value.is_retryable

@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from langchain_easyllm._http.auth import Credentials
-from langchain_easyllm._http.models import Policy, Request
+from langchain_easyllm._http.models import Request, RetryPolicy
 from langchain_easyllm.errors import (
     BadRequestError,
     ConfigurationError,
@@ -262,7 +262,7 @@ def test_an_answer_that_is_no_http_is_a_protocol_error(
 ) -> None:
     wire_server.on("POST", "/a", Reply(before=[b"SSH-2.0-OpenSSH_9.6\r\n\r\n", Cut()]))
     with pytest.raises(ProtocolError, match="HTTP"):
-        caller.send(post(wire_server.url + "/a"), Policy(timeout=5, max_retries=2))
+        caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=5, max_retries=2))
     assert len(wire_server.requests) == 1
 
 
@@ -273,7 +273,7 @@ def test_nobody_listens(caller: Caller) -> None:
 
 def test_an_unknown_host(caller: Caller) -> None:
     with pytest.raises(ConnectionError, match=r"host name nowhere\.invalid"):
-        caller.send(post("http://nowhere.invalid/x"), Policy(timeout=5, max_retries=2))
+        caller.send(post("http://nowhere.invalid/x"), RetryPolicy(timeout=5, max_retries=2))
 
 
 # Redirects

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from langchain_easyllm._http.client import Transport
-from langchain_easyllm._http.models import Policy
+from langchain_easyllm._http.client import HTTPTransport
+from langchain_easyllm._http.models import RetryPolicy
 from langchain_easyllm._http.sse import ErrorEvent
 from langchain_easyllm.errors import IncompleteStreamError, ProtocolError, TimeoutError
 
@@ -133,7 +133,7 @@ def test_no_answer_within_the_timeout(
     wire_server: WireServer, caller: Caller, pieces: list[object]
 ) -> None:
     wire_server.on("POST", "/a", Reply(before=pieces))
-    policy = Policy(timeout=0.3)
+    policy = RetryPolicy(timeout=0.3)
     started = time.monotonic()
     for call in (caller.send, caller.read):
         with pytest.raises(TimeoutError, match=r"No answer .* within 0\.3 s\. Raise timeout"):
@@ -158,7 +158,7 @@ def test_only_a_whole_event_counts_as_progress(
     events: list[bytes] = []
     started = time.monotonic()
     with pytest.raises(TimeoutError, match=r"sent nothing more .* for 0\.4 s"):
-        caller.read(post(wire_server.url + "/s"), Policy(timeout=0.4), events)
+        caller.read(post(wire_server.url + "/s"), RetryPolicy(timeout=0.4), events)
     assert time.monotonic() - started < 5
     assert events == [b"a"]
     wire_server.wait_until(lambda: wire_server.open_connections == 0)
@@ -169,25 +169,25 @@ def test_the_first_event_has_the_time_of_the_answer(
 ) -> None:
     wire_server.on("POST", "/s", sse(*[b": ping\n\n", Pause(0.05)] * 200))
     with pytest.raises(TimeoutError):
-        caller.read(post(wire_server.url + "/s"), Policy(timeout=0.3))
+        caller.read(post(wire_server.url + "/s"), RetryPolicy(timeout=0.3))
 
 
 def test_each_event_has_the_whole_timeout(wire_server: WireServer, caller: Caller) -> None:
     wire_server.on("POST", "/s", sse(*"abcde", pause=0.3))
-    events = caller.read(post(wire_server.url + "/s"), Policy(timeout=0.9))
+    events = caller.read(post(wire_server.url + "/s"), RetryPolicy(timeout=0.9))
     assert events == [b"a", b"b", b"c", b"d", b"e", b"[DONE]"]
 
 
 def test_no_timeout_means_no_bound(wire_server: WireServer, caller: Caller) -> None:
     wire_server.on("POST", "/s", sse("a", Pause(0.1), "b"))
-    assert caller.read(post(wire_server.url + "/s"), Policy(timeout=None))[:2] == [b"a", b"b"]
-    assert caller.send(post(wire_server.url + "/s"), Policy(timeout=None)).status == 200
+    assert caller.read(post(wire_server.url + "/s"), RetryPolicy(timeout=None))[:2] == [b"a", b"b"]
+    assert caller.send(post(wire_server.url + "/s"), RetryPolicy(timeout=None)).status == 200
 
 
 def test_a_slow_reader_is_no_slow_server(wire_server: WireServer) -> None:
     wire_server.on("POST", "/s", sse("a", "b", Pause(0.2), "c"))
-    with Transport() as transport:
-        policy = Policy(timeout=0.5)
+    with HTTPTransport() as transport:
+        policy = RetryPolicy(timeout=0.5)
         with transport.open(post(wire_server.url + "/s"), policy) as stream:
             time.sleep(0.6)
             events = list(next(stream))
@@ -213,7 +213,7 @@ def test_the_whole_of_a_send_is_bounded(wire_server: WireServer, caller: Caller)
     wire_server.on("POST", "/a", busy)
     started = time.monotonic()
     with pytest.raises(TimeoutError, match=r"within 0\.6 s"):
-        caller.send(post(wire_server.url + "/a"), Policy(timeout=0.6, max_retries=100))
+        caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=0.6, max_retries=100))
     assert time.monotonic() - started < 5
     assert 2 <= len(wire_server.requests) <= 3
 
@@ -221,7 +221,7 @@ def test_the_whole_of_a_send_is_bounded(wire_server: WireServer, caller: Caller)
 async def test_cancelling_closes_the_connection(wire_server: WireServer) -> None:
     wire_server.on("POST", "/s", sse("a", Stall()))
     wire_server.on("POST", "/a", Reply(before=[Stall()]))
-    async with Transport() as transport:
+    async with HTTPTransport() as transport:
 
         async def read() -> None:
             async with await transport.aopen(post(wire_server.url + "/s")) as stream:
@@ -245,12 +245,12 @@ async def test_cancelling_closes_the_connection(wire_server: WireServer) -> None
 async def test_open_streams_starve_nobody(wire_server: WireServer) -> None:
     wire_server.on("POST", "/s", sse("a", Stall()))
     wire_server.on("POST", "/a", Reply("hi"))
-    async with Transport() as transport:
+    async with HTTPTransport() as transport:
         request = post(wire_server.url + "/s")
         streams = await asyncio.gather(*(transport.aopen(request) for _ in range(300)))
         for stream in streams:
             assert await anext(stream) == [b"a"]
-        answer = await transport.asend(post(wire_server.url + "/a"), Policy(timeout=10))
+        answer = await transport.asend(post(wire_server.url + "/a"), RetryPolicy(timeout=10))
         assert answer.body == b"hi"
         for stream in streams:
             await stream.aclose()

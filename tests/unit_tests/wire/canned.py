@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import orjson
 
 from langchain_easyllm._protocols.events import Decoder, Delta, Failure
-from langchain_easyllm._protocols.reader import Answer, AnswerReader, Piece, read_answers
+from langchain_easyllm._protocols.reader import Answer, Chunk, ResponseReader, read_answers
 from langchain_easyllm._protocols.registry import new_decoder
-from langchain_easyllm._protocols.request import Call
-from langchain_easyllm._servers.profile import Wire
+from langchain_easyllm._protocols.request import ProtocolRequest
+from langchain_easyllm._servers.profile import GenerationApi
 
 from ...wires import (
     DIALECTS,
@@ -35,7 +35,7 @@ class Protocol:
         dialect: A row of `DIALECTS`.
     """
 
-    def __init__(self, wire: Wire, dialect: str) -> None:
+    def __init__(self, wire: GenerationApi, dialect: str) -> None:
         self.wire = wire
         self.dialect = dialect
 
@@ -44,22 +44,22 @@ class Protocol:
 
     def events(self, tokens: Sequence[str], finish_reason: str = "stop") -> list[bytes]:
         """The data of a stream's events."""
-        if self.wire is Wire.GENERATE:
+        if self.wire is GenerationApi.GENERATE:
             reason = "eos_token" if finish_reason == "stop" else finish_reason
             return [*map(dumps, tgi_generate_events(tokens, finish_reason=reason))]
-        build = chat_events if self.wire is Wire.CHAT else completions_events
+        build = chat_events if self.wire is GenerationApi.CHAT else completions_events
         row = DIALECTS[self.dialect]
-        done = (row if self.wire is Wire.CHAT else row.text or row).done
+        done = (row if self.wire is GenerationApi.CHAT else row.text or row).done
         events = build(tokens, self.dialect, finish_reason=finish_reason)
         return [*map(dumps, events), *[DONE] * done]
 
     def body(self, tokens: Sequence[str], finish_reason: str = "stop") -> bytes:
         """The same answer, not streamed."""
         text = "".join(tokens)
-        if self.wire is Wire.GENERATE:
+        if self.wire is GenerationApi.GENERATE:
             reason = "eos_token" if finish_reason == "stop" else finish_reason
             return dumps(tgi_generate(text, finish_reason=reason, details=True).body)
-        build: Callable[..., object] = chat if self.wire is Wire.CHAT else completions
+        build: Callable[..., object] = chat if self.wire is GenerationApi.CHAT else completions
         reply = build(text, dialect=self.dialect, finish_reason=finish_reason)
         return dumps(reply.body)
 
@@ -69,8 +69,12 @@ class Protocol:
 
 
 PROTOCOLS = [
-    *(Protocol(wire, dialect) for wire in (Wire.CHAT, Wire.COMPLETIONS) for dialect in DIALECTS),
-    Protocol(Wire.GENERATE, "tgi"),
+    *(
+        Protocol(wire, dialect)
+        for wire in (GenerationApi.CHAT, GenerationApi.COMPLETIONS)
+        for dialect in DIALECTS
+    ),
+    Protocol(GenerationApi.GENERATE, "tgi"),
 ]
 
 
@@ -79,9 +83,9 @@ def dumps(value: object) -> bytes:
     return orjson.dumps(value)
 
 
-def decoder(wire: Wire, **params: object) -> Decoder:
+def decoder(wire: GenerationApi, **params: object) -> Decoder:
     """Return a decoder for one answer to a call with these parameters."""
-    return new_decoder(Call(wire=wire, params=params))
+    return new_decoder(ProtocolRequest(wire=wire, params=params))
 
 
 def read_stream(
@@ -90,10 +94,10 @@ def read_stream(
     stops: tuple[str, ...] = (),
     *,
     thinker: bool = False,
-) -> tuple[list[Piece], AnswerReader]:
+) -> tuple[list[Chunk], ResponseReader]:
     """Read a stream to its end; returns its pieces and the reader."""
-    reader = AnswerReader(decoder, stops, thinker=thinker)
-    pieces: list[Piece] = []
+    reader = ResponseReader(decoder, stops, thinker=thinker)
+    pieces: list[Chunk] = []
     for batch in events:
         pieces += reader.feed([batch] if isinstance(batch, bytes) else batch)
         if reader.over:
@@ -103,7 +107,7 @@ def read_stream(
     return pieces, reader
 
 
-def as_answer(pieces: Iterable[Piece], end: Delta) -> Answer:
+def as_answer(pieces: Iterable[Chunk], end: Delta) -> Answer:
     """Put a streamed answer together."""
     pieces = list(pieces)
     deltas = [piece for piece in pieces if isinstance(piece, Delta)]
@@ -115,7 +119,9 @@ def as_answer(pieces: Iterable[Piece], end: Delta) -> Answer:
     )
 
 
-def read_one(wire: Wire, body: Mapping[str, object] | list[object], **params: object) -> Answer:
+def read_one(
+    wire: GenerationApi, body: Mapping[str, object] | list[object], **params: object
+) -> Answer:
     """Read an answer that was not streamed and holds one completion."""
     answers = read_answers(decoder(wire, **params), dumps(body), ())
     assert not isinstance(answers, Failure)

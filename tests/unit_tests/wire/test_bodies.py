@@ -10,23 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_easyllm._protocols.registry import route_of, to_body
-from langchain_easyllm._protocols.request import Call
-from langchain_easyllm._servers.profile import Dialect, Server, Wire
+from langchain_easyllm._protocols.request import ProtocolRequest
+from langchain_easyllm._servers.profile import Dialect, GenerationApi, ServerInfo
 from langchain_easyllm.errors import ConfigurationError
 
 # A model in this process is asked in TGI's protocol alone.
 SERVERS = [dialect for dialect in Dialect if dialect is not Dialect.LOCAL]
-TGI = Server(Dialect.TGI, max_stops=4)
+TGI = ServerInfo(Dialect.TGI, max_stops=4)
 MESSAGES = [{"role": "user", "content": "Hi"}]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 
 def body_of(
-    wire: Wire, server: Server | Dialect = TGI, params: Mapping[str, object] | None = None, **more
+    wire: GenerationApi,
+    server: ServerInfo | Dialect = TGI,
+    params: Mapping[str, object] | None = None,
+    **more,
 ) -> dict[str, object]:
-    asked = {"messages": MESSAGES} if wire is Wire.CHAT else {"prompt": "Hi"}
-    call = Call(wire=wire, params=params or {}, **asked, **more)
-    return to_body(call, server if isinstance(server, Server) else Server(server))
+    asked = {"messages": MESSAGES} if wire is GenerationApi.CHAT else {"prompt": "Hi"}
+    call = ProtocolRequest(wire=wire, params=params or {}, **asked, **more)
+    return to_body(call, server if isinstance(server, ServerInfo) else ServerInfo(server))
 
 
 def number(low: float, high: float = 9e9):
@@ -61,7 +64,7 @@ SHARED = {
     "stream": of(bool),
 }
 ROUTES = {
-    Wire.CHAT: {
+    GenerationApi.CHAT: {
         **SHARED,
         "messages": of(list),
         "presence_penalty": number(-2.1, 2.1),
@@ -70,8 +73,8 @@ ROUTES = {
         "response_format": grammar,
         "stream_options": lambda value: value == {"include_usage": True},
     },
-    Wire.COMPLETIONS: {**SHARED, "prompt": of(str), "repetition_penalty": number(0)},
-    Wire.GENERATE: {"inputs": of(str), "parameters": of(dict)},
+    GenerationApi.COMPLETIONS: {**SHARED, "prompt": of(str), "repetition_penalty": number(0)},
+    GenerationApi.GENERATE: {"inputs": of(str), "parameters": of(dict)},
 }
 PARAMETERS = {
     **{key: SHARED[key] for key in ("stop", "seed", "temperature", "top_p", "frequency_penalty")},
@@ -121,7 +124,7 @@ PARAMS = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("wire", Wire)
+@pytest.mark.parametrize("wire", GenerationApi)
 @given(
     params=PARAMS,
     stops=st.lists(st.sampled_from("abcdefg"), unique=True).map(tuple),
@@ -129,14 +132,18 @@ PARAMS = st.fixed_dictionaries(
     usage=st.booleans(),
 )
 def test_what_tgi_is_sent_is_what_it_allows(
-    wire: Wire, params: dict[str, object], stops: tuple[str, ...], stream: bool, usage: bool
+    wire: GenerationApi,
+    params: dict[str, object],
+    stops: tuple[str, ...],
+    stream: bool,
+    usage: bool,
 ) -> None:
     try:
         body = body_of(wire, params=params, stops=stops, stream=stream, usage=usage, model="tiny")
     except ConfigurationError:
         return  # said in one sentence, instead of sent
     check(body, ROUTES[wire])
-    if wire is Wire.GENERATE:
+    if wire is GenerationApi.GENERATE:
         parameters = body["parameters"]
         assert isinstance(parameters, dict)
         check(parameters, PARAMETERS)
@@ -144,47 +151,47 @@ def test_what_tgi_is_sent_is_what_it_allows(
         assert parameters["details"] is True
 
 
-@pytest.mark.parametrize("wire", Wire)
+@pytest.mark.parametrize("wire", GenerationApi)
 @pytest.mark.parametrize("dialect", SERVERS)
-def test_stop_is_never_sent_empty(wire: Wire, dialect: Dialect) -> None:
+def test_stop_is_never_sent_empty(wire: GenerationApi, dialect: Dialect) -> None:
     body = body_of(wire, dialect)
     assert "stop" not in body
     assert "stop" not in dict(body.get("parameters", {}))
-    none = body_of(wire, Server(dialect, max_stops=0), stops=("a",))
+    none = body_of(wire, ServerInfo(dialect, max_stops=0), stops=("a",))
     assert "stop" not in dict(none.get("parameters", none))
 
 
 @pytest.mark.parametrize("dialect", SERVERS)
 def test_usage_is_asked_for_where_that_is_understood(dialect: Dialect) -> None:
     options = {"include_usage": True}
-    chat = body_of(Wire.CHAT, dialect, stream=True)
-    text = body_of(Wire.COMPLETIONS, dialect, stream=True)
+    chat = body_of(GenerationApi.CHAT, dialect, stream=True)
+    text = body_of(GenerationApi.COMPLETIONS, dialect, stream=True)
     assert chat["stream_options"] == options
     assert text.get("stream_options") == (None if dialect is Dialect.TGI else options)
-    for wire in (Wire.CHAT, Wire.COMPLETIONS):
+    for wire in (GenerationApi.CHAT, GenerationApi.COMPLETIONS):
         assert "stream_options" not in body_of(wire, dialect, stream=True, usage=False)
         assert body_of(wire, dialect).keys().isdisjoint({"stream", "stream_options"})
 
 
-@pytest.mark.parametrize("wire", [Wire.COMPLETIONS, Wire.GENERATE])
-def test_a_stream_is_never_asked_to_repeat_the_prompt(wire: Wire) -> None:
-    server = Dialect.TGI if wire is Wire.GENERATE else Dialect.VLLM
+@pytest.mark.parametrize("wire", [GenerationApi.COMPLETIONS, GenerationApi.GENERATE])
+def test_a_stream_is_never_asked_to_repeat_the_prompt(wire: GenerationApi) -> None:
+    server = Dialect.TGI if wire is GenerationApi.GENERATE else Dialect.VLLM
     params = {"return_full_text": True}
     [whole, stream] = [body_of(wire, server, params, stream=stream) for stream in (False, True)]
-    key = "return_full_text" if wire is Wire.GENERATE else "echo"
+    key = "return_full_text" if wire is GenerationApi.GENERATE else "echo"
     assert dict(whole.get("parameters", whole))[key] is True
     assert key not in dict(stream.get("parameters", stream))
 
 
 def test_model_is_left_out_where_there_is_none() -> None:
-    assert body_of(Wire.CHAT) == {"messages": MESSAGES}
-    assert body_of(Wire.COMPLETIONS, model="tiny") == {"model": "tiny", "prompt": "Hi"}
-    assert body_of(Wire.GENERATE, model="tiny").keys() == {"inputs", "parameters"}
+    assert body_of(GenerationApi.CHAT) == {"messages": MESSAGES}
+    assert body_of(GenerationApi.COMPLETIONS, model="tiny") == {"model": "tiny", "prompt": "Hi"}
+    assert body_of(GenerationApi.GENERATE, model="tiny").keys() == {"inputs", "parameters"}
 
 
 def test_own_keys_come_last_and_are_merged() -> None:
     body = body_of(
-        Wire.CHAT,
+        GenerationApi.CHAT,
         Dialect.VLLM,
         {"temperature": 0.5, "thinking": False},
         extra={"temperature": 2, "min_p": 0.1, "chat_template_kwargs": {"style": "dry"}},
@@ -203,7 +210,7 @@ def test_own_keys_of_generate_are_parameters_unless_they_are_not() -> None:
         "parameters": {"max_new_tokens": 7, "decoder_input_details": True},
         "stream": True,
     }
-    assert body_of(Wire.GENERATE, params={"seed": 1}, extra=extra) == {
+    assert body_of(GenerationApi.GENERATE, params={"seed": 1}, extra=extra) == {
         "inputs": "Hi",
         "stream": True,
         "parameters": {
@@ -216,8 +223,8 @@ def test_own_keys_of_generate_are_parameters_unless_they_are_not() -> None:
     }
 
 
-@pytest.mark.parametrize("wire", Wire)
-def test_what_the_caller_gave_is_not_changed(wire: Wire) -> None:
+@pytest.mark.parametrize("wire", GenerationApi)
+def test_what_the_caller_gave_is_not_changed(wire: GenerationApi) -> None:
     given = {
         "params": {"max_tokens": 3, "response_format": SCHEMA, "seed": 0},
         "extra": {"parameters": {"seed": 7}, "stream_options": {"more": 1}},
@@ -230,7 +237,7 @@ def test_what_the_caller_gave_is_not_changed(wire: Wire) -> None:
             value["changed"] = True
         elif isinstance(value, list):
             value.append("changed")
-    if wire is Wire.GENERATE:
+    if wire is GenerationApi.GENERATE:
         assert given == before
     else:
         assert given["params"] == before["params"]
@@ -239,13 +246,15 @@ def test_what_the_caller_gave_is_not_changed(wire: Wire) -> None:
 
 def test_routes() -> None:
     routes = {
-        (wire, stream): route_of(Call(wire, stream=stream)) for wire in Wire for stream in (0, 1)
+        (wire, stream): route_of(ProtocolRequest(wire, stream=stream))
+        for wire in GenerationApi
+        for stream in (0, 1)
     }
     assert routes == {
-        (Wire.GENERATE, 0): "/generate",
-        (Wire.GENERATE, 1): "/generate_stream",
-        (Wire.COMPLETIONS, 0): "/v1/completions",
-        (Wire.COMPLETIONS, 1): "/v1/completions",
-        (Wire.CHAT, 0): "/v1/chat/completions",
-        (Wire.CHAT, 1): "/v1/chat/completions",
+        (GenerationApi.GENERATE, 0): "/generate",
+        (GenerationApi.GENERATE, 1): "/generate_stream",
+        (GenerationApi.COMPLETIONS, 0): "/v1/completions",
+        (GenerationApi.COMPLETIONS, 1): "/v1/completions",
+        (GenerationApi.CHAT, 0): "/v1/chat/completions",
+        (GenerationApi.CHAT, 1): "/v1/chat/completions",
     }

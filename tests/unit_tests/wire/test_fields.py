@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_easyllm._protocols.request import needs_server, to_fields, wire_stops
-from langchain_easyllm._servers.profile import FIELDS, NEUTRAL_FIELDS, Dialect, Server, Wire
+from langchain_easyllm._servers.profile import (
+    FIELDS,
+    NEUTRAL_FIELDS,
+    Dialect,
+    GenerationApi,
+    ServerInfo,
+)
 from langchain_easyllm.errors import ConfigurationError
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
@@ -71,26 +77,28 @@ NOT_GENERATE = {"n", "presence_penalty", "thinking"}
 FEW = {"temperature", "top_p", "max_tokens", "stop", "seed", "do_sample"}
 ALL = set(NEUTRAL_FIELDS)
 # (wire, dialect): what is missing there, and what has another name.
-ROWS: Mapping[tuple[Wire, Dialect], tuple[set[str], Mapping[str, Mapping[str, object]]]] = {
-    **{(Wire.GENERATE, dialect): (NOT_GENERATE, GENERATE) for dialect in Dialect},
-    (Wire.GENERATE, Dialect.LOCAL): (
+ROWS: Mapping[
+    tuple[GenerationApi, Dialect], tuple[set[str], Mapping[str, Mapping[str, object]]]
+] = {
+    **{(GenerationApi.GENERATE, dialect): (NOT_GENERATE, GENERATE) for dialect in Dialect},
+    (GenerationApi.GENERATE, Dialect.LOCAL): (
         {"best_of", "watermark", "thinking"},
         {**GENERATE, "logprobs": {"logprobs": True}},
     ),
-    (Wire.CHAT, Dialect.TGI): (
+    (GenerationApi.CHAT, Dialect.TGI): (
         {"n", "top_k", "repetition_penalty", "typical_p", "truncate", "best_of", "watermark"}
         | {"return_full_text", "thinking"},
         {**CHAT_LOGPROBS, **TGI_FORMAT},
     ),
-    (Wire.CHAT, Dialect.VLLM): (
+    (GenerationApi.CHAT, Dialect.VLLM): (
         {"typical_p", "best_of", "watermark", "return_full_text"},
         {**CHAT_LOGPROBS, **TRUNCATE},
     ),
-    (Wire.CHAT, Dialect.LLAMA_CPP): (
+    (GenerationApi.CHAT, Dialect.LLAMA_CPP): (
         {"truncate", "best_of", "watermark", "return_full_text"},
         {**CHAT_LOGPROBS, **PENALTY},
     ),
-    (Wire.CHAT, Dialect.LLAMA_CPP_PYTHON): (
+    (GenerationApi.CHAT, Dialect.LLAMA_CPP_PYTHON): (
         {"n", "typical_p", "truncate", "best_of", "watermark", "return_full_text", "thinking"},
         {
             **CHAT_LOGPROBS,
@@ -99,32 +107,35 @@ ROWS: Mapping[tuple[Wire, Dialect], tuple[set[str], Mapping[str, Mapping[str, ob
             "logprobs": {"logprobs": True, "top_logprobs": 1},
         },
     ),
-    (Wire.CHAT, Dialect.TRANSFORMERS): (ALL - FEW - {"thinking"}, {}),
-    (Wire.CHAT, Dialect.ROUTER): ({"return_full_text"}, CHAT_LOGPROBS),
-    (Wire.CHAT, Dialect.OPENAI): ({"return_full_text"}, CHAT_LOGPROBS),
-    (Wire.COMPLETIONS, Dialect.TGI): (ALL - FEW - {"frequency_penalty", "repetition_penalty"}, {}),
-    (Wire.COMPLETIONS, Dialect.VLLM): (
+    (GenerationApi.CHAT, Dialect.TRANSFORMERS): (ALL - FEW - {"thinking"}, {}),
+    (GenerationApi.CHAT, Dialect.ROUTER): ({"return_full_text"}, CHAT_LOGPROBS),
+    (GenerationApi.CHAT, Dialect.OPENAI): ({"return_full_text"}, CHAT_LOGPROBS),
+    (GenerationApi.COMPLETIONS, Dialect.TGI): (
+        ALL - FEW - {"frequency_penalty", "repetition_penalty"},
+        {},
+    ),
+    (GenerationApi.COMPLETIONS, Dialect.VLLM): (
         {"typical_p", "best_of", "watermark", "thinking"},
         {**TEXT_LOGPROBS, **ECHO, **TRUNCATE},
     ),
-    (Wire.COMPLETIONS, Dialect.LLAMA_CPP): (
+    (GenerationApi.COMPLETIONS, Dialect.LLAMA_CPP): (
         {"truncate", "best_of", "watermark", "return_full_text", "thinking"},
         {**TEXT_LOGPROBS, **PENALTY, **LLAMA_SCHEMA},
     ),
-    (Wire.COMPLETIONS, Dialect.LLAMA_CPP_PYTHON): (
+    (GenerationApi.COMPLETIONS, Dialect.LLAMA_CPP_PYTHON): (
         {"n", "typical_p", "truncate", "best_of", "watermark", "thinking", "response_format"}
         | {"grammar"},
         {**TEXT_LOGPROBS, **ECHO, **PENALTY},
     ),
-    (Wire.COMPLETIONS, Dialect.TRANSFORMERS): (ALL - FEW, {}),
-    (Wire.COMPLETIONS, Dialect.ROUTER): ({"thinking"}, {**TEXT_LOGPROBS, **ECHO}),
-    (Wire.COMPLETIONS, Dialect.OPENAI): ({"thinking"}, {**TEXT_LOGPROBS, **ECHO}),
+    (GenerationApi.COMPLETIONS, Dialect.TRANSFORMERS): (ALL - FEW, {}),
+    (GenerationApi.COMPLETIONS, Dialect.ROUTER): ({"thinking"}, {**TEXT_LOGPROBS, **ECHO}),
+    (GenerationApi.COMPLETIONS, Dialect.OPENAI): ({"thinking"}, {**TEXT_LOGPROBS, **ECHO}),
 }
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} of {row[1]}")
 
 
-def sent(wire: Wire, dialect: Dialect, **params: object) -> dict[str, object]:
-    return to_fields(wire, Server(dialect), params)
+def sent(wire: GenerationApi, dialect: Dialect, **params: object) -> dict[str, object]:
+    return to_fields(wire, ServerInfo(dialect), params)
 
 
 def test_the_table_has_a_row_for_every_server() -> None:
@@ -135,7 +146,7 @@ def test_the_table_has_a_row_for_every_server() -> None:
 
 @every_row
 @pytest.mark.parametrize("name", NEUTRAL_FIELDS)
-def test_a_field_is_a_key_or_a_clear_error(row: tuple[Wire, Dialect], name: str) -> None:
+def test_a_field_is_a_key_or_a_clear_error(row: tuple[GenerationApi, Dialect], name: str) -> None:
     missing, renamed = ROWS[row]
     value = VALUES[name]
     if name in missing:
@@ -147,18 +158,18 @@ def test_a_field_is_a_key_or_a_clear_error(row: tuple[Wire, Dialect], name: str)
 
 @every_row
 @pytest.mark.parametrize("name", NEUTRAL_FIELDS)
-def test_none_is_unset(row: tuple[Wire, Dialect], name: str) -> None:
+def test_none_is_unset(row: tuple[GenerationApi, Dialect], name: str) -> None:
     assert sent(*row, **{name: None}) == {}
 
 
 def test_an_error_names_the_way_out() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        sent(Wire.CHAT, Dialect.TGI, top_k=5)
+        sent(GenerationApi.CHAT, Dialect.TGI, top_k=5)
     assert "api='generate' (with a prompt_builder for chat)" in str(caught.value)
     with pytest.raises(ConfigurationError, match="use api='chat', or drop it"):
-        sent(Wire.COMPLETIONS, Dialect.VLLM, thinking=True)
+        sent(GenerationApi.COMPLETIONS, Dialect.VLLM, thinking=True)
     with pytest.raises(ConfigurationError, match=r": drop it\. model_kwargs"):
-        sent(Wire.CHAT, Dialect.VLLM, watermark=True)
+        sent(GenerationApi.CHAT, Dialect.VLLM, watermark=True)
 
 
 @every_row
@@ -183,7 +194,7 @@ def test_an_error_names_the_way_out() -> None:
     ids=str,
 )
 def test_a_field_that_says_nothing_is_no_error(
-    row: tuple[Wire, Dialect], off: dict[str, object]
+    row: tuple[GenerationApi, Dialect], off: dict[str, object]
 ) -> None:
     [name] = off
     if name in ROWS[row][0]:
@@ -194,22 +205,24 @@ def test_a_field_that_says_nothing_is_no_error(
 
 @pytest.mark.parametrize("value", [0, 0.0, 1, 1.0])
 def test_tgi_wants_open_intervals(value: float) -> None:
-    for wire in Wire:
+    for wire in GenerationApi:
         assert sent(wire, Dialect.TGI, top_p=value) == {}
-    assert sent(Wire.GENERATE, Dialect.TGI, typical_p=value) == {}
-    assert sent(Wire.GENERATE, Dialect.TGI, top_k=0) == {}
-    assert sent(Wire.GENERATE, Dialect.TGI, top_logprobs=0) == {}
+    assert sent(GenerationApi.GENERATE, Dialect.TGI, typical_p=value) == {}
+    assert sent(GenerationApi.GENERATE, Dialect.TGI, top_k=0) == {}
+    assert sent(GenerationApi.GENERATE, Dialect.TGI, top_logprobs=0) == {}
     # The servers that take them are sent them: their own defaults may be others.
-    assert sent(Wire.CHAT, Dialect.TRANSFORMERS, top_p=value) == {"top_p": value}
-    assert sent(Wire.CHAT, Dialect.VLLM, top_p=value) == ({"top_p": value} if value else {})
-    assert sent(Wire.CHAT, Dialect.VLLM, top_k=0) == {"top_k": 0}
+    assert sent(GenerationApi.CHAT, Dialect.TRANSFORMERS, top_p=value) == {"top_p": value}
+    assert sent(GenerationApi.CHAT, Dialect.VLLM, top_p=value) == (
+        {"top_p": value} if value else {}
+    )
+    assert sent(GenerationApi.CHAT, Dialect.VLLM, top_k=0) == {"top_k": 0}
 
 
 @every_row
 @pytest.mark.parametrize("asked", [{"temperature": 0}, {"temperature": 0.0}, {"do_sample": False}])
-def test_greedy_decoding(row: tuple[Wire, Dialect], asked: dict[str, object]) -> None:
+def test_greedy_decoding(row: tuple[GenerationApi, Dialect], asked: dict[str, object]) -> None:
     sampling = {"top_p": 0.9, "top_k": 3, "typical_p": 0.9, "seed": 5, "temperature": 0.7}
-    if row[0] is Wire.GENERATE:
+    if row[0] is GenerationApi.GENERATE:
         greedy: dict[str, object] = {"do_sample": False}
     elif row[1] is Dialect.TGI:
         greedy = {"top_p": 1e-6}
@@ -221,7 +234,7 @@ def test_greedy_decoding(row: tuple[Wire, Dialect], asked: dict[str, object]) ->
 
 
 def test_a_temperature_asks_generate_to_sample() -> None:
-    assert sent(Wire.GENERATE, Dialect.TGI, temperature=1.0) == {
+    assert sent(GenerationApi.GENERATE, Dialect.TGI, temperature=1.0) == {
         "temperature": 1.0,
         "do_sample": True,
     }
@@ -239,17 +252,17 @@ def test_a_temperature_asks_generate_to_sample() -> None:
 def test_completions_say_both_logprobs_in_one_number(
     params: dict[str, object], number: int
 ) -> None:
-    assert sent(Wire.COMPLETIONS, Dialect.VLLM, **params) == {"logprobs": number}
+    assert sent(GenerationApi.COMPLETIONS, Dialect.VLLM, **params) == {"logprobs": number}
 
 
 def test_no_alternatives_but_the_tokens_own_logprobs() -> None:
     params = {"logprobs": True, "top_logprobs": 0}
-    assert sent(Wire.CHAT, Dialect.LLAMA_CPP, **params) == params
-    assert sent(Wire.CHAT, Dialect.OPENAI, top_logprobs=0) == {}
+    assert sent(GenerationApi.CHAT, Dialect.LLAMA_CPP, **params) == params
+    assert sent(GenerationApi.CHAT, Dialect.OPENAI, top_logprobs=0) == {}
 
 
-@pytest.mark.parametrize("wire", [Wire.GENERATE, Wire.CHAT])
-def test_two_fields_of_one_name_must_agree(wire: Wire) -> None:
+@pytest.mark.parametrize("wire", [GenerationApi.GENERATE, GenerationApi.CHAT])
+def test_two_fields_of_one_name_must_agree(wire: GenerationApi) -> None:
     other = {"type": "object"}
     with pytest.raises(ConfigurationError, match="response_format and grammar are one field"):
         sent(wire, Dialect.TGI, response_format=SCHEMA, grammar=other)
@@ -261,7 +274,7 @@ def test_two_fields_of_one_name_must_agree(wire: Wire) -> None:
 def test_no_more_stops_are_sent_than_the_server_takes(dialect: Dialect, limit: int | None) -> None:
     stops = tuple("abcdef")
     own = 4 if dialect in (Dialect.TGI, Dialect.ROUTER, Dialect.OPENAI) else 6
-    sent_stops = wire_stops(stops, Server(dialect, max_stops=limit))
+    sent_stops = wire_stops(stops, ServerInfo(dialect, max_stops=limit))
     assert sent_stops == stops[: own if limit is None else limit]
 
 
@@ -275,10 +288,10 @@ PARAMS = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("wire", Wire)
+@pytest.mark.parametrize("wire", GenerationApi)
 @given(params=PARAMS)
 def test_a_request_that_needs_no_server_suits_them_all(
-    wire: Wire, params: dict[str, object]
+    wire: GenerationApi, params: dict[str, object]
 ) -> None:
     if needs_server(wire, params, ()):
         return
@@ -312,6 +325,6 @@ def test_a_request_that_needs_no_server_suits_them_all(
     ],
 )
 def test_when_the_server_must_be_known(params: dict[str, object], needed: bool) -> None:
-    assert needs_server(Wire.CHAT, params, ()) is needed
-    assert not needs_server(Wire.GENERATE, params, ())
-    assert needs_server(Wire.GENERATE, params, tuple("abcde"))
+    assert needs_server(GenerationApi.CHAT, params, ()) is needed
+    assert not needs_server(GenerationApi.GENERATE, params, ())
+    assert needs_server(GenerationApi.GENERATE, params, tuple("abcde"))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from langchain_easyllm._servers.detection import UNKNOWN, probe
-from langchain_easyllm._servers.profile import Dialect, Server
+from langchain_easyllm._servers.detection import UNKNOWN, detect_server
+from langchain_easyllm._servers.profile import Dialect, ServerInfo
 
 from ...wire_errors import error
 from ...wire_server import Reply
@@ -24,10 +24,10 @@ def seen(reply: Reply | None) -> Seen:
     return reply.status, body
 
 
-def look(replies: Mapping[str, Reply | None]) -> tuple[Server, list[str]]:
+def look(replies: Mapping[str, Reply | None]) -> tuple[ServerInfo, list[str]]:
     """Drive the probe; returns what it found and the routes that it asked for."""
     asked: list[str] = []
-    steps = probe()
+    steps = detect_server()
     route = next(steps)
     try:
         while True:
@@ -37,7 +37,9 @@ def look(replies: Mapping[str, Reply | None]) -> tuple[Server, list[str]]:
         return end.value, asked
 
 
-def found(info: Reply | None, listing: Reply | None = None, routes: Reply | None = None) -> Server:
+def found(
+    info: Reply | None, listing: Reply | None = None, routes: Reply | None = None
+) -> ServerInfo:
     return look({"/info": info, "/v1/models": listing, "/openapi.json": routes})[0]
 
 
@@ -66,7 +68,7 @@ def test_the_servers(row: str, dialect: Dialect) -> None:
 def test_the_limits_of_tgi() -> None:
     server, asked = look({"/info": info_tgi(model_id="some/model", max_stop_sequences=7)})
     assert asked == ["/info"]
-    assert server == Server(
+    assert server == ServerInfo(
         Dialect.TGI, model="some/model", max_stops=7, max_total_tokens=2048, max_batch=4
     )
 
@@ -75,7 +77,7 @@ def test_an_old_tgi_does_not_name_its_router() -> None:
     old = {"model_id": "some/model", "max_total_tokens": 2048, "version": "0.9.4"}
     server, asked = look({"/info": Reply(old)})
     assert asked == ["/info"]
-    assert server == Server(Dialect.TGI, model="some/model", max_total_tokens=2048)
+    assert server == ServerInfo(Dialect.TGI, model="some/model", max_total_tokens=2048)
 
 
 def test_tei() -> None:
@@ -101,7 +103,7 @@ def test_transformers_is_known_by_its_routes(listing: Reply) -> None:
     routes = Reply({"paths": {"/v1/chat/completions": {}, "/load_model": {}, "/reset": {}}})
     replies = {"/info": NOT_FOUND, "/v1/models": listing, "/openapi.json": routes}
     server, asked = look(replies)
-    assert server == Server(Dialect.TRANSFORMERS)
+    assert server == ServerInfo(Dialect.TRANSFORMERS)
     assert asked == ["/info", "/v1/models", "/openapi.json"]
 
 
@@ -143,12 +145,12 @@ def test_odd_answers_are_an_openai_style_server(info: Reply) -> None:
     for listing in NO_JSON:
         assert found(info, listing) == UNKNOWN
     for listing in NO_LIST:
-        assert found(info, listing) == Server(Dialect.OPENAI)
+        assert found(info, listing) == ServerInfo(Dialect.OPENAI)
 
 
 @pytest.mark.parametrize("odd", [True, "4", None, [4], 4.5])
 def test_odd_limits_are_no_limits(odd: object) -> None:
     server = found(info_tgi(max_stop_sequences=odd, max_total_tokens=odd, model_id=3))
-    assert server == Server(Dialect.TGI, max_batch=4)
+    assert server == ServerInfo(Dialect.TGI, max_batch=4)
     listing = Reply({"data": [{"id": "a", "owned_by": "vllm", "max_model_len": odd}]})
     assert found(NOT_FOUND, listing).max_total_tokens is None

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from langchain_easyllm._http.sse import ErrorEvent
 from langchain_easyllm._protocols.events import Delta, Failure
-from langchain_easyllm._protocols.reader import AnswerReader, read_answers
-from langchain_easyllm._protocols.reasoning import ends_thinking
-from langchain_easyllm._servers.profile import Wire
+from langchain_easyllm._protocols.reader import ResponseReader, read_answers
+from langchain_easyllm._protocols.reasoning import has_unopened_think_tag
+from langchain_easyllm._servers.profile import GenerationApi
 from langchain_easyllm.errors import IncompleteStreamError, ProtocolError
 
 from .canned import PROTOCOLS, Protocol, as_answer, decoder, dumps, read_stream
@@ -49,7 +49,7 @@ def test_a_stream_says_the_same_as_a_whole_answer(
     events = protocol.events(tokens, finish_reason)
     body = protocol.body(tokens, finish_reason)
     # A whole answer of an unknown model may end in thinking that its stream has shown already.
-    thinker = thinker or ends_thinking("".join(tokens))
+    thinker = thinker or has_unopened_think_tag("".join(tokens))
     pieces, reader = read_stream(events, protocol.decoder(), stops, thinker=thinker)
     streamed = as_answer(pieces, reader.end)
     answers = read_answers(protocol.decoder(), body, stops, thinker=thinker)
@@ -82,7 +82,7 @@ def test_batches_of_events_make_no_difference(
 
 @every_protocol
 def test_every_piece_comes_as_soon_as_its_event(protocol: Protocol) -> None:
-    reader = AnswerReader(protocol.decoder())
+    reader = ResponseReader(protocol.decoder())
     shown: list[str] = []
     for event in protocol.events(["One", " two", " three"]):
         shown += [piece for piece in reader.feed([event]) if isinstance(piece, str)]
@@ -101,7 +101,7 @@ def test_counts_and_names_of_the_end(protocol: Protocol) -> None:
         assert end.usage is not None
         assert (end.usage.input_tokens, end.usage.output_tokens) == (7, 2)
         assert end.usage.total_tokens == 9
-    assert end.model == (None if protocol.wire is Wire.GENERATE else "tiny")
+    assert end.model == (None if protocol.wire is GenerationApi.GENERATE else "tiny")
 
 
 @every_protocol
@@ -111,7 +111,7 @@ def test_a_stream_that_breaks_off_is_an_error_with_the_text_so_far(protocol: Pro
     first = next(at for at, event in enumerate(events) if b"Hello" in event)
     last = next(at for at, event in enumerate(events) if ENDED.search(event))
     for cut in range(last):
-        reader = AnswerReader(protocol.decoder(), ("\nEND!",))
+        reader = ResponseReader(protocol.decoder(), ("\nEND!",))
         reader.feed(events[:cut])
         assert not reader.complete
         with pytest.raises(IncompleteStreamError) as caught:
@@ -133,7 +133,7 @@ def test_a_stream_that_breaks_off_is_an_error_with_the_text_so_far(protocol: Pro
     ],
 )
 def test_what_says_that_an_answer_is_complete(events: Sequence[object], complete: bool) -> None:
-    reader = AnswerReader(decoder(Wire.CHAT))
+    reader = ResponseReader(decoder(GenerationApi.CHAT))
     reader.feed([event if isinstance(event, bytes) else dumps(event) for event in events])
     if complete:
         reader.close()
@@ -144,21 +144,21 @@ def test_what_says_that_an_answer_is_complete(events: Sequence[object], complete
 
 def test_done_alone_does_not_outlive_a_broken_connection() -> None:
     # llama-cpp-python writes it when another request pushes this one aside.
-    reader = AnswerReader(decoder(Wire.CHAT))
+    reader = ResponseReader(decoder(GenerationApi.CHAT))
     reader.feed([dumps({"choices": [{"delta": {"content": "a"}}]}), b"[DONE]"])
     assert not reader.over
     assert not reader.complete
 
 
 def test_done_after_a_finish_reason_ends_the_reading() -> None:
-    reader = AnswerReader(decoder(Wire.CHAT))
+    reader = ResponseReader(decoder(GenerationApi.CHAT))
     reader.feed([dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]}), b"[DONE]"])
     assert reader.over
 
 
 @every_protocol
 def test_a_stop_ends_the_reading_at_once(protocol: Protocol) -> None:
-    reader = AnswerReader(protocol.decoder(), ("END",))
+    reader = ResponseReader(protocol.decoder(), ("END",))
     events = protocol.events(["One EN", "D two", "three"], "length")
     pieces = reader.feed(events)
     assert reader.over
@@ -170,8 +170,10 @@ def test_a_stop_ends_the_reading_at_once(protocol: Protocol) -> None:
 
 def test_a_stop_inside_thinking_does_nothing() -> None:
     pieces, reader = read_stream(
-        Protocol(Wire.CHAT, "openai").events(["<think>a END b</think>\n", "Yes. EN", "D no"]),
-        decoder(Wire.CHAT),
+        Protocol(GenerationApi.CHAT, "openai").events(
+            ["<think>a END b</think>\n", "Yes. EN", "D no"]
+        ),
+        decoder(GenerationApi.CHAT),
         ("END",),
     )
     answer = as_answer(pieces, reader.end)
@@ -206,14 +208,15 @@ ODD_EVENTS = [
     [
         (protocol, garbage)
         for protocol in PROTOCOLS
-        for garbage in NO_JSON + (ODD_EVENTS if protocol.wire is Wire.GENERATE else ODD_CHUNKS)
+        for garbage in NO_JSON
+        + (ODD_EVENTS if protocol.wire is GenerationApi.GENERATE else ODD_CHUNKS)
     ],
     ids=str,
 )
 def test_garbage_is_a_protocol_error_with_the_text_so_far(
     protocol: Protocol, garbage: bytes
 ) -> None:
-    reader = AnswerReader(protocol.decoder())
+    reader = ResponseReader(protocol.decoder())
     events = protocol.events(["Hello", " wide", " world"])
     pieces = reader.feed([*events[:2], garbage, *events[2:]])
     assert reader.over
@@ -244,10 +247,12 @@ JSON = st.recursive(
 )
 
 
-@pytest.mark.parametrize("wire", Wire)
+@pytest.mark.parametrize("wire", GenerationApi)
 @given(first=JSON, second=JSON)
-def test_any_json_is_read_or_is_a_protocol_error(wire: Wire, first: object, second: object) -> None:
-    reader = AnswerReader(decoder(wire, logprobs=True), ("a",))
+def test_any_json_is_read_or_is_a_protocol_error(
+    wire: GenerationApi, first: object, second: object
+) -> None:
+    reader = ResponseReader(decoder(wire, logprobs=True), ("a",))
     pieces = reader.feed([dumps(first), dumps(second)])
     assert all(isinstance(piece, str | Delta) for piece in pieces)
     assert isinstance(reader.error, ProtocolError | None)
@@ -267,7 +272,7 @@ ERRORS = [
 @every_protocol
 @pytest.mark.parametrize("error", ERRORS)
 def test_a_failure_inside_a_stream_ends_it(protocol: Protocol, error: object) -> None:
-    reader = AnswerReader(protocol.decoder())
+    reader = ResponseReader(protocol.decoder())
     events = protocol.events(["Hello", " wide", " world"])
     pieces = reader.feed([*events[:2], dumps(error), *events[2:]])
     assert reader.over
@@ -278,7 +283,7 @@ def test_a_failure_inside_a_stream_ends_it(protocol: Protocol, error: object) ->
 
 @every_protocol
 def test_an_event_named_error_is_a_failure_whatever_it_holds(protocol: Protocol) -> None:
-    reader = AnswerReader(protocol.decoder())
+    reader = ResponseReader(protocol.decoder())
     reader.feed([ErrorEvent(b"no JSON at all")])
     assert reader.failure == Failure(b"no JSON at all")
 
@@ -291,7 +296,7 @@ def test_a_failure_in_place_of_an_answer(protocol: Protocol, error: object) -> N
 
 def test_an_error_beside_an_empty_choice_is_a_failure() -> None:
     event = {"error": {"message": "No"}, "choices": [{"delta": {}, "finish_reason": "error"}]}
-    reader = AnswerReader(decoder(Wire.CHAT))
+    reader = ResponseReader(decoder(GenerationApi.CHAT))
     reader.feed([dumps(event)])
     assert reader.failure == Failure(dumps(event))
 
@@ -300,7 +305,7 @@ def test_a_repeated_prompt_stays_whole_whatever_stops_it_holds() -> None:
     body = dumps(
         {"choices": [{"text": "Say END: one END two", "finish_reason": "stop", "index": 0}]}
     )
-    answers = read_answers(decoder(Wire.COMPLETIONS), body, ("END",), prompt="Say END:")
+    answers = read_answers(decoder(GenerationApi.COMPLETIONS), body, ("END",), prompt="Say END:")
     assert not isinstance(answers, Failure)
     assert [answer.text for answer in answers] == ["Say END: one "]
 
@@ -312,6 +317,8 @@ def test_time_is_linear(thinker: bool) -> None:
     stops = ("a" * 30 + "b", "<a" * 9 + "b", "</think", "aaa<<")
 
     def work(pieces: Sequence[str]) -> None:
-        read_stream([event] * len(pieces) + [end], decoder(Wire.CHAT), stops, thinker=thinker)
+        read_stream(
+            [event] * len(pieces) + [end], decoder(GenerationApi.CHAT), stops, thinker=thinker
+        )
 
     assert growth(work, [""] * 500) < 40

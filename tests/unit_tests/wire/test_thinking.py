@@ -12,8 +12,8 @@ from langchain_easyllm._protocols.reasoning import (
     CLOSE,
     OPEN,
     ThinkSplitter,
-    ends_thinking,
-    known_to_think,
+    has_unopened_think_tag,
+    is_reasoning_model,
 )
 
 from .splits import growth, pieces_of
@@ -164,12 +164,12 @@ def test_time_is_linear(pieces: list[str], thinker: bool) -> None:
     ],
 )
 def test_a_closing_tag_without_an_opening_one_ends_thinking(text: str, thought: bool) -> None:
-    assert ends_thinking(text) is thought
+    assert has_unopened_think_tag(text) is thought
 
 
 @pytest.mark.parametrize("piece", ["a", "</think> a", "\n</thin", "</think>\t\t\t a", "<thin"])
 def test_telling_it_takes_linear_time(piece: str) -> None:
-    assert growth(lambda pieces: ends_thinking("".join(pieces)), [piece] * 2000) < 40
+    assert growth(lambda pieces: has_unopened_think_tag("".join(pieces)), [piece] * 2000) < 40
 
 
 @pytest.mark.parametrize(
@@ -191,4 +191,4 @@ def test_telling_it_takes_linear_time(piece: str) -> None:
     ],
 )
 def test_thinkers_are_known_by_name(model: str | None, thinks: bool) -> None:
-    assert known_to_think(model) is thinks
+    assert is_reasoning_model(model) is thinks

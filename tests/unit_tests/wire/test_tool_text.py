@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from langchain_easyllm._protocols.events import Delta
 from langchain_easyllm._tool_formats.final_answer import FinalAnswer
-from langchain_easyllm._tool_formats.parser import LEADS, Part, ToolReader
+from langchain_easyllm._tool_formats.parser import CALL_MARKERS, Part, ToolTextReader
 
 from .splits import growth, pieces_of
 
@@ -53,7 +53,7 @@ def seen(parts: Sequence[Part]) -> list[Seen]:
 def read(
     pieces: str | Sequence[str], *conventions: str, prompted: bool = False, final: bool = False
 ) -> list[Seen]:
-    reader = ToolReader(conventions, TOOLS, prompted=prompted)
+    reader = ToolTextReader(conventions, TOOLS, prompted=prompted)
     fed = [*map(reader.feed, [pieces] if isinstance(pieces, str) else pieces), reader.close()]
     if not final:
         return seen([part for parts in fed for part in parts])
@@ -97,7 +97,7 @@ def test_text_before_a_call_is_kept_without_the_space_between(convention: str) -
 
 
 def test_text_is_passed_on_as_soon_as_it_can_begin_no_call() -> None:
-    reader = ToolReader(["hermes"], TOOLS)
+    reader = ToolTextReader(["hermes"], TOOLS)
     assert reader.feed("Let me ") == ["Let me"]
     assert reader.feed("look <tool") == [" look"]
     assert reader.feed("s>") == [" <tools>"]
@@ -226,7 +226,7 @@ def test_a_tool_that_was_not_offered_is_an_invalid_call_where_the_prompt_asked_f
     ],
 )
 def test_what_only_looks_like_a_call_is_text(text: str) -> None:
-    conventions = [name for name in LEADS if name != "bare"]
+    conventions = [name for name in CALL_MARKERS if name != "bare"]
     parts = read(text, *conventions)
     if text == 'An object:\n{"name": "search"':  # names a tool: a call that was cut off
         assert parts == ["An object:", ("search", '{"name": "search"')]
@@ -242,7 +242,9 @@ WORDS = [
     *("Thought:", "<|python_tag|>", '{"name": "nope", "arguments": {}}'),
 ]
 texts = st.lists(st.sampled_from(WORDS), max_size=12).map("".join)
-conventions = st.sampled_from([[name] for name in LEADS] + [[n for n in LEADS if n != "bare"]])
+conventions = st.sampled_from(
+    [[name] for name in CALL_MARKERS] + [[n for n in CALL_MARKERS if n != "bare"]]
+)
 
 
 @given(pieces_of(texts), conventions, st.booleans(), st.booleans())
@@ -296,7 +298,7 @@ def test_a_final_answer_is_told_from_the_thought_before_it(text: str, wanted: li
 
 
 def test_a_final_answer_streams() -> None:
-    reader, answer = ToolReader(["react"], TOOLS, prompted=True), FinalAnswer()
+    reader, answer = ToolTextReader(["react"], TOOLS, prompted=True), FinalAnswer()
     pieces = [" I know.", "\nFinal", " Answer:", " Paris", " is", " it."]
     fed = [seen(answer.feed(reader.feed(piece))) for piece in pieces]
     assert fed == [[], [], [("thought", "I know.")], ["Paris"], [" is"], [" it."]]

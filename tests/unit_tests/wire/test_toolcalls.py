@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
-from langchain_easyllm._protocols.events import CallPiece
+from langchain_easyllm._protocols.events import ToolCallDelta
 from langchain_easyllm._protocols.tool_calls import ToolCallReader, merge_calls, parse_arguments
 
 
@@ -19,7 +19,7 @@ def piece(name: str | None = None, text: object = "", **more: object) -> dict[st
     return {**more, "function": {"name": name, "arguments": text}}
 
 
-def read(*events: list[dict[str, Any]], length: bool = False) -> tuple[CallPiece, ...]:
+def read(*events: list[dict[str, Any]], length: bool = False) -> tuple[ToolCallDelta, ...]:
     reader = ToolCallReader(["a", "b"])
     pieces = [piece for event in events for piece in reader.feed(event)]
     return merge_calls([*pieces, *reader.close(length=length)[0]])
@@ -96,7 +96,7 @@ VALUES = st.recursive(
 )
 
 
-def as_chunks(pieces: list[CallPiece]) -> AIMessageChunk:
+def as_chunks(pieces: list[ToolCallDelta]) -> AIMessageChunk:
     whole = AIMessageChunk("")
     for one in pieces:
         args = one.arguments + one.ending
@@ -113,7 +113,7 @@ def test_merged_chunks_judge_as_a_whole_answer(
     text = json.dumps(value, ensure_ascii=ascii_only)[: cut or None]
     parts = [text[at : at + size] for at in range(0, len(text), size)]
     stream = ToolCallReader(["a"])
-    pieces: list[CallPiece] = []
+    pieces: list[ToolCallDelta] = []
     for number, part in enumerate(parts):
         pieces += stream.feed([piece(None if number else "a", part, index=0)])
     pieces += stream.close(length=True)[0]

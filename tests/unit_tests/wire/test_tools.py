@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from langchain_easyllm._protocols.registry import to_body
-from langchain_easyllm._protocols.request import Call
+from langchain_easyllm._protocols.request import ProtocolRequest
 from langchain_easyllm._protocols.tool_choice import has_native_form
-from langchain_easyllm._servers.profile import Dialect, Server, Wire
+from langchain_easyllm._servers.profile import Dialect, GenerationApi, ServerInfo
 from langchain_easyllm.errors import ConfigurationError
 
 # A model in this process is asked in TGI's protocol alone.
@@ -35,8 +35,10 @@ NAMED = {"type": "function", "function": {"name": "a"}}
 
 
 def body(dialect: Dialect, tools: list[dict[str, object]], **fields: Any) -> dict[str, object]:
-    call = Call(Wire.CHAT, messages=fields.pop("messages", MESSAGES), tools=tools, **fields)
-    return to_body(call, Server(dialect))
+    call = ProtocolRequest(
+        GenerationApi.CHAT, messages=fields.pop("messages", MESSAGES), tools=tools, **fields
+    )
+    return to_body(call, ServerInfo(dialect))
 
 
 def names(request: dict[str, object]) -> list[str]:

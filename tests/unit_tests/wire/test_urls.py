@@ -8,7 +8,7 @@ from langchain_easyllm._servers.urls import (
     ROUTER,
     is_dedicated_endpoint,
     looks_like_url,
-    parse_address,
+    parse_server_url,
 )
 from langchain_easyllm.errors import ConfigurationError
 
@@ -42,7 +42,7 @@ ROOTS = [
 @pytest.mark.parametrize("route", ["", *ROUTES, "/v1/tokenize"])
 @pytest.mark.parametrize("slashes", ["", "/", "//"])
 def test_roots_and_full_routes(root: str, route: str, slashes: str) -> None:
-    address = parse_address(f" {root}{route}{slashes}\n")
+    address = parse_server_url(f" {root}{route}{slashes}\n")
     assert address.root == root
     assert address.url("/v1/models") == f"{root}/v1/models"
     assert address.route == ("/tokenize" if route == "/v1/tokenize" else route or None)
@@ -69,11 +69,11 @@ def test_roots_and_full_routes(root: str, route: str, slashes: str) -> None:
     ],
 )
 def test_forgiven_spellings(text: str, root: str) -> None:
-    assert parse_address(text).root == root
+    assert parse_server_url(text).root == root
 
 
 def test_a_query_stays_with_every_request() -> None:
-    address = parse_address("https://example.org/v1/chat/completions/?api-version=2&a=b")
+    address = parse_server_url("https://example.org/v1/chat/completions/?api-version=2&a=b")
     assert address.query == "api-version=2&a=b"
     assert address.url("/v1/models") == "https://example.org/v1/models?api-version=2&a=b"
 
@@ -96,7 +96,7 @@ def test_a_query_stays_with_every_request() -> None:
     ],
 )
 def test_inference_providers(text: str, root: str, model: str | None) -> None:
-    address = parse_address(text)
+    address = parse_server_url(text)
     assert (address.root, address.model) == (root, model)
     assert address.router
     assert not address.retired
@@ -120,7 +120,7 @@ def test_inference_providers(text: str, root: str, model: str | None) -> None:
     ],
 )
 def test_the_retired_host_leads_to_the_router(path: str, model: str | None) -> None:
-    address = parse_address("https://api-inference.huggingface.co" + path)
+    address = parse_server_url("https://api-inference.huggingface.co" + path)
     assert (address.root, address.model) == (ROUTER, model)
     assert address.router
     assert address.retired
@@ -157,7 +157,7 @@ def test_the_retired_host_leads_to_the_router(path: str, model: str | None) -> N
 )
 def test_refused_addresses(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^base_url .*[.]$") as caught:
-        parse_address(text)
+        parse_server_url(text)
     assert len(str(caught.value)) < 160
     assert "secret" not in str(caught.value)
 
