@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from langchain_easyllm._servers import session as _connection
 
-from .wire_server import WireServer
+from .support.fake_server import WireServer
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")

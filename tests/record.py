@@ -1,4 +1,4 @@
-"""Record the conversations of `tests/conversations.py` with a real server, as cassettes.
+"""Record `tests/support/recorded_conversations.py` with a real server, as cassettes.
 
     make record                          # transformers serve, and llama-cpp-python if built
     make record BASE_URL=http://localhost:8080 NAME=tgi            # a server of your own
@@ -23,10 +23,10 @@ import pytest
 from langchain_easyllm._servers import session as _connection
 from langchain_easyllm._servers.urls import parse_server_url
 
-from .conversations import CONVERSATIONS, Place
-from .recording import Recorder
-from .servers.llama_cpp_serve import has_llama_cpp, llama_cpp_serve
-from .servers.transformers_serve import transformers_serve
+from .support.real_servers.llama_cpp_serve import has_llama_cpp, llama_cpp_serve
+from .support.real_servers.transformers_serve import transformers_serve
+from .support.recorded_conversations import CONVERSATIONS, Place
+from .support.recording import Recorder
 
 TESTS = Path(__file__).parent
 CASSETTES = TESTS / "cassettes"

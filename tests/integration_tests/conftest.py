@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from ..servers.llama_cpp_serve import has_llama_cpp, llama_cpp_serve
-from ..servers.minilm_serve import minilm_serve
-from ..servers.running import RunningServer
-from ..servers.transformers_serve import transformers_serve
+from ..support.real_servers.llama_cpp_serve import has_llama_cpp, llama_cpp_serve
+from ..support.real_servers.minilm_serve import minilm_serve
+from ..support.real_servers.server_process import RunningServer
+from ..support.real_servers.transformers_serve import transformers_serve
 
 ROOT = Path(__file__).parents[2]
-SERVERS = ROOT / "tests" / "servers"
+SERVERS = ROOT / "tests" / "support" / "real_servers"
 LICENSE = ROOT / "langchain_easyllm" / "offline" / "models" / "embeddings" / "LICENSE"
 
 

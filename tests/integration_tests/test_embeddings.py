@@ -18,8 +18,8 @@ from langchain_easyllm import EasyLLMEmbeddings
 from langchain_easyllm.errors import BadRequestError
 from training.retrieval_set import PASSAGES
 
-from ..servers.running import RunningServer
-from ..unit_tests.embeddings.asking import MANY, WAYS, embedded
+from ..support.embedding_modes import MANY, WAYS, embedded
+from ..support.real_servers.server_process import RunningServer
 
 TEXTS = [
     "A cat sits on the mat.",

@@ -34,7 +34,7 @@ from langchain_easyllm.errors import (
     TimeoutError,
 )
 
-from ..unit_tests.face.asking import answer
+from ..support.invocation_modes import answer
 
 BUNDLED = Path(__file__).parents[2] / "langchain_easyllm" / "offline" / "models" / "chat"
 TOKENIZER = """{

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from langchain_easyllm import EasyLLMChat
 
-from ..servers.running import RunningServer
+from ..support.real_servers.server_process import RunningServer
 
 GREEDY = {"temperature": 0, "max_tokens": 48}
 

@@ -10,10 +10,10 @@ import yaml
 
 from langchain_easyllm import EasyLLMChat
 
-from ..conversations import CONVERSATIONS, Place
-from ..recording import HEADERS, SECRETS, Player, Recorder
-from ..wire_server import Received, Reply, WireServer
-from ..wires import chat_stream, serve
+from ..support.fake_server import Received, Reply, WireServer
+from ..support.fake_text_servers import chat_stream, serve
+from ..support.recorded_conversations import CONVERSATIONS, Place
+from ..support.recording import HEADERS, SECRETS, Player, Recorder
 
 CASSETTES = Path(__file__).parents[1] / "cassettes"
 RECORDED = sorted(CASSETTES.glob("*/*.yaml"))

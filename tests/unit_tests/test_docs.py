@@ -15,8 +15,9 @@ from langchain_easyllm import huggingface
 from langchain_easyllm._protocols.embeddings import CLIENT_SIDE, EMBED_FIELDS, EMBED_TABLE
 from langchain_easyllm._servers.profile import FIELDS, NEUTRAL_FIELDS, Dialect, GenerationApi
 from langchain_easyllm.offline import Faults
-from tests import wire_embeddings, wires
-from tests.wire_server import WireServer
+
+from ..support import fake_embedding_servers, fake_text_servers
+from ..support.fake_server import WireServer
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,14 +71,14 @@ def test_the_field_table_of_embeddings_is_the_codes():
 
 
 def test_the_examples_for_embeddings_run(wire_server, capsys):
-    wire_embeddings.serve_tei(wire_server)
+    fake_embedding_servers.serve_tei(wire_server)
     names: dict[str, object] = {}
     with WireServer() as ranker:
-        wire_embeddings.serve_tei(ranker, "reranker")
+        fake_embedding_servers.serve_tei(ranker, "reranker")
         for block in code_blocks("python", (ROOT / "docs" / "embeddings.md").read_text("utf-8")):
             block = block.replace("http://localhost:8080", wire_server.url)
             exec(block.replace("http://localhost:8081", ranker.url), names)
-    assert names["query"] == wire_embeddings.vector_of("query: When does the train leave?")
+    assert names["query"] == fake_embedding_servers.vector_of("query: When does the train leave?")
     assert names["array"].tolist() == names["vectors"][:1]
     assert capsys.readouterr().out.count("(1024, ") == 4
     assert len(names["best"]) == 1
@@ -90,7 +91,7 @@ def code_blocks(language: str, text: str = README) -> list[str]:
 def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
     for name in ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGINGFACE_API_BASE", "HUGGINGFACE_PROMPT"):
         monkeypatch.delenv(name, raising=False)
-    wires.serve(wire_server, "tgi", ["Bon", "jour", " !"])
+    fake_text_servers.serve(wire_server, "tgi", ["Bon", "jour", " !"])
     names: dict[str, object] = {}
     for block in code_blocks("python"):
         exec(block.replace("http://localhost:8080", wire_server.url), names)
@@ -105,7 +106,7 @@ def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
 
 
 def test_the_korean_readmes_examples_run(wire_server, capsys):
-    wires.serve(wire_server, "tgi", ["Bon", "jour", " !"])
+    fake_text_servers.serve(wire_server, "tgi", ["Bon", "jour", " !"])
     names: dict[str, object] = {}
     for block in code_blocks("python", (ROOT / "README.ko.md").read_text("utf-8")):
         exec(block.replace("http://localhost:8080", wire_server.url), names)
@@ -128,15 +129,15 @@ def test_the_examples_for_prompts_run():
 def test_the_examples_for_easyllms_users_run(wire_server, monkeypatch, capsys):
     monkeypatch.setattr(huggingface, "api_base", None)
     monkeypatch.setattr(huggingface, "prompt_builder", None)
-    wires.serve(wire_server, "tgi", ["Bon", "jour", " !"])
+    fake_text_servers.serve(wire_server, "tgi", ["Bon", "jour", " !"])
     names: dict[str, object] = {}
     with WireServer() as tei:
-        wire_embeddings.serve_tei(tei)
+        fake_embedding_servers.serve_tei(tei)
         for block in code_blocks("python", (ROOT / "docs" / "easyllm.md").read_text("utf-8")):
             block = block.replace("http://localhost:8080", wire_server.url)
             exec(block.replace("http://localhost:8081", tei.url), names)
     texts = ["What is the meaning of life?", "What is the sun?"]
-    assert names["vectors"] == wire_embeddings.vectors_of(texts)
+    assert names["vectors"] == fake_embedding_servers.vectors_of(texts)
     assert capsys.readouterr().out == "Bonjour !\nBonjour !"
 
 

@@ -17,10 +17,10 @@ from pydantic import BaseModel
 from demo.tools import TOOLS
 from langchain_easyllm import EasyLLMChat
 from langchain_easyllm.offline import OfflineServer
-from tests.wire_calls import Turn, serve_turns
-from tests.wire_server import WireServer
 
-from .asking import asked, ways
+from ...support.agent_invocation import asked, ways
+from ...support.fake_server import WireServer
+from ...support.fake_tool_calls import Turn, serve_turns
 
 QUESTION = "Who is Ida Lowell's friend? What is the age of that person raised to the 0.43 power?"
 AGED = f"{29**0.43:.4f}"

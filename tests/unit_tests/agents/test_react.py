@@ -17,7 +17,8 @@ from demo.tools import TOOLS
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.agents import agent_prompt
 from langchain_easyllm.offline import OfflineServer
-from tests import wires
+
+from ...support import fake_text_servers as fake
 
 PARSERS = {
     "react": ReActSingleInputOutputParser(),
@@ -182,11 +183,11 @@ def test_an_invented_observation_never_reaches_the_scratchpad(
     variant, model, ask, streamed, size, wire_server
 ):
     """The server does not look at `stop`: the model writes on, and its words come in any pieces."""
-    wires.serve(wire_server, "tgi")
+    fake.serve(wire_server, "tgi")
     said = [*ACTIONS[variant], *(INVENTED[at : at + size] for at in range(0, len(INVENTED), size))]
-    answers = (wires.tgi_generate_stream(said), wires.tgi_generate_stream(FINAL))
+    answers = (fake.tgi_generate_stream(said), fake.tgi_generate_stream(FINAL))
     if not streamed:
-        answers = (wires.tgi_generate("".join(said)), wires.tgi_generate("".join(FINAL)))
+        answers = (fake.tgi_generate("".join(said)), fake.tgi_generate("".join(FINAL)))
     path = "/generate_stream" if streamed else "/generate"
     wire_server.on("POST", path, *answers)
     with model(base_url=wire_server.url, api="generate", prompt_builder="zephyr") as llm:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from demo.__main__ import main
-from tests import wires
+
+from ...support import fake_text_servers
 
 ROOT = Path(__file__).parents[3]
 # langchain-classic imports langchain-community where that happens to be installed.
@@ -115,14 +116,14 @@ def test_another_server_is_asked_for_its_own_template(offline_server, ask):
 
 
 def test_a_model_that_keeps_to_no_format_ends_the_demo_all_the_same(wire_server, ask):
-    wires.serve(wire_server, "vllm", ["Let me", " think."])
+    fake_text_servers.serve(wire_server, "vllm", ["Let me", " think."])
     code, out, errors = ask(BASE_URL=wire_server.url, ASK="Who are you?")
     assert (code, errors) == (0, "")
     assert answers(out)[-1] == "Let me think."
 
 
 def test_a_question_to_another_server_starts_none_of_its_own(wire_server, tmp_path):
-    wires.serve(wire_server, "vllm", ["Let me", " think."])
+    fake_text_servers.serve(wire_server, "vllm", ["Let me", " think."])
     (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError('no server can be started')")
     done = run_demo(BASE_URL=wire_server.url, ASK="Who are you?", PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
@@ -144,8 +145,8 @@ def test_a_wrong_address_is_one_sentence(base_url, said, ask):
 
 
 def test_a_refused_token_is_one_sentence(wire_server, ask):
-    wires.serve(wire_server, "tgi")
-    wire_server.on("POST", "/v1/chat/completions", wires.error("router-unauthorized"))
+    fake_text_servers.serve(wire_server, "tgi")
+    wire_server.on("POST", "/v1/chat/completions", fake_text_servers.error("router-unauthorized"))
     code, _, errors = ask(BASE_URL=wire_server.url, ASK="Hello!")
     assert code == 1
     assert "answered 401 Unauthorized: Invalid username or password." in errors

@@ -1,13 +1,10 @@
-"""A process without anybody's token, and the fixtures that run one test in many ways."""
+"""The ways to embed."""
 
 from __future__ import annotations
 
 import pytest
 
-from ..face.conftest import _nobody
-from .asking import MANY, WAYS
-
-__all__ = ["_nobody"]
+from ...support.embedding_modes import MANY, WAYS
 
 
 @pytest.fixture(params=WAYS)

@@ -22,10 +22,16 @@ from langchain_easyllm.errors import (
     TimeoutError,
 )
 
-from ...wire_embeddings import openai_route, serve_openai, serve_tei, tei_route, vectors_of
-from ...wire_errors import error
-from ...wire_server import Crowd, Pause, Received, Reply, Stall, WireServer
-from .asking import bodies, embedded
+from ...support.embedding_modes import bodies, embedded
+from ...support.fake_embedding_servers import (
+    openai_route,
+    serve_openai,
+    serve_tei,
+    tei_route,
+    vectors_of,
+)
+from ...support.fake_errors import error
+from ...support.fake_server import Crowd, Pause, Received, Reply, Stall, WireServer
 
 EMBED = "/embed"
 

@@ -12,10 +12,10 @@ from langchain_core.documents import Document
 from langchain_easyllm import EasyLLMRerank
 from langchain_easyllm.errors import BadRequestError, ConfigurationError, ProtocolError
 
-from ...wire_embeddings import rank_route, score_of, serve_openai, serve_tei
-from ...wire_server import Received, Reply, WireServer
-from ...wires import info_tgi
-from .asking import bodies
+from ...support.embedding_modes import bodies
+from ...support.fake_embedding_servers import rank_route, score_of, serve_openai, serve_tei
+from ...support.fake_server import Received, Reply, WireServer
+from ...support.fake_text_servers import info_tgi
 
 QUERY = "What is a cat?"
 WAYS = {

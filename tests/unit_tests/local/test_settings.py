@@ -12,8 +12,8 @@ from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
 from langchain_easyllm._local.settings import check_libraries, check_model
 from langchain_easyllm.errors import ConfigurationError
 
-from ..face.asking import CLASSES, answer
-from .spelling import Pipeline
+from ...support.invocation_modes import CLASSES, answer
+from ...support.spelling_model import Pipeline
 
 
 @pytest.fixture

@@ -9,7 +9,17 @@ import pytest
 
 from langchain_easyllm.offline import OfflineServer
 
-from .calling import ANSWER, MULTIPLY, PROMPT, USER, WEATHER, ask, chat, data, events
+from ...support.offline_client import (
+    ANSWER,
+    MULTIPLY,
+    PROMPT,
+    USER,
+    WEATHER,
+    ask,
+    chat,
+    data,
+    events,
+)
 
 CHAT = "/v1/chat/completions"
 TIMES = [{"role": "user", "content": "What is 12 times 34?"}]

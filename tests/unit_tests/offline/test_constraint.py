@@ -15,7 +15,7 @@ from langchain_easyllm.offline.constraint import Constraint, ConstraintError
 from langchain_easyllm.offline.language_model import LanguageModel
 from langchain_easyllm.offline.sampling import Sampling
 
-from .answering import FORMATS, prompt_of, text_of, tokens_of
+from ...support.offline_model import FORMATS, prompt_of, text_of, tokens_of
 
 NAMED = {"type": "string", "maxLength": 12}
 SCHEMAS = {

@@ -10,7 +10,7 @@ import pytest
 
 from langchain_easyllm.offline import OfflineServer
 
-from .calling import ask, send
+from ...support.offline_client import ask, send
 
 TEXTS = ["A cat sleeps on the sofa.", "The stock market fell today."]
 FEATURES = (

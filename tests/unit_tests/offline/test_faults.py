@@ -14,8 +14,17 @@ from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm import errors as ours
 from langchain_easyllm.offline import Faults, OfflineServer, server
 
-from ..face.asking import STREAMS, WAYS, answer, text_of
-from .calling import ANSWER, PROMPT, QUESTION, data, events, generate, refusal, send
+from ...support.invocation_modes import STREAMS, WAYS, answer, text_of
+from ...support.offline_client import (
+    ANSWER,
+    PROMPT,
+    QUESTION,
+    data,
+    events,
+    generate,
+    refusal,
+    send,
+)
 
 APIS = ("chat", "completions", "generate")
 every_api = pytest.mark.parametrize("api", APIS)

@@ -8,7 +8,7 @@ import pytest
 
 from langchain_easyllm.offline import OfflineServer
 
-from .calling import ANSWER, PROMPT, ask, data, events, generate
+from ...support.offline_client import ANSWER, PROMPT, ask, data, events, generate
 
 
 def test_an_answer(offline_server: OfflineServer) -> None:

@@ -16,7 +16,7 @@ from langchain_easyllm.offline.language_model import LanguageModel
 from langchain_easyllm.offline.sampling import Sampling
 from langchain_easyllm.offline.tokenizing import TokenText
 
-from .answering import FORMATS, answer_of, prompt_of, text_of, tokens_of
+from ...support.offline_model import FORMATS, answer_of, prompt_of, text_of, tokens_of
 
 FRANCE = "What is the capital of France?"
 # Likely to be said in other words each time, and long enough to be cut.

@@ -6,7 +6,7 @@ import pytest
 
 from langchain_easyllm.prompts import PROMPT_MAPPING, get_prompt
 
-from .conversations import EASYLLM, FAMILIES
+from ...support.prompt_conversations import EASYLLM, FAMILIES
 
 CHAT = [("system", "S"), ("user", "A"), ("assistant", "B"), ("user", "C")]
 VICUNA = (

@@ -20,7 +20,7 @@ from langchain_easyllm.prompts import (
     register_prompt,
 )
 
-from .conversations import EASYLLM, FAMILIES
+from ...support.prompt_conversations import EASYLLM, FAMILIES
 
 
 @pytest.fixture

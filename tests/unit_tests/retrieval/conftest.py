@@ -13,11 +13,8 @@ from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 from langchain_easyllm import EasyLLMEmbeddings
 from langchain_easyllm.offline import OfflineServer
 
-from ..face.conftest import _nobody
-from .corpus import DOCUMENTS
-from .stores import STORES, Store
-
-__all__ = ["_nobody"]
+from ...support.retrieval_corpus import DOCUMENTS
+from ...support.vector_stores import STORES, Store
 
 Ask = Callable[..., Any]
 

@@ -28,9 +28,9 @@ from langchain_easyllm.offline import OfflineServer, offline_server
 from langchain_easyllm.offline.embedding_model import EmbeddingModel
 from langchain_easyllm.offline.wordings import READING
 
+from ...support.retrieval_corpus import DOCUMENTS, TEXTS
 from ..agents.test_react import PARSERS
 from .conftest import Ask
-from .corpus import DOCUMENTS, TEXTS
 
 QUESTIONS = ["What is bread made of?", "Who is the mayor of Westbury?", "Who is Mira Ziegler?"]
 FRIEND = "Who is Ida Lowell's friend?"

@@ -1,0 +1,269 @@
+"""Whole text-generation servers, made of canned answers.
+
+    serve(wire_server, "vllm", ["Hello", " world"])
+
+Everything the builders offer can be imported from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import cast
+
+from .fake_errors import ERRORS, error
+from .fake_responses import (
+    DIALECTS,
+    Dialect,
+    Json,
+    Options,
+    chat,
+    chat_events,
+    chat_stream,
+    completions,
+    completions_events,
+    completions_stream,
+    tgi_generate,
+    tgi_generate_events,
+    tgi_generate_stream,
+)
+from .fake_server import Answer, Received, Reply, WireServer
+
+__all__ = [
+    "DIALECTS",
+    "ERRORS",
+    "Dialect",
+    "Json",
+    "Options",
+    "chat",
+    "chat_events",
+    "chat_stream",
+    "completions",
+    "completions_events",
+    "completions_stream",
+    "end_at_stop",
+    "error",
+    "info_tei",
+    "info_tgi",
+    "models",
+    "serve",
+    "tgi_generate",
+    "tgi_generate_events",
+    "tgi_generate_stream",
+]
+
+
+def info_tgi(**changes: object) -> Reply:
+    """Build TGI's `/info`; keywords replace or add keys."""
+    info: dict[str, object] = {
+        "model_id": "tiny",
+        "model_sha": None,
+        "model_pipeline_tag": "text-generation",
+        "max_concurrent_requests": 128,
+        "max_best_of": 2,
+        "max_stop_sequences": 4,
+        "max_input_tokens": 1024,
+        "max_total_tokens": 2048,
+        "validation_workers": 2,
+        "max_client_batch_size": 4,
+        "router": "text-generation-router",
+        "version": "3.3.4",
+        "sha": None,
+        "docker_label": None,
+    }
+    return Reply(info | changes)
+
+
+def info_tei(kind: str = "embedding", **changes: object) -> Reply:
+    """Build TEI's `/info` for an "embedding", "reranker" or "classifier" model."""
+    labels = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+    info: dict[str, object] = {
+        "model_id": "tiny",
+        "model_sha": None,
+        "model_dtype": "float32",
+        "served_model_name": "tiny",
+        "model_type": {kind: {"pooling": "mean"} if kind == "embedding" else labels},
+        "max_concurrent_requests": 512,
+        "max_input_length": 512,
+        "max_batch_tokens": 16384,
+        "max_batch_requests": None,
+        "max_client_batch_size": 32,
+        "auto_truncate": False,
+        "tokenization_workers": 2,
+        "version": "1.9.0",
+        "sha": None,
+        "docker_label": None,
+    }
+    return Reply(info | changes)
+
+
+def models(
+    *names: str, owned_by: str = "openai", max_model_len: int | None = None, **more: object
+) -> Reply:
+    """Build `/v1/models`; `max_model_len` and `more` are keys of every model."""
+    known = {"object": "model", "created": 1_700_000_000, "owned_by": owned_by, **more}
+    if max_model_len is not None:
+        known["max_model_len"] = max_model_len
+    return Reply({"object": "list", "data": [{"id": name, **known} for name in names or ("tiny",)]})
+
+
+# What each server answers to a client that asks what it is.
+PROBES: Mapping[str, Callable[[str], tuple[Reply, Reply]]] = {
+    "tgi": lambda model: (info_tgi(model_id=model), models(model, owned_by=model)),
+    "vllm": lambda model: (
+        error("fastapi-not-found"),
+        models(model, owned_by="vllm", max_model_len=2048, root=model, parent=None),
+    ),
+    "llamacpp": lambda model: (
+        error("llamacpp-not-found"),
+        models(model, owned_by="llamacpp", meta={"n_ctx_train": 2048, "n_vocab": 1024}),
+    ),
+    "llama-cpp-python": lambda model: (
+        error("fastapi-not-found"),
+        models(model, owned_by="me", permissions=[]),
+    ),
+    "transformers": lambda _: (error("fastapi-not-found"), error("fastapi-internal")),
+    "router": lambda model: (
+        error("fastapi-not-found"),
+        models(model, owned_by="somebody", providers=[{"provider": "together", "status": "live"}]),
+    ),
+    "openai": lambda model: (error("fastapi-not-found"), models(model)),
+}
+
+
+def serve(
+    server: WireServer,
+    dialect: str,
+    tokens: Sequence[str] = ("Hello", " world"),
+    *,
+    finish_reason: str = "stop",
+    model: str = "tiny",
+) -> None:
+    """Make `server` one that always generates these tokens, on every route its program has.
+
+    Of a request it looks at `stream` and `stream_options`; at `stop`, which it obeys in the way of
+    its program (some leave the stop sequence in the text); and at `model` and the names of the
+    fields, which some programs refuse.
+
+    Args:
+        server: The server.
+        dialect: A row of `DIALECTS`.
+        tokens: What it generates.
+        finish_reason: Why it ends when no stop sequence does, in OpenAI's words.
+        model: The name of its model.
+    """
+    info, listing = PROBES[dialect](model)
+    server.on("GET", "/info", info)
+    server.on("GET", "/v1/models", listing)
+    routes: dict[str, tuple[Callable[..., Reply], Callable[..., Reply]]]
+    routes = {"/v1/chat/completions": (chat, chat_stream)}
+    if dialect != "router":
+        routes["/v1/completions"] = (completions, completions_stream)
+    for path, (whole, stream) in routes.items():
+        server.on("POST", path, _openai_route(dialect, tokens, finish_reason, model, whole, stream))
+    if dialect == "tgi":
+        for path in ("/generate", "/generate_stream", "/"):
+            server.on("POST", path, _generate_route(tokens, finish_reason))
+
+
+def _openai_route(
+    dialect: str,
+    tokens: Sequence[str],
+    finish_reason: str,
+    model: str,
+    whole: Callable[..., Reply],
+    stream: Callable[..., Reply],
+) -> Answer:
+    row = DIALECTS[dialect]
+
+    def answer(request: Received) -> Reply:
+        body = cast("dict[str, object]", request.json)
+        if refusal := _refusal(dialect, body, model):
+            return error(refusal)
+        said, stopped = end_at_stop(tokens, _stops(body.get("stop")), row.stop)
+        reason = "stop" if stopped else finish_reason
+        if body.get("stream"):
+            options = cast("dict[str, object]", body.get("stream_options") or {})
+            usage = bool(options.get("include_usage"))
+            return stream(said, dialect, finish_reason=reason, usage=usage, model=model)
+        return whole(
+            "".join(said),
+            dialect=dialect,
+            finish_reason=reason,
+            completion_tokens=len(said),
+            model=model,
+        )
+
+    return answer
+
+
+def _refusal(dialect: str, body: Mapping[str, object], model: str) -> str | None:
+    """Name the error that the program answers to this request, if any."""
+    row = DIALECTS[dialect]
+    if row.max_stops is not None and len(_stops(body.get("stop"))) > row.max_stops:
+        return "tgi-validation"
+    if row.refuses & body.keys():
+        return "transformers-field"
+    if body.get("model") != model and dialect == "vllm":
+        return "vllm-unknown-model"
+    if body.get("model", model) != model and dialect == "transformers":
+        return "transformers-model"
+    return None
+
+
+def _generate_route(tokens: Sequence[str], finish_reason: str) -> Answer:
+    """Answer on TGI's own routes."""
+
+    def answer(request: Received) -> Reply:
+        body = cast("dict[str, object]", request.json)
+        parameters = cast("dict[str, object]", body.get("parameters") or {})
+        stops = _stops(parameters.get("stop"))
+        if len(stops) > 4:
+            return error("tgi-validation")
+        said, stopped = end_at_stop(tokens, stops, "ended")
+        ended = "length" if finish_reason == "length" else "eos_token"
+        reason = "stop_sequence" if stopped else ended
+        if request.path == "/generate_stream" or (request.path == "/" and body.get("stream")):
+            return tgi_generate_stream(said, finish_reason=reason)
+        details = bool(parameters.get("details"))
+        return tgi_generate(
+            "".join(said),
+            finish_reason=reason,
+            tokens=said,
+            details=details,
+            root=request.path == "/",
+        )
+
+    return answer
+
+
+def end_at_stop(tokens: Sequence[str], stops: Sequence[str], rule: str) -> tuple[list[str], bool]:
+    """End the tokens where a server does that watches for stop sequences.
+
+    Args:
+        tokens: What the model generates.
+        stops: The stop sequences.
+        rule: See `Dialect.stop`.
+
+    Returns:
+        The tokens that are sent, and whether a stop sequence ended them.
+    """
+    for count, text in enumerate(accumulate(tokens), start=1):
+        found = [
+            stop for stop in stops if (text.endswith(stop) if rule == "ended" else stop in text)
+        ]
+        if not found:
+            continue
+        before = min(text.find(stop) for stop in found) if rule == "cut" else len(text)
+        starts = accumulate(map(len, tokens), initial=0)
+        shown = [
+            token[: max(before - at, 0)] for token, at in zip(tokens[:count], starts, strict=False)
+        ]
+        return [token for token in shown if token], True
+    return list(tokens), False
+
+
+def _stops(stop: object) -> list[str]:
+    if stop is None:
+        return []
+    return [stop] if isinstance(stop, str) else [str(one) for one in cast("list[object]", stop)]

@@ -1,0 +1,177 @@
+"""Tool calls as each server sends them, as messages, chunks and whole servers.
+
+    serve_turns(wire_server, "tgi", Turn(calls=[("add", '{"a": 1}')]), Turn(["It is 1."]))
+
+The rows of "transformers" and "llama-cpp-python" follow the running programs, those of TGI its
+sources and recorded traffic, the others the servers' own documents.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import cast
+
+from .fake_responses import DIALECTS, Json, chat, chat_events
+from .fake_server import Received, Reply, WireServer, sse
+from .fake_text_servers import serve
+
+__all__ = ["CALLERS", "Turn", "call_events", "call_message", "serve_turns", "turn_reply"]
+
+Call = tuple[str, str]
+"""A tool's name and its arguments as JSON text, which may be cut off."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a server answers to one request.
+
+    Attributes:
+        text: Text in tokens, before the calls.
+        calls: The calls.
+        finish_reason: Why it ends; "" for the server's own word for calls or text.
+        message: More keys of the message, or of a stream's first delta.
+    """
+
+    text: Sequence[str] = ()
+    calls: Sequence[Call] = ()
+    finish_reason: str = ""
+    message: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """How one server sends calls.
+
+    Attributes:
+        dialect: Its row of `wires.DIALECTS`.
+        ids: Makes the id of call number n; None for no id.
+        finish: What it says when calls end an answer; None if a stream says nothing.
+        style: How it streams a call: "pieces" of the arguments after a first chunk, every chunk
+            "repeated" with id and name, a "whole" call in one chunk, or TGI 2's "bare" object.
+        index: Whether a call has an index.
+        parsed: Whether a whole answer has the arguments as an object.
+    """
+
+    dialect: str
+    ids: Callable[[int], object] = lambda n: f"call_{n}_abc"
+    finish: str | None = "tool_calls"
+    style: str = "pieces"
+    index: bool = True
+    parsed: bool = False
+
+
+CALLERS: Mapping[str, Caller] = {
+    "openai": Caller("openai"),
+    "vllm": Caller("vllm", ids=lambda n: f"chatcmpl-tool-{n}f00"),
+    "llamacpp": Caller("llamacpp", ids=lambda n: f"Zk3{n}" * 8),
+    "llama-cpp-python": Caller(
+        "llama-cpp-python", ids=lambda n: f"call__{n}_add_cmpl-1f00", style="repeated"
+    ),
+    "transformers": Caller(
+        "transformers", ids=lambda n: f"chatcmpl-1_tool_call_{n}", style="whole"
+    ),
+    "router": Caller("router"),
+    "tgi": Caller("tgi", ids=lambda _: "0", finish=None),
+    "tgi-2": Caller("tgi", ids=lambda _: 0, finish="eos_token", style="bare", parsed=True),
+    "idless": Caller("openai", ids=lambda _: None, style="whole", index=False, finish="stop"),
+}
+
+
+def call_message(server: str, calls: Sequence[Call]) -> list[Json]:
+    """List the calls of a whole answer."""
+    row = CALLERS[server]
+    return [
+        _named(row, number, {"name": name, "arguments": json.loads(text) if row.parsed else text})
+        for number, (name, text) in enumerate(calls)
+    ]
+
+
+def _named(row: Caller, number: int, function: Json) -> Json:
+    call: dict[str, object] = {"type": "function", "function": function}
+    identity = row.ids(number)
+    return call if identity is None else {"id": identity, **call}
+
+
+def call_events(server: str, calls: Sequence[Call], size: int = 4) -> list[Json]:
+    """List the deltas of a stream with these calls; `size` is that of a piece in characters."""
+    row = CALLERS[server]
+    return [
+        {"tool_calls": entry if row.style == "bare" else [entry]}
+        for number, call in enumerate(calls)
+        for entry in _entries(row, number, call, size)
+    ]
+
+
+def _entries(row: Caller, number: int, call: Call, size: int) -> list[Json]:
+    name, text = call
+    place = {"index": 0 if row.dialect == "tgi" else number} if row.index else {}
+    if row.style == "bare":
+        text = json.dumps({"function": {"_name": name, **json.loads(text)}}) + "<|eot_id|>"
+        parts = _pieces(text, size)
+        return [{"id": "", **place, "function": {"name": None, "arguments": p}} for p in parts]
+    first = _named(row, number, {"name": name, "arguments": ""})
+    if row.style == "whole":
+        return [{**place, **first, "function": {"name": name, "arguments": text}}]
+    if row.style == "repeated":
+        parts = _pieces(text, size)
+        return [{**place, **first, "function": {"name": name, "arguments": p}} for p in parts]
+    rest: list[Json] = [{**place, "function": {"arguments": p}} for p in _pieces(text, size)]
+    if row.dialect == "tgi":  # id and type stand in every chunk, the name in the first
+        rest = [{**place, "id": "0", "type": "function", **part} for part in rest]
+    return [{**place, **first}, *rest]
+
+
+def _pieces(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)] or [""]
+
+
+def turn_reply(server: str, turn: Turn, *, stream: bool) -> Reply:
+    """Build the answer of one turn."""
+    row = CALLERS[server]
+    own = row.finish if turn.calls else "stop"
+    reason = turn.finish_reason or own
+    if not stream:
+        more: dict[str, object] = dict(turn.message)
+        if turn.calls:
+            more["tool_calls"] = call_message(server, turn.calls)
+        text = "".join(turn.text) or (None if turn.calls else "")
+        return chat(text, dialect=row.dialect, finish_reason=reason or "stop", message=more)
+    events = chat_events([*turn.text, _PLACE], row.dialect, finish_reason=cast("str", reason))
+    at = next(n for n, event in enumerate(events) if _PLACE in json.dumps(event))
+    deltas = [*[turn.message] * bool(turn.message), *call_events(server, turn.calls)]
+    events[at : at + 1] = _chunks(events[at], deltas or [{"content": ""}])
+    dialect = DIALECTS[row.dialect]
+    return sse(*events, space=dialect.space, done=dialect.done, headers=dialect.headers)
+
+
+_PLACE = "<calls>"
+
+
+def _chunks(pattern: Json, deltas: Sequence[Json]) -> list[Json]:
+    """List chunks like the pattern with these deltas; the last one may end the answer."""
+    [choice] = cast("list[dict[str, object]]", pattern["choices"])
+    role = {k: v for k, v in cast("Json", choice["delta"]).items() if k == "role"}
+    filled = [{**choice, "delta": {**role, **delta}} for delta in deltas]
+    for early in filled[:-1]:
+        early["finish_reason"] = None
+    return [
+        *({**pattern, "choices": [one], "usage": None} for one in filled[:-1]),
+        {**pattern, "choices": [filled[-1]]},
+    ]
+
+
+def serve_turns(server: WireServer, caller: str, *turns: Turn, model: str = "tiny") -> None:
+    """Make `server` one that answers these turns one after the other, the last again and again."""
+    dialect = CALLERS[caller].dialect
+    serve(server, dialect, model=model)
+    number = count()
+
+    def answer(request: Received) -> Reply:
+        body = cast("dict[str, object]", request.json)
+        turn = turns[min(next(number), len(turns) - 1)]
+        return turn_reply(caller, turn, stream=bool(body.get("stream")))
+
+    server.on("POST", "/v1/chat/completions", answer)

@@ -1,0 +1,60 @@
+"""A process without anybody's token, and the fixtures that run one test in many ways."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from ..support.invocation_modes import ALL, WAYS, WHOLE
+
+VARIABLES = (
+    "HUGGINGFACE_TOKEN",
+    "HF_TOKEN",
+    "HUGGINGFACEHUB_API_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "HUGGINGFACE_API_BASE",
+    "HF_INFERENCE_ENDPOINT",
+    "HUGGINGFACE_PROMPT",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+)
+
+
+@pytest.fixture(autouse=True)
+def _nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "no-login"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    logging.getLogger("langchain_easyllm").setLevel(logging.WARNING)
+
+
+@pytest.fixture(params=ALL)
+def any_way(request: pytest.FixtureRequest) -> str:
+    """Each way to ask, those of batches too."""
+    return str(request.param)
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> str:
+    """Each way to ask that has code of its own."""
+    return str(request.param)
+
+
+@pytest.fixture(params=WHOLE)
+def whole(request: pytest.FixtureRequest) -> str:
+    """Each way to ask for a whole answer."""
+    return str(request.param)
+
+
+@pytest.fixture(params=("stream", "astream"))
+def streamed(request: pytest.FixtureRequest) -> str:
+    """Each way to ask for a stream."""
+    return str(request.param)

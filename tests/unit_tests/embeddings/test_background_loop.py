@@ -1,0 +1,67 @@
+"""The loop behind callers that block: what it gives back, and how waiting for it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+
+import pytest
+
+from langchain_easyllm._batch.background_loop import background
+from langchain_easyllm._http.client import HTTPTransport
+from langchain_easyllm._http.models import RetryPolicy
+from langchain_easyllm.errors import ServerError
+
+from ...support.fake_server import Reply, Stall, WireServer
+from ...support.http_clients import post
+
+colour: ContextVar[str] = ContextVar("colour")
+
+
+async def seen() -> tuple[str, int, asyncio.AbstractEventLoop]:
+    await asyncio.sleep(0)
+    return colour.get(), threading.get_ident(), asyncio.get_running_loop()
+
+
+def test_all_threads_share_one_loop_with_the_context_of_each() -> None:
+    def ask(name: str) -> tuple[str, int, asyncio.AbstractEventLoop]:
+        colour.set(name)
+        return background().run(seen())
+
+    names = [str(number) for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, names))
+    assert [name for name, _, _ in found] == names
+    assert len({loop for _, _, loop in found}) == 1
+    assert {thread for _, thread, _ in found}.isdisjoint({threading.get_ident()})
+
+
+async def test_a_caller_may_have_a_running_loop_of_its_own() -> None:
+    colour.set("red")
+    assert background().run(seen())[2] is not asyncio.get_running_loop()
+
+
+def test_an_error_comes_to_the_caller(wire_server: WireServer) -> None:
+    wire_server.on("POST", "/a", Reply({"error": "broken"}, status=500))
+    with pytest.raises(ServerError, match="broken"):
+        background().run(
+            HTTPTransport().asend(post(wire_server.url + "/a"), RetryPolicy(max_retries=0))
+        )
+
+
+def test_an_interrupted_caller_leaves_no_request_behind(wire_server: WireServer) -> None:
+    wire_server.on("POST", "/a", Reply(pieces=[Stall()]))
+
+    def interrupt() -> None:
+        wire_server.wait_until(lambda: wire_server.requests)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        background().run(HTTPTransport().asend(post(wire_server.url + "/a")))
+    thread.join()
+    wire_server.wait_until(lambda: wire_server.disconnects == 1)

@@ -1,0 +1,118 @@
+"""Real vectors and scores: the offline server, by every api and by langchain-tests' suites."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_classic.retrievers import ContextualCompressionRetriever
+from langchain_core.documents import Document
+from langchain_core.vectorstores import InMemoryVectorStore
+from langchain_tests.integration_tests import EmbeddingsIntegrationTests
+
+from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank
+from langchain_easyllm.errors import ContextOverflowError
+from langchain_easyllm.offline import OfflineServer
+from langchain_easyllm.offline.embedding_model import EmbeddingModel
+
+from ...support.embedding_modes import embedded
+
+TEXTS = [
+    "A cat sleeps on the sofa.",
+    "The stock market fell today.",
+    "Un chat dort sur le canapé.\n",
+    "Bread is baked from flour, water, salt and yeast.",
+    "A",
+]
+HUB = "/models/some/model/pipeline/feature-extraction"
+APIS: list[tuple[str, dict[str, Any]]] = [
+    ("", {}),
+    ("", {"api": "embed"}),
+    ("", {"api": "embeddings"}),
+    ("", {"api": "feature-extraction"}),
+    (HUB, {"api": "feature-extraction"}),
+    (HUB, {}),
+]
+
+
+class TestStandard(EmbeddingsIntegrationTests):
+    """langchain-tests' suite."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, offline_server: OfflineServer) -> None:
+        self.base_url = offline_server.base_url
+
+    @property
+    def embeddings_class(self) -> type[EasyLLMEmbeddings]:
+        return EasyLLMEmbeddings
+
+    @property
+    def embedding_model_params(self) -> dict[str, object]:
+        return {"base_url": self.base_url}
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Any:
+    """What the model itself makes of the texts."""
+    return EmbeddingModel.load().embed(TEXTS)
+
+
+@pytest.mark.parametrize(("path", "fields"), APIS)
+def test_every_api_gives_the_models_own_vectors(
+    offline_server: OfflineServer, path: str, fields: dict[str, Any], way: str, vectors: Any
+) -> None:
+    model = EasyLLMEmbeddings(base_url=offline_server.base_url + path, **fields)
+    assert np.abs(np.array(embedded(way, model, TEXTS)) - vectors).max() < 1e-6
+
+
+@pytest.mark.parametrize("api", ["auto", "embed", "feature-extraction"])
+def test_fields_mean_the_same_on_every_api(offline_server: OfflineServer, api: str) -> None:
+    model = EmbeddingModel.load()
+    ours = EasyLLMEmbeddings(base_url=offline_server.base_url, api=api, normalize=False)
+    raw = model.embed(TEXTS, normalize=False)
+    assert np.abs(ours.embed_documents_array(TEXTS) - raw).max() < 1e-6
+    ours = EasyLLMEmbeddings(base_url=offline_server.base_url, api=api, dimensions=7)
+    cut = model.embed(TEXTS, dimensions=7)
+    assert np.abs(ours.embed_documents_array(TEXTS) - cut).max() < 1e-6
+
+
+@pytest.mark.parametrize(("words", "limit"), [(5_000, "512 tokens"), (100_000, "128000 char")])
+def test_a_text_that_is_too_long_is_named_or_cut(
+    offline_server: OfflineServer, many: str, words: int, limit: str
+) -> None:
+    texts = [*TEXTS * 10, "word " * words, *TEXTS]
+    match = rf"Text 50 \('word word .*less than {limit}.* Split the text, or set truncate=True\.$"
+    with pytest.raises(ContextOverflowError, match=match):
+        embedded(many, EasyLLMEmbeddings(base_url=offline_server.base_url), texts)
+    model = EasyLLMEmbeddings(base_url=offline_server.base_url, truncate=True)
+    assert len(embedded(many, model, texts)) == len(texts)
+
+
+DOCUMENTS = [Document(text, metadata={"place": place}) for place, text in enumerate(TEXTS)]
+
+
+def test_a_retriever_reranks(offline_server: OfflineServer) -> None:
+    embeddings = EasyLLMEmbeddings(base_url=offline_server.base_url)
+    store = InMemoryVectorStore.from_documents(DOCUMENTS, embeddings)
+    retriever = ContextualCompressionRetriever(
+        base_compressor=EasyLLMRerank(base_url=offline_server.base_url, top_n=2),
+        base_retriever=store.as_retriever(search_kwargs={"k": 5}),
+    )
+    found = retriever.invoke("How is bread made?")
+    assert found[0].metadata["place"] == 3
+    scores = [document.metadata["relevance_score"] for document in found]
+    assert scores == sorted(scores, reverse=True)
+    assert len(found) == 2
+
+
+async def test_scores_are_the_models_own(offline_server: OfflineServer) -> None:
+    query = "A sleeping animal"
+    rerank = EasyLLMRerank(base_url=offline_server.base_url)
+    documents = await rerank.acompress_documents(DOCUMENTS * 9, query)
+    right = 1 / (1 + np.exp(-EmbeddingModel.load().score(query, TEXTS)))
+    for document in documents:
+        score = right[document.metadata["place"]]
+        assert document.metadata["relevance_score"] == pytest.approx(score, abs=1e-6)
+    assert len(documents) == 45
+    assert all("relevance_score" not in document.metadata for document in DOCUMENTS)

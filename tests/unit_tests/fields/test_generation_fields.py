@@ -1,0 +1,301 @@
+"""Every generation field on every protocol: the exact key and value, or an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from langchain_easyllm import EasyLLM, EasyLLMChat
+from langchain_easyllm.errors import ConfigurationError
+
+from ...support.fake_server import WireServer
+from ...support.fake_text_servers import serve
+from ...support.invocation_modes import CLASSES, DIALECTS, answer, body_of
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+OPENAI_FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
+WRAPPED = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+GRAMMAR = {"type": "json", "value": SCHEMA}
+REGEX = {"type": "regex", "value": "a+"}
+ERROR: Any = "error"
+ABSENT: Any = "absent"
+
+# The servers in the order of the columns below; the last one speaks TGI's own protocol.
+CHAT = ("openai", "vllm", "llamacpp", "llama-cpp-python", "transformers", "tgi")
+GREEDY = {"temperature": 0}
+GREEDY_TGI = {"top_p": 1e-6}
+
+
+def same(name: str, value: object) -> dict[str, object]:
+    return {name: value}
+
+
+def row(default: object, **exceptions: object) -> dict[str, object]:
+    return dict.fromkeys((*CHAT, "generate"), default) | {
+        name.replace("_", "-") if name == "llama_cpp_python" else name: value
+        for name, value in exceptions.items()
+    }
+
+
+# (field, value) -> what the body holds (a dict: exactly these keys beside the usual ones).
+ON_CHAT: dict[tuple[str, Any], dict[str, Any]] = {}
+
+
+def case(name: str, value: object, default: object, **exceptions: object) -> None:
+    ON_CHAT[name, repr(value)] = {"value": value, **row(default, **exceptions)}
+
+
+case("temperature", 0.7, same("temperature", 0.7), generate={"temperature": 0.7, "do_sample": True})
+case("temperature", 0, GREEDY, tgi=GREEDY_TGI, generate={"do_sample": False})
+case("temperature", 0.0, GREEDY, tgi=GREEDY_TGI, generate={"do_sample": False})
+case("do_sample", False, GREEDY, tgi=GREEDY_TGI, generate={"do_sample": False})
+case("do_sample", True, {}, generate={"do_sample": True})
+case("top_p", 0.9, same("top_p", 0.9))
+case("top_p", 1, same("top_p", 1), tgi={}, generate={})
+case("top_p", 0, same("top_p", 0), vllm={}, tgi={}, generate={})
+case("top_k", 5, same("top_k", 5), tgi=ERROR, transformers=ERROR)
+case("top_k", 0, same("top_k", 0), tgi={}, transformers={}, generate={})
+case("max_tokens", 3, same("max_tokens", 3), generate={"max_new_tokens": 3})
+case("max_new_tokens", 3, same("max_tokens", 3), generate={"max_new_tokens": 3})
+case("seed", 0, same("seed", 0))
+case("seed", 42, same("seed", 42))
+case(
+    "repetition_penalty",
+    1.2,
+    same("repetition_penalty", 1.2),
+    llamacpp={"repeat_penalty": 1.2},
+    llama_cpp_python={"repeat_penalty": 1.2},
+    tgi=ERROR,
+    transformers=ERROR,
+)
+case("frequency_penalty", 0.5, same("frequency_penalty", 0.5), transformers=ERROR)
+case("presence_penalty", 0.5, same("presence_penalty", 0.5), transformers=ERROR, generate=ERROR)
+case("presence_penalty", 0, same("presence_penalty", 0), transformers={}, generate={})
+case(
+    "typical_p",
+    0.5,
+    same("typical_p", 0.5),
+    tgi=ERROR,
+    vllm=ERROR,
+    transformers=ERROR,
+    llama_cpp_python=ERROR,
+)
+case(
+    "truncate",
+    64,
+    ERROR,
+    openai={"truncate": 64},
+    vllm={"truncate_prompt_tokens": 64},
+    generate={"truncate": 64},
+)
+case("watermark", True, ERROR, openai={"watermark": True}, generate={"watermark": True})
+case("watermark", False, {}, openai={"watermark": False}, generate={"watermark": False})
+case("best_of", 2, ERROR, openai={"best_of": 2}, generate={"best_of": 2})
+case(
+    "logprobs",
+    True,
+    same("logprobs", True),
+    llama_cpp_python={"logprobs": True, "top_logprobs": 1},
+    transformers=ERROR,
+    generate={"details": True},
+)
+case("logprobs", False, same("logprobs", False), transformers={}, generate={"details": True})
+case(
+    "top_logprobs",
+    2,
+    {"logprobs": True, "top_logprobs": 2},
+    transformers=ERROR,
+    generate={"details": True, "top_n_tokens": 2},
+)
+case("n", 1, same("n", 1), tgi={}, transformers={}, llama_cpp_python={}, generate={})
+case("return_full_text", True, ERROR, generate={"return_full_text": True})
+case("return_full_text", False, {}, generate={"return_full_text": False})
+case(
+    "response_format",
+    OPENAI_FORMAT,
+    {"response_format": OPENAI_FORMAT},
+    tgi={"response_format": GRAMMAR},
+    llama_cpp_python={"response_format": {"type": "json_object", "schema": SCHEMA}},
+    transformers=ERROR,
+    generate={"grammar": GRAMMAR},
+)
+case(
+    "response_format",
+    {"type": "json_object"},
+    {"response_format": {"type": "json_object"}},
+    tgi={"response_format": {"type": "json", "value": {"type": "object"}}},
+    transformers=ERROR,
+    generate={"grammar": {"type": "json", "value": {"type": "object"}}},
+)
+case(
+    "response_format",
+    SCHEMA,
+    {"response_format": WRAPPED},
+    tgi={"response_format": GRAMMAR},
+    llama_cpp_python={"response_format": {"type": "json_object", "schema": SCHEMA}},
+    transformers=ERROR,
+    generate={"grammar": GRAMMAR},
+)
+case(
+    "grammar",
+    GRAMMAR,
+    {"response_format": WRAPPED},
+    tgi={"response_format": GRAMMAR},
+    llama_cpp_python={"response_format": {"type": "json_object", "schema": SCHEMA}},
+    transformers=ERROR,
+    generate={"grammar": GRAMMAR},
+)
+case("grammar", REGEX, ERROR, tgi={"response_format": REGEX}, generate={"grammar": REGEX})
+
+USUAL = {"model", "messages", "stream", "stream_options"}
+
+
+def model_of(server: WireServer, column: str, **fields: object) -> Any:
+    serve(server, "tgi" if column == "generate" else column)
+    cls: Any = EasyLLM if column == "generate" else EasyLLMChat
+    return cls(base_url=server.url, **fields)
+
+
+def sent_fields(server: WireServer, column: str) -> dict[str, Any]:
+    body = body_of(server)
+    if column != "generate":
+        return {name: value for name, value in body.items() if name not in USUAL}
+    usual = {"max_new_tokens": 1024, "details": True}
+    return {name: value for name, value in body["parameters"].items() if usual.get(name) != value}
+
+
+@pytest.mark.parametrize("column", [*CHAT, "generate"])
+@pytest.mark.parametrize("key", ON_CHAT, ids=lambda key: f"{key[0]}={key[1][:20]}")
+def test_a_field_is_sent_as_the_server_wants_it(
+    wire_server: WireServer, key: tuple[str, str], column: str
+) -> None:
+    name, value = key[0], ON_CHAT[key]["value"]
+    expected = ON_CHAT[key][column]
+    made = model_of(wire_server, column, **{name: value})
+    plain = model_of(wire_server, column)
+    for model, call in ((made, {}), (plain, {name: value}), (plain.bind(**{name: value}), {})):
+        if expected is ERROR:
+            with pytest.raises(ConfigurationError) as caught:
+                model.invoke("Hi", **call)
+            said = str(caught.value)
+            assert name in said
+            assert "model_kwargs" in said or "use" in said
+            assert "\n" not in said
+            assert not [r for r in wire_server.requests if r.method == "POST"]
+        else:
+            want = {k: v for k, v in expected.items() if (k, v) != ("details", True)}
+            model.invoke("Hi", **call)
+            assert sent_fields(wire_server, column) == want
+
+
+COMPLETIONS: dict[tuple[str, str, Any], Any] = {
+    ("vllm", "top_k", 5): {"top_k": 5},
+    ("vllm", "logprobs", True): {"logprobs": 1},
+    ("vllm", "top_logprobs", 3): {"logprobs": 3},
+    ("vllm", "return_full_text", True): {"echo": True},
+    ("vllm", "echo", True): {"echo": True},
+    ("vllm", "best_of", 2): ERROR,
+    ("openai", "best_of", 2): {"best_of": 2},
+    ("openai", "repetition_penalty", 1.1): {"repetition_penalty": 1.1},
+    ("llamacpp", "return_full_text", True): ERROR,
+    ("llamacpp", "repetition_penalty", 1.1): {"repeat_penalty": 1.1},
+    ("llama-cpp-python", "echo", True): {"echo": True},
+    ("llama-cpp-python", "repetition_penalty", 1.1): {"repeat_penalty": 1.1},
+    ("llama-cpp-python", "presence_penalty", 0.5): {"presence_penalty": 0.5},
+    ("transformers", "top_k", 5): ERROR,
+    ("transformers", "frequency_penalty", 0.5): ERROR,
+    ("tgi", "repetition_penalty", 1.1): {"repetition_penalty": 1.1},
+    ("tgi", "presence_penalty", 0.5): ERROR,
+    ("tgi", "temperature", 0): {"top_p": 1e-6},
+    ("openai", "thinking", True): ERROR,
+    ("vllm", "n", 1): {"n": 1},
+}
+
+
+@pytest.mark.parametrize("key", COMPLETIONS, ids=str)
+def test_a_field_on_the_completions_protocol(
+    wire_server: WireServer, key: tuple[str, str, Any]
+) -> None:
+    dialect, name, value = key
+    serve(wire_server, dialect)
+    model = EasyLLM(base_url=wire_server.url, api="completions", **{name: value})
+    if COMPLETIONS[key] is ERROR:
+        with pytest.raises(ConfigurationError, match="echo|" + name):
+            model.invoke("Hi")
+        return
+    model.invoke("Hi")
+    sent = body_of(wire_server)
+    assert {k: v for k, v in sent.items() if k not in ("model", "prompt")} == COMPLETIONS[key]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("cls", CLASSES)
+def test_nothing_is_sent_that_nobody_set(
+    wire_server: WireServer, cls: type, dialect: str, way: str
+) -> None:
+    serve(wire_server, dialect)
+    answer(way, cls(base_url=wire_server.url))
+    body = body_of(wire_server)
+    if "inputs" in body:
+        assert body["parameters"] == {"max_new_tokens": 1024, "details": True}
+        assert set(body) <= {"inputs", "parameters", "stream"}
+    else:
+        assert set(body) <= {"model", "messages", "prompt", "stream", "stream_options"}
+
+
+def test_a_bare_grammar_that_nobody_knows_is_an_error(wire_server: WireServer) -> None:
+    serve(wire_server, "tgi")
+    for value in ({"type": "yaml"}, {}, {"type": "regex"}):
+        with pytest.raises(ConfigurationError):
+            EasyLLM(base_url=wire_server.url, grammar=value).invoke("Hi")
+    assert not [r for r in wire_server.requests if r.method == "POST"]
+
+
+def test_model_kwargs_are_merged_last_and_deep(wire_server: WireServer, way: str) -> None:
+    serve(wire_server, "vllm")
+    model = EasyLLMChat(
+        base_url=wire_server.url,
+        temperature=0.5,
+        thinking=False,
+        model_kwargs={"min_p": 0.1, "temperature": 0.9, "chat_template_kwargs": {"x": 1}},
+    )
+    answer(way, model, model_kwargs={"min_p": 0.2, "priority": 0})
+    body = body_of(wire_server)
+    assert (body["min_p"], body["temperature"], body["priority"]) == (0.2, 0.9, 0)
+    assert body["chat_template_kwargs"]["x"] == 1
+    assert body["chat_template_kwargs"]["enable_thinking"] is False
+    assert model.model_kwargs == {
+        "min_p": 0.1,
+        "temperature": 0.9,
+        "chat_template_kwargs": {"x": 1},
+    }
+
+
+def test_model_kwargs_on_generate_are_parameters(wire_server: WireServer, way: str) -> None:
+    serve(wire_server, "tgi")
+    extra = {"adapter_id": "a", "parameters": {"decoder_input_details": False}, "options": {"b": 1}}
+    answer(way, EasyLLM(base_url=wire_server.url, model_kwargs=extra))
+    body = body_of(wire_server)
+    assert body["parameters"]["adapter_id"] == "a"
+    assert body["parameters"]["decoder_input_details"] is False
+    assert body["options"] == {"b": 1}
+
+
+def test_a_call_unsets_with_none(wire_server: WireServer) -> None:
+    serve(wire_server, "vllm")
+    fields: dict[str, Any] = {"temperature": 0, "seed": 0, "max_tokens": 5, "top_k": 3, "n": 1}
+    model = EasyLLMChat(base_url=wire_server.url, **fields)
+    model.invoke("Hi", **dict.fromkeys(fields))
+    assert set(body_of(wire_server)) == {"model", "messages"}
+
+
+@pytest.mark.parametrize("dialect", ["tgi", "vllm", "llamacpp"])
+def test_the_prompt_is_part_of_a_full_text(wire_server: WireServer, dialect: str, way: str) -> None:
+    serve(wire_server, dialect, ["Hello", " STOP"])
+    if dialect == "llamacpp":
+        with pytest.raises(ConfigurationError, match="return_full_text"):
+            answer(way, EasyLLM(base_url=wire_server.url, return_full_text=True))
+        return
+    model = EasyLLM(base_url=wire_server.url, echo=True, stop=["STOP", "Hi"])
+    assert answer(way, model) == "HiHello "

@@ -1,0 +1,371 @@
+"""Nothing partial passes for whole, nothing hangs, and whoever leaves closes the door."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import pickle
+import time
+from contextlib import suppress
+
+import pytest
+from langchain_core import exceptions as core
+
+from langchain_easyllm import EasyLLM, EasyLLMChat, errors
+
+from ...support.fake_server import Cut, Pause, Piece, Reply, Reset, Stall, WireServer, sse
+from ...support.fake_text_servers import (
+    chat,
+    chat_events,
+    completions_events,
+    error,
+    serve,
+    tgi_generate_events,
+)
+from ...support.invocation_modes import answer, text_of
+
+# class, dialect, route, the events of an answer "Hello world" up to but without its end
+BROKEN = {
+    "chat": (EasyLLMChat, "vllm", "/v1/chat/completions", chat_events(["Hello", " world"], "vllm")),
+    "completions": (
+        EasyLLM,
+        "llamacpp",
+        "/v1/completions",
+        completions_events(["Hello", " world"], "llamacpp"),
+    ),
+    "generate": (EasyLLM, "tgi", "/generate_stream", tgi_generate_events(["Hello", " world"])),
+}
+KEPT = {"chat": 3, "completions": 2, "generate": 2}
+
+
+@pytest.fixture(params=BROKEN)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def broken(server: WireServer, kind: str, *end: object, **options: object):
+    """A model whose server streams "Hello world" and then does `end`."""
+    cls, dialect, path, events = BROKEN[kind]
+    serve(server, dialect)
+    server.on("POST", path, sse(*events[: KEPT[kind]], *end, done=False))
+    return cls(base_url=server.url, max_retries=2, **options)
+
+
+def collect(way: str, model: object) -> tuple[str, BaseException | None]:
+    """The text that arrived, and what it ended with."""
+    seen: list[str] = []
+
+    async def run() -> None:
+        async for chunk in model.astream("Hi"):
+            seen.append(text_of(chunk))
+
+    try:
+        if way == "astream":
+            asyncio.run(run())
+        else:
+            for chunk in model.stream("Hi"):
+                seen.append(text_of(chunk))
+    except Exception as failure:
+        return "".join(seen), failure
+    return "".join(seen), None
+
+
+@pytest.mark.parametrize("end", [(), (Cut(),), (Reset(),)], ids=["clean", "cut", "reset"])
+def test_a_stream_without_an_end_is_an_error(
+    wire_server: WireServer, kind: str, end: tuple[object, ...], streamed: str
+) -> None:
+    model = broken(wire_server, kind, *end)
+    text, failure = collect(streamed, model)
+    assert text == "Hello world"
+    assert isinstance(failure, errors.ConnectionError)
+    if end != (Reset(),):
+        assert isinstance(failure, errors.IncompleteStreamError)
+    assert isinstance(failure, builtins.ConnectionError)
+    assert isinstance(failure, core.ModelConnectionError)
+    assert failure.partial == "Hello world"
+    assert len(wire_server.received(BROKEN[kind][2])) == 1  # pieces were handed over: no retry
+    assert pickle.loads(pickle.dumps(failure)).partial == "Hello world"
+
+
+def test_invoke_of_a_broken_answer_is_no_answer(wire_server: WireServer, kind: str) -> None:
+    cls, _, _, _ = BROKEN[kind]
+    model = broken(wire_server, kind, Cut())
+    for way in ("invoke", "ainvoke"):
+        with pytest.raises(errors.EasyLLMError):
+            answer(way, cls(base_url=model.base_url, streaming=True))
+
+
+def test_a_done_alone_is_no_end(wire_server: WireServer, streamed: str) -> None:
+    """llama-cpp-python writes [DONE] also where it breaks an answer off."""
+    boom = b'data: {"error": {"message": "boom"}}\n\n'
+    model = broken(wire_server, "chat", boom, b"data: [DONE]\n\n")
+    text, failure = collect(streamed, model)
+    assert text == "Hello world"
+    assert isinstance(failure, errors.EasyLLMError)
+    assert "boom" in str(failure)
+    assert failure.partial == "Hello world"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'data: {"error": "Request failed during generation", "error_type": "generation"}\n\n',
+        b'event: error\ndata: {"error": "Request failed during generation"}\n\n',
+        b"event: error\ndata: Request failed during generation\n\n",
+    ],
+    ids=["data", "event", "text"],
+)
+def test_an_error_inside_a_200_is_raised(
+    wire_server: WireServer, kind: str, event: bytes, streamed: str
+) -> None:
+    text, failure = collect(streamed, broken(wire_server, kind, event))
+    assert text == "Hello world"
+    assert isinstance(failure, errors.GenerationError)
+    assert isinstance(failure, core.ModelAPIError)
+    assert "Request failed during generation" in str(failure)
+    assert failure.partial == "Hello world"
+
+
+def test_an_overload_inside_a_200_is_named(wire_server: WireServer, streamed: str) -> None:
+    event = b'data: {"error": "Model is overloaded", "error_type": "overloaded"}\n\n'
+    _, failure = collect(streamed, broken(wire_server, "generate", event))
+    assert isinstance(failure, errors.ModelOverloadedError)
+
+
+def test_an_error_in_a_whole_200_is_raised(wire_server: WireServer, whole: str) -> None:
+    serve(wire_server, "vllm")
+    said = Reply({"error": {"message": "boom", "type": "server_error"}})
+    wire_server.on("POST", "/v1/chat/completions", said)
+    with pytest.raises(errors.EasyLLMError, match="boom"):
+        answer(whole, EasyLLMChat(base_url=wire_server.url, max_retries=0))
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>hi</html>", b"[]", b'{"choices": []}', b"null"])
+def test_nonsense_is_a_protocol_error(wire_server: WireServer, body: bytes, way: str) -> None:
+    serve(wire_server, "vllm")
+    kind = {"content-type": "application/json"}
+    wire_server.on("POST", "/v1/chat/completions", Reply(body, headers=kind))
+    with pytest.raises(errors.EasyLLMError) as caught:
+        answer(way, EasyLLMChat(base_url=wire_server.url, max_retries=0))
+    assert isinstance(caught.value, errors.ProtocolError | errors.IncompleteStreamError)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"data: {not json}\n\n",
+        b"data: []\n\n",
+        b'data: {"choices": [null]}\n\n',
+        b'data: {"choices": [{"delta": "text"}]}\n\n',
+        b'data: {"choices": {"0": 1}}\n\n',
+        b'data: {"choices": [{"delta": {"content": 5}}]}\n\n',
+        b'data: {"choices": [{"delta": {"content": null}, "logprobs": {"content": 3}}]}\n\n',
+    ],
+)
+def test_a_broken_event_is_a_protocol_error(
+    wire_server: WireServer, event: bytes, streamed: str
+) -> None:
+    text, failure = collect(streamed, broken(wire_server, "chat", event))
+    assert text == "Hello world"
+    assert isinstance(failure, errors.ProtocolError | errors.IncompleteStreamError)
+    assert failure.partial == "Hello world"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": [None]},
+        {"choices": [{"message": "text"}]},
+        {"choices": "text"},
+        {
+            "choices": [{"message": {"content": "a", "tool_calls": [1]}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": None},
+        },
+    ],
+)
+def test_a_broken_whole_answer_is_never_a_python_error(
+    wire_server: WireServer, body: object
+) -> None:
+    serve(wire_server, "vllm")
+    wire_server.on("POST", "/v1/chat/completions", Reply(body))
+    model = EasyLLMChat(base_url=wire_server.url, max_retries=0)
+    try:
+        message = model.invoke("Hi")
+    except errors.ProtocolError:
+        return
+    assert message.text == "a"
+
+
+@pytest.mark.parametrize("body", [{"generated_text": 5}, [{"generated_text": None}], []])
+def test_a_broken_generate_answer_is_never_a_python_error(
+    wire_server: WireServer, body: object
+) -> None:
+    serve(wire_server, "tgi")
+    wire_server.on("POST", "/generate", Reply(body))
+    model = EasyLLM(base_url=wire_server.url, max_retries=0)
+    with suppress(errors.ProtocolError):
+        assert isinstance(model.invoke("Hi"), str)
+
+
+@pytest.mark.parametrize("failure", [Cut(), Reset()], ids=["cut", "reset"])
+def test_a_failure_before_the_first_piece_is_tried_again(
+    wire_server: WireServer, failure: Piece, streamed: str
+) -> None:
+    serve(wire_server, "vllm")
+    good = sse(*chat_events(["Hello"], "vllm"))
+    bad, busy = Reply(before=[failure]), error("tgi-overloaded", retry_after="0")
+    wire_server.on("POST", "/v1/chat/completions", bad, busy, good)
+    assert answer(streamed, EasyLLMChat(base_url=wire_server.url, max_retries=2)).text == "Hello"
+
+
+@pytest.mark.parametrize(
+    "first", [(), (b'data: {"error": "overloaded"}\n\n',)], ids=["none", "error"]
+)
+def test_nothing_but_a_failure_is_a_failure(
+    wire_server: WireServer, first: tuple[bytes, ...], streamed: str
+) -> None:
+    serve(wire_server, "vllm")
+    wire_server.on("POST", "/v1/chat/completions", sse(*first, done=False))
+    with pytest.raises(errors.EasyLLMError):
+        answer(streamed, EasyLLMChat(base_url=wire_server.url, max_retries=0))
+
+
+@pytest.mark.parametrize("pieces", [0, 2])
+def test_a_stalled_stream_times_out(
+    wire_server: WireServer, kind: str, pieces: int, streamed: str
+) -> None:
+    cls, dialect, path, events = BROKEN[kind]
+    serve(wire_server, dialect)
+    wire_server.on("POST", path, sse(*events[:pieces], Stall(), done=False))
+    started = time.monotonic()
+    text, failure = collect(streamed, cls(base_url=wire_server.url, timeout=0.4, max_retries=0))
+    assert time.monotonic() - started < 5
+    assert isinstance(failure, errors.TimeoutError)
+    assert isinstance(failure, builtins.TimeoutError)
+    assert isinstance(failure, core.ModelTimeoutError)
+    assert (failure.partial or "") == text
+    wire_server.wait_until(lambda: wire_server.disconnects == 1)
+
+
+def test_the_timeout_bounds_each_piece_and_not_the_stream(
+    wire_server: WireServer, streamed: str
+) -> None:
+    serve(wire_server, "vllm")
+    slow = sse(*chat_events(list("abcdef"), "vllm"), pause=0.15)
+    wire_server.on("POST", "/v1/chat/completions", slow)
+    model = EasyLLMChat(base_url=wire_server.url, timeout=0.8, max_retries=0)
+    assert answer(streamed, model).text == "abcdef"
+
+
+def test_a_stalled_answer_times_out(wire_server: WireServer, whole: str) -> None:
+    serve(wire_server, "vllm")
+    wire_server.on("POST", "/v1/chat/completions", Reply(before=[Stall()]))
+    started = time.monotonic()
+    with pytest.raises(errors.TimeoutError):
+        answer(whole, EasyLLMChat(base_url=wire_server.url), timeout=0.3, max_retries=0)
+    assert time.monotonic() - started < 5
+
+
+def test_a_server_that_is_not_there_is_a_connection_error(way: str) -> None:
+    for cls in (EasyLLMChat, EasyLLM):
+        with pytest.raises(errors.ConnectionError):
+            answer(way, cls(base_url="http://127.0.0.1:9", max_retries=0))
+
+
+@pytest.mark.parametrize("cls", [EasyLLMChat, EasyLLM])
+def test_closing_the_iterator_closes_the_connection(wire_server: WireServer, cls: type) -> None:
+    kind = "chat" if cls is EasyLLMChat else "generate"
+    stream = broken(wire_server, kind, Stall()).stream("Hi")
+    assert text_of(next(stream)) in ("", "Hello")
+    stream.close()
+    wire_server.wait_until(lambda: wire_server.disconnects == 1)
+
+
+@pytest.mark.parametrize("kind", ["chat", "generate"])
+async def test_closing_an_async_iterator_closes_the_connection(
+    wire_server: WireServer, kind: str
+) -> None:
+    stream = broken(wire_server, kind, Stall()).astream("Hi")
+    await anext(stream)
+    await stream.aclose()
+    await asyncio.to_thread(wire_server.wait_until, lambda: wire_server.disconnects == 1)
+
+
+@pytest.mark.parametrize("kind", ["chat", "generate"])
+async def test_leaving_an_async_loop_closes_the_connection(
+    wire_server: WireServer, kind: str
+) -> None:
+    async def leave() -> None:
+        async for _ in broken(wire_server, kind, Stall()).astream("Hi"):
+            break
+
+    await leave()
+    await asyncio.to_thread(wire_server.wait_until, lambda: wire_server.disconnects == 1)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("kind", ["chat", "generate"])
+async def test_cancelling_a_task_closes_the_connection(
+    wire_server: WireServer, kind: str, streaming: bool
+) -> None:
+    model = broken(wire_server, kind, Stall())
+    for path in ("/v1/chat/completions", "/generate"):
+        if not streaming:
+            wire_server.on("POST", path, Reply(before=[Stall()]))
+    seen = asyncio.Event()
+
+    async def run() -> None:
+        async for _ in model.astream("Hi"):
+            seen.set()
+
+    task = asyncio.create_task(run() if streaming else model.ainvoke("Hi"))
+    if streaming:
+        await seen.wait()
+    else:
+        await asyncio.to_thread(
+            wire_server.wait_until, lambda: any(r.method == "POST" for r in wire_server.requests)
+        )
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(wire_server.wait_until, lambda: wire_server.disconnects == 1)
+
+
+async def test_a_cancelled_call_spoils_nothing_for_the_next(wire_server: WireServer) -> None:
+    serve(wire_server, "vllm")
+    slow = Reply(before=[Pause(0.3)])
+    wire_server.on("POST", "/v1/chat/completions", slow, chat("fine", dialect="vllm"))
+    model = EasyLLMChat(base_url=wire_server.url)
+    task = asyncio.create_task(model.ainvoke("Hi"))
+    await asyncio.to_thread(
+        wire_server.wait_until, lambda: any(r.method == "POST" for r in wire_server.requests)
+    )
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await model.ainvoke("Hi")).text == "fine"
+
+
+async def test_cancelling_while_the_server_is_looked_up_spoils_nothing(
+    wire_server: WireServer,
+) -> None:
+    serve(wire_server, "vllm")
+    wire_server.on("GET", "/info", Reply(before=[Pause(0.3)]), error("fastapi-not-found"))
+    model = EasyLLMChat(base_url=wire_server.url)
+    task = asyncio.create_task(model.ainvoke("Hi"))
+    await asyncio.to_thread(wire_server.wait_until, lambda: wire_server.requests)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await model.ainvoke("Hi")).text == "Hello world"
+    assert model.invoke("Hi").text == "Hello world"
+
+
+def test_a_connection_lost_after_the_end_is_no_error(
+    wire_server: WireServer, streamed: str
+) -> None:
+    for end in (Cut(), Reset()):
+        serve(wire_server, "vllm")
+        events = chat_events(["Hello"], "vllm", usage=False)
+        wire_server.on("POST", "/v1/chat/completions", sse(*events, end, done=False))
+        assert answer(streamed, EasyLLMChat(base_url=wire_server.url)).text == "Hello"

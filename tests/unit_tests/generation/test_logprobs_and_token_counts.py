@@ -1,0 +1,204 @@
+"""Log probabilities in one shape, whatever the server's, and token counts by the model's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from langchain_easyllm import EasyLLM, EasyLLMChat
+from langchain_easyllm.errors import ConfigurationError, EasyLLMError
+
+from ...support.fake_server import Received, Reply, WireServer, sse
+from ...support.fake_text_servers import (
+    chat,
+    chat_events,
+    completions,
+    completions_events,
+    serve,
+    tgi_generate,
+    tgi_generate_events,
+)
+from ...support.invocation_modes import CLASSES, answer, body_of
+
+TOP = [{"token": "a", "logprob": -0.1}, {"token": "b", "logprob": -2.5}]
+
+
+def content_of(message: Any) -> list[dict[str, Any]]:
+    return message.response_metadata["logprobs"]["content"]
+
+
+def in_chat(server: WireServer) -> None:
+    serve(server, "vllm")
+
+    def logprobs(token: str) -> dict[str, object]:
+        return {"content": [{"token": token, "logprob": -0.1, "bytes": None, "top_logprobs": TOP}]}
+
+    def reply(request: Received) -> Reply:
+        if not body_of(server).get("stream"):
+            whole: Any = chat("ab", dialect="vllm").body
+            both = {"content": logprobs("a")["content"] + logprobs("b")["content"]}
+            whole["choices"][0]["logprobs"] = both
+            return Reply(whole)
+        events: Any = chat_events(["a", "b"], "vllm")
+        for event, token in zip(events[1:3], "ab", strict=True):
+            event["choices"][0]["logprobs"] = logprobs(token)
+        return sse(*events)
+
+    server.on("POST", "/v1/chat/completions", reply)
+
+
+def in_completions(server: WireServer) -> None:
+    serve(server, "vllm")
+
+    def logprobs(*tokens: str) -> dict[str, object]:
+        top = {one["token"]: one["logprob"] for one in TOP}
+        return {
+            "tokens": list(tokens),
+            "token_logprobs": [-0.1] * len(tokens),
+            "top_logprobs": [top] * len(tokens),
+            "text_offset": [0] * len(tokens),
+        }
+
+    def reply(request: Received) -> Reply:
+        if not body_of(server).get("stream"):
+            whole: Any = completions("ab", dialect="vllm").body
+            whole["choices"][0]["logprobs"] = logprobs("a", "b")
+            return Reply(whole)
+        events: Any = completions_events(["a", "b"], "vllm")
+        for event, token in zip(events, "ab", strict=False):
+            event["choices"][0]["logprobs"] = logprobs(token)
+        return sse(*events)
+
+    server.on("POST", "/v1/completions", reply)
+
+
+def in_generate(server: WireServer) -> None:
+    serve(server, "tgi")
+    tops = [{"id": 1, "text": one["token"], "logprob": one["logprob"]} for one in TOP]
+
+    def whole(request: Received) -> Reply:
+        reply: Any = tgi_generate("ab", tokens="ab", details=True).body
+        reply["details"]["tokens"] = [
+            {"id": 1, "text": t, "logprob": -0.1, "special": False} for t in "ab"
+        ]
+        reply["details"]["top_tokens"] = [tops, tops]
+        return Reply(reply)
+
+    def streamed(request: Received) -> Reply:
+        events: Any = tgi_generate_events(["a", "b"])
+        for event in events:
+            event["top_tokens"] = tops
+            event["token"]["logprob"] = -0.1
+        return sse(*events, done=False)
+
+    server.on("POST", "/generate", whole)
+    server.on("POST", "/generate_stream", streamed)
+
+
+@pytest.mark.parametrize("wire", [in_chat, in_completions, in_generate])
+def test_log_probabilities_have_one_shape(wire_server: WireServer, wire: Any, way: str) -> None:
+    wire(wire_server)
+    builder = None if wire is in_chat else "zephyr"
+    model = EasyLLMChat(
+        base_url=wire_server.url, prompt_builder=builder, logprobs=True, top_logprobs=2
+    )
+    message = answer(way, model)
+    assert message.text == "ab"
+    found = content_of(message)
+    assert [one["token"] for one in found] == ["a", "b"]
+    assert [one["logprob"] for one in found] == [-0.1, -0.1]
+    assert [
+        [{"token": top["token"], "logprob": top["logprob"]} for top in one["top_logprobs"]]
+        for one in found
+    ] == [TOP, TOP]
+
+
+@pytest.mark.parametrize("wire", [in_completions, in_generate])
+def test_an_llm_tells_them_in_its_generation_info(wire_server: WireServer, wire: Any) -> None:
+    wire(wire_server)
+    model = EasyLLM(base_url=wire_server.url, logprobs=True, top_logprobs=2)
+    info = model.generate(["Hi"]).generations[0][0].generation_info
+    assert [one["token"] for one in info["logprobs"]["content"]] == ["a", "b"]
+    chunks = list(model._stream("Hi"))
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole += chunk
+    assert [one["token"] for one in whole.generation_info["logprobs"]["content"]] == ["a", "b"]
+
+
+def test_nobody_asked_nobody_is_told(wire_server: WireServer, way: str) -> None:
+    in_generate(wire_server)  # TGI sends them always
+    message = answer(way, EasyLLMChat(base_url=wire_server.url, prompt_builder="zephyr"))
+    assert "logprobs" not in message.response_metadata
+
+
+TOKENIZERS: dict[str, tuple[str, str, Any]] = {
+    "tgi": ("/tokenize", "inputs", [{"id": 5, "text": "Hi", "start": 0, "stop": 2}, {"id": 6}]),
+    "vllm": ("/tokenize", "prompt", {"count": 2, "max_model_len": 2048, "tokens": [5, 6]}),
+    "llamacpp": ("/tokenize", "content", {"tokens": [5, 6]}),
+    "llama-cpp-python": ("/extras/tokenize", "input", {"tokens": [5, 6]}),
+}
+
+
+@pytest.mark.parametrize("dialect", TOKENIZERS)
+@pytest.mark.parametrize("cls", CLASSES)
+def test_the_server_counts_tokens(wire_server: WireServer, cls: type, dialect: str) -> None:
+    path, field, reply = TOKENIZERS[dialect]
+    serve(wire_server, dialect)
+    wire_server.on("POST", path, Reply(reply))
+    model = cls(base_url=wire_server.url)
+    assert model.get_num_tokens("Hi there") == 2
+    assert model.get_token_ids("Hi there") == [5, 6]
+    assert body_of(wire_server)[field] == "Hi there"
+    assert model.get_num_tokens_from_messages([HumanMessage("Hi")]) > 0
+
+
+@pytest.mark.parametrize("dialect", ["transformers", "openai", "tgi"])
+def test_without_a_route_a_local_file_counts(
+    wire_server: WireServer, dialect: str, tmp_path: Path
+) -> None:
+    serve(wire_server, dialect)  # this TGI is one of those without /tokenize
+    vocabulary = {"Hi": 0, "there": 1, "[UNK]": 2}
+    tokenizer = {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Whitespace"},
+        "post_processor": None,
+        "decoder": None,
+        "truncation": None,
+        "padding": None,
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    model = EasyLLMChat(base_url=wire_server.url, model=str(tmp_path))
+    assert model.get_token_ids("Hi there Bob") == [0, 1, 2]
+
+
+def test_nothing_is_guessed(wire_server: WireServer) -> None:
+    serve(wire_server, "openai", model="nobody/nothing")
+    for cls in CLASSES:
+        with pytest.raises(ConfigurationError) as caught:
+            cls(base_url=wire_server.url).get_num_tokens("Hi")
+        assert "nobody/nothing" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply("no json"), Reply({"tokens": "x"}), Reply({}), Reply([None])]
+)
+def test_a_broken_count_is_no_python_error(wire_server: WireServer, reply: Reply) -> None:
+    serve(wire_server, "tgi")
+    wire_server.on("POST", "/tokenize", reply)
+    with pytest.raises(EasyLLMError):
+        EasyLLMChat(base_url=wire_server.url).get_num_tokens("Hi")
+
+
+def test_ones_own_counter_wins(wire_server: WireServer) -> None:
+    serve(wire_server, "tgi")
+    model = EasyLLMChat(base_url=wire_server.url, custom_get_token_ids=lambda text: [1] * len(text))
+    assert model.get_num_tokens("Hi") == 2
+    assert not wire_server.received("/tokenize")

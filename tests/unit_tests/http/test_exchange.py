@@ -1,0 +1,84 @@
+"""The sans-IO core, driven by hand: what would be sent to hosts that no test may ask."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_easyllm._http.auth import Credentials
+from langchain_easyllm._http.exchange import Attempt, Flow, exchange
+from langchain_easyllm._http.headers import RequestHeaders
+from langchain_easyllm._http.models import Response, RetryPolicy
+from langchain_easyllm.errors import ModelLoadingError
+
+from ...support.http_clients import post
+
+DEDICATED = "https://x.us-east-1.aws.endpoints.huggingface.cloud/v1/chat/completions"
+ROUTER = "https://router.huggingface.co/v1/chat/completions"
+
+
+def flow(url: str, policy: RetryPolicy, headers: dict[str, str] | None = None) -> Flow:
+    plan = RequestHeaders(Credentials("hf_argument"), headers)
+    return exchange(post(url), policy, plan, streaming=False)
+
+
+def first_attempt(url: str, policy: RetryPolicy) -> Attempt:
+    step = next(flow(url, policy))
+    assert isinstance(step, Attempt)
+    return step
+
+
+@pytest.mark.parametrize(
+    ("url", "wait", "header"),
+    [
+        (DEDICATED, 300.0, "300"),
+        (DEDICATED, 0.2, "1"),
+        (DEDICATED, 0.0, None),
+        (ROUTER, 300.0, None),
+        ("http://localhost:8080/v1", 300.0, None),
+    ],
+)
+def test_only_dedicated_endpoints_are_told_how_long_to_hold_a_request(
+    url: str, wait: float, header: str | None
+) -> None:
+    step = first_attempt(url, RetryPolicy(wait_for_model=wait))
+    assert step.headers.get("x-scale-up-timeout") == header
+
+
+def test_a_request_that_is_held_has_the_time_for_it() -> None:
+    patient = first_attempt(DEDICATED, RetryPolicy(timeout=10, wait_for_model=300))
+    other = first_attempt(ROUTER, RetryPolicy(timeout=10, wait_for_model=300))
+    assert patient.deadline - other.deadline == pytest.approx(300, abs=5)
+
+
+def test_no_token_crosses_even_between_hugging_face_hosts() -> None:
+    steps = flow(ROUTER, RetryPolicy(), {"X-Team": "blue", "X-Auth-Key": "secret-value"})
+    sent = next(steps)
+    moved = steps.send(Response(307, {"location": DEDICATED}, b"", ROUTER))
+    assert isinstance(sent, Attempt)
+    assert isinstance(moved, Attempt)
+    assert sent.headers["authorization"] == "Bearer hf_argument"
+    assert moved.address.url == DEDICATED
+    assert moved.headers["x-team"] == "blue"
+    assert not {"authorization", "x-auth-key"} & set(moved.headers)
+
+
+@pytest.mark.parametrize("status", [502, 503])
+def test_an_endpoint_scaled_to_zero_is_asked_until_it_is_there(status: int) -> None:
+    steps = flow(DEDICATED, RetryPolicy(max_retries=0, wait_for_model=60))
+    down, up = Response(status, {}, b"", DEDICATED), Response(200, {}, b"ok", DEDICATED)
+    assert isinstance(next(steps), Attempt)
+    for _ in range(20):
+        pause = steps.send(down)
+        assert isinstance(pause, float)
+        assert 0 < pause <= 5
+        assert isinstance(steps.send(None), Attempt)
+    with pytest.raises(StopIteration) as end:
+        steps.send(up)
+    assert end.value.value is up
+
+
+def test_a_cold_start_is_not_waited_for_by_default() -> None:
+    steps = flow(DEDICATED, RetryPolicy(max_retries=0))
+    next(steps)
+    with pytest.raises(ModelLoadingError, match="Set wait_for_model"):
+        steps.send(Response(503, {}, b"", DEDICATED))

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from langchain_easyllm._http.error_mapping import retry_after_seconds
+from langchain_easyllm._http.models import RetryPolicy
+from langchain_easyllm._http.retries import Schedule
+from langchain_easyllm.errors import (
+    BadRequestError,
+    ConnectionError,
+    EasyLLMError,
+    EndpointPausedError,
+    ModelLoadingError,
+    RateLimitError,
+    ServerError,
+)
+
+from ...support.fake_server import Cut, Pause, Reply, Reset, WireServer, sse
+from ...support.http_clients import Caller, post
+
+LOADING = Reply({"error": "Model gpt2 is currently loading", "estimated_time": 20.0}, status=503)
+LLAMA_LOADING = Reply(
+    {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}, status=503
+)
+READY = Reply({"ok": 1})
+
+
+def soon(status: int, body: object = "busy") -> Reply:
+    return Reply(body, status=status, headers={"retry-after": "0"})
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_what_may_pass_is_tried_again(wire_server: WireServer, caller: Caller, status: int) -> None:
+    wire_server.on("POST", "/a", soon(status), soon(status), READY)
+    assert caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20)).status == 200
+    assert len(wire_server.requests) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 413, 422, 424, 501, 505])
+def test_what_will_not_change_is_not_tried_again(
+    wire_server: WireServer, caller: Caller, status: int
+) -> None:
+    wire_server.on("POST", "/a", soon(status), READY)
+    with pytest.raises(EasyLLMError) as caught:
+        caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20))
+    assert caught.value.status_code == status
+    assert len(wire_server.requests) == 1
+
+
+def test_the_last_error_is_raised_after_max_retries(
+    wire_server: WireServer, caller: Caller
+) -> None:
+    wire_server.on("POST", "/a", soon(500, "one"), soon(502, "two"), soon(503, "three"), READY)
+    seen: list[tuple[str, float]] = []
+
+    def note(error: Exception, wait: float) -> None:
+        seen.append((str(error), wait))
+
+    with pytest.raises(ServerError, match="three"):
+        caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20, on_retry=note))
+    assert len(wire_server.requests) == 3
+    assert ["one" in seen[0][0], "two" in seen[1][0]] == [True, True]
+    assert [wait for _, wait in seen] == [0, 0]
+
+
+def test_no_retries_when_none_are_wanted(wire_server: WireServer, caller: Caller) -> None:
+    wire_server.on("POST", "/a", soon(503), READY)
+    with pytest.raises(ServerError):
+        caller.send(post(wire_server.url + "/a"), RetryPolicy(max_retries=0))
+    assert len(wire_server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(before=[Cut()]),
+        Reply(before=[Reset()]),
+        Reply(pieces=[b"half", Cut()], framing="length", headers={"content-length": "99"}),
+    ],
+    ids=["cut", "reset", "half"],
+)
+def test_broken_connections_are_tried_again(
+    wire_server: WireServer, caller: Caller, reply: Reply
+) -> None:
+    wire_server.on("POST", "/a", reply, READY)
+    assert caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20)).status == 200
+    assert len(wire_server.requests) == 2
+
+
+def test_a_refused_connection_is_tried_again(caller: Caller) -> None:
+    waits: list[float] = []
+    with pytest.raises(ConnectionError):
+        caller.send(
+            post("http://127.0.0.1:1/"),
+            RetryPolicy(timeout=20, on_retry=lambda error, wait: waits.append(wait)),
+        )
+    assert len(waits) == 2
+    assert all(0 <= wait <= bound for wait, bound in zip(waits, (0.5, 1), strict=True))
+
+
+def test_retry_after_is_honoured(wire_server: WireServer, caller: Caller) -> None:
+    wire_server.on("POST", "/a", Reply("slow", status=429, headers={"retry-after": "0.3"}), READY)
+    started = time.monotonic()
+    caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20))
+    assert time.monotonic() - started >= 0.3
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_wait_beyond_the_time_left_fails_at_once(
+    wire_server: WireServer, caller: Caller, form: str
+) -> None:
+    in_an_hour = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    value = "3600" if form == "seconds" else in_an_hour
+    wire_server.on("POST", "/a", Reply("slow", status=429, headers={"retry-after": value}))
+    started = time.monotonic()
+    with pytest.raises(RateLimitError) as caught:
+        caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=60))
+    assert time.monotonic() - started < 10
+    assert caught.value.retry_after == pytest.approx(3600, abs=60)
+    assert len(wire_server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("2", 2.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        ("", None),
+        (None, None),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+    ],
+)
+def test_reading_retry_after(value: str | None, seconds: float | None) -> None:
+    assert retry_after_seconds(value) == seconds
+
+
+def test_a_used_up_quota_is_not_tried_again(wire_server: WireServer, caller: Caller) -> None:
+    error = {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}
+    wire_server.on("POST", "/a", Reply(error, status=429))
+    with pytest.raises(RateLimitError) as caught:
+        caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20))
+    assert not caught.value.is_retryable
+    assert len(wire_server.requests) == 1
+
+
+# Cold starts
+
+
+@pytest.mark.parametrize("loading", [LOADING, LLAMA_LOADING], ids=["hub", "llama.cpp"])
+def test_a_cold_start_does_not_count_as_a_retry(
+    wire_server: WireServer, caller: Caller, loading: Reply
+) -> None:
+    wire_server.on("POST", "/a", *[loading] * 5, READY)
+    answer = caller.send(
+        post(wire_server.url + "/a"), RetryPolicy(timeout=5, max_retries=0, wait_for_model=30)
+    )
+    assert answer.status == 200
+    assert len(wire_server.requests) == 6
+
+
+def test_a_cold_start_that_takes_too_long(wire_server: WireServer, caller: Caller) -> None:
+    wire_server.on("POST", "/a", LOADING)
+    started = time.monotonic()
+    with pytest.raises(ModelLoadingError, match="wait_for_model"):
+        caller.send(post(wire_server.url + "/a"), RetryPolicy(wait_for_model=0.5))
+    assert 0.4 < time.monotonic() - started < 5
+    assert len(wire_server.requests) > 2
+
+
+def test_a_cold_start_is_an_ordinary_failure_by_default(
+    wire_server: WireServer, caller: Caller
+) -> None:
+    wire_server.on("POST", "/a", LOADING)
+    started = time.monotonic()
+    with pytest.raises(ModelLoadingError) as caught:
+        caller.send(post(wire_server.url + "/a"), RetryPolicy(max_retries=1))
+    assert time.monotonic() - started < 5
+    assert caught.value.retry_after == 20
+    assert len(wire_server.requests) == 2
+
+
+def test_the_time_limit_starts_again_once_the_model_is_there(
+    wire_server: WireServer, caller: Caller
+) -> None:
+    slow = Reply({"ok": 1}, before=[Pause(0.6)])
+    wire_server.on("POST", "/a", *[LOADING] * 4, slow)
+    policy = RetryPolicy(timeout=0.9, max_retries=0, wait_for_model=10)
+    assert caller.send(post(wire_server.url + "/a"), policy).status == 200
+
+
+def test_a_server_that_wants_more_time_than_there_is(
+    wire_server: WireServer, caller: Caller
+) -> None:
+    wire_server.on("POST", "/a", Reply("loading", status=503, headers={"retry-after": "99"}))
+    with pytest.raises(ModelLoadingError) as caught:
+        caller.send(post(wire_server.url + "/a"), RetryPolicy(wait_for_model=5))
+    assert caught.value.retry_after == 99
+    assert len(wire_server.requests) == 1
+
+
+def test_a_paused_endpoint_is_not_waited_for(wire_server: WireServer, caller: Caller) -> None:
+    said = "The endpoint is paused, ask a maintainer to restart it"
+    wire_server.on("POST", "/a", Reply({"error": said}, status=400))
+    with pytest.raises(EndpointPausedError, match="ask a maintainer") as caught:
+        caller.send(post(wire_server.url + "/a"), RetryPolicy(wait_for_model=5))
+    assert not caught.value.is_retryable
+    assert len(wire_server.requests) == 1
+
+
+# Streams
+
+
+def test_a_stream_is_tried_again_until_it_begins(wire_server: WireServer, caller: Caller) -> None:
+    wire_server.on("POST", "/s", soon(503), Reply(before=[Cut()]), sse("a", "b"))
+    events = caller.read(post(wire_server.url + "/s"), RetryPolicy(timeout=20))
+    assert events == [b"a", b"b", b"[DONE]"]
+
+
+def test_a_stream_is_never_tried_again_after_its_first_event(
+    wire_server: WireServer, caller: Caller
+) -> None:
+    wire_server.on("POST", "/s", sse("a", Pause(0.05), Cut()), sse("again"))
+    events: list[bytes] = []
+    with pytest.raises(ConnectionError):
+        caller.read(post(wire_server.url + "/s"), RetryPolicy(timeout=20), events)
+    assert events == [b"a"]
+    assert len(wire_server.requests) == 1
+
+
+def test_a_refused_stream_carries_the_servers_words(
+    wire_server: WireServer, caller: Caller
+) -> None:
+    wire_server.on("POST", "/s", Reply({"error": "too hot"}, status=422))
+    with pytest.raises(BadRequestError, match="too hot"):
+        caller.read(post(wire_server.url + "/s"))
+
+
+# Pauses
+
+
+def test_the_next_failure_may_be_another_threads() -> None:
+    schedule = Schedule(2, lambda: 60.0)
+    failure = RateLimitError("busy", status_code=429)
+    for _ in range(2):
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(schedule.pause_after, failure, 0.5).result() == 0.5
+    with pytest.raises(RateLimitError):
+        schedule.pause_after(failure, 0.5)

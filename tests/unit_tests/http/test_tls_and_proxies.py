@@ -1,0 +1,329 @@
+"""TLS and proxies, with certificates and a proxy of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from langchain_easyllm._http.auth import Credentials
+from langchain_easyllm._http.models import RetryPolicy
+from langchain_easyllm.errors import ConfigurationError, ConnectionError, EasyLLMError, TimeoutError
+
+from ...support.fake_server import Pause, Reply, Stall, WireServer, sse
+from ...support.http_clients import post
+from .conftest import MakeCaller
+
+QUICK = RetryPolicy(timeout=0.5, max_retries=0)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that is its own authority, with its key in one file."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, file = folder / "key.pem", folder / "cert.pem"
+    options = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    options += ["-nodes", "-days", "2"]
+    subject = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1,DNS:example.test"]
+    subprocess.run(
+        ["openssl", *options, *subject, "-keyout", key, "-out", file],
+        check=True,
+        capture_output=True,
+    )
+    digest = ["openssl", "x509", "-noout", "-subject_hash", "-in", file]
+    name = subprocess.run(digest, check=True, capture_output=True, text=True).stdout.strip()
+    (folder / "authorities").mkdir()
+    (folder / "authorities" / f"{name}.0").write_text(file.read_text())
+    return file
+
+
+async def pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while block := await source.read(65536):
+            target.write(block)
+            await target.drain()
+    target.close()
+
+
+@contextmanager
+def tls_in_front_of(port: int, context: ssl.SSLContext) -> Iterator[int]:
+    """Take TLS off connections and pass them on; gives the port to connect to."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            await asyncio.gather(pipe(reader, server_writer), pipe(server_reader, writer))
+        finally:
+            writer.transport.abort()
+            server_writer.transport.abort()
+
+    async def main() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        loop, end = asyncio.get_running_loop(), asyncio.Event()
+        listening.set_result(server.sockets[0].getsockname()[1])
+        ending.set_result(lambda: loop.call_soon_threadsafe(end.set))
+        await end.wait()
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # the turns of the loop in which the sockets are freed
+
+    listening: Future[int] = Future()
+    ending: Future[Callable[[], object]] = Future()
+    thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
+    thread.start()
+    yield listening.result(10)
+    ending.result(10)()
+    thread.join(10)
+
+
+@dataclass
+class Secure:
+    """A server that is reached over TLS only."""
+
+    url: str
+    plain: WireServer
+
+
+@pytest.fixture
+def secure(certificate: Path, wire_server: WireServer) -> Iterator[Secure]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    wire_server.on("POST", "/a", Reply("hi"))
+    wire_server.on("POST", "/s", sse("a", Pause(0.01), "b"))
+    wire_server.on("POST", "/open", sse("a", Stall()))
+    with tls_in_front_of(int(wire_server.url.rpartition(":")[2]), context) as port:
+        yield Secure(f"https://127.0.0.1:{port}", wire_server)
+
+
+class Proxy:
+    """A proxy that tunnels, or forwards one request, to whatever it is told to."""
+
+    def __init__(self, refuses: str = "") -> None:
+        self.heads: list[str] = []
+        self._refuses = refuses
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._socket.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            data = b""
+            while b"\r\n\r\n" not in data:
+                data += client.recv(65536)
+            self.heads.append(data.split(b"\r\n\r\n")[0].decode())
+            if self._refuses:
+                client.sendall(f"HTTP/1.1 {self._refuses}\r\ncontent-length: 0\r\n\r\n".encode())
+                return
+            method, target, _ = data.decode().split(" ", 2)
+            place = target if method == "CONNECT" else target.split("/")[2]
+            host, port = place.rsplit(":", 1)
+            with socket.create_connection((host, int(port))) as server:
+                if method == "CONNECT":
+                    client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                else:
+                    server.sendall(data)
+                back = threading.Thread(target=self._copy, args=(server, client), daemon=True)
+                back.start()
+                self._copy(client, server)
+                back.join(5)
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while block := source.recv(65536):
+                target.sendall(block)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    proxy = Proxy()
+    yield proxy
+    proxy.close()
+
+
+# TLS
+
+
+def test_a_stranger_is_not_trusted_and_not_asked_again(
+    secure: Secure, make_caller: MakeCaller
+) -> None:
+    seen: list[float] = []
+    policy = RetryPolicy(timeout=5, max_retries=2, on_retry=lambda error, wait: seen.append(wait))
+    with pytest.raises(ConnectionError, match=r"certificate of 127\.0\.0\.1.*SSL_CERT_FILE") as got:
+        make_caller().send(post(secure.url + "/a"), policy)
+    assert not got.value.is_retryable
+    assert seen == []
+    assert secure.plain.requests == []
+
+
+@pytest.mark.parametrize("kind", ["file", "path", "folder", "context", "none"])
+def test_verify_in_every_form(
+    secure: Secure, make_caller: MakeCaller, certificate: Path, kind: str
+) -> None:
+    verify = {
+        "file": str(certificate),
+        "path": certificate,
+        "folder": str(certificate.with_name("authorities")),
+        "context": ssl.create_default_context(cafile=str(certificate)),
+        "none": False,
+    }[kind]
+    caller = make_caller(verify=verify)
+    for _ in range(2):
+        assert caller.send(post(secure.url + "/a")).body == b"hi"
+        assert caller.read(post(secure.url + "/s")) == [b"a", b"b", b"[DONE]"]
+    caller.first(post(secure.url + "/open"))
+    secure.plain.wait_until(lambda: secure.plain.open_connections <= 1)
+
+
+@pytest.mark.parametrize(
+    "variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
+)
+def test_the_usual_variables_name_authorities(
+    monkeypatch: pytest.MonkeyPatch,
+    secure: Secure,
+    make_caller: MakeCaller,
+    certificate: Path,
+    variable: str,
+) -> None:
+    place = certificate.with_name("authorities") if variable == "SSL_CERT_DIR" else certificate
+    monkeypatch.setenv(variable, str(place))
+    assert make_caller().send(post(secure.url + "/a")).body == b"hi"
+
+
+def test_connections_under_tls_are_reused(
+    secure: Secure, make_caller: MakeCaller, certificate: Path
+) -> None:
+    caller = make_caller(verify=str(certificate))
+    for _ in range(4):
+        caller.send(post(secure.url + "/a"))
+    assert secure.plain.connections <= 2
+
+
+def test_a_name_that_the_certificate_does_not_hold(
+    secure: Secure, make_caller: MakeCaller, certificate: Path
+) -> None:
+    url = secure.url.replace("127.0.0.1", "localhost") + "/a"
+    with pytest.raises(ConnectionError, match="certificate of localhost"):
+        make_caller(verify=str(certificate)).send(post(url))
+
+
+def test_authorities_that_cannot_be_loaded(
+    wire_server: WireServer, make_caller: MakeCaller, tmp_path: Path
+) -> None:
+    (tmp_path / "no.pem").write_text("no certificate")
+    for path in ("no.pem", "missing.pem"):
+        with pytest.raises(ConfigurationError, match=path):
+            make_caller(verify=str(tmp_path / path)).send(post("https://127.0.0.1:1/"))
+
+
+def test_https_to_a_plain_server(wire_server: WireServer, make_caller: MakeCaller) -> None:
+    # The server waits for the end of what it takes for a request.
+    with pytest.raises(TimeoutError, match=r"No connection to 127\.0\.0\.1"):
+        make_caller().send(post(wire_server.url.replace("http:", "https:") + "/a"), QUICK)
+
+
+def test_http_to_a_tls_server(secure: Secure, make_caller: MakeCaller) -> None:
+    with pytest.raises(EasyLLMError):
+        make_caller().send(post(secure.url.replace("https:", "http:") + "/a"), QUICK)
+
+
+# Proxies
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+def test_plain_requests_go_through_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+    wire_server: WireServer,
+    make_caller: MakeCaller,
+    proxy: Proxy,
+    variable: str,
+) -> None:
+    monkeypatch.setenv(variable, f"http://user:p%40ss@{proxy.address}")
+    wire_server.on("POST", "/a", Reply("hi"))
+    assert make_caller().send(post(wire_server.url + "/a?b=1")).body == b"hi"
+    assert proxy.heads[0].startswith(f"POST {wire_server.url}/a?b=1 HTTP/1.1\r\n")
+    login = base64.b64encode(b"user:p@ss").decode()
+    assert f"proxy-authorization: Basic {login}" in proxy.heads[0].replace("Proxy-A", "proxy-a")
+
+
+@pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY", "ALL_PROXY"])
+def test_tls_goes_through_a_tunnel_that_never_sees_the_token(
+    monkeypatch: pytest.MonkeyPatch,
+    secure: Secure,
+    make_caller: MakeCaller,
+    proxy: Proxy,
+    certificate: Path,
+    variable: str,
+) -> None:
+    monkeypatch.setenv(variable, f"user:secret@{proxy.address}")
+    credentials = Credentials("hf_argument", base_url=secure.url)
+    caller = make_caller(credentials, verify=str(certificate))
+    for _ in range(2):
+        assert caller.send(post(secure.url + "/a")).body == b"hi"
+        assert caller.read(post(secure.url + "/s")) == [b"a", b"b", b"[DONE]"]
+    assert len(proxy.heads) <= 2
+    assert proxy.heads[0].startswith(f"CONNECT {secure.url.removeprefix('https://')} ")
+    assert "hf_argument" not in proxy.heads[0]
+    login = base64.b64encode(b"user:secret").decode()
+    assert login in proxy.heads[0]
+    headers = secure.plain.requests[0].headers
+    assert headers["authorization"] == "Bearer hf_argument"
+    assert "proxy-authorization" not in headers
+
+
+@pytest.mark.parametrize("exempt", ["127.0.0.1", "*", "other.test, 127.0.0.1"])
+def test_no_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+    wire_server: WireServer,
+    make_caller: MakeCaller,
+    proxy: Proxy,
+    exempt: str,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.address}")
+    monkeypatch.setenv("NO_PROXY", exempt)
+    wire_server.on("POST", "/a", Reply("hi"))
+    assert make_caller().send(post(wire_server.url + "/a")).body == b"hi"
+    assert proxy.heads == []
+
+
+def test_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch, make_caller: MakeCaller) -> None:
+    proxy = Proxy(refuses="407 Proxy Authentication Required")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@{proxy.address}")
+    with pytest.raises(ConnectionError, match=r"proxy for .*\(407\).*HTTPS_PROXY") as caught:
+        make_caller().send(post("https://example.test/a"))
+    assert "secret" not in str(caught.value)
+    proxy.close()
+
+
+@pytest.mark.parametrize("url", ["socks5://127.0.0.1:1", "https://127.0.0.1:1"])
+def test_a_kind_of_proxy_that_is_not_spoken(
+    monkeypatch: pytest.MonkeyPatch, make_caller: MakeCaller, url: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", url)
+    with pytest.raises(ConfigurationError, match="only http:// proxies"):
+        make_caller().send(post("https://example.test/a"))

@@ -1,0 +1,182 @@
+"""What the language model has learned, greedily, with names that its training never showed.
+
+A handful of questions for each skill: that the weights are the trained ones and are read right.
+The shares that are right of many are in training/README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from langchain_easyllm.agents import agent_prompt
+from langchain_easyllm.offline.language_model import LanguageModel
+from langchain_easyllm.offline.wordings import READING
+from langchain_easyllm.prompts import get_prompt
+
+from ...support.offline_model import FORMATS, text_of
+
+Message = tuple[str, str]
+in_each_format = pytest.mark.parametrize("style", FORMATS)
+
+
+def reply(messages: list[Message], style: str) -> str:
+    model = LanguageModel.load()
+    ids = [token.id for token in model.encode(get_prompt(style).render(messages))]
+    return text_of([*model.generate(ids, max_new_tokens=120)]).strip()
+
+
+CHATS: list[tuple[list[Message], str]] = [
+    ([("user", "Which country has the capital Hanoi?")], "Hanoi is the capital of Vietnam."),
+    (
+        [("user", "Knock knock."), ("assistant", "Who's there?"), ("user", "Joao")],
+        "Joao who?",
+    ),
+    (
+        [
+            ("system", "Be brief."),
+            ("user", "6 + 2"),
+            ("assistant", "6 + 2 = 8"),
+            ("user", "What is the capital of England?"),
+        ],
+        "The capital of England is London.",
+    ),
+    (
+        [("system", "You are a friendly assistant."), ("user", "Hi, I'm Greta.")],
+        "Hello Greta! How can I help you?",
+    ),
+]
+
+
+@in_each_format
+@pytest.mark.parametrize(("messages", "wanted"), CHATS)
+def test_it_chats(messages, wanted, style):
+    assert reply(messages, style) == wanted
+
+
+READINGS = [
+    ("Sven Giondtroll is the mayor of Flerburg.", "Who leads Flerburg?", "Sven Giondtroll"),
+    ("The bottle is red. It was found in Vionfleiville.", "What color is the bottle?", "red"),
+    (
+        "The bottle is red. It was found in Vionfleiville.",
+        "How much does the bottle cost?",
+        "I don't know.",
+    ),
+]
+
+
+@in_each_format
+@pytest.mark.parametrize(("context", "question", "wanted"), READINGS)
+def test_it_reads(context, question, wanted, style):
+    text = READING.format(context=context, question=question)
+    assert reply([("user", text)], style) == wanted
+
+
+TOOLS = """\
+You can use these tools:
+<tools>
+{"name": "find_soap", "description": "Find the soap.", "parameters": {"type": "object", \
+"properties": {"room": {"type": "string"}, "city": {"type": "string"}}, \
+"required": ["room", "city"]}}
+</tools>
+To use one, answer only with:
+<tool_call>
+{"name": tool name, "arguments": {argument: value}}
+</tool_call>"""
+
+
+@in_each_format
+def test_it_calls_a_tool(style):
+    asked = [("system", TOOLS), ("user", "Find the soap with room Hassan and city Hundzas.")]
+    text = reply(asked, style)
+    assert text.startswith("<tool_call>\n")
+    assert text.endswith("\n</tool_call>")
+    call = json.loads(text.removeprefix("<tool_call>").removesuffix("</tool_call>"))
+    assert call == {"name": "find_soap", "arguments": {"room": "Hassan", "city": "Hundzas"}}
+
+
+SCHEMA = {
+    "properties": {
+        "name": {"title": "Name", "type": "string"},
+        "color": {"title": "Color", "type": "string"},
+        "year": {"title": "Year", "type": "integer"},
+    },
+    "required": ["name", "color", "year"],
+    "title": "Record",
+    "type": "object",
+}
+
+
+@in_each_format
+def test_it_fills_a_schema(style):
+    text = "Crixthai Nagy likes the color white. Crixthai Nagy's year of birth is 1997.\n\n"
+    text += f"Answer only with a JSON object that fits this schema:\n{json.dumps(SCHEMA)}"
+    answer = json.loads(reply([("user", text)], style))
+    assert answer == {"name": "Crixthai Nagy", "color": "white", "year": 1997}
+
+
+DESCRIPTIONS = (
+    "search(query: str) -> str - Search for people, places and facts.\n"
+    "calculator(expression: str) -> str - Work out a calculation such as 2**0.5."
+)
+LIBRARY = {
+    "teacher": "Teacru Russo's teacher is Petra Flaisfur, 64 years old.",
+    "Niamwea": "Greta Niamwea, aged 51.",
+    "Poujeir": "Poujeir Group has 72022 employees. Poujeir Group was founded by Victor Haidra.",
+}
+EPISODES = [
+    (
+        "Who is Teacru Russo's teacher? What is the age of that person raised to the 0.5 power?",
+        ["search", "calculator"],
+        ["Petra Flaisfur", "8"],
+    ),
+    ("What is Greta Niamwea's age raised to the 0.14 power?", ["search", "calculator"], ["1.734"]),
+    ("Who founded Poujeir Group?", ["search"], ["Victor Haidra"]),
+    ("What is 1234 times 56?", ["calculator"], ["69104"]),
+]
+
+
+def use(tool: str, text: str) -> str:
+    """The result of a tool: arithmetic, or what the library has on a word of the query."""
+    if tool == "calculator":
+        return f"{round(eval(text, {}), 3):g}" if "**" in text else str(eval(text, {}))
+    return next((told for word, told in LIBRARY.items() if word in text), "No results found.")
+
+
+def action_of(text: str, kind: str) -> tuple[str, str]:
+    if kind == "react-json":
+        action = json.loads(re.search(r"```(?:json)?\n(.*?)```", text, re.DOTALL)[1])
+        return action["action"], str(action["action_input"])
+    return re.search(r"Action: (.*)\nAction Input: (.*)", text).groups()
+
+
+@in_each_format
+@pytest.mark.parametrize("kind", ["react", "react-json"])
+@pytest.mark.parametrize(("question", "tools", "wanted"), EPISODES)
+def test_it_solves_a_question_step_by_step(question, tools, wanted, kind, style):
+    scratchpad, used = "", []
+    while True:
+        prompt = agent_prompt(kind).format(
+            tools=DESCRIPTIONS,
+            tool_names="search, calculator",
+            input=question,
+            agent_scratchpad=scratchpad,
+        )
+        text = reply([("user", prompt)], style)
+        if "Final Answer:" in text:
+            break
+        tool, given = action_of(text, kind)
+        used.append(tool)
+        assert used == tools[: len(used)]
+        scratchpad += f" {text}\nObservation: {use(tool, given)}\nThought:"
+    assert used == tools
+    assert all(part in text.split("Final Answer:")[1] for part in wanted)
+
+
+@pytest.mark.parametrize("style", ["chatml", "vicuna", "gemma"])
+def test_a_format_that_it_was_not_trained_on_does_not_do(style):
+    """The lesson of prompt templates: the same weights, another template, and nothing is right."""
+    right = [reply(messages, style) == wanted for messages, wanted in CHATS]
+    assert sum(right) <= 1

@@ -1,0 +1,194 @@
+"""Thinking apart from the answer, however the text is split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_easyllm._protocols.reasoning import (
+    CLOSE,
+    OPEN,
+    ThinkSplitter,
+    has_unopened_think_tag,
+    is_reasoning_model,
+)
+
+from ...support.text_chunks import growth, pieces_of
+
+PARTS = [OPEN, CLOSE, "<", "</", "think", ">", "</thi", "nk>", "\n", " ", "a", "bc"]
+TEXTS = st.lists(st.sampled_from(PARTS), max_size=12).map("".join)
+
+
+def split_whole(text: str, *, thinker: bool) -> tuple[str, str]:
+    """Split a whole text: thinking, answer."""
+    if text.lstrip().startswith(OPEN):
+        thought, _, answer = text.lstrip().removeprefix(OPEN).partition(CLOSE)
+        return thought, answer.lstrip("\n")
+    if thinker and CLOSE in text:
+        thought, _, answer = text.partition(CLOSE)
+        return thought, answer.lstrip("\n")
+    return "", text
+
+
+def run(pieces: Sequence[str], *, thinker: bool) -> tuple[str, str]:
+    splitter = ThinkSplitter(thinker=thinker)
+    parts = [*map(splitter.feed, pieces), splitter.close()]
+    return "".join(thought for thought, _ in parts), "".join(answer for _, answer in parts)
+
+
+@given(pieces_of(TEXTS), st.booleans())
+def test_any_split_is_split_as_the_whole_text(pieces: list[str], thinker: bool) -> None:
+    assert run(pieces, thinker=thinker) == split_whole("".join(pieces), thinker=thinker)
+
+
+@given(pieces_of(TEXTS), st.booleans())
+def test_nothing_is_lost(pieces: list[str], thinker: bool) -> None:
+    text = "".join(pieces)
+    splitter = ThinkSplitter(thinker=thinker)
+    parts = [*map(splitter.feed, pieces), splitter.close()]
+    thought = "".join(one for one, _ in parts)
+    answer = "".join(one for _, one in parts)
+    if not splitter.tagged:
+        assert (thought, answer) == ("", text)
+        return
+    rest = text.lstrip().removeprefix(OPEN) if text.lstrip().startswith(OPEN) else text
+    assert rest.startswith(thought)
+    gap = rest.removeprefix(thought).removeprefix(CLOSE).removesuffix(answer)
+    assert gap.strip("\n") == ""
+    assert rest.endswith(answer)
+
+
+@given(pieces_of(TEXTS.filter(lambda text: not text.lstrip().startswith("<"))))
+def test_an_answer_without_a_tag_is_shown_at_once(pieces: list[str]) -> None:
+    splitter = ThinkSplitter()
+    fed = shown = ""
+    for piece in pieces:
+        fed += piece
+        thought, answer = splitter.feed(piece)
+        shown += answer
+        assert thought == ""
+        assert shown == fed or not fed.strip()  # white space may stand before a tag
+
+
+@given(pieces_of(TEXTS))
+def test_thinking_is_shown_up_to_what_may_be_its_closing_tag(pieces: list[str]) -> None:
+    splitter = ThinkSplitter()
+    splitter.feed(OPEN)
+    fed = shown = ""
+    for piece in pieces:
+        fed += piece
+        shown += splitter.feed(piece)[0]
+        if CLOSE in fed:
+            break
+        assert CLOSE.startswith(fed.removeprefix(shown))
+
+
+@pytest.mark.parametrize(
+    ("text", "thinker", "expected"),
+    [
+        ("<think>\nHm.\n</think>\n\nYes.", False, ("\nHm.\n", "Yes.")),
+        ("<think>\n\n</think>\n\nYes.", True, ("\n\n", "Yes.")),
+        ("Hm.\n</think>\n\nYes.", True, ("Hm.\n", "Yes.")),
+        ("Hm.\n</think>\n\nYes.", False, ("", "Hm.\n</think>\n\nYes.")),
+        ("Yes.", True, ("", "Yes.")),
+        ("\n <think>Hm", False, ("Hm", "")),
+        ("<think>a<think>b</think>c</think>d", False, ("a<think>b", "c</think>d")),
+        ("I write <think> tags.", False, ("", "I write <think> tags.")),
+        ("<thinking>Hm</thinking>", False, ("", "<thinking>Hm</thinking>")),
+        ("<thi", False, ("", "<thi")),
+        ("  \n", False, ("", "  \n")),
+        ("</think>Yes.", True, ("", "Yes.")),
+        ("", True, ("", "")),
+    ],
+)
+def test_whole_answers(text: str, thinker: bool, expected: tuple[str, str]) -> None:
+    assert run([text], thinker=thinker) == expected
+    assert run(list(text), thinker=thinker) == expected
+
+
+@given(pieces_of(TEXTS), st.booleans())
+def test_a_server_that_keeps_thinking_apart_sends_nothing_but_the_answer(
+    pieces: list[str], thinker: bool
+) -> None:
+    splitter = ThinkSplitter(thinker=thinker)
+    assert splitter.answer_only() == ""
+    assert splitter.settled
+    assert [splitter.feed(piece) for piece in pieces] == [("", piece) for piece in pieces]
+
+
+@pytest.mark.parametrize("thinker", [False, True])
+def test_text_held_back_before_the_server_shows_that_it_keeps_thinking_apart(
+    thinker: bool,
+) -> None:
+    splitter = ThinkSplitter(thinker=thinker)
+    assert splitter.feed("\n<th") == ("", "")
+    assert splitter.answer_only() == "\n<th"
+    assert splitter.feed("ree>") == ("", "ree>")
+    assert splitter.close() == ("", "")
+
+
+@given(pieces_of(TEXTS), st.booleans())
+def test_only_the_beginning_of_a_tag_is_looked_at_again(pieces: list[str], thinker: bool) -> None:
+    splitter = ThinkSplitter(thinker=thinker)
+    for piece in [" ", "\n" * 20, *pieces]:
+        splitter.feed(piece)
+        assert not splitter._held or any(tag.startswith(splitter._held) for tag in (OPEN, CLOSE))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [[" "] * 2000, ["<think>", *["a"] * 2000], ["a<", "/think"] * 1000],
+    ids=["white space", "thinking", "almost a tag"],
+)
+@pytest.mark.parametrize("thinker", [False, True])
+def test_time_is_linear(pieces: list[str], thinker: bool) -> None:
+    assert growth(lambda many: run(many, thinker=thinker), pieces) < 40
+
+
+@pytest.mark.parametrize(
+    ("text", "thought"),
+    [
+        ("Hm.\n</think>\n\nYes.", True),
+        ("Hm.</think>\nYes.", True),
+        ("Hm.\n</think>Yes.", True),
+        ("Hm.</think>", True),
+        ("Hm.</think> \t\nYes.", True),
+        ("Hm.</think>Yes.", True),
+        ("<think>Hm.\n</think>\nYes.", False),
+        ("Write <think> and\n</think>\n.", False),
+        ("Yes.", False),
+        ("", False),
+    ],
+)
+def test_a_closing_tag_without_an_opening_one_ends_thinking(text: str, thought: bool) -> None:
+    assert has_unopened_think_tag(text) is thought
+
+
+@pytest.mark.parametrize("piece", ["a", "</think> a", "\n</thin", "</think>\t\t\t a", "<thin"])
+def test_telling_it_takes_linear_time(piece: str) -> None:
+    assert growth(lambda pieces: has_unopened_think_tag("".join(pieces)), [piece] * 2000) < 40
+
+
+@pytest.mark.parametrize(
+    ("model", "thinks"),
+    [
+        ("deepseek-ai/DeepSeek-R1", True),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B:together", True),
+        ("Qwen/QwQ-32B", True),
+        ("Qwen/Qwen3-8B", True),
+        ("Qwen/Qwen3-4B-Thinking-2507", True),
+        ("Qwen/Qwen3-4B-Instruct-2507", False),
+        ("Qwen/Qwen3-Coder-30B-A3B-Instruct", False),
+        ("Qwen/Qwen2.5-7B-Instruct", False),
+        ("HuggingFaceTB/SmolLM3-3B", True),
+        ("HuggingFaceTB/SmolLM2-1.7B-Instruct", False),
+        ("meta-llama/Llama-3.1-8B-Instruct", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_thinkers_are_known_by_name(model: str | None, thinks: bool) -> None:
+    assert is_reasoning_model(model) is thinks

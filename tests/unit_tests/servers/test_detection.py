@@ -1,0 +1,156 @@
+"""Which server is it? The looks, one after the other, with every answer they may get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from langchain_easyllm._servers.detection import UNKNOWN, detect_server
+from langchain_easyllm._servers.profile import Dialect, ServerInfo
+
+from ...support.fake_errors import error
+from ...support.fake_server import Reply
+from ...support.fake_text_servers import PROBES, info_tei, info_tgi, models
+
+Seen = tuple[int, bytes] | None
+
+
+def seen(reply: Reply | None) -> Seen:
+    if reply is None:
+        return None
+    [body] = reply.payload()
+    assert isinstance(body, bytes)
+    return reply.status, body
+
+
+def look(replies: Mapping[str, Reply | None]) -> tuple[ServerInfo, list[str]]:
+    """Drive the probe; returns what it found and the routes that it asked for."""
+    asked: list[str] = []
+    steps = detect_server()
+    route = next(steps)
+    try:
+        while True:
+            asked.append(route)
+            route = steps.send(seen(replies[route]))
+    except StopIteration as end:
+        return end.value, asked
+
+
+def found(
+    info: Reply | None, listing: Reply | None = None, routes: Reply | None = None
+) -> ServerInfo:
+    return look({"/info": info, "/v1/models": listing, "/openapi.json": routes})[0]
+
+
+NOT_FOUND = error("fastapi-not-found")
+HTML = Reply(b"<html><body>Welcome</body></html>")
+
+
+@pytest.mark.parametrize(
+    ("row", "dialect"),
+    [
+        ("tgi", Dialect.TGI),
+        ("vllm", Dialect.VLLM),
+        ("llamacpp", Dialect.LLAMA_CPP),
+        ("llama-cpp-python", Dialect.LLAMA_CPP_PYTHON),
+        ("transformers", Dialect.TRANSFORMERS),
+        ("openai", Dialect.OPENAI),
+    ],
+)
+def test_the_servers(row: str, dialect: Dialect) -> None:
+    server = found(*PROBES[row]("some/model"), NOT_FOUND)
+    assert server.dialect is dialect
+    assert server.known
+    assert server.model == (None if dialect is Dialect.TRANSFORMERS else "some/model")
+
+
+def test_the_limits_of_tgi() -> None:
+    server, asked = look({"/info": info_tgi(model_id="some/model", max_stop_sequences=7)})
+    assert asked == ["/info"]
+    assert server == ServerInfo(
+        Dialect.TGI, model="some/model", max_stops=7, max_total_tokens=2048, max_batch=4
+    )
+
+
+def test_an_old_tgi_does_not_name_its_router() -> None:
+    old = {"model_id": "some/model", "max_total_tokens": 2048, "version": "0.9.4"}
+    server, asked = look({"/info": Reply(old)})
+    assert asked == ["/info"]
+    assert server == ServerInfo(Dialect.TGI, model="some/model", max_total_tokens=2048)
+
+
+def test_tei() -> None:
+    server = found(info_tei(model_id="some/model"))
+    assert server.dialect is Dialect.OPENAI
+    assert (server.model, server.max_total_tokens, server.max_batch) == ("some/model", 512, 32)
+
+
+def test_the_context_length_of_vllm() -> None:
+    listing = models("base", "adapter", owned_by="vllm", max_model_len=4096)
+    server = found(NOT_FOUND, listing)
+    assert (server.model, server.models) == ("base", ("base", "adapter"))
+    assert server.max_total_tokens == 4096
+
+
+def test_several_models_of_nobody_known() -> None:
+    server = found(NOT_FOUND, models("one", "two"), NOT_FOUND)
+    assert (server.model, server.models) == (None, ("one", "two"))
+
+
+@pytest.mark.parametrize("listing", [Reply({"object": "list", "data": []}), models("cached")])
+def test_transformers_is_known_by_its_routes(listing: Reply) -> None:
+    routes = Reply({"paths": {"/v1/chat/completions": {}, "/load_model": {}, "/reset": {}}})
+    replies = {"/info": NOT_FOUND, "/v1/models": listing, "/openapi.json": routes}
+    server, asked = look(replies)
+    assert server == ServerInfo(Dialect.TRANSFORMERS)
+    assert asked == ["/info", "/v1/models", "/openapi.json"]
+
+
+@pytest.mark.parametrize("routes", [None, HTML, NOT_FOUND, Reply({"paths": {"/v1/models": {}}})])
+def test_other_routes_are_another_server(routes: Reply | None) -> None:
+    assert found(NOT_FOUND, models("tiny"), routes).dialect is Dialect.OPENAI
+
+
+def test_a_server_out_of_reach_is_not_asked_twice() -> None:
+    assert look({"/info": None}) == (UNKNOWN, ["/info"])
+    first_only = look({"/info": NOT_FOUND, "/v1/models": None})
+    assert first_only == (UNKNOWN, ["/info", "/v1/models"])
+
+
+NO_JSON = [
+    HTML,
+    Reply(b""),
+    Reply(b"\xff"),
+    Reply(None),
+    Reply("text"),
+    Reply({"detail": "Unauthorized"}, status=401),
+    Reply(b"Bad Gateway", status=502),
+]
+NO_LIST = [
+    Reply([]),
+    Reply(3),
+    Reply({}),
+    Reply({"data": None}),
+    Reply({"data": {"id": "a"}}),
+    Reply({"data": []}),
+    Reply({"data": [None, 3]}),
+    Reply({"data": [{}]}),
+    Reply({"data": [{"id": None, "owned_by": None, "max_model_len": "many"}]}),
+]
+
+
+@pytest.mark.parametrize("info", NO_JSON + NO_LIST)
+def test_odd_answers_are_an_openai_style_server(info: Reply) -> None:
+    for listing in NO_JSON:
+        assert found(info, listing) == UNKNOWN
+    for listing in NO_LIST:
+        assert found(info, listing) == ServerInfo(Dialect.OPENAI)
+
+
+@pytest.mark.parametrize("odd", [True, "4", None, [4], 4.5])
+def test_odd_limits_are_no_limits(odd: object) -> None:
+    server = found(info_tgi(max_stop_sequences=odd, max_total_tokens=odd, model_id=3))
+    assert server == ServerInfo(Dialect.TGI, max_batch=4)
+    listing = Reply({"data": [{"id": "a", "owned_by": "vllm", "max_model_len": odd}]})
+    assert found(NOT_FOUND, listing).max_total_tokens is None

@@ -1,0 +1,538 @@
+"""Answers of a shape: the same from every server, checked, whichever way it was asked for."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Annotated, Any, NotRequired, TypedDict
+
+import pytest
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.output_parsers import JsonOutputParser
+from pydantic import BaseModel, Field, RootModel, field_validator
+from pydantic.v1 import BaseModel as BaseModelV1
+
+from langchain_easyllm import EasyLLMChat
+from langchain_easyllm.errors import (
+    BadRequestError,
+    ConfigurationError,
+    GenerationError,
+    StructuredOutputError,
+)
+
+from ...support.fake_server import Received, Reply, WireServer
+from ...support.fake_text_servers import serve
+from ...support.fake_tool_calls import Turn, serve_turns, turn_reply
+from ...support.invocation_modes import STREAMS, answer, body_of
+
+
+class Person(BaseModel):
+    """A person."""
+
+    name: str = Field(description="The first name.")
+    age: int
+
+
+class OldPerson(BaseModelV1):
+    """A person."""
+
+    name: str
+    age: int
+
+
+class Numbers(RootModel[list[int]]):
+    """Numbers."""
+
+
+class TypedPerson(TypedDict):
+    """A person."""
+
+    name: Annotated[str, ..., "The first name."]
+    age: Annotated[int, ..., "In years."]
+
+
+SCHEMA: dict[str, Any] = {
+    "title": "Person",
+    "description": "A person.",
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+}
+UNTITLED = {key: value for key, value in SCHEMA.items() if key != "title"}
+FUNCTION = {"name": "Person", "description": "A person.", "parameters": UNTITLED}
+OPENAI = {"type": "json_schema", "json_schema": {"name": "Person", "schema": UNTITLED}}
+KINDS: dict[str, Any] = {
+    "pydantic": Person,
+    "pydantic 1": OldPerson,
+    "TypedDict": TypedPerson,
+    "JSON schema": SCHEMA,
+    "without a title": UNTITLED,
+    "a function": FUNCTION,
+    "a tool": {"type": "function", "function": FUNCTION},
+    "a response_format": OPENAI,
+}
+KIND = pytest.mark.parametrize("kind", KINDS)
+IDA = '{"name": "Ida", "age": 7}'
+VALUE = {"name": "Ida", "age": 7}
+TEXT, CALL = Turn([IDA[:9], IDA[9:]]), Turn(calls=[("Person", IDA)])
+# The strongest way of each server, and the body's key that says so.
+WAYS = {
+    "openai": "json_schema",
+    "router": "json_schema",
+    "tgi": "json_schema",
+    "vllm": "json_schema",
+    "llamacpp": "json_schema",
+    "llama-cpp-python": "json_schema",
+    "transformers": "prompt",
+}
+DIALECT = pytest.mark.parametrize("dialect", WAYS)
+
+
+def value_of(found: Any) -> object:
+    return dict(found)  # a pydantic object yields pairs
+
+
+def last(way: str, chain: Any, given: Any = "Hi") -> Any:
+    """What a way of asking ends with; a stream's chunks replace one another."""
+    if way == "stream":
+        return list(chain.stream(given))[-1]
+    return answer(way, chain, given) if way not in STREAMS else answer("ainvoke", chain, given)
+
+
+@DIALECT
+@KIND
+def test_every_kind_from_every_server(wire_server: WireServer, dialect: str, kind: str) -> None:
+    serve_turns(wire_server, dialect, TEXT)
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(KINDS[kind])
+    found = chain.invoke("Hi")
+    assert value_of(found) == VALUE
+    expected = KINDS[kind] if kind.startswith("pydantic") else dict
+    assert type(found) is expected
+
+
+@DIALECT
+def test_the_way_is_told_and_said_in_the_servers_words(
+    wire_server: WireServer, dialect: str, whole: str
+) -> None:
+    serve_turns(wire_server, dialect, TEXT)
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(SCHEMA, include_raw=True)
+    found = answer(whole, chain)
+    assert found["parsed"] == VALUE
+    assert found["parsing_error"] is None
+    assert found["raw"].response_metadata["structured_output_method"] == WAYS[dialect]
+    body = body_of(wire_server)
+    said = {
+        "tgi": {"type": "json", "value": SCHEMA},
+        "llama-cpp-python": {"type": "json_object", "schema": SCHEMA},
+        "transformers": None,
+    }
+    openais = {"type": "json_schema", "json_schema": {"name": "Person", "schema": SCHEMA}}
+    assert body.get("response_format") == said.get(dialect, openais)
+    assert "tools" not in body
+
+
+@DIALECT
+@pytest.mark.parametrize("strict", [None, True])
+def test_a_forced_call_is_one_way(
+    wire_server: WireServer, dialect: str, strict: bool | None, way: str
+) -> None:
+    serve_turns(wire_server, dialect, CALL)
+    model = EasyLLMChat(base_url=wire_server.url)
+    chain = model.with_structured_output(Person, method="function_calling", strict=strict)
+    assert last(way, chain) == Person(**VALUE)
+    body = body_of(wire_server)
+    if dialect == "transformers":  # which cannot be told to call one: it is asked in words
+        assert "<tools>" in body["messages"][0]["content"]
+        return
+    (tool,) = body["tools"]
+    assert tool["function"]["name"] == "Person"
+    assert tool["function"].get("strict") is strict
+    named = {"type": "function", "function": {"name": "Person"}}
+    assert body["tool_choice"] == ("required" if dialect == "llamacpp" else named)
+
+
+@pytest.mark.parametrize("dialect", [d for d in WAYS if d != "transformers"])
+def test_json_mode_asks_for_any_object(wire_server: WireServer, dialect: str, way: str) -> None:
+    serve_turns(wire_server, dialect, TEXT)
+    model = EasyLLMChat(base_url=wire_server.url)
+    assert last(way, model.with_structured_output(Person, method="json_mode")) == Person(**VALUE)
+    tgi = {"type": "json", "value": Person.model_json_schema()}  # which knows no other
+    said = body_of(wire_server)["response_format"]
+    assert said == (tgi if dialect == "tgi" else {"type": "json_object"})
+
+
+@pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+def test_a_way_that_a_server_has_not_is_an_error(wire_server: WireServer, method: Any) -> None:
+    serve_turns(wire_server, "transformers", TEXT)
+    model = EasyLLMChat(base_url=wire_server.url)
+    with pytest.raises(ConfigurationError, match="response_format cannot be expressed"):
+        model.with_structured_output(Person, method=method).invoke("Hi")
+
+
+WORDS = "Answer only with a JSON object that fits this schema:\n" + json.dumps(SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("talk", "sent"),
+    [
+        ("Hi", [("system", WORDS), ("user", "Hi")]),
+        (
+            [SystemMessage("Be brief."), HumanMessage("Hi")],
+            [("system", f"Be brief.\n\n{WORDS}"), ("user", "Hi")],
+        ),
+        (
+            [SystemMessage([{"type": "text", "text": "Be brief."}]), HumanMessage("Hi")],
+            [("system", f"Be brief.\n\n{WORDS}"), ("user", "Hi")],
+        ),
+    ],
+)
+def test_a_schema_in_words_stands_in_the_system_message(
+    wire_server: WireServer, talk: Any, sent: list[tuple[str, str]], way: str
+) -> None:
+    serve_turns(wire_server, "vllm", TEXT)
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(SCHEMA, method="prompt")
+    assert last(way, chain, talk) == VALUE
+    assert [(m["role"], m["content"]) for m in body_of(wire_server)["messages"]] == sent
+
+
+@pytest.mark.parametrize("dialect", ["tgi", "vllm", "llamacpp", "transformers"])
+def test_a_text_api_is_held_to_it_too(wire_server: WireServer, dialect: str) -> None:
+    serve(wire_server, dialect, [IDA])
+    model = EasyLLMChat(base_url=wire_server.url, prompt_builder="chatml")
+    assert model.with_structured_output(SCHEMA).invoke("Hi") == VALUE
+    body = body_of(wire_server)
+    if dialect == "tgi":
+        assert body["parameters"]["grammar"] == {"type": "json", "value": SCHEMA}
+    elif dialect == "transformers":
+        assert WORDS in body["prompt"]
+    else:
+        vllms = body.get("response_format", {}).get("json_schema", {})
+        assert SCHEMA in (body.get("json_schema"), vllms.get("schema"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<think>Ida {{is}} 7.</think>\n{IDA}",
+        f"Ida is 7.</think>\n\n{IDA}",
+        f"```json\n{IDA}\n```",
+        f"Here it is:\n\n```\n{IDA}\n```\nAnything else?",
+        f"Sure! {IDA} I hope that helps.",
+        f"\n\n{IDA}\n",
+    ],
+)
+@KIND
+def test_what_stands_around_the_json_does_no_harm(
+    wire_server: WireServer, text: str, kind: str
+) -> None:
+    serve_turns(wire_server, "vllm", Turn([text]))
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(KINDS[kind])
+    assert value_of(chain.invoke("Hi")) == value_of(list(chain.stream("Hi"))[-1]) == VALUE
+
+
+def test_a_closing_tag_inside_the_answer_is_text(wire_server: WireServer) -> None:
+    serve_turns(wire_server, "vllm", Turn(['{"name": "a</think>b", "age": 1}']))
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(Person, method="json_mode")
+    assert list(chain.stream("Hi"))[-1].name == "a</think>b"
+
+
+@pytest.mark.parametrize("caller", ["vllm", "tgi", "llama-cpp-python"])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling", "prompt"])
+def test_a_dict_grows_as_it_is_streamed(wire_server: WireServer, caller: str, method: Any) -> None:
+    letters = Turn([*IDA]) if method != "function_calling" else CALL
+    serve_turns(wire_server, caller, letters)
+    model = EasyLLMChat(base_url=wire_server.url)
+    seen = list(model.with_structured_output(SCHEMA, method=method).stream("Hi"))
+    assert len(seen) > 2
+    assert all(isinstance(one, dict) and one.keys() <= VALUE.keys() for one in seen)
+    assert seen[-1] == VALUE
+    objects = list(model.with_structured_output(Person, method=method).stream("Hi"))
+    assert objects == [Person(**VALUE)]
+
+
+def test_langchains_own_parser_still_streams(wire_server: WireServer) -> None:
+    serve_turns(wire_server, "vllm", Turn([*IDA]))
+    model = EasyLLMChat(base_url=wire_server.url, response_format=SCHEMA)
+    seen = list((model | JsonOutputParser()).stream("Hi"))
+    assert seen[0] == {}
+    assert seen[-1] == VALUE
+
+
+def test_batches_and_pickles(wire_server: WireServer, any_way: str) -> None:
+    serve_turns(wire_server, "vllm", TEXT)
+    model = EasyLLMChat(base_url=wire_server.url)
+    chain = model.with_structured_output(Person)
+    again = pickle.loads(pickle.dumps(chain))
+    if any_way not in STREAMS:
+        assert answer(any_way, again) == Person(**VALUE)
+    beside = model.with_structured_output(Person, include_raw=True)
+    assert answer(any_way, pickle.loads(pickle.dumps(beside)))["parsed"] == Person(**VALUE)
+
+
+BAD = [
+    ("Sorry, I cannot.", "it holds no JSON"),
+    ('{"name": "Ida"}', "age"),
+    ('{"name": "Ida", "age": "old"}', "age"),
+    ("[1]", "object|Person|dict"),
+    ("", "it holds no JSON"),
+]
+EXPLICIT = {"method": "json_schema"}
+
+
+@KIND
+@pytest.mark.parametrize(("text", "complaint"), BAD)
+def test_an_answer_that_does_not_fit_is_an_error(
+    wire_server: WireServer, kind: str, text: str, complaint: str
+) -> None:
+    serve_turns(wire_server, "vllm", Turn([text]))
+    model = EasyLLMChat(base_url=wire_server.url)
+    chain = model.with_structured_output(KINDS[kind], method="json_schema")
+    for ask in (chain.invoke, lambda given: list(chain.stream(given))):
+        with pytest.raises(StructuredOutputError, match=complaint) as caught:
+            ask("Hi")
+        assert isinstance(caught.value, OutputParserException)
+        assert isinstance(caught.value, GenerationError)
+        assert caught.value.llm_output == text
+        assert pickle.loads(pickle.dumps(caught.value)).llm_output == text
+
+
+def test_an_error_stands_beside_the_raw_answer(wire_server: WireServer, way: str) -> None:
+    serve_turns(wire_server, "vllm", Turn(["No."]))
+    model = EasyLLMChat(base_url=wire_server.url)
+    found = answer(way, model.with_structured_output(Person, include_raw=True, **EXPLICIT))
+    assert found["raw"].content == "No."
+    assert found["parsed"] is None
+    assert isinstance(found["parsing_error"], StructuredOutputError)
+
+
+def test_a_cut_answer_says_so_and_is_not_asked_for_again(
+    wire_server: WireServer, whole: str
+) -> None:
+    serve_turns(wire_server, "vllm", Turn([IDA[:12]], finish_reason="length"))
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(Person)
+    with pytest.raises(StructuredOutputError, match="raise max_tokens"):
+        answer(whole, chain)
+    assert sum(request.method == "POST" for request in wire_server.requests) == 1
+
+
+@pytest.mark.parametrize("args", ['{"name": "Ida"', '{"name": "Ida"}', "[]"])
+def test_a_bad_call_is_an_error(wire_server: WireServer, args: str, way: str) -> None:
+    serve_turns(wire_server, "vllm", Turn(calls=[("Person", args)]))
+    model = EasyLLMChat(base_url=wire_server.url)
+    with pytest.raises(StructuredOutputError) as caught:
+        last(way, model.with_structured_output(Person, method="function_calling"))
+    assert str(caught.value.llm_output).startswith(args.rstrip("}"))
+
+
+def test_an_answer_in_text_is_taken_where_a_call_was_wanted(wire_server: WireServer) -> None:
+    serve_turns(wire_server, "tgi", TEXT)
+    model = EasyLLMChat(base_url=wire_server.url)
+    chain = model.with_structured_output(Person, method="function_calling")
+    assert chain.invoke("Hi") == Person(**VALUE)
+
+
+@pytest.mark.parametrize("bad", ["No.", '{"name": "Ida"}', '{"name": "Eve", "age": 7}'])
+def test_one_repair_is_asked_for_in_words(wire_server: WireServer, bad: str, whole: str) -> None:
+    class Picky(Person):
+        @field_validator("name")
+        @classmethod
+        def _not_eve(cls, name: str) -> str:
+            if name == "Eve":
+                raise ValueError("Eve is busy")
+            return name
+
+    serve_turns(wire_server, "vllm", Turn([bad]), TEXT)
+    model = EasyLLMChat(base_url=wire_server.url)
+    found = answer(whole, model.with_structured_output(Picky, include_raw=True))
+    assert value_of(found["parsed"]) == VALUE
+    assert found["raw"].response_metadata["structured_output_method"] == "prompt"
+    assert found["raw"].usage_metadata["total_tokens"] == 18  # what both cost
+    told, asked, said, complaint = body_of(wire_server)["messages"]
+    assert (asked["content"], said["content"]) == ("Hi", bad)
+    assert "does not fit" in complaint["content"]
+    assert "Answer only with a JSON object" in told["content"]
+
+
+def test_one_repair_is_all(wire_server: WireServer, whole: str) -> None:
+    serve_turns(wire_server, "vllm", Turn(["No."]))
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(Person)
+    with pytest.raises(StructuredOutputError):
+        answer(whole, chain)
+    assert sum(request.method == "POST" for request in wire_server.requests) == 2
+
+
+def refusing(
+    server: WireServer,
+    *keys: str,
+    words: str = "",
+    dialect: str = "openai",
+    turn: Turn | None = None,
+) -> list[dict[str, Any]]:
+    """A server that refuses requests with these keys; returns what it was sent."""
+    serve(server, dialect)
+    bodies: list[dict[str, Any]] = []
+
+    def reply(request: Received) -> Reply:
+        body: Any = request.json
+        bodies.append(body)
+        for key in keys:
+            if key in body:
+                said = {"message": words or f"{key} is not supported by this model", "code": 400}
+                return Reply({"error": said}, status=400)
+        own = turn or (CALL if "tools" in body else TEXT)
+        return turn_reply(dialect, own, stream=bool(body.get("stream")))
+
+    server.on("POST", "/v1/chat/completions", reply)
+    return bodies
+
+
+@pytest.mark.parametrize(
+    ("keys", "method"),
+    [
+        ((), "json_schema"),
+        (("response_format",), "function_calling"),
+        (("response_format", "tools"), "prompt"),
+    ],
+)
+def test_a_refusal_is_one_step_down_and_remembered(
+    wire_server: WireServer, keys: tuple[str, ...], method: str, whole: str
+) -> None:
+    bodies = refusing(wire_server, *keys)
+    model = EasyLLMChat(base_url=wire_server.url)
+    found = answer(whole, model.with_structured_output(SCHEMA, include_raw=True))
+    assert found["parsed"] == VALUE
+    assert found["raw"].response_metadata["structured_output_method"] == method
+    assert len(bodies) == len(keys) + 1
+    for way in ("invoke", "astream"):
+        answer(way, model.with_structured_output(SCHEMA) | (lambda person: [person]))
+    assert len(bodies) == len(keys) + 3
+
+
+def test_a_refusal_steps_down_in_streams_too(wire_server: WireServer) -> None:
+    refusing(wire_server, "response_format", "tools")
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(SCHEMA)
+    assert list(chain.stream("Hi"))[-1] == VALUE
+
+
+def test_other_refusals_are_errors_at_once(wire_server: WireServer, whole: str) -> None:
+    bodies = refusing(wire_server, "messages", words="temperature is out of range")
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(Person)
+    with pytest.raises(BadRequestError, match="temperature"):
+        answer(whole, chain)
+    assert len(bodies) == 1
+
+
+def test_a_way_that_was_chosen_is_kept(wire_server: WireServer, whole: str) -> None:
+    bodies = refusing(wire_server, "response_format")
+    model = EasyLLMChat(base_url=wire_server.url)
+    with pytest.raises(BadRequestError, match="response_format"):
+        answer(whole, model.with_structured_output(Person, **EXPLICIT))
+    assert len(bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "fields", "complaint"),
+    [
+        (7, {}, "is no schema"),
+        (dict, {}, "dict is no schema"),
+        (Numbers, {"method": "function_calling"}, "'Numbers' is no object"),
+        ("Person", {}, "is no schema"),
+        (Person, {"method": "magic"}, "'json_schema', 'function_calling', 'json_mode'"),
+        ({**SCHEMA, "default": object()}, {}, "cannot be told as JSON"),
+        (Person, {"temprature": 1}, "did you mean 'temperature'"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_an_error(schema: Any, fields: Any, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        EasyLLMChat(base_url="http://localhost:1").with_structured_output(schema, **fields).invoke(
+            "Hi"
+        )
+
+
+def test_the_objects_own_format_gives_way(wire_server: WireServer) -> None:
+    serve_turns(wire_server, "vllm", TEXT)
+    model = EasyLLMChat(base_url=wire_server.url, grammar={"type": "object"}, temperature=0.5)
+    chain = model.with_structured_output(SCHEMA, seed=3)
+    assert chain.invoke("Hi") == VALUE
+    body = body_of(wire_server)
+    assert body["response_format"]["json_schema"]["schema"] == SCHEMA
+    assert (body["temperature"], body["seed"]) == (0.5, 3)
+
+
+def test_strict_holds_every_object_to_its_schema(wire_server: WireServer) -> None:
+    serve_turns(wire_server, "vllm", TEXT)
+    EasyLLMChat(base_url=wire_server.url).with_structured_output(Person, strict=True).invoke("Hi")
+    said = body_of(wire_server)["response_format"]["json_schema"]
+    assert said["strict"] is True
+    assert said["schema"]["additionalProperties"] is False
+
+
+class PartlyTyped(TypedDict):
+    name: str
+    age: NotRequired[Annotated[int, ..., "In years."]]
+
+
+def test_a_key_may_be_missing(wire_server: WireServer, way: str) -> None:
+    serve_turns(wire_server, "vllm", Turn(['{"name": "Ida"}']))
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(PartlyTyped)
+    assert last(way, chain) == {"name": "Ida"}
+    told = body_of(wire_server)["response_format"]["json_schema"]["schema"]
+    assert told["required"] == ["name"]
+    assert told["properties"]["age"]["description"] == "In years."
+    assert "description" not in told
+
+
+class Tree(BaseModel):
+    """A tree."""
+
+    name: str
+    children: list[Tree] = []
+
+
+@pytest.mark.parametrize("caller", ["vllm", "tgi"])
+def test_a_schema_that_refers_to_itself(wire_server: WireServer, caller: str) -> None:
+    said = '{"name": "a", "children": [{"name": "b", "children": []}]}'
+    serve_turns(wire_server, caller, Turn([said]))
+    model = EasyLLMChat(base_url=wire_server.url)
+    assert model.with_structured_output(Tree).invoke("Hi").children[0].name == "b"
+    said = body_of(wire_server)["response_format"]
+    schema = said["value"] if caller == "tgi" else said["json_schema"]["schema"]
+    assert schema["type"] == "object"
+    assert schema["properties"].keys() == {"name", "children"}
+    assert caller == "tgi" or said["json_schema"]["name"] == "Tree"
+
+
+@pytest.mark.parametrize(("schema", "said"), [(Tree, '{"name": "a"}'), (Numbers, "[1, 2]")])
+def test_no_call_is_tried_for_what_none_can_hold(
+    wire_server: WireServer, schema: type[BaseModel], said: str, way: str
+) -> None:
+    bodies = refusing(wire_server, "response_format", dialect="tgi", turn=Turn([said]))
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(schema)
+    assert last(way, chain) == schema.model_validate_json(said)
+    assert not any("tools" in body for body in bodies)
+    assert "fits this schema" in bodies[-1]["messages"][0]["content"]
+
+
+def test_one_schema_that_is_refused_leaves_others_as_they_are(wire_server: WireServer) -> None:
+    bodies = refusing(wire_server, "response_format", "tools", turn=Turn([IDA]))
+    model = EasyLLMChat(base_url=wire_server.url)
+    assert model.with_structured_output(SCHEMA).invoke("Hi") == VALUE
+    assert "response_format" not in bodies[-1]
+    refusing(wire_server, turn=Turn([IDA]))
+    chain = model.with_structured_output(UNTITLED, include_raw=True)
+    assert chain.invoke("Hi")["raw"].response_metadata["structured_output_method"] == "json_schema"
+
+
+@pytest.mark.parametrize("field", ["grammar", "response_format"])
+def test_a_regex_reaches_the_server_that_has_it(
+    wire_server: WireServer, field: str, way: str
+) -> None:
+    serve(wire_server, "tgi", ["42"])
+    wanted = {"type": "regex", "value": "[0-9]+"}
+    model = EasyLLMChat(base_url=wire_server.url)
+    answer(way, model, **{field: wanted})
+    assert body_of(wire_server)["response_format"] == wanted
+    text = EasyLLMChat(base_url=wire_server.url, prompt_builder="chatml", grammar=wanted)
+    answer(way, text)
+    assert body_of(wire_server)["parameters"]["grammar"] == wanted

@@ -1,0 +1,384 @@
+"""Tools on servers that have none: told in the prompt, read from the text of the answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import tool
+
+from langchain_easyllm import EasyLLMChat
+from langchain_easyllm.errors import BadRequestError, ConfigurationError
+
+from ...support.fake_responses import chat, chat_stream
+from ...support.fake_server import Received, Reply, WireServer
+from ...support.fake_text_servers import serve
+from ...support.invocation_modes import STREAMS, WAYS, answer, body_of
+
+
+@tool
+def search(query: str) -> str:
+    """Look up facts."""
+    return query
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+every_way = pytest.mark.parametrize("way", WAYS)
+TOOLS = [search, add]
+HERMES = '<tool_call>\n{"name": "search", "arguments": {"query": "Ada"}}\n</tool_call>'
+SAID = {
+    "hermes": ("chatml", f"Let me look.\n{HERMES}"),
+    "llama3": ("llama3.1", 'Let me look.\n{"name": "search", "parameters": {"query": "Ada"}}'),
+    "mistral": ("mistral", ' [{"name": "search", "arguments": {"query": "Ada"}}]'),
+    "react": (
+        "zephyr",
+        ' Let me look.\nAction:\n```json\n{"action": "search", "action_input": "Ada"}\n```\n',
+    ),
+}
+
+
+def tokens(text: str) -> list[str]:
+    return [text[at : at + 3] for at in range(0, len(text), 3)]
+
+
+def told(
+    server: WireServer, said: str, builder: str | None, dialect: str = "tgi", **fields: Any
+) -> EasyLLMChat:
+    """A model whose server writes this text."""
+    served = {k: fields.pop(k) for k in ("finish_reason",) if k in fields}
+    serve(server, dialect, tokens(said), **served)
+    return EasyLLMChat(base_url=server.url, prompt_builder=builder, **fields)
+
+
+def seen(message: AIMessage) -> tuple[str, list[tuple[str, dict[str, Any]]], str]:
+    calls = [(call["name"], call["args"]) for call in message.tool_calls]
+    return str(message.content), calls, message.response_metadata["finish_reason"]
+
+
+@every_way
+@pytest.mark.parametrize("dialect", ["tgi", "vllm", "llamacpp"])
+@pytest.mark.parametrize("convention", SAID)
+def test_a_call_in_the_text_of_every_convention(
+    wire_server: WireServer, convention: str, dialect: str, way: str
+) -> None:
+    builder, said = SAID[convention]
+    llm = told(wire_server, said, builder, dialect).bind_tools(TOOLS)
+    message = answer(way, llm, "Who is Ada?")
+    text = "" if convention == "mistral" else "Let me look."
+    assert seen(message) == (text, [("search", {"query": "Ada"})], "tool_calls")
+    assert message.tool_calls[0]["id"]
+    assert not message.invalid_tool_calls
+    body = json.dumps(body_of(wire_server))
+    assert "Look up facts." in body
+    assert '"tools"' not in body
+
+
+@pytest.mark.parametrize("way", STREAMS)
+def test_text_before_a_call_streams_and_the_call_is_not_text(
+    wire_server: WireServer, way: str
+) -> None:
+    llm = told(wire_server, SAID["hermes"][1], "qwen2.5").bind_tools(TOOLS)
+    chunks = list(llm.stream("Who?"))
+    texts = [str(chunk.content) for chunk in chunks if chunk.content]
+    assert "".join(texts) == "Let me look."
+    assert len(texts) > 2
+    assert all(chunk.content == "" for chunk in chunks if chunk.tool_call_chunks)
+
+
+@every_way
+def test_an_answer_without_a_call_is_text(wire_server: WireServer, way: str) -> None:
+    said = "No tool\nneeded: <b>, [1], {x}. \n"
+    llm = told(wire_server, said, "chatml").bind_tools(TOOLS)
+    assert seen(answer(way, llm)) == (said, [], "stop")
+
+
+@every_way
+@pytest.mark.parametrize("builder", ["llama2", "zephyr", "phi-3"])
+def test_an_invented_observation_never_reaches_the_caller(
+    wire_server: WireServer, builder: str, way: str
+) -> None:
+    said = (
+        f"{SAID['react'][1]}Observation: 36\nThought: Done.\nAction:\n```json\n"
+        '{"action": "add", "action_input": {"a": 1, "b": 2}}\n```\nFinal Answer: 36'
+    )
+    message = answer(way, told(wire_server, said, builder).bind_tools(TOOLS))
+    assert seen(message) == ("Let me look.", [("search", {"query": "Ada"})], "tool_calls")
+
+
+@every_way
+def test_an_invented_tool_response_never_reaches_the_caller(
+    wire_server: WireServer, way: str
+) -> None:
+    said = f"{HERMES}\n<tool_response>\n36\n</tool_response>\nIt is 36."
+    message = answer(way, told(wire_server, said, "chatml").bind_tools(TOOLS))
+    assert seen(message) == ("", [("search", {"query": "Ada"})], "tool_calls")
+
+
+@every_way
+def test_a_final_answer_is_the_content_and_the_thought_is_thinking(
+    wire_server: WireServer, way: str
+) -> None:
+    said = " I know the answer.\nFinal Answer: It is 36."
+    llm = told(wire_server, said, "zephyr", model="m")
+    message = answer(way, llm.bind_tools(TOOLS))
+    assert seen(message) == ("It is 36.", [], "stop")
+    assert message.additional_kwargs["reasoning_content"] == "I know the answer."
+    # That does not make the model one that thinks in tags, whose answers wait for one.
+    shown = [str(chunk.content) for chunk in llm.stream("Hi") if chunk.content]
+    assert shown == tokens(said)
+
+
+@every_way
+def test_several_calls_of_one_answer(wire_server: WireServer, way: str) -> None:
+    said = f'{HERMES}\n<tool_call>\n{{"name": "add", "arguments": {{"a": 1, "b": 2}}}}</tool_call>'
+    llm = told(wire_server, said, "chatml")
+    message = answer(way, llm.bind_tools(TOOLS))
+    assert seen(message)[1] == [("search", {"query": "Ada"}), ("add", {"a": 1, "b": 2})]
+    assert len({call["id"] for call in message.tool_calls}) == 2
+    one = answer(way, llm.bind_tools(TOOLS, parallel_tool_calls=False))
+    assert seen(one)[1] == [("search", {"query": "Ada"})]
+    assert [call["name"] for call in one.invalid_tool_calls] == ["add"]
+
+
+@every_way
+@pytest.mark.parametrize("convention", SAID)
+def test_a_call_cut_by_max_tokens_is_invalid(
+    wire_server: WireServer, convention: str, way: str
+) -> None:
+    builder, said = SAID[convention]
+    cut = said[: said.index("Ada") + 2]
+    llm = told(wire_server, cut, builder, finish_reason="length").bind_tools(TOOLS)
+    message = answer(way, llm)
+    assert seen(message)[1:] == ([], "length")
+    [call] = message.invalid_tool_calls
+    assert call["name"] == "search"
+    assert "Ad" in str(call["args"])
+
+
+@every_way
+@pytest.mark.parametrize(
+    "said",
+    [
+        '<tool_call>{"name": "search", "arguments": {"query": }}</tool_call>',
+        '<tool_call>{"name": "delete", "arguments": {}}</tool_call>',
+        "<tool_call>search Ada</tool_call>",
+    ],
+)
+def test_a_broken_call_and_an_unknown_tool_are_invalid_calls(
+    wire_server: WireServer, said: str, way: str
+) -> None:
+    message = answer(way, told(wire_server, said, "chatml").bind_tools(TOOLS))
+    assert seen(message) == ("", [], "stop")
+    [call] = message.invalid_tool_calls
+    assert said in str(call["args"])
+
+
+@every_way
+def test_a_stop_of_the_callers_own_does_not_cut_arguments(
+    wire_server: WireServer, way: str
+) -> None:
+    said = f"{SAID['hermes'][1]}\nAda was. More."
+    llm = told(wire_server, said, "chatml").bind_tools(TOOLS)
+    message = answer(way, llm, stop=["Ada"])
+    assert seen(message) == ("Let me look.\n", [("search", {"query": "Ada"})], "tool_calls")
+
+
+def test_the_history_is_told_in_the_convention(wire_server: WireServer) -> None:
+    llm = told(wire_server, "Done.", "chatml").bind_tools(TOOLS)
+    call = {"name": "search", "args": {"query": "Ada"}, "id": "1"}
+    answer(
+        "invoke",
+        llm,
+        [
+            SystemMessage("Be brief."),
+            HumanMessage("Who?"),
+            AIMessage("Let me look.", tool_calls=[call]),
+            ToolMessage("a poet's daughter", tool_call_id="1"),
+            ToolMessage("not there", tool_call_id="2", status="error"),
+        ],
+    )
+    prompt = body_of(wire_server)["inputs"]
+    assert prompt.endswith(
+        f"<|im_start|>assistant\nLet me look.\n{HERMES}<|im_end|>\n<|im_start|>user\n"
+        "<tool_response>\na poet's daughter\n</tool_response>\n"
+        "<tool_response>\nError: not there\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert prompt.startswith("<|im_start|>system\nBe brief.\n\n# Tools\n")
+
+
+@pytest.mark.parametrize("builder", [builder for builder, _ in SAID.values()])
+def test_a_call_that_could_not_be_run_is_told_with_its_answer(
+    wire_server: WireServer, builder: str
+) -> None:
+    llm = told(wire_server, "Done.", builder).bind_tools(TOOLS)
+    bad = {"name": "fly", "args": "{to", "id": "abcdefghi", "error": "No such tool."}
+    lost = {**bad, "name": "swim", "id": "unanswered"}
+    talk = [
+        HumanMessage("Who?"),
+        AIMessage("", invalid_tool_calls=[bad, lost]),
+        ToolMessage("There is no tool fly.", tool_call_id="abcdefghi", status="error"),
+    ]
+    llm.invoke(talk)
+    prompt = body_of(wire_server)["inputs"]
+    assert prompt.index('"fly"') < prompt.index("Error: There is no tool fly.")
+    assert "swim" not in prompt
+
+
+def test_no_tool_is_told_where_none_may_be_called(wire_server: WireServer) -> None:
+    said = SAID["hermes"][1]
+    llm = told(wire_server, said, "chatml").bind_tools(TOOLS, tool_choice="none")
+    message = llm.invoke("Who?")
+    assert seen(message) == (said, [], "stop")
+    assert body_of(wire_server)["inputs"] == (
+        "<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+WANTED = [("required", ["search", "add"]), ("add", ["add"])]
+
+
+CONSTRAINED = {
+    "tgi": lambda body: body["parameters"]["grammar"]["value"],
+    "vllm": lambda body: body["response_format"]["json_schema"]["schema"],
+    "llamacpp": lambda body: body["json_schema"],
+}
+
+
+@pytest.mark.parametrize("dialect", CONSTRAINED)
+@pytest.mark.parametrize(("choice", "names"), WANTED)
+def test_a_wanted_call_is_begun_and_constrained(
+    wire_server: WireServer, choice: str, names: list[str], dialect: str
+) -> None:
+    said = '{"name": "add", "arguments": {"a": 1, "b": 2}}'
+    llm = told(wire_server, said, "chatml", dialect)
+    message = llm.bind_tools(TOOLS, tool_choice=choice).invoke("1 + 2?")
+    assert seen(message) == ("", [("add", {"a": 1, "b": 2})], "tool_calls")
+    body = body_of(wire_server)
+    prompt = body.get("inputs", body.get("prompt"))
+    assert prompt.endswith("<|im_start|>assistant\n<tool_call>\n")
+    schema = CONSTRAINED[dialect](body)
+    assert schema["properties"]["name"]["enum"] == names
+    assert schema["required"] == ["name", "arguments"]
+
+
+@every_way
+@pytest.mark.parametrize("convention", SAID)
+def test_a_named_call_is_begun_where_the_server_cannot_be_held_to_it(
+    wire_server: WireServer, convention: str, way: str
+) -> None:
+    rest = '{"a": 1, "b": 2}}' + {"hermes": "\n</tool_call>", "mistral": "]"}.get(convention, "")
+    llm = told(wire_server, rest, SAID[convention][0], "openai", api="completions", model="m")
+    message = answer(way, llm.bind_tools(TOOLS, tool_choice="add"))
+    assert seen(message) == ("", [("add", {"a": 1, "b": 2})], "tool_calls")
+    body = body_of(wire_server)
+    assert '"add"' in body["prompt"].splitlines()[-1]
+    assert not {"response_format", "grammar", "guided_json"} & body.keys()
+
+
+def test_a_grammar_of_the_callers_own_is_left_alone(wire_server: WireServer) -> None:
+    own = {"type": "regex", "value": "x*"}
+    llm = told(wire_server, "x", "chatml", grammar=own).bind_tools(TOOLS, tool_choice="any")
+    llm.invoke("Hi")
+    assert body_of(wire_server)["parameters"]["grammar"] == own
+
+
+def test_to_prompt_shows_what_is_sent(wire_server: WireServer) -> None:
+    llm = told(wire_server, "Hi.", "llama2")
+    llm.bind_tools(TOOLS).invoke("Who?")
+    assert body_of(wire_server)["inputs"] == llm.to_prompt("Who?", tools=TOOLS)
+    assert "Look up facts." not in llm.to_prompt("Who?", tools=TOOLS, tool_choice="none")
+
+
+@every_way
+def test_another_convention_can_be_chosen(wire_server: WireServer, way: str) -> None:
+    llm = told(wire_server, HERMES, "zephyr", parse_tool_calls="hermes").bind_tools(TOOLS)
+    assert seen(answer(way, llm))[1] == [("search", {"query": "Ada"})]
+    assert "<tools>" in body_of(wire_server)["inputs"]
+
+
+@every_way
+@pytest.mark.parametrize("choice", [None, "auto", *SAID])
+@pytest.mark.parametrize("convention", SAID)
+def test_calls_that_a_chat_server_leaves_in_its_text(
+    wire_server: WireServer, convention: str, choice: Any, way: str
+) -> None:
+    said = SAID[convention][1].replace("<tool_call>\n", "<tool_call>")
+    llm = told(wire_server, said, None, "vllm", parse_tool_calls=choice).bind_tools(TOOLS)
+    message = answer(way, llm)
+    if choice in ("auto", convention):
+        assert seen(message)[1:] == ([("search", {"query": "Ada"})], "tool_calls")
+    else:
+        assert seen(message) == (said, [], "stop")
+    assert body_of(wire_server)["tools"]
+
+
+@every_way
+def test_salvage_leaves_code_and_unknown_tools_alone(wire_server: WireServer, way: str) -> None:
+    said = f"So:\n```\n{HERMES}\n```\nand {HERMES.replace('search', 'delete')}."
+    llm = told(wire_server, said, None, "vllm", parse_tool_calls="auto").bind_tools(TOOLS)
+    assert seen(answer(way, llm)) == (said, [], "stop")
+
+
+def test_text_is_not_searched_without_tools(wire_server: WireServer) -> None:
+    llm = told(wire_server, HERMES, None, "vllm", parse_tool_calls="auto")
+    assert llm.invoke("Hi").content == HERMES
+
+
+REFUSALS = [
+    '{"error":{"message":"registry/llama2 does not support tools","type":"api_error"}}',
+    '{"object":"error","message":"\\"auto\\" tool choice requires --enable-auto-tool-choice"}',
+    '{"detail":[{"type":"extra_forbidden","loc":["body","tools"],"msg":"Extra inputs"}]}',
+]
+
+
+def without_tools(server: WireServer, said: str, refusal: str) -> None:
+    """Serve a chat that refuses tools, as a server without them does."""
+    serve(server, "openai")
+
+    def route(request: Received) -> Reply:
+        body = request.json
+        assert isinstance(body, dict)
+        if "tools" in body:
+            return Reply(refusal.encode(), status=400)
+        return chat_stream(tokens(said)) if body.get("stream") else chat(said)
+
+    server.on("POST", "/v1/chat/completions", route)
+
+
+@every_way
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_chat_server_without_tools_is_told_of_them_in_words(
+    wire_server: WireServer, refusal: str, way: str
+) -> None:
+    without_tools(wire_server, SAID["hermes"][1], refusal)
+    llm = EasyLLMChat(base_url=wire_server.url, model="m").bind_tools(TOOLS)
+    for asked in (2, 3):  # it is refused once, and then known
+        message = answer(way, llm, [("system", "Be brief."), ("human", "Who?")])
+        assert seen(message) == ("Let me look.", [("search", {"query": "Ada"})], "tool_calls")
+        posts = [r for r in wire_server.requests if r.method == "POST"]
+        assert len(posts) == asked
+    system, user = body_of(wire_server)["messages"]
+    assert system["content"].startswith("Be brief.\n\nYou can use these tools:")
+    assert user == {"role": "user", "content": "Who?"}
+
+
+def test_a_refusal_of_something_else_is_an_error(wire_server: WireServer) -> None:
+    without_tools(wire_server, "Hi", '{"error": "temperature is too high"}')
+    llm = EasyLLMChat(base_url=wire_server.url, model="m").bind_tools(TOOLS)
+    with pytest.raises(BadRequestError, match="temperature"):
+        llm.invoke("Who?")
+
+
+def test_images_cannot_be_told_beside_tools_in_words(wire_server: WireServer) -> None:
+    without_tools(wire_server, "Hi", REFUSALS[0])
+    llm = EasyLLMChat(base_url=wire_server.url, model="m").bind_tools(TOOLS)
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    with pytest.raises(ConfigurationError, match="beside text only"):
+        llm.invoke([HumanMessage([image])])
