@@ -1,7 +1,7 @@
 """Many texts in few requests: cut, sent side by side, cut smaller where they are refused.
 
-`BatchScheduler` does no I/O. A worker is a generator that yields requests and pauses; `workers` runs
-as many of them as may be in flight. What is left to do is shared by all.
+`BatchScheduler` does no I/O. A worker is a generator that yields requests and pauses; `workers`
+runs as many of them as may be in flight. What is left to do is shared by all.
 """
 
 from __future__ import annotations
