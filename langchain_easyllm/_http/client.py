@@ -83,7 +83,7 @@ class HTTPTransport(Closing, AsyncClosing):
 
         Args:
             request: What to send.
-            policy: How long to wait, for the first event and then for each next one, and how
+            policy: How long to wait, for the first byte and then for each next one, and how
                 often to try again until the answer begins.
 
         Raises:
@@ -101,7 +101,7 @@ class HTTPTransport(Closing, AsyncClosing):
 
         Args:
             request: What to send.
-            policy: How long to wait, for the first event and then for each next one, and how
+            policy: How long to wait, for the first byte and then for each next one, and how
                 often to try again until the answer begins.
 
         Raises:

@@ -77,6 +77,7 @@ class _Stream(Generic[_L]):
 
     __slots__ = (
         "_connection",
+        "_deadline",
         "_ended",
         "_events",
         "_parser",
@@ -97,7 +98,8 @@ class _Stream(Generic[_L]):
         self._parser = parser
         self._piece = piece
         self._step = step
-        # The first event has what is left of the time for the answer.
+        # The first byte has what is left of the time for the answer.
+        self._deadline = step.deadline
         self._patience = step.deadline - monotonic()
         self._ended = False
 
@@ -112,6 +114,8 @@ class _Stream(Generic[_L]):
             return []
         if self._piece:
             piece, self._piece = self._piece, b""
+            self._patience = self._step.timeout
+            self._deadline = monotonic() + self._patience
             self._release_if_complete()
             if events := self._events.feed(piece):
                 return events
@@ -157,10 +161,10 @@ class EventStream(_Stream[_Blocking], Closing):
         return self
 
     def __next__(self) -> list[bytes]:
-        deadline = monotonic() + self._patience
+        self._deadline = monotonic() + self._patience
         try:
             while (events := self._take()) is None:
-                self._read(deadline)
+                self._read(self._deadline)
         except BaseException as exc:
             error = self._failed(exc)
             if error is exc:
@@ -168,7 +172,6 @@ class EventStream(_Stream[_Blocking], Closing):
             raise error from exc
         if not events:
             raise StopIteration
-        self._patience = self._step.timeout
         return events
 
     def close(self) -> None:
@@ -208,10 +211,10 @@ class AsyncEventStream(_Stream[_Async], AsyncClosing):
         return self
 
     async def __anext__(self) -> list[bytes]:
-        deadline = monotonic() + self._patience
+        self._deadline = monotonic() + self._patience
         try:
             while (events := self._take()) is None:
-                await self._read(deadline)
+                await self._read(self._deadline)
         except BaseException as exc:
             error = self._failed(exc)
             if error is exc:
@@ -219,7 +222,6 @@ class AsyncEventStream(_Stream[_Async], AsyncClosing):
             raise error from exc
         if not events:
             raise StopAsyncIteration
-        self._patience = self._step.timeout
         return events
 
     async def aclose(self) -> None:

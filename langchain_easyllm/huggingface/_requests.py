@@ -61,7 +61,8 @@ class Options:
     """For this call in place of the module's."""
 
     timeout: float | None = 120.0
-    """Seconds the call may take, retries included; in a stream, until each next piece."""
+    """Seconds the call may take, retries included; in a stream, until its first byte, and
+    then the longest silence."""
 
     max_retries: int = 2
     """Further attempts after a failure that may pass."""
