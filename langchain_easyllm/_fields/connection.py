@@ -85,11 +85,12 @@ class ConnectionFields(Serializable):
     given by hand goes to `base_url`, any other to Hugging Face hosts only."""
 
     timeout: float | None = Field(default=120.0, gt=0)
-    """Seconds a call may take, retries included; for a stream, until its first piece and then
-    until each next one. Default 120. None: no limit."""
+    """Seconds a call may take, retries included; for a stream, until its first byte, and then
+    the longest silence. Default 120. None: no limit."""
 
     max_retries: int = Field(default=2, ge=0)
-    """Further attempts after a failure that may pass. Default 2."""
+    """Further attempts of one call after a failure that may pass: 2 means three requests at most,
+    for a stream too. Default 2."""
 
     wait_for_model: float = Field(default=0.0, ge=0)
     """Seconds that a cold start (scale-to-zero, a model loading) may take before it counts as a

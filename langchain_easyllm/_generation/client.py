@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,6 @@ from .prepare import PreparedRequest, asks_server, learn_fallback, prepare_reque
 from .request import GenerationRequest
 
 if TYPE_CHECKING:
-    from .._http.retries import Schedule
     from .._http.stream import AsyncEventStream, EventStream
     from .._local.transport import LocalAsyncStream, LocalStream
 
@@ -55,47 +54,55 @@ class GenerationClient:
 
     def answer(self, ask: GenerationRequest) -> list[Answer]:
         """Return the whole answers, one for each completion asked for."""
-        started = time.monotonic()
+        policy = _begin(ask)
         while True:
-            plan = prepare_request(ask, self.connection, self._server(ask), stream=False)
+            server = self._server(ask, policy)
+            plan = prepare_request(ask, self.connection, server, stream=False)
             try:
                 if plan.unsent and plan.answers == 1 and not plan.call.tools:
-                    return [_gather(self.stream(ask))]
-                response = self.connection.transport.send(plan.request, _policy(ask))
+                    return [_gather(self.stream(ask, policy))]
+                response = self.connection.transport.send(plan.request, policy)
             except EasyLLMError as error:
                 if answers := plan.rescued(error):
                     return answers
-                if learn_fallback(plan, ask, self.connection, error):
-                    continue
-                if not self._replaced(ask, error, started):
+                if not (
+                    learn_fallback(plan, ask, self.connection, error)
+                    or self._replaced(ask, error, policy, server)
+                ):
                     raise
+                policy.call_budget().fall_back(error)
             else:
                 return self._noted(plan, plan.read(response))
 
     async def aanswer(self, ask: GenerationRequest) -> list[Answer]:
         """Return the whole answers, one for each completion asked for."""
-        started = time.monotonic()
+        policy = _begin(ask)
         while True:
-            plan = prepare_request(ask, self.connection, await self._aserver(ask), stream=False)
+            server = await self._aserver(ask, policy)
+            plan = prepare_request(ask, self.connection, server, stream=False)
             try:
                 if plan.unsent and plan.answers == 1 and not plan.call.tools:
-                    return [_gather([pieces async for pieces in self.astream(ask)])]
-                response = await self.connection.transport.asend(plan.request, _policy(ask))
+                    return [_gather([pieces async for pieces in self.astream(ask, policy)])]
+                response = await self.connection.transport.asend(plan.request, policy)
             except EasyLLMError as error:
                 if answers := plan.rescued(error):
                     return answers
-                if learn_fallback(plan, ask, self.connection, error):
-                    continue
-                if not await self._areplaced(ask, error, started):
+                if not (
+                    learn_fallback(plan, ask, self.connection, error)
+                    or await self._areplaced(ask, error, policy, server)
+                ):
                     raise
+                policy.call_budget().fall_back(error)
             else:
                 return self._noted(plan, plan.read(response))
 
-    def stream(self, ask: GenerationRequest) -> Generator[list[Chunk], None, None]:
+    def stream(
+        self, ask: GenerationRequest, policy: RetryPolicy | None = None
+    ) -> Generator[list[Chunk], None, None]:
         """Yield pieces as they can be shown; the last is a delta with the answer's end."""
-        tries = _Tries(ask)
+        policy = policy or _begin(ask)
         while True:
-            plan, events = self._open(ask)
+            plan, events = self._open(ask, policy)
             session = _Session(plan, events.url)
             try:
                 with events, session:
@@ -110,14 +117,18 @@ class GenerationClient:
                 yield session.close()
                 return self._learn(plan, thought=session.thought)
             except EasyLLMError as error:
-                pause = tries.pause_after(error, session)
+                if session.handed:
+                    raise
+                pause = policy.call_budget().pause_after(error, error.retry_after)
             time.sleep(pause)
 
-    async def astream(self, ask: GenerationRequest) -> AsyncGenerator[list[Chunk], None]:
+    async def astream(
+        self, ask: GenerationRequest, policy: RetryPolicy | None = None
+    ) -> AsyncGenerator[list[Chunk], None]:
         """Yield pieces as they can be shown; the last is a delta with the answer's end."""
-        tries = _Tries(ask)
+        policy = policy or _begin(ask)
         while True:
-            plan, events = await self._aopen(ask)
+            plan, events = await self._aopen(ask, policy)
             session = _Session(plan, events.url)
             try:
                 async with events:
@@ -134,64 +145,83 @@ class GenerationClient:
                 self._learn(plan, thought=session.thought)
                 return
             except EasyLLMError as error:
-                pause = tries.pause_after(error, session)
+                if session.handed:
+                    raise
+                pause = policy.call_budget().pause_after(error, error.retry_after)
             await asyncio.sleep(pause)
 
-    def _open(self, ask: GenerationRequest) -> tuple[PreparedRequest, EventStream | LocalStream]:
-        started = time.monotonic()
+    def _open(
+        self, ask: GenerationRequest, policy: RetryPolicy
+    ) -> tuple[PreparedRequest, EventStream | LocalStream]:
         while True:
-            plan = prepare_request(ask, self.connection, self._server(ask), stream=True)
+            server = self._server(ask, policy)
+            plan = prepare_request(ask, self.connection, server, stream=True)
             try:
-                return plan, self.connection.transport.open(plan.request, _policy(ask))
+                return plan, self.connection.transport.open(plan.request, policy)
             except EasyLLMError as error:
-                if learn_fallback(plan, ask, self.connection, error):
-                    continue
-                if not self._replaced(ask, error, started):
+                if not (
+                    learn_fallback(plan, ask, self.connection, error)
+                    or self._replaced(ask, error, policy, server)
+                ):
                     raise
+                policy.call_budget().fall_back(error)
 
     async def _aopen(
-        self, ask: GenerationRequest
+        self, ask: GenerationRequest, policy: RetryPolicy
     ) -> tuple[PreparedRequest, AsyncEventStream | LocalAsyncStream]:
-        started = time.monotonic()
         while True:
-            plan = prepare_request(ask, self.connection, await self._aserver(ask), stream=True)
+            server = await self._aserver(ask, policy)
+            plan = prepare_request(ask, self.connection, server, stream=True)
             try:
-                return plan, await self.connection.transport.aopen(plan.request, _policy(ask))
+                return plan, await self.connection.transport.aopen(plan.request, policy)
             except EasyLLMError as error:
-                if learn_fallback(plan, ask, self.connection, error):
-                    continue
-                if not await self._areplaced(ask, error, started):
+                if not (
+                    learn_fallback(plan, ask, self.connection, error)
+                    or await self._areplaced(ask, error, policy, server)
+                ):
                     raise
+                policy.call_budget().fall_back(error)
 
-    def _server(self, ask: GenerationRequest) -> ServerInfo | None:
+    def _server(self, ask: GenerationRequest, policy: RetryPolicy) -> ServerInfo | None:
         if asks_server(ask, self.connection):
-            return self.connection.ask_server(_policy(ask))
+            return self.connection.ask_server(policy)
         return self.connection.server
 
-    async def _aserver(self, ask: GenerationRequest) -> ServerInfo | None:
+    async def _aserver(self, ask: GenerationRequest, policy: RetryPolicy) -> ServerInfo | None:
         if asks_server(ask, self.connection):
-            return await self.connection.aask_server(_policy(ask))
+            return await self.connection.aask_server(policy)
         return self.connection.server
 
-    def _replaced(self, ask: GenerationRequest, error: EasyLLMError, started: float) -> bool:
+    def _replaced(
+        self,
+        ask: GenerationRequest,
+        error: EasyLLMError,
+        policy: RetryPolicy,
+        used: ServerInfo | None,
+    ) -> bool:
         """Whether a 404 means that another server listens at the address than was known."""
-        known = self.connection.server
-        if not self._may_be_replaced(ask, error, started):
+        if not self._may_be_replaced(ask, error):
             return False
-        self.connection.forget()
-        return self.connection.ask_server(_policy(ask)) != known
+        with suppress(TimeoutError):  # the 404 is what to speak of
+            return self.connection.ask_server(policy, policy.call_budget().started) != used
+        return False
 
-    async def _areplaced(self, ask: GenerationRequest, error: EasyLLMError, started: float) -> bool:
+    async def _areplaced(
+        self,
+        ask: GenerationRequest,
+        error: EasyLLMError,
+        policy: RetryPolicy,
+        used: ServerInfo | None,
+    ) -> bool:
         """Whether a 404 means that another server listens at the address than was known."""
-        known = self.connection.server
-        if not self._may_be_replaced(ask, error, started):
+        if not self._may_be_replaced(ask, error):
             return False
-        self.connection.forget()
-        return await self.connection.aask_server(_policy(ask)) != known
+        with suppress(TimeoutError):  # the 404 is what to speak of
+            return await self.connection.aask_server(policy, policy.call_budget().started) != used
+        return False
 
-    def _may_be_replaced(self, ask: GenerationRequest, error: EasyLLMError, started: float) -> bool:
-        relied_on = asks_server(ask, self.connection) and self.connection.was_known(started)
-        return relied_on and isinstance(error, NotFoundError)
+    def _may_be_replaced(self, ask: GenerationRequest, error: EasyLLMError) -> bool:
+        return isinstance(error, NotFoundError) and asks_server(ask, self.connection)
 
     def _noted(self, plan: PreparedRequest, answers: list[Answer]) -> list[Answer]:
         # The thought before a ReAct answer has no field: its model need not think in tags.
@@ -203,31 +233,8 @@ class GenerationClient:
             self.connection.thinkers.add(plan.name)
 
 
-def _policy(ask: GenerationRequest) -> RetryPolicy:
-    return RetryPolicy(ask.timeout, ask.max_retries, ask.wait_for_model)
-
-
-class _Tries:
-    """Counts how often a stream may be asked for again that broke before its first piece."""
-
-    def __init__(self, ask: GenerationRequest) -> None:
-        self._ask = ask
-        self._started = time.monotonic()
-        self._schedule: Schedule | None = None
-
-    def pause_after(self, error: EasyLLMError, session: _Session) -> float:
-        """Return the seconds to wait before the next try, or raise the error."""
-        if session.handed:
-            raise error
-        if self._schedule is None:
-            from .._http.retries import Schedule  # noqa: PLC0415 - tenacity, after a failure only
-
-            self._schedule = Schedule(self._ask.max_retries, self._time_left)
-        return self._schedule.pause_after(error, error.retry_after)
-
-    def _time_left(self) -> float:
-        timeout = self._ask.timeout
-        return math.inf if timeout is None else self._started + timeout - time.monotonic()
+def _begin(ask: GenerationRequest) -> RetryPolicy:
+    return RetryPolicy(ask.timeout, ask.max_retries, ask.wait_for_model).begin()
 
 
 class _Session:

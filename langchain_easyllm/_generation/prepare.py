@@ -354,7 +354,8 @@ def learn_fallback(
     wire = _TASKS.get(named[1]) if named else None
     if wire is None or wire is plan.call.wire:
         return False
-    if connection.tasks.pop(ask.model, None) is plan.call.wire:
+    if connection.tasks.get(ask.model) is plan.call.wire:
+        connection.tasks.pop(ask.model, None)
         return False  # each of the two tasks was refused in the name of the other
     connection.tasks[ask.model] = wire
     return True

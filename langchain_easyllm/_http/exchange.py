@@ -10,24 +10,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
-from math import inf
-from time import monotonic
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 from urllib.parse import urljoin
 
-from ..errors import (
-    ConfigurationError,
-    EasyLLMError,
-    EndpointPausedError,
-    ModelLoadingError,
-    ProtocolError,
-)
+from ..errors import ConfigurationError, EasyLLMError, ProtocolError
 from .error_mapping import error_from_response, retry_after_seconds
 from .headers import RequestHeaders, without_secrets
 from .models import URL, Request, RetryPolicy, is_dedicated, parse_url, public_url
-
-if TYPE_CHECKING:
-    from .retries import Schedule
 
 __all__ = ["Answer", "Attempt", "adrive", "drive", "exchange"]
 
@@ -94,7 +83,9 @@ def exchange(
     """
     address = parse_url(request.url)
     headers = plan.for_request(request, address, policy, streaming=streaming)
-    patience = _Patience(policy, dedicated=is_dedicated(address))
+    budget = policy.call_budget()
+    if is_dedicated(address):
+        budget.hold()
     hops = 0
     while True:
         asked = None
@@ -105,8 +96,8 @@ def exchange(
                 headers,
                 request.body,
                 streaming,
-                patience.deadline,
-                patience.timeout,
+                budget.deadline,
+                budget.timeout,
             )
         except EasyLLMError as error:
             failure = error
@@ -123,7 +114,7 @@ def exchange(
                 continue
             asked = retry_after_seconds(answer.headers.get("retry-after"))
             failure = _refusal(answer, address, plan)
-        pause = patience.pause_after(failure, asked)
+        pause = budget.pause_after(failure, asked)
         logger.info("trying again in %.2f s: %s", pause, failure)
         if policy.on_retry is not None:
             policy.on_retry(failure, pause)
@@ -178,48 +169,6 @@ async def adrive(flow: Flow, attempt: Callable[[Attempt], Awaitable[Answer]]) ->
                 step = flow.send(answer)
     except StopIteration as end:
         return cast("Answer", end.value)
-
-
-class _Patience:
-    """What is left of the time and of the retries of one call."""
-
-    __slots__ = ("_policy", "_schedule", "_started", "deadline", "timeout")
-
-    def __init__(self, policy: RetryPolicy, *, dedicated: bool) -> None:
-        self._policy = policy
-        self._schedule: Schedule | None = None
-        self._started = monotonic()
-        self.timeout = inf if policy.timeout is None else policy.timeout
-        # A dedicated endpoint's proxy holds the request itself until a replica is up.
-        held = policy.wait_for_model if dedicated else 0.0
-        self.deadline = self._started + self.timeout + held
-
-    def pause_after(self, failure: EasyLLMError, asked: float | None) -> float:
-        """Seconds until the next attempt; raises the failure if there is none."""
-        from .retries import Schedule  # noqa: PLC0415 - a success never pays for tenacity
-
-        if self._policy.wait_for_model > 0 and _is_cold_start(failure):
-            return self._wait_for_model(failure, asked)
-        if self._schedule is None:
-            self._schedule = Schedule(self._policy.max_retries, lambda: self.deadline - monotonic())
-        return self._schedule.pause_after(failure, asked)
-
-    def _wait_for_model(self, failure: EasyLLMError, asked: float | None) -> float:
-        from .retries import cold_start_pause  # noqa: PLC0415
-
-        now = monotonic()
-        left = self._started + self._policy.wait_for_model - now
-        if left <= 0 or (asked is not None and asked > left):
-            raise failure
-        if asked is None:
-            asked = cold_start_pause(self._started, failure.retry_after)
-        pause = min(asked, left)
-        self.deadline = max(self.deadline, now + pause + self.timeout)
-        return pause
-
-
-def _is_cold_start(failure: EasyLLMError) -> bool:
-    return isinstance(failure, ModelLoadingError) and not isinstance(failure, EndpointPausedError)
 
 
 def _redirect_target(method: str, answer: Answer, address: URL) -> URL | None:

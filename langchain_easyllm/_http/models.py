@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import ConfigurationError
+from .call_budget import CallBudget
 
 __all__ = [
     "URL",
@@ -67,16 +68,26 @@ class RetryPolicy:
 
     Args:
         timeout: Seconds a whole call may take, retries included; for a stream, seconds until its
-            first event, and then until each next one. None for no bound.
+            first byte, retries included, and then the longest silence. None for no bound.
         max_retries: Further attempts after a failure that may pass; 0 for none.
         wait_for_model: Seconds that a cold start may take before it counts as a failure.
         on_retry: Called with the error and the seconds to wait before each new attempt.
+        budget: What is left of the call that the request is part of; None if it is all of it.
     """
 
     timeout: float | None = 120.0
     max_retries: int = 2
     wait_for_model: float = 0.0
     on_retry: Callable[[Exception, float], None] | None = None
+    budget: CallBudget | None = None
+
+    def call_budget(self) -> CallBudget:
+        """Return what is left of the call; a new one begins now."""
+        return self.budget or CallBudget(self.timeout, self.max_retries, self.wait_for_model)
+
+    def begin(self) -> RetryPolicy:
+        """Return the policy of a call that begins now, for all its requests."""
+        return replace(self, budget=self.call_budget())
 
 
 HUGGING_FACE_HOSTS = ("huggingface.co", "hf.co", "huggingface.cloud", "hf.space")

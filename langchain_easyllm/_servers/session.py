@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import ssl
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar, cast
+from concurrent.futures import Future
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from .._http.auth import Credentials, environment_token
 from .._http.client import HTTPTransport
-from .._http.models import Request, Response, RetryPolicy
-from ..errors import EasyLLMError
+from .._http.models import Request, Response, RetryPolicy, public_url
+from ..errors import EasyLLMError, TimeoutError
 from .detection import UNKNOWN, detect_server
 from .profile import Dialect, GenerationApi, ServerInfo
 from .urls import ServerURL, is_dedicated_endpoint
@@ -108,11 +112,11 @@ class ServerSession:
         self.prompts: dict[str, object] = {}
         self.lacking: set[str] = set()
         self._users: weakref.WeakSet[object] = weakref.WeakSet()
-        self._asked = 0.0
-        self._lock = threading.Lock()
-        self._async_locks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._asked = -inf if server is None else inf
+        self._limit = inf
+        self._doubted = -inf
+        self._looking: _Look | None = None
+        self._lock = threading.RLock()  # a look may be cancelled by the garbage collector, anywhere
 
     def join(self, user: object) -> None:
         """Note one more user of this connection."""
@@ -130,63 +134,168 @@ class ServerSession:
         if not self._users:
             await self.transport.aclose()
 
-    def ask_server(self, policy: RetryPolicy) -> ServerInfo:
-        """Return which server it is; ask it at most once."""
-        quick = _quick(policy)
-        with self._lock:
-            known = self._known()
-            if known is None:
-                known = run(self._look(), lambda request: self.transport.send(request, quick))
-            return known
+    def ask_server(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
+        """Return which server it is; ask it at most once after a moment (`time.monotonic`).
 
-    async def aask_server(self, policy: RetryPolicy) -> ServerInfo:
-        """Return which server it is; ask it at most once."""
-        quick = _quick(policy)
-        async with self._async_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            known = self._known()
-            if known is None:
-                send = self.transport.asend
-                known = await arun(self._look(), lambda request: send(request, quick))
-            return known
+        Raises:
+            TimeoutError: If the call's time is over while another call asks.
+        """
+        known = self._known(policy, since)
+        if known is None:
+            with closing(self._find_out(policy, since, blocking=True)) as flow:
+                known = run(flow, self._do)
+        return known
 
-    def was_known(self, moment: float) -> bool:
-        """Whether the server was found out before a moment (`time.monotonic`), and not since."""
-        return self.server is not None and self._asked < moment
+    async def aask_server(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
+        """Return which server it is; see `ask_server`."""
+        known = self._known(policy, since)
+        if known is None:
+            with closing(self._find_out(policy, since, blocking=False)) as flow:
+                known = await arun(flow, self._ado)
+        return known
 
     def forget(self) -> None:
-        """Forget which server it is: another one may listen at the address by now."""
-        self.server = None
-        self.refused.clear()
-        self.tasks.clear()
-        self.toolless.clear()
-        self.lacking.clear()
-        self.root_route = is_dedicated_endpoint(self.address.root)
+        """Have the next call find out whether another server listens at the address by now."""
+        self._doubted = time.monotonic()
 
-    def _look(self) -> Flow[ServerInfo]:
+    def _do(self, step: _Step) -> Response | None:
+        if isinstance(step, _Wait):
+            with suppress(builtins.TimeoutError):
+                step.look.done.result(step.seconds)
+            return None
+        return self.transport.send(*step)
+
+    async def _ado(self, step: _Step) -> Response | None:
+        if isinstance(step, _Wait):
+            with suppress(builtins.TimeoutError):
+                await asyncio.wait_for(asyncio.wrap_future(step.look.done), step.seconds)
+            return None
+        return await self.transport.asend(*step)
+
+    def _find_out(self, policy: RetryPolicy, since: float, *, blocking: bool) -> _LookFlow:
+        """Look at the server, or wait for whoever does so already, for the call's own time."""
+        policy = policy.begin()
+        budget = policy.call_budget()
+        deadline = budget.deadline + policy.wait_for_model
+        while True:
+            limit = _limit(policy)
+            with self._lock:
+                other = self._looking
+                known = self._known(policy, since, meanwhile=other is not None)
+                if known is None and (other is None or other.is_over(blocking=blocking)):
+                    own = self._looking = _Look(limit + policy.wait_for_model)
+                    other = None
+            if known is not None:
+                break
+            if other is None:
+                known = yield from self._look(
+                    own, RetryPolicy(limit, 0, policy.wait_for_model).begin()
+                )
+                break
+            yield _Wait(other, max(min(deadline, other.until) - time.monotonic(), 0.0))
+            if time.monotonic() >= deadline and not other.done.done():
+                raise _waited_in_vain(self.address, deadline - budget.started)
+        budget.resume()
+        return known
+
+    def _look(self, own: _Look, quick: RetryPolicy) -> _LookFlow:
         look = detect_server()
+        unsure = False
         try:
             route = next(look)
             while True:
                 try:
-                    response = yield Request("GET", self.address.url(route))
+                    response = yield Request("GET", self.address.url(route)), quick
                 except EasyLLMError as error:
                     # An answer that says no is an answer; a server out of reach is none.
                     words = (error.body or "").encode()
                     reply = (error.status_code, words) if error.status_code else None
+                    unsure = unsure or reply is None or error.is_retryable
                 else:
+                    assert response is not None  # noqa: S101 - the drivers answer a request
                     reply = (response.status, response.body)
                 route = look.send(reply)
         except StopIteration as found:
-            server = cast("ServerInfo", found.value)
-            self._asked, self.server = time.monotonic(), server
-            return server
+            return self._learn(
+                cast("ServerInfo", found.value), quick.call_budget().timeout if unsure else inf
+            )
+        finally:
+            # Also where the look was cancelled: somebody else then takes it over.
+            with self._lock:
+                if self._looking is own:
+                    self._looking = None
+            own.done.set_result(None)
 
-    def _known(self) -> ServerInfo | None:
+    def _learn(self, found: ServerInfo, limit: float) -> ServerInfo:
+        """Note what a look has found, in so many seconds; infinity if the server answered."""
+        with self._lock:
+            known = self.server
+            if known is None or found is not UNKNOWN or limit == inf:
+                if known not in (None, found):
+                    self._forget_learned()
+                self.server = known = found
+            self._asked, self._limit = time.monotonic(), limit
+            return known
+
+    def _forget_learned(self) -> None:
+        self.refused.clear()
+        self.tasks.clear()
+        self.thinkers.clear()
+        self.toolless.clear()
+        self.lacking.clear()
+        self.root_route = is_dedicated_endpoint(self.address.root)
+
+    def _known(
+        self, policy: RetryPolicy, since: float, *, meanwhile: bool = False
+    ) -> ServerInfo | None:
+        """Return the server if that is known and new enough.
+
+        Args:
+            policy: How long the caller would look.
+            since: Moment after which the server must have been asked.
+            meanwhile: Whether somebody looks anew just now, until when what was known holds.
+        """
         server = self.server
-        if server is UNKNOWN and time.monotonic() - self._asked > ASK_AGAIN:
+        if server is None or self._asked < since:
+            return None
+        if meanwhile and server.known:
+            return server
+        if self._asked < self._doubted:
+            return None
+        # What a caller in a hurry could not find out, others still may.
+        if server is UNKNOWN and (
+            time.monotonic() - self._asked > ASK_AGAIN or _limit(policy) > 2 * self._limit
+        ):
             return None
         return server
 
+
+class _Look:
+    """A look at a server that is under way."""
+
+    def __init__(self, seconds: float) -> None:
+        self.until = time.monotonic() + seconds
+        self.done: Future[None] = Future()
+        self.done.set_running_or_notify_cancel()  # who waits no longer does not cancel it
+        self._thread = threading.get_ident()
+
+    def is_over(self, *, blocking: bool) -> bool:
+        """Whether there is nothing to wait for.
+
+        A caller that blocks the event loop which is looking would wait for itself.
+        """
+        own = blocking and self._thread == threading.get_ident()
+        return own or self.done.done() or self.until < time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    look: _Look
+    seconds: float
+
+
+_Step: TypeAlias = tuple[Request, RetryPolicy] | _Wait
+_LookFlow: TypeAlias = Generator[_Step, Response | None, ServerInfo]
 
 Flow = Generator[Request, Response, T]
 """Requests to send in turn; receives each answer, or the error that came instead."""
@@ -224,9 +333,19 @@ async def arun(flow: Generator[S, A, T], send: Callable[[S], Awaitable[A]]) -> T
         return cast("T", end.value)
 
 
-def _quick(policy: RetryPolicy) -> RetryPolicy:
-    limit = PROBE_TIMEOUT if policy.timeout is None else min(PROBE_TIMEOUT, policy.timeout)
-    return replace(policy, timeout=limit, max_retries=0)
+def _limit(policy: RetryPolicy) -> float:
+    """Seconds for a look: at most half of what a call has left, which still has to be made."""
+    left = policy.call_budget().deadline - time.monotonic()
+    return min(PROBE_TIMEOUT, max(left / 2, 0.0))
+
+
+def _waited_in_vain(address: ServerURL, seconds: float) -> TimeoutError:
+    url = public_url(address.root)
+    return TimeoutError(
+        f"Another call is still finding out which server answers at {url}: waited {seconds:.4g} s "
+        "for it. Raise timeout, or name api and model, so that nothing need be found out.",
+        url=url,
+    )
 
 
 _connections: weakref.WeakValueDictionary[tuple[object, ...], ServerSession] = (

@@ -218,6 +218,129 @@ def test_a_failure_before_the_first_piece_is_tried_again(
     assert answer(streamed, EasyLLMChat(base_url=wire_server.url, max_retries=2)).text == "Hello"
 
 
+ROLE = chat_events(["Hello"], "vllm")[0]
+BUSY = error("tgi-overloaded", retry_after="0")
+# What may go wrong with a stream that is asked for again, and before anything of it was shown.
+FAILURES = {
+    "cut": Reply(before=[Cut()]),
+    "reset": Reply(before=[Reset()]),
+    "empty": sse(done=False),
+    "no end": sse(ROLE, done=False),
+    "cut later": sse(ROLE, Cut(), done=False),
+    "busy": BUSY,
+}
+
+
+def posts(server: WireServer) -> list[str]:
+    return [request.path for request in server.requests if request.method == "POST"]
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_stream_is_asked_for_as_often_as_is_allowed(
+    wire_server: WireServer, failure: str, retries: int, streamed: str
+) -> None:
+    serve(wire_server, "vllm")
+    wire_server.on("POST", "/v1/chat/completions", FAILURES[failure])
+    with pytest.raises(errors.EasyLLMError):
+        answer(streamed, EasyLLMChat(base_url=wire_server.url, max_retries=retries))
+    assert len(posts(wire_server)) == retries + 1
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("busy", "empty", "busy"),
+        ("cut", "no end", "reset"),
+        ("reset", "busy", "cut later"),
+        ("empty", "cut", "busy"),
+    ],
+    ids="-".join,
+)
+def test_failures_of_all_kinds_are_counted_together(
+    wire_server: WireServer, order: tuple[str, ...], streamed: str
+) -> None:
+    serve(wire_server, "vllm")
+    good = sse(*chat_events(["Hello"], "vllm"))
+    wire_server.on("POST", "/v1/chat/completions", *map(FAILURES.__getitem__, order), good)
+    with pytest.raises(errors.EasyLLMError):
+        answer(streamed, EasyLLMChat(base_url=wire_server.url, max_retries=2))
+    assert len(posts(wire_server)) == 3
+    wire_server.on("POST", "/v1/chat/completions", *map(FAILURES.__getitem__, order), good)
+    model = EasyLLMChat(base_url=wire_server.url, max_retries=3)
+    assert answer(streamed, model).text == "Hello"
+
+
+@pytest.mark.parametrize("then", ["busy", "empty"])
+def test_another_route_counts_too(wire_server: WireServer, then: str, way: str) -> None:
+    serve(wire_server, "tgi")
+    for path in ("/generate", "/generate_stream"):
+        wire_server.on("POST", path, error("fastapi-not-found"))
+    wire_server.on("POST", "/", FAILURES[then])
+    with pytest.raises(errors.EasyLLMError):
+        answer(way, EasyLLM(base_url=wire_server.url, max_retries=2))
+    # A whole answer that is empty is no failure that may pass.
+    whole = then == "empty" and "stream" not in way
+    assert len(posts(wire_server)) == (2 if whole else 3)
+
+
+def test_another_protocol_counts_too(wire_server: WireServer, way: str) -> None:
+    serve(wire_server, "tgi")
+    for path in ("/generate", "/generate_stream", "/"):
+        wire_server.on("POST", path, error("router-task"))
+    wire_server.on("POST", "/v1/chat/completions", BUSY)
+    with pytest.raises(errors.ModelOverloadedError):
+        answer(way, EasyLLM(base_url=wire_server.url, max_retries=2))
+    assert len(posts(wire_server)) == 3
+
+
+def test_another_route_is_found_without_any_retry(wire_server: WireServer, way: str) -> None:
+    serve(wire_server, "tgi")
+    for path in ("/generate", "/generate_stream"):
+        wire_server.on("POST", path, error("fastapi-not-found"))
+    assert answer(way, EasyLLM(base_url=wire_server.url, max_retries=0)) == "Hello world"
+
+
+def test_a_whole_answer_that_is_streamed_counts_alike(wire_server: WireServer, whole: str) -> None:
+    """More stop sequences than the server takes: the answer is read until one comes."""
+    serve(wire_server, "tgi")
+    wire_server.on("POST", "/generate_stream", FAILURES["empty"])
+    with pytest.raises(errors.EasyLLMError):
+        answer(whole, EasyLLM(base_url=wire_server.url, max_retries=2), stop=list("12345678"))
+    assert posts(wire_server) == ["/generate_stream"] * 3
+
+
+def test_a_stream_that_breaks_does_not_outlast_its_time(
+    wire_server: WireServer, streamed: str
+) -> None:
+    serve(wire_server, "vllm")
+    broken, silent = sse(ROLE, Pause(0.5), Cut(), done=False), sse(Stall())
+    wire_server.on("POST", "/v1/chat/completions", broken, silent)
+    started = time.monotonic()
+    with pytest.raises(errors.EasyLLMError):
+        answer(streamed, EasyLLMChat(base_url=wire_server.url, timeout=1, max_retries=9))
+    assert time.monotonic() - started < 1.4
+
+
+def test_two_routes_have_the_time_of_one_call(wire_server: WireServer, way: str) -> None:
+    serve(wire_server, "tgi")
+    missing = Reply({"detail": "Not Found"}, status=404, before=[Pause(0.7)])
+    for path in ("/generate", "/generate_stream"):
+        wire_server.on("POST", path, missing)
+    wire_server.on("POST", "/", Reply(before=[Stall()]))
+    started = time.monotonic()
+    with pytest.raises(errors.TimeoutError):
+        answer(way, EasyLLM(base_url=wire_server.url, timeout=1, max_retries=9))
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_stream_has_its_time_from_when_it_is_read(wire_server: WireServer) -> None:
+    serve(wire_server, "vllm")
+    stream = EasyLLMChat(base_url=wire_server.url, timeout=0.5, max_retries=0).stream("Hi")
+    time.sleep(0.6)
+    assert "".join(map(text_of, stream)) == "Hello world"
+
+
 @pytest.mark.parametrize(
     "first", [(), (b'data: {"error": "overloaded"}\n\n',)], ids=["none", "error"]
 )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from langchain_easyllm import EasyLLM, EasyLLMChat
+from langchain_easyllm import EasyLLM, EasyLLMChat, errors
 from langchain_easyllm.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -18,8 +20,16 @@ from langchain_easyllm.errors import (
     NotFoundError,
 )
 
-from ...support.fake_server import Cut, Pause, Received, Reply, Stall, WireServer
-from ...support.fake_text_servers import chat, error, info_tgi, models, serve, tgi_generate
+from ...support.fake_server import Cut, Pause, Received, Reply, Stall, WireServer, sse
+from ...support.fake_text_servers import (
+    chat,
+    chat_events,
+    error,
+    info_tgi,
+    models,
+    serve,
+    tgi_generate,
+)
 from ...support.invocation_modes import CLASSES, DIALECTS, STREAMS, answer, body_of, text_of
 
 CLASS = pytest.mark.parametrize("cls", CLASSES)
@@ -327,3 +337,245 @@ def test_a_wrong_name_is_asked_once(wire_server: WireServer, cls: type, way: str
     with pytest.raises(NotFoundError):
         answer(way, model.bind(model="wrong"))
     assert len(posted(wire_server)) - before == 1
+
+
+def slowly(reply: Reply, seconds: float) -> Reply:
+    return replace(reply, before=[Pause(seconds)])
+
+
+@contextmanager
+def somebody_looks(server: WireServer, holder: str, seconds: float) -> Iterator[Future[Any]]:
+    """Another call, of a thread or of a loop in one, that waits for `/info` meanwhile."""
+    server.on("GET", "/info", slowly(error("fastapi-not-found"), seconds))
+    way = "invoke" if holder == "thread" else "ainvoke"
+    with ThreadPoolExecutor(1) as threads:
+        other = threads.submit(answer, way, EasyLLMChat(base_url=server.url))
+        server.wait_until(lambda: looks(server))
+        yield other
+        assert other.result(timeout=20).text == "Hello world"
+
+
+HOLDER = pytest.mark.parametrize("holder", ["thread", "loop"])
+
+
+@HOLDER
+def test_nobody_waits_for_anothers_look_longer_than_his_time(
+    wire_server: WireServer, holder: str, way: str
+) -> None:
+    serve(wire_server, "vllm")
+    with somebody_looks(wire_server, holder, 1.5):
+        started = time.monotonic()
+        with pytest.raises(errors.TimeoutError, match=r"which server .*127\.0\.0\.1.* 0\.4 s"):
+            answer(way, EasyLLM(base_url=wire_server.url, timeout=0.4))
+        assert time.monotonic() - started < 1
+        assert not posted(wire_server)
+    assert text_of(answer(way, EasyLLM(base_url=wire_server.url, timeout=5))) == "Hello world"
+
+
+@HOLDER
+def test_threads_and_loops_look_once(wire_server: WireServer, holder: str, way: str) -> None:
+    serve(wire_server, "vllm")
+    with somebody_looks(wire_server, holder, 0.5):
+        assert text_of(answer(way, EasyLLM(base_url=wire_server.url))) == "Hello world"
+    assert looks(wire_server) == ["/info", "/v1/models"]
+
+
+def test_a_look_takes_from_the_calls_own_time(wire_server: WireServer, way: str) -> None:
+    serve(wire_server, "vllm")
+    for path, reply in (("/info", error("fastapi-not-found")), ("/v1/models", models("tiny"))):
+        wire_server.on("GET", path, slowly(reply, 0.35))
+    wire_server.on("POST", CHAT, Reply(before=[Stall()]))
+    started = time.monotonic()
+    with pytest.raises(errors.TimeoutError):
+        answer(way, EasyLLMChat(base_url=wire_server.url, timeout=1, max_retries=9))
+    assert time.monotonic() - started < 1.3
+    assert posted(wire_server) == [CHAT]
+
+
+def test_a_look_is_bounded_as_a_whole(wire_server: WireServer, way: str) -> None:
+    serve(wire_server, "vllm")
+    detail = error("fastapi-not-found")
+    for path, reply in (
+        ("/info", detail),
+        ("/v1/models", models("tiny")),
+        ("/openapi.json", detail),
+    ):
+        wire_server.on("GET", path, slowly(reply, 0.5))
+    started = time.monotonic()
+    model = EasyLLMChat(base_url=wire_server.url, model="tiny", timeout=1.6)
+    assert answer(way, model).text == "Hello world"
+    assert time.monotonic() - started < 1.3
+
+
+def test_what_a_hurried_call_missed_is_looked_for_again(wire_server: WireServer, way: str) -> None:
+    serve(wire_server, "tgi")
+    wire_server.on("GET", "/info", slowly(info_tgi(), 0.6))
+    hurried = EasyLLM(base_url=wire_server.url, model="tiny", timeout=0.6)
+    answer(way, hurried)
+    assert posted(wire_server) == [TEXT]
+    answer(way, hurried)
+    assert looks(wire_server) == ["/info"]
+    answer(way, EasyLLM(base_url=wire_server.url, model="tiny"))
+    assert posted(wire_server)[-1].startswith("/generate")
+    answer(way, hurried)
+    assert posted(wire_server)[-1].startswith("/generate")
+
+
+def test_a_cold_start_while_looking_takes_no_time(wire_server: WireServer, way: str) -> None:
+    serve(wire_server, "tgi")
+    wire_server.on("GET", "/info", *[error("hub-loading")] * 6, info_tgi())
+    model = EasyLLM(base_url=wire_server.url, timeout=0.5, max_retries=0, wait_for_model=20)
+    assert text_of(answer(way, model)) == "Hello world"
+    assert len(looks(wire_server)) == 7
+
+
+@HOLDER
+async def test_a_cancelled_look_is_taken_over(wire_server: WireServer, holder: str) -> None:
+    serve(wire_server, "vllm")
+    missing = error("fastapi-not-found")
+    wire_server.on("GET", "/info", Reply(before=[Stall()]), slowly(missing, 0.1))
+    model = EasyLLMChat(base_url=wire_server.url, timeout=30)
+    first = asyncio.create_task(model.ainvoke("Hi"))
+    await asyncio.to_thread(wire_server.wait_until, lambda: looks(wire_server))
+    if holder == "thread":
+        rest = [asyncio.create_task(asyncio.to_thread(model.invoke, "Hi")) for _ in range(5)]
+    else:
+        rest = [asyncio.create_task(model.ainvoke("Hi")) for _ in range(5)]
+    await asyncio.sleep(0.2)
+    rest[0].cancel()  # one that waits takes nobody's look away
+    await asyncio.sleep(0.1)
+    assert looks(wire_server) == ["/info"]
+    started = time.monotonic()
+    first.cancel()
+    answers = await asyncio.gather(*rest[1:])
+    assert [one.text for one in answers] == ["Hello world"] * 4
+    assert time.monotonic() - started < 3
+    assert looks(wire_server) == ["/info", "/info", "/v1/models"]
+    for task in (first, rest[0]):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_blocking_call_does_not_wait_for_the_loop_it_blocks(
+    wire_server: WireServer,
+) -> None:
+    serve(wire_server, "vllm")
+    wire_server.on("GET", "/info", slowly(error("fastapi-not-found"), 0.3))
+    model = EasyLLMChat(base_url=wire_server.url)
+    task = asyncio.create_task(model.ainvoke("Hi"))
+    await asyncio.to_thread(wire_server.wait_until, lambda: looks(wire_server))
+    started = time.monotonic()
+    assert model.invoke("Hi").text == "Hello world"
+    assert time.monotonic() - started < 2
+    assert (await task).text == "Hello world"
+
+
+def test_a_loop_that_ends_while_it_looks_holds_nobody_up(wire_server: WireServer) -> None:
+    serve(wire_server, "vllm")
+    wire_server.on("GET", "/info", Reply(before=[Stall()]), error("fastapi-not-found"))
+    model = EasyLLMChat(base_url=wire_server.url)
+
+    async def leave() -> None:
+        tasks.append(asyncio.create_task(model.ainvoke("Hi")))
+        await asyncio.to_thread(wire_server.wait_until, lambda: looks(wire_server))
+
+    tasks: list[asyncio.Task[Any]] = []
+    asyncio.run(leave())
+    started = time.monotonic()
+    assert model.invoke("Hi").text == "Hello world"
+    assert time.monotonic() - started < 2
+
+
+# A wrong name is one caller's own
+
+
+def chat_only(server: WireServer) -> None:
+    """A server of one model, "tiny", which it has for chat only."""
+    serve(server, "vllm")
+    chatting = chat("Hello", dialect="vllm")
+
+    def reply(request: Received) -> Reply:
+        body: Any = request.json
+        if body["model"] != "tiny":
+            return error("vllm-unknown-model")
+        if request.path == TEXT:
+            return error("router-task")
+        return sse(*chat_events(["Hello"], "vllm")) if body.get("stream") else chatting
+
+    for path in (TEXT, CHAT):
+        server.on("POST", path, reply)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        {},
+        {"/info": Reply(before=[Cut()])},
+        {"/v1/models": Reply(before=[Cut()])},
+        {"/info": error("tgi-overloaded"), "/v1/models": error("tgi-overloaded")},
+        {"/v1/models": error("fastapi-internal"), "/info": error("fastapi-internal")},
+    ],
+    ids=["same", "unreachable", "half", "busy", "broken"],
+)
+def test_a_wrong_name_costs_nobody_what_was_learned(
+    wire_server: WireServer, again: dict[str, Reply], way: str
+) -> None:
+    chat_only(wire_server)
+    model = EasyLLM(base_url=wire_server.url)
+    assert answer(way, model) == "Hello"
+    assert posted(wire_server) == [TEXT, CHAT]
+    for path, reply in again.items():
+        wire_server.on("GET", path, reply)
+    with pytest.raises(NotFoundError):
+        answer(way, EasyLLM(base_url=wire_server.url, model="wrong"))
+    before = len(posted(wire_server))
+    assert answer(way, model) == "Hello"
+    assert posted(wire_server)[before:] == [CHAT]
+
+
+def test_another_server_is_learned_of_anew(wire_server: WireServer, way: str) -> None:
+    chat_only(wire_server)
+    model = EasyLLM(base_url=wire_server.url)
+    answer(way, model)
+    serve(wire_server, "vllm", model="other")
+    before = len(posted(wire_server))
+    assert answer(way, model) == "Hello world"
+    assert posted(wire_server)[before:] == [CHAT, TEXT]
+
+
+@CLASS
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_many_calls_find_a_replaced_server(
+    wire_server: WireServer, cls: type, asynchronous: bool
+) -> None:
+    serve(wire_server, "vllm", model="first")
+    model = cls(base_url=wire_server.url)
+    model.invoke("Hi")
+    serve(wire_server, "vllm", model="second")
+    wire_server.on("GET", "/info", slowly(error("fastapi-not-found"), 0.2))
+
+    async def main() -> list[Any]:
+        return await asyncio.gather(*(model.ainvoke("Hi") for _ in range(20)))
+
+    if asynchronous:
+        answers = asyncio.run(main())
+    else:
+        with ThreadPoolExecutor(20) as threads:
+            answers = list(threads.map(model.invoke, ["Hi"] * 20))
+    assert [text_of(one) for one in answers] == ["Hello world"] * 20
+    assert looks(wire_server) == ["/info", "/v1/models"] * 2
+
+
+@CLASS
+def test_a_wrong_name_holds_nobody_up(wire_server: WireServer, cls: type, way: str) -> None:
+    serve(wire_server, "vllm")
+    model = cls(base_url=wire_server.url)
+    answer(way, model)
+    wire_server.on("GET", "/info", slowly(error("fastapi-not-found"), 1))
+    with ThreadPoolExecutor(1) as threads:
+        wrong = threads.submit(answer, way, cls(base_url=wire_server.url, model="wrong"))
+        wire_server.wait_until(lambda: looks(wire_server).count("/info") == 2)
+        assert text_of(answer(way, model, timeout=0.7)) == "Hello world"
+        assert not wrong.done()
+        with pytest.raises(NotFoundError):
+            wrong.result(timeout=20)
