@@ -141,6 +141,7 @@ class EmbeddingTask:
         if isinstance(error, NotFoundError):
             if self._missing is not None:
                 lacking.discard(EmbeddingApi.EMBEDDINGS.value)
+                self._connection.forget()
                 raise self._missing  # neither route is there: the usual one is what to speak of
             if (
                 self._ask.api is None
@@ -157,6 +158,7 @@ class EmbeddingTask:
         if (other.api, other.packed) == (self.call.api, self.call.packed):
             if isinstance(error, NotFoundError):
                 self._connection.forget()  # by now it may be another server: the next call looks
+                lacking.discard(EmbeddingApi.EMBEDDINGS.value)  # its substitute is missing as well
             return False
         self.call = other
         return True

@@ -8,6 +8,7 @@ import json
 import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain, repeat
 from typing import Any
 
@@ -110,6 +111,19 @@ def test_another_server_at_the_address_is_found_out(wire_server: WireServer, bot
     assert bodies(wire_server)[-1]["truncate_prompt_tokens"] == -1
 
 
+def test_a_server_that_said_nothing_may_be_another_too(wire_server: WireServer, both: str) -> None:
+    wire_server.on("POST", "/v1/embeddings", openai_route())
+    model = EasyLLMEmbeddings(base_url=wire_server.url, model="tiny")
+    embedded(both, model, ["Hi"])
+    serve_openai(wire_server, "vllm")
+    wire_server.on("POST", "/v1/embeddings", error("fastapi-not-found"), openai_route())
+    with suppress(NotFoundError):
+        embedded(both, model, ["Hi"])
+    cutting = EasyLLMEmbeddings(base_url=wire_server.url, model="tiny", truncate=True)
+    assert embedded(both, cutting, ["Hi"]) == vectors_of(["Hi"])
+    assert bodies(wire_server)[-1]["truncate_prompt_tokens"] == -1
+
+
 def test_another_reranker_at_the_address_is_found_out(wire_server: WireServer) -> None:
     serve_tei(wire_server, "reranker")
     model = EasyLLMRerank(base_url=wire_server.url)
@@ -119,6 +133,46 @@ def test_another_reranker_at_the_address_is_found_out(wire_server: WireServer) -
     with pytest.raises(NotFoundError):
         model.compress_documents([Document("Hi")], "Hi")
     assert model.compress_documents([Document("Hi")], "Hi")
+
+
+def test_a_wrong_name_costs_nobody_what_was_learned(wire_server: WireServer, both: str) -> None:
+    """The server has no base64, which is found out once."""
+    serve_openai(wire_server)
+    floats: Any = openai_route(base64=False)
+
+    def route(request: Received) -> Reply:
+        body: Any = request.json
+        if body["model"] != "tiny":
+            return error("vllm-unknown-model")
+        refused = Reply({"error": {"message": "base64 is not supported"}}, status=400)
+        return refused if body.get("encoding_format") == "base64" else floats(request)
+
+    wire_server.on("POST", "/v1/embeddings", route)
+    model = EasyLLMEmbeddings(base_url=wire_server.url)
+    assert embedded(both, model, ["Hi"]) == vectors_of(["Hi"])
+    with pytest.raises(NotFoundError):
+        embedded(both, EasyLLMEmbeddings(base_url=wire_server.url, model="wrong"), ["Hi"])
+    before = len(bodies(wire_server))
+    assert embedded(both, model, ["Hi"]) == vectors_of(["Hi"])
+    assert len(bodies(wire_server)) - before == 1
+    serve_openai(wire_server, "llamacpp")
+    wire_server.on("POST", "/v1/embeddings", error("fastapi-not-found"), openai_route())
+    with pytest.raises(NotFoundError):
+        embedded(both, model, ["Hi"])
+    embedded(both, model, ["Hi"])
+    assert bodies(wire_server)[-1]["encoding_format"] == "base64"
+
+
+def test_a_route_that_went_away_is_not_asked_for_ever(wire_server: WireServer, both: str) -> None:
+    """Two servers that say nothing of themselves, one after the other, with a route each."""
+    wire_server.on("POST", "/embed", tei_route(8))
+    model = EasyLLMEmbeddings(base_url=wire_server.url, model="tiny")
+    assert embedded(both, model, ["Hi"]) == vectors_of(["Hi"])
+    wire_server.on("POST", "/embed", error("fastapi-not-found"))
+    wire_server.on("POST", "/v1/embeddings", openai_route())
+    with pytest.raises(NotFoundError):
+        embedded(both, model, ["Hi"])
+    assert embedded(both, model, ["Hi"]) == vectors_of(["Hi"])
 
 
 def test_an_iterator_that_fails_is_its_own_error(wire_server: WireServer) -> None:
