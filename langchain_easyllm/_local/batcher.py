@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 
+from .forking import renew_in_children
 from .requests import Row
 
 __all__ = ["Batcher"]
@@ -33,18 +34,22 @@ class Batcher:
     def __init__(self, run: Callable[[Sequence[Row]], None], size: int) -> None:
         self._run = run
         self._size = size
+        renew_in_children(self)
+        _batchers.add(self)
+
+    def renew(self) -> None:
+        """Begin without rows and without a thread: a child process has none of its parent's."""
         self._changed = threading.Condition()
         self._waiting: list[Row] = []
         self._running: Sequence[Row] = ()
         self._thread: threading.Thread | None = None
-        _batchers.add(self)
 
     def submit(self, rows: Sequence[Row]) -> None:
         """Take rows; what happens to them is emitted by each."""
         with self._changed:
             self._waiting.extend(rows)
             self._changed.notify()
-            if self._thread is None or not self._thread.is_alive():  # or lost in a fork
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._work, name="langchain-easyllm local model", daemon=True
                 )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from ..errors import ConfigurationError, ContextOverflowError, NotFoundError
+from .forking import renew_in_children
 from .requests import Row
 from .settings import LocalSettings
 
@@ -37,8 +38,12 @@ class EmbeddingModel:
 
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
+        renew_in_children(self)
         self._model: SentenceTransformer | None = None
+
+    def renew(self) -> None:
+        """Take a lock that nobody holds."""
+        self._lock = threading.Lock()
 
     def look_up(self, route: str, body: Mapping[str, object]) -> object:
         """Return the vectors of a request's texts, a row of an array each.

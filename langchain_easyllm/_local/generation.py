@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import ContextOverflowError
+from .forking import renew_in_children
 from .requests import Job, Row, Token
 from .settings import DEFAULT_LIMIT, Limits
 
@@ -211,8 +212,16 @@ class Penalties:
         return scores - penalty - self._job.presence_penalty * (counts > 0)
 
 
-_changed = threading.Condition()
-_rolling = [0]
+class _Drawing:
+    """How many generations draw from the process's sequence right now."""
+
+    def renew(self) -> None:
+        self.changed = threading.Condition()
+        self.count = 0
+
+
+_drawing = _Drawing()
+renew_in_children(_drawing)
 
 
 @contextmanager
@@ -233,8 +242,8 @@ def rng_scope(seed: int | None, device: torch.device) -> Iterator[None]:
         return
     import torch  # noqa: PLC0415 - heavy
 
-    with _changed:
-        _changed.wait_for(lambda: _rolling[0] == 0)
+    with _drawing.changed:
+        _drawing.changed.wait_for(lambda: _drawing.count == 0)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
             yield
@@ -242,11 +251,11 @@ def rng_scope(seed: int | None, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _shared() -> Iterator[None]:
-    with _changed:
-        _rolling[0] += 1
+    with _drawing.changed:
+        _drawing.count += 1
     try:
         yield
     finally:
-        with _changed:
-            _rolling[0] -= 1
-            _changed.notify_all()
+        with _drawing.changed:
+            _drawing.count -= 1
+            _drawing.changed.notify_all()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from ..errors import ConfigurationError, ContextOverflowError, NotFoundError
+from .forking import renew_in_children
 from .generation import Answering, Penalties, Progress, prepare, rng_scope
 from .grammar import Grammar, compiled
 from .requests import Job, Row, Started
@@ -32,8 +33,12 @@ class PipelineModel:
 
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
+        renew_in_children(self)
         self._pipeline = cast("TextGenerationPipeline | None", settings.pipeline)
+
+    def renew(self) -> None:
+        """Take a lock that nobody holds."""
+        self._lock = threading.Lock()
 
     def pipeline(self) -> TextGenerationPipeline:
         """Return the pipeline; the first call loads it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -18,6 +19,12 @@ _loaded: dict[object, LocalTransport] = {}
 # A pipeline is its maker's, and lives as long as somebody uses it.
 _around: weakref.WeakValueDictionary[object, LocalTransport] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
+
+# A lock that is copied while another thread holds it is held for ever in the copy.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 def open_model(settings: LocalSettings) -> LocalTransport:

@@ -1,0 +1,34 @@
+"""What a child process does not have of its parent: threads, and the locks that they held."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Protocol
+
+__all__ = ["Renewable", "renew_in_children"]
+
+
+class Renewable(Protocol):
+    """An object with locks, which a thread may hold while the process forks."""
+
+    def renew(self) -> None:
+        """Make the locks anew, and drop what only the parent's threads know how to finish."""
+
+
+_objects: weakref.WeakSet[Renewable] = weakref.WeakSet()
+
+
+def renew_in_children(thing: Renewable) -> None:
+    """Call an object's `renew` now, and in each process that is forked off this one."""
+    thing.renew()
+    _objects.add(thing)
+
+
+def _renew_all() -> None:
+    for thing in list(_objects):
+        thing.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
