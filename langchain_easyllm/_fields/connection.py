@@ -149,6 +149,10 @@ class ConnectionFields(Serializable):
         if self._retired:
             _warn_retired()
 
+    def model_post_init(self, context: object, /) -> None:
+        """Hand on to langchain-core's hook: pydantic's own for private fields ends the chain."""
+        super().model_post_init(context)
+
     @classmethod
     def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
         """Return constructor arguments under this package's names."""

@@ -197,6 +197,10 @@ class PromptFields(BaseModel):
 
     _found: tuple[object, ChatPrompt] | None = PrivateAttr(default=None)
 
+    def model_post_init(self, context: object, /) -> None:
+        """Hand on to the next hook, as `ConnectionFields` does."""
+        super().model_post_init(context)
+
     @field_validator("prompt_builder", mode="before")
     @classmethod
     def _known_prompt(cls, value: object) -> object:

@@ -21,6 +21,7 @@ from .._langchain.outputs import PROVIDER
 from .._langchain.tools import to_choice, to_tools
 from .._protocols.stop_sequences import merge_stops
 from .._servers.profile import GenerationApi
+from .._version import __version__
 from ..errors import ConfigurationError
 from .connection import CONFIG, LOCAL
 from .generation import AUTO, CallFields, GenerationFields, PromptFields, params_of
@@ -57,6 +58,15 @@ class TextModel(BatchingMixin, GenerationFields, PromptFields, LocalModelFields)
                 "server: leave one of them out."
             )
         self.prompt_builder = None
+        return self
+
+    if TYPE_CHECKING:  # langchain-core's, of both classes
+
+        def _add_version(self, pkg: str, version: str) -> None: ...
+
+    @model_validator(mode="after")
+    def _set_easyllm_version(self) -> Self:
+        self._add_version("langchain-easyllm", __version__)
         return self
 
     def _ask(

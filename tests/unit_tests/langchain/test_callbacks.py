@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
+from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +17,11 @@ from langchain_core.callbacks import (
 )
 from langchain_core.messages import HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
+from langchain_core.tracers.base import BaseTracer
+from langchain_core.tracers.schemas import Run
+from pydantic import BaseModel, PrivateAttr
 
+import langchain_easyllm
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import EasyLLMError
 
@@ -232,3 +239,74 @@ def test_each_of_many_conversations_has_its_own_run(wire_server: WireServer, way
     started = {told["run_id"] for _, told in diary.told("start")}
     assert started == {run.run_id for run in result.run}
     assert len(diary.told("end")) == 3
+
+
+VERSIONS = {
+    "langchain-core": version("langchain-core"),
+    "langchain": version("langchain"),
+    "langchain-easyllm": langchain_easyllm.__version__,
+}
+
+
+class Tracer(BaseTracer):
+    """Keeps runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs: list[Run] = []
+
+    def _persist_run(self, run: Run) -> None:
+        self.runs.append(run)
+
+
+@CLASS
+def test_a_trace_has_the_versions_of_the_packages(
+    wire_server: WireServer, cls: type, any_way: str
+) -> None:
+    serve(wire_server, "vllm")
+    diary, tracer = Diary(), Tracer()
+    model = cls(base_url=wire_server.url, metadata={"team": "search"})
+    answer(any_way, model, config={"callbacks": [diary, tracer], "metadata": {"place": 1}})
+    [(_, told)] = diary.told("start")
+    [run] = tracer.runs
+    for metadata in (told["metadata"], run.metadata):
+        assert metadata["lc_versions"] == VERSIONS
+        assert (metadata["team"], metadata["place"]) == ("search", 1)
+
+
+@CLASS
+def test_versions_outlive_copies_pickles_and_subclasses(cls: Any) -> None:
+    class Own(cls):
+        name_of_mine: str = ""
+        _private: int = PrivateAttr(default=1)
+
+    given = {"team": "search", "lc_versions": {"mine": "1"}}
+    model = cls(model="org/name", metadata=given)
+    expected = {"team": "search", "lc_versions": {"mine": "1", **VERSIONS}}
+    others = [
+        model.model_copy(),
+        copy.deepcopy(model),
+        pickle.loads(pickle.dumps(model)),
+        Own(model="org/name", metadata=given),
+        cls.model_validate({"model": "org/name", "metadata": given}),
+    ]
+    assert [one.metadata for one in (model, *others)] == [expected] * 6
+    assert given == {"team": "search", "lc_versions": {"mine": "1"}}
+    assert others[3]._private == 1
+    assert EasyLLMChat(llm=EasyLLM(model="org/name")).metadata == {"lc_versions": VERSIONS}
+
+
+@pytest.mark.parametrize("name", ["EasyLLM", "EasyLLMChat", "EasyLLMEmbeddings", "EasyLLMRerank"])
+def test_no_hook_of_another_package_is_passed_over(name: str) -> None:
+    """Whatever hook a base class has for the end of its construction is called, once."""
+    called = []
+
+    class Base(BaseModel):
+        def model_post_init(self, context: object, /) -> None:
+            called.append(type(self))
+            super().model_post_init(context)
+
+    cls = getattr(langchain_easyllm, name)
+    own = type(name, (cls, Base), {"__module__": __name__})
+    own(model="org/name")
+    assert called == [own]

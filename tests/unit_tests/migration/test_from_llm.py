@@ -117,8 +117,16 @@ def chat_of(llm: object, **fields: Any) -> EasyLLMChat:
 
 
 def set_fields(model: EasyLLMChat) -> dict[str, object]:
-    names = model.model_fields_set - {"profile", "model_kwargs", "verbose"}
-    return {name: getattr(model, name) for name in names}
+    names = model.model_fields_set - {"profile", "metadata", "model_kwargs", "verbose"}
+    given = {name: getattr(model, name) for name in names}
+    metadata = dict(model.metadata or {})
+    # langchain-core's note of the packages at work, of which the LLM's is none any more.
+    assert metadata.pop("lc_versions").keys() == {
+        "langchain-core",
+        "langchain",
+        "langchain-easyllm",
+    }
+    return given | ({"metadata": metadata} if metadata else {})
 
 
 def test_an_endpoint_gives_what_it_was_given(wire_server: WireServer, way: str) -> None:
