@@ -7,6 +7,7 @@ import ssl
 import warnings
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from inspect import Signature
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from langchain_core.load.serializable import (
@@ -15,6 +16,7 @@ from langchain_core.load.serializable import (
     SerializedNotImplemented,
 )
 from pydantic import (
+    BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -58,6 +60,16 @@ def _environment_base() -> str | None:
         if value := os.environ.get(name, "").strip():
             return value
     return None
+
+
+class _Signature:
+    """The signature of a class whose schema is not built: builds it, and pydantic replaces this."""
+
+    def __get__(self, _: object, owner: type[BaseModel]) -> Signature:
+        owner.model_rebuild(raise_errors=False)
+        if not owner.__pydantic_complete__:
+            raise AttributeError("__signature__")
+        return owner.__signature__
 
 
 class ConnectionFields(Serializable):
@@ -148,6 +160,12 @@ class ConnectionFields(Serializable):
             self.api_key = GivenKey(self.api_key.get_secret_value(), self._address().root)
         if self._retired:
             _warn_retired()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "__signature__" not in cls.__dict__:  # deferred: a base class's would be shown
+            cls.__signature__ = _Signature()  # type: ignore[assignment]
 
     def model_post_init(self, context: object, /) -> None:
         """Hand on to langchain-core's hook: pydantic's own for private fields ends the chain."""
