@@ -19,13 +19,13 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
 from ._fields.connection import CONFIG
-from ._fields.generation import AUTO
+from ._fields.generation import AUTO, streaming_of
 from ._fields.text_model import TextModel, inspected
 from ._generation.payload import offered_tools
 from ._generation.request import RenderedPrompt
 from ._langchain.batching import joined, split_run_id
 from ._langchain.messages import to_chat_messages
-from ._langchain.outputs import to_chat_chunks, to_chat_result, with_usage_of
+from ._langchain.outputs import to_chat_chunks, to_chat_result, to_whole_chunk, with_usage_of
 from ._langchain.tools import ToolLike, to_choice, to_tools
 from .errors import ConfigurationError
 
@@ -249,9 +249,12 @@ class EasyLLMChat(TextModel, BaseChatModel):
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as above
+        run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        if self._streams(kwargs) is False:
+            yield to_whole_chunk(self._generate(messages, stop, run_manager, **kwargs))
+            return
         ask = self._ask(messages, stop, kwargs, text=False, stream=True)
         for pieces in self._connect().stream(ask):
             yield from to_chat_chunks(pieces)
@@ -260,9 +263,12 @@ class EasyLLMChat(TextModel, BaseChatModel):
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as above
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        if self._streams(kwargs) is False:
+            yield to_whole_chunk(await self._agenerate(messages, stop, run_manager, **kwargs))
+            return
         await self._aready(kwargs)
         ask = self._ask(messages, stop, kwargs, text=False, stream=True)
         async for pieces in self._connect().astream(ask):
@@ -276,9 +282,16 @@ class EasyLLMChat(TextModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> bool:
-        if kwargs.get("streaming") is not None:  # a call's own, under langchain-core's name for it
-            kwargs["stream"] = kwargs["streaming"]
-        return super()._should_stream(async_api=async_api, run_manager=run_manager, **kwargs)
+        own = _with_stream(kwargs)
+        return super()._should_stream(async_api=async_api, run_manager=run_manager, **own)
+
+    def _streaming_disabled(self, **kwargs: Any) -> bool:
+        own = _with_stream(kwargs)
+        if not own.get("stream"):
+            return super()._streaming_disabled(**own)
+        # A call that is to be streamed is, also where the object's streaming=False.
+        tools = self.disable_streaming == "tool_calling" and kwargs.get("tools")
+        return self.disable_streaming is True or bool(tools)
 
     def _takes_own_template(self) -> bool:
         # A server renders the messages itself; a model in this process leaves that to us.
@@ -313,6 +326,13 @@ class EasyLLMChat(TextModel, BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "easyllm-chat"
+
+
+def _with_stream(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a call's own choice to stream under langchain-core's name, which may not be None."""
+    own = streaming_of(kwargs)
+    rest = {name: value for name, value in kwargs.items() if name != "stream"}
+    return rest if own is None else {**rest, "stream": own}
 
 
 def _once_more(ask: GenerationRequest, result: ChatResult) -> GenerationRequest | None:

@@ -146,7 +146,7 @@ class EasyLLM(TextModel, LLM):
         kwargs: dict[str, Any],
     ) -> list[Generation]:
         """Answer one prompt."""
-        if kwargs.get("streaming", self.streaming):
+        if self._streams(kwargs):
             return _merged(self._stream(prompt, stop, run_manager, **kwargs))
         if self.rate_limiter:
             self.rate_limiter.acquire(blocking=True)
@@ -161,7 +161,7 @@ class EasyLLM(TextModel, LLM):
         kwargs: dict[str, Any],
     ) -> list[Generation]:
         """Answer one prompt."""
-        if kwargs.get("streaming", self.streaming):
+        if self._streams(kwargs):
             chunks = self._astream(prompt, stop, run_manager, **kwargs)
             return _merged([chunk async for chunk in chunks])
         if self.rate_limiter:
@@ -177,7 +177,7 @@ class EasyLLM(TextModel, LLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        if kwargs.get("streaming", self.streaming) is False:
+        if self._streams(kwargs) is False:
             yield _whole_chunk(self._one(prompt, stop, run_manager, kwargs))
             return
         if self.rate_limiter:
@@ -196,7 +196,7 @@ class EasyLLM(TextModel, LLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        if kwargs.get("streaming", self.streaming) is False:
+        if self._streams(kwargs) is False:
             yield _whole_chunk(await self._aone(prompt, stop, run_manager, kwargs))
             return
         if self.rate_limiter:

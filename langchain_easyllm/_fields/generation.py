@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .._protocols.stop_sequences import merge_stops
 from .._servers.profile import NEUTRAL_FIELDS
@@ -23,6 +31,7 @@ __all__ = [
     "PromptFields",
     "environment_prompt",
     "params_of",
+    "streaming_of",
 ]
 
 
@@ -113,8 +122,8 @@ class CallFields(GenerationFields):
 
     model: str | None = None
     provider: str | None = None
-    streaming: bool | None = None  # read where it is decided whether to stream, passed on here
-    stream: bool | None = None  # langchain-core's own name for it
+    streaming: bool | None = None  # see `streaming_of`; both are passed on here
+    stream: bool | None = None
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     timeout: float | None = Field(default=None, allow_inf_nan=False, gt=0)
     max_retries: int = Field(default=2, ge=0)
@@ -123,6 +132,15 @@ class CallFields(GenerationFields):
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
     structured_output: Any = None  # what `EasyLLMChat.with_structured_output` binds
+
+    @model_validator(mode="after")
+    def _check_streaming(self) -> Self:
+        if None not in (self.stream, self.streaming) and self.stream != self.streaming:
+            raise ConfigurationError(
+                f"streaming={self.streaming} and stream={self.stream} contradict each other: give "
+                "one of them."
+            )
+        return self
 
     @classmethod
     def read(cls, kwargs: Mapping[str, object], objects: Collection[str]) -> dict[str, Any]:
@@ -156,6 +174,16 @@ _OBJECTS_OWN = (
     "model",
     "provider",
 )
+
+
+def streaming_of(call: Mapping[str, Any]) -> bool | None:
+    """Return whether a call is to be streamed; None where it does not say.
+
+    `stream` is langchain-core's own name for it.
+    """
+    own: bool | None = call.get("streaming")
+    return call.get("stream") if own is None else own
+
 
 _NAMES = frozenset(NEUTRAL_FIELDS) - {"stop"}
 

@@ -24,7 +24,7 @@ from .._servers.profile import GenerationApi
 from .._version import __version__
 from ..errors import ConfigurationError
 from .connection import CONFIG, LOCAL
-from .generation import AUTO, CallFields, GenerationFields, PromptFields, params_of
+from .generation import AUTO, CallFields, GenerationFields, PromptFields, params_of, streaming_of
 from .local import LocalModelFields
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class TextModel(BatchingMixin, GenerationFields, PromptFields, LocalModelFields)
     def _set_easyllm_version(self) -> Self:
         self._add_version("langchain-easyllm", __version__)
         return self
+
+    def _streams(self, call: Mapping[str, Any]) -> bool | None:
+        """Whether a call is streamed, as it says itself or else the object does."""
+        own = streaming_of(call)
+        return self.streaming if own is None else own
 
     def _ask(
         self,

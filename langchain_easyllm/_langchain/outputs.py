@@ -35,6 +35,7 @@ __all__ = [
     "to_chat_result",
     "to_generations",
     "to_text_chunks",
+    "to_whole_chunk",
     "with_usage_of",
 ]
 
@@ -47,6 +48,14 @@ def to_chat_result(answers: Sequence[Answer]) -> ChatResult:
     """Return whole answers as a chat result; token counts stand on the first."""
     _count_once(answers)
     return ChatResult(generations=[_chat_generation(answer) for answer in answers])
+
+
+def to_whole_chunk(result: ChatResult) -> ChatGenerationChunk:
+    """Return a whole answer as the one chunk of a stream."""
+    [answer] = result.generations
+    fields = answer.message.model_dump(exclude={"type"})
+    message = AIMessageChunk(**fields, chunk_position="last")
+    return ChatGenerationChunk(message=message, generation_info=answer.generation_info)
 
 
 def with_usage_of(first: ChatResult, second: ChatResult) -> ChatResult:
