@@ -26,7 +26,7 @@ from ._generation.request import RenderedPrompt
 from ._langchain.batching import joined, split_run_id
 from ._langchain.messages import to_chat_messages
 from ._langchain.outputs import to_chat_chunks, to_chat_result, to_whole_chunk, with_usage_of
-from ._langchain.tools import ToolLike, to_choice, to_tools
+from ._langchain.tools import ConvertedTools, ToolLike, to_choice, to_tools
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class EasyLLMChat(TextModel, BaseChatModel):
             ConfigurationError: If two tools have one name, one cannot be told as JSON, or
                 `tool_choice` names none of them.
         """
-        own = [dict(tool) for tool in to_tools(tools, strict=strict)]
+        own = ConvertedTools(to_tools(tools, strict=strict))
         bound: dict[str, object] = {"tools": own, "tool_choice": to_choice(tool_choice, own)}
         if parallel_tool_calls is not None:
             bound["parallel_tool_calls"] = parallel_tool_calls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -115,6 +116,11 @@ class GenerationFields(BaseModel):
         return list(merge_stops(value))
 
 
+def _same_list(value: object, check: Callable[[object], object]) -> object:
+    """Keep a list as it is, where pydantic would copy it: `bind_tools` gives one of its own."""
+    return value if isinstance(value, list) else check(value)
+
+
 class CallFields(GenerationFields):
     """What a single call may set, beside the constructor."""
 
@@ -128,7 +134,8 @@ class CallFields(GenerationFields):
     timeout: float | None = Field(default=None, allow_inf_nan=False, gt=0)
     max_retries: int = Field(default=2, ge=0)
     wait_for_model: float = Field(default=0.0, ge=0)
-    tools: list[Any] | None = None  # what `EasyLLMChat.bind_tools` takes
+    # What `EasyLLMChat.bind_tools` takes.
+    tools: Annotated[list[Any] | None, WrapValidator(_same_list)] = None
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
     structured_output: Any = None  # what `EasyLLMChat.with_structured_output` binds

@@ -17,12 +17,30 @@ if TYPE_CHECKING:
 
     from .._protocols.request import Tool, ToolChoice
 
-__all__ = ["ToolLike", "to_choice", "to_tools"]
+__all__ = ["ConvertedTools", "ToolLike", "to_choice", "to_tools"]
 
 
 # langchain-core evaluates the annotations of `bind_tools` (`with_fallbacks`): this is there at run
 # time, and says Runnable, which LangChain's tools are, as their own module takes long to load.
 ToolLike: TypeAlias = Mapping[str, Any] | type | Callable[..., object] | Runnable[Any, Any]
+
+
+class ConvertedTools(list[Any]):
+    """Tools in OpenAI's shape, as a list that need not be converted again unless it is changed."""
+
+    __slots__ = ("_json",)
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        super().__init__(tools)
+        self._json = orjson.dumps(self)
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the list is still what it was made of."""
+        try:
+            return orjson.dumps(self) == self._json
+        except orjson.JSONEncodeError:
+            return False
 
 
 def to_tools(tools: Sequence[ToolLike] | None, *, strict: bool | None = None) -> tuple[Tool, ...]:
@@ -36,6 +54,8 @@ def to_tools(tools: Sequence[ToolLike] | None, *, strict: bool | None = None) ->
         ConfigurationError: If one is no function to call, has no name or a name that another one
             has, or cannot be written as JSON. The same tool twice is one tool.
     """
+    if isinstance(tools, ConvertedTools) and strict is None and tools.unchanged:
+        return tuple(tools)
     named: dict[str, Tool] = {}
     for tool in tools or ():
         converted = _to_tool(tool, strict=strict)
