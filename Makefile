@@ -27,7 +27,7 @@ lint: $(VENV)/.lint ## ruff: rules and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-type: $(VENV)/.typing ## mypy --strict on the package
+type: $(VENV)/.typing ## mypy --strict on the package and on code that uses it
 	$(BIN)/mypy
 
 format: $(VENV)/.lint ## let ruff fix and format

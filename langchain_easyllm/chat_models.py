@@ -19,6 +19,7 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
 from ._fields.connection import CONFIG
+from ._fields.constructor_types import UNSET, Convertible
 from ._fields.generation import AUTO, streaming_of
 from ._fields.text_model import TextModel, inspected
 from ._generation.payload import offered_tools
@@ -30,6 +31,8 @@ from ._langchain.tools import ConvertedTools, ToolLike, to_choice, to_tools
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from langchain_core.language_models import BaseLLM
+
     from ._generation.request import GenerationRequest
     from ._protocols.request import Message
     from ._servers.profile import ServerInfo
@@ -62,6 +65,9 @@ class EasyLLMChat(TextModel, BaseChatModel):
     """
 
     model_config = CONFIG
+
+    if TYPE_CHECKING:
+        llm: Convertible[None, BaseLLM] = UNSET
 
     api: Literal["auto", "chat", "completions", "generate", "local"] = "auto"
     """Protocol. `"auto"` (default): `"chat"`, or with a `prompt_builder` a text api; `"local"`: a

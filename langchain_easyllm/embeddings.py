@@ -20,6 +20,7 @@ from pydantic import Field
 
 from ._fields.batching import BatchFields, progress_bar
 from ._fields.connection import CONFIG, LOCAL
+from ._fields.constructor_types import EmbeddingNames
 from ._fields.local import LocalModelChoice
 from ._protocols.embeddings import EMBED_FIELDS, EmbeddingApi
 from ._protocols.texts import check_several, check_text, check_texts
@@ -49,7 +50,7 @@ WINDOW = 32
 """Batches that `iter_embeddings` reads ahead at a time, and whose vectors make one array."""
 
 
-class EasyLLMEmbeddings(LocalModelChoice, BatchFields, Embeddings):
+class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embeddings):
     """Embeddings on any Hugging Face server: TEI, vLLM, llama.cpp, Inference Providers; or local.
 
     Example:

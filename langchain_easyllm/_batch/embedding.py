@@ -27,13 +27,14 @@ from .._servers.urls import ROUTER, is_dedicated_endpoint
 from ..errors import BadRequestError, ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
 from .scheduler import Batch, BatchJob
 
+__all__ = ["ArrayJob", "EmbeddingRequest", "EmbeddingTask", "asks_server", "import_numpy"]
+
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[np.float32]
-
-__all__ = ["ArrayJob", "EmbeddingRequest", "EmbeddingTask", "asks_server", "import_numpy"]
 
 
 _ROUTES = frozenset({"/feature-extraction", "/pipeline/feature-extraction"})

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from .._servers.profile import Dialect
 from ..errors import ConfigurationError
 from .connection import CONFIG, ConnectionFields
+from .constructor_types import BatchNames
 
 if TYPE_CHECKING:
     from .._batch.scheduler import BatchScheduler, Task
@@ -27,7 +28,7 @@ USUAL_SIZE = 32
 """Texts per request where the server does not say how many it takes: TEI's own default."""
 
 
-class BatchFields(ConnectionFields):
+class BatchFields(BatchNames, ConnectionFields):
     """How many texts make a request, and what becomes of those that are too long."""
 
     model_config = CONFIG

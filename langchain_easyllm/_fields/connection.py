@@ -30,6 +30,7 @@ from .._servers.urls import ROUTER, ServerURL, looks_like_url, parse_server_url
 from ..errors import ConfigurationError, one_sentence
 from .aliases import TEXT_TASKS, canonical, fields_in, without_old_names
 from .api_key import EnvironmentKey, GivenKey, environment_key
+from .constructor_types import Convertible
 
 if TYPE_CHECKING:
     from .._generation.client import GenerationClient
@@ -91,7 +92,9 @@ class ConnectionFields(Serializable):
     """Which of the Inference Providers serves the model (`"together"`, `"hf-inference"`,
     `"fastest"`, `"cheapest"`), sent as `model:provider`. Default None: theirs to choose."""
 
-    api_key: SecretStr | None = Field(default_factory=environment_key)
+    api_key: Convertible[SecretStr | None, str] = Field(
+        default_factory=environment_key  # type: ignore[arg-type]
+    )
     """Token (aliases: `token`, `huggingfacehub_api_token`). Default: `HUGGINGFACE_TOKEN`,
     `HF_TOKEN`, `HUGGINGFACEHUB_API_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, then the stored login. One
     given by hand goes to `base_url`, any other to Hugging Face hosts only."""

@@ -21,6 +21,7 @@ from .._protocols.stop_sequences import merge_stops
 from .._servers.profile import NEUTRAL_FIELDS
 from ..errors import ConfigurationError, one_sentence
 from .aliases import canonical
+from .constructor_types import UNSET, Convertible
 
 if TYPE_CHECKING:
     from ..prompts import ChatPrompt
@@ -54,7 +55,7 @@ class GenerationFields(BaseModel):
     """Most tokens of an answer (aliases: `max_new_tokens`). On the generate api 1024 is sent if
     unset."""
 
-    stop: list[str] | None = None
+    stop: Convertible[list[str] | None, str] = UNSET
     """Stop sequences (alias: `stop_sequences`): the answer ends before the first of them."""
 
     n: int | None = Field(default=None, ge=1)

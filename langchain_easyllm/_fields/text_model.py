@@ -24,6 +24,7 @@ from .._servers.profile import GenerationApi
 from .._version import __version__
 from ..errors import ConfigurationError
 from .connection import CONFIG, LOCAL
+from .constructor_types import ModelNames
 from .generation import AUTO, CallFields, GenerationFields, PromptFields, params_of, streaming_of
 from .local import LocalModelFields
 
@@ -41,7 +42,7 @@ __all__ = ["CONFIG", "TextModel", "calling", "inspected"]
 _WIRES: Mapping[str, GenerationApi | None] = {"auto": None, LOCAL: GenerationApi.GENERATE}
 
 
-class TextModel(BatchingMixin, GenerationFields, PromptFields, LocalModelFields):
+class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, LocalModelFields):
     """Fields and requests of a text-generating model object."""
 
     streaming: bool | None = None
@@ -182,12 +183,14 @@ class TextModel(BatchingMixin, GenerationFields, PromptFields, LocalModelFields)
 
         return RetryPolicy(self.timeout, self.max_retries, self.wait_for_model)
 
-    @property
-    def model_id(self) -> str | None:
+    def _model_id(self) -> str | None:
         """The model's name: as it was given, else as the server tells it, which is asked once."""
         if self.model or self._address().router:
             return self.model
         return self._connect().connection.ask_server(self._patience()).model
+
+    if not TYPE_CHECKING:  # where it may be given as well
+        model_id = property(_model_id)
 
     @property
     @abstractmethod

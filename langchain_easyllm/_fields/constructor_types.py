@@ -1,0 +1,86 @@
+"""What type checkers are to know of constructors, beside the fields as they are read.
+
+At run time none of this says anything: the fields are what pydantic sees, and other packages' names
+are put under ours by `_names` and `_old_names`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel, SecretStr
+
+__all__ = ["UNSET", "BatchNames", "Convertible", "EmbeddingNames", "ModelNames"]
+
+
+Read = TypeVar("Read")
+Given = TypeVar("Given")
+
+UNSET: Any = None
+"""A default of any type."""
+
+if TYPE_CHECKING:
+
+    class Convertible(Generic[Read, Given]):
+        """The type of a field that is read as one type, and given as that or as another."""
+
+        def __get__(self, instance: object, owner: object) -> Read: ...
+        def __set__(self, instance: object, value: Read | Given) -> None: ...
+
+else:
+
+    class Convertible:
+        """The type of a field that is read as one type, and given as that or as another."""
+
+        def __class_getitem__(cls, types: tuple[object, object]) -> object:
+            """Return what pydantic checks."""
+            return types[0]
+
+
+class ConnectionNames(BaseModel):
+    """Names of other packages that all classes take, and arguments that are no fields."""
+
+    if TYPE_CHECKING:
+        model_name: Convertible[None, str] = UNSET
+        repo_id: Convertible[None, str] = UNSET
+        endpoint_url: Convertible[None, str] = UNSET
+        inference_server_url: Convertible[None, str] = UNSET
+        api_base: Convertible[None, str] = UNSET
+        api_url: Convertible[None, str] = UNSET
+        token: Convertible[None, SecretStr | str] = UNSET
+        huggingfacehub_api_token: Convertible[None, SecretStr | str] = UNSET
+        chunk_size: Convertible[None, int] = UNSET
+        additional_headers: Convertible[None, Mapping[str, str]] = UNSET
+        server_kwargs: Convertible[None, Mapping[str, Any]] = UNSET
+        task: Convertible[None, str] = UNSET
+        client: Convertible[None, None] = UNSET
+        async_client: Convertible[None, None] = UNSET
+        tokenizer: Convertible[None, None] = UNSET
+
+
+class ModelNames(ConnectionNames):
+    """Names of other packages that the language models take."""
+
+    if TYPE_CHECKING:
+        model_id: Convertible[str | None, str] = UNSET
+        max_new_tokens: Convertible[None, int] = UNSET
+        max_length: Convertible[None, int] = UNSET
+        stop_sequences: Convertible[None, list[str] | str] = UNSET
+        echo: Convertible[None, bool] = UNSET
+
+
+class BatchNames(ConnectionNames):
+    """Names of other packages that embeddings and rerankers take."""
+
+    if TYPE_CHECKING:
+        model_id: Convertible[None, str] = UNSET
+
+
+class EmbeddingNames(BatchNames):
+    """Names of other packages that embeddings take."""
+
+    if TYPE_CHECKING:
+        query_instruction: Convertible[None, str] = UNSET
+        embed_instruction: Convertible[None, str] = UNSET
+        encode_kwargs: Convertible[None, Mapping[str, Any]] = UNSET

@@ -1,0 +1,85 @@
+"""Constructors as the documentation writes them, and as it does not.
+
+mypy accepts each line, or refuses it where `type: ignore` stands: a comment without need is an
+error.
+"""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from pydantic import SecretStr
+
+from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRerank
+from langchain_easyllm.prompts import get_prompt
+
+__all__ = ["accepted", "read", "refused"]
+
+URL = "http://localhost:8080"
+HEADERS = {"X-Team": "search"}
+
+
+def accepted() -> None:
+    """Make objects in all the ways that are documented."""
+    # One call for each class: a loop would be checked as calls of a class that they have in common.
+    EasyLLM(model="org/name", provider="together", api_key="text", max_concurrency=4)
+    EasyLLMChat(model="org/name", provider="together", api_key="text", max_concurrency=4)
+    EasyLLMEmbeddings(model="org/name", provider="together", api_key="text", max_concurrency=4)
+    EasyLLMRerank(model="org/name", provider="together", api_key="text", max_concurrency=4)
+
+    EasyLLM(model_id="org/name", huggingfacehub_api_token="text", task="text-generation")
+    EasyLLMChat(model_id="org/name", huggingfacehub_api_token="text", task="conversational")
+    EasyLLMEmbeddings(model_id="org/name", huggingfacehub_api_token="text", chunk_size=8)
+    EasyLLMRerank(model_id="org/name", huggingfacehub_api_token="text", chunk_size=8)
+
+    EasyLLM(repo_id="org/name", token="text", client=None, async_client=None, tokenizer=None)
+    EasyLLMChat(model_name="org/name", token=SecretStr("text"), additional_headers=HEADERS)
+    EasyLLMEmbeddings(endpoint_url=URL, api_key=SecretStr("text"), default_headers=HEADERS)
+    EasyLLMRerank(inference_server_url=URL, server_kwargs={"headers": HEADERS, "timeout": 5})
+    EasyLLM(api_base=URL, timeout=None, model_kwargs={"a": 1}, max_retries=0, batch_size=4)
+    EasyLLMChat(api_url=URL, api_key=None, model=None, verify="ca.pem", chunk_size=4)
+
+    EasyLLM(base_url=URL, max_tokens=5, stop=["x"], temperature=0, streaming=True)
+    EasyLLM(base_url=URL, max_new_tokens=5, stop="x", thinking=False, tags=["a"])
+    EasyLLM(base_url=URL, max_length=5, stop_sequences=["x"], metadata={"team": "search"})
+    EasyLLMChat(base_url=URL, max_new_tokens=5, stop="x", echo=None, callbacks=[])
+    EasyLLMChat(base_url=URL, stop_sequences="x", prompt_builder=get_prompt("zephyr"))
+    EasyLLMChat(base_url=URL, max_length=5, prompt_builder=str, api="generate", n=2)
+    EasyLLM(base_url=URL, echo=True)
+    EasyLLM(base_url=URL, return_full_text=True, cache=False)
+
+    EasyLLMChat(llm=EasyLLM(repo_id="org/name"), temperature=0.5)
+    EasyLLMChat(llm=None, model="org/name", parse_tool_calls="hermes", disable_streaming=True)
+    EasyLLMEmbeddings(base_url=URL, query_instruction="q: ", embed_instruction="d: ")
+    EasyLLMEmbeddings(base_url=URL, encode_kwargs={"normalize_embeddings": True})
+    EasyLLMEmbeddings(base_url=URL, normalize=True, dimensions=4, api="embeddings")
+    EasyLLMRerank(base_url=URL, top_n=3, truncation_direction="left")
+
+
+def read() -> None:
+    """Read what was given, as pydantic keeps it."""
+    model = EasyLLMChat(base_url=URL, api_key="text", stop="x", repo_id="org/name")
+    assert_type(model.api_key, SecretStr | None)
+    assert_type(model.stop, list[str] | None)
+    assert_type(model.model, str | None)
+    assert_type(model.model_id, str | None)
+    assert_type(EasyLLMEmbeddings(token="text").api_key, SecretStr | None)
+    model.stop, model.api_key = ["y"], SecretStr("other")
+
+
+def refused() -> None:
+    """Make objects of what no class takes."""
+    EasyLLM(temperatur=0.5)  # type: ignore[call-arg]
+    EasyLLMChat(repo="org/name")  # type: ignore[call-arg]
+    EasyLLMEmbeddings(max_tokens=5)  # type: ignore[call-arg]
+    EasyLLMEmbeddings(stop_sequences=["x"])  # type: ignore[call-arg]
+    EasyLLMRerank(encode_kwargs={})  # type: ignore[call-arg]
+    EasyLLMRerank(query_instruction="q: ")  # type: ignore[call-arg]
+    EasyLLM(llm=EasyLLM(model="org/name"))  # type: ignore[call-arg]
+    EasyLLMChat("org/name")  # type: ignore[call-arg]
+    EasyLLMChat(llm="org/name")  # type: ignore[arg-type]
+    EasyLLMChat(api_key=1)  # type: ignore[arg-type]
+    EasyLLMChat(stop=1)  # type: ignore[arg-type]
+    EasyLLMChat(temperature="hot")  # type: ignore[arg-type]
+    EasyLLMChat(client=object())  # type: ignore[arg-type]
+    EasyLLMChat(api="embed")  # type: ignore[arg-type]
