@@ -2,6 +2,7 @@
 
     EasyLLMError                         langchain_core.exceptions.ModelError
     ├── ConfigurationError               ValueError            wrong before anything is sent
+    │   └── PromptError                  no prompt can be made of it
     ├── AuthenticationError              ModelAuthenticationError              401
     ├── PermissionDeniedError            ModelPermissionDeniedError            403
     ├── NotFoundError                    ModelNotFoundError                    404
@@ -48,6 +49,7 @@ __all__ = [
     "ModelOverloadedError",
     "NotFoundError",
     "PermissionDeniedError",
+    "PromptError",
     "ProtocolError",
     "RateLimitError",
     "ServerError",
@@ -109,6 +111,10 @@ def _rebuild(cls: type[EasyLLMError], message: str, state: Mapping[str, object])
 
 class ConfigurationError(EasyLLMError, ValueError):
     """Settings or input that cannot work, found before anything was sent."""
+
+
+class PromptError(ConfigurationError):
+    """A conversation, a template or a name that no prompt can be made of."""
 
 
 class AuthenticationError(EasyLLMError, core.ModelAuthenticationError):

@@ -33,12 +33,9 @@ def find_template(spec: object) -> ChatPrompt:
     """Return the template that a `prompt_builder` names.
 
     Raises:
-        ConfigurationError: If there is none, with the nearest names.
+        PromptError: If there is none, with the nearest names.
     """
-    try:
-        return get_prompt(spec)
-    except PromptError as error:
-        raise ConfigurationError(str(error)) from error
+    return get_prompt(spec)
 
 
 def render(
@@ -59,16 +56,12 @@ def render(
         ConfigurationError: If the template cannot express the messages.
     """
     form = None if use is None else tool_format_for(prompt, convention)
-    try:
-        if use is None or form is None:
-            text = prompt.render(source)
-        else:
-            text = render_tools(
-                prompt, with_failures(cast("Sequence[BaseMessage]", source)), use, form
-            )
-        text = _without_bos(text, prompt)
-    except PromptError as error:
-        raise ConfigurationError(str(error)) from error
+    if use is None or form is None:
+        text = prompt.render(source)
+    else:
+        told = with_failures(cast("Sequence[BaseMessage]", source))
+        text = render_tools(prompt, told, use, form)
+    text = _without_bos(text, prompt)
     if not text.strip():
         raise ConfigurationError(
             f"The template {prompt.name!r} renders nothing of these messages: add a user message."

@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .base import ChatPrompt, PromptError
+    from ..errors import PromptError
+    from .base import ChatPrompt
     from .hub import load_prompt
     from .registry import (
         PROMPT_MAPPING,

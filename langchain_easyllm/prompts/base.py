@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ..errors import PromptError
+
 if TYPE_CHECKING:
     from .conversation import Conversation
 
@@ -17,10 +19,6 @@ RoleMode = Literal["fold", "strict"]
 
 TokenMode = Literal["escape", "allow", "error"]
 """What to do with control tokens of the template inside message content."""
-
-
-class PromptError(ValueError):
-    """A conversation, a template or a name that no prompt can be made of."""
 
 
 @dataclass(frozen=True, slots=True)

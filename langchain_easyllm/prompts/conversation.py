@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from .base import PromptError
+from ..errors import PromptError
 
 __all__ = [
     "ROLES",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
-from .base import ChatPrompt, PromptError, RoleMode, TemplateToolSupport, TokenMode
+from ..errors import PromptError
+from .base import ChatPrompt, RoleMode, TemplateToolSupport, TokenMode
 from .conversation import Conversation, read
 from .normalize import merge, normalize
 from .spec import ChatTemplateSpec

@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from .base import ChatPrompt, PromptError
+from ..errors import PromptError
+from .base import ChatPrompt
 from .jinja import JinjaPrompt, turn_ends
 
 __all__ = ["load_prompt", "read_file"]
@@ -127,6 +128,7 @@ def _reader_from_hub(model: str, token: str | None) -> _Read:
     def read(name: str) -> str | None:
         try:
             path = hf_hub_download(model, name, token=token, local_files_only=offline)
+            return Path(path).read_text(encoding="utf-8")
         except errors.EntryNotFoundError:
             return None
         except errors.GatedRepoError as error:
@@ -144,10 +146,9 @@ def _reader_from_hub(model: str, token: str | None) -> _Read:
         except errors.HFValidationError as error:
             msg = f"{model!r} is neither a local directory nor the id of a model: {error}"
             raise PromptError(msg) from error
-        except (errors.HfHubHTTPError, OSError) as error:
-            msg = f"{name} of {model} cannot be downloaded: {error}"
+        except (errors.HfHubHTTPError, OSError, UnicodeDecodeError) as error:
+            msg = f"{name} of {model} cannot be downloaded or read: {error}"
             raise PromptError(msg) from error
-        return Path(path).read_text(encoding="utf-8")
 
     def checked(name: str) -> str | None:
         text = read(name)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from .._tool_formats.base import function_of
 from .._tool_formats.mistral import with_short_ids
-from .base import ChatPrompt, PromptError, RoleMode, TemplateToolSupport, TokenMode
+from ..errors import PromptError
+from .base import ChatPrompt, RoleMode, TemplateToolSupport, TokenMode
 from .conversation import Conversation, ToolCall, escaped, read
 from .family import check_modes, refuse_tokens
 from .normalize import flatten_tools, merge

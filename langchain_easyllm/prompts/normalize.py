@@ -15,7 +15,8 @@ from __future__ import annotations
 import json
 from collections.abc import Container
 
-from .base import PromptError, RoleMode
+from ..errors import PromptError
+from .base import RoleMode
 from .conversation import Conversation, Extra, ToolCall
 from .spec import ChatTemplateSpec
 

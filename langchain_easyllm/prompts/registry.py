@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from .base import ChatPrompt, PromptError, RoleMode, TokenMode
+from ..errors import PromptError
+from .base import ChatPrompt, RoleMode, TokenMode
 from .conversation import ROLES
 from .easyllm import EASYLLM
 from .families import ALIASES, FAMILIES

@@ -25,7 +25,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from .base import PromptError
+from ..errors import PromptError
 
 __all__ = [
     "BUDGET",

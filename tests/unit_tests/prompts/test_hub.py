@@ -234,3 +234,8 @@ def test_what_is_said_of_models_that_cannot_be_had(hub, load):
     assert "accept its licence at https://huggingface.co/org/gated" in load(hub, "org/gated")
     assert "has no chat template" in load(hub, "org/gated", "hf_good")
     assert "not in the local cache" in load(hub, "org/never", HF_HUB_OFFLINE="1")
+
+
+def test_a_file_of_the_hub_that_is_no_text(hub, load, monkeypatch):
+    monkeypatch.setitem(Hub.files, "chat_template.jinja", b"\xff\xfe{{ messages }}")
+    assert "chat_template.jinja of org/good cannot be" in load(hub, "org/good")
