@@ -224,9 +224,7 @@ class PromptFields(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
-    prompt_builder: str | Callable[[Any], str] | None = Field(
-        default_factory=environment_prompt, validate_default=True
-    )
+    prompt_builder: str | Callable[[Any], str] | None = Field(default_factory=environment_prompt)
     """A name of `langchain_easyllm.prompts.PROMPT_MAPPING`, a callable `(messages) -> str`, a
     `ChatPrompt`, a Jinja chat template, or `"auto"` for the model's own template. Default:
     `HUGGINGFACE_PROMPT`, else None: the server renders."""
@@ -250,6 +248,25 @@ class PromptFields(BaseModel):
 
             find_template(value)
         return value
+
+    @model_validator(mode="after")
+    def _check_prompt(self) -> Self:
+        builder = self.prompt_builder
+        if builder is None:
+            return self
+        if getattr(self, "api", None) == "chat":
+            # An object made again from another's fields gives the environment's by hand.
+            if builder != environment_prompt():
+                raise ConfigurationError(
+                    "prompt_builder renders prompts for text apis, and api='chat' leaves that to "
+                    "the server: leave one of them out."
+                )
+            self.prompt_builder = None
+        elif builder != AUTO and "prompt_builder" not in self.model_fields_set:
+            from .._generation.prompt import find_template  # noqa: PLC0415 - templates load when used
+
+            find_template(builder, given=False)
+        return self
 
     def _template(self) -> ChatPrompt | None:
         """Return the template that the field names, or None for none and for `"auto"`."""

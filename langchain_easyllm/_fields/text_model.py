@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,18 +47,6 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
     streaming: bool | None = None
     """True streams every call, also `invoke`; False streams none, also not `stream`. Default
     None: each does what its name says."""
-
-    @model_validator(mode="after")
-    def _check_prompt(self) -> Self:
-        if self.prompt_builder is None or getattr(self, "api", None) != "chat":
-            return self
-        if self.prompt_builder != os.environ.get("HUGGINGFACE_PROMPT"):
-            raise ConfigurationError(
-                "prompt_builder renders prompts for text apis, and api='chat' leaves that to the "
-                "server: leave one of them out."
-            )
-        self.prompt_builder = None
-        return self
 
     if TYPE_CHECKING:  # langchain-core's, of both classes
 

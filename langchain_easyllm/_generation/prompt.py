@@ -29,13 +29,18 @@ _BOS = ("<s>", "<|begin_of_text|>", "<bos>", "<｜begin▁of▁sentence｜>")
 _TELL_TEMPLATE = (Dialect.LLAMA_CPP, Dialect.LOCAL)
 
 
-def find_template(spec: object) -> ChatPrompt:
-    """Return the template that a `prompt_builder` names.
+def find_template(spec: object, *, given: bool = True) -> ChatPrompt:
+    """Return the template of a `prompt_builder`, which was given or is the environment's.
 
     Raises:
         PromptError: If there is none, with the nearest names.
     """
-    return get_prompt(spec)
+    try:
+        return get_prompt(spec)
+    except PromptError as error:
+        if given:
+            raise
+        raise PromptError(f"{error} It came from HUGGINGFACE_PROMPT.") from error
 
 
 def render(

@@ -120,6 +120,7 @@ def _place(
 
 def _find_prompt(builder: object) -> ChatPrompt | None:
     """Return the prompt that a builder means; EasyLLM's own nine names mean its own builders."""
+    given = bool(builder)
     builder = builder or environment_prompt()
     if not builder:
         return None
@@ -130,7 +131,7 @@ def _find_prompt(builder: object) -> ChatPrompt | None:
 
     family = EASYLLM.get(builder) if isinstance(builder, str) else None
     if family is None:
-        return find_template(builder)
+        return find_template(builder, given=given)
     build = getattr(builders, f"build_{family.name}_prompt")
     return CallablePrompt(family.name, stop=family.stop, build=build)
 
