@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigurationError, StructuredOutputError, one_sentence
 from .typed_dicts import is_typeddict, typed_dict_schema
-from .validation import problem_of
+from .validation import check_types, problem_of
 
 __all__ = [
     "METHODS",
@@ -163,13 +163,14 @@ def make_output_schema(
         strict: Whether the server is asked to hold to the schema exactly.
 
     Raises:
-        ConfigurationError: If it is none of these.
+        ConfigurationError: If it is none of these, or names a type that there is not.
     """
     if method not in (None, "auto", *METHODS):
         raise ConfigurationError(
             f"method={method!r} is not known: use 'auto', {', '.join(map(repr, METHODS))}."
         )
     found = _schema_of(schema, strict=strict)
+    check_types(found)
     title = str(found.get("title") or "answer")
     name = re.sub(r"[^\w-]", "_", title, flags=re.ASCII)[:64]
     own = None if method in (None, "auto") else cast("Method", method)

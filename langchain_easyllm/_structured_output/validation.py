@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from itertools import islice
 from typing import cast
 
-__all__ = ["problem_of"]
+from ..errors import ConfigurationError
+
+__all__ = ["check_types", "problem_of"]
 
 
 Schema = Mapping[str, object]
@@ -41,6 +44,72 @@ _TYPES: Mapping[str, Callable[[object], bool]] = {
     "number": _is_number,
     "integer": lambda value: _is_number(value) and cast("float", value) % 1 == 0,
 }
+
+
+# What types are called elsewhere. JSON Schema has no name for any value: it leaves the type out.
+_NEAREST = {
+    "str": "string",
+    "text": "string",
+    "int": "integer",
+    "long": "integer",
+    "float": "number",
+    "double": "number",
+    "decimal": "number",
+    "dict": "object",
+    "map": "object",
+    "list": "array",
+    "tuple": "array",
+    "set": "array",
+    "none": "null",
+    "nil": "null",
+}
+
+# Keywords that hold schemas by their names, and those that hold one or a list of them.
+_NAMED = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
+_PARTS = {"items", "prefixItems", "additionalItems", "contains", "unevaluatedItems"}
+_PARTS |= {"additionalProperties", "propertyNames", "unevaluatedProperties"}
+_PARTS |= {"allOf", "anyOf", "oneOf", "not", "if", "then", "else"}
+
+
+def check_types(schema: Schema) -> None:
+    """Refuse a schema that names a type which JSON Schema does not have.
+
+    Raises:
+        ConfigurationError: Naming the type, where it stands, and the nearest right one.
+    """
+    seen: set[int] = set()
+    left: list[tuple[str, object]] = [("", schema)]
+    while left:
+        at, part = left.pop()
+        if not isinstance(part, Mapping) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        if "type" in part:
+            _check_type(part["type"], at)
+        if isinstance(place := part.get("$ref"), str):
+            left.append((place, _resolve(schema, place)))
+        for word, inner in part.items():
+            if word in _NAMED and isinstance(inner, Mapping):
+                left += [(_join(at, f"{word}.{name}"), one) for name, one in inner.items()]
+            elif word in _PARTS:
+                parts = inner if isinstance(inner, list) else [inner]
+                left += [(_join(at, word), one) for one in parts]
+
+
+def _check_type(kind: object, at: str) -> None:
+    kinds = kind if isinstance(kind, list) else [kind]
+    wrong = [one for one in kinds if not isinstance(one, str) or one not in _TYPES]
+    if kinds and not wrong:
+        return
+    name = wrong[0] if wrong else kind
+    where = f" at {at}" if at else ""
+    word = name.lower() if isinstance(name, str) else "null" if name is None else ""
+    near = _NEAREST.get(word) or next(iter(get_close_matches(word, _TYPES, n=1)), None)
+    if word == "any" or not kinds:
+        hint = "leave type out where any value fits"
+    else:
+        hint = f"did you mean {near!r}?" if near else f"it has {', '.join(map(repr, _TYPES))}"
+    raise ConfigurationError(f"JSON Schema has no type {name!r} (in the schema{where}): {hint}.")
 
 
 def _size(value: object) -> int:
@@ -83,7 +152,7 @@ class _Checker:
         if not isinstance(schema, Mapping):
             return
         if isinstance(place := schema.get("$ref"), str):
-            yield from self.check(value, self._resolve(place), at, depth + 1)
+            yield from self.check(value, _resolve(self._root, place), at, depth + 1)
         yield from _own(value, schema, at or "it")
         for part in cast("list[object]", schema.get("allOf") or ()):
             yield from self.check(value, part, at, depth + 1)
@@ -132,19 +201,20 @@ class _Checker:
             known = first[number] if number < len(first) else rest
             yield from self.check(item, known, f"{at}[{number}]", depth)
 
-    def _resolve(self, place: str) -> object:
-        found: object = self._root
-        for part in filter(None, place.removeprefix("#").split("/")):
-            name = part.replace("~1", "/").replace("~0", "~")
-            found = found.get(name) if isinstance(found, Mapping) else None
-        return found
+
+def _resolve(root: Schema, place: str) -> object:
+    found: object = root
+    for part in filter(None, place.removeprefix("#").split("/")):
+        name = part.replace("~1", "/").replace("~0", "~")
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def _own(value: object, schema: Schema, at: str) -> Iterator[str]:
     """Yield what a schema's own words say against a value, without what is inside."""
-    kind = schema.get("type")
-    kinds = kind if isinstance(kind, list) else [kind] * bool(kind)
-    if kinds and not any(_TYPES.get(str(one), bool)(value) for one in kinds):
+    kind = schema.get("type", [])
+    kinds = cast("list[str]", kind if isinstance(kind, list) else [kind])
+    if kinds and not any(_TYPES[one](value) for one in kinds):
         yield f"{at} is no {' or '.join(map(str, kinds))}"
         return
     if "enum" in schema and not any(

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from langchain_easyllm._structured_output.validation import problem_of
+from langchain_easyllm._structured_output.validation import check_types, problem_of
+from langchain_easyllm.errors import ConfigurationError
 
 SCALARS = (
     st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-3, 3) | st.text("ab", max_size=3)
@@ -100,3 +101,80 @@ def test_a_schema_that_goes_in_circles_ends() -> None:
         deep = {"next": deep}
     chain = {"type": "object", "properties": {"next": {"$ref": "#"}}}
     assert problem_of(deep, chain) is None
+
+
+def at_each_place(schema: object) -> dict[str, dict[str, Any]]:
+    """Put a schema at each place where a schema may stand in another."""
+    single = ("additionalProperties", "contains", "not", "if", "then", "else", "propertyNames")
+    listed = ("allOf", "anyOf", "oneOf", "prefixItems")
+    named = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+    return {
+        **{word: {word: schema} for word in (*single, "items", "unevaluatedItems")},
+        **{word: {word: [{}, schema]} for word in (*listed, "items")},
+        **{word: {word: {"type": schema}} for word in named},
+        "deep": {"properties": {"a": {"items": {"anyOf": [{"properties": {"b": schema}}]}}}},
+        "elsewhere": {"$ref": "#/components/schemas/x", "components": {"schemas": {"x": schema}}},
+    }
+
+
+PLACES = at_each_place({})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "hint"),
+    [
+        ("any", "'any'", "leave type out"),
+        ("str", "'str'", "did you mean 'string'"),
+        ("int", "'int'", "did you mean 'integer'"),
+        ("float", "'float'", "did you mean 'number'"),
+        ("list", "'list'", "did you mean 'array'"),
+        ("dict", "'dict'", "did you mean 'object'"),
+        ("STRING", "'STRING'", "did you mean 'string'"),
+        ("bool", "'bool'", "did you mean 'boolean'"),
+        ("strnig", "'strnig'", "did you mean 'string'"),
+        ("wizard", "'wizard'", "it has 'object', 'array'"),
+        ("", "''", "it has 'object', 'array'"),
+        (None, "None", "did you mean 'null'"),
+        (5, "5", "it has 'object', 'array'"),
+        (True, "True", "it has 'object', 'array'"),
+        ({}, r"\{\}", "it has 'object', 'array'"),
+        ([], r"\[\]", "leave type out"),
+        (["string", "any"], "'any'", "leave type out"),
+        (["str", "null"], "'str'", "did you mean 'string'"),
+        (["string", 5], "5", "it has"),
+        ([["string"]], r"\['string'\]", "it has"),
+    ],
+)
+def test_a_type_that_there_is_not_is_refused(kind: object, name: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"no type {name} .in the schema.: .*{hint}"):
+        check_types({"type": kind})
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_it_is_refused_wherever_it_stands(place: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"no type 'any' \(in the schema at .+\)"):
+        check_types(at_each_place({"type": "any"})[place])
+    check_types(at_each_place({"type": ["string", "null"]})[place])
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"enum": [{"type": "any"}], "const": {"type": "any"}},
+        {"default": {"type": "any"}, "examples": [{"type": 5}]},
+        {"properties": {"type": {"type": "string"}, "$ref": {"type": "string"}}},
+        {"properties": {"a": True, "b": False}, "required": ["type"]},
+        {"$ref": "#"},
+        {"$defs": {"x": {"items": {"$ref": "#/$defs/x"}}}, "$ref": "#/$defs/x"},
+        {"$ref": "#/nowhere"},
+        {"x-own": {"type": "any"}},
+    ],
+)
+def test_what_is_no_type_is_left_alone(schema: Any) -> None:
+    check_types(schema)
+
+
+@given(schema=SCHEMAS, defined=DEFINED)
+def test_no_good_schema_is_refused(schema: Any, defined: object) -> None:
+    check_types({"$defs": {"x": defined}, "allOf": [schema]})

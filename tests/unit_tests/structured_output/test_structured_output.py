@@ -536,3 +536,37 @@ def test_a_regex_reaches_the_server_that_has_it(
     text = EasyLLMChat(base_url=wire_server.url, prompt_builder="chatml", grammar=wanted)
     answer(way, text)
     assert body_of(wire_server)["parameters"]["grammar"] == wanted
+
+
+class Loose(BaseModel):
+    """A class that names a type of its own."""
+
+    value: Annotated[object, Field(json_schema_extra={"type": "any"})]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "any"},
+        {"type": ["dict", "null"]},
+        {"type": 5},
+        {"title": "Box", "type": "object", "properties": {"lid": {"type": "any"}}},
+        {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "str"}]}},
+        {"name": "Box", "parameters": {"type": "object", "properties": {"lid": {"type": "file"}}}},
+        {"type": "json_schema", "json_schema": {"name": "Box", "schema": {"type": "any"}}},
+        {
+            "type": "function",
+            "function": {"name": "f", "parameters": {"properties": {"a": {"type": "int"}}}},
+        },
+        Loose,
+    ],
+)
+@pytest.mark.parametrize("method", [None, "json_schema", "json_mode", "prompt"])
+def test_a_type_that_there_is_not_is_refused_when_the_schema_is_given(
+    wire_server: WireServer, schema: Any, method: Any
+) -> None:
+    serve_turns(wire_server, "vllm", TEXT)
+    model = EasyLLMChat(base_url=wire_server.url)
+    with pytest.raises(ConfigurationError, match="JSON Schema has no type"):
+        model.with_structured_output(schema, method=method)
+    assert not wire_server.requests
