@@ -97,7 +97,8 @@ class ConnectionFields(Serializable):
     )
     """Token (aliases: `token`, `huggingfacehub_api_token`). Default: `HUGGINGFACE_TOKEN`,
     `HF_TOKEN`, `HUGGINGFACEHUB_API_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, then the stored login. One
-    given by hand goes to `base_url`, any other to Hugging Face hosts only."""
+    given by hand goes to `base_url`, any other to Hugging Face's own hosts only, never to a
+    Space."""
 
     timeout: float | None = Field(default=120.0, gt=0)
     """Seconds a call may take, retries included; for a stream, until its first byte, and then

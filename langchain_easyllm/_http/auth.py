@@ -32,7 +32,8 @@ class Credentials:
     """A token bound to the hosts that may see it.
 
     A key given by hand goes to the server it was given for. A token found in the environment or
-    in a stored login goes to Hugging Face over https and to nobody else.
+    in a stored login goes to Hugging Face over https and to nobody else: not to a Space, whose
+    program is its author's.
 
     Args:
         api_key: The caller's key; None or blank to look for one in the environment

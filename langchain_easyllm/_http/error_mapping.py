@@ -76,7 +76,8 @@ _PAY = "Add credits or payment at https://huggingface.co/settings/billing, or se
 _SIGN_IN = "Check the token at https://huggingface.co/settings/tokens, or set HF_TOKEN or api_key."
 _WITHHELD = (
     "No token was sent: one from the environment, or given for another server, goes only to "
-    "Hugging Face. If this server may have it, pass api_key together with this base_url."
+    "Hugging Face's own hosts. If this server may have it, pass api_key together with this "
+    "base_url."
 )
 
 _REQUEST_IDS = ("x-request-id", "x-amz-request-id", "x-amzn-requestid", "request-id", "cf-ray")

@@ -90,7 +90,8 @@ class RetryPolicy:
         return replace(self, budget=self.call_budget())
 
 
-HUGGING_FACE_HOSTS = ("huggingface.co", "hf.co", "huggingface.cloud", "hf.space")
+# Not hf.space: the program of a Space is anybody's, and would have the token.
+HUGGING_FACE_HOSTS = ("huggingface.co", "hf.co", "huggingface.cloud")
 DEDICATED_HOSTS = ".endpoints.huggingface.cloud"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -16,7 +16,6 @@ ROUTER = "https://router.huggingface.co"
 
 _ROUTER_HOST = "router.huggingface.co"
 _RETIRED_HOST = "api-inference.huggingface.co"
-_DEDICATED = ".endpoints.huggingface.cloud"
 
 # What may follow a server's root in a pasted address, longest first.
 _ROUTES = (
@@ -71,7 +70,9 @@ def looks_like_url(text: str) -> bool:
 
 def is_dedicated_endpoint(url: str) -> bool:
     """Whether an address belongs to a dedicated Inference Endpoint."""
-    return (urlsplit(url).hostname or "").endswith(_DEDICATED)
+    from .._http.models import DEDICATED_HOSTS  # noqa: PLC0415 - loads with a connection
+
+    return (urlsplit(url).hostname or "").endswith(DEDICATED_HOSTS)
 
 
 def parse_server_url(text: str) -> ServerURL:

@@ -48,7 +48,7 @@ api_type: str = "huggingface"
 api_key: str | SecretStr | None = None
 """Token. One set here counts as given for the `api_base` in force, whatever host that is. Default:
 `HUGGINGFACE_TOKEN`, the other variables of huggingface_hub, then the stored login; those go to
-Hugging Face hosts only."""
+Hugging Face's own hosts only, never to a Space."""
 
 api_base: str | None = None
 """Address of the server: its root, `/v1` or a full route. Default: `HUGGINGFACE_API_BASE`, then

@@ -22,11 +22,9 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rgl
 # What each layer may import of the package, beside itself; the face may import everything.
 LAYERS = {
     "errors": set(),
-    "local": {"errors", "transport"},
-    "offline": {"errors", "prompts"},
-    "prompts": {"errors"},
-    "wire": {"errors"},
-    "transport": {"errors", "_version"},
+    "_http": {"errors", "_version"},
+    "_protocols": {"errors", "_servers", "_tool_formats"},
+    "offline": {"errors", "prompts", "_tool_formats"},
 }
 HEAVY = ["aiohttp", "huggingface_hub", "numpy", "torch", "transformers", "jinja2"]
 HEAVY += ["llguidance", "safetensors", "starlette", "tokenizers", "uvicorn"]

@@ -14,6 +14,7 @@ from .conftest import MakeCaller
 HUB = "https://huggingface.co/api/whoami"
 ENDPOINT = "https://abc.us-east-1.aws.endpoints.huggingface.cloud/generate"
 LOCAL = "http://localhost:8080/generate"
+SPACE = "https://me-app.hf.space/v1"
 
 
 @pytest.mark.parametrize("name", TOKEN_VARIABLES)
@@ -56,7 +57,9 @@ def test_the_logins_place_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path
         (HUB, True),
         (ENDPOINT, True),
         ("https://hf.co/x", True),
-        ("https://me-app.hf.space/v1", True),
+        (SPACE, False),
+        ("https://hf.space/embed/me/app", False),
+        ("https://me-app.static.HF.space", False),
         ("https://router.huggingface.co:443/v1", True),
         ("https://HUGGINGFACE.CO/x", True),
         ("http://huggingface.co/x", False),
@@ -93,6 +96,11 @@ def test_a_found_token_goes_to_hugging_face_only(
         (ENDPOINT, LOCAL, False),
         ("https://api.together.xyz/v1", "https://api.together.xyz/v1/models", True),
         ("https://api.together.xyz/v1", "https://together.xyz/v1/models", False),
+        (SPACE, "https://me-app.hf.space/info", True),
+        (SPACE, "https://other-app.hf.space/v1", False),
+        (SPACE, HUB, False),
+        (None, SPACE, False),
+        (ENDPOINT, SPACE, False),
     ],
 )
 def test_a_given_key_goes_where_it_was_given_for(

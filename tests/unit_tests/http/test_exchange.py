@@ -8,7 +8,7 @@ from langchain_easyllm._http.auth import Credentials
 from langchain_easyllm._http.exchange import Attempt, Flow, exchange
 from langchain_easyllm._http.headers import RequestHeaders
 from langchain_easyllm._http.models import Response, RetryPolicy
-from langchain_easyllm.errors import ModelLoadingError
+from langchain_easyllm.errors import AuthenticationError, ModelLoadingError
 
 from ...support.http_clients import post
 
@@ -60,6 +60,19 @@ def test_no_token_crosses_even_between_hugging_face_hosts() -> None:
     assert moved.address.url == DEDICATED
     assert moved.headers["x-team"] == "blue"
     assert not {"authorization", "x-auth-key"} & set(moved.headers)
+
+
+def test_a_space_is_sent_no_token_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_from_env")
+    space = "https://me-app.hf.space/v1/chat/completions"
+    steps = exchange(
+        post(space), RetryPolicy(), RequestHeaders(Credentials(), None), streaming=False
+    )
+    sent = next(steps)
+    assert isinstance(sent, Attempt)
+    assert "authorization" not in sent.headers
+    with pytest.raises(AuthenticationError, match="pass api_key together with this base_url"):
+        steps.send(Response(401, {}, b"", space))
 
 
 @pytest.mark.parametrize("status", [502, 503])
