@@ -14,6 +14,7 @@ from typing import Protocol, cast
 from urllib.parse import urljoin
 
 from ..errors import ConfigurationError, EasyLLMError, ProtocolError
+from .auth import redact
 from .error_mapping import error_from_response, retry_after_seconds
 from .headers import RequestHeaders, without_secrets
 from .models import URL, Request, RetryPolicy, is_dedicated, parse_url, public_url
@@ -174,21 +175,25 @@ async def adrive(flow: Flow, attempt: Callable[[Attempt], Awaitable[Answer]]) ->
 def _redirect_target(method: str, answer: Answer, address: URL) -> URL | None:
     """Where to go on, if the answer sends us there and the method may follow."""
     where = answer.headers.get("location")
-    if not where:
+    if not where or answer.status not in {301, 302, 303, 307, 308}:
         return None
-    kept = answer.status in {307, 308}
-    # After 301 to 303 a POST would become a GET without its body: an error says so instead.
-    safe = answer.status in {301, 302, 303} and method in {"GET", "HEAD"}
-    if not (kept or safe):
-        return None
+    redirects = f"{address.authority} redirects to {redact(public_url(where))!r}"
+    status, url = answer.status, public_url(address.url)
     try:
-        return parse_url(urljoin(address.url, where))
+        target = parse_url(urljoin(address.url, where))
     except (ConfigurationError, ValueError) as error:
+        message = f"{redirects}, which is not a valid address."
+        raise ProtocolError(message, status_code=status, url=url) from error
+    if (address.scheme, target.scheme) == ("https", "http"):
         raise ProtocolError(
-            f"{address.authority} redirects to {public_url(where)!r}, which is no address.",
-            status_code=answer.status,
-            url=public_url(address.url),
-        ) from error
+            f"{redirects}: from https to http, where the prompt would be readable on the way. "
+            "Correct base_url (its path, a slash at its end), or the server's redirect: behind a "
+            "proxy that ends TLS it has to know that it is asked by https (X-Forwarded-Proto).",
+            status_code=status,
+            url=url,
+        )
+    # After 301 to 303 a POST would become a GET without its body: an error says so instead.
+    return target if status in {307, 308} or method in {"GET", "HEAD"} else None
 
 
 def _headers_for(target: URL, address: URL, headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from langchain_easyllm._http.auth import Credentials
-from langchain_easyllm._http.models import RetryPolicy
+from langchain_easyllm._http.models import Request, RetryPolicy
 from langchain_easyllm.errors import ConfigurationError, ConnectionError, EasyLLMError, TimeoutError
 
 from ...support.fake_server import Pause, Reply, Stall, WireServer, sse
@@ -250,6 +250,48 @@ def test_https_to_a_plain_server(wire_server: WireServer, make_caller: MakeCalle
 def test_http_to_a_tls_server(secure: Secure, make_caller: MakeCaller) -> None:
     with pytest.raises(EasyLLMError):
         make_caller().send(post(secure.url.replace("https:", "http:") + "/a"), QUICK)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_from_https_to_http_is_not_followed(
+    secure: Secure, make_caller: MakeCaller, certificate: Path, method: str, status: int
+) -> None:
+    plain = secure.plain
+    plain.on(method, "/old", Reply(status=status, headers={"location": plain.url + "/new?key=x"}))
+    plain.on(method, "/new", Reply("moved"))
+    request = Request(method, secure.url + "/old", b"{}" if method == "POST" else None)
+    caller = make_caller(verify=str(certificate))
+    policy = RetryPolicy(timeout=5, max_retries=2)
+    for ask in (caller.send, caller.read):
+        with pytest.raises(EasyLLMError, match=r"/new'.* to http.*base_url") as caught:
+            ask(request, policy)
+        assert caught.value.status_code == status
+        assert "key=x" not in str(caught.value)
+    assert {request.path for request in plain.requests} == {"/old"}
+    assert len(plain.requests) == 2
+
+
+def test_a_downgrade_is_seen_behind_other_redirects(
+    secure: Secure, make_caller: MakeCaller, certificate: Path
+) -> None:
+    plain = secure.plain
+    plain.on("POST", "/first", Reply(status=307, headers={"location": secure.url + "/second"}))
+    plain.on("POST", "/second", Reply(status=308, headers={"location": plain.url + "/a"}))
+    caller = make_caller(verify=str(certificate))
+    with pytest.raises(EasyLLMError, match="from https to http"):
+        caller.send(post(plain.url + "/first"))  # up to https, and down again
+    assert plain.received("/a") == []
+
+
+@pytest.mark.parametrize("location", ["/a", "//{host}/a", "https://{host}/a"])
+def test_a_redirect_that_stays_under_tls_is_followed(
+    secure: Secure, make_caller: MakeCaller, certificate: Path, location: str
+) -> None:
+    where = location.format(host=secure.url.removeprefix("https://"))
+    secure.plain.on("POST", "/old", Reply(status=308, headers={"location": where}))
+    caller = make_caller(verify=str(certificate))
+    assert caller.send(post(secure.url + "/old")).body == b"hi"
 
 
 # Proxies
