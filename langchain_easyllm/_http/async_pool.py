@@ -295,8 +295,8 @@ class AsyncPool:
             self._leave()
 
     def _leave(self) -> None:
-        if self in _live:
-            _live.discard(self)
+        with suppress(KeyError):  # another thread may have found the loop closed as well
+            _live.remove(self)
             _finish(self._keeper.aclose())
 
     def _abandon(self) -> None:

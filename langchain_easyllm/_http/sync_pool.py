@@ -12,6 +12,7 @@ import select
 import socket
 import ssl
 from collections import deque
+from contextlib import suppress
 from math import inf
 from time import monotonic
 
@@ -164,22 +165,25 @@ class SyncPool:
         connection.idle_since = now = monotonic()
         idle.append(connection)
         # The last one back is the first one out; those at the other end grow old after a burst.
-        while now - idle[0].idle_since > IDLE_SECONDS:
-            idle.popleft().close()
+        with suppress(IndexError):  # other threads may have taken them all
+            while now - idle[0].idle_since > IDLE_SECONDS:
+                idle.popleft().close()
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their answer ends."""
         idle = self._idle
         self._reset()
-        for connections in idle.values():
-            while connections:
-                connections.pop().close()
+        for connections in tuple(idle.values()):
+            with suppress(IndexError):  # until all are gone, whoever takes the last one
+                while True:
+                    connections.pop().close()
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
         self.owner = object()
         self._idle: dict[tuple[str, str, int], deque[SyncConnection]] = {}
         self._proxies = Proxies()
+        # Last: another thread that sees it takes what is idle for this process's own.
+        self._pid = os.getpid()
 
     def _take(self, address: URL) -> SyncConnection | None:
         if self._pid != os.getpid():

@@ -1,0 +1,142 @@
+"""The pool of the threads, where two of them meet in the middle of a step."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from langchain_easyllm._http.client import HTTPTransport
+from langchain_easyllm._http.models import parse_url
+from langchain_easyllm._http.sync_pool import SyncConnection, SyncPool
+
+from ...support.fake_server import Reply, Stall, WireServer, sse
+from ...support.http_clients import SyncCaller, post
+
+
+class Contended(deque[SyncConnection]):
+    """Idle connections; in the middle of one step of a thread, another thread does something.
+
+    Args:
+        step: The name of the method after which (`pop`: before which) that happens, once.
+        rival: What the other thread does.
+    """
+
+    def __init__(self, step: str, rival: Callable[[], object]) -> None:
+        super().__init__()
+        self._step = step
+        self._rival = rival
+
+    def _meet(self, step: str) -> None:
+        if step == self._step:
+            self._step = ""
+            thread = threading.Thread(target=self._rival)
+            thread.start()
+            thread.join(10)
+
+    def append(self, connection: SyncConnection) -> None:
+        super().append(connection)
+        self._meet("append")
+
+    def __getitem__(self, index: int) -> SyncConnection:
+        found = super().__getitem__(index)
+        self._meet("look")
+        return found
+
+    def pop(self) -> SyncConnection:
+        self._meet("pop")
+        return super().pop()
+
+
+@pytest.fixture
+def caller(wire_server: WireServer) -> Iterator[SyncCaller]:
+    wire_server.on("POST", "/a", Reply("hi"))
+    wire_server.on("POST", "/s", sse("a", "b"))
+    wire_server.on("POST", "/open", sse("a", Stall()))
+    with SyncCaller(HTTPTransport()) as caller:
+        yield caller
+
+
+def contend(caller: SyncCaller, url: str, step: str, rival: Callable[[], object]) -> Contended:
+    """Let the connections to a server be contended from now on."""
+    idle = Contended(step, rival)
+    caller.transport._pool()._idle[parse_url(url).origin] = idle
+    return idle
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_connection_may_be_taken_as_soon_as_it_is_back(
+    wire_server: WireServer, caller: SyncCaller, streaming: bool
+) -> None:
+    url, taken = wire_server.url, []
+    contend(caller, url, "append", lambda: taken.append(caller.transport.open(post(url + "/open"))))
+    if streaming:
+        assert caller.read(post(url + "/s")) == [b"a", b"b", b"[DONE]"]
+    else:
+        assert caller.send(post(url + "/a")).body == b"hi"
+    assert next(taken[0]) == [b"a"]
+    assert wire_server.connections == 1  # the very same one
+    taken[0].close()
+
+
+def test_an_old_connection_may_be_taken_while_it_is_looked_at(
+    wire_server: WireServer, caller: SyncCaller
+) -> None:
+    url, transport = wire_server.url, caller.transport
+    stream = transport.open(post(url + "/s"))
+    transport.send(post(url + "/a"))  # by a second connection, which is idle now
+    (old,) = transport._pool()._idle[parse_url(url).origin]
+    old.idle_since -= 3600
+    contend(caller, url, "look", transport.close).extend([old])
+    assert [event for events in stream for event in events] == [b"a", b"b", b"[DONE]"]
+    wire_server.wait_until(lambda: wire_server.open_connections == 0)
+
+
+def test_what_is_closed_may_be_taken_meanwhile(wire_server: WireServer, caller: SyncCaller) -> None:
+    taken: list[SyncConnection] = []
+    idle = contend(caller, wire_server.url, "pop", lambda: taken.append(deque.pop(idle)))
+    with caller.transport.open(post(wire_server.url + "/s")) as stream:
+        assert list(stream)
+    assert len(idle) == 1
+    caller.transport.close()
+    assert len(taken) == 1
+    taken[0].close()
+    wire_server.wait_until(lambda: wire_server.open_connections == 0)
+
+
+def test_another_server_may_be_asked_meanwhile(wire_server: WireServer, caller: SyncCaller) -> None:
+    known = caller.transport._pool()._idle
+    contend(caller, wire_server.url, "pop", lambda: known.setdefault(("http", "h", 80), deque()))
+    with caller.transport.open(post(wire_server.url + "/s")) as stream:
+        assert list(stream)
+    caller.transport.close()
+    wire_server.wait_until(lambda: wire_server.open_connections == 0)
+
+
+def test_no_thread_of_a_child_process_gets_the_parents_connection(wire_server: WireServer) -> None:
+    wire_server.on("POST", "/a", Reply("hi"))
+    address = parse_url(wire_server.url)
+    found: list[SyncConnection | None] = []
+
+    class Watched(SyncPool):
+        """Another thread asks for a connection at each step in which this one is changed."""
+
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            if watching:
+                watching.clear()
+                found.append(self._take(address))
+                watching.append(name)
+
+    watching: list[str] = []
+    with SyncCaller(HTTPTransport()) as caller:
+        caller.transport._shells.pool = pool = Watched(verify=True)
+        caller.send(post(wire_server.url + "/a"))
+        assert len(pool._idle[address.origin]) == 1
+        pool._pid -= 1  # as it is in a child: the pool was made by another process
+        watching.append("all")
+        found.append(pool._take(address))
+    assert found == [None] * len(found)
+    assert len(found) > 3
