@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ConfigurationError
@@ -139,7 +140,8 @@ def _login_file() -> Path:
 SHORTEST = 8
 """Placeholders such as "none" or "EMPTY" are no secrets; cutting them would garble messages."""
 
-_users: dict[str, int] = {}
+# One entry for each time that a secret was given: threads and finalizers need no lock for that.
+_secrets: dict[object, str] = {}
 
 
 def remember(owner: object, secret: str) -> None:
@@ -151,22 +153,27 @@ def remember(owner: object, secret: str) -> None:
     """
     if len(secret) < SHORTEST:
         return
-    _users[secret] = _users.get(secret, 0) + 1
+    entry = object()
+    _secrets[entry] = secret
     # Not at exit: errors may still be printed then.
-    weakref.finalize(owner, _forget, secret).atexit = False
+    weakref.finalize(owner, _secrets.pop, entry).atexit = False
 
 
 def redact(text: str) -> str:
     """Replace every known secret in a text by three stars."""
-    for secret in tuple(_users):
-        if secret in text:
-            text = text.replace(secret, "***")
-    return text
+    shown: list[str] = []
+    end = 0
+    spans = [span for secret in {*_secrets.values()} for span in _find(secret, text)]
+    # Secrets may begin, hold or overlap one another: what any of them covers is hidden.
+    for start, stop in sorted(spans):
+        if start >= end:
+            shown += text[end:start], "***"
+        end = max(end, stop)
+    return "".join(shown) + text[end:]
 
 
-def _forget(secret: str) -> None:
-    left = _users.get(secret, 0) - 1
-    if left > 0:
-        _users[secret] = left
-    else:
-        _users.pop(secret, None)
+def _find(secret: str, text: str) -> Iterator[tuple[int, int]]:
+    start = text.find(secret)
+    while start >= 0:
+        yield start, start + len(secret)
+        start = text.find(secret, start + 1)

@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from .auth import Credentials, remember
 from .models import URL, Request, RetryPolicy, is_dedicated
 
-__all__ = ["RequestHeaders", "checked_headers", "is_secret", "without_secrets"]
+__all__ = ["RequestHeaders", "basic", "checked_headers", "remember_value", "without_secrets"]
 
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -40,8 +40,7 @@ class RequestHeaders:
         self._cache: dict[tuple[object, ...], dict[str, str]] = {}
         for name, value in self._extra.items():
             if is_secret(name):
-                # "Bearer xyz" and "xyz" alike
-                remember(self, value.rpartition(" ")[2])
+                remember_value(self, value)
 
     def for_request(
         self, request: Request, address: URL, policy: RetryPolicy, *, streaming: bool
@@ -86,6 +85,8 @@ class RequestHeaders:
             headers["authorization"] = token
         elif address.login:
             headers["authorization"] = basic(address.login)
+            remember_value(self, headers["authorization"])
+            remember(self, address.login.partition(":")[2])
         return headers | self._extra
 
 
@@ -113,6 +114,13 @@ def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
             )
         checked[name.lower()] = value.strip()
     return checked
+
+
+def remember_value(owner: object, value: str) -> None:
+    """Keep the secrets in a header's value out of errors: `xyz`, `Bearer xyz`, `a=xyz; b=xyz`."""
+    for part in re.split(r"[\s;,]+", value):
+        remember(owner, part)
+        remember(owner, part.partition("=")[2].strip('"'))
 
 
 def is_secret(name: str) -> bool:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
 from ..errors import ConfigurationError
-from .headers import basic
+from .headers import basic, remember_value
 from .models import URL, parse_url
 
 __all__ = ["Proxies", "Proxy", "proxy_for"]
@@ -35,7 +35,10 @@ class Proxies:
         try:
             return self._known[address.origin]
         except KeyError:
-            return self._known.setdefault(address.origin, proxy_for(address))
+            proxy = self._known[address.origin] = proxy_for(address)
+            if proxy and proxy.authorization:
+                remember_value(self, proxy.authorization)
+            return proxy
 
 
 def proxy_for(address: URL) -> Proxy | None:
