@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urljoin
@@ -139,12 +140,15 @@ def error_from_response(
     advice = _advice(kind, status, token_withheld=token_withheld)
     where = headers.get("location")
     if where and 300 <= status < 400:
-        advice = f"It points to {public_url(urljoin(url, where))}: use that address as base_url."
+        with suppress(ValueError):  # it is not a valid address
+            where = redact(public_url(urljoin(url, where)))
+            advice = f"It points to {where}: use that address as base_url."
+    request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
     error = kind(
         f"{address.authority} answered {status} {name}{_quoted(words.short)} {advice}".strip(),
         status_code=status,
         url=redact(public_url(url)),
-        request_id=next((headers[name] for name in _REQUEST_IDS if name in headers), None),
+        request_id=redact(request_id) if request_id else request_id,
         body=text,
         retry_after=_patience(headers, words, kind),
     )

@@ -311,11 +311,12 @@ def test_redirects_in_a_circle_end(wire_server: WireServer, caller: Caller) -> N
     assert len(wire_server.requests) == 6
 
 
-@pytest.mark.parametrize("location", ["ftp://h/x", "http://", "http://a b/"])
+@pytest.mark.parametrize("status", [300, 301, 307])
+@pytest.mark.parametrize("location", ["ftp://h/x", "http://", "http://a b/", "http://[::1/a"])
 def test_a_redirect_to_nowhere_is_the_servers_fault(
-    wire_server: WireServer, caller: Caller, location: str
+    wire_server: WireServer, caller: Caller, location: str, status: int
 ) -> None:
-    wire_server.on("POST", "/a", Reply(status=307, headers={"location": location}))
+    wire_server.on("POST", "/a", Reply(status=status, headers={"location": location}))
     with pytest.raises(ProtocolError):
         caller.send(post(wire_server.url + "/a"))
 

@@ -131,6 +131,18 @@ def test_a_login_in_the_address_stays_out_of_errors(
     assert wire_server.requests[0].headers["authorization"].startswith("Basic ")
 
 
+@pytest.mark.parametrize("status", [300, 301, 308, 400])
+def test_no_header_of_an_answer_brings_a_secret_back(
+    wire_server: WireServer, make_caller: MakeCaller, status: int
+) -> None:
+    headers = {"location": "ftp://host/hf_very_secret", "x-request-id": "for-hf_very_secret"}
+    wire_server.on("POST", "/a", Reply("no", status=status, headers=headers))
+    caller = make_caller(Credentials("hf_very_secret", base_url=wire_server.url))
+    with pytest.raises(EasyLLMError) as caught:
+        caller.send(post(wire_server.url + "/a"))
+    assert "hf_very_secret" not in f"{caught.value} {vars(caught.value)}"
+
+
 def test_a_proxys_password_stays_out_of_errors(
     wire_server: WireServer, make_caller: MakeCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
