@@ -13,10 +13,11 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from .._http.error_mapping import error_from_event, with_advice
 from .._http.models import Request, Response, RetryPolicy
+from .._http.retries import Schedule
 from .._protocols.events import Failure
 from .._protocols.texts import beginning, to_json
 from ..errors import (
@@ -26,9 +27,6 @@ from ..errors import (
     GenerationError,
     RateLimitError,
 )
-
-if TYPE_CHECKING:
-    from .._http.retries import Schedule
 
 __all__ = ["Batch", "BatchJob", "BatchScheduler", "Step", "Task"]
 
@@ -318,8 +316,6 @@ class BatchScheduler(Generic[T]):
 
     def _pause_after(self, batch: Batch[T], error: EasyLLMError) -> float:
         if batch.schedule is None:
-            from .._http.retries import Schedule  # noqa: PLC0415 - tenacity, after a failure only
-
             timeout = self._policy.timeout
             batch.until = inf if timeout is None else batch.sent + timeout
             batch.schedule = Schedule(self._max_retries, lambda: batch.until - time.monotonic())

@@ -1,31 +1,16 @@
-"""When to try again: tenacity's policy, driven by hand.
-
-`Retrying.iter` does no I/O: it is told of a failure and answers with a time to sleep or raises.
-That is what lets one generator serve sync and async. It is imported at the first failure only.
-"""
+"""When to try again: exponential backoff with full jitter, unless the server names a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import random
 from time import monotonic
-from typing import cast
-
-from tenacity import (
-    DoSleep,
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    wait_random_exponential,
-)
 
 from ..errors import ConnectionError, EasyLLMError
 from ..errors import TimeoutError as OutOfTime
 from .error_mapping import RETRIED_STATUSES
 
 __all__ = ["Schedule", "cold_start_pause"]
-
-
-_backoff = wait_random_exponential(multiplier=0.5, max=8)
 
 
 class Schedule:
@@ -39,14 +24,7 @@ class Schedule:
     def __init__(self, max_retries: int, time_left: Callable[[], float]) -> None:
         self._max_retries = max_retries
         self._time_left = time_left
-        self._asked: float | None = None
-        self._retrying = Retrying(
-            retry=retry_if_exception(_may_pass),
-            wait=self._wait,
-            stop=self._no_more,
-            reraise=True,
-        )
-        self._state = RetryCallState(self._retrying, None, (), {})
+        self._retries = 0
 
     def pause_after(self, failure: EasyLLMError, asked: float | None) -> float:
         """Seconds to wait before the next attempt.
@@ -58,19 +36,14 @@ class Schedule:
         Raises:
             EasyLLMError: The failure itself, if there is to be no next attempt.
         """
-        self._asked = asked
-        self._retrying.begin()  # its statistics are a thread's own, and this may be another one
-        self._state.set_exception((type(failure), failure, failure.__traceback__))
-        pause = cast("DoSleep", self._retrying.iter(self._state))
-        self._state.prepare_for_next_attempt()
+        # At most 0.5, 1, 2, 4 and then 8 seconds.
+        pause = 0.5 * 2 ** min(self._retries, 4) * random() if asked is None else asked  # noqa: S311
+        if self._retries >= self._max_retries or not _may_pass(failure):
+            raise failure
+        if pause >= self._time_left():
+            raise failure
+        self._retries += 1
         return pause
-
-    def _wait(self, state: RetryCallState) -> float:
-        return _backoff(state) if self._asked is None else self._asked
-
-    def _no_more(self, state: RetryCallState) -> bool:
-        too_late = state.upcoming_sleep >= self._time_left()
-        return too_late or state.attempt_number > self._max_retries
 
 
 def cold_start_pause(started: float, hint: float | None) -> float:
@@ -85,8 +58,8 @@ def cold_start_pause(started: float, hint: float | None) -> float:
     return pace if hint is None else min(max(hint, 0.05), pace)
 
 
-def _may_pass(failure: BaseException) -> bool:
-    if not isinstance(failure, EasyLLMError) or not failure.is_retryable:
+def _may_pass(failure: EasyLLMError) -> bool:
+    if not failure.is_retryable:
         return False
     if failure.status_code is None:
         return isinstance(failure, ConnectionError | OutOfTime)

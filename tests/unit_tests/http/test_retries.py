@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -246,6 +247,34 @@ def test_a_refused_stream_carries_the_servers_words(
 
 
 # Pauses
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3, 4, 5, 6, 2000])
+def test_pauses_are_drawn_from_a_span_that_doubles_up_to_8_seconds(failures: int) -> None:
+    failure = ServerError("busy", status_code=503)
+    pauses: list[float] = []
+    for _ in range(1 if failures > 100 else 200):
+        schedule = Schedule(failures, lambda: math.inf)
+        pauses.append([schedule.pause_after(failure, None) for _ in range(failures)][-1])
+    bound = min(8, 0.5 * 2 ** min(failures - 1, 9))
+    assert all(0 <= pause <= bound for pause in pauses)
+    if len(pauses) > 1:
+        assert min(pauses) < bound / 4
+        assert max(pauses) > bound * 3 / 4
+
+
+@pytest.mark.parametrize(("left", "again"), [(0.5, False), (0.2, False), (0.6, True)])
+def test_a_pause_that_the_server_asks_for_must_fit_into_the_time_left(
+    left: float, again: bool
+) -> None:
+    failure = RateLimitError("busy", status_code=429)
+    schedule = Schedule(2, lambda: left)
+    if again:
+        assert schedule.pause_after(failure, 0.5) == 0.5
+        return
+    with pytest.raises(RateLimitError) as caught:
+        schedule.pause_after(failure, 0.5)
+    assert caught.value is failure
 
 
 def test_the_next_failure_may_be_another_threads() -> None:
