@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
+from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy
 from .._http.stream import AsyncClosing, Closing
-from .._servers.session import arun, run
 from .background_loop import background
-from .scheduler import BatchJob, BatchScheduler, Step
+from .scheduler import BatchJob, BatchScheduler
 
 __all__ = ["Sender", "Tasks", "arun_job", "run_job", "worker_pool"]
 
@@ -84,15 +83,9 @@ class Tasks(AsyncClosing, Generic[T]):
 
     async def _work(self) -> None:
         try:
-            await arun(self._batches.work(self._spawn), self._do)
+            await arun_flow(self._batches.work(self._spawn), lambda step: self._sender.asend(*step))
         except Exception as error:  # noqa: BLE001 - raised where the results are waited for
             self._batches.stop(error)
-
-    async def _do(self, step: Step) -> Response | None:
-        if not isinstance(step, float):
-            return await self._sender.asend(*step)
-        await asyncio.sleep(step)
-        return None
 
 
 class _BackgroundWorkers(Closing, Generic[T]):
@@ -123,7 +116,7 @@ class _SerialWorkers(Closing, Generic[T]):
     def start(self, job: BatchJob[T]) -> None:
         self._batches.add(job)
         if self._batches.hire():
-            run(self._batches.work(lambda: None), self._do)
+            run_flow(self._batches.work(lambda: None), lambda step: self._sender.send(*step))
 
     def wait(self, job: BatchJob[T]) -> None:  # noqa: ARG002 - it is done, or has failed
         if self._batches.error is not None:
@@ -131,12 +124,6 @@ class _SerialWorkers(Closing, Generic[T]):
 
     def close(self) -> None:
         """Nothing is under way."""
-
-    def _do(self, step: Step) -> Response | None:
-        if not isinstance(step, float):
-            return self._sender.send(*step)
-        time.sleep(step)
-        return None
 
 
 def worker_pool(

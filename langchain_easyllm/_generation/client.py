@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from .._http.error_mapping import error_from_event
 from .._http.models import RetryPolicy
-from .._http.retries import Schedule
 from .._protocols.events import Delta
 from .._protocols.reader import Answer, Chunk, ResponseReader
 from .._protocols.tool_calls import merge_calls

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from .auth import Credentials
-from .exchange import adrive, drive, exchange
+from .exchange import arun_flow, exchange, run_flow
 from .headers import RequestHeaders
 from .models import Request, Response, RetryPolicy
 from .stream import AsyncClosing, Closing
@@ -63,7 +63,7 @@ class HTTPTransport(Closing, AsyncClosing):
             EasyLLMError: If there is no answer with a status below 300.
         """
         flow = exchange(request, policy, self._plan, streaming=False)
-        return cast("Response", drive(flow, self._pool().attempt))
+        return cast("Response", run_flow(flow, self._pool().attempt))
 
     async def asend(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
         """Send a request and read the whole answer, on the running event loop.
@@ -76,7 +76,7 @@ class HTTPTransport(Closing, AsyncClosing):
             EasyLLMError: If there is no answer with a status below 300.
         """
         flow = exchange(request, policy, self._plan, streaming=False)
-        return cast("Response", await adrive(flow, self._sessions().attempt))
+        return cast("Response", await arun_flow(flow, self._sessions().attempt))
 
     def open(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> EventStream:  # noqa: B008
         """Send a request for an event stream and wait until its answer begins.
@@ -90,7 +90,7 @@ class HTTPTransport(Closing, AsyncClosing):
             EasyLLMError: If there is no answer with a status below 300.
         """
         flow = exchange(request, policy, self._plan, streaming=True)
-        return cast("EventStream", drive(flow, self._pool().attempt))
+        return cast("EventStream", run_flow(flow, self._pool().attempt))
 
     async def aopen(
         self,
@@ -108,7 +108,7 @@ class HTTPTransport(Closing, AsyncClosing):
             EasyLLMError: If there is no answer with a status below 300.
         """
         flow = exchange(request, policy, self._plan, streaming=True)
-        return cast("AsyncEventStream", await adrive(flow, self._sessions().attempt))
+        return cast("AsyncEventStream", await arun_flow(flow, self._sessions().attempt))
 
     def close(self) -> None:
         """Close the idle connections of all threads and event loops.

@@ -1,7 +1,7 @@
 """One request through redirects, retries and cold starts, without any I/O.
 
-`exchange` yields what to do next (an attempt, or a pause) and is told how it went; `drive` and
-`adrive` do it. Everything that sync and async share is here, written once.
+`exchange` yields what to do next (an attempt, or a pause) and receives how it went; `run_flow` and
+`arun_flow` do it. Everything that sync and async share is here, written once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 from urllib.parse import urljoin
 
 from ..errors import ConfigurationError, EasyLLMError, ProtocolError
@@ -19,8 +19,12 @@ from .error_mapping import error_from_response, retry_after_seconds
 from .headers import RequestHeaders, without_secrets
 from .models import URL, Request, RetryPolicy, is_dedicated, parse_url, public_url
 
-__all__ = ["Answer", "Attempt", "adrive", "drive", "exchange"]
+__all__ = ["Answer", "Attempt", "arun_flow", "exchange", "run_flow"]
 
+
+A = TypeVar("A")
+S = TypeVar("S")
+T = TypeVar("T")
 
 MAX_REDIRECTS = 5
 
@@ -122,54 +126,50 @@ def exchange(
         yield pause
 
 
-def drive(flow: Flow, attempt: Callable[[Attempt], Answer]) -> Answer:
-    """Run a flow with blocking attempts.
+def run_flow(flow: Generator[S | float, A, T], send: Callable[[S], A]) -> T:
+    """Do a flow's steps one after the other and return its result.
 
     Args:
-        flow: What `exchange` returned.
-        attempt: Makes one attempt; raises `EasyLLMError` if there is no answer.
+        flow: Yields what to send, or seconds to pause; receives each answer (None after a pause),
+            or the `EasyLLMError` that came instead.
+        send: Sends one step.
     """
     try:
         step = next(flow)
         while True:
-            answer = None
             try:
-                if isinstance(step, Attempt):
-                    answer = attempt(step)
+                if isinstance(step, int | float):
+                    answer = cast("A", time.sleep(step))
                 else:
-                    time.sleep(step)
+                    answer = send(step)
             except EasyLLMError as error:
                 step = flow.throw(error)
             else:
                 step = flow.send(answer)
+                del answer  # it may be large, and the next step long
     except StopIteration as end:
-        return cast("Answer", end.value)
+        return cast("T", end.value)
 
 
-async def adrive(flow: Flow, attempt: Callable[[Attempt], Awaitable[Answer]]) -> Answer:
-    """Run a flow on the running event loop.
-
-    Args:
-        flow: What `exchange` returned.
-        attempt: Makes one attempt; raises `EasyLLMError` if there is no answer.
-    """
+async def arun_flow(flow: Generator[S | float, A, T], send: Callable[[S], Awaitable[A]]) -> T:
+    """Do a flow's steps one after the other on the running event loop, as `run_flow` does."""
     from asyncio import sleep  # noqa: PLC0415 - loaded by then
 
     try:
         step = next(flow)
         while True:
-            answer = None
             try:
-                if isinstance(step, Attempt):
-                    answer = await attempt(step)
+                if isinstance(step, int | float):
+                    answer = await sleep(step, cast("A", None))
                 else:
-                    await sleep(step)
+                    answer = await send(step)
             except EasyLLMError as error:
                 step = flow.throw(error)
             else:
                 step = flow.send(answer)
+                del answer  # it may be large, and the next step long
     except StopIteration as end:
-        return cast("Answer", end.value)
+        return cast("T", end.value)
 
 
 def _redirect_target(method: str, answer: Answer, address: URL) -> URL | None:

@@ -9,15 +9,16 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from .._http.auth import Credentials, environment_token
 from .._http.client import HTTPTransport
+from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy, public_url
 from ..errors import EasyLLMError, TimeoutError
 from .detection import UNKNOWN, detect_server
@@ -29,20 +30,13 @@ if TYPE_CHECKING:
     from .._local.transport import LocalTransport
 
 __all__ = [
-    "Flow",
     "ServerSession",
     "SessionSettings",
-    "arun",
     "connect",
     "connect_local",
     "forget_connections",
-    "run",
 ]
 
-
-A = TypeVar("A")
-S = TypeVar("S")
-T = TypeVar("T")
 
 LOCAL_BATCH = 32
 """Texts that a local embedding model takes at once: sentence-transformers' own default."""
@@ -143,7 +137,7 @@ class ServerSession:
         known = self._known(policy, since)
         if known is None:
             with closing(self._find_out(policy, since, blocking=True)) as flow:
-                known = run(flow, self._do)
+                known = run_flow(flow, self._do)
         return known
 
     async def aask_server(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
@@ -151,7 +145,7 @@ class ServerSession:
         known = self._known(policy, since)
         if known is None:
             with closing(self._find_out(policy, since, blocking=False)) as flow:
-                known = await arun(flow, self._ado)
+                known = await arun_flow(flow, self._ado)
         return known
 
     def forget(self) -> None:
@@ -296,41 +290,6 @@ class _Wait:
 
 _Step: TypeAlias = tuple[Request, RetryPolicy] | _Wait
 _LookFlow: TypeAlias = Generator[_Step, Response | None, ServerInfo]
-
-Flow = Generator[Request, Response, T]
-"""Requests to send in turn; receives each answer, or the error that came instead."""
-
-
-def run(flow: Generator[S, A, T], send: Callable[[S], A]) -> T:
-    """Do a flow's steps (requests, say) one after the other and return its result."""
-    try:
-        step = next(flow)
-        while True:
-            try:
-                answer = send(step)
-            except EasyLLMError as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(answer)
-                del answer  # it may be large, and the next step long
-    except StopIteration as end:
-        return cast("T", end.value)
-
-
-async def arun(flow: Generator[S, A, T], send: Callable[[S], Awaitable[A]]) -> T:
-    """Do a flow's steps (requests, say) one after the other and return its result."""
-    try:
-        step = next(flow)
-        while True:
-            try:
-                answer = await send(step)
-            except EasyLLMError as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(answer)
-                del answer  # it may be large, and the next step long
-    except StopIteration as end:
-        return cast("T", end.value)
 
 
 def _limit(policy: RetryPolicy) -> float:

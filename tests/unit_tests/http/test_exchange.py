@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 
 from langchain_easyllm._http.auth import Credentials
-from langchain_easyllm._http.exchange import Attempt, Flow, exchange
+from langchain_easyllm._http.exchange import Attempt, Flow, arun_flow, exchange, run_flow
 from langchain_easyllm._http.headers import RequestHeaders
 from langchain_easyllm._http.models import Response, RetryPolicy
-from langchain_easyllm.errors import AuthenticationError, ModelLoadingError
+from langchain_easyllm.errors import AuthenticationError, EasyLLMError, ModelLoadingError
 
 from ...support.http_clients import post
 
@@ -95,3 +97,34 @@ def test_a_cold_start_is_not_waited_for_by_default() -> None:
     next(steps)
     with pytest.raises(ModelLoadingError, match="Set wait_for_model"):
         steps.send(Response(503, {}, b"", DEDICATED))
+
+
+class RefusedError(EasyLLMError):
+    """The answer to a step that failed."""
+
+
+def counting() -> Generator[str | float, str | None, list[object]]:
+    """Send words, pause once for whole and once for parts of a second, and list what came."""
+    came: list[object] = []
+    for step in ("one", 0, "bad", 0.01, "two"):
+        try:
+            came.append((yield step))
+        except RefusedError as error:
+            came.append(error.message)
+    return came
+
+
+def shout(word: str) -> str:
+    if word == "bad":
+        raise RefusedError("no")
+    return word.upper()
+
+
+async def ashout(word: str) -> str:
+    return shout(word)
+
+
+async def test_a_flow_is_done_in_the_same_way_blocking_and_not() -> None:
+    expected = ["ONE", None, "no", None, "TWO"]
+    assert run_flow(counting(), shout) == expected
+    assert await arun_flow(counting(), ashout) == expected

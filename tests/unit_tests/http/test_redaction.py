@@ -12,7 +12,7 @@ from langchain_easyllm.errors import AuthenticationError, EasyLLMError
 
 from ...support.fake_server import Received, Reply, WireServer
 from ...support.http_clients import post
-from ..http.conftest import MakeCaller
+from .conftest import MakeCaller
 
 
 class Owner:
