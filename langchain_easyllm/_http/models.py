@@ -42,7 +42,7 @@ class Request:
     method: str
     url: str
     body: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,9 @@ class URL(NamedTuple):
     port: int
     target: str
     login: str | None
+
+    def __repr__(self) -> str:
+        return f"Address({public_url(self.url)!r})"
 
     @property
     def origin(self) -> tuple[str, str, int]:

@@ -23,6 +23,9 @@ class Proxy(NamedTuple):
     address: URL
     authorization: str | None
 
+    def __repr__(self) -> str:
+        return f"Proxy({self.address!r})"
+
 
 class Proxies:
     """The proxies of the addresses that were asked already."""

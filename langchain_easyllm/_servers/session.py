@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -60,8 +60,8 @@ class SessionSettings:
     """
 
     address: ServerURL
-    api_key: str | None
-    headers: tuple[tuple[str, str], ...]
+    api_key: str | None = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
     verify: bool | str | ssl.SSLContext
 
     @property
@@ -137,7 +137,7 @@ class ServerSession:
         known = self._known(policy, since)
         if known is None:
             with closing(self._find_out(policy, since, blocking=True)) as flow:
-                known = run_flow(flow, self._do)
+                return run_flow(flow, self._do)
         return known
 
     async def aask_server(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
@@ -145,7 +145,7 @@ class ServerSession:
         known = self._known(policy, since)
         if known is None:
             with closing(self._find_out(policy, since, blocking=False)) as flow:
-                known = await arun_flow(flow, self._ado)
+                return await arun_flow(flow, self._ado)
         return known
 
     def forget(self) -> None:

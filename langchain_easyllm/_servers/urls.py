@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import ConfigurationError
@@ -52,7 +52,7 @@ class ServerURL:
     """
 
     root: str
-    query: str = ""
+    query: str = field(default="", repr=False)  # it may hold a key
     router: bool = False
     route: str | None = None
     model: str | None = None

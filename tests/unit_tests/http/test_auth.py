@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
 
 from langchain_easyllm._http.auth import TOKEN_VARIABLES, Credentials, environment_token
+from langchain_easyllm._http.exchange import Attempt, exchange
+from langchain_easyllm._http.headers import RequestHeaders
+from langchain_easyllm._http.models import RetryPolicy, parse_url
+from langchain_easyllm._http.proxies import proxy_for
+from langchain_easyllm._servers.session import SessionSettings
+from langchain_easyllm._servers.urls import parse_server_url
 from langchain_easyllm.errors import AuthenticationError, ConfigurationError, EasyLLMError
 
 from ...support.fake_server import Received, Reply, WireServer, sse
@@ -128,6 +135,26 @@ def test_nothing_shows_the_token() -> None:
     credentials = Credentials("hf_argument", base_url=LOCAL)
     credentials.header_for(LOCAL)
     assert "hf_argument" not in repr(credentials) + str(credentials)
+
+
+def test_no_value_shows_the_secret_that_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "pass-word-1"
+    monkeypatch.setenv("https_proxy", f"http://me:{secret}@proxy.test:3128")
+    url = f"https://me:{secret}@example.test/a?key={secret}"
+    address, request = parse_url(url), post(url.replace(secret, "x"), x_api_key=secret)
+    plan = RequestHeaders(Credentials(secret, base_url=url), {"Cookie": secret})
+    proxy = proxy_for(address)
+    step = next(exchange(request, RetryPolicy(), plan, streaming=False))
+    assert isinstance(step, Attempt)
+    assert proxy is not None
+    assert secret in f"{proxy.authorization and b64decode(proxy.authorization[6:])!r}"
+    assert step.headers["authorization"] == f"Bearer {secret}"
+    settings = SessionSettings(
+        parse_server_url(f"http://h?k={secret}"), secret, (("cookie", secret),), verify=True
+    )
+    for value in (address, request, plan, proxy, step, settings):
+        assert secret not in f"{value!r} {value}"
+        assert str(proxy.authorization)[6:] not in f"{value!r} {value}"
 
 
 def test_an_echoed_token_stays_out_of_errors(
