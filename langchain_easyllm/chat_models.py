@@ -20,23 +20,17 @@ from langchain_core.runnables.utils import gather_with_concurrency
 
 from ._fields.connection import CONFIG
 from ._fields.constructor_types import UNSET, Convertible
-from ._fields.generation import AUTO, streaming_of
+from ._fields.generation import streaming_of
 from ._fields.text_model import TextModel, inspected
-from ._generation.payload import offered_tools
-from ._generation.request import RenderedPrompt
 from ._langchain.batching import joined, split_run_id
-from ._langchain.messages import to_chat_messages
 from ._langchain.outputs import to_chat_chunks, to_chat_result, to_whole_chunk, with_usage_of
 from ._langchain.tools import ConvertedTools, ToolLike, to_choice, to_tools
-from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseLLM
 
     from ._generation.request import GenerationRequest
-    from ._protocols.request import Message
-    from ._servers.profile import ServerInfo
-    from ._tool_formats.base import OfferedTools
+
 
 __all__ = ["EasyLLMChat"]
 
@@ -108,12 +102,17 @@ class EasyLLMChat(TextModel, BaseChatModel):
         Raises:
             ConfigurationError: If there is no template, or it cannot express the messages.
         """
-        asked = self._convert_input(messages).to_messages()
-        unset = self.prompt_builder is None
-        shown = self.model_copy(update={"prompt_builder": AUTO}) if unset else self
-        offered = to_tools(tools)
-        use = offered_tools(offered, to_choice(tool_choice, offered))
-        return shown._to_text(asked, self.model, None, use).text  # noqa: SLF001 - this very class
+        from ._generation.payload import offered_tools  # noqa: PLC0415 - loads with the first request
+        from ._generation.prompt import render_prompt  # noqa: PLC0415 - as above
+
+        converted = to_tools(tools)
+        bound = {"tools": converted, "tool_choice": to_choice(tool_choice, converted)}
+        request = self._build_request(self._convert_input(messages).to_messages(), None, bound)
+        template = request.template
+        if template is None:
+            template = self._connect().model_template(request.model, request.policy)
+        offered = offered_tools(request.tools, request.tool_choice)
+        return render_prompt(request, template, offered).text
 
     _to_chat_prompt = to_prompt  # what ChatHuggingFace calls it
 
@@ -228,11 +227,10 @@ class EasyLLMChat(TextModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - langchain-core reports
         **kwargs: Any,
     ) -> ChatResult:
-        ask = self._ask(messages, stop, kwargs, text=False)
-        result = to_chat_result(self._connect().answer(ask))
-        if again := _once_more(ask, result):
-            second = to_chat_result(self._connect().answer(again))
-            return with_usage_of(result, second)
+        request, client = self._build_request(messages, stop, kwargs), self._connect()
+        result = to_chat_result(client.answer(request))
+        if repair := _repair(request, result):
+            return with_usage_of(result, to_chat_result(client.answer(repair)))
         return result
 
     @inspected
@@ -243,12 +241,10 @@ class EasyLLMChat(TextModel, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as above
         **kwargs: Any,
     ) -> ChatResult:
-        await self._aready(kwargs)
-        ask = self._ask(messages, stop, kwargs, text=False)
-        result = to_chat_result(await self._connect().aanswer(ask))
-        if again := _once_more(ask, result):
-            second = to_chat_result(await self._connect().aanswer(again))
-            return with_usage_of(result, second)
+        request, client = self._build_request(messages, stop, kwargs), self._connect()
+        result = to_chat_result(await client.aanswer(request))
+        if repair := _repair(request, result):
+            return with_usage_of(result, to_chat_result(await client.aanswer(repair)))
         return result
 
     def _stream(
@@ -261,9 +257,9 @@ class EasyLLMChat(TextModel, BaseChatModel):
         if self._streams(kwargs) is False:
             yield to_whole_chunk(self._generate(messages, stop, run_manager, **kwargs))
             return
-        ask = self._ask(messages, stop, kwargs, text=False, stream=True)
-        for pieces in self._connect().stream(ask):
-            yield from to_chat_chunks(pieces)
+        request = self._build_request(messages, stop, kwargs, stream=True)
+        for chunks in self._connect().stream(request):
+            yield from to_chat_chunks(chunks)
 
     async def _astream(
         self,
@@ -275,10 +271,9 @@ class EasyLLMChat(TextModel, BaseChatModel):
         if self._streams(kwargs) is False:
             yield to_whole_chunk(await self._agenerate(messages, stop, run_manager, **kwargs))
             return
-        await self._aready(kwargs)
-        ask = self._ask(messages, stop, kwargs, text=False, stream=True)
-        async for pieces in self._connect().astream(ask):
-            for chunk in to_chat_chunks(pieces):
+        request = self._build_request(messages, stop, kwargs, stream=True)
+        async for chunks in self._connect().astream(request):
+            for chunk in to_chat_chunks(chunks):
                 yield chunk
 
     def _should_stream(
@@ -299,32 +294,9 @@ class EasyLLMChat(TextModel, BaseChatModel):
         tools = self.disable_streaming == "tool_calling" and kwargs.get("tools")
         return self.disable_streaming is True or bool(tools)
 
-    def _takes_own_template(self) -> bool:
+    def _uses_model_template(self) -> bool:
         # A server renders the messages itself; a model in this process leaves that to us.
-        return super()._takes_own_template() or (self.prompt_builder is None and self._is_local())
-
-    def _to_text(
-        self,
-        source: str | Sequence[BaseMessage],
-        model: str | None,
-        server: ServerInfo | None,
-        use: OfferedTools | None = None,
-    ) -> RenderedPrompt:
-        if not source:
-            raise ConfigurationError("There are no messages: send one at least.")
-        prompt = self._chosen_prompt(model, server)
-        if prompt is None:
-            raise ConfigurationError(
-                f"There is no chat template for {model or 'this model'}, and a text api needs one: "
-                "set prompt_builder to a name (such as 'llama2', 'zephyr', 'phi-3'), to 'auto' for "
-                "the model's own, or use api='chat'."
-            )
-        from ._generation.prompt import render  # noqa: PLC0415 - templates load when used
-
-        return render(prompt, source, use, self.parse_tool_calls)
-
-    def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
-        return to_chat_messages(source)  # type: ignore[arg-type]
+        return super()._uses_model_template() or (self.prompt_builder is None and self._is_local())
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return self._tracing_params("chat", stop, kwargs)
@@ -341,10 +313,10 @@ def _with_stream(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return rest if own is None else {**rest, "stream": own}
 
 
-def _once_more(ask: GenerationRequest, result: ChatResult) -> GenerationRequest | None:
-    """Return how to ask once more for an answer that has not the shape that it was to have."""
-    if ask.shaping is None:
+def _repair(request: GenerationRequest, result: ChatResult) -> GenerationRequest | None:
+    """Return the request that repairs a structured answer; None if there is nothing to repair."""
+    if request.output is None or len(result.generations) != 1:
         return None
-    from ._structured_output.strategy import repair_request  # noqa: PLC0415 - seldom needed
+    from ._generation.prepare import repair_request  # noqa: PLC0415 - seldom needed
 
-    return repair_request(ask, result)
+    return repair_request(request, result.generations[0].message)

@@ -189,10 +189,10 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
         from ._batch.workers import worker_pool  # noqa: PLC0415 - sockets load with the first request
 
         check_several(texts)
-        connection, server = self._look(many=True)
-        batches = self._batches(self._task(connection, server), server)
+        session, server = self._session_and_server(many=True)
+        batches = self._batches(self._task(session, server), server)
         jobs: deque[ArrayJob] = deque()
-        with worker_pool(batches, connection.transport) as workers:
+        with worker_pool(batches, session.transport) as workers:
             for job in self._windows(texts, server):
                 workers.start(job)
                 jobs.append(job)
@@ -210,10 +210,10 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
         from ._batch.workers import Tasks  # noqa: PLC0415 - sockets load with the first request
 
         check_several(texts, Iterable | AsyncIterable)
-        connection, server = await self._alook(many=True)
-        batches = self._batches(self._task(connection, server), server)
+        session, server = await self._asession_and_server(many=True)
+        batches = self._batches(self._task(session, server), server)
         jobs: deque[ArrayJob] = deque()
-        async with Tasks(batches, connection.transport) as workers:
+        async with Tasks(batches, session.transport) as workers:
             async for job in self._awindows(texts, server):
                 await workers.start(job)
                 jobs.append(job)
@@ -241,9 +241,9 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
 
         if not job.texts:
             return job
-        connection, server = self._look(many=len(job.texts) > 1)
-        task = self._task(connection, server, as_floats=as_floats)
-        run_job(self._batches(task, server, job.texts), connection.transport, job)
+        session, server = self._session_and_server(many=len(job.texts) > 1)
+        task = self._task(session, server, as_floats=as_floats)
+        run_job(self._batches(task, server, job.texts), session.transport, job)
         return job
 
     async def _afinished(self, job: J, *, as_floats: bool = False) -> J:
@@ -251,35 +251,35 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
 
         if not job.texts:
             return job
-        connection, server = await self._alook(many=len(job.texts) > 1)
-        task = self._task(connection, server, as_floats=as_floats)
-        await arun_job(self._batches(task, server, job.texts), connection.transport, job)
+        session, server = await self._asession_and_server(many=len(job.texts) > 1)
+        task = self._task(session, server, as_floats=as_floats)
+        await arun_job(self._batches(task, server, job.texts), session.transport, job)
         return job
 
-    def _look(self, *, many: bool) -> tuple[ServerSession, ServerInfo | None]:
-        """Return the connection, and its server as far as the requests depend on it."""
-        connection = self._connect().connection
-        if self._asks(connection, many=many):
-            return connection, connection.ask_server(self._patience())
-        return connection, connection.server
+    def _session_and_server(self, *, many: bool) -> tuple[ServerSession, ServerInfo | None]:
+        """Return the session, and its server as far as the requests depend on it."""
+        session = self._connect().session
+        if self._asks(session, many=many):
+            return session, session.detect(self._patience())
+        return session, session.server
 
-    async def _alook(self, *, many: bool) -> tuple[ServerSession, ServerInfo | None]:
-        connection = self._connect().connection
-        if self._asks(connection, many=many):
-            return connection, await connection.aask_server(self._patience())
-        return connection, connection.server
+    async def _asession_and_server(self, *, many: bool) -> tuple[ServerSession, ServerInfo | None]:
+        session = self._connect().session
+        if self._asks(session, many=many):
+            return session, await session.adetect(self._patience())
+        return session, session.server
 
-    def _asks(self, connection: ServerSession, *, many: bool) -> bool:
-        from ._batch.embedding import asks_server  # noqa: PLC0415 - sockets load with the first request
+    def _asks(self, session: ServerSession, *, many: bool) -> bool:
+        from ._batch.embedding import depends_on_server  # noqa: PLC0415 - sockets load with the first request
 
-        return asks_server(self._ask(), connection, many=many and self.batch_size is None)
+        return depends_on_server(self._ask(), session, many=many and self.batch_size is None)
 
     def _task(
-        self, connection: ServerSession, server: ServerInfo | None, *, as_floats: bool = False
+        self, session: ServerSession, server: ServerInfo | None, *, as_floats: bool = False
     ) -> EmbeddingTask:
         from ._batch.embedding import EmbeddingTask  # noqa: PLC0415 - sockets load with the first request
 
-        return EmbeddingTask(self._ask(), connection, server, as_floats=as_floats)
+        return EmbeddingTask(self._ask(), session, server, as_floats=as_floats)
 
     def _ask(self) -> EmbeddingRequest:
         from ._batch.embedding import EmbeddingRequest  # noqa: PLC0415 - sockets load with the first request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, ClassVar, Literal
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
@@ -12,7 +12,6 @@ from langchain_core.callbacks import (
 )
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.language_models.llms import LLM
-from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.rate_limiters import BaseRateLimiter
@@ -22,15 +21,8 @@ from pydantic import Field
 
 from ._fields.connection import CONFIG
 from ._fields.text_model import TextModel, calling, inspected
-from ._generation.request import RenderedPrompt
 from ._langchain.messages import refuse_other_than_text
 from ._langchain.outputs import to_generations, to_text_chunks
-from .errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from ._protocols.request import Message
-    from ._servers.profile import ServerInfo
-    from ._tool_formats.base import OfferedTools
 
 __all__ = ["EasyLLM"]
 
@@ -60,6 +52,8 @@ class EasyLLM(TextModel, LLM):
 
     rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True)
     """Asked for leave before each request. Default: none."""
+
+    _prefers_text: ClassVar[bool] = True
 
     def generate(
         self,
@@ -150,8 +144,8 @@ class EasyLLM(TextModel, LLM):
             return _merged(self._stream(prompt, stop, run_manager, **kwargs))
         if self.rate_limiter:
             self.rate_limiter.acquire(blocking=True)
-        ask = self._ask(prompt, stop, kwargs, text=True)
-        return to_generations(self._connect().answer(ask))
+        request = self._build_request(prompt, stop, kwargs)
+        return to_generations(self._connect().answer(request))
 
     async def _aone(
         self,
@@ -166,9 +160,8 @@ class EasyLLM(TextModel, LLM):
             return _merged([chunk async for chunk in chunks])
         if self.rate_limiter:
             await self.rate_limiter.aacquire(blocking=True)
-        await self._aready(kwargs)
-        ask = self._ask(prompt, stop, kwargs, text=True)
-        return to_generations(await self._connect().aanswer(ask))
+        request = self._build_request(prompt, stop, kwargs)
+        return to_generations(await self._connect().aanswer(request))
 
     def _stream(
         self,
@@ -182,9 +175,9 @@ class EasyLLM(TextModel, LLM):
             return
         if self.rate_limiter:
             self.rate_limiter.acquire(blocking=True)
-        ask = self._ask(prompt, stop, kwargs, text=True, stream=True)
-        for pieces in self._connect().stream(ask):
-            for chunk in to_text_chunks(pieces):
+        request = self._build_request(prompt, stop, kwargs, stream=True)
+        for chunks in self._connect().stream(request):
+            for chunk in to_text_chunks(chunks):
                 if run_manager and run_manager.handlers:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
@@ -201,34 +194,12 @@ class EasyLLM(TextModel, LLM):
             return
         if self.rate_limiter:
             await self.rate_limiter.aacquire(blocking=True)
-        await self._aready(kwargs)
-        ask = self._ask(prompt, stop, kwargs, text=True, stream=True)
-        async for pieces in self._connect().astream(ask):
-            for chunk in to_text_chunks(pieces):
+        request = self._build_request(prompt, stop, kwargs, stream=True)
+        async for chunks in self._connect().astream(request):
+            for chunk in to_text_chunks(chunks):
                 if run_manager and run_manager.handlers:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
-
-    def _to_text(
-        self,
-        source: str | Sequence[BaseMessage],
-        model: str | None,
-        server: ServerInfo | None,
-        use: OfferedTools | None = None,  # noqa: ARG002 - tools were refused before
-    ) -> RenderedPrompt:
-        if not source:
-            raise ConfigurationError("The prompt is empty: send some text.")
-        prompt = self._chosen_prompt(model, server)
-        if prompt is None:
-            return RenderedPrompt(str(source), ())
-        from ._generation.prompt import render  # noqa: PLC0415 - templates load when used
-
-        return render(prompt, [HumanMessage(str(source))])
-
-    def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
-        if not source:
-            raise ConfigurationError("The prompt is empty: send some text.")
-        return [{"role": "user", "content": source}]
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return self._tracing_params("llm", stop, kwargs)

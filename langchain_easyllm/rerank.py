@@ -82,11 +82,11 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
             return []
         from ._batch.workers import run_job  # noqa: PLC0415 - sockets load with the first request
 
-        connection = self._connect().connection
-        asks = self._asks(connection)
-        server = connection.ask_server(self._patience()) if asks else connection.server
-        task, job = self._task(connection, server, query, texts)
-        run_job(self._batches(task, server, texts), connection.transport, job)
+        session = self._connect().session
+        asks = self._asks(session)
+        server = session.detect(self._patience()) if asks else session.server
+        task, job = self._task(session, server, query, texts)
+        run_job(self._batches(task, server, texts), session.transport, job)
         return self._best(documents, job)
 
     async def acompress_documents(
@@ -101,20 +101,20 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
             return []
         from ._batch.workers import arun_job  # noqa: PLC0415 - sockets load with the first request
 
-        connection = self._connect().connection
-        asks = self._asks(connection)
-        server = await connection.aask_server(self._patience()) if asks else connection.server
-        task, job = self._task(connection, server, query, texts)
-        await arun_job(self._batches(task, server, texts), connection.transport, job)
+        session = self._connect().session
+        asks = self._asks(session)
+        server = await session.adetect(self._patience()) if asks else session.server
+        task, job = self._task(session, server, query, texts)
+        await arun_job(self._batches(task, server, texts), session.transport, job)
         return self._best(documents, job)
 
-    def _asks(self, connection: ServerSession) -> bool:
-        if connection.address.router:
+    def _asks(self, session: ServerSession) -> bool:
+        if session.url.router:
             return False
         return self.api in ("auto", "jina") or self.batch_size is None
 
     def _task(
-        self, connection: ServerSession, server: ServerInfo | None, query: str, texts: list[str]
+        self, session: ServerSession, server: ServerInfo | None, query: str, texts: list[str]
     ) -> tuple[RerankTask, BatchJob[float]]:
         from ._batch.reranking import RerankRequest, RerankTask  # noqa: PLC0415 - as above
         from ._batch.scheduler import BatchJob  # noqa: PLC0415 - sockets load with the first request
@@ -130,7 +130,7 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
             },
             extra=self.model_kwargs,
         )
-        return RerankTask(ask, connection, server), BatchJob(texts)
+        return RerankTask(ask, session, server), BatchJob(texts)
 
     def _best(self, documents: Sequence[Document], job: BatchJob[float]) -> list[Document]:
         scores = [score for score in job.results if score is not None]

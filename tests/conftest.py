@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from langchain_easyllm._servers import session as _connection
+from langchain_easyllm._servers.session import SESSIONS
 
 from .support.fake_server import WireServer
 
@@ -26,4 +26,4 @@ def wire_server() -> Iterator[WireServer]:
 @pytest.fixture(autouse=True)
 def _strangers() -> None:
     """Meet every server for the first time: its port may have been another test's before."""
-    _connection.forget_connections()
+    SESSIONS.forget()

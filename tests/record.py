@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from langchain_easyllm._servers import session as _connection
+from langchain_easyllm._servers.session import SESSIONS
 from langchain_easyllm._servers.urls import parse_server_url
 
 from .support.real_servers.llama_cpp_serve import has_llama_cpp, llama_cpp_serve
@@ -60,7 +60,7 @@ def record(name: str, place: Place) -> int:
     recorded = 0
     hide = {place.model: MODEL_NAME} if place.model and Path(place.model).is_absolute() else {}
     for title, talk in CONVERSATIONS.items():
-        _connection.forget_connections()
+        SESSIONS.forget()
         with Recorder(parse_server_url(place.base_url).root, hide) as recorder:
             try:
                 talk(replace(place, base_url=recorder.url))

@@ -27,7 +27,7 @@ from .._servers.urls import ROUTER, is_dedicated_endpoint
 from ..errors import BadRequestError, ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
 from .scheduler import Batch, BatchJob
 
-__all__ = ["ArrayJob", "EmbeddingRequest", "EmbeddingTask", "asks_server", "import_numpy"]
+__all__ = ["ArrayJob", "EmbeddingRequest", "EmbeddingTask", "depends_on_server", "import_numpy"]
 
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
+__all__ = ["ArrayJob", "EmbeddingRequest", "EmbeddingTask", "depends_on_server", "import_numpy"]
 
 _ROUTES = frozenset({"/feature-extraction", "/pipeline/feature-extraction"})
 
@@ -61,15 +62,15 @@ class EmbeddingRequest:
     pooling: Pooling | None
 
 
-def asks_server(ask: EmbeddingRequest, connection: ServerSession, *, many: bool) -> bool:
+def depends_on_server(ask: EmbeddingRequest, session: ServerSession, *, many: bool) -> bool:
     """Whether the requests depend on which server will answer them.
 
     Args:
         ask: What is wanted.
-        connection: Where it is wanted from.
+        session: Where it is wanted from.
         many: Whether there may be more texts than one, and nobody said how many make a request.
     """
-    if connection.address.router:
+    if session.url.router:
         return False
     # Elsewhere it decides on the protocol, on field names, a name for the model, or the route.
     return ask.api is not EmbeddingApi.EMBED or many
@@ -80,7 +81,7 @@ class EmbeddingTask:
 
     Args:
         ask: What is wanted.
-        connection: Where it is wanted from.
+        session: Where it is wanted from.
         server: Which server that is; None where nobody asked.
         as_floats: Whether vectors are wanted as lists of floats, however they came.
 
@@ -96,13 +97,13 @@ class EmbeddingTask:
     def __init__(
         self,
         ask: EmbeddingRequest,
-        connection: ServerSession,
+        session: ServerSession,
         server: ServerInfo | None,
         *,
         as_floats: bool,
     ) -> None:
         self._ask = ask
-        self._connection = connection
+        self._session = session
         self._server = server
         self._as_floats = as_floats
         self._missing: EasyLLMError | None = None
@@ -138,35 +139,37 @@ class EmbeddingTask:
         """Whether a refused batch has another way, which the next request for it takes."""
         if batch.tag is not self.call:
             return True  # another batch has found it already
-        lacking = self._connection.lacking
+        unsupported = self._session.capabilities.unsupported
         if isinstance(error, NotFoundError):
             if self._missing is not None:
-                lacking.discard(EmbeddingApi.EMBEDDINGS.value)
-                self._connection.forget()
+                unsupported.discard(EmbeddingApi.EMBEDDINGS.value)
+                self._session.recheck()
                 raise self._missing  # neither route is there: the usual one is what to speak of
             if (
                 self._ask.api is None
                 and self.call.api is EmbeddingApi.EMBEDDINGS
                 and self._may_be_tei()
             ):
-                lacking.add(EmbeddingApi.EMBEDDINGS.value)
+                unsupported.add(EmbeddingApi.EMBEDDINGS.value)
                 self._missing = error
         elif isinstance(error, BadRequestError) and self.call.packed:
             words = (error.body or error.message).lower()
             if "encoding_format" in words or "base64" in words:
-                lacking.add("base64")
+                unsupported.add("base64")
         other = self._new_call()
         if (other.api, other.packed) == (self.call.api, self.call.packed):
             if isinstance(error, NotFoundError):
-                self._connection.forget()  # by now it may be another server: the next call looks
-                lacking.discard(EmbeddingApi.EMBEDDINGS.value)  # its substitute is missing as well
+                self._session.recheck()  # by now it may be another server: the next call looks
+                unsupported.discard(
+                    EmbeddingApi.EMBEDDINGS.value
+                )  # its substitute is missing as well
             return False
         self.call = other
         return True
 
     def _may_be_tei(self) -> bool:
         server = self._server
-        return not self._connection.address.router and bool(
+        return not self._session.url.router and bool(
             server is None or server.tei or not server.known
         )
 
@@ -180,11 +183,12 @@ class EmbeddingTask:
             server=server,
             model=named.model_for(ask.model) if api is EmbeddingApi.EMBEDDINGS else None,
             extra=ask.extra,
-            packed=api is EmbeddingApi.EMBEDDINGS and "base64" not in self._connection.lacking,
+            packed=api is EmbeddingApi.EMBEDDINGS
+            and "base64" not in self._session.capabilities.unsupported,
         )
 
     def _choose(self) -> EmbeddingApi:
-        ask, address, server = self._ask, self._connection.address, self._server
+        ask, address, server = self._ask, self._session.url, self._server
         if address.router:
             return self._choose_at_router()
         if ask.api:
@@ -195,7 +199,7 @@ class EmbeddingTask:
             _check_serves(server)
             if not server.known and is_dedicated_endpoint(address.root):
                 return EmbeddingApi.FEATURE_EXTRACTION
-        if EmbeddingApi.EMBEDDINGS.value in self._connection.lacking:
+        if EmbeddingApi.EMBEDDINGS.value in self._session.capabilities.unsupported:
             return EmbeddingApi.EMBED
         # TEI has both; its OpenAI route sends base64, but knows fewer fields.
         if server and server.tei and not _fits(EmbeddingApi.EMBEDDINGS, server, ask.params):
@@ -204,7 +208,7 @@ class EmbeddingTask:
 
     def _choose_at_router(self) -> EmbeddingApi:
         own = self._ask.provider in (None, "hf-inference")
-        if self._connection.address.root != ROUTER:
+        if self._session.url.root != ROUTER:
             own = False  # a provider's own root below the router's
         elif self._ask.provider in ("auto", "fastest", "cheapest"):
             raise ConfigurationError(
@@ -220,7 +224,7 @@ class EmbeddingTask:
         return fits
 
     def _url(self, api: EmbeddingApi) -> str:
-        address = self._connection.address
+        address = self._session.url
         if address.router and address.root == ROUTER:
             return ROUTER + hub_route(self._ask.provider, self._ask.model or "")
         if api is EmbeddingApi.FEATURE_EXTRACTION:

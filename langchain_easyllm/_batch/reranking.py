@@ -44,7 +44,7 @@ class RerankTask:
 
     Args:
         ask: What is wanted.
-        connection: Where it is wanted from.
+        session: Where it is wanted from.
         server: Which server that is; None where nobody asked.
 
     Raises:
@@ -54,11 +54,11 @@ class RerankTask:
     what = "Document"
 
     def __init__(
-        self, ask: RerankRequest, connection: ServerSession, server: ServerInfo | None
+        self, ask: RerankRequest, session: ServerSession, server: ServerInfo | None
     ) -> None:
-        self._connection = connection
+        self._session = session
         self._model = ask.model
-        api = _choose(ask, connection, server)
+        api = _choose(ask, session, server)
         named = server or ServerInfo(dialect=Dialect.OPENAI)
         model = named.model_for(ask.model) if api is RerankApi.JINA else None
         self._call = RerankProtocolRequest(api, ask.query, ask.params, model, ask.extra)
@@ -67,10 +67,10 @@ class RerankTask:
     def request(self, batch: Batch[float]) -> Request:
         """Return the request for a batch."""
         api = self._call.api
-        if self._connection.address.router:
+        if self._session.url.router:
             url = ROUTER + hub_route(None, self._model or "", "text-ranking")
         else:
-            url = self._connection.address.url(rerank_route(api))
+            url = self._session.url.url(rerank_route(api))
         return Request("POST", url, self._call.body(batch.body))
 
     def read(self, batch: Batch[float], body: bytes) -> Sequence[float] | Failure:
@@ -84,12 +84,12 @@ class RerankTask:
     def other_way(self, _batch: Batch[float], error: EasyLLMError) -> bool:
         """Whether a refused batch has another way: no, every server has one route."""
         if isinstance(error, NotFoundError):
-            self._connection.forget()  # by now it may be another server: the next call looks
+            self._session.recheck()  # by now it may be another server: the next call looks
         return False
 
 
-def _choose(ask: RerankRequest, connection: ServerSession, server: ServerInfo | None) -> RerankApi:
-    if connection.address.router:
+def _choose(ask: RerankRequest, session: ServerSession, server: ServerInfo | None) -> RerankApi:
+    if session.url.router:
         if ask.provider not in (None, "hf-inference"):
             raise ConfigurationError(
                 f"provider={ask.provider!r} has no reranking: leave it out for Hugging Face's own, "

@@ -47,6 +47,9 @@ CONFIG = ConfigDict(
 )
 """How the classes of this package take their fields."""
 
+HUB = "https://huggingface.co"
+"""Where models' files are."""
+
 LOCAL = "local"
 """The `api` of a model in this process."""
 
@@ -244,18 +247,26 @@ class ConnectionFields(Serializable):
         # An empty one is no wish to have texts sent to Hugging Face: it is refused.
         return _parse(ROUTER if self.base_url is None else self.base_url)
 
-    def _explicit_key(self) -> str | None:
-        """Return the key that was given by hand for this very server, or None."""
+    def _explicit_key(self, root: str | None = None) -> str | None:
+        """Return the key given by hand, if a server (None: the one in force) may have it."""
         key = self.api_key
         if key is None or isinstance(key, EnvironmentKey):
             return None
-        if isinstance(key, GivenKey):
+        here = self._address().root
+        home = key.home if isinstance(key, GivenKey) else here
+        root = root or here
+        if home != root:
             from .._http.models import on_hugging_face  # noqa: PLC0415 - loads with the first request
 
-            here = self._address().root
-            if key.home != here and not (on_hugging_face(key.home) and on_hugging_face(here)):
+            if not (on_hugging_face(home) and on_hugging_face(root)):
                 return None
-        return key.get_secret_value()
+        return key.get_secret_value().strip()
+
+    def _hub_token(self) -> str | None:
+        """Return the token for files of the Hub: one that it may have, else the environment's."""
+        from .._http.auth import environment_token  # noqa: PLC0415 - loads with the first request
+
+        return self._explicit_key(HUB) or environment_token()
 
     def _connect(self) -> GenerationClient:
         """Return the client for the server that the fields name now."""
@@ -281,12 +292,12 @@ class ConnectionFields(Serializable):
 
         _warn_of_secrets(name for name in self._left_behind if not self._has_secret(name))
         settings = SessionSettings(
-            address=self._address(),
+            url=self._address(),
             api_key=self._explicit_key(),
             headers=tuple(self.default_headers.items()),
             verify=self.verify,
         )
-        return GenerationClient(connect(settings))
+        return GenerationClient(connect(settings), self._hub_token())
 
     def _public_headers(self) -> dict[str, str]:
         """Return the headers that hold no secret, going by their names."""

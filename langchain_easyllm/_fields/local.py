@@ -90,9 +90,10 @@ class LocalModelChoice(ConnectionFields):
         if not self._is_local():
             return super()._new_client()
         from .._generation.client import GenerationClient  # noqa: PLC0415 - loads with the first request
-        from .._servers.session import connect_local  # noqa: PLC0415 - as above
+        from .._local.session import local_session  # noqa: PLC0415 - as above
 
-        return GenerationClient(connect_local(self._local_settings(), embeddings=self._embeds))
+        session = local_session(self._local_settings(), embeddings=self._embeds)
+        return GenerationClient(session, self._hub_token())
 
 
 class LocalModelFields(LocalModelChoice):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import BaseMessage
 from pydantic import model_validator
 
-from .._generation.request import GenerationRequest, RenderedPrompt, Shaping
+from .._generation.request import GenerationRequest
 from .._langchain.batching import BatchingMixin
 from .._langchain.outputs import PROVIDER
 from .._langchain.tools import to_choice, to_tools
@@ -29,16 +28,12 @@ from .local import LocalModelFields
 
 if TYPE_CHECKING:
     from .._http.models import RetryPolicy
-    from .._protocols.request import Message
-    from .._servers.profile import ServerInfo
-    from .._tool_formats.base import OfferedTools
-    from ..prompts import ChatPrompt
 
 __all__ = ["CONFIG", "TextModel", "calling", "inspected"]
 
 
 # What an `api` that is no protocol's name means; None is chosen by the server.
-_WIRES: Mapping[str, GenerationApi | None] = {"auto": None, LOCAL: GenerationApi.GENERATE}
+_APIS: Mapping[str, GenerationApi | None] = {"auto": None, LOCAL: GenerationApi.GENERATE}
 
 
 class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, LocalModelFields):
@@ -62,119 +57,74 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         own = streaming_of(call)
         return self.streaming if own is None else own
 
-    def _ask(
+    _prefers_text: ClassVar[bool] = False
+    """Whether a text protocol is wanted where the choice is free."""
+
+    def _build_request(
         self,
         source: str | Sequence[BaseMessage],
         stop: Sequence[str] | None,
         kwargs: Mapping[str, Any],
         *,
-        text: bool,
         stream: bool = False,
     ) -> GenerationRequest:
-        """Gather what one call wants.
+        """Return what one call wants, its own fields before the object's.
 
         Raises:
             ConfigurationError: For an unknown field, or several answers to one stream.
         """
+        if not source:
+            wanted = "The prompt is empty: send some text."
+            none = "There are no messages: send one at least."
+            raise ConfigurationError(wanted if isinstance(source, str) else none)
         call = CallFields.read(kwargs, type(self).model_fields)
         params = params_of(self, call)
         if stream and params.get("n", 1) != 1:
             raise ConfigurationError("n > 1 cannot be streamed: use invoke or batch, or n=1.")
-        api: str = getattr(self, "api", "auto")
-        model = call.get("model") or self.model
         if stop is not None and "stop" in call:
             raise ConfigurationError("stop was given twice, once as stop_sequences: give it once.")
         tools = to_tools(call.get("tools"))
-        if tools and text:
+        if tools and self._prefers_text:
             raise ConfigurationError("An LLM takes no tools: use EasyLLMChat.")
-        shaping = None
-        if (shape := call.get("structured_output")) and not isinstance(source, str):
-            shaping = Shaping(
-                shape,
-                source,
-                lambda other: self._ask(other, stop, kwargs, text=text, stream=stream),
-            )
+        fields = self.__dict__
+        api: str = fields.get("api", "auto")
         return GenerationRequest(
-            api=_WIRES[api] if api in _WIRES else GenerationApi(api),
-            text=text,
-            template=self.prompt_builder is not None,
-            model=model,
-            provider=call.get("provider", self.provider),
+            source,
+            self._retry_policy(call),
+            api=_APIS[api] if api in _APIS else GenerationApi(api),
+            prefers_text=self._prefers_text,
+            template=self._template(),
+            uses_model_template=self._uses_model_template(),
+            model=call.get("model") or fields["model"],
+            provider=call.get("provider", fields["provider"]),
             params=params,
-            stops=merge_stops(stop if stop is not None else call.get("stop", self.stop)),
+            unchecked={k: v for k, v in self._unchecked.items() if k not in call},
+            stops=merge_stops(stop if stop is not None else call.get("stop", fields["stop"])),
             tools=tools,
             tool_choice=to_choice(call.get("tool_choice"), tools),
             parallel_tool_calls=call.get("parallel_tool_calls"),
+            parse_tool_calls=fields.get("parse_tool_calls"),
             extra={**self._kwargs_of_body(), **call.get("model_kwargs", {})},
-            usage=call.get("stream_usage", self.stream_usage),
-            to_text=lambda server, use: self._to_text(source, model, server, use),
-            to_messages=lambda: self._to_messages(source),
-            timeout=call.get("timeout", self.timeout),
-            max_retries=call.get("max_retries", self.max_retries),
-            wait_for_model=call.get("wait_for_model", self.wait_for_model),
-            shaping=shaping,
-            unchecked={k: v for k, v in self._unchecked.items() if k not in call},
-            parse_tool_calls=getattr(self, "parse_tool_calls", None),
+            reports_usage=call.get("stream_usage", fields["stream_usage"]),
+            output=call.get("structured_output"),
         )
 
-    @abstractmethod
-    def _to_text(
-        self,
-        source: str | Sequence[BaseMessage],
-        model: str | None,
-        server: ServerInfo | None,
-        use: OfferedTools | None = None,
-    ) -> RenderedPrompt:
-        """Return the prompt as it is sent."""
-
-    @abstractmethod
-    def _to_messages(self, source: str | Sequence[BaseMessage]) -> Sequence[Message]:
-        """Return the input as chat messages."""
-
-    def _chosen_prompt(self, model: str | None, server: ServerInfo | None) -> ChatPrompt | None:
-        """Return the template in force; `"auto"` loads the model's own, once."""
-        if not self._takes_own_template():
-            return self._template()
-        return self._loaded_template(model, server) or self._load_template(model)
-
-    def _takes_own_template(self) -> bool:
-        """Whether the prompt is rendered by the model's own template."""
+    def _uses_model_template(self) -> bool:
+        """Whether the prompt of a text protocol is rendered by the model's own template."""
         return self.prompt_builder == AUTO
 
-    def _loaded_template(self, model: str | None, server: ServerInfo | None) -> ChatPrompt | None:
-        """Return a model's own template, if it was loaded already."""
-        from .._generation.prompt import known_template  # noqa: PLC0415 - templates load when used
-
-        name = model or (server.model if server else None)
-        return known_template(self._connect().connection, name)
-
-    def _load_template(self, model: str | None) -> ChatPrompt:
-        """Load a model's own template (`"auto"`). Blocks."""
-        from .._generation.prompt import load_model_template  # noqa: PLC0415 - as above
-
-        key = self.api_key
-        own = self._explicit_key() is None or self._address().router
-        token = key.get_secret_value() if key and own else None
-        return load_model_template(model, self._connect().connection, self._patience(), token)
-
-    async def _aready(self, call: Mapping[str, Any]) -> None:
-        """Load what would block the event loop later."""
-        if not self._takes_own_template():
-            return
-        model = call.get("model") or self.model
-        if self._loaded_template(model, self._connect().connection.server) is None:
-            await asyncio.to_thread(self._load_template, model)
-
-    def _patience(self) -> RetryPolicy:
+    def _retry_policy(self, call: Mapping[str, Any] | None = None) -> RetryPolicy:
         from .._http.models import RetryPolicy  # noqa: PLC0415 - sockets load with the first request
 
-        return RetryPolicy(self.timeout, self.max_retries, self.wait_for_model)
+        names = ("timeout", "max_retries", "wait_for_model")
+        fields, own = self.__dict__, call or {}
+        return RetryPolicy(*[own.get(name, fields[name]) for name in names])
 
     def _model_id(self) -> str | None:
         """The model's name: as it was given, else as the server tells it, which is asked once."""
         if self.model or self._address().router:
             return self.model
-        return self._connect().connection.ask_server(self._patience()).model
+        return self._connect().session.detect(self._retry_policy()).model
 
     if not TYPE_CHECKING:  # where it may be given as well
         model_id = property(_model_id)
@@ -230,7 +180,9 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
             return list(own(text))
         from .._generation.tokens import token_ids  # noqa: PLC0415 - seldom needed
 
-        return token_ids(text, self.model, self._connect().connection, self._patience())
+        client = self._connect()
+        policy = self._retry_policy()
+        return token_ids(text, self.model, client.session, policy, client.hub_token)
 
     def get_num_tokens(self, text: str) -> int:
         """Return how many of the model's own tokens a text has; see `get_token_ids`."""
@@ -258,7 +210,7 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
     def _served_model(self) -> str | None:
         """Return the server's model, if it was asked for it already."""
         client = (self.__pydantic_private__ or {}).get("_client")
-        server = client.connection.server if client else None
+        server = client.session.server if client else None
         return server.model if server else None
 
     def _dict_for_compat(self) -> dict[str, Any]:

@@ -1,42 +1,58 @@
-"""Asks for generations: plans a request, sends it, reads the answer. Sync and async alike."""
+"""Generates answers: finds out what a request needs, sends it, reads the response.
+
+A flow yields its steps (detect the server, load a template, send ...) and receives their results;
+the two drivers make a step block or await. Sync and async share everything else.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator, Iterable
-from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from .._http.error_mapping import error_from_event
-from .._http.models import RetryPolicy
+from .._http.exchange import arun_flow, run_flow
+from .._http.models import Request, Response, RetryPolicy
 from .._protocols.events import Delta
-from .._protocols.reader import Answer, Chunk, ResponseReader
+from .._protocols.reader import Answer, Chunk
 from .._protocols.tool_calls import merge_calls
-from .._servers.profile import ServerInfo
+from .._servers.profile import GenerationApi, ServerInfo
 from .._servers.session import ServerSession
 from ..errors import ConnectionError, EasyLLMError, NotFoundError, TimeoutError
-from .prepare import PreparedRequest, asks_server, learn_fallback, prepare_request
+from .prepare import (
+    PreparedRequest,
+    choose_api,
+    depends_on_server,
+    learn_fallback,
+    prepare_request,
+)
 from .request import GenerationRequest
 
 if TYPE_CHECKING:
     from .._http.stream import AsyncEventStream, EventStream
     from .._local.transport import LocalAsyncStream, LocalStream
+    from ..prompts.base import ChatPrompt
 
 __all__ = ["GenerationClient"]
 
+T = TypeVar("T")
+
 
 class GenerationClient:
-    """Asks one connection for generations.
+    """Generates answers on one server.
 
     Args:
-        connection: The server to ask.
+        session: The server.
+        hub_token: The token for files of the Hub.
     """
 
-    def __init__(self, connection: ServerSession) -> None:
-        self.connection = connection
-        connection.join(self)
+    def __init__(self, session: ServerSession, hub_token: str | None = None) -> None:
+        self.session = session
+        self.hub_token = hub_token
+        session.join(self)
 
     def __copy__(self) -> GenerationClient:
         return self
@@ -45,211 +61,257 @@ class GenerationClient:
         return self  # copies of a model share its sockets
 
     def close(self) -> None:
-        """Close the connection, unless other objects use it too."""
-        self.connection.close(self)
+        """Close the session, unless other objects use it too."""
+        self.session.close(self)
 
     async def aclose(self) -> None:
-        """Close the connection, unless other objects use it too."""
-        await self.connection.aclose(self)
+        """Close the session, unless other objects use it too."""
+        await self.session.aclose(self)
 
-    def answer(self, ask: GenerationRequest) -> list[Answer]:
-        """Return the whole answers, one for each completion asked for."""
-        policy = _begin(ask)
-        while True:
-            server = self._server(ask, policy)
-            plan = prepare_request(ask, self.connection, server, stream=False)
-            try:
-                if plan.unsent and plan.answers == 1 and not plan.call.tools:
-                    return [_gather(self.stream(ask, policy))]
-                response = self.connection.transport.send(plan.request, policy)
-            except EasyLLMError as error:
-                if answers := plan.rescued(error):
-                    return answers
-                if not (
-                    learn_fallback(plan, ask, self.connection, error)
-                    or self._replaced(ask, error, policy, server)
-                ):
-                    raise
-                policy.call_budget().fall_back(error)
-            else:
-                return self._noted(plan, plan.read(response))
+    def answer(self, request: GenerationRequest) -> list[Answer]:
+        """Return the whole answers, one for each completion that is wanted."""
+        return run_flow(self._answer(request), self._run)
 
-    async def aanswer(self, ask: GenerationRequest) -> list[Answer]:
-        """Return the whole answers, one for each completion asked for."""
-        policy = _begin(ask)
-        while True:
-            server = await self._aserver(ask, policy)
-            plan = prepare_request(ask, self.connection, server, stream=False)
-            try:
-                if plan.unsent and plan.answers == 1 and not plan.call.tools:
-                    return [_gather([pieces async for pieces in self.astream(ask, policy)])]
-                response = await self.connection.transport.asend(plan.request, policy)
-            except EasyLLMError as error:
-                if answers := plan.rescued(error):
-                    return answers
-                if not (
-                    learn_fallback(plan, ask, self.connection, error)
-                    or await self._areplaced(ask, error, policy, server)
-                ):
-                    raise
-                policy.call_budget().fall_back(error)
-            else:
-                return self._noted(plan, plan.read(response))
+    async def aanswer(self, request: GenerationRequest) -> list[Answer]:
+        """Return the whole answers, one for each completion that is wanted."""
+        return await arun_flow(self._answer(request), self._arun)
 
     def stream(
-        self, ask: GenerationRequest, policy: RetryPolicy | None = None
+        self, request: GenerationRequest, policy: RetryPolicy | None = None
     ) -> Generator[list[Chunk], None, None]:
-        """Yield pieces as they can be shown; the last is a delta with the answer's end."""
-        policy = policy or _begin(ask)
+        """Yield chunks as they can be shown; the last is a delta with the answer's end."""
+        policy = policy or request.policy.begin()
         while True:
-            plan, events = self._open(ask, policy)
-            session = _Session(plan, events.url)
+            prepared, events = run_flow(self._open(request, policy), self._run)
+            answer = _StreamedAnswer(prepared, events.url)
             try:
-                with events, session:
-                    for batch in events:
-                        pieces = session.feed(batch)
-                        if session.over:
-                            events.close()
-                        if pieces:
-                            yield pieces
-                        if session.over:
+                with cast("EventStream | LocalStream", events) as batches, answer:
+                    for batch in batches:
+                        chunks = answer.feed(batch)
+                        if answer.over:
+                            batches.close()
+                        if chunks:
+                            yield chunks
+                        if answer.over:
                             break
-                yield session.close()
-                return self._learn(plan, thought=session.thought)
+                yield answer.close()
+                return self._learn(prepared, reasoned=answer.reasoned)
             except EasyLLMError as error:
-                if session.handed:
-                    raise
-                pause = policy.call_budget().pause_after(error, error.retry_after)
+                pause = answer.pause_after(error, policy)
             time.sleep(pause)
 
     async def astream(
-        self, ask: GenerationRequest, policy: RetryPolicy | None = None
+        self, request: GenerationRequest, policy: RetryPolicy | None = None
     ) -> AsyncGenerator[list[Chunk], None]:
-        """Yield pieces as they can be shown; the last is a delta with the answer's end."""
-        policy = policy or _begin(ask)
+        """Yield chunks as they can be shown; the last is a delta with the answer's end."""
+        policy = policy or request.policy.begin()
         while True:
-            plan, events = await self._aopen(ask, policy)
-            session = _Session(plan, events.url)
+            prepared, events = await arun_flow(self._open(request, policy), self._arun)
+            answer = _StreamedAnswer(prepared, events.url)
             try:
-                async with events:
-                    with session:
-                        async for batch in events:
-                            pieces = session.feed(batch)
-                            if session.over:
-                                await events.aclose()
-                            if pieces:
-                                yield pieces
-                            if session.over:
+                async with cast("AsyncEventStream | LocalAsyncStream", events) as batches:
+                    with answer:
+                        async for batch in batches:
+                            chunks = answer.feed(batch)
+                            if answer.over:
+                                await batches.aclose()
+                            if chunks:
+                                yield chunks
+                            if answer.over:
                                 break
-                yield session.close()
-                self._learn(plan, thought=session.thought)
+                yield answer.close()
+                self._learn(prepared, reasoned=answer.reasoned)
                 return
             except EasyLLMError as error:
-                if session.handed:
-                    raise
-                pause = policy.call_budget().pause_after(error, error.retry_after)
+                pause = answer.pause_after(error, policy)
             await asyncio.sleep(pause)
 
+    def model_template(self, model: str | None, policy: RetryPolicy) -> ChatPrompt:
+        """Load a model's own template, once. Blocks."""
+        from .prompt import load_model_template  # noqa: PLC0415 - templates load when used
+
+        return load_model_template(model, self.session, policy, self.hub_token)
+
+    def _answer(self, request: GenerationRequest) -> Flow[list[Answer]]:
+        policy = request.policy.begin()
+        while True:
+            prepared, server = yield from self._prepare(request, policy, stream=False)
+            try:
+                if prepared.must_stream:
+                    return [_gather((yield _Collect(request, policy)))]
+                response = yield _Send(prepared.request, policy)
+            except EasyLLMError as error:
+                if answers := prepared.recover(error):
+                    return answers
+                yield from self._fall_back(request, prepared, server, policy, error)
+            else:
+                answers = prepared.read(response)
+                # The thought before a ReAct answer has no field: its model need not use think tags.
+                reasoned = any(answer.end.reasoning_field for answer in answers)
+                self._learn(prepared, reasoned=reasoned)
+                return answers
+
     def _open(
-        self, ask: GenerationRequest, policy: RetryPolicy
-    ) -> tuple[PreparedRequest, EventStream | LocalStream]:
+        self, request: GenerationRequest, policy: RetryPolicy
+    ) -> Flow[tuple[PreparedRequest, Stream]]:
         while True:
-            server = self._server(ask, policy)
-            plan = prepare_request(ask, self.connection, server, stream=True)
+            prepared, server = yield from self._prepare(request, policy, stream=True)
             try:
-                return plan, self.connection.transport.open(plan.request, policy)
+                return prepared, (yield _Open(prepared.request, policy))
             except EasyLLMError as error:
-                if not (
-                    learn_fallback(plan, ask, self.connection, error)
-                    or self._replaced(ask, error, policy, server)
-                ):
-                    raise
-                policy.call_budget().fall_back(error)
+                yield from self._fall_back(request, prepared, server, policy, error)
 
-    async def _aopen(
-        self, ask: GenerationRequest, policy: RetryPolicy
-    ) -> tuple[PreparedRequest, AsyncEventStream | LocalAsyncStream]:
-        while True:
-            server = await self._aserver(ask, policy)
-            plan = prepare_request(ask, self.connection, server, stream=True)
-            try:
-                return plan, await self.connection.transport.aopen(plan.request, policy)
-            except EasyLLMError as error:
-                if not (
-                    learn_fallback(plan, ask, self.connection, error)
-                    or await self._areplaced(ask, error, policy, server)
-                ):
-                    raise
-                policy.call_budget().fall_back(error)
+    def _prepare(
+        self, request: GenerationRequest, policy: RetryPolicy, *, stream: bool
+    ) -> Flow[tuple[PreparedRequest, ServerInfo | None]]:
+        """Find out what the request needs, then build it."""
+        session = self.session
+        server = session.server
+        if depends_on_server(request, session.url):
+            server = yield _DetectServer(policy)
+        step = _Prepare(request, policy, server, stream)
+        return (yield step) if step.may_block else step.run(self), server
 
-    def _server(self, ask: GenerationRequest, policy: RetryPolicy) -> ServerInfo | None:
-        if asks_server(ask, self.connection):
-            return self.connection.ask_server(policy)
-        return self.connection.server
-
-    async def _aserver(self, ask: GenerationRequest, policy: RetryPolicy) -> ServerInfo | None:
-        if asks_server(ask, self.connection):
-            return await self.connection.aask_server(policy)
-        return self.connection.server
-
-    def _replaced(
+    def _fall_back(
         self,
-        ask: GenerationRequest,
-        error: EasyLLMError,
+        request: GenerationRequest,
+        prepared: PreparedRequest,
+        server: ServerInfo | None,
         policy: RetryPolicy,
-        used: ServerInfo | None,
-    ) -> bool:
-        """Whether a 404 means that another server listens at the address than was known."""
-        if not self._may_be_replaced(ask, error):
-            return False
-        with suppress(TimeoutError):  # the 404 is what to speak of
-            return self.connection.ask_server(policy, policy.call_budget().started) != used
-        return False
-
-    async def _areplaced(
-        self,
-        ask: GenerationRequest,
         error: EasyLLMError,
-        policy: RetryPolicy,
-        used: ServerInfo | None,
-    ) -> bool:
-        """Whether a 404 means that another server listens at the address than was known."""
-        if not self._may_be_replaced(ask, error):
-            return False
-        with suppress(TimeoutError):  # the 404 is what to speak of
-            return await self.connection.aask_server(policy, policy.call_budget().started) != used
-        return False
+    ) -> Flow[None]:
+        """Learn from a refusal how the request is to be prepared anew; raise it if it is final."""
+        session = self.session
+        if not learn_fallback(prepared, request, session.url, session.capabilities, error):
+            if not isinstance(error, NotFoundError) or not depends_on_server(request, session.url):
+                raise error
+            try:  # another server may listen at the address by now
+                found = yield _DetectServer(policy, policy.call_budget().started)
+            except TimeoutError:
+                raise error from None
+            if found == server:
+                raise error
+        policy.call_budget().fall_back(error)
 
-    def _may_be_replaced(self, ask: GenerationRequest, error: EasyLLMError) -> bool:
-        return isinstance(error, NotFoundError) and asks_server(ask, self.connection)
+    def _learn(self, prepared: PreparedRequest, *, reasoned: bool) -> None:
+        if reasoned and prepared.protocol_request.params.get("thinking") is None:
+            self.session.capabilities.reasoning_models.add(prepared.model)
 
-    def _noted(self, plan: PreparedRequest, answers: list[Answer]) -> list[Answer]:
-        # The thought before a ReAct answer has no field: its model need not think in tags.
-        self._learn(plan, thought=any(answer.end.reasoning_field for answer in answers))
-        return answers
+    def _run(self, step: Step) -> object:
+        return step.run(self)
 
-    def _learn(self, plan: PreparedRequest, *, thought: bool) -> None:
-        if thought and plan.call.params.get("thinking") is None:
-            self.connection.thinkers.add(plan.name)
-
-
-def _begin(ask: GenerationRequest) -> RetryPolicy:
-    return RetryPolicy(ask.timeout, ask.max_retries, ask.wait_for_model).begin()
+    async def _arun(self, step: Step) -> object:
+        return await step.arun(self)
 
 
-class _Session:
-    """One streamed answer while it is read: pieces, failures, what had arrived when it broke.
+@dataclass(frozen=True, slots=True)
+class _DetectServer:
+    """Find out which server it is, once; or anew, after a moment (`time.monotonic`)."""
+
+    policy: RetryPolicy
+    since: float = float("-inf")
+
+    def run(self, client: GenerationClient) -> ServerInfo:
+        return client.session.detect(self.policy, self.since)
+
+    async def arun(self, client: GenerationClient) -> ServerInfo:
+        return await client.session.adetect(self.policy, self.since)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepare:
+    """Build the HTTP request, with the model's own prompt template where it is wanted."""
+
+    request: GenerationRequest
+    policy: RetryPolicy
+    server: ServerInfo | None
+    stream: bool
+
+    @property
+    def may_block(self) -> bool:
+        """Whether it loads a template, or renders one of another author: no event loop waits."""
+        template = self.request.template
+        return self.request.uses_model_template or (template is not None and template.may_block)
+
+    def run(self, client: GenerationClient) -> PreparedRequest:
+        request, server, session = self.request, self.server, client.session
+        template, capabilities = request.template, session.capabilities
+        if request.uses_model_template:
+            api = choose_api(request, session.url, server, capabilities)
+            if api is not GenerationApi.CHAT:
+                model = request.model or (server.model if server else None)
+                template = client.model_template(model, self.policy)
+        return prepare_request(
+            request, session.url, server, capabilities, template, stream=self.stream
+        )
+
+    async def arun(self, client: GenerationClient) -> PreparedRequest:
+        return await asyncio.to_thread(self.run, client)
+
+
+@dataclass(frozen=True, slots=True)
+class _Send:
+    """Send a request and read the whole response."""
+
+    request: Request
+    policy: RetryPolicy
+
+    def run(self, client: GenerationClient) -> Response:
+        return client.session.transport.send(self.request, self.policy)
+
+    async def arun(self, client: GenerationClient) -> Response:
+        return await client.session.transport.asend(self.request, self.policy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """Send a request and wait until its streamed response begins."""
+
+    request: Request
+    policy: RetryPolicy
+
+    def run(self, client: GenerationClient) -> Stream:
+        return client.session.transport.open(self.request, self.policy)
+
+    async def arun(self, client: GenerationClient) -> Stream:
+        return await client.session.transport.aopen(self.request, self.policy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Collect:
+    """Stream an answer to its end."""
+
+    request: GenerationRequest
+    policy: RetryPolicy
+
+    def run(self, client: GenerationClient) -> list[list[Chunk]]:
+        return list(client.stream(self.request, self.policy))
+
+    async def arun(self, client: GenerationClient) -> list[list[Chunk]]:
+        return [chunks async for chunks in client.astream(self.request, self.policy)]
+
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    Step = _DetectServer | _Prepare | _Send | _Open | _Collect
+    Stream = EventStream | LocalStream | AsyncEventStream | LocalAsyncStream
+    # Each step has a result of its own type, which a generator's type cannot say.
+    Flow = Generator[Step, Any, T]
+
+
+class _StreamedAnswer:
+    """One streamed answer while it is read: chunks, failures, what had arrived when it broke.
 
     As a context manager it surrounds the reading: an error gets the text so far, and a connection
     that breaks after the answer was complete is no error.
     """
 
-    def __init__(self, plan: PreparedRequest, url: str) -> None:
-        self._reader: ResponseReader = plan.reader()
+    def __init__(self, prepared: PreparedRequest, url: str) -> None:
+        self._reader = prepared.reader()
         self._url = url
-        self._echo = plan.echo
-        self.handed = False
-        """Whether a piece was handed to the caller."""
+        self._echo = prepared.echo
+        self._handed_over = False
 
     @property
     def over(self) -> bool:
@@ -257,22 +319,22 @@ class _Session:
         return self._reader.over
 
     @property
-    def thought(self) -> bool:
-        """Whether the model was seen thinking."""
-        return self._reader.thought
+    def reasoned(self) -> bool:
+        """Whether the model was seen reasoning."""
+        return self._reader.reasoned
 
     def feed(self, events: list[bytes]) -> list[Chunk]:
-        """Take a batch of events; return the pieces that can be shown."""
-        pieces = self._reader.feed(events)
-        if self._echo is not None and pieces:
-            pieces.insert(0, self._echo)
+        """Take a batch of events; return the chunks that can be shown."""
+        chunks = self._reader.feed(events)
+        if self._echo is not None and chunks:
+            chunks.insert(0, self._echo)
             self._echo = None
-        if pieces:
-            self.handed = True
-        return pieces
+        if chunks:
+            self._handed_over = True
+        return chunks
 
     def close(self) -> list[Chunk]:
-        """Return the last pieces; the very last is the answer's end.
+        """Return the last chunks; the very last is the answer's end.
 
         Raises:
             EasyLLMError: If the server reported a failure, or never said that it is done.
@@ -282,10 +344,16 @@ class _Session:
             error = error_from_event(failure.payload, self._url)
             error.partial = self._reader.partial
             raise error
-        pieces = self._reader.close()
+        chunks = self._reader.close()
         if self._echo is not None:
-            pieces.insert(0, self._echo)
-        return [*pieces, self._reader.end]
+            chunks.insert(0, self._echo)
+        return [*chunks, self._reader.end]
+
+    def pause_after(self, error: EasyLLMError, policy: RetryPolicy) -> float:
+        """Return the seconds until the stream is requested again; raise if it must not be."""
+        if self._handed_over:
+            raise error
+        return policy.call_budget().pause_after(error, error.retry_after)
 
     def __enter__(self) -> None:
         pass
@@ -304,14 +372,14 @@ class _Session:
 
 def _gather(batches: Iterable[list[Chunk]]) -> Answer:
     """Put a streamed answer together."""
-    pieces = [piece for batch in batches for piece in batch]
-    deltas = [piece for piece in pieces if type(piece) is Delta]
+    chunks = [chunk for batch in batches for chunk in batch]
+    deltas = [chunk for chunk in chunks if type(chunk) is Delta]
     logprobs = [token for delta in deltas for token in _tokens(delta)]
     end = deltas[-1]
-    end.calls = merge_calls(piece for delta in deltas for piece in delta.calls)
+    end.calls = merge_calls(call for delta in deltas for call in delta.calls)
     end.reasoning_field = next((d.reasoning_field for d in deltas if d.reasoning_field), None)
     return Answer(
-        text="".join(piece for piece in pieces if type(piece) is str),
+        text="".join(chunk for chunk in chunks if type(chunk) is str),
         end=end,
         reasoning="".join(delta.reasoning for delta in deltas),
         logprobs={"content": logprobs} if logprobs else None,

@@ -1,7 +1,7 @@
-"""What a request says: messages, or a prompt; with tools told in words where there is no other way.
+"""What a request says: chat messages or a prompt, with tools described in it where it must be.
 
-A text protocol has no place for tools, and some chat servers have none either. They are then told
-in the prompt, in the convention of the model's family, and its calls are read from the answer.
+A text protocol has no place for tools, and some chat servers have none either. Tools are then
+described in the prompt, in the format of the model's family, and calls are read from the answer.
 """
 
 from __future__ import annotations
@@ -9,22 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from langchain_core.messages import BaseMessage
+
+from .._langchain.messages import to_chat_messages
 from .._protocols.request import Message, Tool, ToolChoice
 from .._protocols.tool_choice import has_native_form, tool_name
 from .._servers.profile import Dialect, GenerationApi, ServerInfo
 from .._tool_formats.text_calls import TextTools
-from ..errors import BadRequestError, ConfigurationError, EasyLLMError, ServerError
+from ..errors import BadRequestError, ConfigurationError, EasyLLMError, PromptError, ServerError
 from .request import GenerationRequest
 
 if TYPE_CHECKING:
     from .._tool_formats.base import OfferedTools, ToolCallFormat
+    from ..prompts.base import ChatPrompt
 
 __all__ = ["RequestPayload", "build_payload", "offered_tools", "refuses_tools"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RequestPayload:
     """What a request says.
 
@@ -32,9 +36,9 @@ class RequestPayload:
         params: Neutral generation fields.
         messages: Chat messages (chat protocol).
         prompt: The prompt (text protocols).
-        stops: Stop sequences of the template, and of the convention for tools.
+        stops: Stop sequences of the template, and of the format of tool calls.
         text_tools: How the answer's text may hold tool calls; None where they are not looked for.
-        told: Whether tools are told in words, and not sent.
+        prompted_tools: Whether tools are described in the prompt, and not sent.
     """
 
     params: Mapping[str, object]
@@ -42,84 +46,107 @@ class RequestPayload:
     prompt: str | None = None
     stops: tuple[str, ...] = ()
     text_tools: TextTools | None = None
-    told: bool = False
+    prompted_tools: bool = False
 
 
 def build_payload(
-    ask: GenerationRequest, wire: GenerationApi, server: ServerInfo, *, toolless: bool
+    request: GenerationRequest,
+    api: GenerationApi,
+    server: ServerInfo,
+    template: ChatPrompt | None,
+    *,
+    without_tools: bool,
 ) -> RequestPayload:
-    """Return what a request says.
-
-    Args:
-        ask: What is wanted.
-        wire: The protocol.
-        server: The server.
-        toolless: Whether it turned out to have no tools for this model.
-
-    Raises:
-        ConfigurationError: If the messages cannot be expressed.
-    """
-    use = offered_tools(ask.tools, ask.tool_choice)
-    if wire is not GenerationApi.CHAT:
-        return _text(ask, use, wire, server)
-    native = not toolless and has_native_form(ask.tool_choice, ask.tools, server.dialect)
-    if use is not None and not native:
-        return _chat(ask, use, server)
-    salvage = None if use is None else _salvage(ask)
-    return RequestPayload(ask.params, messages=ask.to_messages(), text_tools=salvage, told=toolless)
-
-
-def _text(
-    ask: GenerationRequest, use: OfferedTools | None, wire: GenerationApi, server: ServerInfo
-) -> RequestPayload:
-    """Tell tools in the prompt of a text protocol; the answer is begun where a call is wanted."""
-    prompt, stops, form = ask.to_text(server, use)
-    if use is None or form is None:
-        return RequestPayload(ask.params, prompt=prompt, stops=stops)
-    params = _constrained(ask, form, use, wire, server)
-    constrained = params is not ask.params
-    opening = form.opening(use, constrained=constrained) if use.required else ""
-    gap = " " if opening and not prompt[-1:].isspace() and opening[0].isalpha() else ""
-    return RequestPayload(
-        params,
-        prompt=f"{prompt}{gap}{opening}",
-        stops=stops,
-        text_tools=_reading(ask, form, stops, opening=opening, bare=constrained),
-        told=True,
+    """Return what a request says; `without_tools` if the server turned out to have none."""
+    offered = offered_tools(request.tools, request.tool_choice)
+    if api is not GenerationApi.CHAT:
+        return _text_payload(request, offered, api, server, template)
+    messages = _chat_messages(request.source)
+    native = not without_tools and has_native_form(
+        request.tool_choice, request.tools, server.dialect
     )
-
-
-def _chat(ask: GenerationRequest, use: OfferedTools, server: ServerInfo) -> RequestPayload:
-    """Tell tools in the messages of a chat, for a server that has none."""
-    from .._tool_formats.registry import tool_format_for  # noqa: PLC0415 - as above
-    from .._tool_formats.rendering import describe_tools  # noqa: PLC0415 - as above
-    from ..prompts import PromptError  # noqa: PLC0415 - the prompts' parts load when used
-
-    form = tool_format_for(None, ask.parse_tool_calls)
-    try:
-        told = describe_tools(ask.to_messages(), use, form)
-    except PromptError as error:
-        raise ConfigurationError(
-            f"This server has no tools of its own, and they can be told beside text only: {error}"
-        ) from error
-    params = _constrained(ask, form, use, GenerationApi.CHAT, server)
+    if offered is not None and not native:
+        return _chat_payload(request, messages, offered, server)
+    fallback = None if offered is None else _text_fallback(request)
     return RequestPayload(
-        params,
-        messages=[{"role": role, "content": text} for role, text in told],
-        stops=form.stop,
-        text_tools=_reading(ask, form, form.stop, bare=params is not ask.params),
-        told=True,
+        request.params, messages=messages, text_tools=fallback, prompted_tools=without_tools
     )
 
 
 def offered_tools(tools: Sequence[Tool], choice: ToolChoice | None) -> OfferedTools | None:
-    """Return what a prompt has to tell of tools; None if none may be called."""
+    """Return the tools that a prompt has to describe; None if none may be called."""
     if not tools or choice == "none":
         return None
-    from .._tool_formats.base import OfferedTools  # noqa: PLC0415 - as above
+    from .._tool_formats.base import OfferedTools  # noqa: PLC0415 - the prompts' parts load when used
 
     only = None if choice is None or isinstance(choice, str) else tool_name(choice)
     return OfferedTools(tuple(tools), required=only is not None or choice == "required", only=only)
+
+
+def _chat_messages(source: str | Sequence[BaseMessage] | Sequence[Message]) -> Sequence[Message]:
+    if isinstance(source, str):
+        return [{"role": "user", "content": source}]
+    if source and isinstance(source[0], Mapping):
+        return cast("Sequence[Message]", source)
+    return to_chat_messages(cast("Sequence[BaseMessage]", source))
+
+
+def _text_payload(
+    request: GenerationRequest,
+    offered: OfferedTools | None,
+    api: GenerationApi,
+    server: ServerInfo,
+    template: ChatPrompt | None,
+) -> RequestPayload:
+    """Render the prompt; the answer is begun in it where a tool has to be called."""
+    rendered = request.prompt
+    if rendered is None:
+        from .prompt import render_prompt  # noqa: PLC0415 - templates load when used
+
+        rendered = render_prompt(request, template, offered)
+    prompt, stops, tool_format = rendered
+    if offered is None or tool_format is None:
+        return RequestPayload(request.params, prompt=prompt, stops=stops)
+    params = _constrain(request, tool_format, offered, api, server)
+    constrained = params is not request.params
+    prefill = tool_format.opening(offered, constrained=constrained) if offered.required else ""
+    gap = " " if prefill and not prompt[-1:].isspace() and prefill[0].isalpha() else ""
+    return RequestPayload(
+        params,
+        prompt=f"{prompt}{gap}{prefill}",
+        stops=stops,
+        text_tools=_prompted(request, tool_format, stops, prefill=prefill, json=constrained),
+        prompted_tools=True,
+    )
+
+
+def _chat_payload(
+    request: GenerationRequest,
+    messages: Sequence[Message],
+    offered: OfferedTools,
+    server: ServerInfo,
+) -> RequestPayload:
+    """Describe the tools in the messages of a chat, for a server that has none."""
+    from .._tool_formats.registry import tool_format_for  # noqa: PLC0415 - as above
+    from .._tool_formats.rendering import describe_tools  # noqa: PLC0415 - as above
+
+    tool_format = tool_format_for(None, request.parse_tool_calls)
+    try:
+        described = describe_tools(messages, offered, tool_format)
+    except PromptError as error:
+        raise ConfigurationError(
+            "This server has no tools of its own, and they can be described beside text only: "
+            f"{error}"
+        ) from error
+    params = _constrain(request, tool_format, offered, GenerationApi.CHAT, server)
+    json = params is not request.params
+    return RequestPayload(
+        params,
+        messages=[{"role": role, "content": text} for role, text in described],
+        stops=tool_format.stop,
+        text_tools=_prompted(request, tool_format, tool_format.stop, json=json),
+        prompted_tools=True,
+    )
 
 
 # Where decoding can be constrained to a JSON schema, which others refuse or ignore.
@@ -136,47 +163,48 @@ _CONSTRAINS = frozenset(
 )
 
 
-def _constrained(
-    ask: GenerationRequest,
-    form: ToolCallFormat,
-    use: OfferedTools,
-    wire: GenerationApi,
+def _constrain(
+    request: GenerationRequest,
+    tool_format: ToolCallFormat,
+    offered: OfferedTools,
+    api: GenerationApi,
     server: ServerInfo,
 ) -> Mapping[str, object]:
     """Return the fields, with a grammar where a call is wanted and the server can hold to one."""
-    given = "grammar" in ask.params or "response_format" in ask.params
-    if not use.required or given or (wire, server.dialect) not in _CONSTRAINS:
-        return ask.params
-    return {**ask.params, "grammar": {"type": "json", "value": form.schema(use)}}
+    given = "grammar" in request.params or "response_format" in request.params
+    if not offered.required or given or (api, server.dialect) not in _CONSTRAINS:
+        return request.params
+    return {**request.params, "grammar": {"type": "json", "value": tool_format.schema(offered)}}
 
 
-def _reading(
-    ask: GenerationRequest,
-    form: ToolCallFormat,
+def _prompted(
+    request: GenerationRequest,
+    tool_format: ToolCallFormat,
     stops: tuple[str, ...],
     *,
-    opening: str = "",
-    bare: bool,
+    prefill: str = "",
+    json: bool,
 ) -> TextTools:
+    """Return how to read the calls of a model that was given a format in its prompt."""
     return TextTools(
-        (form.name, "bare") if bare else (form.name,),
-        tuple(ask.tools),
+        (tool_format.name, "bare") if json else (tool_format.name,),
+        tuple(request.tools),
         prompted=True,
-        opening=opening,
+        opening=prefill,
         ends=stops,
     )
 
 
-def _salvage(ask: GenerationRequest) -> TextTools | None:
-    """Look for calls that a server leaves in the text, if that is wished."""
-    name = ask.parse_tool_calls
+def _text_fallback(request: GenerationRequest) -> TextTools | None:
+    """Return how to read calls that a server leaves in the text, if that is wished."""
+    name = request.parse_tool_calls
     if name is None:
         return None
     names = ("hermes", "llama3", "mistral", "react") if name == "auto" else (name,)
-    return TextTools(names, tuple(ask.tools))
+    return TextTools(names, tuple(request.tools))
 
 
-_OF_TOOLS = re.compile(r"\btools?\b|tool_choice|tool[- ]call|function[- ]call", re.IGNORECASE)
+_ABOUT_TOOLS = re.compile(r"\btools?\b|tool_choice|tool[- ]call|function[- ]call", re.IGNORECASE)
 _REFUSAL = re.compile(
     r"support|\brequires\b|not (?:permitted|allowed|enabled|available)|disabled|extra_forbidden"
     r"|un(?:known|recognized|expected)|no (?:chat )?template",
@@ -188,5 +216,5 @@ def refuses_tools(error: EasyLLMError) -> bool:
     """Whether a server says that it has no tools, for this model at least."""
     if not isinstance(error, BadRequestError | ServerError):
         return False
-    said = error.body or error.message
-    return bool(_OF_TOOLS.search(said) and _REFUSAL.search(said))
+    words = error.body or error.message
+    return bool(_ABOUT_TOOLS.search(words) and _REFUSAL.search(words))

@@ -1,10 +1,15 @@
-"""From what a model object wants to the one request that asks for it. No I/O."""
+"""From a generation request to the one HTTP request that is sent, and back from its response.
+
+Pure: which server it is and which template it needs are known before. A refusal teaches
+`ServerCapabilities`, and the same generation is prepared anew.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import orjson
 
@@ -13,80 +18,97 @@ from .._http.models import Request, Response
 from .._protocols.events import Failure
 from .._protocols.reader import Answer, ResponseReader, read_answers
 from .._protocols.reasoning import is_reasoning_model, uses_think_tags
-from .._protocols.registry import new_call_reader, new_decoder, route_of, to_body
-from .._protocols.request import ProtocolRequest, needs_server, wire_stops
-from .._protocols.stop_sequences import merge_stops
+from .._protocols.registry import expected_tool_calls, new_decoder, route_of, to_body
+from .._protocols.request import ProtocolRequest, needs_server, stop_limit
+from .._protocols.stop_sequences import StopPolicy, stop_policy
 from .._protocols.tool_calls import recover_truncated_tool_call
+from .._servers.capabilities import ServerCapabilities
 from .._servers.profile import Dialect, GenerationApi, ServerInfo, fields_of
-from .._servers.session import ServerSession
-from .._servers.urls import ROUTER, is_dedicated_endpoint, looks_like_url
+from .._servers.urls import ROUTER, ServerURL, is_dedicated_endpoint, looks_like_url
 from .._tool_formats.text_calls import TextTools
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
 from .payload import build_payload, refuses_tools
 from .request import GenerationRequest
 
-__all__ = ["PreparedRequest", "asks_server", "learn_fallback", "prepare_request"]
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+    from .._structured_output.strategy import OutputStrategy
+    from ..prompts.base import ChatPrompt
+
+__all__ = [
+    "PreparedRequest",
+    "choose_api",
+    "depends_on_server",
+    "learn_fallback",
+    "prepare_request",
+    "repair_request",
+]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """One request and how to read its answer.
+    """One HTTP request and how to read its response.
 
     Attributes:
-        call: The request as a value.
+        protocol_request: The request as a value.
         request: The request in bytes.
-        stops: All stop sequences that end the answer, whether they were sent or not.
-        unsent: Whether some stop sequences are enforced here only.
-        thinker: Whether the model is known to think in tags.
-        root: Whether the root route was asked in place of `/generate`.
+        model: The model's plain name, as far as it is known.
+        in_think_tags: Whether the model is known to reason between think tags.
+        root: Whether the root route is used in place of `/generate`.
         echo: The prompt, where the answer is to begin with it.
-        answers: How many completions were asked for.
-        name: The model's plain name, as far as it is known.
-        text_tools: How the answer's text may hold tool calls, whose conventions' and templates'
-            stop sequences it then has; None where they are not looked for.
-        method: How the answer's shape was asked for, or None.
+        answers: How many completions are wanted.
+        text_tools: How the answer's text may hold tool calls; None where they are not looked for.
+        method: How structured output is requested, or None.
     """
 
-    call: ProtocolRequest
+    protocol_request: ProtocolRequest
     request: Request
-    stops: tuple[str, ...]
-    unsent: bool
-    thinker: bool
-    root: bool
+    stops: StopPolicy
+    model: str = ""
+    in_think_tags: bool = False
+    root: bool = False
     echo: str | None = None
     answers: int = 1
-    name: str = ""
     text_tools: TextTools | None = None
     method: str | None = None
 
+    @property
+    def must_stream(self) -> bool:
+        """Whether the whole answer is best read from a stream, which is closed at a stop sequence.
+
+        The server is not given all stop sequences, and would go on after them.
+        """
+        return not (self.stops.complete or self.protocol_request.tools) and self.answers == 1
+
     def reader(self) -> ResponseReader:
-        """Return a reader for a streamed answer."""
+        """Return a reader for a streamed response."""
         reader = ResponseReader(
-            new_decoder(self.call),
-            self.stops,
-            thinker=self.thinker,
-            new_calls=lambda: new_call_reader(self.call),
+            new_decoder(self.protocol_request),
+            self.stops.enforced,
+            reasoning_model=self.in_think_tags,
+            expected_calls=expected_tool_calls(self.protocol_request),
             text_tools=self.text_tools,
         )
-        reader.end.extra = self._facts
+        reader.end.extra = self._own_metadata
         return reader
 
     @property
-    def _facts(self) -> Mapping[str, object] | None:
-        """What we know of the answer and the server does not."""
+    def _own_metadata(self) -> Mapping[str, object] | None:
         return {"structured_output_method": self.method} if self.method else None
 
     def read(self, response: Response) -> list[Answer]:
-        """Read an answer that was not streamed.
+        """Read a response that was not streamed.
 
         Raises:
             EasyLLMError: If the server reports a failure, or its answer makes no sense.
         """
         return self._read(response.body, response.url, response.status)
 
-    def rescued(self, error: EasyLLMError) -> list[Answer] | None:
-        """Return the answer that an error tells of, if it does: a call that was cut off."""
-        if self.call.wire is not GenerationApi.CHAT or not self.call.tools or error.body is None:
+    def recover(self, error: EasyLLMError) -> list[Answer] | None:
+        """Return the answer that an error holds, if it does: a tool call that was cut off."""
+        request = self.protocol_request
+        if request.api is not GenerationApi.CHAT or not request.tools or error.body is None:
             return None
         body = recover_truncated_tool_call(error.body)
         return None if body is None else self._read(body, error.url or "", error.status_code)
@@ -94,12 +116,12 @@ class PreparedRequest:
     def _read(self, body: bytes, url: str, status: int | None) -> list[Answer]:
         try:
             answers = read_answers(
-                new_decoder(self.call),
+                new_decoder(self.protocol_request),
                 body,
-                self.stops,
+                self.stops.enforced,
                 prompt=self.echo,
-                thinker=self.thinker,
-                new_calls=lambda: new_call_reader(self.call, whole=True),
+                reasoning_model=self.in_think_tags,
+                expected_calls=expected_tool_calls(self.protocol_request),
                 text_tools=self.text_tools,
             )
         except EasyLLMError as error:
@@ -113,160 +135,210 @@ class PreparedRequest:
                 "n. Leave n out and call batch with the same input instead.",
                 url=url,
             )
-        for answer in answers:
-            answer.end.extra = {**(answer.end.extra or {}), **(self._facts or {})}
+        if self.method:
+            for answer in answers:
+                answer.end.extra = {**(answer.end.extra or {}), **(self._own_metadata or {})}
         return answers
 
 
-def asks_server(ask: GenerationRequest, connection: ServerSession) -> bool:
-    """Whether the request depends on which server will answer it."""
-    if connection.address.router:
+def depends_on_server(request: GenerationRequest, url: ServerURL) -> bool:
+    """Whether the HTTP request depends on which server will answer it."""
+    if url.router:
         return False
-    if ask.api is None:
+    if request.api is None:
         return True
-    if ask.model is None and ask.api is not GenerationApi.GENERATE:
+    if request.model is None and request.api is not GenerationApi.GENERATE:
         return True
-    return needs_server(ask.api, ask.params, ask.stops, tools=bool(ask.tools or ask.shaping))
+    tools = bool(request.tools or request.output)
+    return needs_server(request.api, request.params, request.stops, tools=tools)
 
 
 def prepare_request(
-    ask: GenerationRequest, connection: ServerSession, server: ServerInfo | None, *, stream: bool
+    request: GenerationRequest,
+    url: ServerURL,
+    server: ServerInfo | None,
+    capabilities: ServerCapabilities,
+    template: ChatPrompt | None = None,
+    *,
+    stream: bool,
 ) -> PreparedRequest:
-    """Choose the protocol and build the request.
-
-    Args:
-        ask: What is wanted.
-        connection: Where it is wanted from.
-        server: Which server that is; None where it does not matter.
-        stream: Whether the answer is to be streamed.
+    """Choose the protocol and build the HTTP request; no `server` where it does not matter.
 
     Raises:
         ConfigurationError: If the request cannot be expressed on this server.
     """
-    _check_names(ask, connection)
-    wire = _choose_wire(ask, connection, server)
-    server = server or _assumed(wire, connection)
-    ask, method = _in_shape(ask, wire, server, connection)
-    model = _model_name(ask, connection, server)
-    name = ask.model or server.model or ""
-    content = build_payload(ask, wire, server, toolless=name in connection.toolless)
-    ask = replace(ask, params=content.params)
-    thinker = _thinks(name, ask, connection)
-    stops = merge_stops(ask.stops, content.stops)
-    # None must fire inside hidden thinking, or a call's arguments: then it is enforced here only.
-    offered = content.stops if thinker or ask.tools else stops
-    params, extra = _past_the_table(ask, wire, server)
-    call = ProtocolRequest(
-        wire=wire,
-        params={**_expressible(ask.defaults, wire, server), **params},
-        stops=offered,
-        model=model,
-        prompt=content.prompt,
-        messages=content.messages,
-        tools=ask.tools,
-        told=content.told,
-        tool_choice=ask.tool_choice,
-        parallel_tool_calls=ask.parallel_tool_calls,
+    _check_names(request, url, server)
+    api = choose_api(request, url, server, capabilities)
+    server = server or _assumed_server(api, url)
+    name = request.model or server.model or ""
+    request, method = _with_output_strategy(request, api, server, capabilities, name)
+    payload = build_payload(
+        request, api, server, template, without_tools=name in capabilities.without_tools
+    )
+    reasons = _reasons(name, payload.params, capabilities)
+    stops = stop_policy(
+        request.stops,
+        payload.stops,
+        limit=stop_limit(server),
+        hidden=reasons or bool(request.tools),
+        reads_calls=payload.text_tools is not None,
+    )
+    params, extra = _unnamed_fields_apart(request, payload.params, api, server)
+    protocol_request = ProtocolRequest(
+        api=api,
+        params={**_expressible(request.defaults, api, server), **params},
+        stops=stops.sent,
+        model=_model_field(request, url, server),
+        prompt=payload.prompt,
+        messages=payload.messages,
+        tools=request.tools,
+        prompted_tools=payload.prompted_tools,
+        tool_choice=request.tool_choice,
+        parallel_tool_calls=request.parallel_tool_calls,
         stream=stream,
-        usage=ask.usage,
+        usage=request.reports_usage,
         extra=extra,
     )
-    root = wire is GenerationApi.GENERATE and connection.root_route
-    n = ask.params.get("n")
+    root = api is GenerationApi.GENERATE and capabilities.root_route
+    n = request.params.get("n")
     return PreparedRequest(
-        call=call,
-        request=_to_request(call, server, connection, root=root),
-        stops=ask.stops if content.text_tools else stops,
-        unsent=len(wire_stops(offered, server)) < len(stops),
-        thinker=thinker and uses_think_tags(name),
+        protocol_request=protocol_request,
+        request=_to_http(protocol_request, server, url, root=root),
+        stops=stops,
+        model=name,
+        in_think_tags=reasons and uses_think_tags(name),
         root=root,
-        echo=content.prompt if ask.params.get("return_full_text") else None,
+        echo=payload.prompt if request.params.get("return_full_text") else None,
         answers=n if isinstance(n, int) else 1,
-        name=name,
-        text_tools=content.text_tools,
+        text_tools=payload.text_tools,
         method=method,
     )
 
 
-def _in_shape(
-    ask: GenerationRequest, wire: GenerationApi, server: ServerInfo, connection: ServerSession
+def _with_output_strategy(
+    request: GenerationRequest,
+    api: GenerationApi,
+    server: ServerInfo,
+    capabilities: ServerCapabilities,
+    name: str,
 ) -> tuple[GenerationRequest, str | None]:
-    """Say what shape the answer is to have, in the way that is chosen for this server."""
-    if ask.shaping is None:
-        return ask, None
-    from .._structured_output.strategy import apply_strategy  # noqa: PLC0415 - seldom needed
+    """Request structured output in the way that is chosen for this server."""
+    schema = request.output
+    if schema is None:
+        return request, None
+    from .._structured_output.strategy import choose_strategy  # noqa: PLC0415 - seldom needed
 
-    name = ask.model or server.model or ""
-    refused = connection.refused.get((name, ask.shaping.shape.key), set())
-    if name in connection.toolless:
+    refused = capabilities.refused_methods.get((name, schema.key), set())
+    if name in capabilities.without_tools:
         refused = refused | {"function_calling"}
-    return apply_strategy(ask, ask.shaping, wire, server, refused)
+    strategy = choose_strategy(schema, api, server, refused)
+    return _apply(strategy, request), strategy.method
 
 
-def _past_the_table(
-    ask: GenerationRequest, wire: GenerationApi, server: ServerInfo
+def _apply(strategy: OutputStrategy, request: GenerationRequest) -> GenerationRequest:
+    params = {k: v for k, v in request.params.items() if k not in ("grammar", "response_format")}
+    if strategy.response_format:
+        params["response_format"] = strategy.response_format
+    request = replace(request, params=params)
+    if strategy.instructions:
+        from .._structured_output.strategy import add_instructions  # noqa: PLC0415 - as above
+
+        messages = cast("Sequence[BaseMessage]", request.source)
+        return replace(request, source=add_instructions(messages, strategy.instructions))
+    if strategy.tool:
+        name = cast("Mapping[str, object]", strategy.tool["function"])["name"]
+        choice = {"type": "function", "function": {"name": name}}
+        return replace(
+            request, tools=(strategy.tool,), tool_choice=choice, parallel_tool_calls=False
+        )
+    return request
+
+
+def repair_request(request: GenerationRequest, answer: BaseMessage) -> GenerationRequest | None:
+    """Return the request that repairs an answer; None if it fits its schema, or has none."""
+    if request.output is None:
+        return None
+    from .._structured_output.strategy import repair_messages  # noqa: PLC0415 - seldom needed
+
+    more = repair_messages(request.output, answer)
+    if more is None:
+        return None
+    messages = cast("Sequence[BaseMessage]", request.source)
+    prompted = replace(request.output, method="prompt")
+    return replace(request, source=[*messages, *more], output=prompted)
+
+
+def _unnamed_fields_apart(
+    request: GenerationRequest, params: Mapping[str, object], api: GenerationApi, server: ServerInfo
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
-    """Return the fields that go by the table of names, and the keys that go as they are."""
-    named = fields_of(wire, server.dialect)
-    own = {"do_sample"}  # no protocol but one has the name, and every one has the meaning
-    past = [name for name in ask.unchecked if name in ask.params and name not in {*named, *own}]
-    if not past:
-        return ask.params, ask.extra
-    params = {name: value for name, value in ask.params.items() if name not in past}
-    return params, {**{ask.unchecked[name]: ask.params[name] for name in past}, **ask.extra}
+    """Return the fields that go by the table of names, and the keys that are sent as they are."""
+    # No protocol but one has the name do_sample, and every one has the meaning.
+    named = {*fields_of(api, server.dialect), "do_sample"} if request.unchecked else ()
+    unnamed = [name for name in request.unchecked if name in params and name not in named]
+    if not unnamed:
+        return params, request.extra
+    rest = {name: value for name, value in params.items() if name not in unnamed}
+    return rest, {**{request.unchecked[name]: params[name] for name in unnamed}, **request.extra}
 
 
-def _check_names(ask: GenerationRequest, connection: ServerSession) -> None:
+def _check_names(request: GenerationRequest, url: ServerURL, server: ServerInfo | None) -> None:
     """Refuse a call's own model and provider where the constructor would."""
-    if ask.model and looks_like_url(ask.model):
+    if request.model and looks_like_url(request.model):
         raise ConfigurationError(
-            f"model={ask.model!r} is a server's address: a call can name another model only. Make "
-            "an object with that base_url."
+            f"model={request.model!r} is a server's address: a call can name another model only. "
+            "Make an object with that base_url."
         )
-    server = connection.server
-    if server and server.dialect is Dialect.LOCAL and ask.model not in (None, server.model):
+    if server and server.dialect is Dialect.LOCAL and request.model not in (None, server.model):
         raise ConfigurationError(
-            f"model={ask.model!r} is another model than the local one: make an object with it."
+            f"model={request.model!r} is another model than the local one: make an object with it."
         )
-    if not ask.provider:
+    if not request.provider:
         return
-    if not connection.address.router:
+    if not url.router:
         raise ConfigurationError(
             "provider chooses among Inference Providers, and base_url is another server: "
             "leave one of them out."
         )
-    if ask.model and ":" in ask.model:
+    if request.model and ":" in request.model:
         raise ConfigurationError(
-            f"model={ask.model!r} names a provider already: leave provider out."
+            f"model={request.model!r} names a provider already: leave provider out."
         )
 
 
-def _choose_wire(
-    ask: GenerationRequest, connection: ServerSession, server: ServerInfo | None
+def choose_api(
+    request: GenerationRequest,
+    url: ServerURL,
+    server: ServerInfo | None,
+    capabilities: ServerCapabilities,
 ) -> GenerationApi:
-    learned = connection.tasks.get(ask.model)
+    """Choose the protocol.
+
+    Raises:
+        ConfigurationError: If the one that was chosen by hand does not exist at this address.
+    """
+    learned = capabilities.api_by_model.get(request.model)
     if learned:
         return learned
-    if connection.address.router:
-        return _choose_at_router(ask, connection.address.root)
-    if ask.api:
-        return ask.api
-    if not (ask.text or ask.template):
+    if url.router:
+        return _choose_at_router(request, url.root)
+    if request.api:
+        return request.api
+    if not (request.prefers_text or request.has_template):
         return GenerationApi.CHAT
     if server and server.dialect is Dialect.TGI:
         return GenerationApi.GENERATE
-    if is_dedicated_endpoint(connection.address.root) and not (server and server.known):
+    if is_dedicated_endpoint(url.root) and not (server and server.known):
         return GenerationApi.GENERATE
     return GenerationApi.COMPLETIONS
 
 
-def _choose_at_router(ask: GenerationRequest, root: str) -> GenerationApi:
+def _choose_at_router(request: GenerationRequest, root: str) -> GenerationApi:
     """Choose among Inference Providers' protocols: chat, but for one provider's text generation."""
-    wanted = ask.api or (GenerationApi.GENERATE if ask.template else GenerationApi.CHAT)
+    wanted = request.api or (GenerationApi.GENERATE if request.has_template else GenerationApi.CHAT)
     # A provider's own root below the router's may have completions; the router itself has none.
     fits = {
         GenerationApi.CHAT: True,
-        GenerationApi.GENERATE: ask.provider == "hf-inference",
+        GenerationApi.GENERATE: request.provider == "hf-inference",
         GenerationApi.COMPLETIONS: root != ROUTER,
     }
     if not fits[wanted]:
@@ -279,46 +351,47 @@ def _choose_at_router(ask: GenerationRequest, root: str) -> GenerationApi:
 
 
 def _expressible(
-    params: Mapping[str, object], wire: GenerationApi, server: ServerInfo
+    params: Mapping[str, object], api: GenerationApi, server: ServerInfo
 ) -> dict[str, object]:
     """Return the fields that a server's protocol has a name for."""
-    known = fields_of(wire, server.dialect)
+    known = fields_of(api, server.dialect)
     return {name: value for name, value in params.items() if name in known}
 
 
-def _assumed(wire: GenerationApi, connection: ServerSession) -> ServerInfo:
-    if connection.address.router and wire is not GenerationApi.GENERATE:
+def _assumed_server(api: GenerationApi, url: ServerURL) -> ServerInfo:
+    if url.router and api is not GenerationApi.GENERATE:
         return ServerInfo(dialect=Dialect.ROUTER)
-    return ServerInfo(dialect=Dialect.TGI if wire is GenerationApi.GENERATE else Dialect.OPENAI)
+    return ServerInfo(dialect=Dialect.TGI if api is GenerationApi.GENERATE else Dialect.OPENAI)
 
 
-def _model_name(
-    ask: GenerationRequest, connection: ServerSession, server: ServerInfo
-) -> str | None:
-    if connection.address.router:
-        if not ask.model:
+def _model_field(request: GenerationRequest, url: ServerURL, server: ServerInfo) -> str | None:
+    if url.router:
+        if not request.model:
             raise ConfigurationError("Set model (a Hub repo id): Inference Providers need one.")
-        at_router = connection.address.root == ROUTER
-        return f"{ask.model}:{ask.provider}" if ask.provider and at_router else ask.model
-    return server.model_for(ask.model or None)
+        at_router = url.root == ROUTER
+        return (
+            f"{request.model}:{request.provider}"
+            if request.provider and at_router
+            else request.model
+        )
+    return server.model_for(request.model or None)
 
 
-def _thinks(name: str, ask: GenerationRequest, connection: ServerSession) -> bool:
-    thinking = ask.params.get("thinking")
+def _reasons(name: str, params: Mapping[str, object], capabilities: ServerCapabilities) -> bool:
+    thinking = params.get("thinking")
     if thinking is not None:
         return bool(thinking)
-    return is_reasoning_model(name) or name in connection.thinkers
+    return is_reasoning_model(name) or name in capabilities.reasoning_models
 
 
-def _to_request(
-    call: ProtocolRequest, server: ServerInfo, connection: ServerSession, *, root: bool
+def _to_http(
+    request: ProtocolRequest, server: ServerInfo, address: ServerURL, *, root: bool
 ) -> Request:
-    body = to_body(call, server)
-    address = connection.address
-    url = address.url(route_of(call))
-    if call.wire is GenerationApi.GENERATE and (root or address.router):
-        body["stream"] = call.stream
-        model = (call.model or "").partition(":")[0]
+    body = to_body(request, server)
+    url = address.url(route_of(request))
+    if request.api is GenerationApi.GENERATE and (root or address.router):
+        body["stream"] = request.stream
+        model = (request.model or "").partition(":")[0]
         url = f"{ROUTER}/hf-inference/models/{model}" if address.router else address.url("/")
     try:
         data = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -332,49 +405,59 @@ def _to_request(
 
 
 _SUPPORTED_TASK = re.compile(r"[Ss]upported tasks?:\s*\[?['\"]?([\w-]+)")
-_TASKS = {"conversational": GenerationApi.CHAT, "text-generation": GenerationApi.GENERATE}
+_APIS_BY_TASK = {
+    "conversational": GenerationApi.CHAT,
+    "text-generation": GenerationApi.GENERATE,
+}
 
 
 def learn_fallback(
-    plan: PreparedRequest, ask: GenerationRequest, connection: ServerSession, error: EasyLLMError
+    prepared: PreparedRequest,
+    request: GenerationRequest,
+    url: ServerURL,
+    capabilities: ServerCapabilities,
+    error: EasyLLMError,
 ) -> bool:
-    """Whether a refused request has another way, which the next plan then takes."""
-    if _root_may_answer(plan, connection) and isinstance(error, NotFoundError):
+    """Learn from a refusal what the next `prepare_request` does instead; False if it is final."""
+    sent = prepared.protocol_request
+    if _root_may_answer(sent, url) and isinstance(error, NotFoundError):
         # `/generate` may be missing where the root route is not; both missing is an error.
-        connection.root_route = not plan.root
-        if not plan.root:
+        capabilities.root_route = not prepared.root
+        if not prepared.root:
             return True
-    if plan.method and _next_method(plan, ask, connection, error):
+    if prepared.method and _method_refused(prepared, request, capabilities, error):
         return True
-    told = plan.call.told or not plan.call.tools
-    if plan.call.wire is GenerationApi.CHAT and not told and refuses_tools(error):
-        connection.toolless.add(plan.name)
+    sends_tools = sent.tools and not sent.prompted_tools
+    if sent.api is GenerationApi.CHAT and sends_tools and refuses_tools(error):
+        capabilities.without_tools.add(prepared.model)
         return True
     named = _SUPPORTED_TASK.search(error.body or "") or _SUPPORTED_TASK.search(error.message)
-    wire = _TASKS.get(named[1]) if named else None
-    if wire is None or wire is plan.call.wire:
+    api = _APIS_BY_TASK.get(named[1]) if named else None
+    if api is None or api is sent.api:
         return False
-    if connection.tasks.get(ask.model) is plan.call.wire:
-        connection.tasks.pop(ask.model, None)
+    if capabilities.api_by_model.pop(request.model, None) is sent.api:
         return False  # each of the two tasks was refused in the name of the other
-    connection.tasks[ask.model] = wire
+    capabilities.api_by_model[request.model] = api
     return True
 
 
-def _next_method(
-    plan: PreparedRequest, ask: GenerationRequest, connection: ServerSession, error: EasyLLMError
+def _method_refused(
+    prepared: PreparedRequest,
+    request: GenerationRequest,
+    capabilities: ServerCapabilities,
+    error: EasyLLMError,
 ) -> bool:
-    """Whether the shape of the answer can be asked for in a weaker way, where one was refused."""
-    from .._structured_output.strategy import refuses_shape  # noqa: PLC0415 - seldom needed
+    """Note a refused method of structured output, where a weaker one can take its place."""
+    from .._structured_output.strategy import refuses_method  # noqa: PLC0415 - seldom needed
 
-    if ask.shaping is None or not refuses_shape(plan.method, ask.shaping.shape, error):
+    schema = request.output
+    if schema is None or not refuses_method(prepared.method, schema, error):
         return False
-    refused = connection.refused.setdefault((plan.name, ask.shaping.shape.key), set())
-    refused.add(plan.method or "")
+    refused = capabilities.refused_methods.setdefault((prepared.model, schema.key), set())
+    refused.add(prepared.method or "")
     return True
 
 
-def _root_may_answer(plan: PreparedRequest, connection: ServerSession) -> bool:
-    address = connection.address
-    fixed = address.router or is_dedicated_endpoint(address.root)
-    return plan.call.wire is GenerationApi.GENERATE and not fixed
+def _root_may_answer(sent: ProtocolRequest, url: ServerURL) -> bool:
+    fixed = url.router or is_dedicated_endpoint(url.root)
+    return sent.api is GenerationApi.GENERATE and not fixed

@@ -1,36 +1,64 @@
-"""Prompt templates at work: found by name, loaded from the model's own files, rendered."""
+"""Prompt templates in use: found by name, loaded from the model's own files, rendered."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import orjson
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 
 from .._http.models import Request, RetryPolicy
 from .._langchain.messages import with_failures
 from .._servers.profile import Dialect
 from .._servers.session import ServerSession
-from .._tool_formats.base import OfferedTools
 from .._tool_formats.registry import tool_format_for
 from .._tool_formats.rendering import render_tools
-from ..errors import ConfigurationError, EasyLLMError
-from ..prompts import ChatPrompt, PromptError, get_prompt, load_prompt
+from ..errors import ConfigurationError, EasyLLMError, PromptError
+from ..prompts.base import ChatPrompt
+from ..prompts.hub import load_prompt
 from ..prompts.jinja import JinjaPrompt, turn_ends
-from .request import RenderedPrompt
+from ..prompts.registry import get_prompt
 
-__all__ = ["find_template", "known_template", "load_model_template", "render"]
+if TYPE_CHECKING:
+    from .._tool_formats.base import OfferedTools, ToolCallFormat
+    from .request import GenerationRequest
 
+__all__ = [
+    "RenderedPrompt",
+    "find_template",
+    "load_model_template",
+    "render_prompt",
+    "render_template",
+]
 
 # What a server's tokenizer puts before a raw prompt; a builder's own would be the second.
 _BOS = ("<s>", "<|begin_of_text|>", "<bos>", "<｜begin▁of▁sentence｜>")
 
-_TELL_TEMPLATE = (Dialect.LLAMA_CPP, Dialect.LOCAL)
+_PUBLISHES_TEMPLATE = (Dialect.LLAMA_CPP, Dialect.LOCAL)
+
+
+class RenderedPrompt(NamedTuple):
+    """A prompt as it is sent.
+
+    Attributes:
+        text: The prompt.
+        stops: Stop sequences of its template, and of the format of tool calls.
+        tool_format: The format in which it describes tools; None where it describes none.
+    """
+
+    text: str
+    stops: tuple[str, ...] = ()
+    tool_format: ToolCallFormat | None = None
 
 
 def find_template(spec: object, *, given: bool = True) -> ChatPrompt:
-    """Return the template of a `prompt_builder`, which was given or is the environment's.
+    """Return the template that a `prompt_builder` names.
+
+    Args:
+        spec: The `prompt_builder`.
+        given: Whether the caller gave it; otherwise it is the environment's.
 
     Raises:
         PromptError: If there is none, with the nearest names.
@@ -43,103 +71,132 @@ def find_template(spec: object, *, given: bool = True) -> ChatPrompt:
         raise PromptError(f"{error} It came from HUGGINGFACE_PROMPT.") from error
 
 
-def render(
-    prompt: ChatPrompt,
+def render_prompt(
+    request: GenerationRequest, template: ChatPrompt | None, offered: OfferedTools | None = None
+) -> RenderedPrompt:
+    """Render a request's input as it is sent to a text protocol.
+
+    Raises:
+        ConfigurationError: If there is no template for messages, or it cannot express them.
+    """
+    source = request.source
+    if template is None:
+        if isinstance(source, str):
+            return RenderedPrompt(source)
+        raise ConfigurationError(
+            f"There is no chat template for {request.model or 'this model'}, and a text api needs "
+            "one: set prompt_builder to a name (such as 'llama2', 'zephyr', 'phi-3'), to 'auto' "
+            "for the model's own, or use api='chat'."
+        )
+    if isinstance(source, str):
+        source = [HumanMessage(source)]
+    return render_template(template, source, offered, request.parse_tool_calls)
+
+
+def render_template(
+    template: ChatPrompt,
     source: object,
-    use: OfferedTools | None = None,
-    convention: str | None = None,
+    offered: OfferedTools | None = None,
+    format_name: str | None = None,
 ) -> RenderedPrompt:
     """Render a prompt as it is sent: without the BOS that the server adds.
 
     Args:
-        prompt: The template.
+        template: The template.
         source: What `ChatPrompt.render` takes; LangChain messages where there are tools.
-        use: Tools to tell of; None for none.
-        convention: The convention to tell them in; None or `"auto"` for the template's own.
+        offered: Tools to describe; None for none.
+        format_name: The format to describe them in; None or `"auto"` for the template's own.
 
     Raises:
         ConfigurationError: If the template cannot express the messages.
     """
-    form = None if use is None else tool_format_for(prompt, convention)
-    if use is None or form is None:
-        text = prompt.render(source)
+    tool_format = None if offered is None else tool_format_for(template, format_name)
+    if offered is None or tool_format is None:
+        text = template.render(source)
     else:
-        told = with_failures(cast("Sequence[BaseMessage]", source))
-        text = render_tools(prompt, told, use, form)
-    text = _without_bos(text, prompt)
+        messages = with_failures(cast("Sequence[BaseMessage]", source))
+        text = render_tools(template, messages, offered, tool_format)
+    text = _without_bos(text, template)
     if not text.strip():
         raise ConfigurationError(
-            f"The template {prompt.name!r} renders nothing of these messages: add a user message."
+            f"The template {template.name!r} renders nothing of these messages: add a user message."
         )
-    return RenderedPrompt(text, (*prompt.stop, *(form.stop if form else ())), form)
-
-
-def known_template(connection: ServerSession, model: str | None) -> ChatPrompt | None:
-    """Return a model's own template, if it was loaded already."""
-    found = connection.prompts.get(model or "")
-    return found if isinstance(found, ChatPrompt) else None
+    stops = (*template.stop, *(tool_format.stop if tool_format else ()))
+    return RenderedPrompt(text, stops, tool_format)
 
 
 def load_model_template(
-    model: str | None, connection: ServerSession, policy: RetryPolicy, token: str | None
+    model: str | None, session: ServerSession, policy: RetryPolicy, token: str | None
 ) -> ChatPrompt:
-    """Load a model's own template, once: from a local folder, its Hub repository or the server.
+    """Return a model's own template: from a local folder, its Hub repository or the server.
 
-    Blocks; an event loop calls it in a thread.
+    It is loaded once, by the first caller; others wait for it. Blocks: an event loop calls it in a
+    thread.
 
     Raises:
-        ConfigurationError: If no template is to be had.
+        ConfigurationError: If there is no template.
     """
-    server = None if connection.address.router else connection.ask_server(policy)
-    name = model or (server.model if server else None) or ""
-    known = known_template(connection, name)
-    if known is not None:
-        return known
-    prompt = _from_server(connection, policy) if server else None
+    name = model or ""
+    if name not in session.templates and not session.url.router:
+        name = model or session.detect(policy).model or ""
+    own: Future[ChatPrompt] = Future()
+    loading = session.templates.setdefault(name, own)
+    if loading is own:
+        try:
+            own.set_result(_load(name, session, policy, token))
+        except BaseException as error:
+            del session.templates[name]  # the next caller tries again
+            own.set_exception(error)
+            raise
+    return loading.result()
+
+
+def _load(name: str, session: ServerSession, policy: RetryPolicy, token: str | None) -> ChatPrompt:
+    prompt = _from_server(session, policy)
     if prompt is None and not name:
         raise ConfigurationError(
             "prompt_builder='auto' needs to know the model, and the server does not say it: "
             "set model, or name the template (prompt_builder='llama2', ...)."
         )
     try:
-        prompt = prompt or load_prompt(name, token=token)
+        return prompt or load_prompt(name, token=token)
     except PromptError as error:
         raise ConfigurationError(
             f"{error} Name the template instead (prompt_builder='llama2', ...), or use api='chat', "
             "where the server renders its own."
         ) from error
-    connection.prompts[name] = prompt
-    return prompt
 
 
-def _from_server(connection: ServerSession, policy: RetryPolicy) -> ChatPrompt | None:
-    """Read the template that llama.cpp's server, and a local model, tell of at `/props`."""
-    if connection.server is None or connection.server.dialect not in _TELL_TEMPLATE:
+def _from_server(session: ServerSession, policy: RetryPolicy) -> ChatPrompt | None:
+    """Read the template that llama.cpp's server, and a local model, publish at `/props`."""
+    if session.server is None or session.server.dialect not in _PUBLISHES_TEMPLATE:
         return None
     try:
-        request = Request("GET", connection.address.url("/props"))
-        props = orjson.loads(connection.transport.send(request, policy).body)
+        request = Request("GET", session.url.url("/props"))
+        props = orjson.loads(session.transport.send(request, policy).body)
         source = props["chat_template"]
     except (EasyLLMError, orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    if not isinstance(source, str) or not source:
         return None
     bos, eos = props.get("bos_token"), props.get("eos_token")
     ends = dict.fromkeys([*([eos] if eos else ()), *turn_ends(source)])
     return JinjaPrompt.of(source, name="server", stop=tuple(ends), bos_token=bos, eos_token=eos)
 
 
-def _without_bos(text: str, prompt: ChatPrompt) -> str:
+def _without_bos(text: str, template: ChatPrompt) -> str:
     """Drop the one BOS that the server adds itself.
 
     Raises:
         ConfigurationError: If the prompt begins with more than one.
     """
-    bos = prompt.bos or next((token for token in _BOS if text.startswith(token)), None)
+    bos = template.bos or next((token for token in _BOS if text.startswith(token)), None)
     if bos is None or not text.startswith(bos):
         return text
     text = text[len(bos) :]
     if text.startswith(bos):
         raise ConfigurationError(
-            f"The prompt of {prompt.name!r} begins with {bos} more than once: "
+            f"The prompt of {template.name!r} begins with {bos} more than once: "
             "leave it out of the builder, the server adds it."
         )
     return text

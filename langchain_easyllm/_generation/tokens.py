@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from .._http.auth import environment_token
 from .._http.models import Request, RetryPolicy
 from .._servers.profile import Dialect, ServerInfo
 from .._servers.session import ServerSession
-from ..errors import ConfigurationError, NotFoundError, ProtocolError
-from ..prompts import PromptError
+from ..errors import ConfigurationError, NotFoundError, PromptError, ProtocolError
 from ..prompts.hub import read_file
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 __all__ = ["token_ids"]
 
@@ -37,7 +38,11 @@ _WITHOUT_BOS: Mapping[Dialect, Mapping[str, object]] = {
 
 
 def token_ids(
-    text: str, model: str | None, connection: ServerSession, policy: RetryPolicy
+    text: str,
+    model: str | None,
+    session: ServerSession,
+    policy: RetryPolicy,
+    token: str | None,
 ) -> list[int]:
     """Return the token ids of a text.
 
@@ -45,17 +50,18 @@ def token_ids(
         ConfigurationError: If neither the server nor a tokenizer file can tell.
         EasyLLMError: If the server has a route and it fails.
     """
-    if not connection.address.router:
-        server = connection.ask_server(policy)
+    if not session.url.router:
+        server = session.detect(policy)
         model = model or server.model
         with suppress(NotFoundError):  # an older version without the route: the file is next
-            if (answer := _ask_server(text, model, server, connection, policy)) is not None:
+            if (answer := _ask_server(text, model, server, session, policy)) is not None:
                 return _ids(answer)
-    return _tokenizer(model)(text)
+    encoded = _tokenizer(model, token).encode(text, add_special_tokens=False)
+    return list(encoded.ids)
 
 
 def _ask_server(
-    text: str, model: str | None, server: ServerInfo, connection: ServerSession, policy: RetryPolicy
+    text: str, model: str | None, server: ServerInfo, session: ServerSession, policy: RetryPolicy
 ) -> object:
     """Return what the server's tokenize route answers, or None where it has none."""
     route = _ROUTES.get(server.dialect)
@@ -65,9 +71,9 @@ def _ask_server(
     body: dict[str, object] = {field: text, **_WITHOUT_BOS.get(server.dialect, {})}
     if server.dialect is Dialect.VLLM:
         body["model"] = model
-    request = Request("POST", connection.address.url(path), orjson.dumps(body))
+    request = Request("POST", session.url.url(path), orjson.dumps(body))
     try:
-        return cast("object", orjson.loads(connection.transport.send(request, policy).body))
+        return cast("object", orjson.loads(session.transport.send(request, policy).body))
     except orjson.JSONDecodeError:
         return {}
 
@@ -83,7 +89,7 @@ def _ids(answer: object) -> list[int]:
 
 
 @lru_cache(maxsize=8)
-def _tokenizer(model: str | None) -> Callable[[str], list[int]]:
+def _tokenizer(model: str | None, token: str | None) -> Tokenizer:
     cannot = (
         "Tokens cannot be counted: this server has no tokenize route, and "
         f"{model or 'the model'} has no tokenizer.json within reach. Count with a tokenizer of "
@@ -94,10 +100,9 @@ def _tokenizer(model: str | None) -> Callable[[str], list[int]]:
     except ImportError as error:
         raise ConfigurationError(f"{cannot} Or: pip install tokenizers") from error
     try:
-        text = read_file(model, "tokenizer.json", token=environment_token()) if model else None
+        text = read_file(model, "tokenizer.json", token=token) if model else None
     except PromptError as error:
         raise ConfigurationError(f"{cannot} ({error})") from error
     if text is None:
         raise ConfigurationError(cannot)
-    tokenizer = Tokenizer.from_str(text)
-    return lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids)
+    return Tokenizer.from_str(text)

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urljoin
 
 from ..errors import ConfigurationError, EasyLLMError, ProtocolError
@@ -23,7 +23,6 @@ __all__ = ["Answer", "Attempt", "arun_flow", "exchange", "run_flow"]
 
 
 A = TypeVar("A")
-S = TypeVar("S")
 T = TypeVar("T")
 
 MAX_REDIRECTS = 5
@@ -126,7 +125,7 @@ def exchange(
         yield pause
 
 
-def run_flow(flow: Generator[S | float, A, T], send: Callable[[S], A]) -> T:
+def run_flow(flow: Generator[object, A, T], send: Callable[[Any], A]) -> T:
     """Do a flow's steps one after the other and return its result.
 
     Args:
@@ -151,7 +150,7 @@ def run_flow(flow: Generator[S | float, A, T], send: Callable[[S], A]) -> T:
         return cast("T", end.value)
 
 
-async def arun_flow(flow: Generator[S | float, A, T], send: Callable[[S], Awaitable[A]]) -> T:
+async def arun_flow(flow: Generator[object, A, T], send: Callable[[Any], Awaitable[A]]) -> T:
     """Do a flow's steps one after the other on the running event loop, as `run_flow` does."""
     from asyncio import sleep  # noqa: PLC0415 - loaded by then
 

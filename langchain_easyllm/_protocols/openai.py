@@ -17,7 +17,7 @@ from .._servers.profile import USAGE_OPTION, GenerationApi, ServerInfo
 from ..errors import ProtocolError
 from .events import Delta, Event, Failure, Usage, finish_reason
 from .json import parse_json_leniently
-from .request import ProtocolRequest, to_fields, wire_stops
+from .request import ProtocolRequest, to_fields
 from .tool_choice import to_tool_fields, to_tool_messages
 
 __all__ = ["ChatDecoder", "CompletionsDecoder", "to_body"]
@@ -37,19 +37,18 @@ def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     body: dict[str, object] = {}
     if call.model is not None:
         body["model"] = call.model
-    if call.wire is GenerationApi.CHAT:
+    if call.api is GenerationApi.CHAT:
         body["messages"] = to_tool_messages(call.messages or (), server.dialect)
     else:
         body["prompt"] = call.prompt
-    if call.tools and call.wire is GenerationApi.CHAT and not call.told:
+    if call.tools and call.api is GenerationApi.CHAT and not call.prompted_tools:
         body.update(to_tool_fields(call, server))
-    body.update(to_fields(call.wire, server, call.params))
-    stops = wire_stops(call.stops, server)
-    if stops:
-        body["stop"] = list(stops)
+    body.update(to_fields(call.api, server, call.params))
+    if call.stops:
+        body["stop"] = list(call.stops)
     if call.stream:
         body["stream"] = True
-        if call.usage and (call.wire, server.dialect) in USAGE_OPTION:
+        if call.usage and (call.api, server.dialect) in USAGE_OPTION:
             body["stream_options"] = {"include_usage": True}
         body.pop("echo", None)  # a stream's own echo is put before its first piece here
     return _merge(body, call.extra)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .._tool_formats.text_calls import TextCalls, TextTools
@@ -10,7 +10,7 @@ from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError
 from .events import Decoder, Delta, Failure, ToolCallDelta
 from .reasoning import ThinkSplitter, has_unopened_think_tag
 from .stop_sequences import StopCutter
-from .tool_calls import ToolCallReader, merge_calls
+from .tool_calls import ExpectedToolCalls, ToolCallReader, merge_calls
 
 __all__ = ["Answer", "Chunk", "ResponseReader", "read_answers"]
 
@@ -46,8 +46,9 @@ class ResponseReader:
     Args:
         decoder: Reads the protocol's events.
         stops: Stop sequences that end the answer.
-        thinker: Whether the model is known to think (see `ThinkSplitter`).
-        new_calls: Makes the reader of tool calls, if there are any.
+        reasoning_model: Whether the model is known to reason (see `ThinkSplitter`).
+        expected_calls: What is known of the tool calls that may come.
+        whole: Whether the answer comes in one piece.
         text_tools: How the text may hold calls; None where they are not looked for.
 
     Attributes:
@@ -56,7 +57,7 @@ class ResponseReader:
         failure: The server's report that it failed, inside a stream of status 200.
         error: What made no sense; the pieces before it are handed on first.
         end: What the server said of the answer as a whole (finish reason, usage, model).
-        thought: Whether thinking was seen.
+        reasoned: Whether reasoning was seen.
     """
 
     def __init__(
@@ -64,22 +65,24 @@ class ResponseReader:
         decoder: Decoder,
         stops: tuple[str, ...] = (),
         *,
-        thinker: bool = False,
-        new_calls: Callable[[], ToolCallReader] = ToolCallReader,
+        reasoning_model: bool = False,
+        expected_calls: ExpectedToolCalls = ExpectedToolCalls(),  # noqa: B008 - it cannot change
         text_tools: TextTools | None = None,
+        whole: bool = False,
     ) -> None:
         self._decoder = decoder
         self._cutter = StopCutter(stops)
         self._text_calls = TextCalls(text_tools) if text_tools else None
-        self._splitter = ThinkSplitter(thinker=thinker)
-        self._new_calls = new_calls
+        self._splitter = ThinkSplitter(reasoning_model=reasoning_model)
+        self._expected_calls = expected_calls
+        self._whole = whole
         self._calls: ToolCallReader | None = None
         self._shown = bytearray()  # a byte a character; StringIO would keep every piece alive
         self.over = False
         self.failure: Failure | None = None
         self.error: EasyLLMError | None = None
         self.end = Delta()
-        self.thought = False
+        self.reasoned = False
 
     @property
     def partial(self) -> str:
@@ -160,7 +163,7 @@ class ResponseReader:
             pieces.append(Delta(calls=calls))
         self._conclude()
         # Too late for this answer's thinking, but the next one's will be known for it.
-        self.thought = self.thought or has_unopened_think_tag(self.partial)
+        self.reasoned = self.reasoned or has_unopened_think_tag(self.partial)
         return pieces
 
     @property
@@ -199,8 +202,8 @@ class ResponseReader:
             pieces.append(text)
 
     def _take_thought(self, thought: str, name: str, pieces: list[Chunk]) -> None:
-        pieces.append(Delta(reasoning=thought, reasoning_field=None if self.thought else name))
-        self.thought = True
+        pieces.append(Delta(reasoning=thought, reasoning_field=None if self.reasoned else name))
+        self.reasoned = True
 
     def _take_delta(self, delta: Delta, pieces: list[Chunk]) -> None:
         self._note(delta)
@@ -218,7 +221,7 @@ class ResponseReader:
 
     def _take_calls(self, calls: tuple[Mapping[str, object], ...]) -> tuple[ToolCallDelta, ...]:
         if self._calls is None:
-            self._calls = self._new_calls()
+            self._calls = ToolCallReader(self._expected_calls, whole=self._whole)
         return tuple(self._calls.feed(calls))
 
     def _close_calls(self) -> tuple[tuple[ToolCallDelta, ...], str]:
@@ -294,20 +297,20 @@ def read_answers(
     stops: tuple[str, ...],
     *,
     prompt: str | None = None,
-    thinker: bool = False,
-    new_calls: Callable[[], ToolCallReader] = ToolCallReader,
+    reasoning_model: bool = False,
+    expected_calls: ExpectedToolCalls = ExpectedToolCalls(),  # noqa: B008 - it cannot change
     text_tools: TextTools | None = None,
 ) -> list[Answer] | Failure:
-    """Read an answer that was not streamed, with the same cuts as a stream.
+    """Read a response that was not streamed, with the same cuts as a stream.
 
     Args:
         decoder: Reads the protocol.
-        body: The server's answer.
+        body: The response.
         stops: Stop sequences that end each answer.
         prompt: The prompt, where the server was asked to repeat it: it stays whole, whatever stop
             sequences it holds.
-        thinker: Whether the model is known to think.
-        new_calls: Makes the reader of an answer's tool calls, if there are any.
+        reasoning_model: Whether the model is known to reason.
+        expected_calls: What is known of the tool calls that may come.
         text_tools: How the text may hold calls; None where they are not looked for.
 
     Raises:
@@ -319,47 +322,46 @@ def read_answers(
         raise _misshapen(body, error) from error
     if isinstance(deltas, Failure):
         return deltas
+    answers = []
+    for delta in deltas:
+        if prompt is not None:
+            delta.text = delta.text.removeprefix(prompt)
+        if delta.finish_reason == "length":
+            # The half of a character that max_tokens cut through: no server streams it either.
+            delta.text = delta.text.rstrip("\ufffd")
+        if _is_plain(delta, looks_for=bool(stops or text_tools)):
+            answer = Answer(delta.text, delta)
+        else:
+            reader = ResponseReader(
+                _Ready(delta),
+                stops,
+                # All text is here: a closing tag without an opening one can be told from mere text.
+                reasoning_model=reasoning_model or has_unopened_think_tag(delta.text),
+                expected_calls=expected_calls,
+                text_tools=text_tools,
+                whole=True,
+            )
+            answer = _read_whole(reader)
+        answer.text = answer.text if prompt is None else prompt + answer.text
+        answer.logprobs = dict(delta.logprobs) if delta.logprobs else None
+        answers.append(answer)
+    return answers
 
-    def new_reader(delta: Delta) -> ResponseReader:
-        # All text is here, so a closing tag without an opening one can be told from mere text.
-        thinks = thinker or has_unopened_think_tag(delta.text)
-        return ResponseReader(
-            _Ready(delta), stops, thinker=thinks, new_calls=new_calls, text_tools=text_tools
-        )
 
-    looks = bool(stops or text_tools)
-
-    return [_read_answer(delta, prompt, new_reader, looks=looks) for delta in deltas]
+def _is_plain(delta: Delta, *, looks_for: bool) -> bool:
+    """Whether an answer is the text that came, with nothing to look for in it."""
+    special = delta.reasoning or delta.tool_calls or delta.finish_reason == "tool_calls"
+    return not (looks_for or special or "think>" in delta.text)
 
 
-def _read_answer(
-    delta: Delta,
-    prompt: str | None,
-    new_reader: Callable[[Delta], ResponseReader],
-    *,
-    looks: bool,
-) -> Answer:
-    if prompt is not None:
-        delta.text = delta.text.removeprefix(prompt)
-    if delta.finish_reason == "length":
-        # The half of a character that max_tokens cut through: no server streams it either.
-        delta.text = delta.text.rstrip("\ufffd")
-    plain = not (looks or delta.reasoning or delta.tool_calls or "think>" in delta.text)
-    if plain and delta.finish_reason != "tool_calls":
-        text = delta.text if prompt is None else prompt + delta.text
-        return Answer(text, delta, logprobs=dict(delta.logprobs) if delta.logprobs else None)
-    reader = new_reader(delta)
-    pieces = [*reader.feed((b"",)), *reader.close()]
-    text = "".join(piece for piece in pieces if type(piece) is str)
-    thoughts = [piece for piece in pieces if type(piece) is Delta and piece.reasoning]
+def _read_whole(reader: ResponseReader) -> Answer:
+    chunks = [*reader.feed((b"",)), *reader.close()]
+    deltas = [chunk for chunk in chunks if type(chunk) is Delta]
     end = reader.end
-    end.calls = merge_calls(
-        piece for delta in pieces if type(delta) is Delta for piece in delta.calls
-    )
-    end.reasoning_field = next((d.reasoning_field for d in thoughts if d.reasoning_field), None)
+    end.calls = merge_calls(call for delta in deltas for call in delta.calls)
+    end.reasoning_field = next((d.reasoning_field for d in deltas if d.reasoning_field), None)
     return Answer(
-        text=text if prompt is None else prompt + text,
+        text="".join(chunk for chunk in chunks if type(chunk) is str),
         end=end,
-        reasoning="".join(piece.reasoning for piece in thoughts),
-        logprobs=dict(delta.logprobs) if delta.logprobs else None,
+        reasoning="".join(delta.reasoning for delta in deltas),
     )

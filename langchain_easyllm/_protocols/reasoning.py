@@ -53,7 +53,7 @@ def has_unopened_think_tag(text: str) -> bool:
 class _State(Enum):
     START = auto()  # nothing but white space so far
     THINKING = auto()  # inside the tags
-    UNDECIDED = auto()  # a thinker's text before any tag: thinking or answer
+    UNDECIDED = auto()  # a reasoning_model's text before any tag: thinking or answer
     GAP = auto()  # white space between the thinking and the answer
     ANSWER = auto()
 
@@ -62,13 +62,13 @@ class ThinkSplitter:
     """Splits text into thinking and answer, however it is split into pieces.
 
     Args:
-        thinker: Whether the model is known to think: its text is then held back until the closing
-            tag, or the end, tells which it was. For other models text without an opening tag is
-            an answer at once.
+        reasoning_model: Whether the model is known to reason: its text is then held back until the
+            closing tag, or the end, tells which it was. For other models text without an opening
+            tag is an answer at once.
     """
 
-    def __init__(self, *, thinker: bool = False) -> None:
-        self._thinker = thinker
+    def __init__(self, *, reasoning_model: bool = False) -> None:
+        self._thinker = reasoning_model
         self._state = _State.START
         self._held = ""  # may be the beginning of a tag
         self._before: list[str] = []  # text before it that is not decided yet, for want of a tag

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
 from .._servers.profile import GenerationApi, ServerInfo
 from . import openai
 from . import tgi as generate
 from .events import Decoder
 from .request import ProtocolRequest
-from .tool_calls import ToolCallReader
+from .tool_calls import ExpectedToolCalls
 from .tool_choice import tool_name
 
-__all__ = ["new_call_reader", "new_decoder", "route_of", "to_body"]
+__all__ = ["expected_tool_calls", "new_decoder", "route_of", "to_body"]
 
 
 _BODIES = {
@@ -19,7 +22,7 @@ _BODIES = {
     GenerationApi.CHAT: openai.to_body,
 }
 _ROUTES = {
-    # (wire, streamed)
+    # (api, streamed)
     (GenerationApi.GENERATE, False): "/generate",
     (GenerationApi.GENERATE, True): "/generate_stream",
     (GenerationApi.COMPLETIONS, False): "/v1/completions",
@@ -35,36 +38,34 @@ def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     Raises:
         ConfigurationError: For a field that the server cannot express on this protocol.
     """
-    return _BODIES[call.wire](call, server)
+    return _BODIES[call.api](call, server)
 
 
 def route_of(call: ProtocolRequest) -> str:
     """Return the route below a server's root."""
-    return _ROUTES[call.wire, call.stream]
+    return _ROUTES[call.api, call.stream]
 
 
 def new_decoder(call: ProtocolRequest) -> Decoder:
     """Return a decoder for one answer to a call."""
-    if call.wire is GenerationApi.GENERATE:
+    if call.api is GenerationApi.GENERATE:
         wanted = call.params.get("logprobs") or call.params.get("top_logprobs")
         return generate.GenerateDecoder(logprobs=bool(wanted))
-    return openai.ChatDecoder() if call.wire is GenerationApi.CHAT else openai.CompletionsDecoder()
+    return openai.ChatDecoder() if call.api is GenerationApi.CHAT else openai.CompletionsDecoder()
 
 
-def new_call_reader(call: ProtocolRequest, *, whole: bool = False) -> ToolCallReader:
-    """Return a reader of the tool calls in one answer to a call.
-
-    Args:
-        call: The request.
-        whole: Whether the answer comes in one piece.
-    """
-    if not call.tools or "tools" in call.extra:
-        return ToolCallReader(whole=whole)
-    offered = () if call.tool_choice == "none" else [tool_name(tool) for tool in call.tools]
-    single = call.parallel_tool_calls is False
-    return ToolCallReader(offered, _known_ids(call), single=single, whole=whole)
-
-
-def _known_ids(call: ProtocolRequest) -> set[str]:
-    calls = (one for message in call.messages or () for one in message.get("tool_calls") or ())  # type: ignore[attr-defined]
-    return {one["id"] for one in calls}
+def expected_tool_calls(request: ProtocolRequest) -> ExpectedToolCalls:
+    """Return what is known of the tool calls that may come in an answer to a request."""
+    if not request.tools or "tools" in request.extra:
+        return ExpectedToolCalls()
+    offered = () if request.tool_choice == "none" else map(tool_name, request.tools)
+    calls = (
+        call
+        for message in request.messages or ()
+        for call in cast("list[Mapping[str, str]]", message.get("tool_calls") or ())
+    )
+    return ExpectedToolCalls(
+        tuple(offered),
+        frozenset(call["id"] for call in calls),
+        single=request.parallel_tool_calls is False,
+    )

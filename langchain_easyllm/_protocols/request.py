@@ -26,11 +26,11 @@ __all__ = [
     "Tool",
     "ToolChoice",
     "needs_server",
+    "stop_limit",
     "to_fields",
     "to_grammar",
     "to_json_schema",
     "to_response_format",
-    "wire_stops",
 ]
 
 
@@ -49,7 +49,7 @@ class ProtocolRequest:
     """One generation, before a server's own names are known.
 
     Attributes:
-        wire: Protocol to speak.
+        api: Protocol to speak.
         params: Neutral generation fields that are set (`dialects.NEUTRAL_FIELDS`).
         stops: Stop sequences that end the answer, the caller's first.
         model: Name for the request's `model`; None to leave it out.
@@ -59,13 +59,13 @@ class ProtocolRequest:
         tool_choice: `"auto"`, `"none"`, `"required"`, or OpenAI's dict that names a tool; None for
             the server's default.
         parallel_tool_calls: Whether one answer may hold several calls; None for the default.
-        told: Whether the tools are told in the prompt or the messages, and not sent.
+        prompted_tools: Whether the tools are described in the prompt or the messages, and not sent.
         stream: Whether to stream.
         usage: Whether a stream should end with token counts.
         extra: The caller's own keys, merged into the body last.
     """
 
-    wire: GenerationApi
+    api: GenerationApi
     params: Mapping[str, object] = field(default_factory=dict)
     stops: tuple[str, ...] = ()
     model: str | None = None
@@ -74,7 +74,7 @@ class ProtocolRequest:
     tools: Sequence[Tool] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    told: bool = False
+    prompted_tools: bool = False
     stream: bool = False
     usage: bool = True
     extra: Mapping[str, object] = field(default_factory=dict)
@@ -192,12 +192,10 @@ def _inexpressible(name: str, wire: GenerationApi, server: ServerInfo) -> str:
     )
 
 
-def wire_stops(stops: Sequence[str], server: ServerInfo) -> tuple[str, ...]:
-    """Return the stop sequences to send: as many as the server takes, the rest is enforced here."""
+def stop_limit(server: ServerInfo) -> int | None:
+    """Return the maximum number of stop sequences that a server takes; None for no limit."""
     limit = server.max_stops
-    if limit is None:
-        limit = STOP_LIMIT.get(server.dialect)
-    return tuple(stops) if limit is None else tuple(stops[:limit])
+    return STOP_LIMIT.get(server.dialect) if limit is None else limit
 
 
 def needs_server(

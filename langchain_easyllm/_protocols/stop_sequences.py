@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from ..errors import ConfigurationError
 
-__all__ = ["StopCutter", "merge_stops"]
+__all__ = ["StopCutter", "StopPolicy", "merge_stops", "stop_policy"]
 
 
 def merge_stops(*groups: object) -> tuple[str, ...]:
@@ -30,6 +31,53 @@ def merge_stops(*groups: object) -> tuple[str, ...]:
                 )
             merged[stop] = None
     return tuple(merged)
+
+
+@dataclass(frozen=True, slots=True)
+class StopPolicy:
+    """Where the stop sequences of one answer act.
+
+    Attributes:
+        sent: Those that the server is given.
+        enforced: Those that the answer's text is cut at here.
+        ends_text: Those that also end the text in which tool calls are looked for.
+        complete: Whether the server was given all of them, so that it ends by itself where the
+            answer does.
+    """
+
+    sent: tuple[str, ...] = ()
+    enforced: tuple[str, ...] = ()
+    ends_text: tuple[str, ...] = ()
+    complete: bool = True
+
+
+def stop_policy(
+    caller: tuple[str, ...],
+    template: tuple[str, ...],
+    *,
+    limit: int | None,
+    hidden: bool,
+    reads_calls: bool,
+) -> StopPolicy:
+    """Decide where each stop sequence acts.
+
+    Args:
+        caller: The caller's stop sequences.
+        template: Those of the prompt template and of the format of tool calls.
+        limit: The maximum number of stop sequences that the server takes; None for no limit.
+        hidden: Whether a part of the answer is not text, as hidden reasoning and the arguments of
+            a call are. The caller's must not end it, and so are not sent.
+        reads_calls: Whether tool calls are looked for in the text.
+    """
+    every = merge_stops(caller, template)
+    wanted = template if hidden else every
+    sent = wanted if limit is None else wanted[:limit]
+    return StopPolicy(
+        sent=sent,
+        enforced=caller if reads_calls else every,
+        ends_text=template if reads_calls else (),
+        complete=len(sent) == len(every),
+    )
 
 
 class StopCutter:

@@ -17,7 +17,7 @@ from ..errors import ProtocolError
 from .events import Delta, Event, Failure, Usage, finish_reason
 from .json import parse_json_leniently
 from .openai import parse_object
-from .request import ProtocolRequest, to_fields, wire_stops
+from .request import ProtocolRequest, to_fields
 
 __all__ = ["DEFAULT_MAX_NEW_TOKENS", "GenerateDecoder", "to_body"]
 
@@ -40,9 +40,8 @@ def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
         parameters["max_new_tokens"] = DEFAULT_MAX_NEW_TOKENS
     parameters.update(to_fields(GenerationApi.GENERATE, server, call.params))
     parameters["details"] = True  # without them there is no finish reason
-    stops = wire_stops(call.stops, server)
-    if stops:
-        parameters["stop"] = list(stops)
+    if call.stops:
+        parameters["stop"] = list(call.stops)
     if call.stream:
         # A stream's prompt is put before its first piece here; TGI does not repeat it.
         parameters.pop("return_full_text", None)

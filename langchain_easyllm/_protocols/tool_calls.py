@@ -12,12 +12,18 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 from uuid import uuid4
 
 from .events import ToolCallDelta
 
-__all__ = ["ToolCallReader", "merge_calls", "parse_arguments", "recover_truncated_tool_call"]
+__all__ = [
+    "ExpectedToolCalls",
+    "ToolCallReader",
+    "merge_calls",
+    "parse_arguments",
+    "recover_truncated_tool_call",
+]
 
 
 _Json = Mapping[str, object]
@@ -78,13 +84,25 @@ _SAID = ("content", "response", "error", "message")
 _COUNTED = re.compile(r"\d{1,4}")
 
 
+class ExpectedToolCalls(NamedTuple):
+    """What is known of the tool calls that may come in an answer.
+
+    Attributes:
+        offered: Names of the tools that were offered; None if that is not known.
+        known_ids: Ids of the conversation so far, which a new call must not have.
+        single: Whether one call only was allowed.
+    """
+
+    offered: tuple[str, ...] | None = None
+    known_ids: frozenset[str] = frozenset()
+    single: bool = False
+
+
 class ToolCallReader:
     """Reads the tool calls of one answer.
 
     Args:
-        offered: Names of the tools that were offered; None if that is not known.
-        known_ids: Ids of the conversation so far, which a new call must not have.
-        single: Whether one call only was allowed.
+        expected: What is known of them.
         whole: Whether the answer comes in one piece.
 
     Attributes:
@@ -95,15 +113,13 @@ class ToolCallReader:
 
     def __init__(
         self,
-        offered: Collection[str] | None = None,
-        known_ids: Collection[str] = (),
+        expected: ExpectedToolCalls = ExpectedToolCalls(),  # noqa: B008 - it cannot change
         *,
-        single: bool = False,
         whole: bool = False,
     ) -> None:
-        self._offered = offered
-        self._ids = set(known_ids)
-        self._single = single
+        self._offered = expected.offered
+        self._ids = set(expected.known_ids)
+        self._single = expected.single
         self._whole = whole
         self._calls: list[_Call] = []
         self._at: dict[int, _Call] = {}

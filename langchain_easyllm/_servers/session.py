@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -21,25 +21,22 @@ from .._http.client import HTTPTransport
 from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy, public_url
 from ..errors import EasyLLMError, TimeoutError
+from .capabilities import ServerCapabilities
 from .detection import UNKNOWN, detect_server
-from .profile import Dialect, GenerationApi, ServerInfo
+from .profile import ServerInfo
 from .urls import ServerURL, is_dedicated_endpoint
 
 if TYPE_CHECKING:
-    from .._local.settings import LocalSettings
     from .._local.transport import LocalTransport
+    from ..prompts.base import ChatPrompt
 
 __all__ = [
+    "SESSIONS",
     "ServerSession",
     "SessionSettings",
     "connect",
-    "connect_local",
-    "forget_connections",
 ]
 
-
-LOCAL_BATCH = 32
-"""Texts that a local embedding model takes at once: sentence-transformers' own default."""
 
 PROBE_TIMEOUT = 5.0
 """Seconds that finding out which server it is may take."""
@@ -53,13 +50,13 @@ class SessionSettings:
     """What makes two objects talk to the same server in the same way.
 
     Attributes:
-        address: The server's root.
+        url: The server's root.
         api_key: A key given by hand, or None for the environment's or the stored login's.
         headers: Headers of every request.
         verify: Whether, and against what, TLS certificates are checked.
     """
 
-    address: ServerURL
+    url: ServerURL
     api_key: str | None = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     verify: bool | str | ssl.SSLContext
@@ -69,51 +66,42 @@ class SessionSettings:
         """What the process-wide registry knows this server by."""
         found = self.api_key or environment_token()
         verify = id(self.verify) if isinstance(self.verify, ssl.SSLContext) else self.verify
-        place = self.address.root, self.address.query, self.address.router
-        return (*place, self.api_key, found, self.headers, verify)
+        address = self.url.root, self.url.query, self.url.router
+        return (*address, self.api_key, found, self.headers, verify)
 
 
 class ServerSession:
-    """A server's sockets and what was learned about it. Thread-safe.
+    """A server's sockets and what is known of it. Thread-safe.
 
     Attributes:
+        url: The server's address.
         transport: Sends requests.
-        server: Which server it is, or None while nobody asked.
-        refused: Ways to ask for a shaped answer that were refused, by model and schema: what one
-            schema is refused for, another may not be.
-        tasks: Protocols that a model turned out to be served by ("Supported task: ...").
-        thinkers: Models that were seen thinking.
-        toolless: Models for which the server said that it has no tools.
-        root_route: Whether `/generate` is missing and the root route answers instead.
-        prompts: Chat templates that were loaded for its models.
-        lacking: Protocols and formats of embeddings that it turned out not to have.
+        server: Which server it is, or None while nobody needed to know.
+        capabilities: What requests have taught about it.
+        templates: Prompt templates that were loaded for its models, or are being loaded.
     """
 
     def __init__(
         self,
-        address: ServerURL,
+        url: ServerURL,
         transport: HTTPTransport | LocalTransport,
         server: ServerInfo | None = None,
     ) -> None:
-        self.address = address
+        self.url = url
         self.transport = transport
         self.server = server
-        self.refused: dict[tuple[str, int], set[str]] = {}
-        self.tasks: dict[str | None, GenerationApi] = {}
-        self.thinkers: set[str] = set()
-        self.toolless: set[str] = set()
-        self.root_route = is_dedicated_endpoint(address.root)
-        self.prompts: dict[str, object] = {}
-        self.lacking: set[str] = set()
+        self.capabilities = ServerCapabilities(root_route=is_dedicated_endpoint(url.root))
+        self.templates: dict[str, Future[ChatPrompt]] = {}
         self._users: weakref.WeakSet[object] = weakref.WeakSet()
-        self._asked = -inf if server is None else inf
+        self._detected = -inf if server is None else inf
         self._limit = inf
         self._doubted = -inf
-        self._looking: _Look | None = None
-        self._lock = threading.RLock()  # a look may be cancelled by the garbage collector, anywhere
+        self._detecting: _Detection | None = None
+        # A detection may be cancelled by the garbage collector, anywhere.
+        self._lock = threading.RLock()
 
     def join(self, user: object) -> None:
-        """Note one more user of this connection."""
+        """Note one more user of this session."""
         self._users.add(user)
 
     def close(self, user: object) -> None:
@@ -128,7 +116,7 @@ class ServerSession:
         if not self._users:
             await self.transport.aclose()
 
-    def ask_server(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
+    def detect(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
         """Return which server it is; ask it at most once after a moment (`time.monotonic`).
 
         Raises:
@@ -136,37 +124,39 @@ class ServerSession:
         """
         known = self._known(policy, since)
         if known is None:
-            with closing(self._find_out(policy, since, blocking=True)) as flow:
-                return run_flow(flow, self._do)
+            with closing(self._detect_or_wait(policy, since, blocking=True)) as flow:
+                return run_flow(flow, self._run)
         return known
 
-    async def aask_server(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
-        """Return which server it is; see `ask_server`."""
+    async def adetect(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
+        """Return which server it is; see `detect`."""
         known = self._known(policy, since)
         if known is None:
-            with closing(self._find_out(policy, since, blocking=False)) as flow:
-                return await arun_flow(flow, self._ado)
+            with closing(self._detect_or_wait(policy, since, blocking=False)) as flow:
+                return await arun_flow(flow, self._arun)
         return known
 
-    def forget(self) -> None:
+    def recheck(self) -> None:
         """Have the next call find out whether another server listens at the address by now."""
         self._doubted = time.monotonic()
 
-    def _do(self, step: _Step) -> Response | None:
+    def _run(self, step: _Step) -> Response | None:
         if isinstance(step, _Wait):
             with suppress(builtins.TimeoutError):
-                step.look.done.result(step.seconds)
+                step.detection.done.result(step.seconds)
             return None
-        return self.transport.send(*step)
+        return self.transport.send(step.request, step.policy)
 
-    async def _ado(self, step: _Step) -> Response | None:
+    async def _arun(self, step: _Step) -> Response | None:
         if isinstance(step, _Wait):
             with suppress(builtins.TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(step.look.done), step.seconds)
+                await asyncio.wait_for(asyncio.wrap_future(step.detection.done), step.seconds)
             return None
-        return await self.transport.asend(*step)
+        return await self.transport.asend(step.request, step.policy)
 
-    def _find_out(self, policy: RetryPolicy, since: float, *, blocking: bool) -> _LookFlow:
+    def _detect_or_wait(
+        self, policy: RetryPolicy, since: float, *, blocking: bool
+    ) -> _DetectionFlow:
         """Look at the server, or wait for whoever does so already, for the call's own time."""
         policy = policy.begin()
         budget = policy.call_budget()
@@ -174,32 +164,32 @@ class ServerSession:
         while True:
             limit = _limit(policy)
             with self._lock:
-                other = self._looking
+                other = self._detecting
                 known = self._known(policy, since, meanwhile=other is not None)
                 if known is None and (other is None or other.is_over(blocking=blocking)):
-                    own = self._looking = _Look(limit + policy.wait_for_model)
+                    own = self._detecting = _Detection(limit + policy.wait_for_model)
                     other = None
             if known is not None:
                 break
             if other is None:
-                known = yield from self._look(
+                known = yield from self._detect(
                     own, RetryPolicy(limit, 0, policy.wait_for_model).begin()
                 )
                 break
             yield _Wait(other, max(min(deadline, other.until) - time.monotonic(), 0.0))
             if time.monotonic() >= deadline and not other.done.done():
-                raise _waited_in_vain(self.address, deadline - budget.started)
+                raise _waited_too_long(self.url, deadline - budget.started)
         budget.resume()
         return known
 
-    def _look(self, own: _Look, quick: RetryPolicy) -> _LookFlow:
-        look = detect_server()
+    def _detect(self, own: _Detection, quick: RetryPolicy) -> _DetectionFlow:
+        detection = detect_server()
         unsure = False
         try:
-            route = next(look)
+            route = next(detection)
             while True:
                 try:
-                    response = yield Request("GET", self.address.url(route)), quick
+                    response = yield _Send(Request("GET", self.url.url(route)), quick)
                 except EasyLLMError as error:
                     # An answer that says no is an answer; a server out of reach is none.
                     words = (error.body or "").encode()
@@ -208,7 +198,7 @@ class ServerSession:
                 else:
                     assert response is not None  # noqa: S101 - the drivers answer a request
                     reply = (response.status, response.body)
-                route = look.send(reply)
+                route = detection.send(reply)
         except StopIteration as found:
             return self._learn(
                 cast("ServerInfo", found.value), quick.call_budget().timeout if unsure else inf
@@ -216,8 +206,8 @@ class ServerSession:
         finally:
             # Also where the look was cancelled: somebody else then takes it over.
             with self._lock:
-                if self._looking is own:
-                    self._looking = None
+                if self._detecting is own:
+                    self._detecting = None
             own.done.set_result(None)
 
     def _learn(self, found: ServerInfo, limit: float) -> ServerInfo:
@@ -226,18 +216,12 @@ class ServerSession:
             known = self.server
             if known is None or found is not UNKNOWN or limit == inf:
                 if known not in (None, found):
-                    self._forget_learned()
+                    self.capabilities = ServerCapabilities(
+                        root_route=is_dedicated_endpoint(self.url.root)
+                    )
                 self.server = known = found
-            self._asked, self._limit = time.monotonic(), limit
+            self._detected, self._limit = time.monotonic(), limit
             return known
-
-    def _forget_learned(self) -> None:
-        self.refused.clear()
-        self.tasks.clear()
-        self.thinkers.clear()
-        self.toolless.clear()
-        self.lacking.clear()
-        self.root_route = is_dedicated_endpoint(self.address.root)
 
     def _known(
         self, policy: RetryPolicy, since: float, *, meanwhile: bool = False
@@ -250,21 +234,21 @@ class ServerSession:
             meanwhile: Whether somebody looks anew just now, until when what was known holds.
         """
         server = self.server
-        if server is None or self._asked < since:
+        if server is None or self._detected < since:
             return None
         if meanwhile and server.known:
             return server
-        if self._asked < self._doubted:
+        if self._detected < self._doubted:
             return None
         # What a caller in a hurry could not find out, others still may.
         if server is UNKNOWN and (
-            time.monotonic() - self._asked > ASK_AGAIN or _limit(policy) > 2 * self._limit
+            time.monotonic() - self._detected > ASK_AGAIN or _limit(policy) > 2 * self._limit
         ):
             return None
         return server
 
 
-class _Look:
+class _Detection:
     """A look at a server that is under way."""
 
     def __init__(self, seconds: float) -> None:
@@ -283,13 +267,19 @@ class _Look:
 
 
 @dataclass(frozen=True, slots=True)
+class _Send:
+    request: Request
+    policy: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
 class _Wait:
-    look: _Look
+    detection: _Detection
     seconds: float
 
 
-_Step: TypeAlias = tuple[Request, RetryPolicy] | _Wait
-_LookFlow: TypeAlias = Generator[_Step, Response | None, ServerInfo]
+_Step: TypeAlias = _Send | _Wait
+_DetectionFlow: TypeAlias = Generator[_Step, Response | None, ServerInfo]
 
 
 def _limit(policy: RetryPolicy) -> float:
@@ -298,62 +288,66 @@ def _limit(policy: RetryPolicy) -> float:
     return min(PROBE_TIMEOUT, max(left / 2, 0.0))
 
 
-def _waited_in_vain(address: ServerURL, seconds: float) -> TimeoutError:
-    url = public_url(address.root)
+def _waited_too_long(url: ServerURL, seconds: float) -> TimeoutError:
+    shown = public_url(url.root)
     return TimeoutError(
-        f"Another call is still finding out which server answers at {url}: waited {seconds:.4g} s "
-        "for it. Raise timeout, or name api and model, so that nothing need be found out.",
-        url=url,
+        f"Another call is still finding out which server answers at {shown}: waited "
+        f"{seconds:.4g} s for it. Raise timeout, or name api and model, so that nothing need be "
+        "found out.",
+        url=shown,
     )
 
 
-_connections: weakref.WeakValueDictionary[tuple[object, ...], ServerSession] = (
-    weakref.WeakValueDictionary()
-)
-_registry_lock = threading.Lock()
-# The last few stay open for a while without any object, for objects that are made anew each time.
-_recent: deque[ServerSession] = deque(maxlen=4)
+class _Sessions:
+    """The sessions of this process; objects that name the same server share one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: weakref.WeakValueDictionary[tuple[object, ...], ServerSession] = (
+            weakref.WeakValueDictionary()
+        )
+        # The last few stay without any object, for objects that are made anew each time.
+        self._recent: deque[ServerSession] = deque(maxlen=4)
+
+    def share(
+        self, key: tuple[object, ...], open_session: Callable[[], ServerSession], *, keep: bool
+    ) -> ServerSession:
+        """Return the session with this key, opened if there is none.
+
+        Args:
+            key: What tells it from others.
+            open_session: Opens it.
+            keep: Whether it stays open for a while after its last object.
+        """
+        with self._lock:
+            session = self._known.get(key)
+            if session is None:
+                session = self._known[key] = open_session()
+            if keep and session not in self._recent:
+                self._recent.append(session)
+            return session
+
+    def forget(self) -> None:
+        """Share no session so far with objects to come; those in use stay as they are."""
+        with self._lock:
+            self._known.clear()
+            self._recent.clear()
+
+
+SESSIONS = _Sessions()
 
 
 def connect(settings: SessionSettings) -> ServerSession:
-    """Return this process's connection to a server; objects with equal settings share it.
+    """Return this process's session with a server; objects with equal settings share it.
 
     A model made anew for every request, as `configurable_fields` makes them, so finds open sockets
     and a known server.
     """
-    key = settings.key
-    with _registry_lock:
-        connection = _connections.get(key)
-        if connection is None:
-            connection = _connections[key] = ServerSession(settings.address, _transport(settings))
-        if connection not in _recent:
-            _recent.append(connection)
-        return connection
+    return SESSIONS.share(
+        settings.key, lambda: ServerSession(settings.url, _transport(settings)), keep=True
+    )
 
 
 def _transport(settings: SessionSettings) -> HTTPTransport:
-    credentials = Credentials(settings.api_key, base_url=settings.address.root)
+    credentials = Credentials(settings.api_key, base_url=settings.url.root)
     return HTTPTransport(credentials, headers=dict(settings.headers), verify=settings.verify)
-
-
-def connect_local(settings: LocalSettings, *, embeddings: bool = False) -> ServerSession:
-    """Return this process's connection to a model in it; it is a server that is known."""
-    from .._local.registry import open_embeddings, open_model  # noqa: PLC0415 - if local
-
-    key = (Dialect.LOCAL, embeddings, settings.key)
-    with _registry_lock:
-        connection = _connections.get(key)
-        if connection is None:
-            tei = "embedding" if embeddings else None
-            server = ServerInfo(Dialect.LOCAL, model=settings.model, max_batch=LOCAL_BATCH, tei=tei)
-            opened = open_embeddings(settings) if embeddings else open_model(settings)
-            connection = ServerSession(ServerURL("local:"), opened, server)
-            _connections[key] = connection
-        return connection
-
-
-def forget_connections() -> None:
-    """Share none of the connections so far with objects to come; those in use stay as they are."""
-    with _registry_lock:
-        _connections.clear()
-        _recent.clear()

@@ -79,7 +79,7 @@ class OutputSchema:
         """Whether it is an object, as arguments of a tool have to be."""
         return bool(self.schema.get("type", "object") == "object")
 
-    def in_words(self) -> str:
+    def as_instructions(self) -> str:
         """Return the words that ask a model for it."""
         schema = json.dumps(self.schema, ensure_ascii=False)
         kind = "a JSON object" if self.is_object else "JSON"

@@ -12,26 +12,28 @@ from pydantic import SecretStr
 
 from .._fields.connection import ConnectionFields
 from .._fields.generation import environment_prompt
-from .._generation.request import GenerationRequest, RenderedPrompt
+from .._generation.request import GenerationRequest
+from .._http.models import RetryPolicy
 from .._protocols.request import Message
 from .._protocols.stop_sequences import merge_stops
-from .._servers.profile import ServerInfo
 from ..errors import ConfigurationError
 from ._requests import ChatRequest, CompletionRequest, checked, log, to_messages
 
 if TYPE_CHECKING:
     from .._generation.client import GenerationClient
+    from .._generation.prompt import RenderedPrompt
     from ..prompts import ChatPrompt
     from ._requests import ChatRequest, CompletionRequest, EmbeddingRequest
 
 __all__ = [
-    "Asking",
     "ClientSettings",
     "ClientTarget",
+    "PreparedCall",
     "Target",
     "prepare",
     "read_place",
     "read_settings",
+    "renders_slowly",
     "translate_errors",
 ]
 
@@ -96,6 +98,18 @@ def read_settings(request: ChatRequest | CompletionRequest) -> ClientSettings:
     )
 
 
+def renders_slowly(request: ChatRequest | CompletionRequest) -> bool:
+    """Whether the prompt is rendered by a template that no event loop may wait for."""
+    builder = request.prompt_builder or _attributes()["prompt_builder"] or environment_prompt()
+    if not builder:
+        return False
+    from ..prompts.registry import PROMPT_MAPPING  # noqa: PLC0415 - templates load when used
+
+    # A text that is no name is a Jinja template, which has yet to be compiled, too.
+    prompt = PROMPT_MAPPING.get(builder) if isinstance(builder, str) else builder
+    return prompt is None or getattr(prompt, "may_block", False)
+
+
 def _attributes() -> dict[str, Any]:
     """Return the module's attributes, all at once: threads may set them meanwhile."""
     from .. import huggingface  # noqa: PLC0415 - the module that imports this one
@@ -143,6 +157,11 @@ _WORDS = (
     (re.compile(r"\bbase_url\b"), "api_base"),
     (re.compile(r"\buse api='.*, or drop it"), "set prompt_builder, or drop it"),
     (re.compile(r" model_kwargs sends any key as it is\."), ""),
+    (
+        re.compile(r"There is no chat template for .* or use api='chat'\."),
+        "The server has no chat api for this model, so the prompt is rendered here: set "
+        "huggingface.prompt_builder to the model's template ('llama2', 'zephyr', ...).",
+    ),
 )
 
 
@@ -180,66 +199,37 @@ _KEPT = ("n", "stream", "timeout", "max_retries", "wait_for_model")
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class PreparedCall:
     """One call, ready to be made.
 
     Attributes:
-        client: Who asks.
-        asks: What is asked: one generation for each answer that is wanted.
+        client: What makes it.
+        requests: One generation for each answer that is wanted.
         stream: Whether the answer is streamed.
-        most: Most generations in flight at once.
+        max_concurrency: The maximum number of generations in flight.
         model: The model's name as the caller gave it, or None.
         debug: Whether the call is logged.
     """
 
     client: GenerationClient
-    asks: tuple[GenerationRequest, ...]
+    requests: tuple[GenerationRequest, ...]
     stream: bool
-    most: int
+    max_concurrency: int
     model: str | None
     debug: bool
 
-    def served(self) -> str | None:
+    def served_model(self) -> str | None:
         """Return the model's name as far as it is known by now, answer or none."""
-        server = self.client.connection.server
+        server = self.client.session.server
         return self.model or (server.model if server else None)
 
-    def note(self, text: str, *values: object) -> None:
+    def log(self, text: str, *values: object) -> None:
         """Log something of this call, if it asked for that."""
         if self.debug:
             log(text, *values)
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What is to be answered, in the forms that the protocols take.
-
-    Attributes:
-        messages: Chat messages.
-        prompt: The string for a text protocol with the stop sequences of its template; None where
-            only the server has a template.
-        plain: Whether it was text from the start.
-    """
-
-    messages: Sequence[Message]
-    prompt: RenderedPrompt | None
-    plain: bool
-
-    def to_text(self, _server: ServerInfo | None, _use: object) -> RenderedPrompt:
-        """Return the prompt, with its template's stop sequences.
-
-        Raises:
-            ConfigurationError: If there is none.
-        """
-        if self.prompt is None:
-            raise ConfigurationError(
-                "The server has no chat api for this model, so the prompt is rendered here: set "
-                "huggingface.prompt_builder to the model's template ('llama2', 'zephyr', ...)."
-            )
-        return self.prompt
-
-
-def prepare(request: ChatRequest | CompletionRequest, given: Collection[str]) -> Asking:
+def prepare(request: ChatRequest | CompletionRequest, given: Collection[str]) -> PreparedCall:
     """Make a request ready; nothing is sent yet.
 
     Args:
@@ -252,68 +242,59 @@ def prepare(request: ChatRequest | CompletionRequest, given: Collection[str]) ->
     settings = read_settings(request)
     fields = checked(request, settings.seed)
     request = replace(request, **{name: fields[name] for name in _KEPT if name in fields})
-    source = _source(request, settings)
+    source, prompt = _input(request, settings)
     params = {name: fields[name] for name in _SENT if name in fields}
     chosen = {name for name in params if _SENT[name] in given} | {"max_tokens", "seed"}
-    ask = GenerationRequest(
-        api=None,
-        text=source.plain,
-        template=settings.prompt is not None,
+    generation = GenerationRequest(
+        source,
+        RetryPolicy(request.timeout, request.max_retries, request.wait_for_model),
+        prefers_text=isinstance(request, CompletionRequest),
+        template=settings.prompt,
         model=settings.target.model,
         provider=settings.target.provider,
         params={name: value for name, value in params.items() if name in chosen},
-        stops=settings.stops,
-        tools=(),
-        tool_choice=None,
-        parallel_tool_calls=None,
-        extra={},
-        usage=True,
-        to_text=source.to_text,
-        to_messages=lambda: source.messages,
-        timeout=request.timeout,
-        max_retries=request.max_retries,
-        wait_for_model=request.wait_for_model,
         defaults={name: value for name, value in params.items() if name not in chosen},
+        stops=settings.stops,
+        prompt=prompt,
     )
-    asking = Asking(
+    call = PreparedCall(
         client=settings.target.client(),
-        asks=_each(ask, request.n or 1),
+        requests=_each(generation, request.n or 1),
         stream=request.stream,
-        most=settings.target.max_concurrency,
+        max_concurrency=settings.target.max_concurrency,
         model=settings.target.model,
         debug=request.debug,
     )
-    asking.note("Prompt: %s", source.prompt[0] if source.prompt else source.messages)
-    asking.note("Parameters: %s, stop sequences: %s", params, ask.stops)
-    return asking
+    call.log("Prompt: %s", prompt.text if prompt else source)
+    call.log("Parameters: %s, stop sequences: %s", params, settings.stops)
+    return call
 
 
-def _source(request: ChatRequest | CompletionRequest, settings: ClientSettings) -> _Source:
+def _input(
+    request: ChatRequest | CompletionRequest, settings: ClientSettings
+) -> tuple[Sequence[Message], RenderedPrompt | None]:
+    """Return the chat messages, and the prompt of a text protocol where it can be rendered."""
+    from .._generation.prompt import RenderedPrompt, render_template  # noqa: PLC0415 - as above
+
     if isinstance(request, ChatRequest):
         messages = to_messages(request.messages)
-        return _Source(messages, _rendered(messages, settings), plain=False)
+        prompt = None if settings.prompt is None else render_template(settings.prompt, messages)
+        return messages, prompt
     if not isinstance(request.prompt, str) or not request.prompt:
         raise ConfigurationError("prompt is one text, and not an empty one: call once for each.")
     if not isinstance(request.suffix, str | None):
         raise ConfigurationError(f"suffix is a text, not {type(request.suffix).__name__}.")
     text = request.prompt + (request.suffix or "")
-    asked = [{"role": "user", "content": text}]
-    return _Source(asked, _rendered(text, settings) or RenderedPrompt(text, ()), plain=True)
+    turn: Message = {"role": "user", "content": text}
+    if settings.prompt is None:
+        return [turn], RenderedPrompt(text)
+    return [turn], render_template(settings.prompt, text)
 
 
-def _rendered(source: object, settings: ClientSettings) -> RenderedPrompt | None:
-    prompt = settings.prompt
-    if prompt is None:
-        return None
-    from .._generation.prompt import render  # noqa: PLC0415 - templates load when used
-
-    return render(prompt, source)
-
-
-def _each(ask: GenerationRequest, count: int) -> tuple[GenerationRequest, ...]:
+def _each(request: GenerationRequest, count: int) -> tuple[GenerationRequest, ...]:
     """Return a generation for each answer, its seed one above the one before: they must differ."""
-    first = ask.params.get("seed")
+    first = request.params.get("seed")
     if not isinstance(first, int):
-        return (ask,) * count
-    params: Mapping[str, object] = ask.params
-    return tuple(replace(ask, params={**params, "seed": first + more}) for more in range(count))
+        return (request,) * count
+    params: Mapping[str, object] = request.params
+    return tuple(replace(request, params={**params, "seed": first + more}) for more in range(count))

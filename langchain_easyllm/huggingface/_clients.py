@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, closing
@@ -11,7 +12,7 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
 from .._protocols.reader import Answer
-from ._calls import Asking, prepare, translate_errors
+from ._calls import PreparedCall, prepare, renders_slowly, translate_errors
 from ._requests import ChatRequest, CompletionRequest, EmbeddingRequest, read_request
 from ._results import ChatResults, CompletionResults, Json, Results
 
@@ -31,11 +32,11 @@ def _sync(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Res
 
     def create(*args: P.args, **kwargs: P.kwargs) -> Result:
         with translate_errors():
-            asking = prepare(*read_request(kind, *args, **kwargs))
-            shaped = results(asking.served)
-            if asking.stream:
-                return _stream(asking, shaped)
-            return _noted(asking, shaped.response(_answers(asking)))
+            call = prepare(*read_request(kind, *args, **kwargs))
+            shaped = results(call.served_model)
+            if call.stream:
+                return _stream(call, shaped)
+            return _noted(call, shaped.response(_answers(call)))
 
     return _documented(create, kind)
 
@@ -45,11 +46,15 @@ def _async(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Aw
 
     async def acreate(*args: P.args, **kwargs: P.kwargs) -> Result:
         with translate_errors():
-            asking = prepare(*read_request(kind, *args, **kwargs))
-            shaped = results(asking.served)
-            if asking.stream:
-                return _astream(asking, shaped)
-            return _noted(asking, shaped.response(await _aanswers(asking)))
+            request, given = read_request(kind, *args, **kwargs)
+            if renders_slowly(request):
+                call = await asyncio.to_thread(prepare, request, given)
+            else:
+                call = prepare(request, given)
+            shaped = results(call.served_model)
+            if call.stream:
+                return _astream(call, shaped)
+            return _noted(call, shaped.response(await _aanswers(call)))
 
     return _documented(acreate, kind)
 
@@ -82,41 +87,42 @@ def _async_embedding(kind: Callable[P, EmbeddingRequest]) -> Callable[P, Awaitab
     return _documented(acreate, kind)
 
 
-def _answers(asking: Asking) -> list[Answer]:
-    if len(asking.asks) == 1:
-        return asking.client.answer(asking.asks[0])
-    with ContextThreadPoolExecutor(min(len(asking.asks), asking.most)) as threads:
-        return [answers[0] for answers in threads.map(asking.client.answer, asking.asks)]
+def _answers(call: PreparedCall) -> list[Answer]:
+    if len(call.requests) == 1:
+        return call.client.answer(call.requests[0])
+    with ContextThreadPoolExecutor(min(len(call.requests), call.max_concurrency)) as threads:
+        return [answers[0] for answers in threads.map(call.client.answer, call.requests)]
 
 
-async def _aanswers(asking: Asking) -> list[Answer]:
-    waiting = (asking.client.aanswer(ask) for ask in asking.asks)
-    return [answers[0] for answers in await gather_with_concurrency(asking.most, *waiting)]
+async def _aanswers(call: PreparedCall) -> list[Answer]:
+    waiting = (call.client.aanswer(request) for request in call.requests)
+    return [answers[0] for answers in await gather_with_concurrency(call.max_concurrency, *waiting)]
 
 
-def _stream(asking: Asking, results: Results) -> Iterator[Json]:
-    with translate_errors(), closing(asking.client.stream(asking.asks[0])) as stream:
-        for pieces in stream:
-            for chunk in results.chunks(pieces):
-                yield _noted(asking, chunk)
+def _stream(call: PreparedCall, results: Results) -> Iterator[Json]:
+    with translate_errors(), closing(call.client.stream(call.requests[0])) as stream:
+        for chunks in stream:
+            for chunk in results.chunks(chunks):
+                yield _noted(call, chunk)
 
 
-async def _astream(asking: Asking, results: Results) -> AsyncIterator[Json]:
+async def _astream(call: PreparedCall, results: Results) -> AsyncIterator[Json]:
     with translate_errors():
-        async with aclosing(asking.client.astream(asking.asks[0])) as stream:
-            async for pieces in stream:
-                for chunk in results.chunks(pieces):
-                    yield _noted(asking, chunk)
+        async with aclosing(call.client.astream(call.requests[0])) as stream:
+            async for chunks in stream:
+                for chunk in results.chunks(chunks):
+                    yield _noted(call, chunk)
 
 
-def _noted(asking: Asking, result: Json) -> Json:
-    asking.note("Answer: %s", result)
+def _noted(call: PreparedCall, result: Json) -> Json:
+    call.log("Answer: %s", result)
     return result
 
 
-def _documented(call: F, kind: Callable[..., object]) -> F:
+def _documented(create: F, kind: Callable[..., object]) -> F:
     """Give a call the signature and the documentation of the request that it takes."""
-    call.__doc__ = f"""{"Make" if call.__name__ == "create" else "Make, asynchronously,"} a request.
+    verb = "Make" if create.__name__ == "create" else "Make, asynchronously,"
+    create.__doc__ = f"""{verb} a request.
 
     Args:
         **kwargs: The parameters: see the fields of `{kind.__name__}`.
@@ -130,8 +136,8 @@ def _documented(call: F, kind: Callable[..., object]) -> F:
         EasyLLMError: If the server cannot be reached, refuses or fails.
     """
     signature = inspect.signature(kind).replace(return_annotation=inspect.Signature.empty)
-    call.__signature__ = signature  # type: ignore[attr-defined]
-    return call
+    create.__signature__ = signature  # type: ignore[attr-defined]
+    return create
 
 
 class ChatCompletion:

@@ -33,9 +33,9 @@ class CountedEmbeddings(EasyLLMEmbeddings):
     _counts: list[int | None] = PrivateAttr(default_factory=list)
 
     def _task(
-        self, connection: ServerSession, server: ServerInfo | None, *, as_floats: bool = False
+        self, session: ServerSession, server: ServerInfo | None, *, as_floats: bool = False
     ) -> EmbeddingTask:
-        task = _CountingTask(self._ask(), connection, server, as_floats=as_floats)
+        task = _CountingTask(self._ask(), session, server, as_floats=as_floats)
         task.counts = self._counts
         return task
 
@@ -44,7 +44,7 @@ class CountedEmbeddings(EasyLLMEmbeddings):
 
         Its `usage` is None unless the server counted the tokens of every request.
         """
-        server = self._connect().connection.server
+        server = self._connect().session.server
         counts = [count for count in self._counts if count is not None]
         known = len(counts) == len(self._counts) and counts
         result: Json = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..errors import PromptError
 
@@ -53,6 +53,9 @@ class ChatPrompt(ABC):
     name: str
     stop: tuple[str, ...] = ()
     bos: str | None = None
+
+    may_block: ClassVar[bool] = False
+    """Whether rendering may take long, so that an event loop must not wait for it."""
 
     @abstractmethod
     def render(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from .._tool_formats.base import function_of
 from .._tool_formats.mistral import with_short_ids
@@ -72,6 +72,9 @@ class JinjaPrompt(ChatPrompt):
     bos_token: str | None = field(default=None, kw_only=True)
     eos_token: str | None = field(default=None, kw_only=True)
     tokens: tuple[str, ...] = field(default=(), kw_only=True, repr=False)
+
+    may_block: ClassVar[bool] = True
+    """Its author decides how long it renders."""
 
     @classmethod
     def of(

@@ -315,7 +315,7 @@ def test_what_a_model_is_loaded_with(tiny_model):
     assert llm.temperature == 0
     result = llm.generate(["Hello"])
     assert result.llm_output["token_usage"]["completion_tokens"] == 3
-    model = llm._connect().connection.transport._model.pipeline().model
+    model = llm._connect().session.transport._model.pipeline().model
     assert (model.dtype, model.device.type) == (torch.float64, "cpu")
     with pytest.raises(ConfigurationError, match="cannot be loaded"):
         EasyLLM(api="local", model=str(tiny_model), model_kwargs={"dtype": "no-type"}).invoke("Hi")
@@ -336,7 +336,7 @@ def test_one_model_is_loaded_once_and_let_go_when_closed(tiny_model):
         with_settings = {"pipeline_kwargs": {"max_new_tokens": 2}}
         llm = EasyLLM(api="local", model=str(tiny_model), **with_settings)
         llm.invoke("Hello")
-        found.append((llm, llm._connect().connection.transport._model.pipeline()))
+        found.append((llm, llm._connect().session.transport._model.pipeline()))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:

@@ -102,4 +102,4 @@ def test_the_loop_goes_on(embeddings):
 
 def test_one_model_serves_all_objects(embeddings):
     same = EasyLLMEmbeddings(api="local", model=FOLDER, normalize=True)
-    assert same._connect().connection.transport is embeddings._connect().connection.transport
+    assert same._connect().session.transport is embeddings._connect().session.transport

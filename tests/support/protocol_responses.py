@@ -85,7 +85,7 @@ def dumps(value: object) -> bytes:
 
 def decoder(wire: GenerationApi, **params: object) -> Decoder:
     """Return a decoder for one answer to a call with these parameters."""
-    return new_decoder(ProtocolRequest(wire=wire, params=params))
+    return new_decoder(ProtocolRequest(api=wire, params=params))
 
 
 def read_stream(
@@ -93,10 +93,10 @@ def read_stream(
     decoder: Decoder,
     stops: tuple[str, ...] = (),
     *,
-    thinker: bool = False,
+    reasoning_model: bool = False,
 ) -> tuple[list[Chunk], ResponseReader]:
     """Read a stream to its end; returns its pieces and the reader."""
-    reader = ResponseReader(decoder, stops, thinker=thinker)
+    reader = ResponseReader(decoder, stops, reasoning_model=reasoning_model)
     pieces: list[Chunk] = []
     for batch in events:
         pieces += reader.feed([batch] if isinstance(batch, bytes) else batch)

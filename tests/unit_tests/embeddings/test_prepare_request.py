@@ -22,7 +22,7 @@ ENDPOINT = "https://abc.us-east-1.aws.endpoints.huggingface.cloud"
 
 def request_of(model: Any, server: ServerInfo | None = None) -> Request:
     """The request that an object would send for "Hi"."""
-    connection = model._connect().connection
+    connection = model._connect().session
     if isinstance(model, EasyLLMEmbeddings):
         task, job = model._task(connection, server), BatchJob(["Hi"])
     else:
@@ -37,7 +37,7 @@ def body_of(request: Request) -> dict[str, Any]:
 @pytest.mark.parametrize("provider", [None, "hf-inference", "auto"])
 def test_the_hubs_own_provider_extracts_features(provider: str | None) -> None:
     model = EasyLLMEmbeddings(model="org/a name", provider=provider, normalize=True)
-    assert not model._asks(model._connect().connection, many=True)
+    assert not model._asks(model._connect().session, many=True)
     request = request_of(model)
     expected = f"{ROUTER}/hf-inference/models/org/a%20name/pipeline/feature-extraction"
     assert request.url == expected

@@ -10,7 +10,11 @@ import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm._fields import connection as _connection_fields
-from langchain_easyllm._generation.prepare import PreparedRequest, asks_server, prepare_request
+from langchain_easyllm._generation.prepare import (
+    PreparedRequest,
+    depends_on_server,
+    prepare_request,
+)
 from langchain_easyllm._servers.detection import UNKNOWN
 from langchain_easyllm._servers.profile import Dialect, ServerInfo
 from langchain_easyllm.errors import ConfigurationError
@@ -28,10 +32,12 @@ def plan_of(
     """The request that a model would send for "Hi"."""
     model = asked
     source = "Hi" if isinstance(model, EasyLLM) else model._convert_input("Hi").to_messages()
-    ask = model._ask(source, None, call, text=isinstance(model, EasyLLM), stream=stream)
-    connection = model._connect().connection
-    assert server is not None or not asks_server(ask, connection)
-    return prepare_request(ask, connection, server, stream=stream)
+    request = model._build_request(source, None, call, stream=stream)
+    session = model._connect().session
+    assert server is not None or not depends_on_server(request, session.url)
+    return prepare_request(
+        request, session.url, server, session.capabilities, request.template, stream=stream
+    )
 
 
 def body_of(plan: PreparedRequest) -> dict[str, Any]:

@@ -23,12 +23,12 @@ from ...support.subprocess_scripts import MAY_FORK, ROOT, assert_silent
 SETUP = """
     import asyncio, gc, logging, os, sys, threading
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # not that a step took 0.1 s in dev mode
-    from langchain_easyllm._http.models import Policy, Request
-    from langchain_easyllm._http.client import Transport
+    from langchain_easyllm._http.models import Request, RetryPolicy
+    from langchain_easyllm._http.client import HTTPTransport
     from langchain_easyllm._batch.background_loop import background
     url = sys.argv[1]
     ask, talk = Request("POST", url + "/a", b"{}"), Request("POST", url + "/s", b"{}")
-    transport = Transport()
+    transport = HTTPTransport()
 """
 
 ENDINGS = {
@@ -50,7 +50,7 @@ ENDINGS = {
     """,
     "dropped in the loop's last step": """
         async def main():
-            own = Transport()
+            own = HTTPTransport()
             await own.asend(ask)
             stream = await own.aopen(talk)
             await anext(stream)
@@ -60,7 +60,7 @@ ENDINGS = {
     "dropped while the loop runs": """
         async def main():
             for _ in range(5):
-                own = Transport()
+                own = HTTPTransport()
                 await own.asend(ask)
                 stream = await own.aopen(talk)
                 await anext(stream)
@@ -71,7 +71,7 @@ ENDINGS = {
     """,
     "dropped by another thread": """
         async def main():
-            own = [Transport()]
+            own = [HTTPTransport()]
             await own[0].asend(ask)
             streams = [await own[0].aopen(talk)]
             await anext(streams[0])
@@ -128,8 +128,8 @@ ENDINGS = {
         transport.close()
         import atexit
         atexit.register(loop.close)
-        Transport().send(ask)
-        loop.run_until_complete(Transport().asend(ask))
+        HTTPTransport().send(ask)
+        loop.run_until_complete(HTTPTransport().asend(ask))
     """,
     "threads with loops of their own": """
         def work():
@@ -244,7 +244,7 @@ def test_nothing_is_printed_at_the_end(server: WireServer, ending: str) -> None:
 
 def test_importing_loads_nothing_heavy() -> None:
     script = (
-        "import sys, langchain_easyllm._http.client as t; t.Transport(); "
+        "import sys, langchain_easyllm._http.client as t; t.HTTPTransport(); "
         "heavy = {'aiohttp', 'huggingface_hub', 'numpy', 'ssl', 'asyncio'}; "
         "before = set(sys.argv[1:]); print(sorted(heavy & set(sys.modules) - before))"
     )

@@ -118,7 +118,7 @@ vectors._model.tokenizer.truncation_side = "right"
 
 held, over = threading.Event(), threading.Event()
 def hold():
-    with language._lock, vectors._lock, dice.dice(None, None):
+    with language._lock, vectors._lock, generation.rng_scope(None, None):
         held.set()
         over.wait()
 thread = threading.Thread(target=hold)
@@ -129,8 +129,8 @@ if not pid:
     signal.alarm(10)
     assert language.look_up("/tokenize", {"inputs": "Hi"}) == [{"id": 1}, {"id": 2}]
     assert vectors.look_up("/embed", {"inputs": ["Hi"]}) == [0.5]
-    with dice._drawing.changed:
-        assert dice._drawing.changed.wait_for(lambda: dice._drawing.count == 0, 1)
+    with generation._drawing.changed:
+        assert generation._drawing.changed.wait_for(lambda: generation._drawing.count == 0, 1)
     registry.open_model(settings)
     os._exit(0)
 over.set()

@@ -82,7 +82,7 @@ def test_a_batch_goes_through_the_model_in_batches(spelling: SpellingModel) -> N
         answers: list[str] = []
         rest = threading.Thread(target=lambda: answers.extend(llm.batch(prompts)))
         rest.start()
-        batcher = llm._client.connection.transport._batcher
+        batcher = llm._client.session.transport._batcher
         until(lambda: len(batcher._waiting) == 8)
     first.join(10)
     rest.join(10)
@@ -140,7 +140,7 @@ async def test_the_loop_goes_on_while_the_model_works(spelling: SpellingModel) -
 
 def test_a_stream_that_nobody_reads_is_ended(spelling: SpellingModel) -> None:
     with held(spelling):
-        transport = client_of(spelling).connection.transport
+        transport = client_of(spelling).session.transport
         body = b'{"inputs": "' + b"x" * 1000 + b'", "parameters": {}}'
         opened = transport.open(Request("POST", "local:/generate_stream", body))
         until(lambda: bool(spelling.batches))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_easyllm._protocols.request import needs_server, to_fields, wire_stops
+from langchain_easyllm._protocols.request import needs_server, stop_limit, to_fields
+from langchain_easyllm._protocols.stop_sequences import stop_policy
 from langchain_easyllm._servers.profile import (
     FIELDS,
     NEUTRAL_FIELDS,
@@ -274,8 +275,9 @@ def test_two_fields_of_one_name_must_agree(wire: GenerationApi) -> None:
 def test_no_more_stops_are_sent_than_the_server_takes(dialect: Dialect, limit: int | None) -> None:
     stops = tuple("abcdef")
     own = 4 if dialect in (Dialect.TGI, Dialect.ROUTER, Dialect.OPENAI) else 6
-    sent_stops = wire_stops(stops, ServerInfo(dialect, max_stops=limit))
-    assert sent_stops == stops[: own if limit is None else limit]
+    taken = stop_limit(ServerInfo(dialect, max_stops=limit))
+    policy = stop_policy(stops, (), limit=taken, hidden=False, reads_calls=False)
+    assert policy.sent == stops[: own if limit is None else limit]
 
 
 PARAMS = st.fixed_dictionaries(

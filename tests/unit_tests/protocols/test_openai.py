@@ -132,16 +132,18 @@ def test_reasoning_under_both_names(name: str) -> None:
         (".", None),
         "</think>Yes",
     ]
-    assert reader.thought
+    assert reader.reasoned
     other = {"reasoning": "reasoning_content", "reasoning_content": "reasoning"}[name]
     answer = read_one(GenerationApi.CHAT, whole({"content": "Yes", name: "Hm.", other: None}))
     assert (answer.text, answer.reasoning, answer.end.reasoning_field) == ("Yes", "Hm.", name)
 
 
-@pytest.mark.parametrize("thinker", [False, True])
-def test_text_before_reasoning_keeps_its_place(thinker: bool) -> None:
+@pytest.mark.parametrize("reasoning_model", [False, True])
+def test_text_before_reasoning_keeps_its_place(reasoning_model: bool) -> None:
     events = [chunk({"content": "\n"}), chunk({"reasoning": "Hm"}), chunk({"content": "Yes"})]
-    pieces, _ = read_stream([*events, end()], decoder(GenerationApi.CHAT), thinker=thinker)
+    pieces, _ = read_stream(
+        [*events, end()], decoder(GenerationApi.CHAT), reasoning_model=reasoning_model
+    )
     assert "".join(piece for piece in pieces if isinstance(piece, str)) == "\nYes"
 
 

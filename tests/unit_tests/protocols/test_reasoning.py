@@ -22,32 +22,34 @@ PARTS = [OPEN, CLOSE, "<", "</", "think", ">", "</thi", "nk>", "\n", " ", "a", "
 TEXTS = st.lists(st.sampled_from(PARTS), max_size=12).map("".join)
 
 
-def split_whole(text: str, *, thinker: bool) -> tuple[str, str]:
+def split_whole(text: str, *, reasoning_model: bool) -> tuple[str, str]:
     """Split a whole text: thinking, answer."""
     if text.lstrip().startswith(OPEN):
         thought, _, answer = text.lstrip().removeprefix(OPEN).partition(CLOSE)
         return thought, answer.lstrip("\n")
-    if thinker and CLOSE in text:
+    if reasoning_model and CLOSE in text:
         thought, _, answer = text.partition(CLOSE)
         return thought, answer.lstrip("\n")
     return "", text
 
 
-def run(pieces: Sequence[str], *, thinker: bool) -> tuple[str, str]:
-    splitter = ThinkSplitter(thinker=thinker)
+def run(pieces: Sequence[str], *, reasoning_model: bool) -> tuple[str, str]:
+    splitter = ThinkSplitter(reasoning_model=reasoning_model)
     parts = [*map(splitter.feed, pieces), splitter.close()]
     return "".join(thought for thought, _ in parts), "".join(answer for _, answer in parts)
 
 
 @given(pieces_of(TEXTS), st.booleans())
-def test_any_split_is_split_as_the_whole_text(pieces: list[str], thinker: bool) -> None:
-    assert run(pieces, thinker=thinker) == split_whole("".join(pieces), thinker=thinker)
+def test_any_split_is_split_as_the_whole_text(pieces: list[str], reasoning_model: bool) -> None:
+    assert run(pieces, reasoning_model=reasoning_model) == split_whole(
+        "".join(pieces), reasoning_model=reasoning_model
+    )
 
 
 @given(pieces_of(TEXTS), st.booleans())
-def test_nothing_is_lost(pieces: list[str], thinker: bool) -> None:
+def test_nothing_is_lost(pieces: list[str], reasoning_model: bool) -> None:
     text = "".join(pieces)
-    splitter = ThinkSplitter(thinker=thinker)
+    splitter = ThinkSplitter(reasoning_model=reasoning_model)
     parts = [*map(splitter.feed, pieces), splitter.close()]
     thought = "".join(one for one, _ in parts)
     answer = "".join(one for _, one in parts)
@@ -87,7 +89,7 @@ def test_thinking_is_shown_up_to_what_may_be_its_closing_tag(pieces: list[str]) 
 
 
 @pytest.mark.parametrize(
-    ("text", "thinker", "expected"),
+    ("text", "reasoning_model", "expected"),
     [
         ("<think>\nHm.\n</think>\n\nYes.", False, ("\nHm.\n", "Yes.")),
         ("<think>\n\n</think>\n\nYes.", True, ("\n\n", "Yes.")),
@@ -104,26 +106,26 @@ def test_thinking_is_shown_up_to_what_may_be_its_closing_tag(pieces: list[str]) 
         ("", True, ("", "")),
     ],
 )
-def test_whole_answers(text: str, thinker: bool, expected: tuple[str, str]) -> None:
-    assert run([text], thinker=thinker) == expected
-    assert run(list(text), thinker=thinker) == expected
+def test_whole_answers(text: str, reasoning_model: bool, expected: tuple[str, str]) -> None:
+    assert run([text], reasoning_model=reasoning_model) == expected
+    assert run(list(text), reasoning_model=reasoning_model) == expected
 
 
 @given(pieces_of(TEXTS), st.booleans())
 def test_a_server_that_keeps_thinking_apart_sends_nothing_but_the_answer(
-    pieces: list[str], thinker: bool
+    pieces: list[str], reasoning_model: bool
 ) -> None:
-    splitter = ThinkSplitter(thinker=thinker)
+    splitter = ThinkSplitter(reasoning_model=reasoning_model)
     assert splitter.answer_only() == ""
     assert splitter.settled
     assert [splitter.feed(piece) for piece in pieces] == [("", piece) for piece in pieces]
 
 
-@pytest.mark.parametrize("thinker", [False, True])
+@pytest.mark.parametrize("reasoning_model", [False, True])
 def test_text_held_back_before_the_server_shows_that_it_keeps_thinking_apart(
-    thinker: bool,
+    reasoning_model: bool,
 ) -> None:
-    splitter = ThinkSplitter(thinker=thinker)
+    splitter = ThinkSplitter(reasoning_model=reasoning_model)
     assert splitter.feed("\n<th") == ("", "")
     assert splitter.answer_only() == "\n<th"
     assert splitter.feed("ree>") == ("", "ree>")
@@ -131,8 +133,10 @@ def test_text_held_back_before_the_server_shows_that_it_keeps_thinking_apart(
 
 
 @given(pieces_of(TEXTS), st.booleans())
-def test_only_the_beginning_of_a_tag_is_looked_at_again(pieces: list[str], thinker: bool) -> None:
-    splitter = ThinkSplitter(thinker=thinker)
+def test_only_the_beginning_of_a_tag_is_looked_at_again(
+    pieces: list[str], reasoning_model: bool
+) -> None:
+    splitter = ThinkSplitter(reasoning_model=reasoning_model)
     for piece in [" ", "\n" * 20, *pieces]:
         splitter.feed(piece)
         assert not splitter._held or any(tag.startswith(splitter._held) for tag in (OPEN, CLOSE))
@@ -143,9 +147,9 @@ def test_only_the_beginning_of_a_tag_is_looked_at_again(pieces: list[str], think
     [[" "] * 2000, ["<think>", *["a"] * 2000], ["a<", "/think"] * 1000],
     ids=["white space", "thinking", "almost a tag"],
 )
-@pytest.mark.parametrize("thinker", [False, True])
-def test_time_is_linear(pieces: list[str], thinker: bool) -> None:
-    assert growth(lambda many: run(many, thinker=thinker), pieces) < 40
+@pytest.mark.parametrize("reasoning_model", [False, True])
+def test_time_is_linear(pieces: list[str], reasoning_model: bool) -> None:
+    assert growth(lambda many: run(many, reasoning_model=reasoning_model), pieces) < 40
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_easyllm._protocols.registry import route_of, to_body
-from langchain_easyllm._protocols.request import ProtocolRequest
+from langchain_easyllm._protocols.request import ProtocolRequest, stop_limit
+from langchain_easyllm._protocols.stop_sequences import stop_policy
 from langchain_easyllm._servers.profile import Dialect, GenerationApi, ServerInfo
 from langchain_easyllm.errors import ConfigurationError
 
@@ -25,11 +26,15 @@ def body_of(
     wire: GenerationApi,
     server: ServerInfo | Dialect = TGI,
     params: Mapping[str, object] | None = None,
+    stops: tuple[str, ...] = (),
     **more,
 ) -> dict[str, object]:
     asked = {"messages": MESSAGES} if wire is GenerationApi.CHAT else {"prompt": "Hi"}
-    call = ProtocolRequest(wire=wire, params=params or {}, **asked, **more)
-    return to_body(call, server if isinstance(server, ServerInfo) else ServerInfo(server))
+    server = server if isinstance(server, ServerInfo) else ServerInfo(server)
+    limit = stop_limit(server)
+    stops = stop_policy(stops, (), limit=limit, hidden=False, reads_calls=False).sent
+    call = ProtocolRequest(api=wire, params=params or {}, stops=stops, **asked, **more)
+    return to_body(call, server)
 
 
 def number(low: float, high: float = 9e9):

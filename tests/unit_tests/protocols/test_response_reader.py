@@ -43,23 +43,23 @@ every_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
 @given(
     tokens=TOKENS,
     stops=STOPS,
-    thinker=st.booleans(),
+    reasoning_model=st.booleans(),
     finish_reason=st.sampled_from(["stop", "length"]),
 )
 def test_a_stream_says_the_same_as_a_whole_answer(
     protocol: Protocol,
     tokens: list[str],
     stops: tuple[str, ...],
-    thinker: bool,
+    reasoning_model: bool,
     finish_reason: str,
 ) -> None:
     events = protocol.events(tokens, finish_reason)
     body = protocol.body(tokens, finish_reason)
     # A whole answer of an unknown model may end in thinking that its stream has shown already.
-    thinker = thinker or has_unopened_think_tag("".join(tokens))
-    pieces, reader = read_stream(events, protocol.decoder(), stops, thinker=thinker)
+    reasoning_model = reasoning_model or has_unopened_think_tag("".join(tokens))
+    pieces, reader = read_stream(events, protocol.decoder(), stops, reasoning_model=reasoning_model)
     streamed = as_answer(pieces, reader.end)
-    answers = read_answers(protocol.decoder(), body, stops, thinker=thinker)
+    answers = read_answers(protocol.decoder(), body, stops, reasoning_model=reasoning_model)
     assert not isinstance(answers, Failure)
     [whole] = answers
     assert (streamed.text, streamed.reasoning) == (whole.text, whole.reasoning)
@@ -70,19 +70,19 @@ def test_a_stream_says_the_same_as_a_whole_answer(
 
 
 @every_protocol
-@given(tokens=TOKENS, stops=STOPS, thinker=st.booleans(), data=st.data())
+@given(tokens=TOKENS, stops=STOPS, reasoning_model=st.booleans(), data=st.data())
 def test_batches_of_events_make_no_difference(
     protocol: Protocol,
     tokens: list[str],
     stops: tuple[str, ...],
-    thinker: bool,
+    reasoning_model: bool,
     data: st.DataObject,
 ) -> None:
     events = protocol.events(tokens)
     size = data.draw(st.integers(1, len(events)))
     batches = [events[at : at + size] for at in range(0, len(events), size)]
-    one = read_stream(events, protocol.decoder(), stops, thinker=thinker)
-    other = read_stream(batches, protocol.decoder(), stops, thinker=thinker)
+    one = read_stream(events, protocol.decoder(), stops, reasoning_model=reasoning_model)
+    other = read_stream(batches, protocol.decoder(), stops, reasoning_model=reasoning_model)
     assert one[0] == other[0]
     assert one[1].end == other[1].end
 
@@ -317,15 +317,18 @@ def test_a_repeated_prompt_stays_whole_whatever_stops_it_holds() -> None:
     assert [answer.text for answer in answers] == ["Say END: one "]
 
 
-@pytest.mark.parametrize("thinker", [False, True])
-def test_time_is_linear(thinker: bool) -> None:
+@pytest.mark.parametrize("reasoning_model", [False, True])
+def test_time_is_linear(reasoning_model: bool) -> None:
     event = dumps({"choices": [{"delta": {"content": "aaa<"}}]})
     end = dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]})
     stops = ("a" * 30 + "b", "<a" * 9 + "b", "</think", "aaa<<")
 
     def work(pieces: Sequence[str]) -> None:
         read_stream(
-            [event] * len(pieces) + [end], decoder(GenerationApi.CHAT), stops, thinker=thinker
+            [event] * len(pieces) + [end],
+            decoder(GenerationApi.CHAT),
+            stops,
+            reasoning_model=reasoning_model,
         )
 
     assert growth(work, [""] * 500) < 40

@@ -12,7 +12,12 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
 from langchain_easyllm._protocols.events import ToolCallDelta
-from langchain_easyllm._protocols.tool_calls import ToolCallReader, merge_calls, parse_arguments
+from langchain_easyllm._protocols.tool_calls import (
+    ExpectedToolCalls,
+    ToolCallReader,
+    merge_calls,
+    parse_arguments,
+)
 
 
 def piece(name: str | None = None, text: object = "", **more: object) -> dict[str, object]:
@@ -20,7 +25,7 @@ def piece(name: str | None = None, text: object = "", **more: object) -> dict[st
 
 
 def read(*events: list[dict[str, Any]], length: bool = False) -> tuple[ToolCallDelta, ...]:
-    reader = ToolCallReader(["a", "b"])
+    reader = ToolCallReader(ExpectedToolCalls(("a", "b")))
     pieces = [piece for event in events for piece in reader.feed(event)]
     return merge_calls([*pieces, *reader.close(length=length)[0]])
 
@@ -83,7 +88,7 @@ def test_a_bad_id_is_replaced(theirs: object) -> None:
 
 
 def test_a_good_id_is_kept_once() -> None:
-    reader = ToolCallReader(known_ids=["known"], whole=True)
+    reader = ToolCallReader(ExpectedToolCalls(known_ids=frozenset({"known"})), whole=True)
     given = ["x-1", "x-1", "known", "123456789"]
     ids = [call.id for call in reader.feed([piece("a", "{}", id=one) for one in given])]
     assert [ids[0], ids[3]] == ["x-1", "123456789"]
@@ -112,7 +117,7 @@ def test_merged_chunks_judge_as_a_whole_answer(
     """Whatever langchain-core can guess from arguments that were cut off, a call it is not."""
     text = json.dumps(value, ensure_ascii=ascii_only)[: cut or None]
     parts = [text[at : at + size] for at in range(0, len(text), size)]
-    stream = ToolCallReader(["a"])
+    stream = ToolCallReader(ExpectedToolCalls(("a",)))
     pieces: list[ToolCallDelta] = []
     for number, part in enumerate(parts):
         pieces += stream.feed([piece(None if number else "a", part, index=0)])
@@ -127,7 +132,7 @@ def test_merged_chunks_judge_as_a_whole_answer(
 
 @given(VALUES)
 def test_a_call_that_must_not_run_never_looks_like_one(value: dict[str, Any]) -> None:
-    stream = ToolCallReader(["b"])
+    stream = ToolCallReader(ExpectedToolCalls(("b",)))
     pieces = [*stream.feed([piece("a", value)]), *stream.close(length=False)[0]]
     assert as_chunks(pieces).tool_calls == []
     assert as_chunks(pieces).invalid_tool_calls[0]["name"] == "a"
