@@ -12,7 +12,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 TWO_AT_ONCE := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type format integration record notebooks compat bench clean
+.PHONY: help demo test lint type format tables integration record notebooks compat bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ type: $(VENV)/.typing ## mypy --strict on the package and on code that uses it
 format: $(VENV)/.lint ## let ruff fix and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+tables: $(VENV)/.test ## write what each server can do into docs/
+	$(BIN)/python -m tests.tables
 
 integration: $(SERVERS)/.servers ## the tests against transformers serve, llama-cpp-python and local models
 	EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python $(SERVERS)/bin/python -m pytest tests/integration_tests

@@ -22,8 +22,9 @@ from ._fields.batching import BatchFields, progress_bar
 from ._fields.connection import CONFIG, LOCAL
 from ._fields.constructor_types import EmbeddingNames
 from ._fields.local import LocalModelChoice
-from ._protocols.embeddings import EMBED_FIELDS, EmbeddingApi
+from ._protocols.embeddings import EmbeddingApi
 from ._protocols.texts import check_several, check_text, check_texts
+from ._servers.profile import EMBEDDING_FIELDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,7 +109,7 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
 
     _tasks: ClassVar[tuple[str, ...]] = ("feature-extraction",)
     _default_model: ClassVar[str | None] = "sentence-transformers/all-mpnet-base-v2"
-    _neutral: ClassVar[tuple[str, ...]] = EMBED_FIELDS
+    _neutral: ClassVar[tuple[str, ...]] = EMBEDDING_FIELDS
     _libraries: ClassVar[tuple[str, ...]] = ("torch", "sentence_transformers")
     _model_files: ClassVar[tuple[str, ...]] = ("modules.json", "config.json")
     _embeds: ClassVar[bool] = True
@@ -288,7 +289,7 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
             api=_APIS[self.api] if self.api in _APIS else EmbeddingApi(self.api),
             model=self.model,
             provider=self.provider,
-            params={name: getattr(self, name) for name in EMBED_FIELDS},
+            params={name: getattr(self, name) for name in EMBEDDING_FIELDS},
             extra=self._kwargs_of_body(),
             pooling=self.pooling,
         )

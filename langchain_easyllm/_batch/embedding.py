@@ -21,7 +21,8 @@ from .._protocols.embeddings import (
     to_floats,
 )
 from .._protocols.events import Failure
-from .._servers.profile import Dialect, ServerInfo
+from .._servers.openai_compatible import OPENAI_COMPATIBLE
+from .._servers.profile import ServerInfo
 from .._servers.session import ServerSession
 from .._servers.urls import ROUTER, is_dedicated_endpoint
 from ..errors import BadRequestError, ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
@@ -49,7 +50,7 @@ class EmbeddingRequest:
         api: The protocol, or None to choose it by the server.
         model: The caller's model name, or None.
         provider: Inference Providers selection, or None.
-        params: Neutral embedding fields (`wire.embed.EMBED_FIELDS`), None where unset.
+        params: Neutral embedding fields (`EMBEDDING_FIELDS`), None where unset.
         extra: The caller's own keys for the body.
         pooling: How to make one vector of one per token.
     """
@@ -176,7 +177,7 @@ class EmbeddingTask:
     def _new_call(self) -> EmbeddingProtocolRequest:
         ask, server = self._ask, self._server
         api = self._choose()
-        named = server or ServerInfo(dialect=Dialect.OPENAI)
+        named = server or ServerInfo(OPENAI_COMPATIBLE)
         return EmbeddingProtocolRequest(
             api=api,
             params=ask.params,
@@ -256,7 +257,7 @@ def _check_serves(server: ServerInfo) -> None:
             f"The server has a {server.tei}, which does not embed: "
             + ("use EasyLLMRerank." if server.tei == "reranker" else "check base_url.")
         )
-    if server.dialect is Dialect.TGI and not server.tei:
+    if server.profile.generates_only and not server.tei:
         raise ConfigurationError(
             "The server is Text Generation Inference, which does not embed: set base_url to a "
             "server with an embedding model (Text Embeddings Inference, say)."

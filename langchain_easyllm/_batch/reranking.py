@@ -9,7 +9,8 @@ from .._http.models import Request
 from .._protocols.embeddings import hub_route
 from .._protocols.events import Failure
 from .._protocols.rerank import RerankApi, RerankProtocolRequest, read_scores, rerank_route
-from .._servers.profile import Dialect, ServerInfo
+from .._servers.openai_compatible import OPENAI_COMPATIBLE
+from .._servers.profile import ServerInfo
 from .._servers.session import ServerSession
 from .._servers.urls import ROUTER
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError
@@ -59,7 +60,7 @@ class RerankTask:
         self._session = session
         self._model = ask.model
         api = _choose(ask, session, server)
-        named = server or ServerInfo(dialect=Dialect.OPENAI)
+        named = server or ServerInfo(OPENAI_COMPATIBLE)
         model = named.model_for(ask.model) if api is RerankApi.JINA else None
         self._call = RerankProtocolRequest(api, ask.query, ask.params, model, ask.extra)
         self.overhead = self._call.overhead
@@ -98,10 +99,10 @@ def _choose(ask: RerankRequest, session: ServerSession, server: ServerInfo | Non
         return RerankApi.HUB
     if ask.api:
         return ask.api
-    if server is None or not (server.tei or server.dialect is Dialect.TGI):
+    if server is None or not (server.tei or server.profile.generates_only):
         return RerankApi.JINA
     # A server that is TGI and TEI at once may have models of every kind.
-    if bool(server.tei) is not (server.dialect is Dialect.TGI) and server.tei != "reranker":
+    if bool(server.tei) is not (server.profile.generates_only) and server.tei != "reranker":
         kind = "a language model" if server.tei is None else f"an {server.tei} model"
         raise ConfigurationError(
             f"The server has {kind}, which does not rank: set base_url to a server with a reranker."

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
-from .._servers.profile import Dialect
 from ..errors import ConfigurationError
 from .connection import CONFIG, ConnectionFields
 from .constructor_types import BatchNames
@@ -71,8 +70,8 @@ class BatchFields(BatchNames, ConnectionFields):
         from .._batch.scheduler import BatchScheduler  # noqa: PLC0415 - sockets load with the first request
 
         most, limit = self._most(server), self.max_concurrency
-        if server and server.dialect is Dialect.LOCAL:
-            limit = 1  # it takes one request at a time
+        if server and server.profile.max_concurrency:
+            limit = server.profile.max_concurrency
         if texts is not None:
             size = sum(map(len, texts))
             limit = min(limit, max(-(-len(texts) // most), -(-size // self.max_batch_bytes)))

@@ -11,7 +11,8 @@ from typing import cast
 
 from pydantic import BaseModel, SecretStr
 
-from .._servers.profile import NEUTRAL_FIELDS, Dialect, GenerationApi, fields_of
+from .._servers.profile import NEUTRAL_FIELDS, GenerationApi
+from .._servers.tgi import TGI
 from .._servers.urls import looks_like_url
 from ..errors import ConfigurationError
 from .aliases import ALIASES
@@ -70,7 +71,7 @@ def _needs_template(llm: object, taken: Mapping[str, object]) -> bool:
     if _name_of(llm) == _OURS:
         text = taken.get("api") in (GenerationApi.GENERATE, GenerationApi.COMPLETIONS)
         return text and taken.get("prompt_builder") is None
-    chat = {*fields_of(GenerationApi.CHAT, Dialect.TGI), "do_sample"}
+    chat = {*TGI.api(GenerationApi.CHAT).fields, "do_sample"}
     return _name_of(llm) == _TGI and bool(taken.keys() & set(NEUTRAL_FIELDS) - chat)
 
 

@@ -16,7 +16,7 @@ from langchain_core.messages import BaseMessage
 from .._langchain.messages import to_chat_messages
 from .._protocols.request import Message, Tool, ToolChoice
 from .._protocols.tool_choice import has_native_form, tool_name
-from .._servers.profile import Dialect, GenerationApi, ServerInfo
+from .._servers.profile import GenerationApi, ServerInfo
 from .._tool_formats.text_calls import TextTools
 from ..errors import BadRequestError, ConfigurationError, EasyLLMError, PromptError, ServerError
 from .request import GenerationRequest
@@ -63,7 +63,7 @@ def build_payload(
         return _text_payload(request, offered, api, server, template)
     messages = _chat_messages(request.source)
     native = not without_tools and has_native_form(
-        request.tool_choice, request.tools, server.dialect
+        request.tool_choice, request.tools, server.profile
     )
     if offered is not None and not native:
         return _chat_payload(request, messages, offered, server)
@@ -149,20 +149,6 @@ def _chat_payload(
     )
 
 
-# Where decoding can be constrained to a JSON schema, which others refuse or ignore.
-_CONSTRAINS = frozenset(
-    {
-        *((GenerationApi.GENERATE, dialect) for dialect in Dialect),
-        *((GenerationApi.COMPLETIONS, dialect) for dialect in (Dialect.VLLM, Dialect.LLAMA_CPP)),
-        *(
-            (GenerationApi.CHAT, dialect)
-            for dialect in (Dialect.TGI, Dialect.VLLM, Dialect.LLAMA_CPP)
-        ),
-        (GenerationApi.CHAT, Dialect.LLAMA_CPP_PYTHON),
-    }
-)
-
-
 def _constrain(
     request: GenerationRequest,
     tool_format: ToolCallFormat,
@@ -172,7 +158,7 @@ def _constrain(
 ) -> Mapping[str, object]:
     """Return the fields, with a grammar where a call is wanted and the server can hold to one."""
     given = "grammar" in request.params or "response_format" in request.params
-    if not offered.required or given or (api, server.dialect) not in _CONSTRAINS:
+    if not offered.required or given or not server.profile.api(api).constrains:
         return request.params
     return {**request.params, "grammar": {"type": "json", "value": tool_format.schema(offered)}}
 

@@ -23,7 +23,10 @@ from .._protocols.request import ProtocolRequest, needs_server, stop_limit
 from .._protocols.stop_sequences import StopPolicy, stop_policy
 from .._protocols.tool_calls import recover_truncated_tool_call
 from .._servers.capabilities import ServerCapabilities
-from .._servers.profile import Dialect, GenerationApi, ServerInfo, fields_of
+from .._servers.inference_providers import INFERENCE_PROVIDERS
+from .._servers.openai_compatible import OPENAI_COMPATIBLE
+from .._servers.profile import GenerationApi, ServerInfo
+from .._servers.tgi import TGI
 from .._servers.urls import ROUTER, ServerURL, is_dedicated_endpoint, looks_like_url
 from .._tool_formats.text_calls import TextTools
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
@@ -273,7 +276,7 @@ def _unnamed_fields_apart(
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
     """Return the fields that go by the table of names, and the keys that are sent as they are."""
     # No protocol but one has the name do_sample, and every one has the meaning.
-    named = {*fields_of(api, server.dialect), "do_sample"} if request.unchecked else ()
+    named = {*server.profile.api(api).fields, "do_sample"} if request.unchecked else ()
     unnamed = [name for name in request.unchecked if name in params and name not in named]
     if not unnamed:
         return params, request.extra
@@ -288,7 +291,7 @@ def _check_names(request: GenerationRequest, url: ServerURL, server: ServerInfo 
             f"model={request.model!r} is a server's address: a call can name another model only. "
             "Make an object with that base_url."
         )
-    if server and server.dialect is Dialect.LOCAL and request.model not in (None, server.model):
+    if server and server.profile.fixed_model and request.model not in (None, server.model):
         raise ConfigurationError(
             f"model={request.model!r} is another model than the local one: make an object with it."
         )
@@ -325,9 +328,9 @@ def choose_api(
         return request.api
     if not (request.prefers_text or request.has_template):
         return GenerationApi.CHAT
-    if server and server.dialect is Dialect.TGI:
-        return GenerationApi.GENERATE
-    if is_dedicated_endpoint(url.root) and not (server and server.known):
+    if server and server.known:
+        return server.profile.prompt_api
+    if is_dedicated_endpoint(url.root):
         return GenerationApi.GENERATE
     return GenerationApi.COMPLETIONS
 
@@ -354,14 +357,14 @@ def _expressible(
     params: Mapping[str, object], api: GenerationApi, server: ServerInfo
 ) -> dict[str, object]:
     """Return the fields that a server's protocol has a name for."""
-    known = fields_of(api, server.dialect)
+    known = server.profile.api(api).fields
     return {name: value for name, value in params.items() if name in known}
 
 
 def _assumed_server(api: GenerationApi, url: ServerURL) -> ServerInfo:
     if url.router and api is not GenerationApi.GENERATE:
-        return ServerInfo(dialect=Dialect.ROUTER)
-    return ServerInfo(dialect=Dialect.TGI if api is GenerationApi.GENERATE else Dialect.OPENAI)
+        return ServerInfo(INFERENCE_PROVIDERS)
+    return ServerInfo(TGI if api is GenerationApi.GENERATE else OPENAI_COMPATIBLE)
 
 
 def _model_field(request: GenerationRequest, url: ServerURL, server: ServerInfo) -> str | None:

@@ -11,7 +11,6 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from .._http.models import Request, RetryPolicy
 from .._langchain.messages import with_failures
-from .._servers.profile import Dialect
 from .._servers.session import ServerSession
 from .._tool_formats.registry import tool_format_for
 from .._tool_formats.rendering import render_tools
@@ -35,8 +34,6 @@ __all__ = [
 
 # What a server's tokenizer puts before a raw prompt; a builder's own would be the second.
 _BOS = ("<s>", "<|begin_of_text|>", "<bos>", "<｜begin▁of▁sentence｜>")
-
-_PUBLISHES_TEMPLATE = (Dialect.LLAMA_CPP, Dialect.LOCAL)
 
 
 class RenderedPrompt(NamedTuple):
@@ -168,11 +165,12 @@ def _load(name: str, session: ServerSession, policy: RetryPolicy, token: str | N
 
 
 def _from_server(session: ServerSession, policy: RetryPolicy) -> ChatPrompt | None:
-    """Read the template that llama.cpp's server, and a local model, publish at `/props`."""
-    if session.server is None or session.server.dialect not in _PUBLISHES_TEMPLATE:
+    """Read the template that the server publishes, if it does."""
+    route = session.server.profile.template_route if session.server else None
+    if route is None:
         return None
     try:
-        request = Request("GET", session.url.url("/props"))
+        request = Request("GET", session.url.url(route))
         props = orjson.loads(session.transport.send(request, policy).body)
         source = props["chat_template"]
     except (EasyLLMError, orjson.JSONDecodeError, KeyError, TypeError):

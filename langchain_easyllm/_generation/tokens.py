@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 from .._http.models import Request, RetryPolicy
-from .._servers.profile import Dialect, ServerInfo
+from .._servers.profile import ServerInfo
 from .._servers.session import ServerSession
 from ..errors import ConfigurationError, NotFoundError, PromptError, ProtocolError
 from ..prompts.hub import read_file
@@ -19,22 +19,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = ["token_ids"]
-
-
-# Where each server tokenizes, and what it calls the text.
-_ROUTES: Mapping[Dialect, tuple[str, str]] = {
-    Dialect.TGI: ("/tokenize", "inputs"),
-    Dialect.LOCAL: ("/tokenize", "inputs"),
-    Dialect.VLLM: ("/tokenize", "prompt"),
-    Dialect.LLAMA_CPP: ("/tokenize", "content"),
-    Dialect.LLAMA_CPP_PYTHON: ("/extras/tokenize", "input"),
-}
-# Servers whose route would count the BOS of a prompt unless told not to.
-_WITHOUT_BOS: Mapping[Dialect, Mapping[str, object]] = {
-    Dialect.TGI: {"add_special_tokens": False},
-    Dialect.LOCAL: {"add_special_tokens": False},
-    Dialect.VLLM: {"add_special_tokens": False},
-}
 
 
 def token_ids(
@@ -64,14 +48,13 @@ def _ask_server(
     text: str, model: str | None, server: ServerInfo, session: ServerSession, policy: RetryPolicy
 ) -> object:
     """Return what the server's tokenize route answers, or None where it has none."""
-    route = _ROUTES.get(server.dialect)
+    route = server.profile.tokenize
     if route is None:
         return None
-    path, field = route
-    body: dict[str, object] = {field: text, **_WITHOUT_BOS.get(server.dialect, {})}
-    if server.dialect is Dialect.VLLM:
+    body: dict[str, object] = {route.text_field: text, **route.extra}
+    if route.names_model:
         body["model"] = model
-    request = Request("POST", session.url.url(path), orjson.dumps(body))
+    request = Request("POST", session.url.url(route.path), orjson.dumps(body))
     try:
         return cast("object", orjson.loads(session.transport.send(request, policy).body))
     except orjson.JSONDecodeError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .._servers.profile import Dialect, ServerInfo
+from .._servers.in_process import IN_PROCESS
+from .._servers.profile import ServerInfo
 from .._servers.session import SESSIONS, ServerSession
 from .._servers.urls import ServerURL
 from .registry import open_embeddings, open_model
@@ -20,11 +21,11 @@ def local_session(settings: LocalSettings, *, embeddings: bool = False) -> Serve
     def open_session() -> ServerSession:
         transport = open_embeddings(settings) if embeddings else open_model(settings)
         server = ServerInfo(
-            Dialect.LOCAL,
+            IN_PROCESS,
             model=settings.model,
             max_batch=EMBEDDING_BATCH,
             tei="embedding" if embeddings else None,
         )
         return ServerSession(ServerURL("local:"), transport, server)
 
-    return SESSIONS.share((Dialect.LOCAL, embeddings, settings.key), open_session, keep=False)
+    return SESSIONS.share((IN_PROCESS.name, embeddings, settings.key), open_session, keep=False)

@@ -1,9 +1,4 @@
-"""Embedding requests: which field has which name on which protocol and server, route and body.
-
-Sources: the OpenAPI document of Text Embeddings Inference 1.9 (TEI), huggingface_hub's
-feature-extraction task, the request models of vLLM, llama.cpp's server and llama-cpp-python, and
-OpenAI's API reference.
-"""
+"""Embedding requests and their responses: routes, bodies, vectors."""
 
 from __future__ import annotations
 
@@ -16,30 +11,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter, mul
-from types import MappingProxyType
 from typing import Literal, cast
 from urllib.parse import quote
 
 import orjson
 
-from .._servers.profile import Dialect, ServerInfo
+from .._servers.inference_providers import HUB_EMBEDDINGS
+from .._servers.openai_compatible import OPENAI_COMPATIBLE
+from .._servers.profile import CLIENT_SIDE, EmbeddingProfile, ServerInfo
+from .._servers.tei import TEI_EMBEDDINGS
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
 from .json import parse_json_leniently
 from .texts import body_parts
 
 __all__ = [
-    "CLIENT_SIDE",
-    "EMBED_FIELDS",
-    "EMBED_TABLE",
     "EmbeddingApi",
     "EmbeddingProtocolRequest",
-    "EmbeddingServer",
     "Pooling",
     "Vector",
     "embed_fields",
     "embed_route",
-    "embed_server",
     "hub_route",
     "normalized",
     "read_vectors",
@@ -55,70 +47,16 @@ class EmbeddingApi(StrEnum):
     FEATURE_EXTRACTION = "feature-extraction"
 
 
-class EmbeddingServer(StrEnum):
-    """Server behind a protocol, as far as embeddings differ."""
-
-    TEI = "tei"
-    VLLM = "vllm"
-    LLAMA_CPP = "llama.cpp"
-    OPENAI = "openai"
-    HUB = "hub"
-
-
-EMBED_FIELDS = (
-    "normalize",
-    "truncate",
-    "truncation_direction",
-    "dimensions",
-    "prompt_name",
-)
-"""Embedding fields as this package names them, whatever the server calls them."""
-
-CLIENT_SIDE = "here"
-"""Stands in the table for what is done to the vectors here, whatever the server did."""
-
-_ALL = {name: name for name in EMBED_FIELDS}
-_HERE = {"normalize": CLIENT_SIDE}
-
-EMBED_TABLE: Mapping[tuple[EmbeddingApi, EmbeddingServer], Mapping[str, str]] = MappingProxyType(
-    {
-        (EmbeddingApi.EMBED, EmbeddingServer.TEI): _ALL,
-        # TEI reads no other fields on its OpenAI route, and always normalises there.
-        (EmbeddingApi.EMBEDDINGS, EmbeddingServer.TEI): {**_HERE, "dimensions": "dimensions"},
-        (EmbeddingApi.EMBEDDINGS, EmbeddingServer.VLLM): {
-            **_HERE,
-            "truncate": "truncate_prompt_tokens",
-            "dimensions": "dimensions",
-        },
-        # It ignores `dimensions`: a field that does nothing is a field it does not have.
-        (EmbeddingApi.EMBEDDINGS, EmbeddingServer.LLAMA_CPP): _HERE,
-        (EmbeddingApi.EMBEDDINGS, EmbeddingServer.OPENAI): {**_HERE, "dimensions": "dimensions"},
-        (EmbeddingApi.FEATURE_EXTRACTION, EmbeddingServer.HUB): _ALL,
-    }
-)
-"""The field table: `EMBED_TABLE[api, server][neutral name] -> name on the wire, or "here"`."""
-
-_SERVERS = {
-    Dialect.VLLM: EmbeddingServer.VLLM,
-    Dialect.LLAMA_CPP: EmbeddingServer.LLAMA_CPP,
-    Dialect.LLAMA_CPP_PYTHON: EmbeddingServer.LLAMA_CPP,
-}
-
-# A value that asks for what happens anyway needs no name on the wire.
+# A value that asks for what happens anyway needs no name on the server.
 _OFF: Mapping[str, tuple[object, ...]] = {"truncate": (False,), "truncation_direction": ("right",)}
 
 
-def embed_server(api: EmbeddingApi, server: ServerInfo | None) -> EmbeddingServer:
-    """Return the column of the field table for a protocol on a server."""
-    if api is EmbeddingApi.EMBED:
-        return EmbeddingServer.TEI
+def _profile(api: EmbeddingApi, server: ServerInfo | None) -> EmbeddingProfile:
     if api is EmbeddingApi.FEATURE_EXTRACTION:
-        return EmbeddingServer.HUB
-    if server and server.tei:
-        return EmbeddingServer.TEI
-    return (
-        _SERVERS.get(server.dialect, EmbeddingServer.OPENAI) if server else EmbeddingServer.OPENAI
-    )
+        return HUB_EMBEDDINGS
+    if api is EmbeddingApi.EMBED or (server and server.tei):
+        return TEI_EMBEDDINGS
+    return (server.profile if server else OPENAI_COMPATIBLE).embedding
 
 
 @dataclass(slots=True)
@@ -127,7 +65,7 @@ class EmbeddingProtocolRequest:
 
     Args:
         api: Protocol to speak.
-        params: Neutral fields that are set (`EMBED_FIELDS`).
+        params: Neutral fields that are set (`EMBEDDING_FIELDS`).
         server: What is known of the server; None if nothing.
         model: Name for the request's `model`; None to leave it out.
         extra: The caller's own keys, merged into the body last.
@@ -169,8 +107,8 @@ class EmbeddingProtocolRequest:
     @property
     def normalizes(self) -> bool:
         """Whether the vectors are to be brought to length 1 here."""
-        who = embed_server(self.api, self.server)
-        return self.params.get("normalize") is True and who is not EmbeddingServer.TEI
+        trusted = _profile(self.api, self.server).normalizes
+        return self.params.get("normalize") is True and not trusted
 
 
 def embed_fields(
@@ -181,8 +119,8 @@ def embed_fields(
     Raises:
         ConfigurationError: For a field that this protocol of this server cannot express.
     """
-    who = embed_server(api, server)
-    table = EMBED_TABLE[api, who]
+    profile = _profile(api, server)
+    table = profile.apis[api]
     out: dict[str, object] = {}
     for name, value in params.items():
         if value is None:
@@ -192,7 +130,7 @@ def embed_fields(
             continue
         if key is None or key == CLIENT_SIDE:
             if value not in _OFF.get(name, ()):
-                raise ConfigurationError(_inexpressible(name, value, api, who))
+                raise ConfigurationError(_inexpressible(name, value, api, profile))
             continue
         translated = _to_value(key, value)
         if translated is not None:
@@ -212,13 +150,13 @@ def _to_value(key: str, value: object) -> object:
 _INSTEAD = {"prompt_name": "write the prompt itself as query_prompt and document_prompt"}
 
 
-def _inexpressible(name: str, value: object, api: EmbeddingApi, who: EmbeddingServer) -> str:
+def _inexpressible(name: str, value: object, api: EmbeddingApi, profile: EmbeddingProfile) -> str:
     instead = _INSTEAD.get(name, "drop it")
-    if who is EmbeddingServer.TEI:
+    if EmbeddingApi.EMBED in profile.apis:
         instead = f"use api='embed' (or 'auto'), or {instead}"
     return (
         f"{name}={value!r} cannot be expressed on the {api.value} api of this server "
-        f"({who.value}): {instead}. model_kwargs sends any key as it is."
+        f"({profile.name}): {instead}. model_kwargs sends any key as it is."
     )
 
 

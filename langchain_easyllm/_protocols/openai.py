@@ -13,7 +13,7 @@ from typing import cast
 
 import orjson
 
-from .._servers.profile import USAGE_OPTION, GenerationApi, ServerInfo
+from .._servers.profile import GenerationApi, ServerInfo
 from ..errors import ProtocolError
 from .events import Delta, Event, Failure, Usage, finish_reason
 from .json import parse_json_leniently
@@ -38,7 +38,7 @@ def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     if call.model is not None:
         body["model"] = call.model
     if call.api is GenerationApi.CHAT:
-        body["messages"] = to_tool_messages(call.messages or (), server.dialect)
+        body["messages"] = to_tool_messages(call.messages or (), server.profile)
     else:
         body["prompt"] = call.prompt
     if call.tools and call.api is GenerationApi.CHAT and not call.prompted_tools:
@@ -48,7 +48,7 @@ def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
         body["stop"] = list(call.stops)
     if call.stream:
         body["stream"] = True
-        if call.usage and (call.api, server.dialect) in USAGE_OPTION:
+        if call.usage and server.profile.api(call.api).usage_option:
             body["stream_options"] = {"include_usage": True}
         body.pop("echo", None)  # a stream's own echo is put before its first piece here
     return _merge(body, call.extra)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import cast
 
 from .._servers.profile import (
     EXTENSIONS,
-    FIELDS,
-    GREEDY,
-    OFF_VALUES,
-    STOP_LIMIT,
-    THINKING,
-    Dialect,
+    ApiProfile,
+    ConstraintShape,
     GenerationApi,
     ServerInfo,
-    fields_of,
 )
+from .._servers.registry import SERVERS
 from ..errors import ConfigurationError
 
 __all__ = [
@@ -27,10 +24,8 @@ __all__ = [
     "ToolChoice",
     "needs_server",
     "stop_limit",
+    "to_constraint",
     "to_fields",
-    "to_grammar",
-    "to_json_schema",
-    "to_response_format",
 ]
 
 
@@ -50,7 +45,7 @@ class ProtocolRequest:
 
     Attributes:
         api: Protocol to speak.
-        params: Neutral generation fields that are set (`dialects.NEUTRAL_FIELDS`).
+        params: Neutral generation fields that are set (`NEUTRAL_FIELDS`).
         stops: Stop sequences that end the answer, the caller's first.
         model: Name for the request's `model`; None to leave it out.
         prompt: Rendered prompt (text wires).
@@ -108,29 +103,33 @@ def to_fields(
         ConfigurationError: For a field that this wire of this server cannot express, or two fields
             that have one name there and say different things.
     """
-    dialect = server.dialect
-    table = fields_of(wire, dialect)
+    protocol = server.profile.api(wire)
     greedy = params.get("do_sample") is False or params.get("temperature") == 0
     out: dict[str, object] = {}
     for name, value in params.items():
         if value is None or _is_moot(name, params, wire, greedy=greedy):
             continue
-        key = table.get(name)
+        key = protocol.fields.get(name)
         if key is None:
             if value not in _OFF.get(name, ()):
                 raise ConfigurationError(_inexpressible(name, wire, server))
             continue
-        translated = _to_value(name, value, wire, dialect)
+        if name in ("response_format", "grammar"):
+            key, translated = to_constraint(value, key, protocol, server.profile.name)
+        elif name == "thinking":
+            translated = server.profile.thinking[bool(value)]
+        else:
+            translated = _to_value(name, value, wire, protocol)
         if translated is not None and out.setdefault(key, translated) != translated:
-            raise ConfigurationError(_twice(name, key, table, params))
+            raise ConfigurationError(_twice(name, key, protocol.fields, params))
     if greedy:
-        out.update(GREEDY.get((wire, dialect), {"temperature": 0}))
+        out.update(protocol.greedy)
     elif wire is GenerationApi.GENERATE and "temperature" in out:
         out.setdefault("do_sample", True)  # TGI takes a temperature of 1 for greedy otherwise
     if wire is GenerationApi.CHAT and "top_logprobs" in out:
         out["logprobs"] = True
-    if wire is GenerationApi.CHAT and out.get("logprobs") and dialect is Dialect.LLAMA_CPP_PYTHON:
-        out["top_logprobs"] = out.get("top_logprobs") or 1  # without it the answer holds none
+    if protocol.min_top_logprobs and out.get("logprobs"):
+        out["top_logprobs"] = out.get("top_logprobs") or protocol.min_top_logprobs
     return out
 
 
@@ -146,28 +145,13 @@ def _is_moot(name: str, params: Mapping[str, object], wire: GenerationApi, *, gr
     return name == "logprobs" and wire is GenerationApi.COMPLETIONS and bool(top)
 
 
-def _to_value(name: str, value: object, wire: GenerationApi, dialect: Dialect) -> object:
-    """Return the value on the wire; None leaves the field out."""
-    if name in ("response_format", "grammar"):
-        return _to_constraint(value, wire, dialect)
-    if name == "thinking":
-        return dict.fromkeys(THINKING, value)
+def _to_value(name: str, value: object, wire: GenerationApi, protocol: ApiProfile) -> object:
+    """Return the value to send; None leaves the field out."""
     if name == "logprobs" and wire is GenerationApi.COMPLETIONS:
         return 1 if value else None
     if name == "top_logprobs" and wire is not GenerationApi.CHAT:
         return value or None
-    speaker = (
-        Dialect.TGI if wire is GenerationApi.GENERATE and dialect is not Dialect.LOCAL else dialect
-    )
-    return None if value in OFF_VALUES.get(speaker, {}).get(name, ()) else value
-
-
-def _to_constraint(value: object, wire: GenerationApi, dialect: Dialect) -> object:
-    if wire is GenerationApi.GENERATE:
-        return to_grammar(value)
-    if wire is GenerationApi.COMPLETIONS and dialect is Dialect.LLAMA_CPP:
-        return to_json_schema(value, dialect)
-    return to_response_format(value, dialect)
+    return None if value in protocol.omitted.get(name, ()) else value
 
 
 def _twice(name: str, key: str, table: Mapping[str, str], params: Mapping[str, object]) -> str:
@@ -179,23 +163,19 @@ def _inexpressible(name: str, wire: GenerationApi, server: ServerInfo) -> str:
     ways = [
         f"api={other.value!r}"
         + ("" if other is GenerationApi.CHAT else " (with a prompt_builder for chat)")
-        for other in GenerationApi
-        if other is not wire
-        and name in FIELDS.get((other, server.dialect), ())
-        and (other is not GenerationApi.GENERATE or server.dialect is Dialect.TGI)
-        and (other is not GenerationApi.COMPLETIONS or server.dialect is not Dialect.ROUTER)
+        for other, protocol in server.profile.apis.items()
+        if other is not wire and other in server.profile.suggested_apis and name in protocol.fields
     ]
     instead = f"use {' or '.join(ways)}, or drop it" if ways else "drop it"
     return (
         f"{name} cannot be expressed on the {wire.value} api of this server "
-        f"({server.dialect.value}): {instead}. model_kwargs sends any key as it is."
+        f"({server.profile.name}): {instead}. model_kwargs sends any key as it is."
     )
 
 
 def stop_limit(server: ServerInfo) -> int | None:
     """Return the maximum number of stop sequences that a server takes; None for no limit."""
-    limit = server.max_stops
-    return STOP_LIMIT.get(server.dialect) if limit is None else limit
+    return server.profile.max_stops if server.max_stops is None else server.max_stops
 
 
 def needs_server(
@@ -204,14 +184,16 @@ def needs_server(
     """Whether a request's shape depends on which server will answer it."""
     if tools and wire is not GenerationApi.GENERATE:
         return True
-    if len(stops) > min(STOP_LIMIT.values()):
+    if len(stops) > _FEWEST_STOPS:
         return True
     if wire is GenerationApi.GENERATE:
         return False
     return any(_depends(name, value, wire) for name, value in params.items() if value is not None)
 
 
-# Fields with one name everywhere that some servers want said in another way at these values.
+_FEWEST_STOPS = min(server.max_stops for server in SERVERS if server.max_stops is not None)
+
+# Fields with one name everywhere that some servers want expressed in another way at these values.
 _SPECIAL: Mapping[str, tuple[object, ...]] = {
     "temperature": (0,),
     "do_sample": (False,),
@@ -226,63 +208,54 @@ def _depends(name: str, value: object, wire: GenerationApi) -> bool:
         return True
     if name not in EXTENSIONS and value in _OFF.get(name, ()):
         return False  # every server takes OpenAI's own fields where they say nothing
-    rows = (FIELDS.get((wire, dialect)) for dialect in Dialect)
-    return len({row.get(name) for row in rows if row is not None}) > 1
+    return _names_differ(name, wire)
 
 
-def to_grammar(value: object) -> dict[str, object] | None:
-    """Return a constraint in TGI's shape.
+@cache
+def _names_differ(name: str, wire: GenerationApi) -> bool:
+    rows = (server.apis[wire].fields for server in SERVERS if wire in server.apis)
+    return len({row.get(name) for row in rows}) > 1
+
+
+def to_constraint(value: object, key: str, protocol: ApiProfile, server: str) -> tuple[str, object]:
+    """Return the key and the value of a constraint in a server's own shape.
 
     Args:
         value: A constraint in TGI's or OpenAI's shape, or a plain JSON schema.
+        key: The key of JSON schemas.
+        protocol: The server's protocol.
+        server: The server's name, for errors.
 
     Raises:
-        ConfigurationError: If it is none of these.
+        ConfigurationError: If it is none of these, or the server has no such kind.
     """
+    shape = protocol.constraint
+    if shape is ConstraintShape.OPENAI_AS_GIVEN and _is_openai(value):
+        return key, dict(cast("Mapping[str, object]", value))
     kind, constraint = _read(value)
-    return None if kind == "text" else {"type": kind, "value": constraint}
+    if kind != "regex" or shape is ConstraintShape.GRAMMAR:
+        return key, _in_shape(value, kind, constraint, shape)
+    if protocol.regex_field is None:
+        raise ConfigurationError(
+            f"A regex cannot be expressed on {server} (grammar, response_format): use a JSON "
+            "schema, or the server's own key through model_kwargs."
+        )
+    return protocol.regex_field, constraint
 
 
-def to_json_schema(value: object, dialect: Dialect) -> object:
-    """Return the JSON schema of a constraint, or None if it constrains nothing.
-
-    Raises:
-        ConfigurationError: If the constraint is not understood, or is no schema.
-    """
-    kind, constraint = _read(value)
-    if kind == "regex":
-        raise ConfigurationError(_no_regex(dialect))
-    return constraint
-
-
-def _no_regex(dialect: Dialect) -> str:
-    return (
-        f"A regex cannot be expressed on {dialect.value} (grammar, response_format): "
-        "use a JSON schema, or the server's own key through model_kwargs."
-    )
-
-
-def to_response_format(value: object, dialect: Dialect) -> dict[str, object] | None:
-    """Return a constraint as `response_format` in a server's own shape.
-
-    Raises:
-        ConfigurationError: If the constraint is not understood, or the server has no such kind.
-    """
-    if dialect is Dialect.TGI:
-        return to_grammar(value)
-    if dialect in (Dialect.OPENAI, Dialect.ROUTER) and _is_openai(value):
-        return dict(value)  # type: ignore[call-overload, no-any-return]
-    kind, constraint = _read(value)
+def _in_shape(value: object, kind: str, constraint: object, shape: ConstraintShape) -> object:
+    if shape is ConstraintShape.GRAMMAR:
+        return None if kind == "text" else {"type": kind, "value": constraint}
+    if shape is ConstraintShape.SCHEMA:
+        return constraint
     if kind == "text":
         return {"type": "text"}
-    if kind == "regex":
-        raise ConfigurationError(_no_regex(dialect))
     if constraint == _ANY_OBJECT:
         return {"type": "json_object"}
-    if dialect is Dialect.LLAMA_CPP_PYTHON:
+    if shape is ConstraintShape.JSON_OBJECT:
         return {"type": "json_object", "schema": constraint}
     if _names_schema(value):
-        return dict(value)  # type: ignore[call-overload, no-any-return]
+        return dict(cast("Mapping[str, object]", value))
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": constraint}}
 
 

@@ -12,18 +12,15 @@ from typing import cast
 
 import orjson
 
-from .._servers.profile import Dialect, GenerationApi, ServerInfo
+from .._servers.profile import GenerationApi, ServerInfo
 from ..errors import ProtocolError
 from .events import Delta, Event, Failure, Usage, finish_reason
 from .json import parse_json_leniently
 from .openai import parse_object
 from .request import ProtocolRequest, to_fields
 
-__all__ = ["DEFAULT_MAX_NEW_TOKENS", "GenerateDecoder", "to_body"]
+__all__ = ["GenerateDecoder", "to_body"]
 
-
-DEFAULT_MAX_NEW_TOKENS = 1024
-"""Always sent: old servers otherwise stop after 20 tokens."""
 
 _Json = Mapping[str, object]
 _TOP_LEVEL = frozenset({"inputs", "parameters", "stream", "options"})
@@ -36,8 +33,8 @@ def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
         ConfigurationError: For a field that the protocol cannot express.
     """
     parameters: dict[str, object] = {}
-    if server.dialect is not Dialect.LOCAL:  # which knows how much room the prompt leaves
-        parameters["max_new_tokens"] = DEFAULT_MAX_NEW_TOKENS
+    if limit := server.profile.api(GenerationApi.GENERATE).default_max_tokens:
+        parameters["max_new_tokens"] = limit
     parameters.update(to_fields(GenerationApi.GENERATE, server, call.params))
     parameters["details"] = True  # without them there is no finish reason
     if call.stops:

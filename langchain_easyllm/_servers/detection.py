@@ -1,4 +1,4 @@
-"""Which server is it? One look at `/info`, then at `/v1/models`, seldom a third."""
+"""Find out which server it is: by `/info`, then by `/v1/models`, seldom by a third route."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from typing import cast
 
 import orjson
 
-from .profile import Dialect, ServerInfo
+from .openai_compatible import OPENAI_COMPATIBLE
+from .profile import ServerInfo, ServerProfile
+from .registry import SERVERS
+from .tgi import TGI
+from .transformers_serve import TRANSFORMERS_SERVE
 
 __all__ = ["UNKNOWN", "detect_server"]
 
 
-UNKNOWN = ServerInfo(dialect=Dialect.OPENAI, known=False)
-"""What is assumed where no look succeeded: an OpenAI-style server."""
+UNKNOWN = ServerInfo(OPENAI_COMPATIBLE, known=False)
+"""Assumed where detection failed."""
 
-_OWNERS = {
-    "vllm": Dialect.VLLM,
-    "llamacpp": Dialect.LLAMA_CPP,
-    "llama.cpp": Dialect.LLAMA_CPP,
-    "me": Dialect.LLAMA_CPP_PYTHON,  # llama-cpp-python says nothing more of itself
+_OWNERS: dict[object, ServerProfile] = {
+    owner: profile for profile in SERVERS for owner in profile.owned_by
 }
 
 Reply = tuple[int, bytes] | None
-"""Status and body of an answer; None where the server could not be reached."""
+"""Status and body of a response; None where the server could not be reached."""
 
 
 def detect_server() -> Generator[str, Reply, ServerInfo]:
-    """Yield routes to GET, receive their answers, return the server.
+    """Yield routes to GET, receive their responses, return the server.
 
-    A server that cannot be reached is not asked twice.
+    A server that cannot be reached is not tried twice.
     """
     info = yield "/info"
     if info is None:
@@ -43,13 +44,13 @@ def detect_server() -> Generator[str, Reply, ServerInfo]:
         return UNKNOWN
     if models[0] == 500 and info[0] == 404:
         # `transformers serve` lists the models of the Hub's cache, and fails where there is none.
-        return ServerInfo(dialect=Dialect.TRANSFORMERS)
+        return ServerInfo(TRANSFORMERS_SERVE)
     server = _from_models(_json(models))
-    if server.dialect is Dialect.OPENAI and b'"detail"' in info[1]:
+    if server.profile is OPENAI_COMPATIBLE and b'"detail"' in info[1]:
         # The list never names the model it was started with, but its own routes give it away.
         routes = yield "/openapi.json"
         if routes is not None and b'"/load_model"' in routes[1]:
-            return ServerInfo(dialect=Dialect.TRANSFORMERS)
+            return ServerInfo(TRANSFORMERS_SERVE)
     return server
 
 
@@ -70,7 +71,7 @@ def _from_info(info: object) -> ServerInfo | None:
     kinds = info.get("model_type")
     # A server may be both at once: its chat is TGI's then, and its embeddings TEI's.
     common = ServerInfo(
-        dialect=Dialect.OPENAI,
+        OPENAI_COMPATIBLE,
         model=model if isinstance(model, str) else None,
         max_batch=_count(info.get("max_client_batch_size")),
         tei=next(iter(kinds), None) if isinstance(kinds, Mapping) else None,
@@ -78,7 +79,7 @@ def _from_info(info: object) -> ServerInfo | None:
     if info.get("router") == "text-generation-router" or "max_total_tokens" in info:
         return replace(
             common,
-            dialect=Dialect.TGI,
+            profile=TGI,
             max_stops=_count(info.get("max_stop_sequences")),
             max_total_tokens=_count(info.get("max_total_tokens")),
         )
@@ -90,13 +91,15 @@ def _from_info(info: object) -> ServerInfo | None:
 def _from_models(models: object) -> ServerInfo:
     entries = models.get("data") if isinstance(models, Mapping) else None
     if not isinstance(entries, list) or not entries:
-        return UNKNOWN if models is None else ServerInfo(dialect=Dialect.OPENAI)
+        return UNKNOWN if models is None else ServerInfo(OPENAI_COMPATIBLE)
     listed = [entry for entry in entries if isinstance(entry, Mapping)]
     names = tuple(str(entry["id"]) for entry in listed if entry.get("id"))
-    owner = str(listed[0].get("owned_by", "")) if listed else ""
+    # Some servers list models of other owners as well.
+    known = (_OWNERS.get(entry.get("owned_by")) for entry in listed)
+    profile = next(filter(None, known), OPENAI_COMPATIBLE)
     return ServerInfo(
-        dialect=_OWNERS.get(owner, Dialect.OPENAI),
-        model=names[0] if len(names) == 1 or owner in _OWNERS else None,
+        profile,
+        model=names[0] if len(names) == 1 or (names and profile.first_model_answers) else None,
         models=names,
         max_total_tokens=_count(listed[0].get("max_model_len")) if listed else None,
     )

@@ -1,34 +1,36 @@
-"""Which generation field has which name on which wire and server: tables, no code.
+"""What a server can do, as named fields: code asks a profile, and never which server it is.
 
-A *wire* is a protocol (`generate`, `completions`, `chat`), a *dialect* the server that speaks it.
-Each table row maps the neutral name of a field to the name on the wire; a field without a row
-cannot be expressed there. Sources: the OpenAPI document of Text Generation Inference 3, the
-request models of vLLM, llama.cpp's server, llama-cpp-python and `transformers serve`, and
-OpenAI's API reference.
+A field without a name in an api's table cannot be expressed there. The sources of each server's
+facts stand in its own module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
 from ..errors import ConfigurationError
 
 __all__ = [
+    "CHAT_FIELDS",
+    "CLIENT_SIDE",
+    "COMPLETIONS_FIELDS",
+    "EMBEDDING_FIELDS",
     "EXTENSIONS",
-    "FIELDS",
-    "GREEDY",
     "NEUTRAL_FIELDS",
-    "OFF_VALUES",
-    "STOP_LIMIT",
-    "THINKING",
-    "USAGE_OPTION",
-    "Dialect",
+    "TGI_GENERATE",
+    "ApiProfile",
+    "ConstraintShape",
+    "EmbeddingProfile",
     "GenerationApi",
     "ServerInfo",
-    "fields_of",
+    "ServerProfile",
+    "TokenizeRoute",
+    "ToolChoiceForm",
+    "same",
+    "without",
 ]
 
 
@@ -40,18 +42,32 @@ class GenerationApi(StrEnum):
     CHAT = "chat"
 
 
-class Dialect(StrEnum):
-    """Server behind a protocol."""
+class ConstraintShape(StrEnum):
+    """The shape in which a server wants the constraint of an answer."""
 
-    TGI = "tgi"
-    VLLM = "vllm"
-    LLAMA_CPP = "llama.cpp"
-    LLAMA_CPP_PYTHON = "llama-cpp-python"
-    TRANSFORMERS = "transformers serve"
-    ROUTER = "router"
     OPENAI = "openai"
-    LOCAL = "local"
-    """A model in this process, which is asked in TGI's protocol."""
+    """`{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}`."""
+
+    OPENAI_AS_GIVEN = "openai as given"
+    """OpenAI's; a value in a provider's own variant of it is left as it is."""
+
+    GRAMMAR = "grammar"
+    """TGI's `{"type": "json" or "regex", "value": ...}`; an object's properties must be listed."""
+
+    JSON_OBJECT = "json_object"
+    """`{"type": "json_object", "schema": ...}`."""
+
+    SCHEMA = "schema"
+    """The JSON schema alone."""
+
+
+class ToolChoiceForm(StrEnum):
+    """The model decides, it must not call, it must call, or it must call one tool by its name."""
+
+    AUTO = "auto"
+    NONE = "none"
+    REQUIRED = "required"
+    NAMED = "named"
 
 
 NEUTRAL_FIELDS = (
@@ -79,21 +95,24 @@ NEUTRAL_FIELDS = (
 )
 """Generation fields as this package names them, whatever the server calls them."""
 
+EMBEDDING_FIELDS = ("normalize", "truncate", "truncation_direction", "dimensions", "prompt_name")
+"""Embedding fields as this package names them, whatever the server calls them."""
 
-def _same(*names: str) -> dict[str, str]:
+CLIENT_SIDE = "client side"
+"""The name of a field that is applied to the vectors in this process, whatever the server did."""
+
+
+def same(*names: str) -> dict[str, str]:
+    """Return a table of fields that a server calls as this package does."""
     return {name: name for name in names}
 
 
-_GENERATE = {
-    **_same("temperature", "top_p", "top_k", "stop", "seed", "repetition_penalty"),
-    **_same("frequency_penalty", "typical_p", "truncate", "best_of", "do_sample", "watermark"),
-    **_same("return_full_text", "grammar"),
-    "max_tokens": "max_new_tokens",
-    "top_logprobs": "top_n_tokens",
-    "response_format": "grammar",
-    "logprobs": "details",
-}
-_OPENAI_SHARED = _same(
+def without(table: Mapping[str, str], *names: str) -> dict[str, str]:
+    """Return a table of fields without some of them."""
+    return {key: value for key, value in table.items() if key not in names}
+
+
+_OPENAI_FIELDS = same(
     "temperature",
     "top_p",
     "max_tokens",
@@ -103,110 +122,206 @@ _OPENAI_SHARED = _same(
     "frequency_penalty",
     "presence_penalty",
 )
-_CHAT = {**_OPENAI_SHARED, **_same("logprobs", "top_logprobs", "response_format")}
-_COMPLETIONS = {
-    **_OPENAI_SHARED,
-    **_same("best_of", "response_format"),
-    "logprobs": "logprobs",
-    "top_logprobs": "logprobs",
-    "return_full_text": "echo",
-}
+CHAT_FIELDS: Mapping[str, str] = MappingProxyType(
+    {**_OPENAI_FIELDS, **same("logprobs", "top_logprobs", "response_format")}
+)
+"""Fields of OpenAI's chat completions."""
+
+COMPLETIONS_FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        **_OPENAI_FIELDS,
+        **same("best_of", "response_format"),
+        "logprobs": "logprobs",
+        "top_logprobs": "logprobs",
+        "return_full_text": "echo",
+    }
+)
+"""Fields of OpenAI's completions."""
+
 EXTENSIONS: Mapping[str, str] = MappingProxyType(
-    _same("top_k", "repetition_penalty", "typical_p", "truncate", "best_of", "watermark")
+    same("top_k", "repetition_penalty", "typical_p", "truncate", "best_of", "watermark")
 )
-"""Fields that OpenAI has not: sent as extra keys where nobody can know what the server has."""
+"""Fields that OpenAI lacks: sent as extra keys where nobody can know what the server has."""
 
-_GRAMMAR = {"grammar": "response_format"}
-_THINK = {"thinking": "chat_template_kwargs"}
-_VLLM = {**_same("top_k", "repetition_penalty"), "truncate": "truncate_prompt_tokens", **_GRAMMAR}
-_LLAMA_CPP = {**_same("top_k", "typical_p"), "repetition_penalty": "repeat_penalty", **_GRAMMAR}
-_LLAMA_CPP_PYTHON = {"top_k": "top_k", "repetition_penalty": "repeat_penalty", **_GRAMMAR}
-
-# It ignores the rest, and reads `frequency_penalty` as a repetition penalty less one.
-_TRANSFORMERS = _same("temperature", "top_p", "max_tokens", "stop", "seed")
+_ANY_SERVER = {**EXTENSIONS, "grammar": "response_format"}
 
 
-def _without(table: Mapping[str, str], *names: str) -> dict[str, str]:
-    return {key: value for key, value in table.items() if key not in names}
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ApiProfile:
+    """One protocol as one server speaks it.
+
+    Attributes:
+        fields: The server's name of each neutral field that it has.
+        omitted: Values that mean "off" and that the server refuses: the field is left out instead.
+        greedy: What greedy decoding is called.
+        constraint: The shape of `response_format` and `grammar`.
+        regex_field: The key of a regular expression, where it has one of its own.
+        constrains: Whether constraints are known to act; others may ignore or refuse them.
+        usage_option: Whether `stream_options: {"include_usage": true}` is understood.
+        default_max_tokens: Sent where the caller sets no limit, whatever the server's default.
+        min_top_logprobs: The least `top_logprobs` with which an answer has any log probabilities.
+    """
+
+    fields: Mapping[str, str]
+    omitted: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    greedy: Mapping[str, object] = field(default_factory=lambda: {"temperature": 0})
+    constraint: ConstraintShape = ConstraintShape.OPENAI
+    regex_field: str | None = None
+    constrains: bool = False
+    usage_option: bool = True
+    default_max_tokens: int | None = None
+    min_top_logprobs: int = 0
 
 
-FIELDS: Mapping[tuple[GenerationApi, Dialect], Mapping[str, str]] = MappingProxyType(
-    {
-        **{(GenerationApi.GENERATE, dialect): _GENERATE for dialect in Dialect},
-        (GenerationApi.GENERATE, Dialect.LOCAL): {
-            **_without(_GENERATE, "best_of", "watermark"),
-            **_same("n", "presence_penalty", "logprobs"),
-        },
-        # TGI reads `n` and ignores it: a field that does nothing is a field it does not have.
-        (GenerationApi.CHAT, Dialect.TGI): {**_without(_CHAT, "n"), **_GRAMMAR},
-        (GenerationApi.CHAT, Dialect.VLLM): {**_CHAT, **_VLLM, **_THINK},
-        (GenerationApi.CHAT, Dialect.LLAMA_CPP): {**_CHAT, **_LLAMA_CPP, **_THINK},
-        (GenerationApi.CHAT, Dialect.LLAMA_CPP_PYTHON): {
-            **_without(_CHAT, "n"),
-            **_LLAMA_CPP_PYTHON,
-        },
-        (GenerationApi.CHAT, Dialect.TRANSFORMERS): {**_TRANSFORMERS, **_THINK},
-        (GenerationApi.CHAT, Dialect.ROUTER): {**_CHAT, **EXTENSIONS, **_GRAMMAR, **_THINK},
-        (GenerationApi.CHAT, Dialect.OPENAI): {**_CHAT, **EXTENSIONS, **_GRAMMAR, **_THINK},
-        (GenerationApi.COMPLETIONS, Dialect.TGI): {
-            **_same("temperature", "top_p", "max_tokens", "stop", "seed"),
-            **_same("frequency_penalty", "repetition_penalty"),
-        },
-        (GenerationApi.COMPLETIONS, Dialect.VLLM): {**_without(_COMPLETIONS, "best_of"), **_VLLM},
-        # It ignores a `response_format` here, and takes a schema as `json_schema`.
-        (GenerationApi.COMPLETIONS, Dialect.LLAMA_CPP): {
-            **_without(_COMPLETIONS, "best_of", "return_full_text"),
-            **_LLAMA_CPP,
-            "response_format": "json_schema",
-            "grammar": "json_schema",
-        },
-        (GenerationApi.COMPLETIONS, Dialect.LLAMA_CPP_PYTHON): {
-            **_without(_COMPLETIONS, "n", "best_of", "response_format"),
-            **_without(_LLAMA_CPP_PYTHON, "grammar"),
-        },
-        (GenerationApi.COMPLETIONS, Dialect.TRANSFORMERS): _TRANSFORMERS,
-        (GenerationApi.COMPLETIONS, Dialect.ROUTER): {**_COMPLETIONS, **EXTENSIONS, **_GRAMMAR},
-        (GenerationApi.COMPLETIONS, Dialect.OPENAI): {**_COMPLETIONS, **EXTENSIONS, **_GRAMMAR},
-    }
+TGI_GENERATE = ApiProfile(
+    fields={
+        **same("temperature", "top_p", "top_k", "stop", "seed", "repetition_penalty"),
+        **same("frequency_penalty", "typical_p", "truncate", "best_of", "do_sample", "watermark"),
+        **same("return_full_text", "grammar"),
+        "max_tokens": "max_new_tokens",
+        "top_logprobs": "top_n_tokens",
+        "response_format": "grammar",
+        "logprobs": "details",
+    },
+    omitted={"top_p": (0, 1), "typical_p": (0, 1), "top_k": (0, -1)},
+    greedy={"do_sample": False},
+    constraint=ConstraintShape.GRAMMAR,
+    constrains=True,
+    default_max_tokens=1024,  # old versions stop after 20 tokens otherwise
 )
-"""The field table: `FIELDS[wire, dialect][neutral name] -> name on the wire`."""
-
-STOP_LIMIT: Mapping[Dialect, int] = MappingProxyType(
-    {Dialect.TGI: 4, Dialect.ROUTER: 4, Dialect.OPENAI: 4}
-)
-"""Most stop sequences per request where there is a limit (TGI's `/info` overrides it)."""
-
-OFF_VALUES: Mapping[Dialect, Mapping[str, tuple[object, ...]]] = MappingProxyType(
-    {
-        Dialect.TGI: {"top_p": (0, 1), "typical_p": (0, 1), "top_k": (0, -1)},
-        Dialect.VLLM: {"top_p": (0,)},
-    }
-)
-"""Values that mean "off" and that a server refuses: the field is left out instead."""
-
-GREEDY: Mapping[tuple[GenerationApi, Dialect], Mapping[str, object]] = MappingProxyType(
-    {
-        **{(GenerationApi.GENERATE, dialect): {"do_sample": False} for dialect in Dialect},
-        # TGI refuses temperature 0 in some versions; a nucleus of one token is the same thing.
-        (GenerationApi.CHAT, Dialect.TGI): {"top_p": 1e-6},
-        (GenerationApi.COMPLETIONS, Dialect.TGI): {"top_p": 1e-6},
-    }
-)
-"""What greedy decoding is called where it is not called `temperature: 0`."""
-
-THINKING = ("enable_thinking", "thinking")
-"""Names under which chat templates look for the switch of a model's thinking."""
-
-USAGE_OPTION: frozenset[tuple[GenerationApi, Dialect]] = frozenset(
-    {(GenerationApi.CHAT, dialect) for dialect in Dialect}
-    | {(GenerationApi.COMPLETIONS, dialect) for dialect in Dialect if dialect is not Dialect.TGI}
-)
-"""Where `stream_options: {"include_usage": true}` asks for usage at the end of a stream."""
+"""TGI's own protocol, which some servers share with it, and which `api="generate"` assumes."""
 
 
-def fields_of(wire: GenerationApi, dialect: Dialect) -> Mapping[str, str]:
-    """Return the row of the field table for one wire of one server."""
-    return FIELDS[wire, dialect]
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddingProfile:
+    """Embeddings as one server serves them.
+
+    Attributes:
+        name: The server, for errors.
+        apis: The name of each neutral field that it has, or `CLIENT_SIDE`, by api.
+        normalizes: Whether vectors have length 1 when they were asked to.
+    """
+
+    name: str
+    apis: Mapping[str, Mapping[str, str]] = field(
+        default_factory=lambda: {
+            "embeddings": {"normalize": CLIENT_SIDE, "dimensions": "dimensions"}
+        }
+    )
+    normalizes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizeRoute:
+    """Where a server tokenizes a text, and what it calls it.
+
+    Attributes:
+        path: The route.
+        text_field: The key of the text.
+        extra: More keys: what keeps the route from counting a prompt's BOS, say.
+        names_model: Whether the body has a `model`.
+    """
+
+    path: str
+    text_field: str
+    extra: Mapping[str, object] = field(default_factory=dict)
+    names_model: bool = False
+
+
+def _template_switch(value: bool) -> dict[str, bool]:
+    # Chat templates differ in what they call the switch.
+    return {"enable_thinking": value, "thinking": value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ServerProfile:
+    """Every fact about a server; the defaults are those of a plain OpenAI-style one.
+
+    Attributes:
+        name: The server, for errors and documentation.
+        owned_by: What `/v1/models` says of it.
+        first_model_answers: Whether the first of several listed models answers a request that
+            names none (the others being adapters, say).
+        chat: Its chat completions.
+        completions: Its completions.
+        generate: TGI's `/generate`, or None where that route is known to be another one's.
+        prompt_api: The protocol of a rendered prompt.
+        suggested_apis: The protocols that an error may point to.
+        max_stops: The maximum number of stop sequences in a request; TGI's `/info` overrides it.
+        thinking: The value of the thinking switch for True and False.
+        tool_choices: Forms of `tool_choice` that it has.
+        parallel_tool_calls: Whether it reads the key; others ignore or refuse it.
+        strict_tools: Whether it holds arguments to a tool's schema.
+        inlines_refs: Whether tool schemas must not refer to definitions.
+        splits_text_and_calls: Whether a message is read as text or as calls, never as both.
+        text_with_calls: Whether a message with calls needs a text, which may be empty.
+        blocks_in_tool_messages: Whether tool messages may hold content blocks besides text.
+        tokenize: Its tokenize route.
+        template_route: Where it publishes its model's chat template and special tokens.
+        embedding: Its embeddings.
+        generates_only: Whether it has neither embeddings nor reranking.
+        fixed_model: Whether a request cannot choose another model.
+        max_concurrency: The maximum number of requests that it works on at once.
+    """
+
+    name: str
+    owned_by: Collection[str] = ()
+    first_model_answers: bool = False
+    chat: ApiProfile | None = ApiProfile(
+        fields={**CHAT_FIELDS, **_ANY_SERVER, "thinking": "chat_template_kwargs"},
+        constraint=ConstraintShape.OPENAI_AS_GIVEN,
+    )
+    completions: ApiProfile | None = ApiProfile(
+        fields={**COMPLETIONS_FIELDS, **_ANY_SERVER}, constraint=ConstraintShape.OPENAI_AS_GIVEN
+    )
+    generate: ApiProfile | None = TGI_GENERATE
+    prompt_api: GenerationApi = GenerationApi.COMPLETIONS
+    suggested_apis: Collection[GenerationApi] = (GenerationApi.COMPLETIONS, GenerationApi.CHAT)
+    max_stops: int | None = 4
+    thinking: Mapping[bool, object] = field(
+        default_factory=lambda: {value: _template_switch(value) for value in (True, False)}
+    )
+    tool_choices: Collection[ToolChoiceForm] = frozenset(ToolChoiceForm)
+    parallel_tool_calls: bool = True
+    strict_tools: bool = True
+    inlines_refs: bool = False
+    splits_text_and_calls: bool = False
+    text_with_calls: bool = False
+    blocks_in_tool_messages: bool = False
+    tokenize: TokenizeRoute | None = None
+    template_route: str | None = None
+    embedding: EmbeddingProfile = EmbeddingProfile("openai")
+    generates_only: bool = False
+    fixed_model: bool = False
+    max_concurrency: int | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def apis(self) -> Mapping[GenerationApi, ApiProfile]:
+        """Its protocols of generation."""
+        found = {
+            GenerationApi.GENERATE: self.generate,
+            GenerationApi.COMPLETIONS: self.completions,
+            GenerationApi.CHAT: self.chat,
+        }
+        return {api: profile for api, profile in found.items() if profile is not None}
+
+    def api(self, api: GenerationApi) -> ApiProfile:
+        """Return one of its protocols.
+
+        Raises:
+            ConfigurationError: If it does not have it.
+        """
+        profile = self.apis.get(api)
+        if profile is None:
+            others = " or ".join(f"api={other.value!r}" for other in reversed([*self.apis]))
+            raise ConfigurationError(
+                f"This server ({self.name}) does not have the {api.value} api: use {others}, or "
+                "leave api at 'auto'."
+            )
+        return profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,18 +329,18 @@ class ServerInfo:
     """What is known of the server that will answer.
 
     Attributes:
-        dialect: Which program it is.
+        profile: What it can do.
         model: Name of the model it serves, as a request must say it; None if unknown.
         models: Every model it serves.
-        max_stops: Most stop sequences per request; None for no limit.
+        max_stops: The maximum number of stop sequences in a request; None for the profile's.
         max_total_tokens: Context length in tokens (prompt and answer); None if unknown.
-        max_batch: Most texts in one embedding request; None if unknown.
-        tei: What Text Embeddings Inference serves there (`"embedding"`, `"reranker"`,
-            `"classifier"`); None where it is not the server.
-        known: False where the probe failed and plain OpenAI is assumed.
+        max_batch: The maximum number of texts in an embedding request; None if unknown.
+        tei: The kind of model that Text Embeddings Inference serves there (`"embedding"`,
+            `"reranker"`, `"classifier"`); None where another server answers.
+        known: False where detection failed and a plain OpenAI-style server is assumed.
     """
 
-    dialect: Dialect
+    profile: ServerProfile
     model: str | None = None
     models: tuple[str, ...] = ()
     max_stops: int | None = None

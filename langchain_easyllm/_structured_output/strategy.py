@@ -10,7 +10,7 @@ from types import MappingProxyType
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from .._protocols.tool_choice import can_offer, has_native_form
-from .._servers.profile import Dialect, GenerationApi, ServerInfo, fields_of
+from .._servers.profile import ConstraintShape, GenerationApi, ServerInfo
 from ..errors import BadRequestError, EasyLLMError, ServerError, StructuredOutputError
 from .schema import Method, OutputSchema
 
@@ -22,8 +22,6 @@ __all__ = [
     "repair_messages",
 ]
 
-# Where a `response_format` is known to constrain decoding; a plain server may ignore it there.
-_COMPLETIONS = frozenset({Dialect.VLLM, Dialect.LLAMA_CPP})
 _ANY_OBJECT: Mapping[str, object] = MappingProxyType({"type": "json_object"})
 
 
@@ -54,11 +52,8 @@ def choose_strategy(
     if method == "function_calling":
         return OutputStrategy(method, tool=schema.tool())
     # TGI's grammar wants to know the properties: it cannot hold an answer to just any object.
-    any_object = (
-        method == "json_mode"
-        and api is not GenerationApi.GENERATE
-        and server.dialect is not Dialect.TGI
-    )
+    grammar = server.profile.api(api).constraint is ConstraintShape.GRAMMAR
+    any_object = method == "json_mode" and not grammar
     wanted = _ANY_OBJECT if any_object else schema.response_format()
     return OutputStrategy(method, response_format=dict(wanted))
 
@@ -68,13 +63,15 @@ def _strongest(
 ) -> Method:
     tool = schema.tool()
     choice = {"type": "function", "function": {"name": schema.name}}
-    constrained = api is not GenerationApi.COMPLETIONS or server.dialect in _COMPLETIONS
+    profile = server.profile.api(api)
+    # A plain server may ignore a `response_format` on completions.
+    constrained = api is not GenerationApi.COMPLETIONS or profile.constrains
     has: dict[Method, bool] = {
-        "json_schema": constrained and "response_format" in fields_of(api, server.dialect),
+        "json_schema": constrained and "response_format" in profile.fields,
         "function_calling": api is GenerationApi.CHAT
         and schema.is_object
-        and has_native_form(choice, [tool], server.dialect)
-        and can_offer(tool, server.dialect),
+        and has_native_form(choice, [tool], server.profile)
+        and can_offer(tool, server.profile),
     }
     return next((way for way, there in has.items() if there and way not in refused), "prompt")
 

@@ -81,8 +81,9 @@ ERRORS: Mapping[str, _Error] = {
         ),
     ),
     "llama-cpp-python-internal": _Error(500, _openai("", "internal_server_error")),
-    # FastAPI's own words, which transformers serve and llama-cpp-python leave as they are.
+    # FastAPI's own words, and those of Go, which their servers leave as they are.
     "fastapi-not-found": _Error(404, {"detail": "Not Found"}),
+    "go-not-found": _Error(404, b"404 page not found", {"content-type": "text/plain"}),
     "fastapi-internal": _Error(500, "Internal Server Error"),
     "transformers-field": _Error(422, {"detail": "Unexpected fields in the request: {'top_k'}"}),
     "transformers-model": _Error(400, {"detail": "Server is pinned to 'tiny'; requested 'nope'."}),

@@ -1,24 +1,22 @@
 """What each text-generation server sends, as replies for a `WireServer`.
 
-What the OpenAI-style servers share is built once; how each departs from it is a row of `DIALECTS`.
-The rows of "transformers" and "llama-cpp-python" were written beside the running programs, the
-others after the servers' own documents and recorded traffic. `fake_text_servers.serve` makes a
-whole server of them.
+What the OpenAI-style servers share is built once; how each departs from it stands in its row of
+`text_servers`. `fake_text_servers.serve` makes a whole server of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from .fake_server import Reply, sse
+from .text_servers import TEXT_SERVERS, Json, ResponseShape
 
 __all__ = [
     "DIALECTS",
-    "Dialect",
     "Json",
     "Options",
+    "ResponseShape",
     "chat",
     "chat_events",
     "chat_stream",
@@ -30,123 +28,10 @@ __all__ = [
     "tgi_generate_stream",
 ]
 
-Json = Mapping[str, object]
 CREATED = 1_700_000_000
 PROMPT_TOKENS = 7
-NULLS: Json = {"logprobs": None, "finish_reason": None}
-TGI_FIELDS = frozenset(
-    {
-        "details",
-        "do_sample",
-        "grammar",
-        "max_new_tokens",
-        "repetition_penalty",
-        "top_k",
-        "truncate",
-        "typical_p",
-        "watermark",
-    }
-)
-TGI_TOP: Json = {"id": "", "system_fingerprint": "3.3.4-native"}
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How one server departs from the shape that all of them share.
-
-    Attributes:
-        top: More keys of every answer and chunk.
-        chunk: More keys of every chunk.
-        whole: More keys of the choice of a whole answer.
-        part: Keys of the choice in every chunk; `finish_reason` is set at the end.
-        message: More keys of a whole chat message.
-        delta: More keys of every delta with content.
-        first: The delta of a first chunk before all content; None if there is no such chunk.
-        end: Whether the finish reason comes in a chunk of its own after the last token.
-        usage: When a stream has it: in a chunk of its own if the request asks for it, always in
-            the last chunk, or never.
-        done: Whether `[DONE]` ends a stream.
-        space: Whether a blank follows `data:`.
-        stop: What becomes of a stop sequence: "cut" from the text; "kept" with the whole token that
-            completes it; "ended" as kept, but unseen if that token goes on after it.
-        max_stops: The most stop sequences that a request may have.
-        refuses: Fields that it does not know and answers with an error.
-        headers: More headers of every successful answer.
-        text: The row for the completions route, where it differs.
-    """
-
-    top: Json = field(default_factory=dict)
-    chunk: Json = field(default_factory=dict)
-    whole: Json = field(default_factory=lambda: {"logprobs": None})
-    part: Json = field(default_factory=lambda: NULLS)
-    message: Json = field(default_factory=dict)
-    delta: Json = field(default_factory=dict)
-    first: Json | None = None
-    end: bool = True
-    usage: Literal["asked", "last", "never"] = "asked"
-    done: bool = True
-    space: bool = True
-    stop: Literal["cut", "kept", "ended"] = "cut"
-    max_stops: int | None = None
-    refuses: frozenset[str] = frozenset()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    text: Dialect | None = None
-
-
-DIALECTS: Mapping[str, Dialect] = {
-    "openai": Dialect(
-        top={"system_fingerprint": "fp_1", "service_tier": "default"},
-        message={"refusal": None, "annotations": []},
-        first={"role": "assistant", "content": "", "refusal": None},
-    ),
-    "tgi": Dialect(
-        top=TGI_TOP,
-        chunk={"usage": None},
-        delta={"role": "assistant"},
-        end=False,
-        space=False,
-        stop="ended",
-        max_stops=4,
-        text=Dialect(
-            top=TGI_TOP,
-            part={"logprobs": None, "finish_reason": ""},
-            end=False,
-            usage="last",
-            space=False,
-        ),
-    ),
-    "vllm": Dialect(
-        whole={"logprobs": None, "stop_reason": None},
-        message={"reasoning_content": None, "tool_calls": []},
-        first={"role": "assistant", "content": ""},
-    ),
-    "llamacpp": Dialect(
-        top={"system_fingerprint": "b6800-1"},
-        whole={},
-        part={"finish_reason": None},
-        first={"role": "assistant", "content": None},
-    ),
-    "llama-cpp-python": Dialect(first={"role": "assistant"}, usage="never"),
-    "transformers": Dialect(
-        chunk={"system_fingerprint": ""},
-        whole={},
-        part={},
-        first={"role": "assistant"},
-        usage="last",
-        done=False,
-        stop="kept",
-        refuses=TGI_FIELDS | {"min_p", "guided_json"},
-        text=Dialect(whole={}, part={}, usage="last", done=False),
-    ),
-    # A provider behind the router: text and seed stray beside the delta.
-    "router": Dialect(
-        chunk={"usage": None},
-        part={**NULLS, "text": "", "seed": None},
-        delta={"role": "assistant", "tool_calls": None},
-        end=False,
-        usage="last",
-        headers={"retry-after": "30"},
-    ),
+DIALECTS: Mapping[str, ResponseShape] = {
+    name: server.responses for name, server in TEXT_SERVERS.items()
 }
 
 
@@ -291,16 +176,16 @@ def _token(number: int, text: str, *, special: bool = False) -> Json:
     return {"id": 100 + number, "text": text, "logprob": -0.25, "special": special}
 
 
-def _text_row(dialect: str) -> Dialect:
+def _text_row(dialect: str) -> ResponseShape:
     return DIALECTS[dialect].text or DIALECTS[dialect]
 
 
-def _stream(events: Sequence[Json], row: Dialect) -> Reply:
+def _stream(events: Sequence[Json], row: ResponseShape) -> Reply:
     return sse(*events, space=row.space, done=row.done, headers=row.headers)
 
 
 def _events(
-    kind: str, parts: Sequence[Json], row: Dialect, count: int, **options: Unpack[Options]
+    kind: str, parts: Sequence[Json], row: ResponseShape, count: int, **options: Unpack[Options]
 ) -> list[Json]:
     model = options.get("model", "tiny")
     choices = [{"index": 0, **row.part, **part} for part in parts]

@@ -14,9 +14,9 @@ from typing import cast
 from .fake_errors import ERRORS, error
 from .fake_responses import (
     DIALECTS,
-    Dialect,
     Json,
     Options,
+    ResponseShape,
     chat,
     chat_events,
     chat_stream,
@@ -28,19 +28,21 @@ from .fake_responses import (
     tgi_generate_stream,
 )
 from .fake_server import Answer, Received, Reply, WireServer
+from .text_servers import TEXT_SERVERS
 
 __all__ = [
     "DIALECTS",
     "ERRORS",
-    "Dialect",
     "Json",
     "Options",
+    "ResponseShape",
     "chat",
     "chat_events",
     "chat_stream",
     "completions",
     "completions_events",
     "completions_stream",
+    "detection_replies",
     "end_at_stop",
     "error",
     "info_tei",
@@ -98,7 +100,7 @@ def info_tei(kind: str = "embedding", **changes: object) -> Reply:
 
 
 def models(
-    *names: str, owned_by: str = "openai", max_model_len: int | None = None, **more: object
+    *names: str, owned_by: object = "openai", max_model_len: object = None, **more: object
 ) -> Reply:
     """Build `/v1/models`; `max_model_len` and `more` are keys of every model."""
     known = {"object": "model", "created": 1_700_000_000, "owned_by": owned_by, **more}
@@ -107,28 +109,12 @@ def models(
     return Reply({"object": "list", "data": [{"id": name, **known} for name in names or ("tiny",)]})
 
 
-# What each server answers to a client that asks what it is.
-PROBES: Mapping[str, Callable[[str], tuple[Reply, Reply]]] = {
-    "tgi": lambda model: (info_tgi(model_id=model), models(model, owned_by=model)),
-    "vllm": lambda model: (
-        error("fastapi-not-found"),
-        models(model, owned_by="vllm", max_model_len=2048, root=model, parent=None),
-    ),
-    "llamacpp": lambda model: (
-        error("llamacpp-not-found"),
-        models(model, owned_by="llamacpp", meta={"n_ctx_train": 2048, "n_vocab": 1024}),
-    ),
-    "llama-cpp-python": lambda model: (
-        error("fastapi-not-found"),
-        models(model, owned_by="me", permissions=[]),
-    ),
-    "transformers": lambda _: (error("fastapi-not-found"), error("fastapi-internal")),
-    "router": lambda model: (
-        error("fastapi-not-found"),
-        models(model, owned_by="somebody", providers=[{"provider": "together", "status": "live"}]),
-    ),
-    "openai": lambda model: (error("fastapi-not-found"), models(model)),
-}
+def detection_replies(name: str, model: str = "tiny") -> tuple[Reply, Reply]:
+    """What the server of that name answers at `/info` and at `/v1/models`."""
+    row = TEXT_SERVERS[name]
+    info = info_tgi(model_id=model) if name == "tgi" else error(row.not_found)
+    listed = {"owned_by": model} if name == "tgi" else row.listed
+    return info, error("fastapi-internal") if listed is None else models(model, **listed)
 
 
 def serve(
@@ -152,7 +138,7 @@ def serve(
         finish_reason: Why it ends when no stop sequence does, in OpenAI's words.
         model: The name of its model.
     """
-    info, listing = PROBES[dialect](model)
+    info, listing = detection_replies(dialect, model)
     server.on("GET", "/info", info)
     server.on("GET", "/v1/models", listing)
     routes: dict[str, tuple[Callable[..., Reply], Callable[..., Reply]]]
@@ -243,7 +229,7 @@ def end_at_stop(tokens: Sequence[str], stops: Sequence[str], rule: str) -> tuple
     Args:
         tokens: What the model generates.
         stops: The stop sequences.
-        rule: See `Dialect.stop`.
+        rule: See `ResponseShape.stop`.
 
     Returns:
         The tokens that are sent, and whether a stop sequence ended them.

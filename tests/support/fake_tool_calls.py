@@ -9,14 +9,15 @@ sources and recorded traffic, the others the servers' own documents.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import cast
+from typing import NamedTuple, cast
 
 from .fake_responses import DIALECTS, Json, chat, chat_events
 from .fake_server import Received, Reply, WireServer, sse
 from .fake_text_servers import serve
+from .text_servers import TEXT_SERVERS, Calls
 
 __all__ = ["CALLERS", "Turn", "call_events", "call_message", "serve_turns", "turn_reply"]
 
@@ -41,55 +42,30 @@ class Turn:
     message: Json = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Caller:
-    """How one server sends calls.
-
-    Attributes:
-        dialect: Its row of `wires.DIALECTS`.
-        ids: Makes the id of call number n; None for no id.
-        finish: What it says when calls end an answer; None if a stream says nothing.
-        style: How it streams a call: "pieces" of the arguments after a first chunk, every chunk
-            "repeated" with id and name, a "whole" call in one chunk, or TGI 2's "bare" object.
-        index: Whether a call has an index.
-        parsed: Whether a whole answer has the arguments as an object.
-    """
+class Caller(NamedTuple):
+    """One server, as a name of `TEXT_SERVERS`, and how it sends calls."""
 
     dialect: str
-    ids: Callable[[int], object] = lambda n: f"call_{n}_abc"
-    finish: str | None = "tool_calls"
-    style: str = "pieces"
-    index: bool = True
-    parsed: bool = False
+    calls: Calls
 
 
 CALLERS: Mapping[str, Caller] = {
-    "openai": Caller("openai"),
-    "vllm": Caller("vllm", ids=lambda n: f"chatcmpl-tool-{n}f00"),
-    "llamacpp": Caller("llamacpp", ids=lambda n: f"Zk3{n}" * 8),
-    "llama-cpp-python": Caller(
-        "llama-cpp-python", ids=lambda n: f"call__{n}_add_cmpl-1f00", style="repeated"
-    ),
-    "transformers": Caller(
-        "transformers", ids=lambda n: f"chatcmpl-1_tool_call_{n}", style="whole"
-    ),
-    "router": Caller("router"),
-    "tgi": Caller("tgi", ids=lambda _: "0", finish=None),
-    "tgi-2": Caller("tgi", ids=lambda _: 0, finish="eos_token", style="bare", parsed=True),
-    "idless": Caller("openai", ids=lambda _: None, style="whole", index=False, finish="stop"),
+    **{name: Caller(name, server.calls) for name, server in TEXT_SERVERS.items()},
+    "tgi-2": Caller("tgi", Calls(lambda _: 0, "eos_token", style="bare", parsed=True)),
+    "idless": Caller("openai", Calls(lambda _: None, "stop", style="whole", index=False)),
 }
 
 
 def call_message(server: str, calls: Sequence[Call]) -> list[Json]:
     """List the calls of a whole answer."""
-    row = CALLERS[server]
+    row = CALLERS[server].calls
     return [
         _named(row, number, {"name": name, "arguments": json.loads(text) if row.parsed else text})
         for number, (name, text) in enumerate(calls)
     ]
 
 
-def _named(row: Caller, number: int, function: Json) -> Json:
+def _named(row: Calls, number: int, function: Json) -> Json:
     call: dict[str, object] = {"type": "function", "function": function}
     identity = row.ids(number)
     return call if identity is None else {"id": identity, **call}
@@ -97,7 +73,7 @@ def _named(row: Caller, number: int, function: Json) -> Json:
 
 def call_events(server: str, calls: Sequence[Call], size: int = 4) -> list[Json]:
     """List the deltas of a stream with these calls; `size` is that of a piece in characters."""
-    row = CALLERS[server]
+    row = CALLERS[server].calls
     return [
         {"tool_calls": entry if row.style == "bare" else [entry]}
         for number, call in enumerate(calls)
@@ -105,9 +81,9 @@ def call_events(server: str, calls: Sequence[Call], size: int = 4) -> list[Json]
     ]
 
 
-def _entries(row: Caller, number: int, call: Call, size: int) -> list[Json]:
+def _entries(row: Calls, number: int, call: Call, size: int) -> list[Json]:
     name, text = call
-    place = {"index": 0 if row.dialect == "tgi" else number} if row.index else {}
+    place = {"index": 0 if row.style in ("typed", "bare") else number} if row.index else {}
     if row.style == "bare":
         text = json.dumps({"function": {"_name": name, **json.loads(text)}}) + "<|eot_id|>"
         parts = _pieces(text, size)
@@ -119,7 +95,7 @@ def _entries(row: Caller, number: int, call: Call, size: int) -> list[Json]:
         parts = _pieces(text, size)
         return [{**place, **first, "function": {"name": name, "arguments": p}} for p in parts]
     rest: list[Json] = [{**place, "function": {"arguments": p}} for p in _pieces(text, size)]
-    if row.dialect == "tgi":  # id and type stand in every chunk, the name in the first
+    if row.style == "typed":  # id and type stand in every chunk, the name in the first
         rest = [{**place, "id": "0", "type": "function", **part} for part in rest]
     return [{**place, **first}, *rest]
 
@@ -131,7 +107,7 @@ def _pieces(text: str, size: int) -> list[str]:
 def turn_reply(server: str, turn: Turn, *, stream: bool) -> Reply:
     """Build the answer of one turn."""
     row = CALLERS[server]
-    own = row.finish if turn.calls else "stop"
+    own = row.calls.finish if turn.calls else "stop"
     reason = turn.finish_reason or own
     if not stream:
         more: dict[str, object] = dict(turn.message)

@@ -10,10 +10,12 @@ from langchain_core.runnables import Runnable
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 
+from .text_servers import TEXT_SERVERS
+
 __all__ = ["ALL", "CLASSES", "DIALECTS", "STREAMS", "WAYS", "WHOLE", "answer", "body_of", "text_of"]
 
 CLASSES = (EasyLLMChat, EasyLLM)
-DIALECTS = ("openai", "tgi", "vllm", "llamacpp", "llama-cpp-python", "transformers")
+DIALECTS = tuple(name for name in TEXT_SERVERS if name != "router")
 
 Model = Runnable[Any, Any]
 

@@ -10,7 +10,8 @@ from typing import Any
 from langchain_easyllm._generation.client import GenerationClient
 from langchain_easyllm._local.requests import Row, Started, Token
 from langchain_easyllm._local.transport import LocalTransport
-from langchain_easyllm._servers.profile import Dialect, ServerInfo
+from langchain_easyllm._servers.in_process import IN_PROCESS
+from langchain_easyllm._servers.profile import ServerInfo
 from langchain_easyllm._servers.session import ServerSession
 from langchain_easyllm._servers.urls import ServerURL
 
@@ -94,5 +95,5 @@ def client_of(model: SpellingModel, size: int = 4) -> GenerationClient:
     """A client that asks the model as it asks any server."""
     transport = LocalTransport(model, size)
     return GenerationClient(
-        ServerSession(ServerURL("local:"), transport, ServerInfo(Dialect.LOCAL, model="spelling"))
+        ServerSession(ServerURL("local:"), transport, ServerInfo(IN_PROCESS, model="spelling"))
     )

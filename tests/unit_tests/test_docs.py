@@ -12,62 +12,19 @@ from pathlib import Path
 import pytest
 
 from langchain_easyllm import huggingface
-from langchain_easyllm._protocols.embeddings import CLIENT_SIDE, EMBED_FIELDS, EMBED_TABLE
-from langchain_easyllm._servers.profile import FIELDS, NEUTRAL_FIELDS, Dialect, GenerationApi
 from langchain_easyllm.offline import Faults
 
 from ..support import fake_embedding_servers, fake_text_servers
 from ..support.fake_server import WireServer
+from ..tables import TABLES, updated
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def field_table(wire: GenerationApi) -> str:
-    """The field table of one protocol as docs/servers.md shows it."""
-    dialects = [dialect for dialect in Dialect if (wire, dialect) in FIELDS]
-    if wire is GenerationApi.GENERATE:
-        dialects = [Dialect.TGI, Dialect.LOCAL]
-    head = ["field", *(dialect.value for dialect in dialects)]
-    rows = [
-        [f"`{name}`", *(cell(name, wire, dialect) for dialect in dialects)]
-        for name in NEUTRAL_FIELDS
-    ]
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def cell(name: str, wire: GenerationApi, dialect: Dialect) -> str:
-    if name == "do_sample" and wire is not GenerationApi.GENERATE:
-        return "`temperature`"
-    found = FIELDS[wire, dialect].get(name)
-    return f"`{found}`" if found else "error"
-
-
-@pytest.mark.parametrize("wire", list(GenerationApi))
-def test_the_field_table_is_the_codes(wire):
-    assert field_table(wire) in (ROOT / "docs" / "servers.md").read_text(encoding="utf-8")
-
-
-def embedding_table() -> str:
-    """The field table of embeddings as docs/embeddings.md shows it."""
-    head = ["field", *(f"{api.value}: {server.value}" for api, server in EMBED_TABLE)]
-    rows = [
-        [f"`{name}`", *(embedding_cell(row.get(name)) for row in EMBED_TABLE.values())]
-        for name in EMBED_FIELDS
-    ]
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def embedding_cell(name: str | None) -> str:
-    if name is None:
-        return "error"
-    return CLIENT_SIDE if name == CLIENT_SIDE else f"`{name}`"
-
-
-def test_the_field_table_of_embeddings_is_the_codes():
-    assert embedding_table() in (ROOT / "docs" / "embeddings.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", TABLES)
+def test_the_tables_of_servers_are_the_codes(page):
+    assert updated(page) == (ROOT / "docs" / page).read_text(encoding="utf-8"), "run: make tables"
 
 
 def test_the_examples_for_embeddings_run(wire_server, capsys):

@@ -23,6 +23,7 @@ from ...support.fake_text_servers import (
     tgi_generate_events,
 )
 from ...support.invocation_modes import CLASSES, answer, body_of
+from ...support.text_servers import TEXT_SERVERS
 
 TOP = [{"token": "a", "logprob": -0.1}, {"token": "b", "logprob": -2.5}]
 
@@ -136,12 +137,7 @@ def test_nobody_asked_nobody_is_told(wire_server: WireServer, way: str) -> None:
     assert "logprobs" not in message.response_metadata
 
 
-TOKENIZERS: dict[str, tuple[str, str, Any]] = {
-    "tgi": ("/tokenize", "inputs", [{"id": 5, "text": "Hi", "start": 0, "stop": 2}, {"id": 6}]),
-    "vllm": ("/tokenize", "prompt", {"count": 2, "max_model_len": 2048, "tokens": [5, 6]}),
-    "llamacpp": ("/tokenize", "content", {"tokens": [5, 6]}),
-    "llama-cpp-python": ("/extras/tokenize", "input", {"tokens": [5, 6]}),
-}
+TOKENIZERS = {name: row.tokenize for name, row in TEXT_SERVERS.items() if row.tokenize}
 
 
 @pytest.mark.parametrize("dialect", TOKENIZERS)
@@ -157,11 +153,11 @@ def test_the_server_counts_tokens(wire_server: WireServer, cls: type, dialect: s
     assert model.get_num_tokens_from_messages([HumanMessage("Hi")]) > 0
 
 
-@pytest.mark.parametrize("dialect", ["transformers", "openai", "tgi"])
+@pytest.mark.parametrize("dialect", ["transformers", "openai", "ollama", "tgi", "sglang"])
 def test_without_a_route_a_local_file_counts(
     wire_server: WireServer, dialect: str, tmp_path: Path
 ) -> None:
-    serve(wire_server, dialect)  # this TGI is one of those without /tokenize
+    serve(wire_server, dialect)  # these TGI and SGLang are old ones without the route
     vocabulary = {"Hi": 0, "there": 1, "[UNK]": 2}
     tokenizer = {
         "version": "1.0",

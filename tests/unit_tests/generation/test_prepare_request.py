@@ -16,7 +16,10 @@ from langchain_easyllm._generation.prepare import (
     prepare_request,
 )
 from langchain_easyllm._servers.detection import UNKNOWN
-from langchain_easyllm._servers.profile import Dialect, ServerInfo
+from langchain_easyllm._servers.llama_cpp import LLAMA_CPP
+from langchain_easyllm._servers.profile import ServerInfo
+from langchain_easyllm._servers.tgi import TGI
+from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
 
 from ...support.invocation_modes import CLASSES
@@ -134,12 +137,12 @@ def test_the_retired_hosts_warning_points_at_the_caller() -> None:
 @pytest.mark.parametrize(
     ("builder", "server", "path"),
     [
-        (None, ServerInfo(Dialect.TGI), "/v1/chat/completions"),
+        (None, ServerInfo(TGI), "/v1/chat/completions"),
         (None, UNKNOWN, "/v1/chat/completions"),
-        ("zephyr", ServerInfo(Dialect.TGI), "/"),
+        ("zephyr", ServerInfo(TGI), "/"),
         ("zephyr", UNKNOWN, "/"),
-        ("zephyr", ServerInfo(Dialect.VLLM, model="m"), "/v1/completions"),
-        ("zephyr", ServerInfo(Dialect.LLAMA_CPP, model="m"), "/v1/completions"),
+        ("zephyr", ServerInfo(VLLM, model="m"), "/v1/completions"),
+        ("zephyr", ServerInfo(LLAMA_CPP, model="m"), "/v1/completions"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -152,7 +155,7 @@ def test_a_dedicated_endpoint(
     if path == "/":
         assert body_of(plan)["stream"] is stream
     text = EasyLLM(base_url=ENDPOINT, prompt_builder=builder)
-    expected = path if builder else {Dialect.TGI: "/"}.get(server.dialect, "/")
+    expected = path if builder else {TGI: "/"}.get(server.profile, "/")
     assert plan_of(text, server, stream=stream).request.url == ENDPOINT + expected
 
 

@@ -6,9 +6,18 @@ import copy
 
 import pytest
 
-from langchain_easyllm._protocols.request import to_grammar, to_json_schema, to_response_format
-from langchain_easyllm._servers.profile import Dialect
+from langchain_easyllm._protocols.request import to_constraint
+from langchain_easyllm._servers.inference_providers import INFERENCE_PROVIDERS
+from langchain_easyllm._servers.llama_cpp import LLAMA_CPP
+from langchain_easyllm._servers.llama_cpp_python import LLAMA_CPP_PYTHON
+from langchain_easyllm._servers.openai_compatible import OPENAI_COMPATIBLE
+from langchain_easyllm._servers.profile import GenerationApi, ServerProfile
+from langchain_easyllm._servers.registry import SERVERS
+from langchain_easyllm._servers.tgi import TGI
+from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
+
+from ...support.text_servers import TEXT_SERVERS
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 ANY = {"type": "object"}
@@ -25,52 +34,63 @@ SAME = [
     {"type": "json_schema", "value": {"name": "x", "schema": SCHEMA}},
 ]
 REGEX = {"type": "regex", "value": "[a-z]+"}
+CHAT, COMPLETIONS, GENERATE = GenerationApi.CHAT, GenerationApi.COMPLETIONS, GenerationApi.GENERATE
+CHAT_SERVERS = [server for server in SERVERS if server.chat]
+
+
+def sent(value: object, server: ServerProfile, api: GenerationApi = CHAT) -> object:
+    key, constraint = to_constraint(value, "key", server.api(api), server.name)
+    assert key == "key"
+    return constraint
 
 
 @pytest.mark.parametrize("value", SAME, ids=str)
 def test_a_schema_in_any_shape(value: dict[str, object]) -> None:
     before = copy.deepcopy(value)
-    assert to_grammar(value) == {"type": "json", "value": SCHEMA}
-    assert to_response_format(value, Dialect.TGI) == {"type": "json", "value": SCHEMA}
-    assert to_json_schema(value, Dialect.LLAMA_CPP) == SCHEMA
-    assert to_response_format(value, Dialect.LLAMA_CPP_PYTHON) == {
+    assert sent(value, TGI, GENERATE) == {"type": "json", "value": SCHEMA}
+    assert sent(value, TGI) == {"type": "json", "value": SCHEMA}
+    assert sent(value, LLAMA_CPP, COMPLETIONS) == SCHEMA
+    assert sent(value, LLAMA_CPP_PYTHON) == {
         "type": "json_object",
         "schema": SCHEMA,
     }
     given = value if "json_schema" in value else NAMED
-    for dialect in (Dialect.VLLM, Dialect.LLAMA_CPP):
-        assert to_response_format(value, dialect) == given
+    for dialect in (VLLM, LLAMA_CPP):
+        assert sent(value, dialect) == given
     # Some providers take a schema beside OpenAI's own word: theirs to read as it is.
     own = "schema" in value
-    for dialect in (Dialect.OPENAI, Dialect.ROUTER):
-        assert to_response_format(value, dialect) == (value if own else given)
+    for dialect in (OPENAI_COMPATIBLE, INFERENCE_PROVIDERS):
+        assert sent(value, dialect) == (value if own else given)
     assert value == before
 
 
 def test_any_object() -> None:
     value = {"type": "json_object"}
-    assert to_grammar(value) == {"type": "json", "value": ANY}
-    assert to_json_schema(value, Dialect.LLAMA_CPP) == ANY
-    for dialect in set(Dialect) - {Dialect.TGI}:
-        assert to_response_format(value, dialect) == value
+    assert sent(value, TGI, GENERATE) == {"type": "json", "value": ANY}
+    assert sent(value, LLAMA_CPP, COMPLETIONS) == ANY
+    for dialect in set(CHAT_SERVERS) - {TGI}:
+        assert sent(value, dialect) == value
 
 
 def test_text_constrains_nothing() -> None:
     value = {"type": "text"}
-    assert to_grammar(value) is None
-    assert to_json_schema(value, Dialect.LLAMA_CPP) is None
-    assert to_response_format(value, Dialect.TGI) is None
-    assert to_response_format(value, Dialect.VLLM) == value
+    assert sent(value, TGI, GENERATE) is None
+    assert sent(value, LLAMA_CPP, COMPLETIONS) is None
+    assert sent(value, TGI) is None
+    assert sent(value, VLLM) == value
 
 
-def test_a_regex_is_tgis_alone() -> None:
-    assert to_grammar(REGEX) == REGEX
-    assert to_response_format(REGEX, Dialect.TGI) == REGEX
-    for dialect in set(Dialect) - {Dialect.TGI}:
-        with pytest.raises(ConfigurationError, match="regex cannot be expressed"):
-            to_response_format(REGEX, dialect)
-        with pytest.raises(ConfigurationError, match="regex cannot be expressed"):
-            to_json_schema(REGEX, dialect)
+def test_a_regex_where_the_server_has_one() -> None:
+    assert sent(REGEX, TGI, GENERATE) == REGEX
+    assert sent(REGEX, TGI) == REGEX
+    for row in TEXT_SERVERS.values():
+        for api in (row.profile.api(CHAT), row.profile.api(COMPLETIONS)):
+            if row.regex:
+                found = to_constraint(REGEX, "response_format", api, row.profile.name)
+                assert found == (row.regex, REGEX["value"])
+            elif row.schema != "grammar":
+                with pytest.raises(ConfigurationError, match="regex cannot be expressed"):
+                    to_constraint(REGEX, "response_format", api, row.profile.name)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +105,7 @@ def test_a_regex_is_tgis_alone() -> None:
     ids=str,
 )
 def test_a_schema_need_not_be_an_object(schema: dict[str, object]) -> None:
-    assert to_grammar(schema) == {"type": "json", "value": schema}
+    assert sent(schema, TGI, GENERATE) == {"type": "json", "value": schema}
 
 
 @pytest.mark.parametrize(
@@ -94,8 +114,8 @@ def test_a_schema_need_not_be_an_object(schema: dict[str, object]) -> None:
     ids=str,
 )
 def test_what_is_no_constraint(bad: object) -> None:
-    for dialect in Dialect:
+    for dialect in CHAT_SERVERS:
         with pytest.raises(ConfigurationError, match="response_format"):
-            to_response_format(bad, dialect)
+            sent(bad, dialect)
     with pytest.raises(ConfigurationError, match="response_format"):
-        to_grammar(bad)
+        sent(bad, TGI, GENERATE)

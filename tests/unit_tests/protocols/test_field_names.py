@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 import pytest
 from hypothesis import given
@@ -10,17 +11,26 @@ from hypothesis import strategies as st
 
 from langchain_easyllm._protocols.request import needs_server, stop_limit, to_fields
 from langchain_easyllm._protocols.stop_sequences import stop_policy
+from langchain_easyllm._servers.in_process import IN_PROCESS
+from langchain_easyllm._servers.inference_providers import INFERENCE_PROVIDERS
+from langchain_easyllm._servers.llama_cpp import LLAMA_CPP
+from langchain_easyllm._servers.openai_compatible import OPENAI_COMPATIBLE
 from langchain_easyllm._servers.profile import (
-    FIELDS,
     NEUTRAL_FIELDS,
-    Dialect,
     GenerationApi,
     ServerInfo,
+    ServerProfile,
 )
+from langchain_easyllm._servers.registry import SERVERS
+from langchain_easyllm._servers.tgi import TGI
+from langchain_easyllm._servers.transformers_serve import TRANSFORMERS_SERVE
+from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
 
-SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+from ...support.text_servers import SCHEMA, TEXT_SERVERS, Fields
+
 OPENAI_FORMAT = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+Row = tuple[GenerationApi, ServerProfile]
 # One value that asks for something, for each field.
 VALUES: Mapping[str, object] = {
     "temperature": 0.5,
@@ -53,18 +63,7 @@ SENT: Mapping[str, Mapping[str, object]] = {
     "thinking": {"chat_template_kwargs": THINK},
     "do_sample": {},
 }
-CHAT_LOGPROBS = {"top_logprobs": {"logprobs": True, "top_logprobs": 3}}
-TEXT_LOGPROBS = {"logprobs": {"logprobs": 1}, "top_logprobs": {"logprobs": 3}}
-ECHO = {"return_full_text": {"echo": True}}
 TGI_GRAMMAR = {"type": "json", "value": SCHEMA}
-TGI_FORMAT = {name: {"response_format": TGI_GRAMMAR} for name in ("response_format", "grammar")}
-LLAMA_SCHEMA = {name: {"json_schema": SCHEMA} for name in ("response_format", "grammar")}
-LLAMA_FORMAT = {
-    name: {"response_format": {"type": "json_object", "schema": SCHEMA}}
-    for name in ("response_format", "grammar")
-}
-PENALTY = {"repetition_penalty": {"repeat_penalty": 1.5}}
-TRUNCATE = {"truncate": {"truncate_prompt_tokens": 5}}
 GENERATE = {
     "max_tokens": {"max_new_tokens": 5},
     "top_logprobs": {"top_n_tokens": 3},
@@ -74,103 +73,62 @@ GENERATE = {
     "do_sample": {"do_sample": True},
     "temperature": {"temperature": 0.5, "do_sample": True},
 }
-NOT_GENERATE = {"n", "presence_penalty", "thinking"}
-FEW = {"temperature", "top_p", "max_tokens", "stop", "seed", "do_sample"}
 ALL = set(NEUTRAL_FIELDS)
-# (wire, dialect): what is missing there, and what has another name.
-ROWS: Mapping[
-    tuple[GenerationApi, Dialect], tuple[set[str], Mapping[str, Mapping[str, object]]]
-] = {
-    **{(GenerationApi.GENERATE, dialect): (NOT_GENERATE, GENERATE) for dialect in Dialect},
-    (GenerationApi.GENERATE, Dialect.LOCAL): (
-        {"best_of", "watermark", "thinking"},
-        {**GENERATE, "logprobs": {"logprobs": True}},
+TEXT = TEXT_SERVERS.values()
+ROWS: Mapping[Row, Fields] = {
+    **{(GenerationApi.CHAT, server.profile): server.chat for server in TEXT},
+    **{(GenerationApi.COMPLETIONS, server.profile): server.completions for server in TEXT},
+    **{
+        (GenerationApi.GENERATE, server.profile): Fields(
+            {"n", "presence_penalty", "thinking"}, GENERATE
+        )
+        for server in TEXT
+        if server.generate
+    },
+    (GenerationApi.GENERATE, IN_PROCESS): Fields(
+        {"best_of", "watermark", "thinking"}, {**GENERATE, "logprobs": {"logprobs": True}}
     ),
-    (GenerationApi.CHAT, Dialect.TGI): (
-        {"n", "top_k", "repetition_penalty", "typical_p", "truncate", "best_of", "watermark"}
-        | {"return_full_text", "thinking"},
-        {**CHAT_LOGPROBS, **TGI_FORMAT},
-    ),
-    (GenerationApi.CHAT, Dialect.VLLM): (
-        {"typical_p", "best_of", "watermark", "return_full_text"},
-        {**CHAT_LOGPROBS, **TRUNCATE},
-    ),
-    (GenerationApi.CHAT, Dialect.LLAMA_CPP): (
-        {"truncate", "best_of", "watermark", "return_full_text"},
-        {**CHAT_LOGPROBS, **PENALTY},
-    ),
-    (GenerationApi.CHAT, Dialect.LLAMA_CPP_PYTHON): (
-        {"n", "typical_p", "truncate", "best_of", "watermark", "return_full_text", "thinking"},
-        {
-            **CHAT_LOGPROBS,
-            **PENALTY,
-            **LLAMA_FORMAT,
-            "logprobs": {"logprobs": True, "top_logprobs": 1},
-        },
-    ),
-    (GenerationApi.CHAT, Dialect.TRANSFORMERS): (ALL - FEW - {"thinking"}, {}),
-    (GenerationApi.CHAT, Dialect.ROUTER): ({"return_full_text"}, CHAT_LOGPROBS),
-    (GenerationApi.CHAT, Dialect.OPENAI): ({"return_full_text"}, CHAT_LOGPROBS),
-    (GenerationApi.COMPLETIONS, Dialect.TGI): (
-        ALL - FEW - {"frequency_penalty", "repetition_penalty"},
-        {},
-    ),
-    (GenerationApi.COMPLETIONS, Dialect.VLLM): (
-        {"typical_p", "best_of", "watermark", "thinking"},
-        {**TEXT_LOGPROBS, **ECHO, **TRUNCATE},
-    ),
-    (GenerationApi.COMPLETIONS, Dialect.LLAMA_CPP): (
-        {"truncate", "best_of", "watermark", "return_full_text", "thinking"},
-        {**TEXT_LOGPROBS, **PENALTY, **LLAMA_SCHEMA},
-    ),
-    (GenerationApi.COMPLETIONS, Dialect.LLAMA_CPP_PYTHON): (
-        {"n", "typical_p", "truncate", "best_of", "watermark", "thinking", "response_format"}
-        | {"grammar"},
-        {**TEXT_LOGPROBS, **ECHO, **PENALTY},
-    ),
-    (GenerationApi.COMPLETIONS, Dialect.TRANSFORMERS): (ALL - FEW, {}),
-    (GenerationApi.COMPLETIONS, Dialect.ROUTER): ({"thinking"}, {**TEXT_LOGPROBS, **ECHO}),
-    (GenerationApi.COMPLETIONS, Dialect.OPENAI): ({"thinking"}, {**TEXT_LOGPROBS, **ECHO}),
 }
-every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} of {row[1]}")
+every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} of {row[1].name}")
 
 
-def sent(wire: GenerationApi, dialect: Dialect, **params: object) -> dict[str, object]:
+def sent(wire: GenerationApi, dialect: ServerProfile, **params: object) -> dict[str, object]:
     return to_fields(wire, ServerInfo(dialect), params)
 
 
 def test_the_table_has_a_row_for_every_server() -> None:
-    assert ROWS.keys() == FIELDS.keys()
-    assert {dialect for _, dialect in FIELDS} == set(Dialect)
+    assert ROWS.keys() == {(api, server) for server in SERVERS for api in server.apis}
     assert VALUES.keys() == ALL
 
 
 @every_row
 @pytest.mark.parametrize("name", NEUTRAL_FIELDS)
-def test_a_field_is_a_key_or_a_clear_error(row: tuple[GenerationApi, Dialect], name: str) -> None:
-    missing, renamed = ROWS[row]
+def test_a_field_is_a_key_or_a_clear_error(row: Row, name: str) -> None:
+    fields = ROWS[row]
     value = VALUES[name]
-    if name in missing:
+    if name in fields.missing:
         with pytest.raises(ConfigurationError, match=rf"^{name} cannot be .* {row[0].value} api"):
             sent(*row, **{name: value})
     else:
-        assert sent(*row, **{name: value}) == renamed.get(name, SENT.get(name, {name: value}))
+        assert sent(*row, **{name: value}) == fields.renamed.get(
+            name, SENT.get(name, {name: value})
+        )
 
 
 @every_row
 @pytest.mark.parametrize("name", NEUTRAL_FIELDS)
-def test_none_is_unset(row: tuple[GenerationApi, Dialect], name: str) -> None:
+def test_none_is_unset(row: Row, name: str) -> None:
     assert sent(*row, **{name: None}) == {}
 
 
 def test_an_error_names_the_way_out() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        sent(GenerationApi.CHAT, Dialect.TGI, top_k=5)
+        sent(GenerationApi.CHAT, TGI, top_k=5)
     assert "api='generate' (with a prompt_builder for chat)" in str(caught.value)
     with pytest.raises(ConfigurationError, match="use api='chat', or drop it"):
-        sent(GenerationApi.COMPLETIONS, Dialect.VLLM, thinking=True)
+        sent(GenerationApi.COMPLETIONS, VLLM, thinking=True)
     with pytest.raises(ConfigurationError, match=r": drop it\. model_kwargs"):
-        sent(GenerationApi.CHAT, Dialect.VLLM, watermark=True)
+        sent(GenerationApi.CHAT, VLLM, watermark=True)
 
 
 @every_row
@@ -194,11 +152,9 @@ def test_an_error_names_the_way_out() -> None:
     ],
     ids=str,
 )
-def test_a_field_that_says_nothing_is_no_error(
-    row: tuple[GenerationApi, Dialect], off: dict[str, object]
-) -> None:
+def test_a_field_that_says_nothing_is_no_error(row: Row, off: dict[str, object]) -> None:
     [name] = off
-    if name in ROWS[row][0]:
+    if name in ROWS[row].missing:
         assert sent(*row, **off) == {}
     else:
         sent(*row, **off)
@@ -207,25 +163,23 @@ def test_a_field_that_says_nothing_is_no_error(
 @pytest.mark.parametrize("value", [0, 0.0, 1, 1.0])
 def test_tgi_wants_open_intervals(value: float) -> None:
     for wire in GenerationApi:
-        assert sent(wire, Dialect.TGI, top_p=value) == {}
-    assert sent(GenerationApi.GENERATE, Dialect.TGI, typical_p=value) == {}
-    assert sent(GenerationApi.GENERATE, Dialect.TGI, top_k=0) == {}
-    assert sent(GenerationApi.GENERATE, Dialect.TGI, top_logprobs=0) == {}
+        assert sent(wire, TGI, top_p=value) == {}
+    assert sent(GenerationApi.GENERATE, TGI, typical_p=value) == {}
+    assert sent(GenerationApi.GENERATE, TGI, top_k=0) == {}
+    assert sent(GenerationApi.GENERATE, TGI, top_logprobs=0) == {}
     # The servers that take them are sent them: their own defaults may be others.
-    assert sent(GenerationApi.CHAT, Dialect.TRANSFORMERS, top_p=value) == {"top_p": value}
-    assert sent(GenerationApi.CHAT, Dialect.VLLM, top_p=value) == (
-        {"top_p": value} if value else {}
-    )
-    assert sent(GenerationApi.CHAT, Dialect.VLLM, top_k=0) == {"top_k": 0}
+    assert sent(GenerationApi.CHAT, TRANSFORMERS_SERVE, top_p=value) == {"top_p": value}
+    assert sent(GenerationApi.CHAT, VLLM, top_p=value) == ({"top_p": value} if value else {})
+    assert sent(GenerationApi.CHAT, VLLM, top_k=0) == {"top_k": 0}
 
 
 @every_row
 @pytest.mark.parametrize("asked", [{"temperature": 0}, {"temperature": 0.0}, {"do_sample": False}])
-def test_greedy_decoding(row: tuple[GenerationApi, Dialect], asked: dict[str, object]) -> None:
+def test_greedy_decoding(row: Row, asked: dict[str, object]) -> None:
     sampling = {"top_p": 0.9, "top_k": 3, "typical_p": 0.9, "seed": 5, "temperature": 0.7}
     if row[0] is GenerationApi.GENERATE:
         greedy: dict[str, object] = {"do_sample": False}
-    elif row[1] is Dialect.TGI:
+    elif row[1] is TGI:
         greedy = {"top_p": 1e-6}
     else:
         greedy = {"temperature": 0}
@@ -235,7 +189,7 @@ def test_greedy_decoding(row: tuple[GenerationApi, Dialect], asked: dict[str, ob
 
 
 def test_a_temperature_asks_generate_to_sample() -> None:
-    assert sent(GenerationApi.GENERATE, Dialect.TGI, temperature=1.0) == {
+    assert sent(GenerationApi.GENERATE, TGI, temperature=1.0) == {
         "temperature": 1.0,
         "do_sample": True,
     }
@@ -253,28 +207,30 @@ def test_a_temperature_asks_generate_to_sample() -> None:
 def test_completions_say_both_logprobs_in_one_number(
     params: dict[str, object], number: int
 ) -> None:
-    assert sent(GenerationApi.COMPLETIONS, Dialect.VLLM, **params) == {"logprobs": number}
+    assert sent(GenerationApi.COMPLETIONS, VLLM, **params) == {"logprobs": number}
 
 
 def test_no_alternatives_but_the_tokens_own_logprobs() -> None:
     params = {"logprobs": True, "top_logprobs": 0}
-    assert sent(GenerationApi.CHAT, Dialect.LLAMA_CPP, **params) == params
-    assert sent(GenerationApi.CHAT, Dialect.OPENAI, top_logprobs=0) == {}
+    assert sent(GenerationApi.CHAT, LLAMA_CPP, **params) == params
+    assert sent(GenerationApi.CHAT, OPENAI_COMPATIBLE, top_logprobs=0) == {}
 
 
 @pytest.mark.parametrize("wire", [GenerationApi.GENERATE, GenerationApi.CHAT])
 def test_two_fields_of_one_name_must_agree(wire: GenerationApi) -> None:
     other = {"type": "object"}
     with pytest.raises(ConfigurationError, match="response_format and grammar are one field"):
-        sent(wire, Dialect.TGI, response_format=SCHEMA, grammar=other)
-    assert len(sent(wire, Dialect.TGI, response_format=SCHEMA, grammar=SCHEMA)) == 1
+        sent(wire, TGI, response_format=SCHEMA, grammar=other)
+    assert len(sent(wire, TGI, response_format=SCHEMA, grammar=SCHEMA)) == 1
 
 
-@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
 @pytest.mark.parametrize("limit", [None, 0, 2, 9])
-def test_no_more_stops_are_sent_than_the_server_takes(dialect: Dialect, limit: int | None) -> None:
+def test_no_more_stops_are_sent_than_the_server_takes(
+    dialect: ServerProfile, limit: int | None
+) -> None:
     stops = tuple("abcdef")
-    own = 4 if dialect in (Dialect.TGI, Dialect.ROUTER, Dialect.OPENAI) else 6
+    own = 4 if dialect in (TGI, INFERENCE_PROVIDERS, OPENAI_COMPATIBLE) else 6
     taken = stop_limit(ServerInfo(dialect, max_stops=limit))
     policy = stop_policy(stops, (), limit=taken, hidden=False, reads_calls=False)
     assert policy.sent == stops[: own if limit is None else limit]
@@ -298,13 +254,15 @@ def test_a_request_that_needs_no_server_suits_them_all(
     if needs_server(wire, params, ()):
         return
     try:
-        assumed = sent(wire, Dialect.OPENAI, **params)
+        assumed = sent(wire, OPENAI_COMPATIBLE, **params)
     except ConfigurationError:
         assumed = {}
     # OpenAI's own fields at these values say nothing, and no server minds them.
     moot = {"n": 1, "presence_penalty": 0, "frequency_penalty": 0, "logprobs": False}
     moot["echo"] = False
-    for dialect in set(Dialect) - {Dialect.LOCAL}:  # no server: it is known from the start
+    # A model in this process is known from the start.
+    others = {server for server in SERVERS if wire in server.apis} - {IN_PROCESS}
+    for dialect in others:
         try:
             told = sent(wire, dialect, **params)
         except ConfigurationError:

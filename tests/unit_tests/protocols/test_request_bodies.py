@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from operator import attrgetter
 
 import pytest
 from hypothesis import given
@@ -12,19 +13,24 @@ from hypothesis import strategies as st
 from langchain_easyllm._protocols.registry import route_of, to_body
 from langchain_easyllm._protocols.request import ProtocolRequest, stop_limit
 from langchain_easyllm._protocols.stop_sequences import stop_policy
-from langchain_easyllm._servers.profile import Dialect, GenerationApi, ServerInfo
+from langchain_easyllm._servers.in_process import IN_PROCESS
+from langchain_easyllm._servers.openai_compatible import OPENAI_COMPATIBLE
+from langchain_easyllm._servers.profile import GenerationApi, ServerInfo, ServerProfile
+from langchain_easyllm._servers.registry import SERVERS as ALL_SERVERS
+from langchain_easyllm._servers.tgi import TGI
+from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
 
 # A model in this process is asked in TGI's protocol alone.
-SERVERS = [dialect for dialect in Dialect if dialect is not Dialect.LOCAL]
-TGI = ServerInfo(Dialect.TGI, max_stops=4)
+SERVERS = [dialect for dialect in ALL_SERVERS if dialect is not IN_PROCESS]
+TGI_INFO = ServerInfo(TGI, max_stops=4)
 MESSAGES = [{"role": "user", "content": "Hi"}]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 
 def body_of(
     wire: GenerationApi,
-    server: ServerInfo | Dialect = TGI,
+    server: ServerInfo | ServerProfile = TGI_INFO,
     params: Mapping[str, object] | None = None,
     stops: tuple[str, ...] = (),
     **more,
@@ -156,9 +162,10 @@ def test_what_tgi_is_sent_is_what_it_allows(
         assert parameters["details"] is True
 
 
-@pytest.mark.parametrize("wire", GenerationApi)
-@pytest.mark.parametrize("dialect", SERVERS)
-def test_stop_is_never_sent_empty(wire: GenerationApi, dialect: Dialect) -> None:
+@pytest.mark.parametrize(
+    ("wire", "dialect"), [(api, server) for server in SERVERS for api in server.apis], ids=str
+)
+def test_stop_is_never_sent_empty(wire: GenerationApi, dialect: ServerProfile) -> None:
     body = body_of(wire, dialect)
     assert "stop" not in body
     assert "stop" not in dict(body.get("parameters", {}))
@@ -166,13 +173,13 @@ def test_stop_is_never_sent_empty(wire: GenerationApi, dialect: Dialect) -> None
     assert "stop" not in dict(none.get("parameters", none))
 
 
-@pytest.mark.parametrize("dialect", SERVERS)
-def test_usage_is_asked_for_where_that_is_understood(dialect: Dialect) -> None:
+@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
+def test_usage_is_asked_for_where_that_is_understood(dialect: ServerProfile) -> None:
     options = {"include_usage": True}
     chat = body_of(GenerationApi.CHAT, dialect, stream=True)
     text = body_of(GenerationApi.COMPLETIONS, dialect, stream=True)
     assert chat["stream_options"] == options
-    assert text.get("stream_options") == (None if dialect is Dialect.TGI else options)
+    assert text.get("stream_options") == (None if dialect is TGI else options)
     for wire in (GenerationApi.CHAT, GenerationApi.COMPLETIONS):
         assert "stream_options" not in body_of(wire, dialect, stream=True, usage=False)
         assert body_of(wire, dialect).keys().isdisjoint({"stream", "stream_options"})
@@ -180,7 +187,7 @@ def test_usage_is_asked_for_where_that_is_understood(dialect: Dialect) -> None:
 
 @pytest.mark.parametrize("wire", [GenerationApi.COMPLETIONS, GenerationApi.GENERATE])
 def test_a_stream_is_never_asked_to_repeat_the_prompt(wire: GenerationApi) -> None:
-    server = Dialect.TGI if wire is GenerationApi.GENERATE else Dialect.VLLM
+    server = TGI if wire is GenerationApi.GENERATE else VLLM
     params = {"return_full_text": True}
     [whole, stream] = [body_of(wire, server, params, stream=stream) for stream in (False, True)]
     key = "return_full_text" if wire is GenerationApi.GENERATE else "echo"
@@ -197,7 +204,7 @@ def test_model_is_left_out_where_there_is_none() -> None:
 def test_own_keys_come_last_and_are_merged() -> None:
     body = body_of(
         GenerationApi.CHAT,
-        Dialect.VLLM,
+        VLLM,
         {"temperature": 0.5, "thinking": False},
         extra={"temperature": 2, "min_p": 0.1, "chat_template_kwargs": {"style": "dry"}},
     )
@@ -236,7 +243,7 @@ def test_what_the_caller_gave_is_not_changed(wire: GenerationApi) -> None:
         "stops": ("a", "b"),
     }
     before = copy.deepcopy(given)
-    body = body_of(wire, Dialect.OPENAI, stream=True, **given)
+    body = body_of(wire, OPENAI_COMPATIBLE, stream=True, **given)
     for value in (body, body.get("parameters"), body.get("stream_options"), body.get("stop")):
         if isinstance(value, dict):
             value["changed"] = True

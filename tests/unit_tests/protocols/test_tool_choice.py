@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -9,11 +10,20 @@ import pytest
 from langchain_easyllm._protocols.registry import to_body
 from langchain_easyllm._protocols.request import ProtocolRequest
 from langchain_easyllm._protocols.tool_choice import has_native_form
-from langchain_easyllm._servers.profile import Dialect, GenerationApi, ServerInfo
+from langchain_easyllm._servers.in_process import IN_PROCESS
+from langchain_easyllm._servers.llama_cpp_python import LLAMA_CPP_PYTHON
+from langchain_easyllm._servers.profile import GenerationApi, ServerInfo, ServerProfile
+from langchain_easyllm._servers.registry import SERVERS as ALL_SERVERS
+from langchain_easyllm._servers.tgi import TGI
+from langchain_easyllm._servers.transformers_serve import TRANSFORMERS_SERVE
+from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.text_servers import NAMED, TEXT_SERVERS
+
 # A model in this process is asked in TGI's protocol alone.
-SERVERS = [dialect for dialect in Dialect if dialect is not Dialect.LOCAL]
+SERVERS = [dialect for dialect in ALL_SERVERS if dialect is not IN_PROCESS]
+ROWS = {row.profile: row for row in TEXT_SERVERS.values()}
 NESTED = {
     "type": "object",
     "properties": {"at": {"$ref": "#/$defs/Place", "description": "Where."}},
@@ -31,10 +41,11 @@ def tool(name: str, **more: object) -> dict[str, object]:
 
 ONE, TWO = [tool("a")], [tool("a"), tool("b")]
 MESSAGES = [{"role": "user", "content": "Hi"}]
-NAMED = {"type": "function", "function": {"name": "a"}}
 
 
-def body(dialect: Dialect, tools: list[dict[str, object]], **fields: Any) -> dict[str, object]:
+def body(
+    dialect: ServerProfile, tools: list[dict[str, object]], **fields: Any
+) -> dict[str, object]:
     call = ProtocolRequest(
         GenerationApi.CHAT, messages=fields.pop("messages", MESSAGES), tools=tools, **fields
     )
@@ -45,33 +56,20 @@ def names(request: dict[str, object]) -> list[str]:
     return [one["function"]["name"] for one in request.get("tools", [])]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("dialect", SERVERS)
+@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
 @pytest.mark.parametrize("tools", [ONE, TWO])
-def test_the_servers_default_is_left_to_it(dialect: Dialect, tools: Any) -> None:
+def test_the_servers_default_is_left_to_it(dialect: ServerProfile, tools: Any) -> None:
     request = body(dialect, tools)
     assert request["tools"] == tools
     assert "tool_choice" not in request
     assert "parallel_tool_calls" not in request
 
 
-# What is said of (offered tools, tool_choice) for: auto, none, required and a name.
-ALL: list[Any] = [("ab", "auto"), ("ab", "none"), ("ab", "required"), ("ab", NAMED)]
-WORDS: dict[Dialect, list[Any]] = {
-    Dialect.TGI: ALL,
-    Dialect.VLLM: ALL,
-    Dialect.ROUTER: ALL,
-    Dialect.OPENAI: ALL,
-    Dialect.LLAMA_CPP: [("ab", "auto"), ("ab", "none"), ("ab", "required"), ("a", "required")],
-    Dialect.LLAMA_CPP_PYTHON: [("ab", "auto"), ("ab", "none"), None, ("ab", NAMED)],
-    Dialect.TRANSFORMERS: [("ab", None), ("", None), None, None],
-}
-
-
-@pytest.mark.parametrize("dialect", SERVERS)
+@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
 @pytest.mark.parametrize("number", range(4))
-def test_a_choice_is_said_in_the_servers_words(dialect: Dialect, number: int) -> None:
+def test_a_choice_is_said_in_the_servers_words(dialect: ServerProfile, number: int) -> None:
     choice: Any = ["auto", "none", "required", NAMED][number]
-    words = WORDS[dialect][number]
+    words = ROWS[dialect].choices[number]
     assert has_native_form(choice, TWO, dialect) is (words is not None)
     if words is None:
         with pytest.raises(ConfigurationError, match=r"force a call .* on this server"):
@@ -82,36 +80,35 @@ def test_a_choice_is_said_in_the_servers_words(dialect: Dialect, number: int) ->
 
 
 def test_a_call_of_the_only_tool_is_a_named_one() -> None:
-    request = body(Dialect.LLAMA_CPP_PYTHON, ONE, tool_choice="required")
+    request = body(LLAMA_CPP_PYTHON, ONE, tool_choice="required")
     assert request["tool_choice"] == NAMED
 
 
-@pytest.mark.parametrize("dialect", SERVERS)
+@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
 @pytest.mark.parametrize("parallel", [True, False])
 def test_parallel_calls_are_named_where_the_server_reads_it(
-    dialect: Dialect, parallel: bool
+    dialect: ServerProfile, parallel: bool
 ) -> None:
-    reads = {Dialect.VLLM, Dialect.LLAMA_CPP, Dialect.ROUTER, Dialect.OPENAI}
     said = body(dialect, TWO, parallel_tool_calls=parallel).get("parallel_tool_calls")
-    assert said is (parallel if dialect in reads else None)
+    assert said is (parallel if ROWS[dialect].parallel else None)
 
 
 def test_strict_is_an_error_where_nothing_constrains_arguments() -> None:
     with pytest.raises(ConfigurationError, match="strict cannot be expressed"):
-        body(Dialect.TRANSFORMERS, [tool("a", strict=True)])
-    assert body(Dialect.TRANSFORMERS, [tool("a", strict=False)])["tools"]
-    assert body(Dialect.VLLM, [tool("a", strict=True)])["tools"] == [tool("a", strict=True)]
+        body(TRANSFORMERS_SERVE, [tool("a", strict=True)])
+    assert body(TRANSFORMERS_SERVE, [tool("a", strict=False)])["tools"]
+    assert body(VLLM, [tool("a", strict=True)])["tools"] == [tool("a", strict=True)]
 
 
 def test_tgi_is_told_a_schema_without_references() -> None:
     given = tool("a", parameters=NESTED)
-    (told,) = body(Dialect.TGI, [given])["tools"]  # type: ignore[misc]
+    (told,) = body(TGI, [given])["tools"]  # type: ignore[misc]
     place = {"type": "object", "properties": {"city": {"type": "string"}}}
     assert told["function"]["parameters"] == {
         "type": "object",
         "properties": {"at": {**place, "description": "Where."}},
     }
-    assert body(Dialect.VLLM, [given])["tools"] == [given]
+    assert body(VLLM, [given])["tools"] == [given]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +126,7 @@ def test_tgi_is_told_a_schema_without_references() -> None:
 )
 def test_a_schema_that_the_grammar_cannot_hold_is_an_error(schema: Any, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
-        body(Dialect.TGI, [tool("a", parameters=schema)])
+        body(TGI, [tool("a", parameters=schema)])
 
 
 CALL = {"type": "function", "id": "c1", "function": {"name": "a", "arguments": "{}"}}
@@ -137,31 +134,31 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}
 TEXT = {"type": "text", "text": "Here."}
 
 
-def told(dialect: Dialect, *messages: dict[str, object]) -> Any:
+def told(dialect: ServerProfile, *messages: dict[str, object]) -> Any:
     return body(dialect, ONE, messages=[*MESSAGES, *messages])["messages"][1:]  # type: ignore[index]
 
 
-@pytest.mark.parametrize("dialect", SERVERS)
-def test_text_and_calls_of_one_message(dialect: Dialect) -> None:
+@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
+def test_text_and_calls_of_one_message(dialect: ServerProfile) -> None:
     both = {"role": "assistant", "content": "Hm.", "tool_calls": [CALL]}
     apart = [
         {"role": "assistant", "content": "Hm."},
         {"role": "assistant", "tool_calls": [CALL]},
     ]
-    assert told(dialect, both) == (apart if dialect is Dialect.TGI else [both])
+    assert told(dialect, both) == (apart if dialect is TGI else [both])
     alone = {"role": "assistant", "content": None, "tool_calls": [CALL]}
-    own = {Dialect.TGI: apart[1:], Dialect.LLAMA_CPP_PYTHON: [{**alone, "content": ""}]}
+    own = {TGI: apart[1:], LLAMA_CPP_PYTHON: [{**alone, "content": ""}]}
     assert told(dialect, alone) == own.get(dialect, [alone])
 
 
-@pytest.mark.parametrize("dialect", SERVERS)
-def test_an_image_in_a_tools_answer(dialect: Dialect) -> None:
+@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
+def test_an_image_in_a_tools_answer(dialect: ServerProfile) -> None:
     asked = {"role": "assistant", "content": "", "tool_calls": [CALL, {**CALL, "id": "c2"}]}
     first = {"role": "tool", "tool_call_id": "c1", "content": [TEXT, IMAGE]}
     second = {"role": "tool", "tool_call_id": "c2", "content": "x"}
     then = {"role": "user", "content": "And?"}
     talk = told(dialect, asked, first, second, then)
-    if dialect in (Dialect.OPENAI, Dialect.ROUTER, Dialect.LLAMA_CPP_PYTHON):
+    if not ROWS[dialect].tool_images:
         moved = {"role": "user", "content": [IMAGE]}
         assert talk[1:] == [{**first, "content": "Here."}, second, moved, then]
         assert told(dialect, asked, first)[-1] == moved

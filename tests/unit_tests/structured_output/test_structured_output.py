@@ -25,6 +25,7 @@ from ...support.fake_server import Received, Reply, WireServer
 from ...support.fake_text_servers import serve
 from ...support.fake_tool_calls import Turn, serve_turns, turn_reply
 from ...support.invocation_modes import STREAMS, answer, body_of
+from ...support.text_servers import TEXT_SERVERS
 
 
 class Person(BaseModel):
@@ -76,16 +77,8 @@ KIND = pytest.mark.parametrize("kind", KINDS)
 IDA = '{"name": "Ida", "age": 7}'
 VALUE = {"name": "Ida", "age": 7}
 TEXT, CALL = Turn([IDA[:9], IDA[9:]]), Turn(calls=[("Person", IDA)])
-# The strongest way of each server, and the body's key that says so.
-WAYS = {
-    "openai": "json_schema",
-    "router": "json_schema",
-    "tgi": "json_schema",
-    "vllm": "json_schema",
-    "llamacpp": "json_schema",
-    "llama-cpp-python": "json_schema",
-    "transformers": "prompt",
-}
+# The strongest way of each server.
+WAYS = {name: "json_schema" if row.schema else "prompt" for name, row in TEXT_SERVERS.items()}
 DIALECT = pytest.mark.parametrize("dialect", WAYS)
 
 
@@ -123,12 +116,12 @@ def test_the_way_is_told_and_said_in_the_servers_words(
     assert found["raw"].response_metadata["structured_output_method"] == WAYS[dialect]
     body = body_of(wire_server)
     said = {
-        "tgi": {"type": "json", "value": SCHEMA},
-        "llama-cpp-python": {"type": "json_object", "schema": SCHEMA},
-        "transformers": None,
+        "grammar": {"type": "json", "value": SCHEMA},
+        "json_object": {"type": "json_object", "schema": SCHEMA},
+        "openai": {"type": "json_schema", "json_schema": {"name": "Person", "schema": SCHEMA}},
+        None: None,
     }
-    openais = {"type": "json_schema", "json_schema": {"name": "Person", "schema": SCHEMA}}
-    assert body.get("response_format") == said.get(dialect, openais)
+    assert body.get("response_format") == said[TEXT_SERVERS[dialect].schema]
     assert "tools" not in body
 
 
@@ -142,24 +135,25 @@ def test_a_forced_call_is_one_way(
     chain = model.with_structured_output(Person, method="function_calling", strict=strict)
     assert last(way, chain) == Person(**VALUE)
     body = body_of(wire_server)
-    if dialect == "transformers":  # which cannot be told to call one: it is asked in words
+    by_name = TEXT_SERVERS[dialect].choices[3]
+    if by_name is None:  # the server cannot be made to call one: the tools are in the prompt
         assert "<tools>" in body["messages"][0]["content"]
         return
     (tool,) = body["tools"]
     assert tool["function"]["name"] == "Person"
     assert tool["function"].get("strict") is strict
     named = {"type": "function", "function": {"name": "Person"}}
-    assert body["tool_choice"] == ("required" if dialect == "llamacpp" else named)
+    assert body["tool_choice"] == ("required" if by_name[1] == "required" else named)
 
 
-@pytest.mark.parametrize("dialect", [d for d in WAYS if d != "transformers"])
+@pytest.mark.parametrize("dialect", [name for name, way in WAYS.items() if way == "json_schema"])
 def test_json_mode_asks_for_any_object(wire_server: WireServer, dialect: str, way: str) -> None:
     serve_turns(wire_server, dialect, TEXT)
     model = EasyLLMChat(base_url=wire_server.url)
     assert last(way, model.with_structured_output(Person, method="json_mode")) == Person(**VALUE)
     tgi = {"type": "json", "value": Person.model_json_schema()}  # which knows no other
     said = body_of(wire_server)["response_format"]
-    assert said == (tgi if dialect == "tgi" else {"type": "json_object"})
+    assert said == (tgi if TEXT_SERVERS[dialect].schema == "grammar" else {"type": "json_object"})
 
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])

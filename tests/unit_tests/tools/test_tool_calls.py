@@ -75,10 +75,10 @@ def test_a_good_id_is_kept_and_a_bad_one_is_not(
 ) -> None:
     serve_turns(wire_server, caller, Turn(calls=[ADD]))
     (call,) = answer(way, model(wire_server)).tool_calls
-    if CALLERS[caller].ids(0) in ("0", 0, None):
+    if CALLERS[caller].calls.ids(0) in ("0", 0, None):
         assert re.fullmatch(r"[a-z0-9]{9}", call["id"])
     else:
-        assert call["id"] == CALLERS[caller].ids(0)
+        assert call["id"] == CALLERS[caller].calls.ids(0)
 
 
 @CALLER

@@ -1,0 +1,31 @@
+"""A model in this process, which is asked in TGI's protocol."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .profile import TGI_GENERATE, ServerProfile, TokenizeRoute, same, without
+
+__all__ = ["IN_PROCESS"]
+
+
+IN_PROCESS = ServerProfile(
+    name="local",
+    chat=None,
+    completions=None,
+    generate=replace(
+        TGI_GENERATE,
+        fields={
+            **without(TGI_GENERATE.fields, "best_of", "watermark"),
+            **same("n", "presence_penalty", "logprobs"),
+        },
+        omitted={},
+        default_max_tokens=None,  # it knows how much room the prompt leaves
+    ),
+    suggested_apis=(),
+    max_stops=None,
+    tokenize=TokenizeRoute("/tokenize", "inputs", {"add_special_tokens": False}),
+    template_route="/props",
+    fixed_model=True,
+    max_concurrency=1,
+)

@@ -1,0 +1,56 @@
+"""llama.cpp's `llama-server`. Sources: its documentation and request parser."""
+
+from __future__ import annotations
+
+from .profile import (
+    CHAT_FIELDS,
+    CLIENT_SIDE,
+    COMPLETIONS_FIELDS,
+    ApiProfile,
+    ConstraintShape,
+    EmbeddingProfile,
+    ServerProfile,
+    TokenizeRoute,
+    ToolChoiceForm,
+    same,
+    without,
+)
+
+__all__ = ["LLAMA_CPP"]
+
+
+_MORE = {**same("top_k", "typical_p"), "repetition_penalty": "repeat_penalty"}
+
+LLAMA_CPP = ServerProfile(
+    name="llama.cpp",
+    owned_by=("llamacpp", "llama.cpp"),
+    first_model_answers=True,
+    chat=ApiProfile(
+        fields={
+            **CHAT_FIELDS,
+            **_MORE,
+            "grammar": "response_format",
+            "thinking": "chat_template_kwargs",
+        },
+        constrains=True,
+    ),
+    # It ignores a `response_format` here, and takes a schema as `json_schema`.
+    completions=ApiProfile(
+        fields={
+            **without(COMPLETIONS_FIELDS, "best_of", "return_full_text"),
+            **_MORE,
+            "response_format": "json_schema",
+            "grammar": "json_schema",
+        },
+        constraint=ConstraintShape.SCHEMA,
+        constrains=True,
+    ),
+    max_stops=None,
+    # It reads a word only: a name is expressed by offering one tool and requiring a call.
+    tool_choices=frozenset(ToolChoiceForm) - {ToolChoiceForm.NAMED},
+    blocks_in_tool_messages=True,
+    tokenize=TokenizeRoute("/tokenize", "content"),
+    template_route="/props",
+    # It ignores `dimensions`: a field that does nothing is a field it does not have.
+    embedding=EmbeddingProfile("llama.cpp", {"embeddings": {"normalize": CLIENT_SIDE}}),
+)

@@ -1,0 +1,43 @@
+"""llama-cpp-python's server. Sources: its request models, and the running program."""
+
+from __future__ import annotations
+
+from .llama_cpp import LLAMA_CPP
+from .profile import (
+    CHAT_FIELDS,
+    COMPLETIONS_FIELDS,
+    ApiProfile,
+    ConstraintShape,
+    ServerProfile,
+    TokenizeRoute,
+    ToolChoiceForm,
+    same,
+    without,
+)
+
+__all__ = ["LLAMA_CPP_PYTHON"]
+
+
+_MORE = {**same("top_k"), "repetition_penalty": "repeat_penalty"}
+
+LLAMA_CPP_PYTHON = ServerProfile(
+    name="llama-cpp-python",
+    owned_by=("me",),  # it says nothing more of itself
+    first_model_answers=True,
+    chat=ApiProfile(
+        fields={**without(CHAT_FIELDS, "n"), **_MORE, "grammar": "response_format"},
+        constraint=ConstraintShape.JSON_OBJECT,
+        constrains=True,
+        min_top_logprobs=1,
+    ),
+    completions=ApiProfile(
+        fields={**without(COMPLETIONS_FIELDS, "n", "best_of", "response_format"), **_MORE}
+    ),
+    max_stops=None,
+    # It constrains decoding for a named tool only.
+    tool_choices=frozenset(ToolChoiceForm) - {ToolChoiceForm.REQUIRED},
+    parallel_tool_calls=False,
+    text_with_calls=True,
+    tokenize=TokenizeRoute("/extras/tokenize", "input"),
+    embedding=LLAMA_CPP.embedding,
+)

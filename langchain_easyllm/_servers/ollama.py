@@ -1,0 +1,43 @@
+"""Ollama. Sources: its OpenAI compatibility layer and the documentation of that.
+
+`/api/show` names the model's template too, but in Go's template language.
+"""
+
+from __future__ import annotations
+
+from .profile import CHAT_FIELDS, ApiProfile, EmbeddingProfile, ServerProfile, same, without
+
+__all__ = ["OLLAMA"]
+
+
+OLLAMA = ServerProfile(
+    name="ollama",
+    owned_by=("library",),  # the namespace of the models that it publishes itself
+    chat=ApiProfile(
+        fields={
+            **without(CHAT_FIELDS, "n"),
+            "grammar": "response_format",
+            "thinking": "reasoning_effort",
+        },
+        constrains=True,
+    ),
+    # It renders a prompt in the model's own template once more.
+    completions=ApiProfile(
+        fields=same(
+            "temperature",
+            "top_p",
+            "max_tokens",
+            "stop",
+            "seed",
+            "frequency_penalty",
+            "presence_penalty",
+        )
+    ),
+    generate=None,  # `/api/generate` is a protocol of its own
+    max_stops=None,
+    thinking={True: "medium", False: "none"},
+    tool_choices=(),  # it ignores `tool_choice`
+    parallel_tool_calls=False,
+    strict_tools=False,
+    embedding=EmbeddingProfile("ollama"),
+)

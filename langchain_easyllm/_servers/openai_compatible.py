@@ -1,0 +1,10 @@
+"""A server of which nothing is known but that it follows OpenAI's API reference."""
+
+from __future__ import annotations
+
+from .profile import ServerProfile
+
+__all__ = ["OPENAI_COMPATIBLE"]
+
+
+OPENAI_COMPATIBLE = ServerProfile(name="openai")

@@ -1,0 +1,31 @@
+"""The servers that the package knows, in the order of the documentation."""
+
+from __future__ import annotations
+
+from .in_process import IN_PROCESS
+from .inference_providers import INFERENCE_PROVIDERS
+from .llama_cpp import LLAMA_CPP
+from .llama_cpp_python import LLAMA_CPP_PYTHON
+from .ollama import OLLAMA
+from .openai_compatible import OPENAI_COMPATIBLE
+from .profile import ServerProfile
+from .sglang import SGLANG
+from .tgi import TGI
+from .transformers_serve import TRANSFORMERS_SERVE
+from .vllm import VLLM
+
+__all__ = ["SERVERS"]
+
+
+SERVERS: tuple[ServerProfile, ...] = (
+    TGI,
+    VLLM,
+    SGLANG,
+    LLAMA_CPP,
+    LLAMA_CPP_PYTHON,
+    OLLAMA,
+    TRANSFORMERS_SERVE,
+    INFERENCE_PROVIDERS,
+    OPENAI_COMPATIBLE,
+    IN_PROCESS,
+)

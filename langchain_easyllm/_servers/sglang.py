@@ -1,0 +1,44 @@
+"""SGLang. Sources: the request models and handlers of its OpenAI-compatible server."""
+
+from __future__ import annotations
+
+from .profile import (
+    CHAT_FIELDS,
+    COMPLETIONS_FIELDS,
+    ApiProfile,
+    EmbeddingProfile,
+    ServerProfile,
+    TokenizeRoute,
+    same,
+    without,
+)
+
+__all__ = ["SGLANG"]
+
+
+# It ignores every other key (`truncate`, `typical_p`, `best_of`, `watermark`) without a word.
+_MORE = {**same("top_k", "repetition_penalty"), "grammar": "response_format"}
+_OMITTED = {"top_p": (0,), "top_k": (0,)}
+
+SGLANG = ServerProfile(
+    name="sglang",
+    owned_by=("sglang",),
+    first_model_answers=True,
+    chat=ApiProfile(
+        fields={**CHAT_FIELDS, **_MORE, "thinking": "chat_template_kwargs"},
+        omitted=_OMITTED,
+        regex_field="regex",
+        constrains=True,
+    ),
+    # Without `max_tokens` they end after 16 tokens.
+    completions=ApiProfile(
+        fields={**without(COMPLETIONS_FIELDS, "best_of"), **_MORE},
+        omitted=_OMITTED,
+        regex_field="regex",
+        constrains=True,
+    ),
+    generate=None,  # its `/generate` is a protocol of its own
+    max_stops=None,
+    tokenize=TokenizeRoute("/v1/tokenize", "prompt", {"add_special_tokens": False}),
+    embedding=EmbeddingProfile("sglang"),
+)

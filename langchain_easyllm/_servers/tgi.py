@@ -1,0 +1,55 @@
+"""Text Generation Inference. Sources: the OpenAPI document and the source code of version 3."""
+
+from __future__ import annotations
+
+from .profile import (
+    CHAT_FIELDS,
+    ApiProfile,
+    ConstraintShape,
+    GenerationApi,
+    ServerProfile,
+    TokenizeRoute,
+    same,
+    without,
+)
+
+__all__ = ["TGI"]
+
+
+_OMITTED = {"top_p": (0, 1), "typical_p": (0, 1), "top_k": (0, -1)}
+# Some versions refuse temperature 0; a nucleus of one token is the same thing.
+_GREEDY = {"top_p": 1e-6}
+
+TGI = ServerProfile(
+    name="tgi",
+    chat=ApiProfile(
+        # It reads `n` and ignores it: a field that does nothing is a field it does not have.
+        fields={**without(CHAT_FIELDS, "n"), "grammar": "response_format"},
+        omitted=_OMITTED,
+        greedy=_GREEDY,
+        constraint=ConstraintShape.GRAMMAR,
+        constrains=True,
+    ),
+    completions=ApiProfile(
+        fields=same(
+            "temperature",
+            "top_p",
+            "max_tokens",
+            "stop",
+            "seed",
+            "frequency_penalty",
+            "repetition_penalty",
+        ),
+        omitted=_OMITTED,
+        greedy=_GREEDY,
+        usage_option=False,
+    ),
+    prompt_api=GenerationApi.GENERATE,
+    suggested_apis=tuple(GenerationApi),
+    parallel_tool_calls=False,
+    inlines_refs=True,  # its grammar takes a tool's properties without the definitions
+    splits_text_and_calls=True,
+    blocks_in_tool_messages=True,
+    tokenize=TokenizeRoute("/tokenize", "inputs", {"add_special_tokens": False}),
+    generates_only=True,
+)

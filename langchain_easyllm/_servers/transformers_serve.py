@@ -1,0 +1,23 @@
+"""`transformers serve`. Sources: its source code, and the running program, version 5."""
+
+from __future__ import annotations
+
+from .profile import ApiProfile, ServerProfile, same
+
+__all__ = ["TRANSFORMERS_SERVE"]
+
+
+# It ignores the rest, and reads `frequency_penalty` as a repetition penalty less one.
+_FIELDS = same("temperature", "top_p", "max_tokens", "stop", "seed")
+
+TRANSFORMERS_SERVE = ServerProfile(
+    name="transformers serve",
+    chat=ApiProfile(fields={**_FIELDS, "thinking": "chat_template_kwargs"}),
+    completions=ApiProfile(fields=_FIELDS),
+    max_stops=None,
+    # It refuses `tool_choice`: what it does is `auto` with tools and `none` without.
+    tool_choices=(),
+    parallel_tool_calls=False,
+    strict_tools=False,
+    blocks_in_tool_messages=True,
+)

@@ -1,0 +1,54 @@
+"""vLLM. Sources: the request models of its OpenAI-compatible server."""
+
+from __future__ import annotations
+
+from .profile import (
+    CHAT_FIELDS,
+    CLIENT_SIDE,
+    COMPLETIONS_FIELDS,
+    ApiProfile,
+    EmbeddingProfile,
+    ServerProfile,
+    TokenizeRoute,
+    same,
+    without,
+)
+
+__all__ = ["VLLM"]
+
+
+_MORE = {
+    **same("top_k", "repetition_penalty"),
+    "truncate": "truncate_prompt_tokens",
+    "grammar": "response_format",
+}
+_OMITTED = {"top_p": (0,)}
+
+VLLM = ServerProfile(
+    name="vllm",
+    owned_by=("vllm",),
+    first_model_answers=True,
+    chat=ApiProfile(
+        fields={**CHAT_FIELDS, **_MORE, "thinking": "chat_template_kwargs"},
+        omitted=_OMITTED,
+        constrains=True,
+    ),
+    completions=ApiProfile(
+        fields={**without(COMPLETIONS_FIELDS, "best_of"), **_MORE},
+        omitted=_OMITTED,
+        constrains=True,
+    ),
+    max_stops=None,
+    blocks_in_tool_messages=True,
+    tokenize=TokenizeRoute("/tokenize", "prompt", {"add_special_tokens": False}, names_model=True),
+    embedding=EmbeddingProfile(
+        "vllm",
+        {
+            "embeddings": {
+                "normalize": CLIENT_SIDE,
+                "truncate": "truncate_prompt_tokens",
+                "dimensions": "dimensions",
+            }
+        },
+    ),
+)

@@ -1,0 +1,142 @@
+"""Write the tables of what each server can do into the documentation: `make tables`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from langchain_easyllm._servers.in_process import IN_PROCESS
+from langchain_easyllm._servers.inference_providers import HUB_EMBEDDINGS
+from langchain_easyllm._servers.profile import (
+    CLIENT_SIDE,
+    EMBEDDING_FIELDS,
+    NEUTRAL_FIELDS,
+    GenerationApi,
+    ServerProfile,
+    ToolChoiceForm,
+)
+from langchain_easyllm._servers.registry import SERVERS
+from langchain_easyllm._servers.tei import TEI_EMBEDDINGS
+from langchain_easyllm._servers.tgi import TGI
+
+__all__ = ["TABLES", "updated"]
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], indent: str = "") -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"{indent}| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(name: str | None) -> str:
+    if name is None:
+        return "error"
+    return name if name == CLIENT_SIDE else f"`{name}`"
+
+
+def generation_fields(api: GenerationApi) -> str:
+    """The names of the generation fields on one protocol of every server."""
+    servers = [server for server in SERVERS if api in server.apis]
+    if api is GenerationApi.GENERATE:
+        servers = [TGI, IN_PROCESS]
+
+    def cell(name: str, server: ServerProfile) -> str:
+        if name == "do_sample" and api is not GenerationApi.GENERATE:
+            return "`temperature`"
+        return _cell(server.api(api).fields.get(name))
+
+    return _table(
+        ["field", *(server.name for server in servers)],
+        ([f"`{name}`", *(cell(name, server) for server in servers)] for name in NEUTRAL_FIELDS),
+    )
+
+
+def embedding_fields() -> str:
+    """The names of the embedding fields on every protocol of every server."""
+    servers = [server.embedding for server in SERVERS if not server.generates_only]
+    columns = {
+        f"{api}: {profile.name}": fields
+        for profile in (TEI_EMBEDDINGS, *servers, HUB_EMBEDDINGS)
+        for api, fields in profile.apis.items()
+    }
+    return _table(
+        ["field", *columns],
+        (
+            [f"`{name}`", *(_cell(fields.get(name)) for fields in columns.values())]
+            for name in EMBEDDING_FIELDS
+        ),
+    )
+
+
+PROMPTED = "described in the prompt"
+
+
+def _choice(form: ToolChoiceForm, forms: Collection[ToolChoiceForm]) -> str:
+    if form in forms or form is ToolChoiceForm.AUTO:
+        return "yes"
+    if form is ToolChoiceForm.NONE:
+        return "no tools are sent"
+    if form is ToolChoiceForm.REQUIRED and ToolChoiceForm.NAMED in forms:
+        return f"one tool: by its name; several: {PROMPTED}"
+    if form is ToolChoiceForm.NAMED and ToolChoiceForm.REQUIRED in forms:
+        return "only that tool is offered, and required"
+    return PROMPTED
+
+
+def _tool_cells(server: ServerProfile) -> list[str]:
+    return [
+        *(_choice(form, server.tool_choices) for form in ToolChoiceForm),
+        "sent" if server.parallel_tool_calls else "not sent",
+        "sent" if server.strict_tools else "error",
+        "in the tool message" if server.blocks_in_tool_messages else "in a user message after it",
+    ]
+
+
+def tool_choices() -> str:
+    """What each server has of tools on its chat protocol."""
+    servers = sorted((server for server in SERVERS if server.chat), key=_tool_cells, reverse=True)
+    head = ["auto", "none", "required", "by name", "`parallel_tool_calls`", "`strict`"]
+    return _table(
+        ["server", *head, "images of a tool"],
+        (
+            [", ".join(server.name for server in group), *cells]
+            for cells, group in groupby(servers, key=_tool_cells)
+        ),
+        indent="  ",
+    )
+
+
+TABLES: dict[str, dict[str, Callable[[], str]]] = {
+    "servers.md": {
+        api.value: lambda api=api: generation_fields(api)  # type: ignore[misc]
+        for api in reversed(GenerationApi)
+    },
+    "tools.md": {"tool choice": tool_choices},
+    "embeddings.md": {"embeddings": embedding_fields},
+}
+"""The tables of each page; a page has a pair of comments around each."""
+
+
+def updated(page: str) -> str:
+    """Return a page of the documentation with its tables as the profiles have them.
+
+    Raises:
+        ValueError: If the page lacks the place of a table.
+    """
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for name, table in TABLES[page].items():
+        begin, end = f"<!-- table: {name} -->", "<!-- end of table -->"
+        place = re.compile(rf"({begin}\n).*?(\n *{end})", re.DOTALL)
+        body = table()
+        text, count = place.subn(lambda found, body=body: found[1] + body + found[2], text)
+        if count != 1:
+            raise ValueError(f"{page} has {count} places for the table {name!r}.")
+    return text
+
+
+if __name__ == "__main__":
+    for page in TABLES:
+        (DOCS / page).write_text(updated(page), encoding="utf-8")
