@@ -67,11 +67,13 @@ class EasyLLMChat(TextModel, BaseChatModel):
     """Protocol. `"auto"` (default): `"chat"`, or with a `prompt_builder` a text api; `"local"`: a
     model in this process, whose own chat template is used without a `prompt_builder`."""
 
-    parse_tool_calls: Literal["auto", "hermes", "llama3", "mistral", "react"] | None = None
-    """How tool calls are read from text. Default None: a chat server's text is left as it is, and
-    where tools are told in the prompt it is in the convention of the template's family. `"auto"`
-    also reads the calls that a chat server leaves in its text, in any convention; a name does so in
-    that one, and tells tools in it."""
+    parse_tool_calls: (
+        Literal["auto", "hermes", "llama3", "mistral", "qwen3-coder", "react"] | None
+    ) = None
+    """The format of tool calls in text. Default None: where tools are described in the prompt, the
+    format of the prompt template; a chat server's text is left as it is. A name describes tools in
+    that format, and also reads the calls that a chat server leaves in its text; `"auto"` reads them
+    in every format."""
 
     @classmethod
     def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:

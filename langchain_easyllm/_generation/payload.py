@@ -17,7 +17,7 @@ from .._langchain.messages import to_chat_messages
 from .._protocols.request import Message, Tool, ToolChoice
 from .._protocols.tool_choice import has_native_form, tool_name
 from .._servers.profile import GenerationApi, ServerInfo
-from .._tool_formats.text_calls import TextTools
+from .._tool_formats.parser import TextTools
 from ..errors import BadRequestError, ConfigurationError, EasyLLMError, PromptError, ServerError
 from .request import GenerationRequest
 
@@ -109,7 +109,7 @@ def _text_payload(
         return RequestPayload(request.params, prompt=prompt, stops=stops)
     params = _constrain(request, tool_format, offered, api, server)
     constrained = params is not request.params
-    prefill = tool_format.opening(offered, constrained=constrained) if offered.required else ""
+    prefill = tool_format.prefill(offered, constrained=constrained) if offered.required else ""
     gap = " " if prefill and not prompt[-1:].isspace() and prefill[0].isalpha() else ""
     return RequestPayload(
         params,
@@ -173,11 +173,12 @@ def _prompted(
 ) -> TextTools:
     """Return how to read the calls of a model that was given a format in its prompt."""
     return TextTools(
-        (tool_format.name, "bare") if json else (tool_format.name,),
+        (tool_format,),
         tuple(request.tools),
         prompted=True,
-        opening=prefill,
-        ends=stops,
+        prefill=prefill,
+        stops=stops,
+        unmarked_json=json,
     )
 
 
@@ -186,8 +187,9 @@ def _text_fallback(request: GenerationRequest) -> TextTools | None:
     name = request.parse_tool_calls
     if name is None:
         return None
-    names = ("hermes", "llama3", "mistral", "react") if name == "auto" else (name,)
-    return TextTools(names, tuple(request.tools))
+    from .._tool_formats.registry import tool_formats_named  # noqa: PLC0415 - as above
+
+    return TextTools(tool_formats_named(name), tuple(request.tools))
 
 
 _ABOUT_TOOLS = re.compile(r"\btools?\b|tool_choice|tool[- ]call|function[- ]call", re.IGNORECASE)

@@ -28,7 +28,7 @@ from .._servers.openai_compatible import OPENAI_COMPATIBLE
 from .._servers.profile import GenerationApi, ServerInfo
 from .._servers.tgi import TGI
 from .._servers.urls import ROUTER, ServerURL, is_dedicated_endpoint, looks_like_url
-from .._tool_formats.text_calls import TextTools
+from .._tool_formats.parser import TextTools
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
 from .payload import build_payload, refuses_tools
 from .request import GenerationRequest

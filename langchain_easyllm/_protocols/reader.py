@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .._tool_formats.text_calls import TextCalls, TextTools
+from .._tool_formats.call_syntax import ParsedReasoning, Part
+from .._tool_formats.parser import StreamingToolCallParser, TextTools
 from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError
 from .events import Decoder, Delta, Failure, ToolCallDelta
 from .reasoning import ThinkSplitter, has_unopened_think_tag
@@ -72,7 +73,9 @@ class ResponseReader:
     ) -> None:
         self._decoder = decoder
         self._cutter = StopCutter(stops)
-        self._text_calls = TextCalls(text_tools) if text_tools else None
+        self._parser = StreamingToolCallParser(text_tools) if text_tools else None
+        # What ends a call in text is cut before it is parsed, the caller's own stops after.
+        self._call_cutter = StopCutter(text_tools.stops if text_tools else ())
         self._splitter = ThinkSplitter(reasoning_model=reasoning_model)
         self._expected_calls = expected_calls
         self._whole = whole
@@ -125,12 +128,12 @@ class ResponseReader:
 
     def _is_plain(self) -> bool:
         """Whether text goes through as it comes: there is nothing to look for in it."""
-        return self._splitter.settled and self._cutter.idle and self._text_calls is None
+        return self._splitter.settled and self._cutter.idle and self._parser is None
 
     @property
     def _stopped(self) -> bool:
         """Whether a stop sequence was met."""
-        return self._cutter.found or bool(self._text_calls and self._text_calls.over)
+        return self._cutter.found or self._call_cutter.found
 
     def _keep(self, pieces: list[Chunk]) -> None:
         """Keep the text that is handed on, for an error to hold."""
@@ -179,22 +182,23 @@ class ResponseReader:
         self._take_answer(text, pieces)
 
     def _take_answer(self, text: str, pieces: list[Chunk]) -> None:
-        if text and self._text_calls is not None:
-            self._take_parts(self._text_calls.feed(text), pieces)
+        if text and self._parser is not None:
+            self._take_parts(self._parser.feed(self._call_cutter.feed(text)), pieces)
         elif text:
             self._show(self._cutter.feed(text), pieces)
 
-    def _take_parts(self, parts: Iterable[Chunk], pieces: list[Chunk]) -> None:
+    def _take_parts(self, parts: Iterable[Part], pieces: list[Chunk]) -> None:
         """Take text and what was found in it."""
         for part in parts:
-            if type(part) is str:
+            if isinstance(part, str):
                 self._show(self._cutter.feed(part), pieces)
-            elif type(part) is Delta and part.reasoning:
-                pieces.append(part)
-            elif type(part) is Delta and not self._cutter.found:
+            elif isinstance(part, ParsedReasoning):
+                pieces.append(Delta(reasoning=part.text))
+            elif not self._cutter.found:
                 # No stop sequence goes on beyond a call.
                 self._show(self._cutter.close(), pieces)
-                if calls := self._take_calls(part.tool_calls):
+                function = {"name": part.name, "arguments": part.arguments}
+                if calls := self._take_calls(({"function": function},)):
                     pieces.append(Delta(calls=calls))
 
     def _show(self, text: str, pieces: list[Chunk]) -> None:
@@ -256,8 +260,9 @@ class ResponseReader:
         if thought:
             self._take_thought(thought, "think", pieces)
         self._take_answer(text, pieces)
-        if self._text_calls is not None:
-            self._take_parts(self._text_calls.close(), pieces)
+        if self._parser is not None:
+            parts = self._parser.feed(self._call_cutter.close())
+            self._take_parts([*parts, *self._parser.close()], pieces)
 
     def _flush(self, pieces: list[Chunk], said: str = "") -> None:
         """Hand on the last text."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 from uuid import uuid4
 
+from .._tool_formats.call_syntax import parse_arguments
 from .events import ToolCallDelta
 
 __all__ = [
@@ -39,21 +40,6 @@ def merge_calls(pieces: Iterable[ToolCallDelta]) -> tuple[ToolCallDelta, ...]:
     return tuple(calls.values())
 
 
-def parse_arguments(text: str) -> dict[str, object] | None:
-    """Return a call's arguments; None if they are no JSON object.
-
-    No text at all is no arguments. Line breaks inside a string, which models often leave unescaped,
-    are forgiven.
-    """
-    if not text:
-        return {}
-    try:
-        value = json.loads(text, strict=False)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
 @dataclass(slots=True)
 class _Call:
     """A call that is being read.
@@ -64,6 +50,7 @@ class _Call:
         name: The tool's name, "" while unknown.
         arguments: What came of the arguments.
         shown: Whether its first piece was handed on.
+        parsed: Whether its arguments came as an object, which needs no check.
     """
 
     index: int
@@ -71,6 +58,7 @@ class _Call:
     name: str = ""
     arguments: list[str] = field(default_factory=list)
     shown: bool = False
+    parsed: bool = False
 
     @property
     def text(self) -> str:
@@ -198,6 +186,7 @@ class ToolCallReader:
         text = _arguments_of(fragment)
         if not any(call.arguments):
             text = text.lstrip()  # langchain-core takes white space for broken JSON
+        call.parsed = not call.arguments and isinstance(_arguments_in(fragment), dict)
         call.arguments.append(text)
         if not call.name or self._is_pseudo(call):
             return None
@@ -224,10 +213,10 @@ class ToolCallReader:
             return (
                 f"There is no tool {call.name!r}: there are {', '.join(self._offered) or 'none'}."
             )
-        if _is_unfinished(call.text) or (cut and not call.text):
+        if not call.parsed and (_is_unfinished(call.text) or (cut and not call.text)):
             self.cut = True
             return "The call was cut off in the middle of its arguments: raise max_tokens."
-        if parse_arguments(call.text) is None:
+        if not call.parsed and parse_arguments(call.text) is None:
             return "The arguments are no JSON object."
         if self._single and call.index:
             return "One call only was allowed (parallel_tool_calls=False)."
@@ -254,8 +243,12 @@ def _id_of(fragment: _Json) -> str:
     return str(identity) if isinstance(identity, str | int) else ""
 
 
+def _arguments_in(fragment: _Json) -> object:
+    return _function(fragment).get("arguments")
+
+
 def _arguments_of(fragment: _Json) -> str:
-    value = _function(fragment).get("arguments")
+    value = _arguments_in(fragment)
     if value is None or value == "null":
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,46 +1,39 @@
-"""What a convention for tools is: how they are described, called and answered in a prompt."""
+"""What a tool-call format is: how tools are described, called and answered, and calls read."""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from ..prompts.base import TemplateToolSupport
-from ..prompts.conversation import Conversation, Extra, ToolCall
+from ..prompts.conversation import Conversation, Extra
 from ..prompts.special_tokens import SpecialTokens
+from .call_syntax import AnswerReader, CallMarker, Tool, function_of
 
 __all__ = [
     "OfferedTools",
-    "Told",
     "Tool",
     "ToolCallFormat",
+    "Turn",
     "TurnToolCallFormat",
+    "Turns",
     "add_to_system",
     "call_schema",
     "dump",
     "function_of",
-    "wish",
 ]
-
-
-Tool = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedTools:
-    """The tools of one request, and what the model is to do with them.
-
-    Attributes:
-        tools: The tools in OpenAI's shape; none where they must not be called.
-        required: Whether the answer has to be a call.
-        only: Name of the one tool that it has to call, or None.
-    """
+    """The tools of one request in OpenAI's shape, and whether the answer has to call one."""
 
     tools: tuple[Tool, ...] = ()
     required: bool = False
-    only: str | None = None
+    only: str | None = None  # the name of the tool that has to be called
 
     @property
     def callable(self) -> tuple[Tool, ...]:
@@ -49,92 +42,120 @@ class OfferedTools:
             return self.tools
         return tuple([tool for tool in self.tools if function_of(tool).get("name") == self.only])
 
+    @property
+    def instruction(self) -> str:
+        """The sentence that asks for a call, or "" where the model is free."""
+        if self.only is not None:
+            return f"You must call the tool {self.only} now."
+        return "You must call a tool now." if self.required else ""
 
-Told = list[tuple[str, str]]
-"""Roles and texts, as they are being retold."""
+
+Turn = tuple[str, str]
+"""A role and a text, as they are rendered."""
+
+Turns = list[Turn]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ToolCallFormat(ABC):
-    """How tools are told to a model.
+    """One format of tool calls, in both directions.
 
     Attributes:
-        name: The convention's name.
+        name: The format's name.
+        markers: How a call begins, where it is read; the more specific ones first.
         stop: Texts at which the answer ends: where the model begins to invent a result.
-        control: Texts of the convention that message content must not forge.
+        special_tokens: Texts of the format that message content must not forge.
+        template_marks: Texts that a chat template holds if it writes tools in this format itself.
+        name_key: The key of the tool's name in a JSON call.
+        arguments_key: The key of its arguments.
+        final_action: The name of a call that stands for the answer itself, or "".
     """
 
     name: str
+    markers: tuple[CallMarker, ...] = field(repr=False)
     stop: tuple[str, ...] = ()
-    control: SpecialTokens = field(default_factory=lambda: SpecialTokens(()), repr=False)
+    special_tokens: SpecialTokens = field(default_factory=lambda: SpecialTokens(()), repr=False)
+    template_marks: tuple[str, ...] = ()
+    name_key: str = "name"
+    arguments_key: str = "arguments"
+    final_action: str = ""
 
     @abstractmethod
-    def tell(
-        self, talk: Conversation, use: OfferedTools, host: TemplateToolSupport
+    def render(
+        self, conversation: Conversation, offered: OfferedTools, support: TemplateToolSupport, /
     ) -> Conversation:
-        """Retell a conversation with tools as one of texts.
+        """Return a conversation with tools, calls and results as one of texts, without extras.
 
-        Args:
-            talk: The conversation, its texts escaped already; it is not changed.
-            use: The tools.
-            host: The template.
-
-        Returns:
-            The conversation, without extras.
+        Its texts are escaped already; it is not changed.
         """
 
     @abstractmethod
-    def opening(self, use: OfferedTools, *, constrained: bool) -> str:
-        """Return what the answer is begun with, so that it goes on as a call.
+    def prefill(self, offered: OfferedTools, *, constrained: bool) -> str:
+        """Return what a required call begins with; constrained, it goes on by `schema`."""
 
-        Args:
-            use: The tools, one of which has to be called.
-            constrained: Whether a grammar makes the rest the whole JSON of a call.
-        """
+    def schema(self, offered: OfferedTools) -> dict[str, object]:
+        """Return the JSON schema of one call, to which decoding can be constrained."""
+        return call_schema(offered, self.name_key, self.arguments_key)
 
-    @abstractmethod
-    def schema(self, use: OfferedTools) -> dict[str, object]:
-        """Return the JSON schema of what an opening is to be followed by."""
+    def is_written_by(self, template: str) -> bool:
+        """Whether a chat template writes tools in this format itself."""
+        marks = self.template_marks
+        return bool(template and marks) and all(mark in template for mark in marks)
+
+    def for_template(self, conversation: Conversation) -> Conversation:
+        """Return a conversation as a template that writes this format itself wants it."""
+        return conversation
+
+    def new_answer_reader(self) -> AnswerReader | None:
+        """Return a reader of what stands around calls; None if that is mere text."""
+        return None
+
+    def json_prefill(self, offered: OfferedTools) -> str:
+        """Return how a JSON call begins, of the one tool where there is one."""
+        if offered.only is None:
+            return f'{{"{self.name_key}": "'
+        return f'{{"{self.name_key}": {dump(offered.only)}, "{self.arguments_key}": '
 
 
 class TurnToolCallFormat(ToolCallFormat):
-    """A convention in which calls and results are turns of their own."""
+    """A format in which calls and results are turns of their own."""
 
-    def tell(
-        self, talk: Conversation, use: OfferedTools, host: TemplateToolSupport
+    result_gap: ClassVar[str | None] = None  # between results in one turn; None for a turn each
+
+    def render(
+        self, conversation: Conversation, offered: OfferedTools, support: TemplateToolSupport, /
     ) -> Conversation:
-        """Retell; see `Convention.tell`."""
-        told: Told = []
-        for index, (role, text) in enumerate(zip(talk.roles, talk.texts, strict=True)):
-            extra = talk.extras.get(index, Extra())
+        turns: Turns = []
+        after_result = False
+        pairs = zip(conversation.roles, conversation.texts, strict=True)
+        for index, turn in enumerate(pairs):
+            extra = conversation.extras.get(index, Extra())
+            is_result = turn[0] in ("tool", "function")
             if extra.calls:
-                self.add_calls(told, text, extra.calls, host)
-            elif role in ("tool", "function"):
-                self.add_result(told, text, extra, host)
+                turns.append(self.calls_turn(turn[1], extra, support))
+            elif is_result:
+                role, text = self.result_turn(turn[1], extra, support)
+                joined = after_result and self.result_gap is not None
+                turns.append((role, f"{turns.pop()[1]}{self.result_gap}{text}" if joined else text))
             else:
-                told.append((role, text))
-        self.add_tools(told, use, host)
-        return Conversation([role for role, _ in told], [text for _, text in told])
+                turns.append(turn)
+            after_result = is_result
+        self.describe(turns, offered, support)
+        return Conversation([role for role, _ in turns], [text for _, text in turns])
 
     @abstractmethod
-    def add_tools(self, told: Told, use: OfferedTools, host: TemplateToolSupport) -> None:
+    def describe(
+        self, turns: Turns, offered: OfferedTools, support: TemplateToolSupport, /
+    ) -> None:
         """Put the description of the tools in its place."""
 
     @abstractmethod
-    def add_calls(
-        self, told: Told, text: str, calls: Sequence[ToolCall], host: TemplateToolSupport
-    ) -> None:
-        """Add an assistant's turn that makes calls."""
+    def calls_turn(self, text: str, extra: Extra, support: TemplateToolSupport, /) -> Turn:
+        """Render an assistant's message that makes calls."""
 
     @abstractmethod
-    def add_result(self, told: Told, text: str, extra: Extra, host: TemplateToolSupport) -> None:
-        """Add what a tool answered."""
-
-
-def function_of(tool: Tool) -> Mapping[str, object]:
-    """Return a tool's name, description and parameters."""
-    function = tool.get("function")
-    return function if isinstance(function, Mapping) else tool
+    def result_turn(self, text: str, extra: Extra, support: TemplateToolSupport, /) -> Turn:
+        """Render the result of a call."""
 
 
 def dump(value: object) -> str:
@@ -142,44 +163,31 @@ def dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def add_to_system(told: Told, text: str, host: TemplateToolSupport) -> None:
-    """Add a text to the system message, or give one that also has the template's own text."""
-    given = bool(told) and told[0][0] == "system"
-    own = told.pop(0)[1] if given else host.default_system
-    told.insert(0, ("system", f"{own}\n\n{text}" if own else text))
+def add_to_system(turns: Turns, text: str, instruction: str, default: str | None) -> None:
+    """Add texts to the system message, or give one that also has the default text."""
+    given = bool(turns) and turns[0][0] == "system"
+    own = turns.pop(0)[1] if given else default
+    turns.insert(0, ("system", "\n\n".join(filter(None, (own, text, instruction)))))
 
 
-def wish(use: OfferedTools) -> str:
-    """Return the sentence that asks for a call, or "" where the model is free."""
-    if use.only is not None:
-        return f"You must call the tool {use.only} now."
-    return "You must call a tool now." if use.required else ""
-
-
-def call_schema(use: OfferedTools, name: str, arguments: str) -> dict[str, object]:
-    """Return the schema of one call: an object of a tool's name and its arguments.
-
-    Args:
-        use: The tools.
-        name: The key of the tool's name.
-        arguments: The key of the arguments.
-    """
+def call_schema(offered: OfferedTools, name: str, arguments: str) -> dict[str, object]:
+    """Return the schema of one call: an object with these keys for its name and arguments."""
     shared: dict[str, object] = {}
     each: list[dict[str, object]] = []
-    for tool in use.callable:
+    for tool in offered.callable:
         function = function_of(tool)
-        told = function.get("parameters") or {"type": "object", "properties": {}}
+        parameters = function.get("parameters") or {"type": "object", "properties": {}}
         each.append(
             {
                 name: {"type": "string", "enum": [function["name"]]},
-                arguments: _hoisted(told, f"{function['name']}.", shared),
+                arguments: _hoisted(parameters, f"{function['name']}.", shared),
             }
         )
     calls = [_object(properties) for properties in each]
     schema = calls[0]
     if len(calls) > 1:
         # TGI wants properties at the root, and knows no others beside them.
-        names = [function_of(tool)["name"] for tool in use.callable]
+        names = [function_of(tool)["name"] for tool in offered.callable]
         known: dict[str, object] = {
             name: {"type": "string", "enum": names},
             arguments: {"anyOf": [properties[arguments] for properties in each]},

@@ -1,19 +1,18 @@
 """Hermes' tags, as Qwen2.5's chat template writes them.
 
 https://huggingface.co/Qwen/Qwen2.5-7B-Instruct (`tokenizer_config.json`). Models that were not
-trained on it are told the same in fewer words, which are those that the offline model knows.
+trained on it get the same in fewer words, which are those that the offline model knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..prompts.base import TemplateToolSupport
-from ..prompts.conversation import Extra, ToolCall
+from ..prompts.conversation import Extra
 from ..prompts.special_tokens import SpecialTokens
-from .base import OfferedTools, Told, TurnToolCallFormat, add_to_system, call_schema, dump, wish
+from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system, dump
+from .call_syntax import CallMarker
 
-__all__ = ["HERMES", "TOOLS", "TOOL_RESPONSE"]
+__all__ = ["HERMES", "TOOLS", "TOOL_RESPONSE", "HermesFormat"]
 
 
 TOOLS = """\
@@ -47,60 +46,42 @@ For each function call, return a json object with function name and arguments wi
 </tool_call>"""
 
 
-class _Hermes(TurnToolCallFormat):
-    def add_tools(self, told: Told, use: OfferedTools, host: TemplateToolSupport) -> None:
-        """Describe the tools in the system message."""
-        wording = _QWEN_TOOLS if host.convention == self.name else TOOLS
-        text = wording.format(tools="\n".join([dump(tool) for tool in use.tools]))
-        wanted = wish(use)
-        add_to_system(told, f"{text}\n\n{wanted}" if wanted else text, host)
+class HermesFormat(TurnToolCallFormat):
+    """Calls between `<tool_call>` tags, results between `<tool_response>` tags."""
 
-    def add_calls(
-        self,
-        told: Told,
-        text: str,
-        calls: Sequence[ToolCall],
-        host: TemplateToolSupport,  # noqa: ARG002 - the tags are text everywhere
+    result_gap = "\n"
+
+    def describe(
+        self, turns: Turns, offered: OfferedTools, support: TemplateToolSupport, /
     ) -> None:
-        """Write each call between tags, after the text."""
+        template = _QWEN_TOOLS if support.tool_format == self.name else TOOLS
+        text = template.format(tools="\n".join([dump(tool) for tool in offered.tools]))
+        add_to_system(turns, text, offered.instruction, support.default_system)
+
+    def calls_turn(self, text: str, extra: Extra, _: TemplateToolSupport, /) -> Turn:
         lines = [text] if text else []
-        for call in calls:
-            said = dump({"name": call.name, "arguments": call.arguments})
-            lines.append(f"<tool_call>\n{said}\n</tool_call>")
-        told.append(("assistant", "\n".join(lines)))
+        for call in extra.calls:
+            value = dump({"name": call.name, "arguments": call.arguments})
+            lines.append(f"<tool_call>\n{value}\n</tool_call>")
+        return "assistant", "\n".join(lines)
 
-    def add_result(
-        self,
-        told: Told,
-        text: str,
-        extra: Extra,  # noqa: ARG002 - results follow in the order of the calls
-        host: TemplateToolSupport,  # noqa: ARG002 - as above
-    ) -> None:
-        """Write a result between tags, in one user turn with the one before."""
-        said = TOOL_RESPONSE.format(result=text)
-        if told and told[-1][0] == "user" and told[-1][1].endswith("</tool_response>"):
-            said = f"{told.pop()[1]}\n{said}"
-        told.append(("user", said))
+    def result_turn(self, text: str, _: Extra, __: TemplateToolSupport, /) -> Turn:
+        return "user", TOOL_RESPONSE.format(result=text)
 
-    def opening(self, use: OfferedTools, *, constrained: bool) -> str:
-        """Open the tag, and where no grammar does it, the call of the one tool."""
-        if use.only is None or constrained:
-            return "<tool_call>\n"
-        return f'<tool_call>\n{{"name": {dump(use.only)}, "arguments": '
-
-    def schema(self, use: OfferedTools) -> dict[str, object]:
-        """Return the schema of one call."""
-        return call_schema(use, "name", "arguments")
+    def prefill(self, offered: OfferedTools, *, constrained: bool) -> str:
+        return "<tool_call>\n" + ("" if constrained else self.json_prefill(offered))
 
 
-HERMES = _Hermes(
-    "hermes",
-    ("<tool_response>",),
-    SpecialTokens(
+HERMES = HermesFormat(
+    name="hermes",
+    markers=(CallMarker(("<tool_call>",), "anywhere", 1, "</tool_call>", marked=True),),
+    stop=("<tool_response>",),
+    special_tokens=SpecialTokens(
         (
             *("<tools>", "</tools>", "<tool_call>", "</tool_call>"),
             *("<tool_response>", "</tool_response>"),
         )
     ),
+    template_marks=("<tool_call>", "arguments"),
 )
 """`<tool_call>` and `<tool_response>` tags."""

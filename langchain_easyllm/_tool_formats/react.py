@@ -1,4 +1,4 @@
-"""ReAct with JSON actions, for models that have no convention of their own for tools.
+"""ReAct with JSON actions, for models that have no tool-call format of their own.
 
 The format is ReAct's (https://arxiv.org/abs/2210.03629) as LangChain's agents read it: a thought,
 an action as JSON in a code fence, then what it led to. All steps of one question stand in one user
@@ -7,16 +7,18 @@ turn, which ends where the model is to think on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Conversation, Extra, ToolCall
 from ..prompts.special_tokens import SpecialTokens
-from .base import OfferedTools, Tool, ToolCallFormat, call_schema, dump, function_of, wish
+from .base import OfferedTools, Tool, ToolCallFormat, dump, function_of
+from .call_syntax import AnswerReader, CallMarker, ParsedReasoning, ParsedToolCall, Part
 
-__all__ = ["REACT", "REACT_JSON"]
+__all__ = ["REACT", "REACT_JSON", "FinalAnswer"]
 
 
 REACT_JSON = """\
@@ -76,36 +78,29 @@ class _Question:
 
 
 class _React(ToolCallFormat):
-    def tell(
-        self, talk: Conversation, use: OfferedTools, host: TemplateToolSupport
+    def render(
+        self, conversation: Conversation, offered: OfferedTools, _: TemplateToolSupport, /
     ) -> Conversation:
-        """Retell; see `Convention.tell`. Steps go into the user turn that they belong to."""
-        del host  # there is nothing that a template could have a form of its own for
-        turns: list[_Question | tuple[str, str]] = []
-        for index, (role, text) in enumerate(zip(talk.roles, talk.texts, strict=True)):
-            extra = talk.extras.get(index, Extra())
+        turns: _Turns = []
+        pairs = zip(conversation.roles, conversation.texts, strict=True)
+        for index, (role, text) in enumerate(pairs):
+            extra = conversation.extras.get(index, Extra())
             if role == "user":
                 turns.append(_Question(text))
             elif extra.calls:
-                _question(turns).steps += _steps(text, extra.calls, use)
+                _question(turns).steps += _steps(text, extra.calls, offered)
             elif role in ("tool", "function"):
                 _question(turns).observe(extra.call_id, text)
             else:
-                turns.append((role, _final(text) if _worked(turns) else text))
-        return _written(turns, use)
+                turns.append((role, _final(text) if _has_steps(turns) else text))
+        return _to_conversation(turns, offered)
 
-    def opening(self, use: OfferedTools, *, constrained: bool) -> str:
-        """Think, and open the action; where no grammar does it, with the one tool."""
-        begun = f"I need to use {use.only or 'a tool'}.\nAction:\n```json\n"
-        if constrained:
-            return begun
-        if use.only is None:
-            return f'{begun}{{"action": "'
-        return f'{begun}{{"action": {dump(use.only)}, "action_input": '
+    def prefill(self, offered: OfferedTools, *, constrained: bool) -> str:
+        begun = f"I need to use {offered.only or 'a tool'}.\nAction:\n```json\n"
+        return begun + ("" if constrained else self.json_prefill(offered))
 
-    def schema(self, use: OfferedTools) -> dict[str, object]:
-        """Return the schema of one action."""
-        return call_schema(use, "action", "action_input")
+    def new_answer_reader(self) -> AnswerReader:
+        return FinalAnswer()
 
 
 _Turns = list[_Question | tuple[str, str]]
@@ -118,7 +113,7 @@ def _question(turns: _Turns) -> _Question:
     return cast("_Question", turns[-1])
 
 
-def _worked(turns: _Turns) -> bool:
+def _has_steps(turns: _Turns) -> bool:
     return bool(turns) and isinstance(turns[-1], _Question) and bool(turns[-1].steps)
 
 
@@ -126,50 +121,49 @@ def _final(text: str) -> str:
     return f"I know the answer.\nFinal Answer: {text}"
 
 
-def _steps(text: str, calls: Sequence[ToolCall], use: OfferedTools) -> list[_Step]:
-    arguments = {function_of(tool).get("name"): _arguments(tool) for tool in use.tools}
+def _steps(text: str, calls: Sequence[ToolCall], offered: OfferedTools) -> list[_Step]:
+    arguments = {function_of(tool).get("name"): _arguments(tool) for tool in offered.tools}
     steps = []
     for call in calls:
-        said = call.arguments
+        value = call.arguments
         known = arguments.get(call.name, {})
-        if isinstance(said, Mapping) and len(said) == 1 == len(known):
-            value = next(iter(said.values()))
-            said = value if isinstance(value, str) else said
-        blob = dump({"action": call.name, "action_input": said})
+        if isinstance(value, Mapping) and len(value) == 1 == len(known):
+            only = next(iter(value.values()))
+            value = only if isinstance(only, str) else value
+        blob = dump({"action": call.name, "action_input": value})
         thought = text.strip() or f"I need to use {call.name}."
         steps.append(_Step(f"{thought}\nAction:\n```json\n{blob}\n```", call.id))
         text = ""
     return steps
 
 
-def _written(turns: _Turns, use: OfferedTools) -> Conversation:
-    told = Conversation()
+def _to_conversation(turns: _Turns, offered: OfferedTools) -> Conversation:
+    conversation = Conversation()
     last = max((i for i, turn in enumerate(turns) if isinstance(turn, _Question)), default=None)
     for index, turn in enumerate(turns):
         if not isinstance(turn, _Question):
             role, text = turn
         elif index == last:
-            role, text = "user", _prompt(turn, use)
+            role, text = "user", _prompt(turn, offered)
         else:
             pad = turn.scratchpad()
             role, text = "user", f"Question: {turn.text}\nThought:{pad}" if pad else turn.text
-        told.roles.append(role)
-        told.texts.append(text)
+        conversation.roles.append(role)
+        conversation.texts.append(text)
     if last is None:
-        told.roles.append("user")
-        told.texts.append(_prompt(_Question(""), use))
-    return told
+        conversation.roles.append("user")
+        conversation.texts.append(_prompt(_Question(""), offered))
+    return conversation
 
 
-def _prompt(question: _Question, use: OfferedTools) -> str:
-    names = [str(function_of(tool).get("name")) for tool in use.tools]
-    wanted = wish(use)
-    simple = all(len(_arguments(tool)) == 1 for tool in use.tools)
+def _prompt(question: _Question, offered: OfferedTools) -> str:
+    names = [str(function_of(tool).get("name")) for tool in offered.tools]
+    simple = all(len(_arguments(tool)) == 1 for tool in offered.tools)
     template = REACT_JSON if simple else REACT_JSON.replace(_ONE_INPUT, _MANY_INPUTS)
     return template.format(
-        tools="\n".join(map(_listed, use.tools)),
+        tools="\n".join(map(_listed, offered.tools)),
         tool_names=", ".join(names),
-        input=f"{question.text}\n{wanted}" if wanted else question.text,
+        input="\n".join(filter(None, (question.text, offered.instruction))),
         agent_scratchpad=question.scratchpad(),
     )
 
@@ -186,18 +180,15 @@ def _listed(tool: Tool) -> str:
     The signature of a Python function is short and what small models know best.
     """
     function = function_of(tool)
-    name, told = function.get("name"), str(function.get("description") or "").strip()
+    name, description = function.get("name"), str(function.get("description") or "").strip()
     arguments = _arguments(tool)
     types = {key: _type(schema) for key, schema in arguments.items()}
     if None in types.values():
-        return f"{name} - {told} Arguments: {dump(function.get('parameters'))}"
+        return f"{name} - {description} Arguments: {dump(function.get('parameters'))}"
     signature = ", ".join([f"{key}: {kind}" for key, kind in types.items()])
-    notes = [
-        f"{key}: {schema['description']}"
-        for key, schema in arguments.items()
-        if "description" in schema
-    ]
-    return " ".join([f"{name}({signature}) -> str", *(["-", told] if told else []), *notes])
+    notes = [f"{k}: {s['description']}" for k, s in arguments.items() if "description" in s]
+    about = ["-", description] if description else []
+    return " ".join([f"{name}({signature}) -> str", *about, *notes])
 
 
 _TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
@@ -218,5 +209,109 @@ def _type(schema: object) -> str | None:
     return _TYPES.get(str(schema.get("type")))
 
 
-REACT = _React("react", ("\nObservation:",), SpecialTokens([f"\n{mark}" for mark in _MARKS]))
+_MARK = "Final Answer:"
+_FINAL = re.compile(rf"(?:\A|\n)[ \t]{{0,3}}{_MARK}")
+_LONGEST = 400
+_MOST_HELD = 800  # characters before the mark, white space among them
+_INVENTED = ("\nThought:", "\nQuestion:")  # how a model goes on after its answer
+_INVENTION = re.compile("|".join(_INVENTED))
+
+
+class FinalAnswer:
+    """Reads the thought before a final answer as reasoning.
+
+    The first line is held back until the text after it decides what it is: reasoning before a final
+    answer, text before a call, or an answer without form. A line of more than 400 characters is not
+    a thought. A final answer ends where the model goes on to invent a thought or a question.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._decided = False
+        self._final = False  # whether the answer proper has begun
+        self._over = False
+        self._begins = False  # whether its leading white space is still to go
+
+    def feed(self, parts: Iterable[Part]) -> list[Part]:
+        out: list[Part] = []
+        for part in parts:
+            if self._over:
+                break  # a call in there is as invented as the rest
+            if isinstance(part, ParsedToolCall):
+                out += [*self.close(), part]
+                self._decided = True
+            elif isinstance(part, str) and self._decided:
+                self._pass_on(part, out)
+            elif isinstance(part, str):
+                self._held += part
+                self._decide(out)
+        return out
+
+    def close(self) -> list[Part]:
+        text, self._held = self._held, ""
+        text = text if self._decided else _without_mark(text)
+        return [text] if text else []
+
+    def _decide(self, out: list[Part]) -> None:
+        held = self._held
+        line, newline, rest = held.lstrip().partition("\n")
+        final = _FINAL.search(held) if len(line) <= _LONGEST else None
+        if final is not None and _is_thought(held[: final.start()]):
+            if thought := _without_mark(held[: final.start()]).rstrip():
+                out.append(ParsedReasoning(thought))
+            self._held, self._decided, self._final, self._begins = "", True, True, True
+            self._pass_on(held[final.end() :], out)
+            return
+        undecided = not newline or _MARK.startswith(rest.lstrip())
+        if undecided and len(line) <= _LONGEST and len(held) <= _MOST_HELD + 2 * len(_MARK):
+            return
+        out += self.close()
+        self._decided = True
+
+    def _pass_on(self, text: str, out: list[Part]) -> None:
+        if self._begins:
+            text = text.lstrip()
+        self._begins = self._begins and not text
+        if self._final:
+            text = self._cut(text)
+        if text:
+            out.append(text)
+
+    def _cut(self, text: str) -> str:
+        """Return the text up to where the model invents; what may begin that is held back."""
+        text = self._held + text
+        found = _INVENTION.search(text)
+        line = text.rfind("\n")
+        begins = line >= 0 and any(mark.startswith(text[line:]) for mark in _INVENTED)
+        end = found.start() if found else line if begins else len(text)
+        self._over = found is not None
+        self._held = "" if found else text[end:]
+        return text[:end]
+
+
+def _is_thought(text: str) -> bool:
+    """Whether a text before a final answer is one line at most, and near."""
+    return len(text) <= _MOST_HELD and "\n" not in text.strip()
+
+
+def _without_mark(text: str) -> str:
+    """Return a thought without the word that announces it."""
+    return text.lstrip().removeprefix("Thought:").lstrip()
+
+
+REACT = _React(
+    name="react",
+    markers=(
+        CallMarker(("Action:", "```json", "{"), "line", 2, "```", marked=True),
+        CallMarker(("Action:", "```", "{"), "line", 2, "```", marked=True),
+        CallMarker(("Action:", "{"), "line", 1, marked=True),
+        CallMarker(("```json", "{", '"action'), "line", 1, "```"),
+        CallMarker(("```", "{", '"action'), "line", 1, "```"),
+    ),
+    stop=("\nObservation:",),
+    special_tokens=SpecialTokens([f"\n{mark}" for mark in _MARKS]),
+    name_key="action",
+    arguments_key="action_input",
+    final_action="Final Answer",  # the action that LangChain's structured chat agents finish with
+)
 """Thought, action, observation."""

@@ -1,4 +1,4 @@
-"""Tools told in the prompt: each model family's own convention, as messages of plain text."""
+"""Every tool-call format by its name, and which one a template has."""
 
 from __future__ import annotations
 
@@ -6,41 +6,43 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..prompts.base import ChatPrompt
-from .base import OfferedTools, ToolCallFormat
-from .hermes import HERMES, TOOL_RESPONSE, TOOLS
-from .llama3 import LLAMA3
-from .mistral import MISTRAL
-from .react import REACT, REACT_JSON
-from .rendering import describe_tools, render_tools
+from . import hermes, llama3, mistral, qwen3_coder, react
+from .base import ToolCallFormat
 
-__all__ = [
-    "REACT_JSON",
-    "TOOLS",
-    "TOOL_FORMATS",
-    "TOOL_RESPONSE",
-    "OfferedTools",
-    "ToolCallFormat",
-    "describe_tools",
-    "render_tools",
-    "tool_format_for",
-]
+__all__ = ["TOOL_FORMATS", "tool_format_for", "tool_formats_named"]
 
 
-TOOL_FORMATS: Mapping[str, ToolCallFormat] = MappingProxyType(
-    {form.name: form for form in (HERMES, LLAMA3, MISTRAL, REACT)}
+# The first whose marks are in a template, or at a call's beginning, is the one that counts.
+_FORMATS = (
+    qwen3_coder.QWEN3_CODER,
+    hermes.HERMES,
+    llama3.LLAMA3,
+    mistral.MISTRAL,
+    react.REACT,
 )
-"""Every convention by its name."""
+
+TOOL_FORMATS: Mapping[str, ToolCallFormat] = MappingProxyType({f.name: f for f in _FORMATS})
+"""Every format by its name."""
 
 
 def tool_format_for(prompt: ChatPrompt | None, name: str | None = None) -> ToolCallFormat:
-    """Choose a convention.
+    """Choose the format in which tools are described.
 
     Args:
         prompt: The template; None where a server renders its own.
-        name: The convention's name; None or `"auto"` for the template's own, which is ReAct where
-            it has none, and Hermes' tags where the template is not known.
+        name: The format's name; None or `"auto"` for the template's own, which is ReAct where it
+            has none, and Hermes' tags where the template is not known.
     """
     chosen = TOOL_FORMATS.get(name or "")
     if chosen is not None:
         return chosen
-    return HERMES if prompt is None else TOOL_FORMATS.get(prompt.host.convention, REACT)
+    if prompt is None:
+        return hermes.HERMES
+    support = prompt.host
+    written = (form for form in _FORMATS if form.is_written_by(support.template))
+    return next(written, TOOL_FORMATS.get(support.tool_format, react.REACT))
+
+
+def tool_formats_named(name: str) -> tuple[ToolCallFormat, ...]:
+    """Return the formats in which calls are looked for: one, or all of them under `"auto"`."""
+    return _FORMATS if name == "auto" else (TOOL_FORMATS[name],)

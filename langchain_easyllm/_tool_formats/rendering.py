@@ -1,4 +1,4 @@
-"""Renders a conversation with tools, in the convention of its template or in another one."""
+"""Renders a conversation with tools, in the format of its template or in another one."""
 
 from __future__ import annotations
 
@@ -8,68 +8,61 @@ from typing import cast
 
 from ..prompts.base import ChatPrompt, TemplateToolSupport
 from ..prompts.conversation import Conversation, escaped, escaped_values, read
-from .base import OfferedTools, Tool, ToolCallFormat
+from .base import OfferedTools, Tool, ToolCallFormat, function_of
+from .registry import tool_format_for
 
 __all__ = ["describe_tools", "render_tools"]
 
 
 def render_tools(
-    prompt: ChatPrompt, messages: object, use: OfferedTools, form: ToolCallFormat
+    prompt: ChatPrompt, messages: object, offered: OfferedTools, form: ToolCallFormat
 ) -> str:
-    """Render a conversation with tools.
+    """Render a conversation with tools, one at least, as a prompt.
 
-    Args:
-        prompt: The template.
-        messages: What `ChatPrompt.render` takes.
-        use: The tools, one at least.
-        form: The convention.
-
-    Returns:
-        The prompt, with the answer opened at the end. Control tokens of the template are broken in
-        all that messages, tools and results hold, and those of the convention in what does not come
-        from the developer.
+    Special tokens of the template are broken in all that messages, tools and results hold, and
+    those of the format in what does not come from the developer.
 
     Raises:
         PromptError: If the template cannot express the conversation.
     """
-    host = prompt.host
-    own = form.name == host.convention
-    talk = _safe(read(messages), form, prompt.escape)
-    use = replace(use, tools=tuple([_described(tool, prompt.escape) for tool in use.tools]))
-    text = prompt.render_own_tools(talk, use.tools) if own else None
-    if text is not None:
-        return text
-    told = form.tell(talk, use, host if own else replace(host, forms=frozenset()))
-    pairs = list(zip(told.roles, told.texts, strict=True))
-    return prompt.render_told(pairs, own_forms=own and bool(host.forms))
+    own = form is tool_format_for(prompt)
+    conversation = _escaped(read(messages), form, prompt.escape)
+    tools = [cast("Tool", escaped_values(tool, prompt.escape)) for tool in offered.tools]
+    offered = replace(offered, tools=tuple(tools))
+    support = prompt.host
+    if own and form.is_written_by(support.template):
+        text = prompt.render_own_tools(form.for_template(conversation), tools)
+        names = [str(function_of(tool).get("name")) for tool in tools]
+        if text is not None and all(name in text for name in names):
+            return text
+    if own:
+        support = replace(support, tool_format=form.name)
+    else:
+        support = replace(support, tool_format="", forms=frozenset())
+    rendered = form.render(conversation, offered, support)
+    pairs = list(zip(rendered.roles, rendered.texts, strict=True))
+    return prompt.render_told(pairs, own_forms=bool(support.forms))
 
 
 def describe_tools(
-    messages: object, use: OfferedTools, form: ToolCallFormat
+    messages: object, offered: OfferedTools, form: ToolCallFormat
 ) -> list[tuple[str, str]]:
-    """Retell a conversation with tools as roles and texts, for a server that renders them.
-
-    Args:
-        messages: What `ChatPrompt.render` takes.
-        use: The tools, one at least.
-        form: The convention, whose marks are broken as in `render_tools`.
+    """Render a conversation with tools as roles and texts, for a server that has a template.
 
     Raises:
         PromptError: If a message holds anything but text.
     """
-    talk = _safe(read(messages), form, str)
-    told = form.tell(talk, use, TemplateToolSupport(convention=""))
-    return list(zip(told.roles, told.texts, strict=True))
+    conversation = _escaped(read(messages), form, str)
+    rendered = form.render(conversation, offered, TemplateToolSupport(tool_format=""))
+    return list(zip(rendered.roles, rendered.texts, strict=True))
 
 
-def _safe(talk: Conversation, form: ToolCallFormat, escape: Callable[[str], str]) -> Conversation:
-    """Escape a conversation; system text may speak of the convention's marks."""
-    safe = escaped(talk, lambda text: escape(form.control.escape(text)))
-    trusted = [index for index, role in enumerate(talk.roles) if role == "system"]
-    for index in trusted:
-        safe.texts[index] = escape(talk.texts[index])
+def _escaped(
+    conversation: Conversation, form: ToolCallFormat, escape: Callable[[str], str]
+) -> Conversation:
+    """Escape a conversation; system text may speak of the format's own tokens."""
+    safe = escaped(conversation, lambda text: escape(form.special_tokens.escape(text)))
+    for index, role in enumerate(conversation.roles):
+        if role == "system":
+            safe.texts[index] = escape(conversation.texts[index])
     return safe
-
-
-def _described(tool: Tool, escape: Callable[[str], str]) -> Tool:
-    return cast("Tool", escaped_values(tool, escape))

@@ -1,6 +1,6 @@
 """From the messages of a chat request to the prompt of the bundled model.
 
-The template is Zephyr's. Tools, calls, results and schemas are told as in the model's training
+The template is Zephyr's. Tools, calls, results and schemas are written as in the model's training
 (`wordings`): the tools and the schema in the system turn, a call as `<tool_call>` text of the
 assistant, a result as a turn of the user.
 """
@@ -36,11 +36,11 @@ def render(messages: Sequence[Json], tools: Sequence[Tool] = (), schema: object 
 
     Args:
         messages: The messages of the request.
-        tools: The tools that the model is told of, in OpenAI's shape.
+        tools: The tools to describe, in OpenAI's shape.
         schema: The JSON schema that it is asked to fill.
 
     Raises:
-        Refusal: For a message with unknown or missing fields, or that cannot be told as text.
+        Refusal: For a message with unknown or missing fields, or that cannot be written as text.
     """
     for index, message in enumerate(messages):
         where = f"messages[{index}]."
@@ -50,9 +50,9 @@ def render(messages: Sequence[Json], tools: Sequence[Tool] = (), schema: object 
     if schema is not None:
         messages = _with_system(messages, SCHEMA.format(schema=dump(schema)))
     prompt = PROMPT_MAPPING["zephyr"]
-    use = OfferedTools(tuple(map(_described, tools)))
+    offered = OfferedTools(tuple(map(_described, tools)))
     try:
-        return render_tools(prompt, messages, use, HERMES) if tools else prompt.render(messages)
+        return render_tools(prompt, messages, offered, HERMES) if tools else prompt.render(messages)
     except PromptError as error:
         raise Refusal(f"Template error: {error}", "template_error") from error
 

@@ -15,6 +15,7 @@ from typing import cast
 import orjson
 
 from .._tool_formats.base import OfferedTools, call_schema
+from .._tool_formats.call_syntax import JsonScan
 from .constraint import Constraint, ConstraintError
 from .fields import BOOLEAN, OBJECT, STRING, Json, read_fields
 from .refusals import Refusal
@@ -84,7 +85,7 @@ def forced(choice: object, tools: Sequence[Json]) -> tuple[Sequence[Json], Const
         tools: What `read_tools` gave.
 
     Returns:
-        The tools that the model is told of, and the constraint that forces a call.
+        The tools that are described to the model, and the constraint that forces a call.
 
     Raises:
         Refusal: For an unknown tool, or parameters that are no JSON schema that can be compiled.
@@ -114,39 +115,6 @@ def read_calls(text: str) -> list[Called]:
 
 
 @dataclass
-class _Braces:
-    """Passes on the text of one JSON object and drops what stands around it."""
-
-    depth: int = 0
-    quoted: bool = False
-    escaped: bool = False
-    over: bool = False
-
-    def push(self, text: str) -> str:
-        if not self.depth:
-            text = text.lstrip()
-        for index, char in enumerate(text):
-            if self.over:
-                return text[:index]
-            self._step(char)
-        return text
-
-    def _step(self, char: str) -> None:
-        if self.escaped:
-            self.escaped = False
-        elif self.quoted:
-            self.escaped = char == "\\"
-            self.quoted = char != '"'
-        elif char == '"':
-            self.quoted = True
-        elif char in "{[":
-            self.depth += 1
-        elif char in "}]":
-            self.depth -= 1
-            self.over = self.depth <= 0
-
-
-@dataclass
 class CallReader:
     """Reads an answer that may be a tool call, while it is written.
 
@@ -160,7 +128,8 @@ class CallReader:
     plain: bool = False
     calling: bool = False
     _held: str = ""
-    _arguments: _Braces = field(default_factory=_Braces)
+    _arguments: str = ""
+    _scan: JsonScan = field(default_factory=lambda: JsonScan(0))
 
     def push(self, text: str) -> str:
         """Take a piece of the answer.
@@ -171,7 +140,7 @@ class CallReader:
         if self.plain:
             return text
         if self.calling:
-            return self._arguments.push(text)
+            return self._argument_text(text)
         self._held += text
         start, held = CALL_START.strip(), self._held.lstrip()
         if not held.startswith(start):
@@ -184,7 +153,14 @@ class CallReader:
             return ""
         self.calling = True
         self.name = cast("str", orjson.loads(opening[1]))
-        return self._arguments.push(held[opening.end() :])
+        return self._argument_text(held[opening.end() :])
+
+    def _argument_text(self, text: str) -> str:
+        """Take text behind the name, and return what of it belongs to the arguments."""
+        start = len(self._arguments)
+        self._arguments += text if start else text.lstrip()
+        self._scan.scan(self._arguments)
+        return self._arguments[start : self._scan.end]
 
     def rest(self) -> str:
         """Return what is still held back when the answer ends: it was no call after all."""

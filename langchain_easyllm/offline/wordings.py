@@ -1,4 +1,4 @@
-"""The words in which the bundled model was trained to be told of contexts, tools and schemas.
+"""The words in which the bundled model knows contexts, tools and schemas from its training.
 
 `training/wordings.py` takes them from here: a small model knows no others.
 """

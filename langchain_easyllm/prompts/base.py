@@ -26,17 +26,19 @@ class TemplateToolSupport:
     """What a template has for tools.
 
     Attributes:
-        convention: How tools are told in it (`tool_use.CONVENTIONS`).
+        tool_format: Name of the tool-call format that its models know.
         forms: Roles that it has a form of its own for: `tools` (descriptions), `calls` (an
             assistant turn that makes calls) and `tool` (a result).
         space: What stands between a control token and the JSON that it announces.
         default_system: System text of the template's own.
+        template: Source of a template that may write tools itself, by which its format is found.
     """
 
-    convention: str = "react"
+    tool_format: str = "react"
     forms: frozenset[str] = frozenset()
     space: str = " "
     default_system: str | None = None
+    template: str = ""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def _chatml(name: str, default_system: str | None = None) -> ChatTemplateSpec:
         default_system=default_system,
         stop=("<|im_end|>",) if default_system is None else ("<|im_end|>", "<|endoftext|>"),
         control=SpecialTokens(_CHATML),
-        convention="hermes",
+        tool_format="hermes",
     )
 
 
@@ -104,7 +104,7 @@ def _mistral(
         bos="<s>",
         stop=("</s>",),
         control=SpecialTokens(control),
-        convention="react" if tool_space is None else "mistral",
+        tool_format="react" if tool_space is None else "mistral",
         tool_form=None if tool_space is None else _mistral_tools(tool_space),
     )
 
@@ -160,7 +160,7 @@ def _llama3(name: str, *, dated: bool) -> ChatTemplateSpec:
         answer=header.replace("{}", "assistant"),
         stop=("<|eot_id|>", "<|end_of_text|>", *(("<|eom_id|>",) if dated else ())),
         control=_LLAMA3_CONTROL,
-        convention="llama3" if dated else "react",
+        tool_format="llama3" if dated else "react",
         tool_form=ToolForm({"tool": turns["tool"]}, tool_lead) if dated else None,
     )
 

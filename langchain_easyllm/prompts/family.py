@@ -56,7 +56,7 @@ class FamilyPrompt(ChatPrompt):
         family = self.family
         form = family.tool_form
         return TemplateToolSupport(
-            family.convention,
+            family.tool_format,
             forms=frozenset(form.turns) if form else frozenset(),
             space=form.space if form else " ",
             default_system=None if family.separators else family.default_system,

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-from .._tool_formats.base import function_of
-from .._tool_formats.mistral import with_short_ids
 from ..errors import PromptError
 from .base import ChatPrompt, RoleMode, TemplateToolSupport, TokenMode
 from .conversation import Conversation, ToolCall, escaped, read
@@ -48,13 +46,6 @@ _TURN_ENDS = (
     "<|end_of_text|>",
     "<｜end▁of▁sentence｜>",
 )
-
-# What a template holds that writes tools in a convention; the first that fits is its own.
-_TOOL_MARKS = {
-    "hermes": ("<tool_call>", "arguments"),
-    "mistral": ("[TOOL_CALLS]", "[AVAILABLE_TOOLS]"),
-    "llama3": ("ipython", '"parameters": '),
-}
 
 
 @dataclass(frozen=True)
@@ -164,20 +155,12 @@ class JinjaPrompt(ChatPrompt):
         extras = escaped(Conversation(extras=talk.extras), self.control.escape).extras
         return Conversation(talk.roles, self.control.escape_all(talk.texts), extras)
 
-    @cached_property
-    def _own_convention(self) -> str | None:
-        """The convention in which the template writes tools itself."""
-        source = self.template
-        if "tools" not in source or "<function=" in source:
-            return None
-        found = [name for name, marks in _TOOL_MARKS.items() if all(m in source for m in marks)]
-        return found[0] if found else None
-
     @property
     def host(self) -> TemplateToolSupport:
         """What the template has for tools; models of ChatML know Hermes' tags without it."""
         return TemplateToolSupport(
-            self._own_convention or ("hermes" if "<|im_start|>" in self.template else "")
+            "hermes" if "<|im_start|>" in self.template else "",
+            template=self.template if "tools" in self.template else "",
         )
 
     def escape(self, text: str) -> str:
@@ -187,19 +170,12 @@ class JinjaPrompt(ChatPrompt):
     def render_own_tools(
         self, talk: Conversation, tools: Sequence[Mapping[str, object]]
     ) -> str | None:
-        """Render tools by the template; None where it has none, or refuses the conversation."""
-        if self._own_convention is None:
-            return None
-        if self._own_convention == "mistral":
-            talk = with_short_ids(talk)
+        """Render tools by the template; None if it refuses them, or leaves out what a tool said."""
         try:
             text = _run(self, talk, True, tools)
         except (PromptError, _raised_error()):
             return None
-        names = [str(function_of(tool).get("name")) for tool in tools]
-        if _leaves_out(talk, text, every=False) or not all(name in text for name in names):
-            return None
-        return text
+        return None if _leaves_out(talk, text, every=False) else text
 
 
 def turn_ends(template: str) -> tuple[str, ...]:

@@ -109,8 +109,8 @@ class ChatTemplateSpec:
         calls: How tool calls are written; None where the template has no form for them.
         tool_gap: Text between tool messages that follow each other in one turn; None for a turn
             of its own for each.
-        convention: How tools are told (`tool_use.CONVENTIONS`).
-        tool_form: Forms of its own for that convention; None where it is told in plain turns.
+        tool_format: Name of the tool-call format that the models know.
+        tool_form: Its own way to write that format; None where it is written in plain turns.
     """
 
     name: str
@@ -133,7 +133,7 @@ class ChatTemplateSpec:
     strip_start: bool = False
     calls: CallForm | None = None
     tool_gap: str | None = None
-    convention: str = "react"
+    tool_format: str = "react"
     tool_form: ToolForm | None = None
 
     @cached_property

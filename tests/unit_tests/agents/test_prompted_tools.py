@@ -1,4 +1,4 @@
-"""LangChain's agents with tools that are told in the prompt: on the offline model, and on bytes."""
+"""LangChain's agents with tools described in the prompt: on the offline model, and on bytes."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ FINAL = "I know the answer.\nFinal Answer: Karim Singh."
 HERMES = '<tool_call>\n{{"name": "{}", "arguments": {{"{}": "{}"}}}}\n</tool_call>'
 
 builders = pytest.mark.parametrize("builder", ["zephyr", "llama2", "phi-3"])
-conventions = pytest.mark.parametrize("convention", [None, "hermes"])
+formats = pytest.mark.parametrize("tool_format", [None, "hermes"])
 
 
-def offline(server: OfflineServer, builder: str, convention: Any = None) -> EasyLLMChat:
+def offline(server: OfflineServer, builder: str, tool_format: Any = None) -> EasyLLMChat:
     return EasyLLMChat(
         base_url=server.base_url,
         prompt_builder=builder,
-        parse_tool_calls=convention,
+        parse_tool_calls=tool_format,
         temperature=0,
         max_tokens=200,
     )
@@ -68,12 +68,12 @@ def scripted(server: WireServer, builder: str, *said: str) -> EasyLLMChat:
 
 
 @ways
-@conventions
+@formats
 @builders
 def test_create_agent_on_the_offline_model(
-    offline_server: OfflineServer, builder: str, convention: str | None, ask: Any
+    offline_server: OfflineServer, builder: str, tool_format: str | None, ask: Any
 ) -> None:
-    agent = create_agent(offline(offline_server, builder, convention), TOOLS)
+    agent = create_agent(offline(offline_server, builder, tool_format), TOOLS)
     messages = ask(agent, asked(QUESTION))["messages"]
     made = [call for message in messages for call in getattr(message, "tool_calls", ())]
     assert [(call["name"], call["args"]) for call in made] == CALLS

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_easyllm._protocols.events import Delta
-from langchain_easyllm._tool_formats.final_answer import FinalAnswer
-from langchain_easyllm._tool_formats.parser import CALL_MARKERS, Part, ToolTextReader
+from langchain_easyllm._tool_formats.base import OfferedTools, ToolCallFormat, TurnToolCallFormat
+from langchain_easyllm._tool_formats.call_syntax import ParsedReasoning, Part
+from langchain_easyllm._tool_formats.parser import StreamingToolCallParser, TextTools
+from langchain_easyllm._tool_formats.registry import TOOL_FORMATS
+from langchain_easyllm.prompts.base import TemplateToolSupport
+from langchain_easyllm.prompts.conversation import Conversation, Extra, ToolCall
 
 from ...support.text_chunks import growth, pieces_of
 
@@ -37,32 +39,33 @@ def seen(parts: Sequence[Part]) -> list[Seen]:
         if isinstance(part, str):
             last = result.pop() if result and isinstance(result[-1], str) else ""
             result.append(str(last) + part)
-        for call in part.tool_calls if isinstance(part, Delta) else ():
-            function = call["function"]
-            assert isinstance(function, dict)
-            try:
-                arguments = json.loads(function["arguments"])
-            except ValueError:
-                arguments = function["arguments"]
-            result.append((function["name"], arguments))
-        if isinstance(part, Delta) and part.reasoning:
-            result.append(("thought", part.reasoning))
+        elif isinstance(part, ParsedReasoning):
+            result.append(("thought", part.text))
+        else:
+            result.append((part.name, part.arguments))
     return result
 
 
-def read(
-    pieces: str | Sequence[str], *conventions: str, prompted: bool = False, final: bool = False
-) -> list[Seen]:
-    reader = ToolTextReader(conventions, TOOLS, prompted=prompted)
+def parser(*formats: str, prompted: bool = False) -> StreamingToolCallParser:
+    """A parser of some formats by name; `json` stands for the answers of a constrained decoder."""
+    chosen = tuple([TOOL_FORMATS[name] for name in formats if name != "json"])
+    unmarked = "json" in formats
+    return StreamingToolCallParser(
+        TextTools(chosen, tuple(TOOLS), prompted=prompted, unmarked_json=unmarked)
+    )
+
+
+def read(pieces: str | Sequence[str], *formats: str, prompted: bool = False) -> list[Seen]:
+    reader = parser(*formats, prompted=prompted)
     fed = [*map(reader.feed, [pieces] if isinstance(pieces, str) else pieces), reader.close()]
-    if not final:
-        return seen([part for parts in fed for part in parts])
-    answer = FinalAnswer()
-    told = [part for parts in fed for part in answer.feed(parts)]
-    return seen([*told, *answer.close()])
+    return seen([part for parts in fed for part in parts])
 
 
 HERMES = f"<tool_call>\n{SEARCH}\n</tool_call>"
+XML = "<function=search>\n<parameter=query>\nBob\n</parameter>\n</function>"
+XML_ADD = (
+    "<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n2\n</parameter>\n</function>"
+)
 WRITTEN = {
     "hermes": [HERMES, f"<tool_call>{SEARCH}</tool_call>", f"<tool_call>[{SEARCH}]</tool_call>"],
     "llama3": [
@@ -77,59 +80,75 @@ WRITTEN = {
         'Action: {"action": "search", "action_input": "Bob"}',
         '```json\n{\n  "action": "search",\n  "action_input": "Bob"\n}\n```',
     ],
-    "bare": [SEARCH, f"[{SEARCH}]", '{"action": "search", "action_input": "Bob"}'],
+    "qwen3-coder": [
+        f"<tool_call>\n{XML}\n</tool_call>",
+        "<tool_call><function=search><parameter=query>Bob</parameter></function></tool_call>",
+        XML,
+        f"{XML}\n</tool_call>",
+        f"<tool_call>\n{XML.removesuffix('</function>')}</tool_call>",
+        '<function=search>{"query": "Bob"}</function>',
+        HERMES,
+    ],
+    "json": [SEARCH, f"[{SEARCH}]", '{"action": "search", "action_input": "Bob"}'],
 }
+
+
+def test_every_format_is_among_the_examples() -> None:
+    assert WRITTEN.keys() == {*TOOL_FORMATS, "json"}
 
 
 @pytest.mark.parametrize("prompted", [False, True])
 @pytest.mark.parametrize(
-    ("convention", "text"), [(name, text) for name, texts in WRITTEN.items() for text in texts]
+    ("form", "text"), [(name, text) for name, texts in WRITTEN.items() for text in texts]
 )
-def test_a_call_is_read_in_every_form(convention: str, text: str, prompted: bool) -> None:
-    assert read(text, convention, prompted=prompted) == [CALLED]
-    assert read(list(text), convention, prompted=prompted) == [CALLED]
+def test_a_call_is_read_in_every_form(form: str, text: str, prompted: bool) -> None:
+    assert read(text, form, prompted=prompted) == [CALLED]
+    assert read(list(text), form, prompted=prompted) == [CALLED]
 
 
-@pytest.mark.parametrize("convention", ["hermes", "llama3", "react"])
-def test_text_before_a_call_is_kept_without_the_space_between(convention: str) -> None:
-    text = f"Let me look.\n\n{WRITTEN[convention][0]}\n"
-    assert read(text, convention) == ["Let me look.", CALLED]
+@pytest.mark.parametrize("form", [name for name in TOOL_FORMATS if name != "mistral"])
+def test_text_before_a_call_is_kept_without_the_space_between(form: str) -> None:
+    text = f"Let me look.\n\n{WRITTEN[form][0]}\n"
+    assert read(text, form) == ["Let me look.", CALLED]
 
 
 def test_text_is_passed_on_as_soon_as_it_can_begin_no_call() -> None:
-    reader = ToolTextReader(["hermes"], TOOLS)
+    reader = parser("hermes")
     assert reader.feed("Let me ") == ["Let me"]
     assert reader.feed("look <tool") == [" look"]
     assert reader.feed("s>") == [" <tools>"]
     assert reader.feed("\n<tool_call>") == []
     assert seen(reader.feed(f"{SEARCH}</tool_call>")) == [CALLED]
-    assert reader.calls == 1
 
 
 @pytest.mark.parametrize(
-    ("convention", "text"),
+    ("form", "text"),
     [
         ("hermes", f"{HERMES}\n<tool_call>{ADD}</tool_call>"),
         ("hermes", f"<tool_call>[{SEARCH}, {ADD}]</tool_call>"),
         ("hermes", f"<tool_call>\n{SEARCH}\n<tool_call>\n{ADD}\n"),  # closing tags forgotten
+        ("qwen3-coder", f"<tool_call>\n{XML}\n</tool_call>\n<tool_call>\n{XML_ADD}\n</tool_call>"),
+        ("qwen3-coder", f"<tool_call>\n{XML}\n{XML_ADD}\n</tool_call>"),
+        ("qwen3-coder", f"{XML}\n{XML_ADD}"),
         ("llama3", f"{SEARCH}; {ADD}"),
         ("llama3", f"{SEARCH}\n{ADD}"),
         ("mistral", f"[TOOL_CALLS] [{SEARCH}, {ADD}]"),
     ],
 )
-def test_several_calls_in_one_answer(convention: str, text: str) -> None:
-    both = [CALLED, ("add", {"a": 1, "b": 2})]
-    assert read(text, convention) == both
-    assert read(list(text), convention) == both
+def test_several_calls_in_one_answer(form: str, text: str) -> None:
+    numbers = {"a": "1", "b": "2"} if form == "qwen3-coder" else {"a": 1, "b": 2}
+    both = [CALLED, ("add", numbers)]  # text is typed by the schema: these are strings
+    assert read(text, form) == both
+    assert read(list(text), form) == both
 
 
 @pytest.mark.parametrize("fence", ["```", "```json", "~~~"])
-@pytest.mark.parametrize("convention", ["hermes", "llama3", "mistral"])
-def test_a_call_in_a_code_fence_is_text(convention: str, fence: str) -> None:
-    text = f"An example:\n{fence}\n{WRITTEN[convention][0]}\n{fence[:3]}\n"
-    assert read(text, convention, prompted=True) == [text]
+@pytest.mark.parametrize("form", [name for name in TOOL_FORMATS if name != "react"])
+def test_a_call_in_a_code_fence_is_text(form: str, fence: str) -> None:
+    text = f"An example:\n{fence}\n{WRITTEN[form][0]}\n{fence[:3]}\n"
+    assert read(text, form, prompted=True) == [text]
     after = f"{text}{WRITTEN['hermes'][0]}"
-    assert read(after, "hermes", convention)[-1] == CALLED
+    assert read(after, "hermes", form)[-1] == CALLED
 
 
 def test_a_call_behind_a_backtick_is_text() -> None:
@@ -169,7 +188,7 @@ def test_what_is_marked_is_a_broken_call_where_the_prompt_asked_for_it(text: str
 
 
 @pytest.mark.parametrize(
-    ("convention", "text"),
+    ("form", "text"),
     [
         ("hermes", '<tool_call>{"name": "search", "arguments": {"query": }}</tool_call>'),
         ("hermes", '<tool_call>{"name": "search", "arguments": {"query": "Bo'),
@@ -177,14 +196,18 @@ def test_what_is_marked_is_a_broken_call_where_the_prompt_asked_for_it(text: str
         ("mistral", '[TOOL_CALLS] [{"name": "search", "arguments": {"query"'),
         ("react", 'Action:\n```json\n{"action": "search", "action_input": "Bo'),
         ("react", 'Action:\n```json\n{"action": "add", "action_input": 7}\n```'),
-        ("bare", '{"name": "search", "arguments": {"qu'),
+        ("json", '{"name": "search", "arguments": {"qu'),
+        ("qwen3-coder", "<tool_call>\n<function=search>\n<parameter=query>\nBo"),
+        ("qwen3-coder", "<tool_call>\n<function=search>\n<parameter=query>\nBob\n</parameter>"),
+        ("qwen3-coder", "<function=search>\n<parameter=query>\nBob\n</function>\n</tool_call>"),
+        ("qwen3-coder", "<tool_call><function=search>Bob</function></tool_call>"),
     ],
 )
-def test_a_broken_call_keeps_its_text(convention: str, text: str) -> None:
-    [(name, arguments)] = read(text, convention)
+def test_a_broken_call_keeps_its_text(form: str, text: str) -> None:
+    [(name, arguments)] = read(text, form)
     assert name in ("search", "add")
     assert arguments == text
-    assert read(["One.\n", *text], convention)[1:] == [(name, text)] * (convention != "bare")
+    assert read(["One.\n", *text], form)[1:] == [(name, text)] * (form != "json")
 
 
 def test_text_after_a_broken_call_is_kept() -> None:
@@ -194,12 +217,12 @@ def test_text_after_a_broken_call_is_kept() -> None:
     assert raw == text.removesuffix(" and more")
 
 
-@pytest.mark.parametrize("convention", ["hermes", "llama3", "mistral", "react"])
-def test_a_tool_that_was_not_offered_is_not_called(convention: str) -> None:
-    for written in WRITTEN[convention]:
+@pytest.mark.parametrize("form", TOOL_FORMATS)
+def test_a_tool_that_was_not_offered_is_not_called(form: str) -> None:
+    for written in WRITTEN[form]:
         text = f"So:\n{written}".replace("search", "delete") + " done"
-        assert "".join(map(str, read(text, convention))) == text
-        read_when_asked = read(text, convention, prompted=True)
+        assert "".join(map(str, read(text, form))) == text
+        read_when_asked = read(text, form, prompted=True)
         assert [part for part in read_when_asked if part == ("delete", {"query": "Bob"})] == []
 
 
@@ -226,38 +249,39 @@ def test_a_tool_that_was_not_offered_is_an_invalid_call_where_the_prompt_asked_f
     ],
 )
 def test_what_only_looks_like_a_call_is_text(text: str) -> None:
-    conventions = [name for name in CALL_MARKERS if name != "bare"]
-    parts = read(text, *conventions)
+    forms = [*TOOL_FORMATS]
+    parts = read(text, *forms)
     if text == 'An object:\n{"name": "search"':  # names a tool: a call that was cut off
         assert parts == ["An object:", ("search", '{"name": "search"')]
     else:
         assert "".join(map(str, parts)) == text
-        assert "".join(map(str, read(list(text), *conventions))) == text
+        assert "".join(map(str, read(list(text), *forms))) == text
 
 
 WORDS = [
+    *("<function=search>", "<function=", "<parameter=query>", "</parameter>", "</function>", XML),
     *("<tool_call>", "</tool_call>", "[TOOL_CALLS]", "Action:", "```", "```json\n", "~~~", "`"),
     *("\n", "\n", " ", ";", ", ", "{", "}", "[", "]", '"', "\\", '{"name"', '{"action": "search"'),
     *(SEARCH, ADD, '{"action": "search", "action_input": "Bob"}', "text", "Final Answer:", "é🌤"),
     *("Thought:", "<|python_tag|>", '{"name": "nope", "arguments": {}}'),
 ]
 texts = st.lists(st.sampled_from(WORDS), max_size=12).map("".join)
-conventions = st.sampled_from(
-    [[name] for name in CALL_MARKERS] + [[n for n in CALL_MARKERS if n != "bare"]]
+forms = st.sampled_from(
+    [[name] for name in TOOL_FORMATS] + [["json"], ["qwen3-coder", "json"], [*TOOL_FORMATS]]
 )
 
 
-@given(pieces_of(texts), conventions, st.booleans(), st.booleans())
+@given(pieces_of(texts), forms, st.booleans())
 def test_any_split_is_read_as_the_whole_text(
-    pieces: list[str], conventions: list[str], prompted: bool, final: bool
+    pieces: list[str], forms: list[str], prompted: bool
 ) -> None:
-    whole = read("".join(pieces), *conventions, prompted=prompted, final=final)
-    assert read(pieces, *conventions, prompted=prompted, final=final) == whole
+    whole = read("".join(pieces), *forms, prompted=prompted)
+    assert read(pieces, *forms, prompted=prompted) == whole
 
 
-@given(pieces_of(st.text(max_size=40)), conventions)
-def test_any_other_text_is_not_changed(pieces: list[str], conventions: list[str]) -> None:
-    assert "".join(map(str, read(pieces, *conventions))) == "".join(pieces)
+@given(pieces_of(st.text(max_size=40)), forms)
+def test_any_other_text_is_not_changed(pieces: list[str], forms: list[str]) -> None:
+    assert "".join(map(str, read(pieces, *forms))) == "".join(pieces)
 
 
 def test_white_space_without_end_is_not_held_back() -> None:
@@ -271,6 +295,14 @@ def test_white_space_without_end_is_not_held_back() -> None:
 def test_the_work_grows_with_the_text_only(text: str) -> None:
     def work(pieces: Sequence[str]) -> None:
         read(["<tool_call>{", *pieces], "hermes", "llama3", "react", prompted=True)
+
+    assert growth(work, [text] * 300) < 40
+
+
+@pytest.mark.parametrize("text", ["x", "<", "\n</parameter>", "</parameter>\n ", "<parameter="])
+def test_the_work_on_a_value_without_quotes_grows_with_the_text_only(text: str) -> None:
+    def work(pieces: Sequence[str]) -> None:
+        read(["<tool_call><function=search><parameter=query>", *pieces], "qwen3-coder")
 
     assert growth(work, [text] * 300) < 40
 
@@ -293,12 +325,159 @@ def test_the_work_grows_with_the_text_only(text: str) -> None:
     ],
 )
 def test_a_final_answer_is_told_from_the_thought_before_it(text: str, wanted: list[Seen]) -> None:
-    assert read(text, "react", prompted=True, final=True) == wanted
-    assert read(list(text), "react", prompted=True, final=True) == wanted
+    assert read(text, "react", prompted=True) == wanted
+    assert read(list(text), "react", prompted=True) == wanted
 
 
 def test_a_final_answer_streams() -> None:
-    reader, answer = ToolTextReader(["react"], TOOLS, prompted=True), FinalAnswer()
+    reader = parser("react", prompted=True)
     pieces = [" I know.", "\nFinal", " Answer:", " Paris", " is", " it."]
-    fed = [seen(answer.feed(reader.feed(piece))) for piece in pieces]
+    fed = [seen(reader.feed(piece)) for piece in pieces]
     assert fed == [[], [], [("thought", "I know.")], ["Paris"], [" is"], [" it."]]
+
+
+TYPED: dict[str, object] = {
+    "text": {"type": "string"},
+    "count": {"type": "integer"},
+    "share": {"type": "number"},
+    "flag": {"type": "boolean"},
+    "items": {"type": "array"},
+    "options": {"$ref": "#/$defs/Options"},
+    "maybe": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    "either": {"type": ["integer", "string"]},
+    "choice": {"enum": ["1", 2, True, None]},
+    "free": {},
+    "endless": {"anyOf": [{"$ref": "#/properties/endless"}] * 2},
+}
+
+
+def typed(text: str, key: str, extra: object = None) -> object:
+    """The value of one parameter, as the parser reads it from one piece or from many."""
+    parameters = {
+        "type": "object",
+        "properties": TYPED,
+        "additionalProperties": extra,
+        "$defs": {"Options": {"type": "object"}},
+    }
+    tools = ({"type": "function", "function": {"name": "set", "parameters": parameters}},)
+    written = f"<tool_call>\n<function=set>\n<parameter={key}>{text}</parameter>\n</function>"
+    results = []
+    for pieces in ([f"{written}\n</tool_call>"], f"{written}\n</tool_call>"):
+        reader = StreamingToolCallParser(TextTools((TOOL_FORMATS["qwen3-coder"],), tools))
+        parts = [part for piece in pieces for part in reader.feed(piece)]
+        [(name, arguments)] = seen([*parts, *reader.close()])
+        assert name == "set"
+        assert isinstance(arguments, dict)
+        results.append(arguments[key])
+    assert repr(results[0]) == repr(results[1])
+    return results[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("text", "\n42\n", "42"),
+        ("text", '\n{"a": [1]}\n', '{"a": [1]}'),
+        ("text", "null", "null"),
+        ("text", "\n\n  two\nlines \n\n", "\n  two\nlines \n"),
+        ("text", "", ""),
+        ("text", "\n\n", ""),
+        (
+            "text",
+            "\na </parameter> b </function> <tool_call>\n",
+            "a </parameter> b </function> <tool_call>",
+        ),
+        ("text", "\n<parameter=x>\n1\n", "<parameter=x>\n1"),
+        ("count", "\n42\n", 42),
+        ("count", " -7 ", -7),
+        ("count", "seven", "seven"),
+        ("count", "1.5", "1.5"),
+        ("count", "true", "true"),
+        ("count", "9" * 30, int("9" * 30)),
+        ("share", "0.5", 0.5),
+        ("share", "2", 2),
+        ("flag", "\ntrue\n", True),
+        ("flag", "False", False),
+        ("flag", "1", "1"),
+        ("items", '\n["a", {"b": null}]\n', ["a", {"b": None}]),
+        ("items", "[1, 2", "[1, 2"),
+        ("items", "[" * 100_000, "[" * 100_000),
+        ("options", '{"a": 1}', {"a": 1}),
+        ("options", "[1]", "[1]"),
+        ("maybe", "null", None),
+        ("maybe", "None", None),
+        ("maybe", "5", "5"),
+        ("either", "5", 5),
+        ("either", "five", "five"),
+        ("choice", "1", "1"),
+        ("choice", "2", 2),
+        ("choice", "true", True),
+        ("choice", "null", None),
+        ("choice", "other", "other"),
+        ("free", "5", "5"),
+        ("endless", "5", "5"),
+        ("unknown", '{"a": 1}', '{"a": 1}'),
+    ],
+)
+def test_plain_values_are_typed_by_the_schema_of_the_tool(
+    key: str, text: str, value: object
+) -> None:
+    assert repr(typed(text, key)) == repr(value)
+
+
+def test_more_arguments_have_the_type_that_the_schema_gives_them() -> None:
+    assert typed("5", "unknown", {"type": "integer"}) == 5
+    assert typed("5", "unknown", True) == "5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Use `<function=search>` for it.",
+        f"It is written {XML}",
+        f"So:\n{XML.replace('search', 'delete')}\nand so on.",
+        "<function=search",
+        "<function>\n<name>search</name>\n</function>",
+    ],
+)
+def test_without_its_tag_a_call_is_read_only_where_it_is_sure_to_be_one(text: str) -> None:
+    for prompted in (False, True):
+        assert "".join(map(str, read(text, "qwen3-coder", prompted=prompted))) == text
+
+
+@pytest.mark.parametrize("form", TOOL_FORMATS)
+def test_a_call_that_is_cut_off_anywhere_is_never_run(form: str) -> None:
+    text = WRITTEN[form][0]
+    for end in range(len(text)):
+        for part in read(f"Look.\n{text[:end]}", form, prompted=True):
+            assert part == CALLED or isinstance(part, str) or isinstance(part[1], str), end
+
+
+VALUES = st.fixed_dictionaries(
+    {
+        "text": st.text(),
+        "count": st.integers(),
+        "flag": st.booleans(),
+        "items": st.lists(st.none() | st.text()),
+    }
+)
+
+
+@given(
+    VALUES, st.sampled_from([f for f in TOOL_FORMATS.values() if isinstance(f, TurnToolCallFormat)])
+)
+def test_what_a_format_writes_it_reads(values: dict[str, object], form: ToolCallFormat) -> None:
+    properties = {key: TYPED[key] for key in values}
+    parameters = {"type": "object", "properties": properties}
+    tools = ({"type": "function", "function": {"name": "set", "parameters": parameters}},)
+    conversation = Conversation(["user", "assistant"], ["Hi", ""])
+    conversation.extras[1] = Extra((ToolCall("set", values, "abcdefghi"),))
+    rendered = form.render(conversation, OfferedTools(tools), TemplateToolSupport())
+    reader = StreamingToolCallParser(TextTools((form,), tools))
+    assert seen([*reader.feed(rendered.texts[-1]), *reader.close()]) == [("set", values)]
+
+
+def test_arguments_that_json_libraries_disagree_about_are_calls() -> None:
+    text = '<tool_call>{"name": "search", "arguments": {"query": %s}}</tool_call>'
+    for written, value in (('"\\ud83d"', "\ud83d"), ("9" * 30, int("9" * 30))):
+        assert read(text % written, "hermes") == [("search", {"query": value})]

@@ -1,15 +1,16 @@
-"""Tools on servers that have none: told in the prompt, read from the text of the answer."""
+"""Tools on servers that have none: described in the prompt, read from the text of the answer."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 
 from langchain_easyllm import EasyLLMChat
+from langchain_easyllm._tool_formats.registry import TOOL_FORMATS
 from langchain_easyllm.errors import BadRequestError, ConfigurationError
 
 from ...support.fake_responses import chat, chat_stream
@@ -33,10 +34,20 @@ def add(a: int, b: int) -> int:
 every_way = pytest.mark.parametrize("way", WAYS)
 TOOLS = [search, add]
 HERMES = '<tool_call>\n{"name": "search", "arguments": {"query": "Ada"}}\n</tool_call>'
+# Which format a template is for is found in its source.
+CODER = (
+    "{# tools, <function= #}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+    "<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+)
 SAID = {
     "hermes": ("chatml", f"Let me look.\n{HERMES}"),
     "llama3": ("llama3.1", 'Let me look.\n{"name": "search", "parameters": {"query": "Ada"}}'),
     "mistral": ("mistral", ' [{"name": "search", "arguments": {"query": "Ada"}}]'),
+    "qwen3-coder": (
+        CODER,
+        "Let me look.\n<tool_call>\n<function=search>\n<parameter=query>\nAda\n</parameter>\n"
+        "</function>\n</tool_call>",
+    ),
     "react": (
         "zephyr",
         ' Let me look.\nAction:\n```json\n{"action": "search", "action_input": "Ada"}\n```\n',
@@ -48,7 +59,7 @@ def tokens(text: str) -> list[str]:
     return [text[at : at + 3] for at in range(0, len(text), 3)]
 
 
-def told(
+def prompted(
     server: WireServer, said: str, builder: str | None, dialect: str = "tgi", **fields: Any
 ) -> EasyLLMChat:
     """A model whose server writes this text."""
@@ -64,14 +75,14 @@ def seen(message: AIMessage) -> tuple[str, list[tuple[str, dict[str, Any]]], str
 
 @every_way
 @pytest.mark.parametrize("dialect", ["tgi", "vllm", "llamacpp"])
-@pytest.mark.parametrize("convention", SAID)
-def test_a_call_in_the_text_of_every_convention(
-    wire_server: WireServer, convention: str, dialect: str, way: str
+@pytest.mark.parametrize("form", SAID)
+def test_a_call_in_the_text_of_every_format(
+    wire_server: WireServer, form: str, dialect: str, way: str
 ) -> None:
-    builder, said = SAID[convention]
-    llm = told(wire_server, said, builder, dialect).bind_tools(TOOLS)
+    builder, said = SAID[form]
+    llm = prompted(wire_server, said, builder, dialect).bind_tools(TOOLS)
     message = answer(way, llm, "Who is Ada?")
-    text = "" if convention == "mistral" else "Let me look."
+    text = "" if form == "mistral" else "Let me look."
     assert seen(message) == (text, [("search", {"query": "Ada"})], "tool_calls")
     assert message.tool_calls[0]["id"]
     assert not message.invalid_tool_calls
@@ -84,7 +95,7 @@ def test_a_call_in_the_text_of_every_convention(
 def test_text_before_a_call_streams_and_the_call_is_not_text(
     wire_server: WireServer, way: str
 ) -> None:
-    llm = told(wire_server, SAID["hermes"][1], "qwen2.5").bind_tools(TOOLS)
+    llm = prompted(wire_server, SAID["hermes"][1], "qwen2.5").bind_tools(TOOLS)
     chunks = list(llm.stream("Who?"))
     texts = [str(chunk.content) for chunk in chunks if chunk.content]
     assert "".join(texts) == "Let me look."
@@ -95,7 +106,7 @@ def test_text_before_a_call_streams_and_the_call_is_not_text(
 @every_way
 def test_an_answer_without_a_call_is_text(wire_server: WireServer, way: str) -> None:
     said = "No tool\nneeded: <b>, [1], {x}. \n"
-    llm = told(wire_server, said, "chatml").bind_tools(TOOLS)
+    llm = prompted(wire_server, said, "chatml").bind_tools(TOOLS)
     assert seen(answer(way, llm)) == (said, [], "stop")
 
 
@@ -108,7 +119,7 @@ def test_an_invented_observation_never_reaches_the_caller(
         f"{SAID['react'][1]}Observation: 36\nThought: Done.\nAction:\n```json\n"
         '{"action": "add", "action_input": {"a": 1, "b": 2}}\n```\nFinal Answer: 36'
     )
-    message = answer(way, told(wire_server, said, builder).bind_tools(TOOLS))
+    message = answer(way, prompted(wire_server, said, builder).bind_tools(TOOLS))
     assert seen(message) == ("Let me look.", [("search", {"query": "Ada"})], "tool_calls")
 
 
@@ -117,7 +128,7 @@ def test_an_invented_tool_response_never_reaches_the_caller(
     wire_server: WireServer, way: str
 ) -> None:
     said = f"{HERMES}\n<tool_response>\n36\n</tool_response>\nIt is 36."
-    message = answer(way, told(wire_server, said, "chatml").bind_tools(TOOLS))
+    message = answer(way, prompted(wire_server, said, "chatml").bind_tools(TOOLS))
     assert seen(message) == ("", [("search", {"query": "Ada"})], "tool_calls")
 
 
@@ -126,7 +137,7 @@ def test_a_final_answer_is_the_content_and_the_thought_is_thinking(
     wire_server: WireServer, way: str
 ) -> None:
     said = " I know the answer.\nFinal Answer: It is 36."
-    llm = told(wire_server, said, "zephyr", model="m")
+    llm = prompted(wire_server, said, "zephyr", model="m")
     message = answer(way, llm.bind_tools(TOOLS))
     assert seen(message) == ("It is 36.", [], "stop")
     assert message.additional_kwargs["reasoning_content"] == "I know the answer."
@@ -138,7 +149,7 @@ def test_a_final_answer_is_the_content_and_the_thought_is_thinking(
 @every_way
 def test_several_calls_of_one_answer(wire_server: WireServer, way: str) -> None:
     said = f'{HERMES}\n<tool_call>\n{{"name": "add", "arguments": {{"a": 1, "b": 2}}}}</tool_call>'
-    llm = told(wire_server, said, "chatml")
+    llm = prompted(wire_server, said, "chatml")
     message = answer(way, llm.bind_tools(TOOLS))
     assert seen(message)[1] == [("search", {"query": "Ada"}), ("add", {"a": 1, "b": 2})]
     assert len({call["id"] for call in message.tool_calls}) == 2
@@ -148,13 +159,11 @@ def test_several_calls_of_one_answer(wire_server: WireServer, way: str) -> None:
 
 
 @every_way
-@pytest.mark.parametrize("convention", SAID)
-def test_a_call_cut_by_max_tokens_is_invalid(
-    wire_server: WireServer, convention: str, way: str
-) -> None:
-    builder, said = SAID[convention]
+@pytest.mark.parametrize("form", SAID)
+def test_a_call_cut_by_max_tokens_is_invalid(wire_server: WireServer, form: str, way: str) -> None:
+    builder, said = SAID[form]
     cut = said[: said.index("Ada") + 2]
-    llm = told(wire_server, cut, builder, finish_reason="length").bind_tools(TOOLS)
+    llm = prompted(wire_server, cut, builder, finish_reason="length").bind_tools(TOOLS)
     message = answer(way, llm)
     assert seen(message)[1:] == ([], "length")
     [call] = message.invalid_tool_calls
@@ -174,10 +183,22 @@ def test_a_call_cut_by_max_tokens_is_invalid(
 def test_a_broken_call_and_an_unknown_tool_are_invalid_calls(
     wire_server: WireServer, said: str, way: str
 ) -> None:
-    message = answer(way, told(wire_server, said, "chatml").bind_tools(TOOLS))
+    message = answer(way, prompted(wire_server, said, "chatml").bind_tools(TOOLS))
     assert seen(message) == ("", [], "stop")
     [call] = message.invalid_tool_calls
     assert said in str(call["args"])
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("written", "value"), [("9" * 30, int("9" * 30)), ('"\\ud83d"', "\ud83d"), ("1e3", 1000.0)]
+)
+def test_arguments_that_json_libraries_disagree_about(
+    wire_server: WireServer, written: str, value: object, way: str
+) -> None:
+    said = f'<tool_call>{{"name": "search", "arguments": {{"query": {written}}}}}</tool_call>'
+    message = answer(way, prompted(wire_server, said, "chatml").bind_tools(TOOLS))
+    assert seen(message) == ("", [("search", {"query": value})], "tool_calls")
 
 
 @every_way
@@ -185,13 +206,13 @@ def test_a_stop_of_the_callers_own_does_not_cut_arguments(
     wire_server: WireServer, way: str
 ) -> None:
     said = f"{SAID['hermes'][1]}\nAda was. More."
-    llm = told(wire_server, said, "chatml").bind_tools(TOOLS)
+    llm = prompted(wire_server, said, "chatml").bind_tools(TOOLS)
     message = answer(way, llm, stop=["Ada"])
     assert seen(message) == ("Let me look.\n", [("search", {"query": "Ada"})], "tool_calls")
 
 
-def test_the_history_is_told_in_the_convention(wire_server: WireServer) -> None:
-    llm = told(wire_server, "Done.", "chatml").bind_tools(TOOLS)
+def test_the_history_is_rendered_in_the_format(wire_server: WireServer) -> None:
+    llm = prompted(wire_server, "Done.", "chatml").bind_tools(TOOLS)
     call = {"name": "search", "args": {"query": "Ada"}, "id": "1"}
     answer(
         "invoke",
@@ -214,10 +235,10 @@ def test_the_history_is_told_in_the_convention(wire_server: WireServer) -> None:
 
 
 @pytest.mark.parametrize("builder", [builder for builder, _ in SAID.values()])
-def test_a_call_that_could_not_be_run_is_told_with_its_answer(
+def test_a_call_that_could_not_be_run_is_rendered_with_its_answer(
     wire_server: WireServer, builder: str
 ) -> None:
-    llm = told(wire_server, "Done.", builder).bind_tools(TOOLS)
+    llm = prompted(wire_server, "Done.", builder).bind_tools(TOOLS)
     bad = {"name": "fly", "args": "{to", "id": "abcdefghi", "error": "No such tool."}
     lost = {**bad, "name": "swim", "id": "unanswered"}
     talk = [
@@ -227,13 +248,13 @@ def test_a_call_that_could_not_be_run_is_told_with_its_answer(
     ]
     llm.invoke(talk)
     prompt = body_of(wire_server)["inputs"]
-    assert prompt.index('"fly"') < prompt.index("Error: There is no tool fly.")
+    assert prompt.index("fly") < prompt.index("Error: There is no tool fly.")
     assert "swim" not in prompt
 
 
-def test_no_tool_is_told_where_none_may_be_called(wire_server: WireServer) -> None:
+def test_no_tool_is_described_where_none_may_be_called(wire_server: WireServer) -> None:
     said = SAID["hermes"][1]
-    llm = told(wire_server, said, "chatml").bind_tools(TOOLS, tool_choice="none")
+    llm = prompted(wire_server, said, "chatml").bind_tools(TOOLS, tool_choice="none")
     message = llm.invoke("Who?")
     assert seen(message) == (said, [], "stop")
     assert body_of(wire_server)["inputs"] == (
@@ -257,7 +278,7 @@ def test_a_wanted_call_is_begun_and_constrained(
     wire_server: WireServer, choice: str, names: list[str], dialect: str
 ) -> None:
     said = '{"name": "add", "arguments": {"a": 1, "b": 2}}'
-    llm = told(wire_server, said, "chatml", dialect)
+    llm = prompted(wire_server, said, "chatml", dialect)
     message = llm.bind_tools(TOOLS, tool_choice=choice).invoke("1 + 2?")
     assert seen(message) == ("", [("add", {"a": 1, "b": 2})], "tool_calls")
     body = body_of(wire_server)
@@ -269,65 +290,79 @@ def test_a_wanted_call_is_begun_and_constrained(
 
 
 @every_way
-@pytest.mark.parametrize("convention", SAID)
+@pytest.mark.parametrize("form", SAID)
 def test_a_named_call_is_begun_where_the_server_cannot_be_held_to_it(
-    wire_server: WireServer, convention: str, way: str
+    wire_server: WireServer, form: str, way: str
 ) -> None:
-    rest = '{"a": 1, "b": 2}}' + {"hermes": "\n</tool_call>", "mistral": "]"}.get(convention, "")
-    llm = told(wire_server, rest, SAID[convention][0], "openai", api="completions", model="m")
+    rest = '{"a": 1, "b": 2}}' + {"hermes": "\n</tool_call>", "mistral": "]"}.get(form, "")
+    if form == "qwen3-coder":
+        each = [
+            f"<parameter={key}>\n{value}\n</parameter>\n" for key, value in (("a", 1), ("b", 2))
+        ]
+        rest = f"{''.join(each)}</function>\n</tool_call>"
+    llm = prompted(wire_server, rest, SAID[form][0], "openai", api="completions", model="m")
     message = answer(way, llm.bind_tools(TOOLS, tool_choice="add"))
     assert seen(message) == ("", [("add", {"a": 1, "b": 2})], "tool_calls")
     body = body_of(wire_server)
-    assert '"add"' in body["prompt"].splitlines()[-1]
+    assert "add" in body["prompt"].splitlines()[-1]
     assert not {"response_format", "grammar", "guided_json"} & body.keys()
 
 
 def test_a_grammar_of_the_callers_own_is_left_alone(wire_server: WireServer) -> None:
     own = {"type": "regex", "value": "x*"}
-    llm = told(wire_server, "x", "chatml", grammar=own).bind_tools(TOOLS, tool_choice="any")
+    llm = prompted(wire_server, "x", "chatml", grammar=own).bind_tools(TOOLS, tool_choice="any")
     llm.invoke("Hi")
     assert body_of(wire_server)["parameters"]["grammar"] == own
 
 
 def test_to_prompt_shows_what_is_sent(wire_server: WireServer) -> None:
-    llm = told(wire_server, "Hi.", "llama2")
+    llm = prompted(wire_server, "Hi.", "llama2")
     llm.bind_tools(TOOLS).invoke("Who?")
     assert body_of(wire_server)["inputs"] == llm.to_prompt("Who?", tools=TOOLS)
     assert "Look up facts." not in llm.to_prompt("Who?", tools=TOOLS, tool_choice="none")
 
 
 @every_way
-def test_another_convention_can_be_chosen(wire_server: WireServer, way: str) -> None:
-    llm = told(wire_server, HERMES, "zephyr", parse_tool_calls="hermes").bind_tools(TOOLS)
+def test_another_format_can_be_chosen(wire_server: WireServer, way: str) -> None:
+    llm = prompted(wire_server, HERMES, "zephyr", parse_tool_calls="hermes").bind_tools(TOOLS)
     assert seen(answer(way, llm))[1] == [("search", {"query": "Ada"})]
     assert "<tools>" in body_of(wire_server)["inputs"]
 
 
 @every_way
 @pytest.mark.parametrize("choice", [None, "auto", *SAID])
-@pytest.mark.parametrize("convention", SAID)
+@pytest.mark.parametrize("form", SAID)
 def test_calls_that_a_chat_server_leaves_in_its_text(
-    wire_server: WireServer, convention: str, choice: Any, way: str
+    wire_server: WireServer, form: str, choice: Any, way: str
 ) -> None:
-    said = SAID[convention][1].replace("<tool_call>\n", "<tool_call>")
-    llm = told(wire_server, said, None, "vllm", parse_tool_calls=choice).bind_tools(TOOLS)
+    said = SAID[form][1].replace("<tool_call>\n", "<tool_call>")
+    llm = prompted(wire_server, said, None, "vllm", parse_tool_calls=choice).bind_tools(TOOLS)
     message = answer(way, llm)
-    if choice in ("auto", convention):
+    # Qwen3-Coder's models write Hermes' calls at times.
+    if choice in ("auto", form) or (choice, form) == ("qwen3-coder", "hermes"):
         assert seen(message)[1:] == ([("search", {"query": "Ada"})], "tool_calls")
     else:
         assert seen(message) == (said, [], "stop")
     assert body_of(wire_server)["tools"]
 
 
+def test_the_names_of_formats_are_those_of_the_registry() -> None:
+    names = get_args(get_args(EasyLLMChat.model_fields["parse_tool_calls"].annotation)[0])
+    assert sorted(names) == sorted(["auto", *TOOL_FORMATS])
+    assert SAID.keys() == TOOL_FORMATS.keys()
+
+
 @every_way
-def test_salvage_leaves_code_and_unknown_tools_alone(wire_server: WireServer, way: str) -> None:
+def test_calls_in_code_and_of_unknown_tools_are_left_in_the_text_code_and_unknown_tools_alone(
+    wire_server: WireServer, way: str
+) -> None:
     said = f"So:\n```\n{HERMES}\n```\nand {HERMES.replace('search', 'delete')}."
-    llm = told(wire_server, said, None, "vllm", parse_tool_calls="auto").bind_tools(TOOLS)
+    llm = prompted(wire_server, said, None, "vllm", parse_tool_calls="auto").bind_tools(TOOLS)
     assert seen(answer(way, llm)) == (said, [], "stop")
 
 
 def test_text_is_not_searched_without_tools(wire_server: WireServer) -> None:
-    llm = told(wire_server, HERMES, None, "vllm", parse_tool_calls="auto")
+    llm = prompted(wire_server, HERMES, None, "vllm", parse_tool_calls="auto")
     assert llm.invoke("Hi").content == HERMES
 
 
@@ -354,7 +389,7 @@ def without_tools(server: WireServer, said: str, refusal: str) -> None:
 
 @every_way
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_chat_server_without_tools_is_told_of_them_in_words(
+def test_tools_are_described_to_a_chat_server_without_them(
     wire_server: WireServer, refusal: str, way: str
 ) -> None:
     without_tools(wire_server, SAID["hermes"][1], refusal)
@@ -376,7 +411,7 @@ def test_a_refusal_of_something_else_is_an_error(wire_server: WireServer) -> Non
         llm.invoke("Who?")
 
 
-def test_images_cannot_be_told_beside_tools_in_words(wire_server: WireServer) -> None:
+def test_images_cannot_stand_beside_described_tools(wire_server: WireServer) -> None:
     without_tools(wire_server, "Hi", REFUSALS[0])
     llm = EasyLLMChat(base_url=wire_server.url, model="m").bind_tools(TOOLS)
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
