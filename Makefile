@@ -34,7 +34,7 @@ format: $(VENV)/.lint ## let ruff fix and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-tables: $(VENV)/.test ## write what each server can do into docs/
+tables: $(VENV)/.test ## write the tables of what each server can do into docs/
 	$(BIN)/python -m tests.tables
 
 integration: $(SERVERS)/.servers ## the tests against transformers serve, llama-cpp-python and local models

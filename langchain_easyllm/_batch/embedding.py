@@ -132,7 +132,7 @@ class EmbeddingTask:
         if isinstance(vectors, Failure):
             return vectors
         self._check_lengths(vectors, batch.indices)
-        if isinstance(batch.tag, EmbeddingProtocolRequest) and batch.tag.normalizes:
+        if isinstance(batch.tag, EmbeddingProtocolRequest) and batch.tag.normalizes_locally:
             return [normalized(vector) for vector in vectors]
         return [to_floats(vector) for vector in vectors] if self._as_floats else vectors
 
@@ -153,12 +153,12 @@ class EmbeddingTask:
             ):
                 unsupported.add(EmbeddingApi.EMBEDDINGS.value)
                 self._missing = error
-        elif isinstance(error, BadRequestError) and self.call.packed:
+        elif isinstance(error, BadRequestError) and self.call.base64:
             words = (error.body or error.message).lower()
             if "encoding_format" in words or "base64" in words:
                 unsupported.add("base64")
         other = self._new_call()
-        if (other.api, other.packed) == (self.call.api, self.call.packed):
+        if (other.api, other.base64) == (self.call.api, self.call.base64):
             if isinstance(error, NotFoundError):
                 self._session.recheck()  # by now it may be another server: the next call looks
                 unsupported.discard(
@@ -184,7 +184,7 @@ class EmbeddingTask:
             server=server,
             model=named.model_for(ask.model) if api is EmbeddingApi.EMBEDDINGS else None,
             extra=ask.extra,
-            packed=api is EmbeddingApi.EMBEDDINGS
+            base64=api is EmbeddingApi.EMBEDDINGS
             and "base64" not in self._session.capabilities.unsupported,
         )
 

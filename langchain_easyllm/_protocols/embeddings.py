@@ -64,12 +64,10 @@ class EmbeddingProtocolRequest:
     """One kind of embedding request; the texts of each batch are put into it.
 
     Args:
-        api: Protocol to speak.
         params: Neutral fields that are set (`EMBEDDING_FIELDS`).
         server: What is known of the server; None if nothing.
-        model: Name for the request's `model`; None to leave it out.
         extra: The caller's own keys, merged into the body last.
-        packed: Whether vectors may come as base64, which is smaller and cheaper to read.
+        base64: Whether vectors may come as base64, which is smaller and cheaper to read.
 
     Raises:
         ConfigurationError: For a field that this protocol of this server cannot express.
@@ -80,7 +78,7 @@ class EmbeddingProtocolRequest:
     server: ServerInfo | None = None
     model: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
-    packed: bool = True
+    base64: bool = True
     _head: bytes = b""
     _tail: bytes = b""
 
@@ -91,7 +89,7 @@ class EmbeddingProtocolRequest:
         if self.api is EmbeddingApi.EMBEDDINGS:
             if self.model:
                 body["model"] = self.model
-            if self.packed:
+            if self.base64:
                 body["encoding_format"] = "base64"
         self._head, self._tail = body_parts(key, {**body, **self.extra})
 
@@ -105,8 +103,8 @@ class EmbeddingProtocolRequest:
         return self._head + texts + self._tail
 
     @property
-    def normalizes(self) -> bool:
-        """Whether the vectors are to be brought to length 1 here."""
+    def normalizes_locally(self) -> bool:
+        """Whether the vectors are to be brought to length 1 in this process."""
         trusted = _profile(self.api, self.server).normalizes
         return self.params.get("normalize") is True and not trusted
 
@@ -139,7 +137,7 @@ def embed_fields(
 
 
 def _to_value(key: str, value: object) -> object:
-    """Return the value on the wire; None leaves the field out."""
+    """Return the value to send; None leaves the field out."""
     if key == "truncate_prompt_tokens":
         return -1 if value else None  # vLLM: to as many tokens as the model takes
     if key == "truncation_direction":
@@ -172,10 +170,7 @@ _PROVIDER_ROUTES = {"deepinfra": "/deepinfra/v1/openai/embeddings"}
 def hub_route(provider: str | None, model: str, task: str = "feature-extraction") -> str:
     """Return the route of a model below the Inference Providers' router.
 
-    Args:
-        provider: Which provider; None for Hugging Face's own.
-        model: Hub repo id.
-        task: Task of Hugging Face's own provider.
+    A provider of None is Hugging Face's own, the only one that has tasks.
     """
     if provider in (None, "hf-inference"):
         return f"/hf-inference/models/{quote(model, safe='/')}/pipeline/{task}"
@@ -187,7 +182,7 @@ Pooling = Literal["mean", "cls"]
 """How one vector is made of one per token: their mean, or the first."""
 
 Vector = list[float] | bytes
-"""One vector, as floats or, where it came so, packed (float32, in this machine's byte order)."""
+"""One vector, as floats or, where it came as base64, as float32 in this machine's byte order."""
 
 
 _CHECK = "check base_url and api"
@@ -199,12 +194,9 @@ def read_vectors(
     """Read the vectors of one batch, in the order of its texts.
 
     Args:
-        body: The answer.
-        indices: The place of each text in the caller's list, for errors.
+        body: The response.
+        indices: The index of each text in the caller's list, for errors.
         pooling: How to make one vector of one per token; None where that is an error.
-
-    Returns:
-        The vectors, all finite; or a failure that the answer reports.
 
     Raises:
         ProtocolError: If they are not one vector of finite numbers per text.
@@ -230,7 +222,7 @@ def read_vectors(
                 + (", or set batch_size=1 if it takes one at a time." if len(indices) > 1 else ".")
             )
     vectors = [_vector(row, index, pooling) for row, index in zip(rows, indices, strict=True)]
-    if not strict:  # orjson lets no infinite number through, the second look does
+    if not strict:  # orjson lets no infinite number through, the lenient parser does
         for vector, index in zip(vectors, indices, strict=True):
             _check_finite(to_floats(vector), index)
     return vectors
@@ -249,17 +241,17 @@ def _in_order(data: list[object]) -> list[object]:
     items = [item for item in data if isinstance(item, Mapping) and "embedding" in item]
     if len(items) != len(data):
         raise ProtocolError(f"The answer's data holds something that is no embedding: {_CHECK}.")
-    places = [item.get("index", place) for place, item in enumerate(items)]
-    if places != list(range(len(items))):
-        if sorted(places, key=str) != sorted(range(len(items)), key=str):
-            raise ProtocolError(f"The answer numbers its vectors {str(places)[:100]}.")
+    order = [item.get("index", at) for at, item in enumerate(items)]
+    if order != list(range(len(items))):
+        if sorted(order, key=str) != sorted(range(len(items)), key=str):
+            raise ProtocolError(f"The answer numbers its vectors {str(order)[:100]}.")
         items.sort(key=itemgetter("index"))
     return [item["embedding"] for item in items]
 
 
 def _vector(row: object, index: int, pooling: Pooling | None) -> Vector:
     if type(row) is str:
-        return _packed(row, index)
+        return _decode_base64(row, index)
     if not isinstance(row, list) or not row:
         raise ProtocolError(
             f"The vector of text {index} is {str(row)[:50]!r}, where a list of numbers belongs: "
@@ -272,41 +264,41 @@ def _vector(row: object, index: int, pooling: Pooling | None) -> Vector:
         return cast("list[float]", row)
     if kinds <= {float, int}:
         return [float(cast("float", number)) for number in row]
-    wrong = next(place for place, number in enumerate(row) if type(number) not in (float, int))
+    wrong = next(at for at, number in enumerate(row) if type(number) not in (float, int))
     raise _no_number(index, wrong, row[wrong])
 
 
-def _packed(text: str, index: int) -> bytes:
+def _decode_base64(text: str, index: int) -> bytes:
     """Decode base64 of little-endian float32."""
     try:
-        packed = a2b_base64(text)
+        data = a2b_base64(text)
     except (Base64Error, ValueError) as error:
         raise ProtocolError(f"The vector of text {index} is no base64 ({error}).") from error
-    if not packed or len(packed) % 4:
-        raise ProtocolError(f"The vector of text {index} has {len(packed)} bytes, no float32s.")
+    if not data or len(data) % 4:
+        raise ProtocolError(f"The vector of text {index} has {len(data)} bytes, no float32s.")
     # NaN and infinity are all ones in the exponent, most of which is in the last byte of four.
-    last = packed[3::4]
+    last = data[3::4]
     if b"\x7f" in last or b"\xff" in last:
-        _check_finite(_native(packed), index)
-    return packed if sys.byteorder == "little" else _native(packed).tobytes()
+        _check_finite(_native(data), index)
+    return data if sys.byteorder == "little" else _native(data).tobytes()
 
 
-def _native(packed: bytes) -> array[float]:
-    numbers = array("f", packed)
+def _native(data: bytes) -> array[float]:
+    numbers = array("f", data)
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers
 
 
 def _check_finite(numbers: Iterable[float], index: int) -> None:
-    for place, number in enumerate(numbers):
+    for at, number in enumerate(numbers):
         if not math.isfinite(number):
-            raise _no_number(index, place, number)
+            raise _no_number(index, at, number)
 
 
-def _no_number(index: int, place: int, value: object) -> ProtocolError:
+def _no_number(index: int, at: int, value: object) -> ProtocolError:
     return ProtocolError(
-        f"The vector of text {index} has {value!r} at place {place}, where a finite number belongs:"
+        f"The vector of text {index} has {value!r} at place {at}, where a finite number belongs:"
         " the model on the server may be broken, or its number format too small for it."
     )
 

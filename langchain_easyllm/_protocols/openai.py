@@ -28,30 +28,30 @@ _DONE = b"[DONE]"
 _EXTRA = ("system_fingerprint", "service_tier")
 
 
-def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
+def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     """Return the body of a chat or completions request.
 
     Raises:
         ConfigurationError: For a field that the server cannot express.
     """
     body: dict[str, object] = {}
-    if call.model is not None:
-        body["model"] = call.model
-    if call.api is GenerationApi.CHAT:
-        body["messages"] = to_tool_messages(call.messages or (), server.profile)
+    if request.model is not None:
+        body["model"] = request.model
+    if request.api is GenerationApi.CHAT:
+        body["messages"] = to_tool_messages(request.messages or (), server.profile)
     else:
-        body["prompt"] = call.prompt
-    if call.tools and call.api is GenerationApi.CHAT and not call.prompted_tools:
-        body.update(to_tool_fields(call, server))
-    body.update(to_fields(call.api, server, call.params))
-    if call.stops:
-        body["stop"] = list(call.stops)
-    if call.stream:
+        body["prompt"] = request.prompt
+    if request.tools and request.api is GenerationApi.CHAT and not request.prompted_tools:
+        body.update(to_tool_fields(request, server))
+    body.update(to_fields(request.api, server, request.params))
+    if request.stops:
+        body["stop"] = list(request.stops)
+    if request.stream:
         body["stream"] = True
-        if call.usage and server.profile.api(call.api).usage_option:
+        if request.usage and server.profile.api(request.api).usage_option:
             body["stream_options"] = {"include_usage": True}
         body.pop("echo", None)  # a stream's own echo is put before its first piece here
-    return _merge(body, call.extra)
+    return _merge(body, request.extra)
 
 
 def _merge(body: dict[str, object], extra: _Json) -> dict[str, object]:

@@ -32,26 +32,28 @@ _ROUTES = {
 }
 
 
-def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
-    """Return the JSON body of a call, in the names of the server that will answer.
+def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
+    """Return the JSON body of a request, in the names of the server that will answer.
 
     Raises:
         ConfigurationError: For a field that the server cannot express on this protocol.
     """
-    return _BODIES[call.api](call, server)
+    return _BODIES[request.api](request, server)
 
 
-def route_of(call: ProtocolRequest) -> str:
+def route_of(request: ProtocolRequest) -> str:
     """Return the route below a server's root."""
-    return _ROUTES[call.api, call.stream]
+    return _ROUTES[request.api, request.stream]
 
 
-def new_decoder(call: ProtocolRequest) -> Decoder:
-    """Return a decoder for one answer to a call."""
-    if call.api is GenerationApi.GENERATE:
-        wanted = call.params.get("logprobs") or call.params.get("top_logprobs")
+def new_decoder(request: ProtocolRequest) -> Decoder:
+    """Return a decoder for one response."""
+    if request.api is GenerationApi.GENERATE:
+        wanted = request.params.get("logprobs") or request.params.get("top_logprobs")
         return generate.GenerateDecoder(logprobs=bool(wanted))
-    return openai.ChatDecoder() if call.api is GenerationApi.CHAT else openai.CompletionsDecoder()
+    return (
+        openai.ChatDecoder() if request.api is GenerationApi.CHAT else openai.CompletionsDecoder()
+    )
 
 
 def expected_tool_calls(request: ProtocolRequest) -> ExpectedToolCalls:

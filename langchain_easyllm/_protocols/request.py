@@ -44,18 +44,9 @@ class ProtocolRequest:
     """One generation, before a server's own names are known.
 
     Attributes:
-        api: Protocol to speak.
         params: Neutral generation fields that are set (`NEUTRAL_FIELDS`).
         stops: Stop sequences that end the answer, the caller's first.
-        model: Name for the request's `model`; None to leave it out.
-        prompt: Rendered prompt (text wires).
-        messages: Chat messages (chat wire).
-        tools: Tools that the model may call, in OpenAI's shape.
-        tool_choice: `"auto"`, `"none"`, `"required"`, or OpenAI's dict that names a tool; None for
-            the server's default.
-        parallel_tool_calls: Whether one answer may hold several calls; None for the default.
         prompted_tools: Whether the tools are described in the prompt or the messages, and not sent.
-        stream: Whether to stream.
         usage: Whether a stream should end with token counts.
         extra: The caller's own keys, merged into the body last.
     """
@@ -95,61 +86,61 @@ _SAMPLING = frozenset({"temperature", "top_p", "top_k", "typical_p", "do_sample"
 
 
 def to_fields(
-    wire: GenerationApi, server: ServerInfo, params: Mapping[str, object]
+    api: GenerationApi, server: ServerInfo, params: Mapping[str, object]
 ) -> dict[str, object]:
     """Translate neutral fields to a server's names and values.
 
     Raises:
-        ConfigurationError: For a field that this wire of this server cannot express, or two fields
-            that have one name there and say different things.
+        ConfigurationError: For a field that the server cannot express on this protocol, or for two
+            fields that have one name there and different values.
     """
-    protocol = server.profile.api(wire)
+    protocol = server.profile.api(api)
     greedy = params.get("do_sample") is False or params.get("temperature") == 0
     out: dict[str, object] = {}
     for name, value in params.items():
-        if value is None or _is_moot(name, params, wire, greedy=greedy):
+        if value is None or _is_moot(name, params, api, greedy=greedy):
             continue
         key = protocol.fields.get(name)
         if key is None:
             if value not in _OFF.get(name, ()):
-                raise ConfigurationError(_inexpressible(name, wire, server))
+                raise ConfigurationError(_inexpressible(name, api, server))
             continue
         if name in ("response_format", "grammar"):
             key, translated = to_constraint(value, key, protocol, server.profile.name)
         elif name == "thinking":
             translated = server.profile.thinking[bool(value)]
         else:
-            translated = _to_value(name, value, wire, protocol)
+            translated = _to_value(name, value, api, protocol)
         if translated is not None and out.setdefault(key, translated) != translated:
             raise ConfigurationError(_twice(name, key, protocol.fields, params))
     if greedy:
         out.update(protocol.greedy)
-    elif wire is GenerationApi.GENERATE and "temperature" in out:
+    elif api is GenerationApi.GENERATE and "temperature" in out:
         out.setdefault("do_sample", True)  # TGI takes a temperature of 1 for greedy otherwise
-    if wire is GenerationApi.CHAT and "top_logprobs" in out:
+    if api is GenerationApi.CHAT and "top_logprobs" in out:
         out["logprobs"] = True
     if protocol.min_top_logprobs and out.get("logprobs"):
         out["top_logprobs"] = out.get("top_logprobs") or protocol.min_top_logprobs
     return out
 
 
-def _is_moot(name: str, params: Mapping[str, object], wire: GenerationApi, *, greedy: bool) -> bool:
+def _is_moot(name: str, params: Mapping[str, object], api: GenerationApi, *, greedy: bool) -> bool:
     if greedy and name in _SAMPLING:
         return True
     if name == "do_sample":
-        return wire is not GenerationApi.GENERATE  # sampling is what the other protocols do anyway
+        return api is not GenerationApi.GENERATE  # sampling is what the other protocols do anyway
     top = params.get("top_logprobs")
     if name == "top_logprobs":
         return not top and not params.get("logprobs")
     # Completions have one number for both fields.
-    return name == "logprobs" and wire is GenerationApi.COMPLETIONS and bool(top)
+    return name == "logprobs" and api is GenerationApi.COMPLETIONS and bool(top)
 
 
-def _to_value(name: str, value: object, wire: GenerationApi, protocol: ApiProfile) -> object:
+def _to_value(name: str, value: object, api: GenerationApi, protocol: ApiProfile) -> object:
     """Return the value to send; None leaves the field out."""
-    if name == "logprobs" and wire is GenerationApi.COMPLETIONS:
+    if name == "logprobs" and api is GenerationApi.COMPLETIONS:
         return 1 if value else None
-    if name == "top_logprobs" and wire is not GenerationApi.CHAT:
+    if name == "top_logprobs" and api is not GenerationApi.CHAT:
         return value or None
     return None if value in protocol.omitted.get(name, ()) else value
 
@@ -159,16 +150,16 @@ def _twice(name: str, key: str, table: Mapping[str, str], params: Mapping[str, o
     return f"{other} and {name} are one field ({key}) on this server: set one of them."
 
 
-def _inexpressible(name: str, wire: GenerationApi, server: ServerInfo) -> str:
+def _inexpressible(name: str, api: GenerationApi, server: ServerInfo) -> str:
     ways = [
         f"api={other.value!r}"
         + ("" if other is GenerationApi.CHAT else " (with a prompt_builder for chat)")
         for other, protocol in server.profile.apis.items()
-        if other is not wire and other in server.profile.suggested_apis and name in protocol.fields
+        if other is not api and other in server.profile.suggested_apis and name in protocol.fields
     ]
     instead = f"use {' or '.join(ways)}, or drop it" if ways else "drop it"
     return (
-        f"{name} cannot be expressed on the {wire.value} api of this server "
+        f"{name} cannot be expressed on the {api.value} api of this server "
         f"({server.profile.name}): {instead}. model_kwargs sends any key as it is."
     )
 
@@ -179,16 +170,16 @@ def stop_limit(server: ServerInfo) -> int | None:
 
 
 def needs_server(
-    wire: GenerationApi, params: Mapping[str, object], stops: Sequence[str], *, tools: bool = False
+    api: GenerationApi, params: Mapping[str, object], stops: Sequence[str], *, tools: bool = False
 ) -> bool:
     """Whether a request's shape depends on which server will answer it."""
-    if tools and wire is not GenerationApi.GENERATE:
+    if tools and api is not GenerationApi.GENERATE:
         return True
     if len(stops) > _FEWEST_STOPS:
         return True
-    if wire is GenerationApi.GENERATE:
+    if api is GenerationApi.GENERATE:
         return False
-    return any(_depends(name, value, wire) for name, value in params.items() if value is not None)
+    return any(_depends(name, value, api) for name, value in params.items() if value is not None)
 
 
 _FEWEST_STOPS = min(server.max_stops for server in SERVERS if server.max_stops is not None)
@@ -201,19 +192,19 @@ _SPECIAL: Mapping[str, tuple[object, ...]] = {
 }
 
 
-def _depends(name: str, value: object, wire: GenerationApi) -> bool:
+def _depends(name: str, value: object, api: GenerationApi) -> bool:
     if name in _SPECIAL:
         return value in _SPECIAL[name]
     if name in ("response_format", "grammar"):
         return True
     if name not in EXTENSIONS and value in _OFF.get(name, ()):
         return False  # every server takes OpenAI's own fields where they say nothing
-    return _names_differ(name, wire)
+    return _names_differ(name, api)
 
 
 @cache
-def _names_differ(name: str, wire: GenerationApi) -> bool:
-    rows = (server.apis[wire].fields for server in SERVERS if wire in server.apis)
+def _names_differ(name: str, api: GenerationApi) -> bool:
+    rows = (server.apis[api].fields for server in SERVERS if api in server.apis)
     return len({row.get(name) for row in rows}) > 1
 
 

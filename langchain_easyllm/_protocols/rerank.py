@@ -35,10 +35,7 @@ class RerankProtocolRequest:
     """One query; the texts of each batch are put into it.
 
     Args:
-        api: Protocol to speak.
-        query: What the texts are ranked for.
         params: Neutral fields that are set (`truncate`, `truncation_direction`).
-        model: Name for the request's `model`; None to leave it out.
         extra: The caller's own keys, merged into the body last.
 
     Raises:
@@ -109,12 +106,9 @@ def read_scores(body: bytes, indices: Sequence[int]) -> list[float] | Failure:
     """Read the scores of one batch, in the order of its texts.
 
     Args:
-        body: The answer: `[{"index", "score"}]` (TEI, the Hub) or `{"results": [{"index",
+        body: The response: `[{"index", "score"}]` (TEI, the Hub) or `{"results": [{"index",
             "relevance_score"}]}` (Jina's).
-        indices: The place of each text in the caller's list, for errors.
-
-    Returns:
-        The scores, all finite; or a failure that the answer reports.
+        indices: The index of each text in the caller's list, for errors.
 
     Raises:
         ProtocolError: If they are not one finite number per text.
@@ -137,7 +131,7 @@ def read_scores(body: bytes, indices: Sequence[int]) -> list[float] | Failure:
         raise ProtocolError(
             f"The server scored {len(value)} texts of {len(indices)}, or one of them twice."
         )
-    return [_number(scores[place], index) for place, index in enumerate(indices)]
+    return [_number(scores[at], index) for at, index in enumerate(indices)]
 
 
 def _is_rank(item: object) -> bool:

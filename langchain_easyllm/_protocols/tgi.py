@@ -26,7 +26,7 @@ _Json = Mapping[str, object]
 _TOP_LEVEL = frozenset({"inputs", "parameters", "stream", "options"})
 
 
-def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
+def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     """Return the body of a generate request.
 
     Raises:
@@ -35,15 +35,15 @@ def to_body(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     parameters: dict[str, object] = {}
     if limit := server.profile.api(GenerationApi.GENERATE).default_max_tokens:
         parameters["max_new_tokens"] = limit
-    parameters.update(to_fields(GenerationApi.GENERATE, server, call.params))
+    parameters.update(to_fields(GenerationApi.GENERATE, server, request.params))
     parameters["details"] = True  # without them there is no finish reason
-    if call.stops:
-        parameters["stop"] = list(call.stops)
-    if call.stream:
+    if request.stops:
+        parameters["stop"] = list(request.stops)
+    if request.stream:
         # A stream's prompt is put before its first piece here; TGI does not repeat it.
         parameters.pop("return_full_text", None)
-    body: dict[str, object] = {"inputs": call.prompt, "parameters": parameters}
-    for key, value in call.extra.items():
+    body: dict[str, object] = {"inputs": request.prompt, "parameters": parameters}
+    for key, value in request.extra.items():
         if key == "parameters" and isinstance(value, Mapping):
             parameters.update(value)
         elif key in _TOP_LEVEL:

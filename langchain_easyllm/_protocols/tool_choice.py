@@ -48,21 +48,21 @@ def can_offer(tool: Tool, profile: ServerProfile) -> bool:
     return True
 
 
-def to_tool_fields(call: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
+def to_tool_fields(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     """Return the keys of a chat request that offer its tools.
 
     Raises:
         ConfigurationError: If the server cannot express the choice, or a tool's schema.
     """
     profile = server.profile
-    tools, choice = _translated(call, profile)
+    tools, choice = _translated(request, profile)
     if not tools:
         return {}
     fields: dict[str, object] = {"tools": [_to_tool(tool, profile) for tool in tools]}
     if choice is not None:
         fields["tool_choice"] = choice
-    if call.parallel_tool_calls is not None and profile.parallel_tool_calls:
-        fields["parallel_tool_calls"] = call.parallel_tool_calls
+    if request.parallel_tool_calls is not None and profile.parallel_tool_calls:
+        fields["parallel_tool_calls"] = request.parallel_tool_calls
     return fields
 
 
@@ -73,10 +73,10 @@ def _form(choice: ToolChoice | None) -> ToolChoiceForm:
 
 
 def _translated(
-    call: ProtocolRequest, profile: ServerProfile
+    request: ProtocolRequest, profile: ServerProfile
 ) -> tuple[Sequence[Tool], ToolChoice | None]:
     """Return the tools to offer and the choice among them in a form that the server has."""
-    tools, choice, forms = call.tools, call.tool_choice, profile.tool_choices
+    tools, choice, forms = request.tools, request.tool_choice, profile.tool_choices
     form = _form(choice)
     if choice is None or form in forms:
         return tools, choice

@@ -199,7 +199,7 @@ class EmbeddingProfile:
     Attributes:
         name: The server, for errors.
         apis: The name of each neutral field that it has, or `CLIENT_SIDE`, by api.
-        normalizes: Whether vectors have length 1 when they were asked to.
+        normalizes: Whether it can be trusted to return vectors of length 1 where that is requested.
     """
 
     name: str
@@ -239,7 +239,7 @@ class ServerProfile:
 
     Attributes:
         name: The server, for errors and documentation.
-        owned_by: What `/v1/models` says of it.
+        owned_by: Its `owned_by` in `/v1/models`.
         first_model_answers: Whether the first of several listed models answers a request that
             names none (the others being adapters, say).
         chat: Its chat completions.

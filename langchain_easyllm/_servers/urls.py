@@ -1,4 +1,4 @@
-"""Addresses: what users paste as a server's address, and the routes below it."""
+"""The address of a server, as users paste it, and the routes below it."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _ROUTES = (
 
 @dataclass(frozen=True, slots=True)
 class ServerURL:
-    """A server's root, taken apart.
+    """A server's root, and what else its address says.
 
     Attributes:
         root: Scheme, host, port and path prefix, without a trailing slash.
         query: Query string that every request repeats, without `?`.
         router: Whether this is Inference Providers.
-        route: The full route that was pasted (`/generate`, say), or None.
-        model: Model named by the address itself (retired and per-model addresses), or None.
+        route: The full route that was pasted (`/generate`, say).
+        model: Model that the address names (retired and per-model addresses).
         retired: Whether the address was the retired `api-inference` host.
     """
 
@@ -76,14 +76,12 @@ def is_dedicated_endpoint(url: str) -> bool:
 
 
 def parse_server_url(text: str) -> ServerURL:
-    """Normalise a server's address.
+    """Normalize a server's root, `/v1` or full route.
 
-    Args:
-        text: Root, `/v1` or full route of a server; trailing slashes and a missing `http://` for
-            `localhost` are forgiven.
+    Trailing slashes and a missing `http://` for `localhost` are forgiven.
 
     Raises:
-        ConfigurationError: If it is no HTTP address, or holds credentials or a fragment.
+        ConfigurationError: If it is not an HTTP address, or holds credentials or a fragment.
     """
     parts, host = _split(text)
     path = parts.path.rstrip("/")
@@ -119,13 +117,13 @@ def _split(text: str) -> tuple[SplitResult, str]:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ConfigurationError(_no_address(text)) from None
+        raise ConfigurationError(_not_an_address(text)) from None
     if "@" in (parts.netloc or text):
         msg = "base_url holds credentials: pass them as api_key or default_headers instead."
         raise ConfigurationError(msg)
     host = parts.netloc.lower()
     if parts.scheme not in _PORTS or not parts.hostname or _NO_HOST.search(host):
-        raise ConfigurationError(_no_address(text))
+        raise ConfigurationError(_not_an_address(text))
     if parts.fragment:
         raise ConfigurationError("base_url has a fragment (#...): remove it.")
     return parts, host.removesuffix(f":{port}" if port == _PORTS[parts.scheme] else ":")
@@ -136,12 +134,12 @@ _PORTS = {"http": 80, "https": 443}
 _NO_HOST = re.compile(r"[\s\\<>\"'`{}|^]")
 
 
-def _no_address(text: str) -> str:
-    shown = text.rpartition("@")[2].partition("?")[0]  # what stands around it may be a secret
+def _not_an_address(text: str) -> str:
+    shown = text.rpartition("@")[2].partition("?")[0]  # the parts around it may be secret
     return f"base_url {shown!r} is no HTTP address: write 'http://host:port' or 'https://host'."
 
 
-# How Inference Providers and the retired host before them name a model in a path.
+# How Inference Providers, and the retired host before them, name a model in a path.
 _MODEL = re.compile(r"(?:/hf-inference)?/(?:models|pipeline/[a-z-]+)/(.+)")
 
 
