@@ -5,45 +5,26 @@ The classes load at first use, so that importing a part imports that part alone.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ._version import __version__
+from ._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from . import huggingface
-    from .chat_models import EasyLLMChat
-    from .embeddings import EasyLLMEmbeddings
-    from .llms import EasyLLM
-    from .rerank import EasyLLMRerank
+    from . import huggingface as huggingface
+    from ._version import __version__ as __version__
+    from .chat_models import EasyLLMChat as EasyLLMChat
+    from .embeddings import EasyLLMEmbeddings as EasyLLMEmbeddings
+    from .llms import EasyLLM as EasyLLM
+    from .rerank import EasyLLMRerank as EasyLLMRerank
 
-__all__ = [
-    "EasyLLM",
-    "EasyLLMChat",
-    "EasyLLMEmbeddings",
-    "EasyLLMRerank",
-    "__version__",
-    "huggingface",
-]
-
-_HOMES = {
+_MODULES = {
     "EasyLLM": ".llms",
     "EasyLLMChat": ".chat_models",
     "EasyLLMEmbeddings": ".embeddings",
     "EasyLLMRerank": ".rerank",
+    "__version__": "._version",
+    "huggingface": ".huggingface",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name == "huggingface":
-        return import_module(".huggingface", __name__)
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(home, __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__all__ = [*_MODULES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy_attributes(__name__, _MODULES)

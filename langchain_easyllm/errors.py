@@ -55,7 +55,6 @@ __all__ = [
     "ServerError",
     "StructuredOutputError",
     "TimeoutError",
-    "one_sentence",
 ]
 
 MAX_BODY = 2000

@@ -139,7 +139,7 @@ class GenerationClient:
             try:
                 if prepared.must_stream:
                     return [_gather((yield _Collect(request, policy)))]
-                response = yield _Send(prepared.request, policy)
+                response = yield _SendRequest(prepared.request, policy)
             except EasyLLMError as error:
                 if answers := prepared.recover(error):
                     return answers
@@ -157,7 +157,7 @@ class GenerationClient:
         while True:
             prepared, server = yield from self._prepare(request, policy, stream=True)
             try:
-                return prepared, (yield _Open(prepared.request, policy))
+                return prepared, (yield _OpenStream(prepared.request, policy))
             except EasyLLMError as error:
                 yield from self._fall_back(request, prepared, server, policy, error)
 
@@ -250,7 +250,7 @@ class _Prepare:
 
 
 @dataclass(frozen=True, slots=True)
-class _Send:
+class _SendRequest:
     """Send a request and read the whole response."""
 
     request: Request
@@ -264,7 +264,7 @@ class _Send:
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
+class _OpenStream:
     """Send a request and wait until its streamed response begins."""
 
     request: Request
@@ -294,7 +294,7 @@ class _Collect:
 if TYPE_CHECKING:
     from typing import Any
 
-    Step = _DetectServer | _Prepare | _Send | _Open | _Collect
+    Step = _DetectServer | _Prepare | _SendRequest | _OpenStream | _Collect
     Stream = EventStream | LocalStream | AsyncEventStream | LocalAsyncStream
     # Each step has a result of its own type, which a generator's type cannot say.
     Flow = Generator[Step, Any, T]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import orjson
 from langchain_core.messages import BaseMessage, HumanMessage
@@ -19,13 +19,12 @@ from ..prompts.base import ChatPrompt
 from ..prompts.hub import load_prompt
 from ..prompts.jinja import JinjaPrompt, turn_ends
 from ..prompts.registry import get_prompt
+from .request import GenerationRequest, RenderedPrompt
 
 if TYPE_CHECKING:
-    from .._tool_formats.base import OfferedTools, ToolCallFormat
-    from .request import GenerationRequest
+    from .._tool_formats.base import OfferedTools
 
 __all__ = [
-    "RenderedPrompt",
     "find_template",
     "load_model_template",
     "render_prompt",
@@ -34,20 +33,6 @@ __all__ = [
 
 # What a server's tokenizer puts before a raw prompt; a builder's own would be the second.
 _BOS = ("<s>", "<|begin_of_text|>", "<bos>", "<｜begin▁of▁sentence｜>")
-
-
-class RenderedPrompt(NamedTuple):
-    """A prompt as it is sent.
-
-    Attributes:
-        text: The prompt.
-        stops: Stop sequences of its template, and of the format of tool calls.
-        tool_format: The format in which it describes tools; None where it describes none.
-    """
-
-    text: str
-    stops: tuple[str, ...] = ()
-    tool_format: ToolCallFormat | None = None
 
 
 def find_template(spec: object, *, given: bool = True) -> ChatPrompt:

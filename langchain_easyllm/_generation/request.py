@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -13,10 +13,24 @@ if TYPE_CHECKING:
     from .._protocols.request import Message, Tool, ToolChoice
     from .._servers.profile import GenerationApi
     from .._structured_output.schema import OutputSchema
+    from .._tool_formats.base import ToolCallFormat
     from ..prompts.base import ChatPrompt
-    from .prompt import RenderedPrompt
 
-__all__ = ["GenerationRequest"]
+__all__ = ["GenerationRequest", "RenderedPrompt"]
+
+
+class RenderedPrompt(NamedTuple):
+    """A prompt as it is sent.
+
+    Attributes:
+        text: The prompt.
+        stops: Stop sequences of its template, and of the format of tool calls.
+        tool_format: The format in which it describes tools; None where it describes none.
+    """
+
+    text: str
+    stops: tuple[str, ...] = ()
+    tool_format: ToolCallFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)

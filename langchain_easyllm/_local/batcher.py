@@ -1,4 +1,4 @@
-"""One thread for a model: rows that wait go through it together."""
+"""One thread for a model, which generates waiting sequences in batches."""
 
 from __future__ import annotations
 
@@ -8,30 +8,26 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from .forking import renew_in_children
-from .requests import Row
+from .requests import LocalSequence
 
 __all__ = ["Batcher"]
 
 
 GATHER = 0.005
-"""Seconds for which a batch that is not full waits for one more row."""
+"""Seconds for which a batch that is not full waits for one more sequence."""
 
 LINGER = 1.0
 """Seconds for which an idle thread waits for work before it ends."""
 
 
 class Batcher:
-    """Collects rows into batches and runs them one batch after the other, in a thread of its own.
+    """Runs sequences of one `batch_key` in batches of up to `size`, in a thread of its own.
 
-    The thread begins with the first row and ends when there is nothing to do.
-
-    Args:
-        run: Generates the answers of rows that have one job's settings. Whatever it raises is
-            emitted to the rows.
-        size: Most rows of a batch.
+    The thread starts with the first sequence and ends when it is idle. The sequences of a batch
+    are emitted whatever `run` raises.
     """
 
-    def __init__(self, run: Callable[[Sequence[Row]], None], size: int) -> None:
+    def __init__(self, run: Callable[[Sequence[LocalSequence]], None], size: int) -> None:
         self._run = run
         self._size = size
         renew_in_children(self)
@@ -40,14 +36,14 @@ class Batcher:
     def renew(self) -> None:
         """Begin without rows and without a thread: a child process has none of its parent's."""
         self._changed = threading.Condition()
-        self._waiting: list[Row] = []
-        self._running: Sequence[Row] = ()
+        self._waiting: list[LocalSequence] = []
+        self._running: Sequence[LocalSequence] = ()
         self._thread: threading.Thread | None = None
 
-    def submit(self, rows: Sequence[Row]) -> None:
-        """Take rows; what happens to them is emitted by each."""
+    def submit(self, sequences: Sequence[LocalSequence]) -> None:
+        """Queue sequences."""
         with self._changed:
-            self._waiting.extend(rows)
+            self._waiting.extend(sequences)
             self._changed.notify()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
@@ -56,27 +52,27 @@ class Batcher:
                 self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """Cancel all rows and wait for the thread to end with the token it is at."""
+        """Cancel all sequences and wait for the thread to end after the current token."""
         with self._changed:
-            for row in (*self._waiting, *self._running):
-                row.cancelled = True
+            for sequence in (*self._waiting, *self._running):
+                sequence.cancelled = True
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
     def _work(self) -> None:
-        while rows := self._next():
-            self._running = rows
+        while sequences := self._next():
+            self._running = sequences
             try:
-                self._run(rows)
+                self._run(sequences)
             except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
-                for row in rows:
-                    row.emit(error)
+                for sequence in sequences:
+                    sequence.emit(error)
             finally:
                 self._running = ()
 
-    def _next(self) -> list[Row]:
-        """Return the rows of the next batch; none when there has been nothing to do."""
+    def _next(self) -> list[LocalSequence]:
+        """Wait for the next batch; an empty one ends the thread."""
         with self._changed:
             self._drop_cancelled()
             if not self._waiting:
@@ -85,20 +81,20 @@ class Batcher:
             if not self._waiting:
                 self._thread = None
                 return []
-            company = self._waiting[0].job.company
+            batch_key = self._waiting[0].job.batch_key
             count = 0
-            while count < (found := len(self._fitting(company))) < self._size:
+            while count < (found := len(self._fitting(batch_key))) < self._size:
                 count = found
                 self._changed.wait(GATHER)
-            rows = self._fitting(company)[: self._size]
-            self._waiting = [row for row in self._waiting if row not in rows]
-            return rows
+            sequences = self._fitting(batch_key)[: self._size]
+            self._waiting = [sequence for sequence in self._waiting if sequence not in sequences]
+            return sequences
 
     def _drop_cancelled(self) -> None:
-        self._waiting = [row for row in self._waiting if not row.cancelled]
+        self._waiting = [sequence for sequence in self._waiting if not sequence.cancelled]
 
-    def _fitting(self, company: object) -> list[Row]:
-        return [row for row in self._waiting if row.job.company == company]
+    def _fitting(self, batch_key: object) -> list[LocalSequence]:
+        return [sequence for sequence in self._waiting if sequence.job.batch_key == batch_key]
 
 
 _batchers: weakref.WeakSet[Batcher] = weakref.WeakSet()

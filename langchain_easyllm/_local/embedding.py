@@ -1,4 +1,4 @@
-"""A sentence-transformers model in this process, asked as Text Embeddings Inference is."""
+"""A sentence-transformers model in this process, which answers as TEI does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 
 from ..errors import ConfigurationError, ContextOverflowError, NotFoundError
 from .forking import renew_in_children
-from .requests import Row
+from .requests import LocalSequence
 from .settings import LocalSettings
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["EmbeddingModel"]
 
 
 class _Body(TypedDict, total=False):
-    """What a request to TEI's `/embed` holds."""
+    """A request to TEI's `/embed`."""
 
     inputs: list[str]
     normalize: bool
@@ -30,11 +30,7 @@ class _Body(TypedDict, total=False):
 
 
 class EmbeddingModel:
-    """A model in this process, which answers TEI's `/embed`, one request at a time.
-
-    Args:
-        settings: What it is loaded with.
-    """
+    """A model in this process, which answers TEI's `/embed`, one request at a time."""
 
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
@@ -46,17 +42,13 @@ class EmbeddingModel:
         self._lock = threading.Lock()
 
     def look_up(self, route: str, body: Mapping[str, object]) -> object:
-        """Return the vectors of a request's texts, a row of an array each.
-
-        Raises:
-            EasyLLMError: If the model cannot be loaded or refuses the request.
-        """
+        """Return the vectors of a request's texts, as the rows of an array."""
         if route != "/embed":
             raise NotFoundError(f"A local embedding model has no {route}.")
         with self._lock:
             return _vectors(self._loaded(), cast("_Body", body))
 
-    def run(self, rows: Sequence[Row]) -> None:  # noqa: ARG002 - there is no way to
+    def run(self, sequences: Sequence[LocalSequence]) -> None:  # noqa: ARG002 - it cannot
         """Refuse to generate text."""
         raise NotFoundError("An embedding model generates no text.")
 
@@ -69,8 +61,8 @@ class EmbeddingModel:
             try:
                 self._model = SentenceTransformer(settings.model, **given)
             except Exception as error:
-                words = str(error).strip().partition("\n")[0] or type(error).__name__
-                raise ConfigurationError(f"{settings.model} cannot be loaded: {words}") from error
+                reason = str(error).strip().partition("\n")[0] or type(error).__name__
+                raise ConfigurationError(f"{settings.model} cannot be loaded: {reason}") from error
         return self._model
 
 
@@ -85,22 +77,22 @@ def _vectors(model: SentenceTransformer, body: _Body) -> object:
     }
     options |= {"prompt_name": body["prompt_name"]} if "prompt_name" in body else {}
     options |= {"truncate_dim": body["dimensions"]} if "dimensions" in body else {}
-    with _cutting(model, body.get("truncation_direction")):
+    with _truncation_side(model, body.get("truncation_direction")):
         return model.encode(texts, **options)
 
 
 def _check_lengths(model: SentenceTransformer, texts: Sequence[str]) -> None:
-    most = model.get_max_seq_length()
+    limit = model.get_max_seq_length()
     for ids in model.tokenizer(texts, truncation=False)["input_ids"]:
-        if most is not None and len(ids) > most:
+        if limit is not None and len(ids) > limit:
             raise ContextOverflowError(
-                f"`inputs` must have less than {most} tokens. Given: {len(ids)}", status_code=413
+                f"`inputs` must have less than {limit} tokens. Given: {len(ids)}", status_code=413
             )
 
 
 @contextmanager
-def _cutting(model: SentenceTransformer, direction: str | None) -> Iterator[None]:
-    """Cut texts that are too long on this side, if one is named."""
+def _truncation_side(model: SentenceTransformer, direction: str | None) -> Iterator[None]:
+    """Set the side on which texts that are too long are cut."""
     usual = model.tokenizer.truncation_side
     try:
         model.tokenizer.truncation_side = direction.lower() if direction else usual

@@ -1,4 +1,4 @@
-"""What a child process does not have of its parent: threads, and the locks that they held."""
+"""New locks for forked processes, which have no thread of their parent to release the old ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Renewable(Protocol):
     """An object with locks, which a thread may hold while the process forks."""
 
     def renew(self) -> None:
-        """Make the locks anew, and drop what only the parent's threads know how to finish."""
+        """Make new locks, and drop what only the parent's threads can finish."""
 
 
 _objects: weakref.WeakSet[Renewable] = weakref.WeakSet()

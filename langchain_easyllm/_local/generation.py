@@ -1,6 +1,6 @@
-"""What happens inside of transformers' `generate`: each token is seen as soon as it is drawn.
+"""Hooks into transformers' `generate`, which see each token as soon as it is drawn.
 
-Tensors come in and go out; torch itself need not be imported for what is done with them.
+They work on tensors without importing torch.
 """
 
 from __future__ import annotations
@@ -13,35 +13,30 @@ from typing import TYPE_CHECKING
 
 from ..errors import ContextOverflowError
 from .forking import renew_in_children
-from .requests import Job, Row, Token
+from .requests import Job, LocalSequence, Token
 from .settings import DEFAULT_LIMIT, Limits
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Answering", "Penalties", "Progress", "prepare", "rng_scope"]
+__all__ = ["Penalties", "Progress", "RunningSequence", "prepare", "rng_scope"]
 
 
-_CONTEXT = 5
-"""How many tokens before a text decide how its first ones are written."""
+_DECODE_CONTEXT = 5
+"""Number of preceding tokens that decide how the first tokens of a text are decoded."""
 
 
 class Detokenizer:
-    """Turns tokens into text as they come, whole characters at a time.
-
-    Args:
-        tokenizer: The model's.
-        prompt: Ids of the prompt's tokens, whose last ones decide how the answer begins.
-    """
+    """Decodes tokens one by one, whole characters at a time; the prompt decides the beginning."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt: Sequence[int]) -> None:
         self._tokenizer = tokenizer
-        self._ids = list(prompt[-_CONTEXT:])
+        self._ids = list(prompt[-_DECODE_CONTEXT:])
         self._start, self._read = 0, len(self._ids)
 
     def push(self, token: int, *, last: bool = False) -> str:
-        """Return what a token adds; of an incomplete character nothing, unless it is the last."""
+        """Return the text that a token adds; an incomplete character only with the last token."""
         self._ids.append(token)
         before = self._decoded(self._ids[self._start : self._read])
         after = self._decoded(self._ids[self._start :])
@@ -58,39 +53,27 @@ class Detokenizer:
 
 
 @dataclass(slots=True)
-class Answering:
-    """One row on its way through the model.
+class RunningSequence:
+    """A sequence in the batch that the model is generating."""
 
-    Attributes:
-        row: The row.
-        text: The prompt as it goes in.
-        prompt: Ids of its tokens.
-        limit: Most new tokens.
-        detokenizer: Writes its tokens.
-        count: How many tokens it has.
-        done: Whether it is complete, or nobody waits for it.
-    """
-
-    row: Row
-    text: str
-    prompt: Sequence[int]
-    limit: int
+    sequence: LocalSequence
+    text: str  # the prompt, truncated
+    prompt: Sequence[int]  # its token ids
+    limit: int  # maximum number of new tokens
     detokenizer: Detokenizer
-    count: int = 0
+    count: int = 0  # of its new tokens
     done: bool = False
 
 
-def prepare(row: Row, tokenizer: PreTrainedTokenizerBase, limits: Limits) -> Answering:
-    """Measure a prompt.
-
-    Raises:
-        ContextOverflowError: If prompt and answer do not fit into the model's context.
-    """
-    text = row.prompt
-    if row.job.truncate is not None:
-        text = _last_tokens(text, row.job.truncate, tokenizer)
+def prepare(
+    sequence: LocalSequence, tokenizer: PreTrainedTokenizerBase, limits: Limits
+) -> RunningSequence:
+    """Tokenize a prompt and check that it fits into the model's context with its answer."""
+    text = sequence.prompt
+    if sequence.job.truncate is not None:
+        text = _last_tokens(text, sequence.job.truncate, tokenizer)
     prompt = tokenizer(text)["input_ids"]
-    wanted = row.job.limit or limits.new_tokens
+    wanted = sequence.job.limit or limits.new_tokens
     room = None if limits.context is None else limits.context - len(prompt)
     if room is not None and room < (wanted or 1):
         answer = f" and the answer may have {wanted}" if wanted else ""
@@ -99,88 +82,84 @@ def prepare(row: Row, tokenizer: PreTrainedTokenizerBase, limits: Limits) -> Ans
             "together: shorten the prompt (truncate cuts it), or lower max_tokens."
         )
     limit = wanted or min(DEFAULT_LIMIT, DEFAULT_LIMIT if room is None else room)
-    return Answering(row, text, prompt, limit, Detokenizer(tokenizer, prompt))
+    return RunningSequence(sequence, text, prompt, limit, Detokenizer(tokenizer, prompt))
 
 
 def _last_tokens(text: str, count: int, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the end of a text that its last tokens make."""
+    """Return the text of a text's last tokens."""
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     offsets = encoded["offset_mapping"]
     return text if len(offsets) <= count else text[offsets[-count][0] :]
 
 
 class Progress:
-    """A stopping criterion that tells each row of its tokens.
+    """A stopping criterion, called after each token, through which sequences emit their tokens.
 
-    It is asked after each token. Stop sequences are looked for in the answer alone: a prompt may
-    hold one, or its beginning.
-
-    Args:
-        answers: The rows, in the order of the batch.
-        tokenizer: The model's.
-        job: What they have in common.
-        ends: Ids of the tokens that end an answer.
-        stops: transformers' own criterion for stop sequences, if there are any.
-
-    Attributes:
-        width: How many tokens the padded prompts have.
+    Stop sequences are looked for in the answer alone: a prompt may hold one, or its beginning.
+    `width` is the number of tokens of the padded prompts.
     """
 
     def __init__(
         self,
-        answers: Sequence[Answering],
+        sequences: Sequence[RunningSequence],
         tokenizer: PreTrainedTokenizerBase,
         job: Job,
         ends: frozenset[int],
         stops: Callable[[torch.LongTensor, object], torch.BoolTensor] | None,
     ) -> None:
-        self._answers = answers
+        self._sequences = sequences
         self._tokenizer = tokenizer
         self._job = job
         self._ends = ends
         self._stops = stops
-        self.width = max(len(answer.prompt) for answer in answers)
+        self.width = max(len(sequence.prompt) for sequence in sequences)
 
     def __call__(
         self, input_ids: torch.LongTensor, scores: tuple[torch.FloatTensor, ...] | None
     ) -> torch.BoolTensor:
-        """Return which rows are done."""
+        """Return which sequences are done."""
         fresh = input_ids[:, self.width :]
         stopped = self._stops(fresh, scores).tolist() if self._stops else None
         tokens = fresh[:, -1].tolist()
         logprobs = scores[-1].float().log_softmax(-1) if scores else None
-        for number, answer in enumerate(self._answers):
-            if not answer.done:
-                reason = self._reason(answer, tokens[number], stopped and stopped[number])
-                row = None if logprobs is None else logprobs[number]
-                self._tell(answer, tokens[number], reason, row)
-        return input_ids.new_tensor([answer.done for answer in self._answers]).bool()
+        for index, sequence in enumerate(self._sequences):
+            if not sequence.done:
+                reason = self._finish_reason(sequence, tokens[index], stopped and stopped[index])
+                row = None if logprobs is None else logprobs[index]
+                self._emit(sequence, tokens[index], reason, row)
+        return input_ids.new_tensor([sequence.done for sequence in self._sequences]).bool()
 
     def finish(self) -> None:
-        """Tell rows of the end that the model came to by itself."""
-        for answer in self._answers:
-            if not answer.done:
-                answer.done = True
-                answer.row.emit(Token(-1, "", reason="length"))
+        """End the sequences at which the model stopped by itself."""
+        for running in self._sequences:
+            if not running.done:
+                running.done = True
+                running.sequence.emit(Token(-1, "", reason="length"))
 
-    def _reason(self, answer: Answering, token: int, stopped: bool | None) -> str | None:
-        answer.count += 1
+    def _finish_reason(
+        self, running: RunningSequence, token: int, stopped: bool | None
+    ) -> str | None:
+        running.count += 1
         if token in self._ends:
             return "eos_token"
         if stopped:
             return "stop_sequence"
-        return "length" if answer.count >= answer.limit else None
+        return "length" if running.count >= running.limit else None
 
-    def _tell(
-        self, answer: Answering, token: int, reason: str | None, logprobs: torch.Tensor | None
+    def _emit(
+        self,
+        running: RunningSequence,
+        token: int,
+        reason: str | None,
+        logprobs: torch.Tensor | None,
     ) -> None:
-        answer.done = reason is not None or answer.row.cancelled
-        text = "" if reason == "eos_token" else answer.detokenizer.push(token, last=bool(reason))
+        running.done = reason is not None or running.sequence.cancelled
+        text = "" if reason == "eos_token" else running.detokenizer.push(token, last=bool(reason))
         logprob: float | None = None
         top: tuple[tuple[str, float], ...] = ()
         if logprobs is not None:
             logprob, top = logprobs[token].item(), self._top(logprobs)
-        answer.row.emit(Token(token, text, logprob, top, reason))
+        running.sequence.emit(Token(token, text, logprob, top, reason))
 
     def _top(self, logprobs: torch.Tensor) -> tuple[tuple[str, float], ...]:
         if not self._job.top:
@@ -192,19 +171,14 @@ class Progress:
 
 
 class Penalties:
-    """A logits processor: OpenAI's penalties for tokens that the answer holds already.
-
-    Args:
-        job: The penalties.
-        width: How many tokens the padded prompts have.
-    """
+    """A logits processor: OpenAI's penalties for tokens that the answer has already."""
 
     def __init__(self, job: Job, width: int) -> None:
         self._job = job
         self._width = width
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """Return the logits less the penalties."""
+        """Return the logits minus the penalties."""
         answer = input_ids[:, self._width :]
         counts = scores.new_zeros(scores.shape)
         counts.scatter_add_(1, answer, scores.new_ones(answer.shape))
@@ -212,50 +186,45 @@ class Penalties:
         return scores - penalty - self._job.presence_penalty * (counts > 0)
 
 
-class _Drawing:
-    """How many generations draw from the process's sequence right now."""
+class _RNGUsers:
+    """The number of generations that use the process's random number generators."""
 
     def renew(self) -> None:
         self.changed = threading.Condition()
         self.count = 0
 
 
-_drawing = _Drawing()
-renew_in_children(_drawing)
+_rng_users = _RNGUsers()
+renew_in_children(_rng_users)
 
 
 @contextmanager
 def rng_scope(seed: int | None, device: torch.device) -> Iterator[None]:
-    """Generate inside of this.
+    """Generate with the process's random number generators, seeded for as long as it takes.
 
-    Several models may draw from the process's sequence at once. One with a seed has a sequence of
-    its own, so that its answer depends on nothing else, and the others wait for it; the process's
-    goes on behind it where it was.
-
-    Args:
-        seed: The seed, or None to draw from the process's sequence.
-        device: Where it is drawn; each GPU has a sequence of its own.
+    Without a seed, several models may use them at once. With one, they are used alone, so that the
+    answer depends on nothing else, and get their former state back. Each GPU has one of its own.
     """
     if seed is None:
-        with _shared():
+        with _shared_rng():
             yield
         return
     import torch  # noqa: PLC0415 - heavy
 
-    with _drawing.changed:
-        _drawing.changed.wait_for(lambda: _drawing.count == 0)
+    with _rng_users.changed:
+        _rng_users.changed.wait_for(lambda: _rng_users.count == 0)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
             yield
 
 
 @contextmanager
-def _shared() -> Iterator[None]:
-    with _drawing.changed:
-        _drawing.count += 1
+def _shared_rng() -> Iterator[None]:
+    with _rng_users.changed:
+        _rng_users.count += 1
     try:
         yield
     finally:
-        with _drawing.changed:
-            _drawing.count -= 1
-            _drawing.changed.notify_all()
+        with _rng_users.changed:
+            _rng_users.count -= 1
+            _rng_users.changed.notify_all()

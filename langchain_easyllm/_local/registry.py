@@ -1,4 +1,4 @@
-"""The local models of this process: each is loaded once for the settings it is loaded with."""
+"""The local models of this process: one for each set of settings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["open_embeddings", "open_model"]
 
 
 _loaded: dict[object, LocalTransport] = {}
-# A pipeline is its maker's, and lives as long as somebody uses it.
-_around: weakref.WeakValueDictionary[object, LocalTransport] = weakref.WeakValueDictionary()
+# A pipeline belongs to the caller, and is kept as long as somebody uses it.
+_of_pipelines: weakref.WeakValueDictionary[object, LocalTransport] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 
 # A lock that is copied while another thread holds it is held for ever in the copy.
@@ -28,20 +28,20 @@ if hasattr(os, "register_at_fork"):
 
 
 def open_model(settings: LocalSettings) -> LocalTransport:
-    """Return this process's way to a language model. The model loads with the first request.
+    """Return the transport to a language model, which loads with the first request.
 
-    It stays loaded, for objects that are made anew for each call, until the way is closed.
+    It stays loaded until the transport is closed, for objects that are made anew for each call.
     """
     return _open(PipelineModel, settings)
 
 
 def open_embeddings(settings: LocalSettings) -> LocalTransport:
-    """Return this process's way to an embedding model; see `open_model`."""
+    """Return the transport to an embedding model; see `open_model`."""
     return _open(EmbeddingModel, settings)
 
 
 def _open(kind: Callable[[LocalSettings], LocalModel], settings: LocalSettings) -> LocalTransport:
-    known = _loaded if settings.pipeline is None else _around
+    known = _loaded if settings.pipeline is None else _of_pipelines
     key = (kind, settings.key)
     with _lock:
         found = known.get(key)

@@ -1,4 +1,4 @@
-"""What one generation is to be, from the parameters of a request."""
+"""A generation in this process: TGI's parameters in, TGI's responses out."""
 
 from __future__ import annotations
 
@@ -12,38 +12,24 @@ import orjson
 from ..errors import BadRequestError, EasyLLMError, GenerationError
 
 __all__ = [
-    "Item",
     "Job",
-    "Row",
+    "LocalSequence",
+    "SequenceEvent",
     "Started",
     "TGIResponseWriter",
     "Token",
+    "to_easyllm_error",
     "to_job",
-    "translated",
-    "whole_answer",
+    "write_body",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One generation, apart from its prompt.
+    """One generation, apart from its prompt."""
 
-    Attributes:
-        options: Keyword arguments of transformers' `generate`.
-        limit: Most new tokens; None for the model's own limit.
-        stops: Stop sequences that end the generation.
-        count: How many answers are wanted.
-        seed: Seed of the sampling.
-        truncate: Cut the prompt to its last this many tokens.
-        logprobs: Whether log probabilities are wanted.
-        top: How many likely alternatives are wanted for each token.
-        frequency_penalty: Subtracted from a token's logit for each time that it occurred.
-        presence_penalty: Subtracted from the logit of a token that occurred.
-        grammar: What the answer must be, in TGI's shape.
-    """
-
-    options: Mapping[str, object] = field(default_factory=dict)
-    limit: int | None = None
+    options: Mapping[str, object] = field(default_factory=dict)  # of transformers' `generate`
+    limit: int | None = None  # maximum number of new tokens; None for the model's own
     stops: tuple[str, ...] = ()
     count: int = 1
     seed: int | None = None
@@ -52,13 +38,13 @@ class Job:
     top: int = 0
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
-    grammar: Mapping[str, object] | None = None
+    grammar: Mapping[str, object] | None = None  # in TGI's format
 
     @property
-    def company(self) -> object:
-        """What generations have in common that can go through the model together."""
+    def batch_key(self) -> object:
+        """Equal for generations that can go through the model in one batch."""
         if self.seed is not None:
-            return id(self)  # whoever shares its dice would change its answer
+            return id(self)  # another draw from its random numbers would change its answer
         options = orjson.dumps((self.options, self.grammar), option=orjson.OPT_SORT_KEYS)
         penalties = self.frequency_penalty, self.presence_penalty
         return options, self.stops, self.logprobs, self.top, penalties
@@ -66,57 +52,38 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of an answer.
+    """A token of an answer."""
 
-    Attributes:
-        id: The token's id; negative where the answer ended without one more.
-        text: What it adds to the answer; empty while a character is incomplete.
-        logprob: Logarithm of the probability that it was drawn with, if that was wanted.
-        top: The most likely tokens of that place as (text, logprob), likeliest first.
-        reason: On the last token only: "length", "eos_token" or "stop_sequence".
-    """
-
-    id: int
-    text: str
+    id: int  # negative where the answer ended without one more
+    text: str  # empty while a character is incomplete
     logprob: float | None = None
-    top: tuple[tuple[str, float], ...] = ()
-    reason: str | None = None
+    top: tuple[tuple[str, float], ...] = ()  # (text, logprob) of the most likely ones, descending
+    reason: str | None = None  # of the last token: "length", "eos_token" or "stop_sequence"
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The generation of an answer began.
-
-    Attributes:
-        input_length: Tokens of the prompt.
-    """
+    """The generation of an answer began."""
 
     input_length: int
 
 
-Item = Token | Started | Exception
-"""What happens to a row, in order: it starts, its tokens, or what went wrong."""
+SequenceEvent = Token | Started | Exception
+"""What a sequence emits, in this order: its start, its tokens; or its failure."""
 
 
 @dataclass(eq=False, slots=True)
-class Row:
-    """One answer to one prompt, while it is generated.
-
-    Attributes:
-        job: What is wanted.
-        prompt: The prompt as text.
-        emit: Takes what happens to it; called in the model's own thread.
-        cancelled: Set where nobody waits for it any more.
-    """
+class LocalSequence:
+    """One answer to one prompt, while it is generated."""
 
     job: Job
     prompt: str
-    emit: Callable[[Item], None]
+    emit: Callable[[SequenceEvent], None]  # called in the model's own thread
     cancelled: bool = False
 
 
 class _Parameters(TypedDict, total=False):
-    """The parameters of a request that are no options of `generate` by the same name."""
+    """The parameters that `generate` does not take under the same name."""
 
     details: bool
     do_sample: bool
@@ -134,15 +101,12 @@ class _Parameters(TypedDict, total=False):
 
 
 _NOT_OPTIONS = frozenset(_Parameters.__annotations__)
-# What only matters while sampling, and the value of each that turns it off.
+# The parameters of sampling, each with the value that turns it off.
 _SAMPLING: Mapping[str, float] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "typical_p": 1.0}
 
 
 def to_job(parameters: Mapping[str, object]) -> Job:
-    """Return what the `parameters` of a request in TGI's protocol ask for.
-
-    A parameter that is not known here is handed to `generate` as it is.
-    """
+    """Read TGI's `parameters`; `generate` gets those that are not known here as they are."""
     known = cast("_Parameters", parameters)
     options = {name: value for name, value in parameters.items() if name not in _NOT_OPTIONS}
     top = known.get("top_n_tokens") or 0
@@ -162,10 +126,10 @@ def to_job(parameters: Mapping[str, object]) -> Job:
 
 
 def _sampling(parameters: Mapping[str, object]) -> dict[str, object]:
-    """Return the options of sampling; any of them turns it on, unless it is turned off."""
+    """Return the options of sampling, which any of them turns on unless `do_sample` is false."""
     given = {name: parameters[name] for name in _SAMPLING if name in parameters}
     if parameters.get("do_sample") is False:
-        # Unset, for the model's own values would be warned about, which greedy decoding ignores.
+        # Unset: transformers warns of the model's own values, which greedy decoding ignores.
         return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     if not given and parameters.get("do_sample") is None:
         return {}
@@ -179,15 +143,7 @@ def _sampling(parameters: Mapping[str, object]) -> dict[str, object]:
 
 @dataclass(slots=True)
 class TGIResponseWriter:
-    """Puts one answer together as its tokens come.
-
-    Args:
-        logprobs: Whether the answer is to hold its tokens with their log probabilities.
-
-    Attributes:
-        started: Whether the generation began.
-        done: Whether the answer is complete.
-    """
+    """Writes one answer in TGI's format as its tokens arrive."""
 
     logprobs: bool
     started: bool = False
@@ -196,31 +152,27 @@ class TGIResponseWriter:
     _reason: str | None = None
     _tokens: list[Token] = field(default_factory=list)
 
-    def take(self, item: Item) -> bytes | None:
-        """Take what happened; return it as an event of a stream, if it is one.
-
-        Raises:
-            EasyLLMError: If something went wrong.
-        """
-        if isinstance(item, Exception):
-            raise translated(item) from item
-        if isinstance(item, Started):
-            self.started, self._input_length = True, item.input_length
+    def write(self, event: SequenceEvent) -> bytes | None:
+        """Return the stream's event for a token; None for the start; raise a failure."""
+        if isinstance(event, Exception):
+            raise to_easyllm_error(event) from event
+        if isinstance(event, Started):
+            self.started, self._input_length = True, event.input_length
             return None
-        if item.id >= 0:
-            self._tokens.append(item)
-        self._reason, self.done = item.reason, item.reason is not None
-        event = {
+        if event.id >= 0:
+            self._tokens.append(event)
+        self._reason, self.done = event.reason, event.reason is not None
+        written = {
             "index": len(self._tokens),
-            "token": _token(item),
-            "top_tokens": _top(item),
+            "token": _token(event),
+            "top_tokens": _top(event),
             "generated_text": self._text() if self.done else None,
             "details": self._details() if self.done else None,
         }
-        return orjson.dumps(event)
+        return orjson.dumps(written)
 
-    def whole(self) -> dict[str, object]:
-        """Return the answer as a whole."""
+    def response(self) -> dict[str, object]:
+        """Return the complete answer."""
         details = self._details()
         if self.logprobs:
             details["tokens"] = [_token(token) for token in self._tokens]
@@ -238,21 +190,21 @@ class TGIResponseWriter:
         }
 
 
-def whole_answer(writers: Sequence[TGIResponseWriter]) -> bytes:
-    """Return one or several answers to a request as the body of a response."""
-    answers = [writer.whole() for writer in writers]
+def write_body(writers: Sequence[TGIResponseWriter]) -> bytes:
+    """Return the body of a response with one or several answers."""
+    answers = [writer.response() for writer in writers]
     return orjson.dumps(answers[0] if len(answers) == 1 else answers)
 
 
-def translated(error: Exception) -> EasyLLMError:
-    """Return what went wrong in a model as an error of this package, new for each who gets it."""
+def to_easyllm_error(error: Exception) -> EasyLLMError:
+    """Return a model's failure as an error of this package, a new one for each caller."""
     if isinstance(error, EasyLLMError):
         return copy.copy(error)
-    words = str(error).strip() or type(error).__name__
+    reason = str(error).strip() or type(error).__name__
     if isinstance(error, TypeError | ValueError):
-        return BadRequestError(f"The local model refuses the request: {words}")
+        return BadRequestError(f"The local model refuses the request: {reason}")
     failure = GenerationError(
-        f"The local model failed while it was generating ({words}): a smaller batch_size, "
+        f"The local model failed while it was generating ({reason}): a smaller batch_size, "
         "max_tokens or model needs less memory."
     )
     failure.is_retryable = False

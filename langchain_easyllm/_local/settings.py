@@ -1,4 +1,4 @@
-"""What can be found wrong with a local model before anything is loaded."""
+"""Settings of a local model, checked before anything is loaded; and its limits."""
 
 from __future__ import annotations
 
@@ -27,20 +27,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
-    """What makes two objects use the same model.
+    """Objects with equal settings share one model."""
 
-    Attributes:
-        model: A folder, or a repository id on the Hub; a pipeline's name.
-        pipeline: A pipeline that the caller made, or None.
-        device: Where the model goes, as `transformers.pipeline` takes it.
-        device_map: How it is spread over devices, as `from_pretrained` takes it.
-        model_kwargs: Further arguments of `from_pretrained`.
-        pipeline_kwargs: Further arguments of `transformers.pipeline`.
-        batch_size: Most prompts that go through the model together.
-        token: A Hugging Face token, to download it with.
-    """
-
-    model: str | None = None
+    model: str | None = None  # a folder or a repository id on the Hub; a pipeline's name
     pipeline: Callable[..., object] | None = None
     device: object = None
     device_map: object = None
@@ -51,7 +40,7 @@ class LocalSettings:
 
     @property
     def key(self) -> object:
-        """What the registry knows the model by."""
+        """The model's key in the registry."""
         if self.pipeline is not None:
             return id(self.pipeline), self.batch_size
         settings = (self.device, self.device_map, self.model_kwargs, self.pipeline_kwargs)
@@ -62,11 +51,7 @@ TASK = "text-generation"
 
 
 def check_libraries(*names: str) -> None:
-    """Check that libraries are installed, without importing them.
-
-    Raises:
-        ConfigurationError: If one is not, with the command that installs it.
-    """
+    """Check that libraries are installed, without importing them."""
     for name in names:
         if find_spec(name) is None:
             raise ConfigurationError(
@@ -76,17 +61,9 @@ def check_libraries(*names: str) -> None:
 
 
 def check_model(model: str, files: Sequence[str] = ("config.json",)) -> str:
-    """Check that a model's folder is one; a Hub repository is looked for when it is loaded.
+    """Check that a folder has one of a model's files, and return its path with `~` expanded.
 
-    Args:
-        model: A folder, or the id of a repository on the Hub.
-        files: Files of which the folder has to hold one.
-
-    Returns:
-        The folder's path, `~` expanded, or the id.
-
-    Raises:
-        ConfigurationError: If a path leads nowhere, or to something else than a model's folder.
+    The id of a repository on the Hub is returned as it is, and checked when the model is loaded.
     """
     path = Path(model).expanduser()
     if path.is_dir():
@@ -104,11 +81,7 @@ def check_model(model: str, files: Sequence[str] = ("config.json",)) -> str:
 
 
 def check_pipeline(pipeline: object) -> None:
-    """Check that an object is a `transformers` pipeline that generates text.
-
-    Raises:
-        ConfigurationError: If it is not.
-    """
+    """Check that an object is a `transformers` pipeline that generates text."""
     task = getattr(pipeline, "task", None)
     if not callable(pipeline) or task is None:
         raise ConfigurationError(
@@ -125,43 +98,32 @@ def check_pipeline(pipeline: object) -> None:
 
 
 def _is_path(model: str) -> bool:
-    """Whether a name can only be a path: repository ids have one slash at most."""
+    """Return whether a name can only be a path: repository ids have one slash at most."""
     start = (".", "~", "/", os.sep)
     return model.startswith(start) or model.count("/") > 1 or (os.sep != "/" and os.sep in model)
 
 
 DEFAULT_LIMIT = 1024
-"""Most new tokens where neither the caller nor the model says it."""
+"""Maximum number of new tokens where neither the caller nor the model sets it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a model's configuration says of lengths and ends.
-
-    Attributes:
-        new_tokens: Most new tokens; None where nothing says it.
-        context: Most tokens of prompt and answer; None if unknown.
-        ends: Ids of the tokens that end an answer.
-    """
+    """A model's limits as its configuration has them, each None if unknown."""
 
     new_tokens: int | None
-    context: int | None
-    ends: frozenset[int]
+    context: int | None  # tokens of prompt and answer together
+    ends: frozenset[int]  # ids of the tokens that end an answer
 
 
 def limits_of(pipeline: TextGenerationPipeline, options: Mapping[str, object]) -> Limits:
-    """Return a pipeline's limits.
-
-    Args:
-        pipeline: The pipeline; what it was made with goes before the model's own.
-        options: Options of one call, which go before both.
-    """
+    """Return a call's limits: its options override the pipeline's, which override the model's."""
     config = pipeline.model.generation_config.to_diff_dict()
     made_with = getattr(pipeline, "_generate_kwargs", {})
-    said = {**config, **made_with, **options}
-    ends = said.get("eos_token_id")
+    merged = {**config, **made_with, **options}
+    ends = merged.get("eos_token_id")
     listed = ends if isinstance(ends, list) else [ends]
-    new = said.get("max_new_tokens")
+    new = merged.get("max_new_tokens")
     context = getattr(pipeline.model.config, "max_position_embeddings", None)
     return Limits(
         new_tokens=new if isinstance(new, int) else None,

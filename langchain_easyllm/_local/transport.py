@@ -1,6 +1,6 @@
-"""Carries requests to a model in this process, as `transport.Transport` carries them to a server.
+"""Carries requests to a model in this process, in place of the HTTP client.
 
-A call's time begins when the model begins with it: waiting for the model to load, and for other
+A call's timeout starts when the model starts with it: waiting for the model to load, and for other
 calls, is not counted.
 """
 
@@ -21,23 +21,30 @@ from .._http.models import Request, Response, RetryPolicy
 from .._http.stream import AsyncClosing, Closing
 from ..errors import TimeoutError
 from .batcher import Batcher
-from .requests import Item, Row, TGIResponseWriter, to_job, translated, whole_answer
+from .requests import (
+    LocalSequence,
+    SequenceEvent,
+    TGIResponseWriter,
+    to_easyllm_error,
+    to_job,
+    write_body,
+)
 
 __all__ = ["LocalAsyncStream", "LocalModel", "LocalStream", "LocalTransport"]
 
 
-_Event = tuple[int, Item]
+_Event = tuple[int, SequenceEvent]  # with the index of its sequence
 _HEADERS: Mapping[str, str] = {"content-type": "application/json"}
 
 
 class LocalModel(Protocol):
-    """What is asked of a model."""
+    """A model that a `LocalTransport` serves."""
 
-    def run(self, rows: Sequence[Row]) -> None:
-        """Generate the answers of rows whose jobs go together."""
+    def run(self, sequences: Sequence[LocalSequence]) -> None:
+        """Generate the answers of sequences of one `batch_key`."""
 
     def look_up(self, route: str, body: Mapping[str, object]) -> object:
-        """Answer what needs no generation, with what JSON or numpy has.
+        """Answer a request that needs no generation, with JSON values or numpy arrays.
 
         Raises:
             NotFoundError: If there is no such route.
@@ -47,12 +54,8 @@ class LocalModel(Protocol):
 class LocalTransport:
     """Answers requests; `/generate` and `/generate_stream` are TGI's, the others the model's own.
 
-    One object serves any number of threads and event loops.
-
-    Args:
-        model: The model.
-        size: Most prompts that go through it together.
-        forget: Called when nobody uses the model any more.
+    One object serves any number of threads and event loops. Up to `size` prompts form a batch, and
+    closing the transport calls `forget`.
     """
 
     def __init__(
@@ -63,17 +66,13 @@ class LocalTransport:
         self._forget = forget
 
     def send(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
-        """Answer a request as a whole.
-
-        Raises:
-            EasyLLMError: If the model cannot be loaded, refuses the request or fails.
-        """
+        """Answer a request with the complete response."""
         if _route(request) != "/generate":
             return self._look_up(request)
         inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-        asked = _Asked(request, policy.timeout, inbox.put)
-        self._batcher.submit(asked.rows)
-        flow = asked.whole()
+        local = _LocalRequest(request, policy.timeout, inbox.put)
+        self._batcher.submit(local.sequences)
+        flow = local.read()
         try:
             wait = next(flow)
             while True:
@@ -81,20 +80,16 @@ class LocalTransport:
         except StopIteration as end:
             return _response(request, cast("bytes", end.value))
         finally:
-            asked.cancel()
+            local.cancel()
 
     async def asend(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
-        """Answer a request as a whole, while the running event loop goes on.
-
-        Raises:
-            EasyLLMError: If the model cannot be loaded, refuses the request or fails.
-        """
+        """Answer a request with the complete response, without blocking the event loop."""
         if _route(request) != "/generate":
             return await asyncio.to_thread(self._look_up, request)
         inbox, put = _async_inbox()
-        asked = _Asked(request, policy.timeout, put)
-        self._batcher.submit(asked.rows)
-        flow = asked.whole()
+        local = _LocalRequest(request, policy.timeout, put)
+        self._batcher.submit(local.sequences)
+        flow = local.read()
         try:
             wait = next(flow)
             while True:
@@ -102,14 +97,14 @@ class LocalTransport:
         except StopIteration as end:
             return _response(request, cast("bytes", end.value))
         finally:
-            asked.cancel()
+            local.cancel()
 
     def open(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> LocalStream:  # noqa: B008
         """Answer a request with an event for each token."""
         inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-        asked = _Asked(request, policy.timeout, inbox.put)
-        self._batcher.submit(asked.rows)
-        return LocalStream(asked, inbox)
+        local = _LocalRequest(request, policy.timeout, inbox.put)
+        self._batcher.submit(local.sequences)
+        return LocalStream(local, inbox)
 
     async def aopen(
         self,
@@ -118,30 +113,29 @@ class LocalTransport:
     ) -> LocalAsyncStream:
         """Answer a request with an event for each token."""
         inbox, put = _async_inbox()
-        asked = _Asked(request, policy.timeout, put)
-        self._batcher.submit(asked.rows)
-        return LocalAsyncStream(asked, inbox)
+        local = _LocalRequest(request, policy.timeout, put)
+        self._batcher.submit(local.sequences)
+        return LocalAsyncStream(local, inbox)
 
     def close(self) -> None:
-        """Let the model go. Objects to come load it anew; what is generated goes on."""
+        """Release the model, which the next object loads again; running calls go on."""
         self._forget()
 
     async def aclose(self) -> None:
-        """Let the model go. Objects to come load it anew; what is generated goes on."""
+        """Release the model, which the next object loads again; running calls go on."""
         self._forget()
 
     def _look_up(self, request: Request) -> Response:
-        """Answer what needs no generation."""
         body = cast("Mapping[str, object]", orjson.loads(request.body or b"{}"))
         try:
             answer = self._model.look_up(_route(request), body)
         except Exception as error:
-            raise translated(error) from error
+            raise to_easyllm_error(error) from error
         return _response(request, orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
-class _Asked:
-    """One request while it is answered: its rows, and what they have become so far."""
+class _LocalRequest:
+    """A request that is being answered: its sequences, and the writers of their answers."""
 
     def __init__(
         self, request: Request, timeout: float | None, put: Callable[[_Event], None]
@@ -150,49 +144,45 @@ class _Asked:
         parameters = cast("Mapping[str, object]", body.get("parameters") or {})
         job = to_job(parameters)
         self.url = request.url
-        self.rows = [
-            Row(job, cast("str", body["inputs"]), _numbered(put, number))
-            for number in range(job.count)
+        self.sequences = [
+            LocalSequence(job, cast("str", body["inputs"]), _indexed(put, index))
+            for index in range(job.count)
         ]
-        self.writers = [TGIResponseWriter(job.logprobs) for _ in self.rows]
+        self.writers = [TGIResponseWriter(job.logprobs) for _ in self.sequences]
         self._timeout = timeout
 
     @property
     def done(self) -> bool:
-        """Whether every answer is complete."""
+        """True when every answer is complete."""
         return all(writer.done for writer in self.writers)
 
-    def take(self, event: _Event) -> bytes | None:
-        """Take what happened to a row; return it as an event of a stream, if it is one."""
-        number, item = event
-        return self.writers[number].take(item)
+    def write(self, event: _Event) -> bytes | None:
+        """Pass an event on to its sequence's writer."""
+        index, emitted = event
+        return self.writers[index].write(emitted)
 
     def cancel(self) -> None:
-        """End what is still generated."""
-        for row in self.rows:
-            row.cancelled = True
+        """End the generation."""
+        for sequence in self.sequences:
+            sequence.cancelled = True
 
-    def patience(self) -> float | None:
-        """Return the seconds to wait for what comes next; None before the generation began."""
+    def timeout(self) -> float | None:
+        """Return the seconds to wait for the next event; None before the generation started."""
         return self._timeout if any(writer.started for writer in self.writers) else None
 
-    def whole(self) -> Generator[float | None, _Event | None, bytes]:
-        """Yield the seconds to wait, receive what happened, return the body of the answer.
-
-        Raises:
-            EasyLLMError: If a row failed, or the time is over.
-        """
+    def read(self) -> Generator[float | None, _Event | None, bytes]:
+        """Yield the seconds to wait, receive an event or None, return the response's body."""
         deadline: float | None = None
         while not self.done:
             event = yield None if deadline is None else max(deadline - monotonic(), 0.0)
             if event is None:
-                raise self.late()
-            self.take(event)
-            if deadline is None and (patience := self.patience()) is not None:
-                deadline = monotonic() + patience
-        return whole_answer(self.writers)
+                raise self.timeout_error()
+            self.write(event)
+            if deadline is None and (timeout := self.timeout()) is not None:
+                deadline = monotonic() + timeout
+        return write_body(self.writers)
 
-    def late(self) -> TimeoutError:
+    def timeout_error(self) -> TimeoutError:
         """Return the error of an answer that takes too long."""
         return TimeoutError(
             f"The local model did not answer within {self._timeout} seconds: raise timeout, or "
@@ -201,74 +191,71 @@ class _Asked:
         )
 
 
-class _Stream:
-    """What both kinds of stream have in common."""
+class _LocalStreamBase:
+    """The part that the sync and the async stream share."""
 
-    def __init__(self, asked: _Asked) -> None:
-        self._asked = asked
-        self.url = asked.url
-
-    def _drop(self) -> None:
-        self._asked.cancel()
+    def __init__(self, request: _LocalRequest) -> None:
+        self._request = request
+        self.url = request.url
 
     def __del__(self) -> None:
-        self._asked.cancel()
+        self._request.cancel()
 
 
-class LocalStream(_Stream, Closing):
+class LocalStream(_LocalStreamBase, Closing):
     """A streamed answer. Iterating yields lists of events; closing it ends the generation."""
 
-    def __init__(self, asked: _Asked, inbox: queue.SimpleQueue[_Event]) -> None:
-        super().__init__(asked)
+    def __init__(self, request: _LocalRequest, inbox: queue.SimpleQueue[_Event]) -> None:
+        super().__init__(request)
         self._inbox = inbox
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> list[bytes]:
-        while not self._asked.done:
-            event = _get(self._inbox, self._asked.patience())
+        while not self._request.done:
+            event = _get(self._inbox, self._request.timeout())
             if event is None:
-                raise self._asked.late()
-            if data := self._asked.take(event):
+                raise self._request.timeout_error()
+            if data := self._request.write(event):
                 return [data]
         raise StopIteration
 
     def close(self) -> None:
-        """End the generation with the token that it is at."""
-        self._drop()
+        """End the generation after the current token."""
+        self._request.cancel()
 
 
-class LocalAsyncStream(_Stream, AsyncClosing):
+class LocalAsyncStream(_LocalStreamBase, AsyncClosing):
     """A streamed answer. `async for` yields lists of events; closing it ends the generation."""
 
-    def __init__(self, asked: _Asked, inbox: asyncio.Queue[_Event]) -> None:
-        super().__init__(asked)
+    def __init__(self, request: _LocalRequest, inbox: asyncio.Queue[_Event]) -> None:
+        super().__init__(request)
         self._inbox = inbox
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> list[bytes]:
-        while not self._asked.done:
-            event = await _aget(self._inbox, self._asked.patience())
+        while not self._request.done:
+            event = await _aget(self._inbox, self._request.timeout())
             if event is None:
-                raise self._asked.late()
-            if data := self._asked.take(event):
+                raise self._request.timeout_error()
+            if data := self._request.write(event):
                 return [data]
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """End the generation with the token that it is at."""
-        self._drop()
+        """End the generation after the current token."""
+        self._request.cancel()
 
 
-def _numbered(put: Callable[[_Event], None], number: int) -> Callable[[Item], None]:
-    return lambda item: put((number, item))
+def _indexed(put: Callable[[_Event], None], index: int) -> Callable[[SequenceEvent], None]:
+    return lambda event: put((index, event))
 
 
 def _async_inbox() -> tuple[asyncio.Queue[_Event], Callable[[_Event], None]]:
-    """Return a queue of the running loop, and what puts into it from another thread."""
+    """Return a queue of the running loop, and a function that fills it from another thread."""
     loop = asyncio.get_running_loop()
     inbox: asyncio.Queue[_Event] = asyncio.Queue()
 

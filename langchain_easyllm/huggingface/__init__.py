@@ -11,9 +11,9 @@ Code written for `easyllm.clients.huggingface` works with its import changed::
     )
     print(response["choices"][0]["message"]["content"])
 
-The attributes of this module are settings that every call reads once, when it is made: what another
-thread changes later does not touch it. None means the environment's value, read at that moment. A
-call's own keyword argument of the same name goes before both.
+The attributes of this module are settings that every call reads once, when it is made; later
+changes by another thread do not affect it. None means the environment's value, read at that moment.
+A call's own keyword argument of the same name overrides both.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ __all__ = [
 ]
 
 api_type: str = "huggingface"
-"""Which kind of service it is; there is one."""
+"""The kind of service; there is only one."""
 
 api_key: str | SecretStr | None = None
-"""Token. One set here counts as given for the `api_base` in force, whatever host that is. Default:
+"""Token, which is sent to the `api_base` in force, whatever its host. Default:
 `HUGGINGFACE_TOKEN`, the other variables of huggingface_hub, then the stored login; those go to
 Hugging Face's own hosts only, never to a Space."""
 
@@ -67,7 +67,7 @@ seed: int | None = 42
 leaves it to the server."""
 
 api_version: str
-"""EasyLLM's own: `HUGGINGFACE_API_VERSION`, else its date. Of no effect."""
+"""`HUGGINGFACE_API_VERSION`, else EasyLLM's date. Has no effect."""
 
 
 def __getattr__(name: str) -> str:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr
 
 from .._fields.connection import ConnectionFields
 from .._fields.generation import environment_prompt
-from .._generation.request import GenerationRequest
+from .._generation.request import GenerationRequest, RenderedPrompt
 from .._http.models import RetryPolicy
 from .._protocols.request import Message
 from .._protocols.stop_sequences import merge_stops
@@ -21,9 +22,8 @@ from ._requests import ChatRequest, CompletionRequest, checked, log, to_messages
 
 if TYPE_CHECKING:
     from .._generation.client import GenerationClient
-    from .._generation.prompt import RenderedPrompt
     from ..prompts import ChatPrompt
-    from ._requests import ChatRequest, CompletionRequest, EmbeddingRequest
+    from ._requests import ChatRequest, CompletionRequest, EmbeddingsRequest
 
 __all__ = [
     "ClientSettings",
@@ -77,7 +77,7 @@ class ClientSettings:
     seed: int | None
 
 
-def read_place(request: ChatRequest | CompletionRequest | EmbeddingRequest) -> ClientTarget:
+def read_place(request: ChatRequest | CompletionRequest | EmbeddingsRequest) -> ClientTarget:
     """Return where a call goes: its own address and token, or the module's."""
     return _place(request, _attributes())
 
@@ -112,13 +112,11 @@ def renders_slowly(request: ChatRequest | CompletionRequest) -> bool:
 
 def _attributes() -> dict[str, Any]:
     """Return the module's attributes, all at once: threads may set them meanwhile."""
-    from .. import huggingface  # noqa: PLC0415 - the module that imports this one
-
-    return dict(vars(huggingface))
+    return dict(vars(import_module(__package__)))
 
 
 def _place(
-    request: ChatRequest | CompletionRequest | EmbeddingRequest, module: dict[str, Any]
+    request: ChatRequest | CompletionRequest | EmbeddingsRequest, module: dict[str, Any]
 ) -> ClientTarget:
     key = request.api_key or module["api_key"] or None
     if isinstance(key, str):
@@ -274,7 +272,7 @@ def _input(
     request: ChatRequest | CompletionRequest, settings: ClientSettings
 ) -> tuple[Sequence[Message], RenderedPrompt | None]:
     """Return the chat messages, and the prompt of a text protocol where it can be rendered."""
-    from .._generation.prompt import RenderedPrompt, render_template  # noqa: PLC0415 - as above
+    from .._generation.prompt import render_template  # noqa: PLC0415 - as above
 
     if isinstance(request, ChatRequest):
         messages = to_messages(request.messages)

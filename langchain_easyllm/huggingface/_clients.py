@@ -13,7 +13,7 @@ from langchain_core.runnables.utils import gather_with_concurrency
 
 from .._protocols.reader import Answer
 from ._calls import PreparedCall, prepare, renders_slowly, translate_errors
-from ._requests import ChatRequest, CompletionRequest, EmbeddingRequest, read_request
+from ._requests import ChatRequest, CompletionRequest, EmbeddingsRequest, read_request
 from ._results import ChatResults, CompletionResults, Json, Results
 
 __all__ = ["ChatCompletion", "Completion", "Embedding"]
@@ -33,10 +33,10 @@ def _sync(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Res
     def create(*args: P.args, **kwargs: P.kwargs) -> Result:
         with translate_errors():
             call = prepare(*read_request(kind, *args, **kwargs))
-            shaped = results(call.served_model)
+            output = results(call.served_model)
             if call.stream:
-                return _stream(call, shaped)
-            return _noted(call, shaped.response(_answers(call)))
+                return _stream(call, output)
+            return _logged(call, output.response(_answers(call)))
 
     return _documented(create, kind)
 
@@ -51,15 +51,15 @@ def _async(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Aw
                 call = await asyncio.to_thread(prepare, request, given)
             else:
                 call = prepare(request, given)
-            shaped = results(call.served_model)
+            output = results(call.served_model)
             if call.stream:
-                return _astream(call, shaped)
-            return _noted(call, shaped.response(await _aanswers(call)))
+                return _astream(call, output)
+            return _logged(call, output.response(await _aanswers(call)))
 
     return _documented(acreate, kind)
 
 
-def _sync_embedding(kind: Callable[P, EmbeddingRequest]) -> Callable[P, Json]:
+def _sync_embedding(kind: Callable[P, EmbeddingsRequest]) -> Callable[P, Json]:
     """Return `create` of the client that embeds."""
 
     def create(*args: P.args, **kwargs: P.kwargs) -> Json:
@@ -73,7 +73,7 @@ def _sync_embedding(kind: Callable[P, EmbeddingRequest]) -> Callable[P, Json]:
     return _documented(create, kind)
 
 
-def _async_embedding(kind: Callable[P, EmbeddingRequest]) -> Callable[P, Awaitable[Json]]:
+def _async_embedding(kind: Callable[P, EmbeddingsRequest]) -> Callable[P, Awaitable[Json]]:
     """Return `acreate` of the client that embeds."""
 
     async def acreate(*args: P.args, **kwargs: P.kwargs) -> Json:
@@ -103,7 +103,7 @@ def _stream(call: PreparedCall, results: Results) -> Iterator[Json]:
     with translate_errors(), closing(call.client.stream(call.requests[0])) as stream:
         for chunks in stream:
             for chunk in results.chunks(chunks):
-                yield _noted(call, chunk)
+                yield _logged(call, chunk)
 
 
 async def _astream(call: PreparedCall, results: Results) -> AsyncIterator[Json]:
@@ -111,10 +111,10 @@ async def _astream(call: PreparedCall, results: Results) -> AsyncIterator[Json]:
         async with aclosing(call.client.astream(call.requests[0])) as stream:
             async for chunks in stream:
                 for chunk in results.chunks(chunks):
-                    yield _noted(call, chunk)
+                    yield _logged(call, chunk)
 
 
-def _noted(call: PreparedCall, result: Json) -> Json:
+def _logged(call: PreparedCall, result: Json) -> Json:
     call.log("Answer: %s", result)
     return result
 
@@ -159,7 +159,7 @@ class Completion:
 
 
 class Embedding:
-    """Embed texts: `create` and `acreate`, with the parameters of `EmbeddingRequest`."""
+    """Embed texts: `create` and `acreate`, with the parameters of `EmbeddingsRequest`."""
 
-    create = staticmethod(_sync_embedding(EmbeddingRequest))
-    acreate = staticmethod(_async_embedding(EmbeddingRequest))
+    create = staticmethod(_sync_embedding(EmbeddingsRequest))
+    acreate = staticmethod(_async_embedding(EmbeddingsRequest))

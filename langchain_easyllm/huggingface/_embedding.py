@@ -1,4 +1,4 @@
-"""Embeddings in the shape that EasyLLM documents, by the package's own class."""
+"""Embeddings in EasyLLM's format, by the package's own class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._batch.embedding import EmbeddingTask
 from .._protocols.events import Failure
 from ..embeddings import EasyLLMEmbeddings
 from ._calls import read_place
-from ._requests import EmbeddingRequest, log
+from ._requests import EmbeddingsRequest, log
 from ._results import UNKNOWN_MODEL, Json
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CountedEmbeddings", "prepare_embedding"]
 
-# Looked up in the text: reading all the vectors again would cost more than the rest.
+# Found in the text: parsing all the vectors again would cost more than the rest.
 _PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
 
 
@@ -39,11 +39,8 @@ class CountedEmbeddings(EasyLLMEmbeddings):
         task.counts = self._counts
         return task
 
-    def result(self, vectors: Sequence[Sequence[float]], request: EmbeddingRequest) -> Json:
-        """Return vectors as one result.
-
-        Its `usage` is None unless the server counted the tokens of every request.
-        """
+    def result(self, vectors: Sequence[Sequence[float]], request: EmbeddingsRequest) -> Json:
+        """Return a result, whose `usage` is None unless the server counted for every request."""
         server = self._connect().session.server
         counts = [count for count in self._counts if count is not None]
         known = len(counts) == len(self._counts) and counts
@@ -62,12 +59,12 @@ class CountedEmbeddings(EasyLLMEmbeddings):
 
 
 class _CountingTask(EmbeddingTask):
-    """Makes requests and reads their answers, and notes their token counts."""
+    """Notes the token counts of its answers."""
 
     counts: list[int | None]
 
     def read(self, batch: Batch[Vector], body: bytes) -> list[Vector] | Failure:
-        """Return the vectors of a batch; see `EmbedTask.read`."""
+        """Return the vectors of a batch; see `EmbeddingTask.read`."""
         vectors = super().read(batch, body)
         if not isinstance(vectors, Failure):
             found = _PROMPT_TOKENS.search(body)
@@ -75,18 +72,13 @@ class _CountingTask(EmbeddingTask):
         return vectors
 
 
-def prepare_embedding(request: EmbeddingRequest) -> tuple[CountedEmbeddings, list[str]]:
-    """Return what embeds, and the texts; nothing is sent yet.
-
-    Raises:
-        ConfigurationError: If there is anything wrong with the request, or with the module's
-            settings.
-    """
-    place = read_place(request)
+def prepare_embedding(request: EmbeddingsRequest) -> tuple[CountedEmbeddings, list[str]]:
+    """Return the embedding model and the texts, checked; nothing is sent yet."""
+    target = read_place(request)
     embeddings = CountedEmbeddings(
-        model=place.model,
-        base_url=place.base_url,
-        api_key=place.api_key,
+        model=target.model,
+        base_url=target.base_url,
+        api_key=target.api_key,
         timeout=request.timeout,
         max_retries=request.max_retries,
         wait_for_model=request.wait_for_model,

@@ -1,4 +1,4 @@
-"""What EasyLLM's clients can be asked: parameters, their defaults, and what is wrong with them."""
+"""The parameters of EasyLLM's clients, with their defaults and checks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = [
     "ChatMessage",
     "ChatRequest",
     "CompletionRequest",
-    "EmbeddingRequest",
+    "EmbeddingsRequest",
+    "GenerationOptions",
     "Options",
-    "Request",
     "checked",
     "log",
     "read_request",
@@ -32,8 +32,8 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# What other packages and our own classes call these parameters.
-_MEANT: Mapping[str, str] = {
+# The names of these parameters in other packages and in this package's own classes.
+_OTHER_NAMES: Mapping[str, str] = {
     "base_url": "api_base",
     "max_completion_tokens": "max_tokens",
     "max_new_tokens": "max_tokens",
@@ -48,120 +48,116 @@ _MEANT: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What every call may be told, by keyword."""
+    """Keyword arguments of every call."""
 
     debug: bool = False
-    """Whether this call logs what is asked and answered (`langchain_easyllm.huggingface`, level
-    DEBUG, to the standard error where no handler is set up)."""
+    """Log the request and the answer (`langchain_easyllm.huggingface`, level DEBUG; to the standard
+    error where no handler is set up)."""
 
     api_key: str | SecretStr | None = None
-    """For this call in place of the module's; given for the `api_base` in force."""
+    """Overrides the module's; it is sent to the `api_base` in force."""
 
     api_base: str | None = None
-    """For this call in place of the module's."""
+    """Overrides the module's."""
 
     timeout: float | None = 120.0
-    """Seconds the call may take, retries included; in a stream, until its first byte, and
-    then the longest silence."""
+    """Timeout of the call in seconds, retries included; of a stream, until its first byte, and then
+    the longest silence between bytes."""
 
     max_retries: int = 2
-    """Further attempts after a failure that may pass."""
+    """Maximum number of retries after a temporary failure."""
 
     wait_for_model: float = 0.0
-    """Seconds that a cold start may take before it counts as a failure."""
+    """Seconds to wait for a cold start."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request(Options):
-    """What every generation may be asked for, by keyword."""
+class GenerationOptions(Options):
+    """Keyword arguments of every generation."""
 
     temperature: float | None = 0.9
-    """Randomness; 0 is greedy decoding. None, here and below: the server's own default."""
+    """Sampling temperature; 0 is greedy decoding. None, here and below: the server's default."""
 
     top_p: float | None = 0.6
     """Nucleus sampling. 0 and 1 turn it off."""
 
     top_k: int | None = 10
-    """Sample from this many most probable tokens. The default is left out where a server's protocol
+    """Sample from this many most probable tokens. The default is not sent where a server's protocol
     has no such field."""
 
     n: int = 1
-    """How many answers, asked for in parallel; not with `stream`."""
+    """Number of answers, requested in parallel; not with `stream`."""
 
     max_tokens: int | None = 1024
-    """Most tokens of an answer."""
+    """Maximum number of tokens to generate."""
 
     stop: str | Sequence[str] | None = None
-    """Stop sequences beside the module's and the prompt's own: the answer ends before the first."""
+    """Stop sequences in addition to the module's and the prompt's."""
 
     stream: bool = False
-    """Whether the answer comes as an iterator of chunks."""
+    """Return an iterator of chunks."""
 
     frequency_penalty: float | None = 1.0
-    """Sent as the repetition penalty, as EasyLLM does: a factor above 0, of which 1 is none."""
+    """Sent as the repetition penalty, as EasyLLM does: a factor above 0; 1 means no penalty."""
 
     prompt_builder: object = None
-    """For this call in place of the module's."""
+    """Overrides the module's."""
 
     seed: int | None = None
-    """For this call in place of the module's."""
+    """Overrides the module's."""
 
 
 @dataclass(frozen=True)
-class ChatRequest(Request):
+class ChatRequest(GenerationOptions):
     """Parameters of a chat completion."""
 
     messages: Sequence[Message]
     """The conversation: `{"role": ..., "content": ...}`, or objects with these attributes."""
 
     model: str | None = None
-    """Hub repo id, or what the server calls its model. Default None: the server's own."""
+    """Hub repo id, or the server's name of a model. Default None: the server's own."""
 
 
 @dataclass(frozen=True)
-class CompletionRequest(Request):
+class CompletionRequest(GenerationOptions):
     """Parameters of a text completion."""
 
     prompt: str
-    """The text to complete; with a prompt builder, the one user turn of its prompt."""
+    """The text to complete; with a prompt builder, the only user message of its prompt."""
 
     model: str | None = None
-    """Hub repo id, or what the server calls its model. Default None: the server's own."""
+    """Hub repo id, or the server's name of a model. Default None: the server's own."""
 
     _: KW_ONLY
 
     suffix: str | None = None
-    """Put after the prompt, as EasyLLM does: nothing is inserted before it."""
+    """Appended to the prompt, as EasyLLM does: nothing is inserted before it."""
 
     logprobs: bool | None = None
-    """Whether to report the tokens' log probabilities."""
+    """Return the tokens' log probabilities."""
 
     echo: bool = False
-    """Whether the answer begins with the prompt."""
+    """Begin the answer with the prompt."""
 
 
 @dataclass(frozen=True)
-class EmbeddingRequest(Options):
+class EmbeddingsRequest(Options):
     """Parameters of an embedding."""
 
     input: str | Sequence[str] | None = None
     """The text or the texts to embed."""
 
     model: str | None = None
-    """Hub repo id, or what the server calls its model. Default None: the server's own."""
+    """Hub repo id, or the server's name of a model. Default None: the server's own."""
 
     _: KW_ONLY
 
     text: str | Sequence[str] | None = None
-    """What EasyLLM's documentation also calls `input`."""
+    """Another name of `input` in EasyLLM's documentation."""
 
     @property
     def texts(self) -> list[str]:
-        """The texts as a list.
-
-        Raises:
-            ConfigurationError: If there are none, or two different parameters hold them.
-        """
+        """The texts as a list."""
         if self.input is not None and self.text is not None:
             raise ConfigurationError("input and text are one parameter: give one of them.")
         given = self.input if self.input is not None else self.text
@@ -179,7 +175,7 @@ class EmbeddingRequest(Options):
 def read_request(
     kind: Callable[P, R], *args: P.args, **kwargs: P.kwargs
 ) -> tuple[R, frozenset[str]]:
-    """Return a request of some kind, and which of its parameters the caller gave.
+    """Return a request, and which of its parameters the caller gave.
 
     Raises:
         ConfigurationError: For an unknown parameter, with the right one's name.
@@ -193,17 +189,8 @@ def read_request(
     return kind(*args, **kwargs), frozenset(given)
 
 
-def checked(request: Request, seed: int | None) -> dict[str, Any]:
-    """Return a request's fields under this package's neutral names, validated; none is None.
-
-    Args:
-        request: The request.
-        seed: The seed in force.
-
-    Raises:
-        ConfigurationError: For a value of the wrong type or range, and for several answers to one
-            stream.
-    """
+def checked(request: GenerationOptions, seed: int | None) -> dict[str, Any]:
+    """Return a request's fields that are not None by this package's names, validated."""
     penalty = request.frequency_penalty
     if isinstance(penalty, int | float) and penalty <= 0:
         raise ConfigurationError(
@@ -233,8 +220,8 @@ def checked(request: Request, seed: int | None) -> dict[str, Any]:
 
 def _unknown(name: str, known: Iterable[str]) -> str:
     names = list(known)
-    meant = _MEANT.get(name)
-    near = [meant] if meant in names else get_close_matches(name, names, n=1, cutoff=0.8)
+    own = _OTHER_NAMES.get(name)
+    near = [own] if own in names else get_close_matches(name, names, n=1, cutoff=0.8)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"There is no parameter {name!r}: {hint}The parameters are {', '.join(names)}."
 
@@ -243,25 +230,21 @@ _ROLES = ("assistant", "developer", "function", "system", "tool", "user")
 
 
 class ChatMessage(dict[str, object]):
-    """A message that builders written for EasyLLM read by attribute, and others as a dict."""
+    """A message as a dict, and with the attributes that EasyLLM's builders read."""
 
     @property
     def role(self) -> object:
-        """Who speaks."""
+        """The role."""
         return self["role"]
 
     @property
     def content(self) -> object:
-        """What is said."""
+        """The content."""
         return self["content"]
 
 
 def to_messages(messages: object) -> list[ChatMessage]:
-    """Return a conversation as messages of one form.
-
-    Raises:
-        ConfigurationError: If it is none, or says nothing.
-    """
+    """Return a conversation's messages, checked."""
     if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
         raise ConfigurationError(
             "messages is a list of {'role': ..., 'content': ...}, not "
@@ -269,13 +252,13 @@ def to_messages(messages: object) -> list[ChatMessage]:
         )
     if not messages:
         raise ConfigurationError("There are no messages: send one at least.")
-    converted = [_to_message(place, message) for place, message in enumerate(messages)]
+    converted = [_to_message(index, message) for index, message in enumerate(messages)]
     if not any(message.content for message in converted):
         raise ConfigurationError("Every message is empty: send some text.")
     return converted
 
 
-def _to_message(place: int, message: object) -> ChatMessage:
+def _to_message(index: int, message: object) -> ChatMessage:
     if isinstance(message, Mapping):
         found = ChatMessage({"role": None, "content": None, **message})
     else:
@@ -283,11 +266,11 @@ def _to_message(place: int, message: object) -> ChatMessage:
         found = ChatMessage(role=role, content=content)
     if found.role not in _ROLES:
         raise ConfigurationError(
-            f"Message {place} has the unknown role {found.role!r}: use {', '.join(_ROLES)}."
+            f"Message {index} has the unknown role {found.role!r}: use {', '.join(_ROLES)}."
         )
     if not isinstance(found.content, str | Sequence | None):
         raise ConfigurationError(
-            f"Message {place} has content of type {type(found.content).__name__}: give a text."
+            f"Message {index} has content of type {type(found.content).__name__}: give a text."
         )
     return found
 

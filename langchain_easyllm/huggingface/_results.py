@@ -1,4 +1,4 @@
-"""Answers in the shapes that EasyLLM documents: OpenAI's, as plain dicts."""
+"""Answers in the format that EasyLLM documents: OpenAI's, as plain dicts."""
 
 from __future__ import annotations
 
@@ -22,17 +22,13 @@ UNKNOWN_MODEL = "custom"
 
 
 class Results(ABC):
-    """Shapes the results of one call.
+    """Writes the results of one call.
 
-    Args:
-        served: Returns the model's name as far as it is known: the first request may tell it.
+    `served` returns the model's name as far as it is known: the first response may have it.
     """
 
-    whole: str
-    """What a whole result is called."""
-
-    piece: str
-    """What a chunk of a streamed one is called."""
+    response_object: str
+    chunk_object: str
 
     def __init__(self, served: Callable[[], str | None]) -> None:
         self._served = served
@@ -41,21 +37,21 @@ class Results(ABC):
         self._opened = False
 
     def response(self, answers: Sequence[Answer]) -> Json:
-        """Return whole answers as one result."""
+        """Return complete answers as one result."""
         choices = [
             {"index": index, **self.choice(answer), "finish_reason": answer.end.finish_reason}
             for index, answer in enumerate(answers)
         ]
-        said = answers[0].end.model
+        model = answers[0].end.model
         usage = _sum([answer.end.usage for answer in answers])
-        return {**self._head(self.whole, said), "choices": choices, "usage": usage}
+        return {**self._head(self.response_object, model), "choices": choices, "usage": usage}
 
-    def chunks(self, pieces: Iterable[Chunk]) -> Iterator[Json]:
-        """Yield pieces of a streamed answer as chunks; the last has the finish reason."""
+    def chunks(self, chunks: Iterable[Chunk]) -> Iterator[Json]:
+        """Yield the chunks of a streamed answer; the last has the finish reason."""
         if not self._opened:
             self._opened = True
             yield from (self._chunk(choice) for choice in self.opening())
-        for delta in _deltas(pieces):
+        for delta in _deltas(chunks):
             if delta.text or delta.reasoning or delta.logprobs or delta.tool_calls:
                 yield self._chunk(self.part(delta))
             else:
@@ -64,81 +60,81 @@ class Results(ABC):
 
     @abstractmethod
     def choice(self, answer: Answer) -> Json:
-        """Return what a whole result's choice holds."""
+        """Return the choice of a complete result."""
 
     @abstractmethod
     def opening(self) -> Iterable[Json]:
-        """Return what the choices of the chunks before any text hold."""
+        """Return the choices of the chunks before any text."""
 
     @abstractmethod
     def part(self, delta: Delta) -> Json:
-        """Return what a chunk's choice holds."""
+        """Return the choice of a chunk."""
 
     @abstractmethod
     def closing(self) -> Json:
-        """Return what the last chunk's choice holds."""
+        """Return the choice of the last chunk."""
 
-    def _head(self, kind: str, said: str | None) -> Json:
-        model = self._served() or said or UNKNOWN_MODEL
+    def _head(self, kind: str, reported: str | None) -> Json:
+        model = self._served() or reported or UNKNOWN_MODEL
         return {"id": self._id, "object": kind, "created": self._created, "model": model}
 
     def _chunk(self, choice: Json, finish_reason: str | None = None) -> Json:
         choices = [{"index": 0, **choice, "finish_reason": finish_reason}]
-        return {**self._head(self.piece, None), "choices": choices}
+        return {**self._head(self.chunk_object, None), "choices": choices}
 
 
 class ChatResults(Results):
-    """Shapes chat completions."""
+    """Writes chat completions."""
 
-    whole = "chat.completion"
-    piece = "chat.completion.chunk"
+    response_object = "chat.completion"
+    chunk_object = "chat.completion.chunk"
 
     def choice(self, answer: Answer) -> Json:
         """Return the assistant's message."""
         message: Json = {"role": "assistant", "content": answer.text}
-        return {"message": {**message, **_thoughts(answer.reasoning)}}
+        return {"message": {**message, **_reasoning(answer.reasoning)}}
 
     def opening(self) -> Iterable[Json]:
         """Return the role."""
         return [{"delta": {"role": "assistant"}}]
 
     def part(self, delta: Delta) -> Json:
-        """Return a piece of the answer, or of the thinking before it."""
+        """Return a part of the answer, or of the reasoning before it."""
         text: Json = {"content": delta.text} if delta.text else {}
-        return {"delta": {**text, **_thoughts(delta.reasoning)}}
+        return {"delta": {**text, **_reasoning(delta.reasoning)}}
 
     def closing(self) -> Json:
-        """Return an empty piece."""
+        """Return an empty delta."""
         return {"delta": {}}
 
 
 class CompletionResults(Results):
-    """Shapes text completions."""
+    """Writes text completions."""
 
-    whole = piece = "text.completion"
+    response_object = chunk_object = "text.completion"
 
     def choice(self, answer: Answer) -> Json:
         """Return the text; its tokens' log probabilities as a list of `text` and `logprob`."""
         tokens = _tokens(answer.logprobs)
         found = [{"text": token["token"], "logprob": token["logprob"]} for token in tokens]
-        return {"text": answer.text, **_thoughts(answer.reasoning), "logprobs": found or None}
+        return {"text": answer.text, **_reasoning(answer.reasoning), "logprobs": found or None}
 
     def opening(self) -> Iterable[Json]:
         """Return nothing: the first chunk is text."""
         return ()
 
     def part(self, delta: Delta) -> Json:
-        """Return a piece of the text; the log probability of its token as a number."""
+        """Return a part of the text; the log probability of its token as a number."""
         values = [token["logprob"] for token in _tokens(delta.logprobs)]
         numbers = [value for value in values if isinstance(value, int | float)]
         return {
             "text": delta.text,
-            **_thoughts(delta.reasoning),
+            **_reasoning(delta.reasoning),
             "logprobs": sum(numbers) if numbers else None,
         }
 
     def closing(self) -> Json:
-        """Return an empty piece."""
+        """Return an empty delta."""
         return {"text": "", "logprobs": None}
 
 
@@ -163,19 +159,19 @@ def _sum(usages: Sequence[Usage | None]) -> Json | None:
     return usage_of(Usage(prompt, written, total))
 
 
-def _deltas(pieces: Iterable[Chunk]) -> Iterator[Delta]:
-    """Yield pieces as deltas, a text together with the log probabilities that follow it."""
+def _deltas(chunks: Iterable[Chunk]) -> Iterator[Delta]:
+    """Yield deltas, a text together with the log probabilities that follow it."""
     text = ""
-    for piece in pieces:
-        if isinstance(piece, Delta) and piece.logprobs:
-            yield replace(piece, text=text)
+    for chunk in chunks:
+        if isinstance(chunk, Delta) and chunk.logprobs:
+            yield replace(chunk, text=text)
             text = ""
             continue
         if text:
             yield Delta(text=text)
-        text = piece if isinstance(piece, str) else ""
-        if isinstance(piece, Delta):
-            yield piece
+        text = chunk if isinstance(chunk, str) else ""
+        if isinstance(chunk, Delta):
+            yield chunk
     if text:
         yield Delta(text=text)
 
@@ -184,5 +180,5 @@ def _tokens(logprobs: Mapping[str, object] | None) -> list[Json]:
     return cast("list[Json]", (logprobs or {}).get("content") or [])
 
 
-def _thoughts(reasoning: str) -> Json:
+def _reasoning(reasoning: str) -> Json:
     return {"reasoning_content": reasoning} if reasoning else {}

@@ -5,26 +5,16 @@ Needs the extra: `pip install "langchain-easyllm[offline]"`. The parts load at f
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .._lazy import lazy_attributes
+
 if TYPE_CHECKING:
-    from .faults import Faults
-    from .server import OfflineServer, offline_server
+    from .faults import Faults as Faults
+    from .server import OfflineServer as OfflineServer
+    from .server import offline_server as offline_server
 
-__all__ = ["Faults", "OfflineServer", "offline_server"]
+_MODULES = {"Faults": ".faults", "OfflineServer": ".server", "offline_server": ".server"}
 
-_HOMES = {"Faults": ".faults", "OfflineServer": ".server", "offline_server": ".server"}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(home, __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__all__ = [*_MODULES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy_attributes(__name__, _MODULES)

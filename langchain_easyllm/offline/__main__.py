@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8080, help="0 for any free port (8080)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     faults = parser.add_argument_group(
-        "faults", "help(langchain_easyllm.offline.Faults) tells what each does."
+        "faults", "help(langchain_easyllm.offline.Faults) describes them."
     )
     for fault in fields(Faults):
         faults.add_argument(

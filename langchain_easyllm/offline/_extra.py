@@ -1,4 +1,4 @@
-"""What the extra `offline` installs, and the error that says so where it is missing."""
+"""The libraries of the extra `offline`, and the error of one that is missing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,7 @@ class MissingExtraError(ConfigurationError, ImportError):
 
 @contextmanager
 def needs_extra() -> Iterator[None]:
-    """Import libraries of the extra inside of this.
-
-    Raises:
-        MissingExtraError: If one is missing, with the command that installs it.
-    """
+    """Turn the error of a missing library into one with the command that installs it."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -31,7 +31,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute inside of this alone, with every BLAS of the process held to the calling thread."""
+    """Compute alone, with every BLAS of the process limited to the calling thread."""
     with _LOCK, _blas().limit(limits=1):
         yield
 

@@ -9,16 +9,15 @@ from functools import partial
 from ._extra import needs_extra
 from .chat import chat, chat_stream, chat_tokenize, simple_tokens
 from .chat import read_request as read_chat
-from .completions import complete, complete_stream
-from .completions import read_request as read_completions
 from .endpoint import Answer, Endpoint, Handler, Method, State
 from .engine import Engine
 from .fields import Json
 from .generate import generate, generate_stream
 from .generate import read_request as read_generate
 from .info import info, models
-from .refusals import Refusal, openai_shape, tei_shape, tgi_shape
-from .sse import openai_failure
+from .openai import complete, complete_stream
+from .openai import read_request as read_completions
+from .responses import HTTPError, openai_failure, openai_shape, tei_shape, tgi_shape
 from .tei import embed, embeddings, feature_extraction, is_tei_tokenize, rerank, tokenize
 
 with needs_extra():
@@ -63,8 +62,8 @@ async def _tokenize(engine: Engine, body: Json) -> Answer:
     if is_tei_tokenize(body):
         try:
             return await engine.run(partial(tokenize, engine.embeddings, body))
-        except Refusal as refusal:
-            refusal.shape = tei_shape
+        except HTTPError as error:
+            error.shape = tei_shape
             raise
     inputs, parameters = read_generate(body)
     special = bool(parameters["add_special_tokens"])
@@ -123,14 +122,10 @@ _TEI_OPENAI: dict[str, Handler] = {
 
 
 def make_app(state: State) -> ASGIApp:
-    """Return the application.
-
-    Args:
-        state: What all requests share.
-    """
+    """Return the application."""
     paths: dict[str, dict[str, Method]] = defaultdict(dict)
     for path, handler in _QUESTIONS.items():
-        paths[path]["GET"] = Method(handler, tgi_shape, work=False)
+        paths[path]["GET"] = Method(handler, tgi_shape, generates=False)
     for routes, shape in ((_TGI, tgi_shape), (_TEI, tei_shape), (_TEI_OPENAI, openai_shape)):
         for path, handler in routes.items():
             paths[path]["POST"] = Method(handler, shape)

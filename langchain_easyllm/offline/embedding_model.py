@@ -38,13 +38,7 @@ _SLOPE, _MIDDLE = np.float32(20), np.float32(0.2)
 class EmbeddingModel:
     """The table and its tokenizer. Any number of threads may use one at once.
 
-    Args:
-        files: Content of `model.safetensors` and `tokenizer.json` by name.
-
-    Attributes:
-        name: What servers call it.
-        dimension: Numbers in an embedding.
-        max_input_length: Tokens that a text may have.
+    It is made of the content of `model.safetensors` and `tokenizer.json` by name.
     """
 
     name = "langchain-easyllm/offline-embeddings"
@@ -58,11 +52,7 @@ class EmbeddingModel:
 
     @classmethod
     def load(cls) -> EmbeddingModel:
-        """Return the bundled model, read and verified once in a process.
-
-        Raises:
-            ConfigurationError: If a file of it is missing or damaged.
-        """
+        """Return the bundled model, read and verified once in a process."""
         with _LOADING:
             return _load()
 
@@ -79,20 +69,10 @@ class EmbeddingModel:
         truncate: bool = False,
         truncation_direction: Literal["left", "right"] = "right",
     ) -> Array:
-        """Return the embeddings of texts, [text, dimension].
+        """Return the embeddings of texts, [text, dimension], or their first `dimensions`.
 
-        A text without any known piece has the embedding zero.
-
-        Args:
-            texts: Any number of texts.
-            normalize: Whether each embedding has the length one.
-            dimensions: How many of its numbers to return, from the first; all if left out.
-            truncate: Whether a text that is too long is cut, rather than refused.
-            truncation_direction: The end to cut.
-
-        Raises:
-            ConfigurationError: If there are not so many dimensions.
-            ContextOverflowError: If a text is too long.
+        A text without any known piece has the embedding zero. One that is too long is cut if
+        `truncate` is set, else a `ContextOverflowError`.
         """
         size = self.dimension if dimensions is None else dimensions
         if not 1 <= size <= self.dimension:

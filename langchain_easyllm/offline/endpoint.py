@@ -1,4 +1,4 @@
-"""What happens to every request, whichever its route: body, faults, limits, answer, refusal."""
+"""The handling of every request: body, faults, limits, answer, errors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ import orjson
 from ._extra import needs_extra
 from .engine import ConnectionCut, Engine
 from .fields import Json, parse_body
-from .limits import MAX_BODY, MAX_CONCURRENT
-from .refusals import Refusal, Shape, invalid, tgi_shape
-from .sse import HEADERS, failure
+from .info import MAX_BODY, MAX_CONCURRENT
+from .responses import HEADERS, HTTPError, Shape, failure, invalid, tgi_shape
 
 with needs_extra():
     from starlette.requests import ClientDisconnect, Request
@@ -35,7 +34,7 @@ Answer = object
 """JSON, or an async generator of a stream's bytes; None for an answer without a body."""
 
 Handler = Callable[[Engine, Json], Awaitable[Answer]]
-"""The work of a route: engine and parsed body to an answer."""
+"""A route: engine and parsed body to an answer."""
 
 _KEPT = 1000
 
@@ -62,13 +61,7 @@ class Received:
 
 @dataclass
 class State:
-    """What all requests of a server share.
-
-    Attributes:
-        engine: The models.
-        requests: The last thousand requests.
-        in_flight: How many requests are being answered.
-    """
+    """The state of a server."""
 
     engine: Engine
     requests: deque[Received] = field(default_factory=lambda: deque(maxlen=_KEPT))
@@ -76,13 +69,9 @@ class State:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold one of the places for requests in flight.
-
-        Raises:
-            Refusal: If there is none left.
-        """
+        """Count a request in flight; raise an `HTTPError` if there are too many."""
         if self.in_flight >= MAX_CONCURRENT:
-            raise Refusal("Model is overloaded", "overloaded", 429)
+            raise HTTPError("Model is overloaded", "overloaded", 429)
         self.in_flight += 1
         try:
             yield
@@ -92,28 +81,16 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What one method of a path does.
-
-    Attributes:
-        handler: The work.
-        shape: How a refusal is written.
-        failure: How one is written in a stream that has begun.
-        work: Whether it counts as a request for an answer, or is a mere question.
-    """
+    """One HTTP method of a path."""
 
     handler: Handler
     shape: Shape
-    failure: Callable[[Refusal], bytes] = failure
-    work: bool = True
+    failure: Callable[[HTTPError], bytes] = failure  # writes an error in a stream that has begun
+    generates: bool = True  # False for routes about the server, which faults and limits spare
 
 
 class Endpoint:
-    """A path, as an ASGI application.
-
-    Args:
-        state: What all requests share.
-        methods: What the path does for each HTTP method; nothing, if there is no such path.
-    """
+    """A path as an ASGI application; one that does not exist has no methods."""
 
     def __init__(self, state: State, methods: Mapping[str, Method]) -> None:
         self._state = state
@@ -134,7 +111,7 @@ class _Exchange:
         self._request = request
         self._send = send
         self._shape: Shape = tgi_shape
-        self._failure: Callable[[Refusal], bytes] = failure
+        self._failure: Callable[[HTTPError], bytes] = failure
         self._begun = False
 
     async def run(self, methods: Mapping[str, Method]) -> None:
@@ -145,7 +122,7 @@ class _Exchange:
         await _unless_gone(self._guarded(methods, body), self._request.receive)
 
     async def _read(self) -> bytes:
-        """Read the body; of one that is too long, only as much as shows that."""
+        """Read the body; of one that is too long, only a part."""
         body = bytearray()
         async for chunk in self._request.stream():
             if len(body) <= MAX_BODY:
@@ -157,10 +134,10 @@ class _Exchange:
     async def _guarded(self, methods: Mapping[str, Method], body: bytes) -> None:
         try:
             await self._answer(methods, body)
-        except Refusal as refusal:
-            await self._refuse(refusal)
+        except HTTPError as error:
+            await self._fail(error)
         except RecursionError:
-            await self._refuse(invalid("the body is nested too deeply"))
+            await self._fail(invalid("the body is nested too deeply"))
         except ConnectionCut:
             self._request.scope["extensions"][CUT]()
             await asyncio.get_running_loop().create_future()  # until the loss has come through
@@ -168,13 +145,13 @@ class _Exchange:
     async def _answer(self, methods: Mapping[str, Method], body: bytes) -> None:
         method = self._find(methods)
         self._shape, self._failure = method.shape, method.failure
-        await self._be_cold()
-        if not method.work:
+        await self._start_cold()
+        if not method.generates:
             await self._reply(await method.handler(self._state.engine, {}))
             return
         self._limit_rate()
         if len(body) > MAX_BODY:
-            raise Refusal("Failed to buffer the request body: length limit exceeded", "", 413)
+            raise HTTPError("Failed to buffer the request body: length limit exceeded", "", 413)
         parsed = parse_body(self._request.headers.get("content-type", ""), body)
         with self._state.slot():
             await self._reply(await method.handler(self._state.engine, parsed))
@@ -183,29 +160,29 @@ class _Exchange:
         name, path = self._request.method, self._request.url.path
         if not methods:
             message = f"There is no route {name} {path}: is base_url the server's root?"
-            raise Refusal(message, "not_found", 404)
+            raise HTTPError(message, "not_found", 404)
         found = methods.get("GET" if name == "HEAD" else name)
         if found is None:
             allowed = ", ".join(methods)
             message = f"{path} takes {allowed}, not {name}"
-            raise Refusal(message, "method_not_allowed", 405, {"allow": allowed})
+            raise HTTPError(message, "method_not_allowed", 405, {"allow": allowed})
         return found
 
-    async def _be_cold(self) -> None:
+    async def _start_cold(self) -> None:
         faults = self._state.engine.faults
-        patience = _seconds(self._request.headers.get("x-scale-up-timeout"))
-        await asyncio.sleep(min(faults.loading_for(), patience))
+        wait = _seconds(self._request.headers.get("x-scale-up-timeout"))
+        await asyncio.sleep(min(faults.loading_for(), wait))
         remaining = faults.loading_for()
         if not remaining:
             return
         if faults.cold_start_as == "proxy":
-            raise Refusal("503 Service Unavailable", "", 503)
+            raise HTTPError("503 Service Unavailable", "", 503)
         name = self._state.engine.language.name
-        raise Refusal(
+        raise HTTPError(
             f"Model {name} is currently loading",
             "loading",
             503,
-            shape=lambda refusal: {**_by_gateway(refusal), "estimated_time": remaining},
+            shape=lambda error: {**_by_gateway(error), "estimated_time": remaining},
         )
 
     def _limit_rate(self) -> None:
@@ -213,7 +190,7 @@ class _Exchange:
         if faults.rate_limited:
             faults.rate_limited -= 1
             headers = {"retry-after": f"{faults.retry_after:g}"}
-            raise Refusal("Rate limit reached", "rate_limit", 429, headers, _by_gateway)
+            raise HTTPError("Rate limit reached", "rate_limit", 429, headers, _by_gateway)
 
     async def _reply(self, answer: Answer) -> None:
         if isinstance(answer, AsyncIterator):
@@ -221,27 +198,27 @@ class _Exchange:
         else:
             await self._respond(_json(answer))
 
-    async def _stream(self, pieces: AsyncGenerator[bytes]) -> None:
+    async def _stream(self, chunks: AsyncGenerator[bytes]) -> None:
         headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send(_piece(b""))  # the head goes out before the first token is there
+        await self._send(_body(b""))  # the head goes out before the first token is there
         self._begun = True
-        async with aclosing(pieces):
-            async for piece in pieces:
-                await self._send(_piece(piece))
-        await self._send(_piece(b"", more=False))
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                await self._send(_body(chunk))
+        await self._send(_body(b"", more=False))
 
-    async def _refuse(self, refusal: Refusal) -> None:
+    async def _fail(self, error: HTTPError) -> None:
         if self._begun:  # with a stream, whose head says 200 already
-            await self._send(_piece(self._failure(refusal)))
-            await self._send(_piece(b"", more=False))
+            await self._send(_body(self._failure(error)))
+            await self._send(_body(b"", more=False))
             return
-        if refusal.kind:
-            response = _json((refusal.shape or self._shape)(refusal))
+        if error.kind:
+            response = _json((error.shape or self._shape)(error))
         else:
-            response = Response(refusal.message, media_type="text/plain")
-        response.status_code = refusal.status
-        response.headers.update(refusal.headers)
+            response = Response(error.message, media_type="text/plain")
+        response.status_code = error.status
+        response.headers.update(error.headers)
         await self._respond(response)
 
     async def _respond(self, response: Response) -> None:
@@ -249,9 +226,9 @@ class _Exchange:
         await response(request.scope, request.receive, self._send)
 
 
-def _by_gateway(refusal: Refusal) -> dict[str, object]:
-    """Write a refusal as the Hub does, before a request comes to a server."""
-    return {"error": refusal.message}
+def _by_gateway(error: HTTPError) -> dict[str, object]:
+    """Write an error as the Hub does, before a request reaches a server."""
+    return {"error": error.message}
 
 
 def _json(value: object) -> Response:
@@ -259,7 +236,7 @@ def _json(value: object) -> Response:
     return Response(body, media_type=None if value is None else "application/json")
 
 
-def _piece(body: bytes, *, more: bool = True) -> dict[str, object]:
+def _body(body: bytes, *, more: bool = True) -> dict[str, object]:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 
@@ -271,7 +248,7 @@ def _seconds(value: str | None) -> float:
 
 
 async def _unless_gone(work: Coroutine[None, None, None], receive: Receive) -> None:
-    """Do work, and end it if the client disconnects."""
+    """Run a coroutine until it ends or the client disconnects."""
     working = asyncio.create_task(work)
     gone = asyncio.ensure_future(receive())
     try:

@@ -1,4 +1,4 @@
-"""The models, and the threads that they run in."""
+"""The models, and the threads in which they run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .embedding_model import EmbeddingModel
 from .faults import Faults
 from .language_model import LanguageModel, Token
 from .plan import Plan
-from .refusals import Refusal
+from .responses import HTTPError
 
 __all__ = ["ConnectionCut", "Engine"]
 
@@ -22,20 +22,11 @@ _Result = TypeVar("_Result")
 
 
 class ConnectionCut(Exception):  # noqa: N818 - a signal, not an error
-    """The connection is to be closed in the middle of an answer, as `Faults.cut_after` says."""
+    """`Faults.cut_after` closes the connection in the middle of an answer."""
 
 
 class Engine:
-    """Runs the bundled models in worker threads, so that the event loop stays free.
-
-    Args:
-        faults: What goes wrong while tokens are generated.
-
-    Attributes:
-        faults: The same.
-        language: The language model.
-        embeddings: The embedding model.
-    """
+    """Runs the bundled models in worker threads, so that the event loop stays free."""
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
@@ -52,14 +43,14 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def tokens(self, plan: Plan) -> AsyncIterator[Token]:
-        """Yield the tokens of a run, each once it is there.
+        """Yield the tokens of a run as they are generated.
 
         Each token is a step of its own in the threads, so that concurrent answers take turns; an
         answer that nobody waits for any more takes no further step.
 
         Raises:
-            Refusal: If generation fails.
-            ConnectionCut: Where the connection is to be closed.
+            HTTPError: If generation fails.
+            ConnectionCut: Where `Faults.cut_after` closes the connection.
         """
         try:
             steps = await self.run(partial(self._start, plan))
@@ -85,7 +76,7 @@ class Engine:
     async def _misbehave(self, count: int) -> None:
         faults = self.faults
         if count == faults.error_after:
-            raise _failed("the server was told to fail here")
+            raise _failed("the fault error_after makes it fail here")
         if count == faults.cut_after:
             raise ConnectionCut
         if count == faults.stall_after:
@@ -94,5 +85,5 @@ class Engine:
             await asyncio.sleep(faults.delay)
 
 
-def _failed(reason: str) -> Refusal:
-    return Refusal(f"Request failed during generation: {reason}", "generation", 424)
+def _failed(reason: str) -> HTTPError:
+    return HTTPError(f"Request failed during generation: {reason}", "generation", 424)

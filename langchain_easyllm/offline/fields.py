@@ -1,4 +1,4 @@
-"""Reading a request's JSON: tables of fields, and refusals that name the field."""
+"""Reading a request's JSON by tables of fields; errors name the field."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import cast
 
 import orjson
 
-from .refusals import Refusal, invalid
+from .responses import HTTPError, invalid
 
 __all__ = [
     "ANY",
@@ -35,14 +35,9 @@ Json = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Kind:
-    """What a field may hold.
+    """The type of a field; its description follows "must be"."""
 
-    Attributes:
-        told: What that is, in words that follow "must be".
-        holds: Whether a value is of the kind.
-    """
-
-    told: str
+    description: str
     holds: Callable[[object], bool]
 
 
@@ -64,13 +59,13 @@ OBJECT = Kind("an object", lambda value: isinstance(value, Mapping))
 ANY = Kind("anything", lambda _: True)
 
 
-def list_of(kind: Kind, told: str) -> Kind:
-    """Return the kind of a list whose items are of one kind."""
-    return Kind(told, lambda value: isinstance(value, list) and all(map(kind.holds, value)))
+def list_of(kind: Kind, description: str) -> Kind:
+    """Return the kind of a list of items of one kind."""
+    return Kind(description, lambda value: isinstance(value, list) and all(map(kind.holds, value)))
 
 
 def one_of(*values: str) -> Kind:
-    """Return the kind that holds some strings only."""
+    """Return the kind of some strings."""
     return Kind("one of " + ", ".join(f'"{value}"' for value in values), values.__contains__)
 
 
@@ -78,22 +73,14 @@ STRINGS = list_of(STRING, "a list of strings")
 
 
 def parse_body(content_type: str, body: bytes) -> dict[str, object]:
-    """Parse a request's body.
-
-    Args:
-        content_type: The header of that name.
-        body: The body.
-
-    Raises:
-        Refusal: If it is no JSON object; in the words of the HTTP library that TGI and TEI use.
-    """
+    """Parse a request's body; errors are those of the HTTP library that TGI and TEI use."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
-        raise Refusal("Expected request with `Content-Type: application/json`", "", 415)
+        raise HTTPError("Expected request with `Content-Type: application/json`", "", 415)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Refusal(f"Failed to parse the request body as JSON: {error}", "", 400) from error
+        raise HTTPError(f"Failed to parse the request body as JSON: {error}", "", 400) from error
     if not isinstance(value, dict):
         raise invalid("the body must be an object")
     return value
@@ -104,14 +91,7 @@ def read_fields(
 ) -> dict[str, object]:
     """Check an object's fields and return those that are set (null means unset).
 
-    Args:
-        value: The object.
-        known: The fields that it may have.
-        required: Those that it must have.
-        where: Where in the request it stands, such as `"parameters."`.
-
-    Raises:
-        Refusal: For an unknown, missing or mistyped field, by name.
+    `where` is the object's path in the request, such as `"parameters."`.
     """
     for name in value:
         if name not in known:
@@ -122,7 +102,7 @@ def read_fields(
             raise invalid(f"missing field `{where}{name}`")
     for name, item in found.items():
         if not known[name].holds(item):
-            raise invalid(f"`{where}{name}` must be {known[name].told}")
+            raise invalid(f"`{where}{name}` must be {known[name].description}")
     return found
 
 

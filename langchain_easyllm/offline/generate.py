@@ -15,7 +15,7 @@ from .engine import Engine
 from .fields import BOOLEAN, OBJECT, STRING, Json, read_fields
 from .language_model import Token
 from .plan import PARAMETERS, Plan, make_plan
-from .sse import event
+from .responses import event
 
 __all__ = ["Finished", "finish", "generate", "generate_stream", "read_request"]
 
@@ -24,24 +24,19 @@ _FIELDS = {"inputs": STRING, "parameters": OBJECT, "add_special_tokens": BOOLEAN
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An answer that is complete.
-
-    Attributes:
-        plan: What was asked for.
-        tokens: All tokens of the answer.
-    """
+    """A complete answer."""
 
     plan: Plan
     tokens: Sequence[Token]
 
     @property
     def text(self) -> str:
-        """The answer; a stop sequence that ended it is part of it, as with TGI."""
+        """The text; a stop sequence that ended it is part of it, as with TGI."""
         return "".join(token.text for token in self.tokens if not token.special)
 
     @property
     def reason(self) -> str:
-        """Why the answer ended, in TGI's words."""
+        """The finish reason, in TGI's spelling."""
         return self.tokens[-1].finish_reason or "length"
 
     @property
@@ -51,17 +46,9 @@ class Finished:
 
 
 def read_request(body: Json, *, root: bool = False) -> tuple[str, dict[str, object]]:
-    """Read the body of a generate request.
+    """Return the prompt, and the parameters with `add_special_tokens` among them.
 
-    Args:
-        body: The parsed body.
-        root: Whether it came to the root route, which has a field `stream`.
-
-    Returns:
-        The prompt, and the parameters with `add_special_tokens` among them.
-
-    Raises:
-        Refusal: For a field that is unknown, missing or mistyped.
+    The root route has a field `stream` as well.
     """
     known = {**_FIELDS, "stream": BOOLEAN} if root else _FIELDS
     request = read_fields(body, known, required=("inputs",))
@@ -72,7 +59,7 @@ def read_request(body: Json, *, root: bool = False) -> tuple[str, dict[str, obje
 
 
 async def finish(engine: Engine, plan: Plan) -> Finished:
-    """Wait for a whole answer."""
+    """Wait for a complete answer."""
     return Finished(plan, [token async for token in engine.tokens(plan)])
 
 
@@ -101,18 +88,20 @@ async def generate_stream(engine: Engine, inputs: str, parameters: Json) -> Asyn
     tokens: list[Token] = []
     async for token in engine.tokens(plan):
         tokens.append(token)
-        said: dict[str, object] = {
+        written: dict[str, object] = {
             "index": len(tokens),
             "token": _token(token),
             "generated_text": None,
             "details": None,
         }
         if plan.top_n:
-            said["top_tokens"] = _top(token)
+            written["top_tokens"] = _top(token)
         if token.finish_reason:
-            said["generated_text"] = echo + Finished(plan, tokens).text
-            said["details"] = _stream_details(plan, tokens) if parameters.get("details") else None
-        yield event(said)
+            written["generated_text"] = echo + Finished(plan, tokens).text
+            written["details"] = (
+                _stream_details(plan, tokens) if parameters.get("details") else None
+            )
+        yield event(written)
 
 
 async def _plan(engine: Engine, inputs: str, parameters: Json, *, stream: bool) -> Plan:

@@ -1,18 +1,60 @@
-"""What the server says of itself."""
+"""The server's limits, and the routes that announce them."""
 
 from __future__ import annotations
 
 from .embedding_model import EmbeddingModel
 from .language_model import LanguageModel
-from .limits import MAX_BATCH, MAX_BEST_OF, MAX_CONCURRENT, MAX_STOPS, max_total_tokens
 
-__all__ = ["FINGERPRINT", "info", "models"]
+__all__ = [
+    "FINGERPRINT",
+    "MAX_BATCH",
+    "MAX_BEST_OF",
+    "MAX_BODY",
+    "MAX_CHARACTERS_PER_TOKEN",
+    "MAX_CONCURRENT",
+    "MAX_STOPS",
+    "MAX_TOP_TOKENS",
+    "info",
+    "max_total_tokens",
+    "models",
+]
 
 _VERSION = "3.3.6"  # of TGI, whose behaviour this is
 _LABEL = "langchain-easyllm-offline"
 
 FINGERPRINT = f"{_VERSION}-{_LABEL}"
 """`system_fingerprint` of the OpenAI-style answers."""
+
+
+MAX_BATCH = 32
+"""Texts or prompts per request (`max_client_batch_size`)."""
+
+MAX_BEST_OF = 2
+"""Answers among which TGI's `best_of` chooses."""
+
+MAX_BODY = 2_000_000
+"""Bytes of a request's body."""
+
+MAX_CHARACTERS_PER_TOKEN = 250
+"""TEI refuses a text of more characters than this for each token of `max_input_length`."""
+
+MAX_CONCURRENT = 128
+"""Requests in flight; TGI's default."""
+
+MAX_STOPS = 4
+"""Stop sequences per request."""
+
+MAX_TOP_TOKENS = 5
+"""Alternatives reported for each token."""
+
+
+def max_total_tokens(context: int) -> int:
+    """Return what `inputs` tokens and `max_new_tokens` may add up to.
+
+    Twice the context, since clients ask for 1,024 new tokens by default: an answer that reaches
+    the end of the context itself ends there, with finish reason `length`.
+    """
+    return 2 * context
 
 
 def info(language: LanguageModel, embeddings: EmbeddingModel) -> dict[str, object]:

@@ -34,36 +34,20 @@ _ENDS = ("</s>", "<|end|>", "<|endoftext|>")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of an answer.
-
-    Attributes:
-        id: The token's id.
-        text: What it adds to the answer: empty while a character is incomplete. A special token
-            has its own spelling, which is no part of the answer.
-        logprob: Logarithm of the probability that it was drawn with.
-        special: Whether it is a special token.
-        top: The most likely tokens of that place as (id, text, logprob), likeliest first.
-        finish_reason: On the last token only: "length", "eos_token" or "stop_sequence".
-    """
+    """A token of an answer."""
 
     id: int
-    text: str
+    text: str  # empty while a character is incomplete; of a special token not part of the answer
     logprob: float
     special: bool
-    top: tuple[tuple[int, str, float], ...] = ()
-    finish_reason: str | None = None
+    top: tuple[tuple[int, str, float], ...] = ()  # (id, text, logprob) of the likeliest, descending
+    finish_reason: str | None = None  # of the last token: "length", "eos_token", "stop_sequence"
 
 
 class LanguageModel:
     """The model and its tokenizer. Any number of threads may use one at once.
 
-    Args:
-        files: Content of `config.json`, `model.safetensors` and `tokenizer.json` by name.
-
-    Attributes:
-        name: What servers call it.
-        context: How many tokens a prompt and its answer may have together.
-        eos_ids: Ids of the tokens that end an answer.
+    It is made of the content of `config.json`, `model.safetensors` and `tokenizer.json` by name.
     """
 
     name = "langchain-easyllm/offline"
@@ -82,20 +66,14 @@ class LanguageModel:
 
     @classmethod
     def load(cls) -> LanguageModel:
-        """Return the bundled model, read and verified once in a process.
-
-        Raises:
-            ConfigurationError: If a file of it is missing or damaged.
-        """
+        """Return the bundled model, read and verified once in a process."""
         with _LOADING:
             return _load()
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[TokenText]:
-        """Return a text's tokens.
+        """Return a text's tokens, with `<s>` first, unless the text begins with it.
 
-        Args:
-            text: Any text; the spelling of a special token becomes that token.
-            add_special_tokens: Whether `<s>` is put first, unless the text begins with it.
+        The spelling of a special token becomes that token.
         """
         tokens = encoded(self._tokenizer, text, add_special_tokens=add_special_tokens)
         ids = [token.id for token in tokens[:2]]
@@ -118,17 +96,9 @@ class LanguageModel:
     ) -> Iterator[Token]:
         """Answer a prompt, a token for each `next`; nothing is computed ahead.
 
-        Args:
-            prompt: The prompt's token ids, as `encode` gives them.
-            sampling: How to choose tokens; the likeliest each time if left out.
-            max_new_tokens: The most tokens that the answer may have.
-            stop: Texts that end the answer. It ends with the token that completes one, whole.
-            top_n: How many of the likeliest tokens to report for each place.
-            constraint: What the answer must be.
-
-        Returns:
-            The tokens. The last has a finish reason; when several apply, the first of length, end
-            token and stop sequence, as TGI has it.
+        The answer ends with the complete token that completes a stop sequence. The last token has a
+        finish reason; when several apply, the first of length, end token and stop sequence, as with
+        TGI. `top_n` of the likeliest tokens are reported at each position.
 
         Raises:
             ConfigurationError: For an empty prompt, an unknown token id or no token to write.
@@ -151,12 +121,7 @@ class LanguageModel:
         return self._answer(tuple(prompt), sampler, ending, top_n, guide)
 
     def prompt_logprobs(self, prompt: Sequence[int]) -> list[float | None]:
-        """Return the logprob of each token of a prompt after those before it; None for the first.
-
-        Raises:
-            ConfigurationError: For an empty prompt or an unknown token id.
-            ContextOverflowError: If it is longer than the context.
-        """
+        """Return the logprob of each token of a prompt; None for the first."""
         self._check(prompt)
         hidden = self._llama.hidden(prompt, self._llama.cache(len(prompt)))
         logprobs = log_softmax(self._llama.logits(hidden[:-1]).astype(np.float64))
@@ -191,10 +156,10 @@ class LanguageModel:
             if guide:
                 guide.accept(token)
             special = token in self._special
-            piece = self._spelling(token) if special else text.push(token)
-            reason = ending.after(token, piece)
+            added = self._spelling(token) if special else text.push(token)
+            reason = ending.after(token, added)
             top = self._top(logprobs, top_n)
-            yield Token(token, piece, float(logprobs[token]), special, top, reason)
+            yield Token(token, added, float(logprobs[token]), special, top, reason)
             fresh = [token]
 
     def _spelling(self, token: int) -> str:
@@ -213,7 +178,7 @@ class LanguageModel:
 
 @dataclass(slots=True)
 class _Ending:
-    """Tells when an answer ends."""
+    """Detects the end of an answer."""
 
     max_new_tokens: int
     stop: Sequence[str]
@@ -222,7 +187,7 @@ class _Ending:
     tail: str = ""
 
     def after(self, token: int, text: str) -> str | None:
-        """Return why the answer ends with this token; None if it goes on."""
+        """Return the finish reason of this token, or None."""
         self.count += 1
         if self.count == self.max_new_tokens:
             return "length"
@@ -231,7 +196,7 @@ class _Ending:
         seen = self.tail + text
         if any(stop in seen for stop in self.stop):
             return "stop_sequence"
-        # What may still be the beginning of a stop sequence.
+        # This may be the beginning of a stop sequence.
         keep = max(map(len, self.stop), default=0) - 1
         self.tail = seen[-keep:] if keep > 0 else ""
         return None

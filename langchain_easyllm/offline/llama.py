@@ -19,16 +19,7 @@ Array = NDArray[np.float32]
 
 
 class Config(TypedDict):
-    """What the network reads of a Llama's `config.json`, in transformers' names.
-
-    Attributes:
-        hidden_size: Width of the states.
-        num_hidden_layers: How many layers there are.
-        num_attention_heads: How many heads share the width.
-        max_position_embeddings: The context, in tokens.
-        rms_norm_eps: What the norm adds to the mean square.
-        rope_theta: Base of the rotary frequencies.
-    """
+    """The fields of a Llama's `config.json` that the network reads."""
 
     hidden_size: int
     num_hidden_layers: int
@@ -40,15 +31,9 @@ class Config(TypedDict):
 
 @dataclass(slots=True)
 class Cache:
-    """Keys and values of the tokens that one sequence has had so far.
+    """Keys and values of one sequence so far."""
 
-    Attributes:
-        keys: Rotated keys, [layer, head, place, size]; places from `length` on are not set.
-        values: Values, of the same shape.
-        length: Tokens that are in it.
-    """
-
-    keys: Array
+    keys: Array  # rotated, [layer, head, position, size]; positions from `length` on are not set
     values: Array
     length: int = 0
 
@@ -66,11 +51,9 @@ class _Layer:
 
 
 class Llama:
-    """The network. It is never written to after it is made: any number of threads may share it.
+    """The network, which does not change: any number of threads may share it.
 
-    Args:
-        config: The model's `config.json`.
-        tensors: Weights by transformers' names, in any float type.
+    The tensors are weights by transformers' names, in any float type.
     """
 
     def __init__(self, config: Config, tensors: Mapping[str, NDArray[np.floating]]) -> None:
@@ -143,7 +126,7 @@ class Llama:
         return out
 
     def _rotated(self, x: Array, start: int, stop: int) -> Array:
-        """Turn queries and keys by their places, halves paired as transformers pairs them."""
+        """Rotate queries and keys by their positions, halves paired as in transformers."""
         cos, sin = self._cos[start:stop], self._sin[start:stop]
         first, second = x[..., : self._size // 2], x[..., self._size // 2 :]
         return np.concatenate((first * cos - second * sin, second * cos + first * sin), -1)

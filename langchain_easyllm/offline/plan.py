@@ -13,13 +13,13 @@ from typing import cast
 
 import orjson
 
+from .._llguidance import close_schema
 from .constraint import Constraint, ConstraintError
 from .fields import BOOLEAN, COUNT, INTEGER, NUMBER, OBJECT, SEED, STRINGS, Json, Kind
+from .info import MAX_BEST_OF, MAX_STOPS, MAX_TOP_TOKENS, max_total_tokens
 from .language_model import LanguageModel
-from .limits import MAX_BEST_OF, MAX_STOPS, MAX_TOP_TOKENS, max_total_tokens
-from .refusals import invalid
+from .responses import invalid
 from .sampling import Sampling
-from .schemas import closed
 from .tokenizing import TokenText
 
 __all__ = ["PARAMETERS", "Plan", "make_plan", "read_grammar"]
@@ -47,7 +47,7 @@ PARAMETERS: Mapping[str, Kind] = {
 }
 """The fields of `parameters` on `/generate`."""
 
-# In TGI's order: the first that is broken is the one that is told.
+# In TGI's order: the first that is broken is reported.
 _BOUNDS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("best_of", lambda n: 0 < n <= MAX_BEST_OF, f"> 0 and <= {MAX_BEST_OF}. Given: {{}}"),
     ("temperature", lambda x: x > 0, "strictly positive"),
@@ -69,23 +69,13 @@ _WARPERS = ("temperature", "top_k", "top_p", "typical_p")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run of the model.
-
-    Attributes:
-        prompt: The prompt's tokens.
-        max_new_tokens: The most tokens that the answer may have.
-        sampling: How tokens are chosen.
-        stop: Texts that end the answer.
-        top_n: How many alternatives to report for each token.
-        constraint: What the answer must be.
-        best_of: How many answers to choose from.
-    """
+    """One run of the model."""
 
     prompt: tuple[TokenText, ...]
     max_new_tokens: int
     sampling: Sampling
     stop: tuple[str, ...] = ()
-    top_n: int = 0
+    top_n: int = 0  # alternatives to report for each token
     constraint: Constraint | None = None
     best_of: int = 1
 
@@ -96,7 +86,7 @@ class Plan:
 
     @property
     def seed(self) -> int | None:
-        """The seed that the answer is drawn with; None for greedy decoding."""
+        """The seed of the sampling; None for greedy decoding."""
         return None if self.sampling.temperature is None else self.sampling.seed
 
     def reseeded(self) -> Plan:
@@ -113,18 +103,15 @@ def make_plan(
     add_special_tokens: bool = True,
     constraint: Constraint | None = None,
 ) -> Plan:
-    """Check a request by TGI's rules and plan its run.
+    """Check a request by TGI's rules and plan its run; the first broken rule is reported.
 
     Args:
         inputs: The prompt.
         parameters: Fields of `PARAMETERS`, their kinds already checked; and `presence_penalty`.
-        model: The model that is to run.
+        model: The model.
         stream: Whether the answer is streamed.
         add_special_tokens: Whether the prompt gets its BOS.
-        constraint: What the answer must be, where that is not `parameters["grammar"]`.
-
-    Raises:
-        Refusal: For the first rule that is broken, in TGI's words.
+        constraint: A constraint other than `parameters["grammar"]`.
     """
     _check_bounds(parameters)
     _check_best_of(parameters, stream=stream)
@@ -144,17 +131,10 @@ def make_plan(
 
 
 def read_grammar(grammar: Json) -> tuple[Constraint, Json | None]:
-    """Read a constraint in TGI's shape.
+    """Return the constraint of a grammar in TGI's format, and its JSON schema if it has one.
 
-    Args:
-        grammar: `{"type": "json", "value": schema}`, `{"type": "json_schema", "value":
-            {"schema": schema}}` or `{"type": "regex", "value": expression}`.
-
-    Returns:
-        The constraint, and its JSON schema if it is one.
-
-    Raises:
-        Refusal: If it is none of these, or cannot be compiled.
+    The format is `{"type": "json", "value": schema}`, `{"type": "json_schema", "value": {"schema":
+    schema}}` or `{"type": "regex", "value": expression}`.
     """
     kind, value = grammar.get("type"), grammar.get("value")
     if "value" not in grammar or not set(grammar) <= {"type", "value"}:
@@ -163,7 +143,7 @@ def read_grammar(grammar: Json) -> tuple[Constraint, Json | None]:
         if kind == "regex" and isinstance(value, str):
             return Constraint.regex(value), None
         schema = _schema(kind, value)
-        return Constraint.json(closed(schema)), schema
+        return Constraint.json(close_schema(schema)), schema
     except ConstraintError as error:
         reason = " ".join(str(error).split())
         raise invalid(f"grammar is not valid: {reason}") from error
@@ -222,16 +202,16 @@ def _prompt(
 
 
 def _room(length: int, parameters: Json, context: int) -> int:
-    asked = cast("int", parameters.get("max_new_tokens", 0))
-    most = max_total_tokens(context)
-    if length + asked > most:
+    wanted = cast("int", parameters.get("max_new_tokens", 0))
+    limit = max_total_tokens(context)
+    if length + wanted > limit:
         raise invalid(
-            f"`inputs` tokens + `max_new_tokens` must be <= {most}. "
-            f"Given: {length} `inputs` tokens and {asked} `max_new_tokens`"
+            f"`inputs` tokens + `max_new_tokens` must be <= {limit}. "
+            f"Given: {length} `inputs` tokens and {wanted} `max_new_tokens`"
         )
     if length > context - 1:
         raise invalid(f"`inputs` must have less than {context - 1} tokens. Given: {length}")
-    return min(asked or context, context - length)
+    return min(wanted or context, context - length)
 
 
 def _samples(parameters: Json) -> bool:

@@ -30,7 +30,7 @@ class Sampling:
 
     Attributes:
         temperature: Divides the logits; above 0. None takes the most likely token each time, and
-            the three filters then do nothing: whoever asks for a filter alone means 1.0.
+            the three filters then have no effect.
         top_k: Draw from this many most likely tokens only (and those as likely as the last).
         top_p: Draw from the fewest tokens whose probabilities add up to this, 0 to 1.
         typical_p: Draw from the tokens nearest to the expected information, up to this mass, 0 to
@@ -76,13 +76,7 @@ _LIMITS = {
 
 
 class Sampler:
-    """Chooses the tokens of one answer.
-
-    Args:
-        sampling: How to choose.
-        prompt: Token ids of the prompt, for the repetition penalty.
-        vocab_size: How many tokens there are.
-    """
+    """Chooses the tokens of one answer; the prompt counts for the repetition penalty."""
 
     def __init__(self, sampling: Sampling, prompt: Sequence[int], vocab_size: int) -> None:
         self._sampling = sampling
@@ -92,14 +86,9 @@ class Sampler:
         self._random = np.random.default_rng(sampling.seed)
 
     def choose(self, logits: NDArray[np.float32], allowed: Mask | None) -> tuple[int, Scores]:
-        """Choose the token after those chosen so far.
+        """Return the id of the next token, and the logprob of each token.
 
-        Args:
-            logits: The network's, one for each token of the vocabulary.
-            allowed: Which tokens a constraint allows, at least one; None for all.
-
-        Returns:
-            The token's id, and the logprob of each token.
+        A constraint allows at least one token; None allows all.
         """
         scores = self._penalised(logits.astype(np.float64))
         if allowed is not None:
@@ -129,7 +118,7 @@ class Sampler:
 
 
 def log_softmax(scores: Scores) -> Scores:
-    """Return the logarithms of the probabilities that logits mean, over the last axis."""
+    """Return the log probabilities of logits, over the last axis."""
     shifted = scores - scores.max(-1, keepdims=True)
     result: Scores = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
     return result
@@ -151,8 +140,8 @@ def _warped(scores: Scores, sampling: Sampling) -> Scores:
 
 
 def _top_k(scores: Scores, count: float) -> Mask:
-    place = max(len(scores) - int(count), 0)
-    kept: Mask = scores >= np.partition(scores, place)[place]
+    index = max(len(scores) - int(count), 0)
+    kept: Mask = scores >= np.partition(scores, index)[index]
     return kept
 
 

@@ -82,8 +82,8 @@ def offline_server(
         The server, ready for requests.
 
     Raises:
-        ConfigurationError: If the port cannot be had, a fault makes no sense, or the models' files
-            are damaged.
+        ConfigurationError: If the port is not available, a fault has an invalid value, or the
+            models' files are damaged.
         MissingExtraError: If the extra `offline` is not installed.
     """
     engine = Engine(Faults(**faults))
@@ -109,7 +109,7 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, telling when it is ready and dropping unfinished answers when it is to stop."""
+    """uvicorn, which signals when it is ready and drops unfinished answers when it stops."""
 
     def __init__(self, state: State, ready: Future[None]) -> None:
         config = uvicorn.Config(
@@ -161,13 +161,15 @@ class _Thread:
 
 def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port < 2**16:
-        raise ConfigurationError(f"{host}:{port} is no address: a port is a number below 65536.")
+        raise ConfigurationError(
+            f"{host}:{port} is not an address: a port is a number below 65536."
+        )
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
-        raise ConfigurationError(f"{host}:{port} is no address to listen on: {error}.") from error
+        raise ConfigurationError(f"{host}:{port} cannot be listened on: {error}.") from error
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -185,10 +187,10 @@ def _no_port(host: str, port: int, error: OSError) -> str:
     return f"Cannot listen on {host}:{port} ({error}): choose another port, or 0 for any free one."
 
 
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - told, not chosen
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    host = _EVERYWHERE.get(host, host)  # where one listens everywhere, nobody can be reached
+    host = _EVERYWHERE.get(host, host)  # an address to listen on, not to connect to
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, cast
 
 from .embedding_model import EmbeddingModel
 from .fields import BOOLEAN, COUNT, OBJECT, STRING, STRINGS, Json, Kind, one_of, read_fields
-from .limits import MAX_BATCH, MAX_CHARACTERS_PER_TOKEN
-from .refusals import Refusal, invalid
+from .info import MAX_BATCH, MAX_CHARACTERS_PER_TOKEN
+from .responses import HTTPError, invalid
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +77,7 @@ def embeddings(model: EmbeddingModel, body: Json) -> dict[str, object]:
 
 
 def rerank(model: EmbeddingModel, body: Json) -> list[dict[str, object]]:
-    """Answer `/rerank`: the texts' places by falling score."""
+    """Answer `/rerank`: the texts' indexes by descending score."""
     request = read_fields(body, _RERANK, required=("query", "texts"))
     texts = _batch(request["texts"], "texts")
     query = _filled(request["query"], "query")[0]
@@ -95,7 +95,7 @@ def rerank(model: EmbeddingModel, body: Json) -> list[dict[str, object]]:
 
 
 def is_tei_tokenize(body: Json) -> bool:
-    """Whether a body for `/tokenize` can only be TEI's: TGI takes one text and no prompt name."""
+    """Return whether a body for `/tokenize` is TEI's: TGI takes one text and no prompt name."""
     return isinstance(body.get("inputs"), list) or "prompt_name" in body
 
 
@@ -144,14 +144,14 @@ def _vectors(model: EmbeddingModel, texts: Sequence[str], request: Json) -> NDAr
 def _batch(value: object, name: str = "inputs") -> list[str]:
     texts = _filled(value, name)
     if len(texts) > MAX_BATCH:
-        raise Refusal(f"batch size {len(texts)} > maximum allowed batch size {MAX_BATCH}")
+        raise HTTPError(f"batch size {len(texts)} > maximum allowed batch size {MAX_BATCH}")
     return texts
 
 
 def _filled(value: object, name: str) -> list[str]:
     texts = [value] if isinstance(value, str) else cast("list[str]", value)
     if not texts or not all(texts):
-        raise Refusal(f"`{name}` cannot be empty", "empty", 400)
+        raise HTTPError(f"`{name}` cannot be empty", "empty", 400)
     return texts
 
 

@@ -16,23 +16,16 @@ __all__ = ["Detokenizer", "TokenText", "encoded", "token_bytes"]
 
 @dataclass(frozen=True, slots=True)
 class TokenText:
-    """A token of an encoded text.
-
-    Attributes:
-        id: The token's id.
-        text: The characters it stands for, whole even where it has some of their bytes only.
-        start: Where they start, in characters.
-        stop: Where they end.
-    """
+    """A token of an encoded text, with its position in characters."""
 
     id: int
-    text: str
+    text: str  # whole characters, even where it has some of their bytes only
     start: int
     stop: int
 
 
 def encoded(tokenizer: Tokenizer, text: str, *, add_special_tokens: bool) -> list[TokenText]:
-    """Return a text's tokens; half a surrogate pair, which is no text, counts as "?"."""
+    """Return a text's tokens; half a surrogate pair counts as "?"."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     encoding = tokenizer.encode(text, add_special_tokens=add_special_tokens)
     return [
@@ -42,24 +35,24 @@ def encoded(tokenizer: Tokenizer, text: str, *, add_special_tokens: bool) -> lis
 
 
 def token_bytes(vocabulary: Mapping[str, int], special: Sequence[int]) -> list[bytes]:
-    """Return the bytes that each token of a byte-level vocabulary stands for, by id.
+    """Return the bytes of each token of a byte-level vocabulary, by id.
 
     Args:
         vocabulary: Tokens as `tokenizer.json` spells them, with their ids.
-        special: Ids of the tokens that are spelled as they are meant.
+        special: Ids of the tokens that are spelled as plain text.
     """
-    meant = {char: byte for byte, char in enumerate(_spellings())}
+    byte_of = {char: byte for byte, char in enumerate(_spellings())}
     table = [b""] * (max(vocabulary.values()) + 1)
     for token, index in vocabulary.items():
         plain = index in special
-        table[index] = token.encode() if plain else bytes(meant[char] for char in token)
+        table[index] = token.encode() if plain else bytes(byte_of[each] for each in token)
     return table
 
 
 class Detokenizer:
     """Turns the tokens of one answer into text, each character once it is whole.
 
-    The texts joined are the text of all tokens. Bytes that are no UTF-8 become U+FFFD; a character
+    The texts joined are the text of all tokens. Invalid bytes become U+FFFD; a character that is
     still incomplete when the answer ends is left out.
     """
 

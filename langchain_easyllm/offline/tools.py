@@ -1,7 +1,7 @@
-"""Tools of a chat request: which there are, how one is forced, how a call is read.
+"""Tools of a chat request: reading and forcing them, and reading calls.
 
 The model calls a tool as `<tool_call>` text. TGI answers a call's arguments as a JSON string and
-numbers every call "0"; a stream tells the name first, then the arguments bit by bit.
+numbers every call "0"; a stream has the name first, then the arguments in parts.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import cast
 
 import orjson
 
+from .._llguidance import SPACING, close_schema
 from .._tool_formats.base import OfferedTools, call_schema
 from .._tool_formats.call_syntax import JsonScan
 from .constraint import Constraint, ConstraintError
 from .fields import BOOLEAN, OBJECT, STRING, Json, read_fields
-from .refusals import Refusal
-from .schemas import closed
+from .responses import HTTPError
 from .wordings import CALL_END, CALL_START
 
 __all__ = ["CallReader", "Called", "forced", "read_calls", "read_tools"]
@@ -33,18 +33,12 @@ _FUNCTION = {
     "strict": BOOLEAN,
 }
 _CHOICE = {"type": STRING, "function": OBJECT}
-_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _OPENING = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A tool call.
-
-    Attributes:
-        name: The tool.
-        arguments: Its arguments, as JSON.
-    """
+    """A tool call; the arguments are JSON."""
 
     name: str
     arguments: str
@@ -56,11 +50,7 @@ class Called:
 
 
 def read_tools(tools: Sequence[Json]) -> list[Json]:
-    """Return tools in OpenAI's shape, each with parameters that describe an object.
-
-    Raises:
-        Refusal: For a tool that is no function, or a field that is unknown or mistyped.
-    """
+    """Return tools in OpenAI's format, each with parameters that describe an object."""
     found: list[Json] = []
     for index, tool in enumerate(tools):
         where = f"tools[{index}]."
@@ -77,18 +67,10 @@ def read_tools(tools: Sequence[Json]) -> list[Json]:
 
 
 def forced(choice: object, tools: Sequence[Json]) -> tuple[Sequence[Json], Constraint | None]:
-    """Read a `tool_choice`.
+    """Return the tools that a `tool_choice` shows to the model, and the constraint of its answer.
 
-    Args:
-        choice: "auto", "none", "required", a tool's name, or `{"type": "function", "function":
-            {"name": ...}}`; None for "auto".
-        tools: What `read_tools` gave.
-
-    Returns:
-        The tools that are described to the model, and the constraint that forces a call.
-
-    Raises:
-        Refusal: For an unknown tool, or parameters that are no JSON schema that can be compiled.
+    The choice is "auto", "none", "required", a tool's name, or `{"type": "function", "function":
+    {"name": ...}}`; None for "auto".
     """
     if choice == "none":
         return (), None
@@ -101,7 +83,7 @@ def forced(choice: object, tools: Sequence[Json]) -> tuple[Sequence[Json], Const
 
 
 def read_calls(text: str) -> list[Called]:
-    """Return the calls of an answer; none if it is plain text or a call that cannot be read."""
+    """Return the calls of an answer; none if it is plain text or a call that is not valid."""
     if not text.lstrip().startswith(CALL_START.strip()):
         return []
     calls = []
@@ -116,27 +98,17 @@ def read_calls(text: str) -> list[Called]:
 
 @dataclass
 class CallReader:
-    """Reads an answer that may be a tool call, while it is written.
+    """Reads an answer that may be a tool call, while it is generated."""
 
-    Attributes:
-        name: The tool's name once it is known and until the caller has taken it.
-        plain: Whether the answer has turned out to be plain text.
-        calling: Whether it has turned out to be a call.
-    """
-
-    name: str | None = None
-    plain: bool = False
-    calling: bool = False
+    name: str | None = None  # the tool's, until the caller takes it
+    plain: bool = False  # it is known to be plain text
+    calling: bool = False  # it is known to be a call
     _held: str = ""
     _arguments: str = ""
     _scan: JsonScan = field(default_factory=lambda: JsonScan(0))
 
     def push(self, text: str) -> str:
-        """Take a piece of the answer.
-
-        Returns:
-            What can be passed on: plain text, or a piece of the arguments.
-        """
+        """Add text; return plain text, or a part of the arguments."""
         if self.plain:
             return text
         if self.calling:
@@ -163,7 +135,7 @@ class CallReader:
         return self._arguments[start : self._scan.end]
 
     def rest(self) -> str:
-        """Return what is still held back when the answer ends: it was no call after all."""
+        """Return the text held back until the end of an answer that is not a call."""
         return "" if self.calling or self.plain else self._held
 
 
@@ -179,14 +151,14 @@ def _chosen(choice: object) -> str | None:
 
 
 _TEXT = r"/[^<](.|\n)*/"
-"""An answer that is no call. The model begins nothing else with a bracket."""
+"""An answer that is not a call. The model begins nothing else with a bracket."""
 
 
 def _call_of(use: OfferedTools, *, text: bool = False) -> Constraint:
-    """Hold an answer to a call of one of some tools; `text` leaves it the choice to call none."""
-    schema = cast("Json", closed(call_schema(use, "name", "arguments")))
+    """Constrain an answer to calls of some tools, or with `text`, to calls or plain text."""
+    schema = cast("Json", close_schema(call_schema(use, "name", "arguments")))
     start, end = json.dumps(CALL_START), json.dumps(CALL_END)
-    call = json.dumps({"x-guidance": _SPACING, **schema})
+    call = json.dumps({"x-guidance": SPACING, **schema})
     try:
         if text:
             whole = f"start: one (/\\n*/ one)* | TEXT\nTEXT: {_TEXT}\none: {start} call {end}"
@@ -197,5 +169,5 @@ def _call_of(use: OfferedTools, *, text: bool = False) -> Constraint:
         raise _refused(f"the tools' parameters cannot be compiled: {error}") from error
 
 
-def _refused(message: str) -> Refusal:
-    return Refusal(f"Tool error: {message}", "tool_error")
+def _refused(message: str) -> HTTPError:
+    return HTTPError(f"Tool error: {message}", "tool_error")

@@ -1,4 +1,4 @@
-"""Read the bundled models, verified by checksum before anything of them is used."""
+"""Read the bundled models, verified by checksum before they are used."""
 
 from __future__ import annotations
 
@@ -25,18 +25,12 @@ def bundled(name: str) -> Traversable:
 
 
 def read_verified(folder: Traversable) -> dict[str, bytes]:
-    """Read the files that a folder's `SHA256SUMS` lists.
+    """Read the files that a folder's `SHA256SUMS` lists, by name.
 
     The bytes returned are the very bytes that were verified.
 
-    Args:
-        folder: A folder with a file `SHA256SUMS`, written as `sha256sum` writes it.
-
-    Returns:
-        The content of each listed file by its name.
-
     Raises:
-        ConfigurationError: If a file is missing or is not what it was, naming it.
+        ConfigurationError: If a file is missing or damaged, naming it.
     """
     sums = _read(folder, "SHA256SUMS").decode("ascii", "replace")
     listed = [line.split(maxsplit=1) for line in sums.splitlines()]
@@ -51,7 +45,7 @@ def read_verified(folder: Traversable) -> dict[str, bytes]:
 
 
 def read_tensors(data: bytes) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a safetensors file by name, in the types that they are stored in."""
+    """Return the arrays of a safetensors file by name, in their stored types."""
     return load(data)
 
 

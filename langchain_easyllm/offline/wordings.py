@@ -1,4 +1,4 @@
-"""The words in which the bundled model knows contexts, tools and schemas from its training.
+"""The wordings of contexts, tools and schemas with which the bundled model was trained.
 
 `training/wordings.py` takes them from here: a small model knows no others.
 """
@@ -15,15 +15,15 @@ Answer from the context only. If it does not say, answer: I don't know.
 Context: {context}
 
 Question: {question}"""
-"""A user turn that asks about a text."""
+"""A user message that asks about a text."""
 
 SCHEMA = """\
 Answer only with a JSON object that fits this schema:
 {schema}"""
-"""Stands in the system turn."""
+"""Part of the system message."""
 
 CALL_START = "<tool_call>\n"
-"""What an answer that uses a tool begins with."""
+"""The beginning of an answer that calls a tool."""
 
 CALL_END = "\n</tool_call>"
-"""What a call ends with."""
+"""The end of a call."""

@@ -8,119 +8,85 @@ The parts load at first use, so that importing the package costs next to nothing
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from .._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from ..errors import PromptError
-    from .base import ChatPrompt
-    from .hub import load_prompt
-    from .registry import (
-        PROMPT_MAPPING,
-        anthropic_stop_sequences,
-        build_anthropic_prompt,
-        build_chatml_falcon_prompt,
-        build_chatml_prompt,
-        build_chatml_starchat_prompt,
-        build_deepseek_llm_prompt,
-        build_falcon_prompt,
-        build_gemma_2_prompt,
-        build_gemma_3_prompt,
-        build_gemma_prompt,
-        build_llama2_prompt,
-        build_llama3_1_prompt,
-        build_llama3_prompt,
-        build_mistral_nemo_prompt,
-        build_mistral_prompt,
-        build_mistral_v0_1_prompt,
-        build_mistral_v0_3_prompt,
-        build_open_assistant_prompt,
-        build_openchat_prompt,
-        build_phi3_5_prompt,
-        build_phi3_prompt,
-        build_phi4_prompt,
-        build_qwen2_5_prompt,
-        build_qwen2_prompt,
-        build_smollm2_prompt,
-        build_stablebeluga_prompt,
-        build_vicuna_prompt,
-        build_wizardlm_prompt,
-        build_zephyr_prompt,
-        chatml_falcon_stop_sequences,
-        chatml_starchat_stop_sequences,
-        falcon_stop_sequences,
-        get_prompt,
-        llama2_stop_sequences,
-        open_assistant_stop_sequences,
-        register_prompt,
-        stablebeluga_stop_sequences,
-        vicuna_stop_sequences,
-        wizardlm_stop_sequences,
-    )
+    from ..errors import PromptError as PromptError
+    from .base import ChatPrompt as ChatPrompt
+    from .hub import load_prompt as load_prompt
+    from .registry import PROMPT_MAPPING as PROMPT_MAPPING
+    from .registry import Builder
+    from .registry import get_prompt as get_prompt
+    from .registry import register_prompt as register_prompt
 
-__all__ = [
-    "PROMPT_MAPPING",
-    "ChatPrompt",
-    "PromptError",
-    "anthropic_stop_sequences",
-    "build_anthropic_prompt",
-    "build_chatml_falcon_prompt",
-    "build_chatml_prompt",
-    "build_chatml_starchat_prompt",
-    "build_deepseek_llm_prompt",
-    "build_falcon_prompt",
-    "build_gemma_2_prompt",
-    "build_gemma_3_prompt",
-    "build_gemma_prompt",
-    "build_llama2_prompt",
-    "build_llama3_1_prompt",
-    "build_llama3_prompt",
-    "build_mistral_nemo_prompt",
-    "build_mistral_prompt",
-    "build_mistral_v0_1_prompt",
-    "build_mistral_v0_3_prompt",
-    "build_open_assistant_prompt",
-    "build_openchat_prompt",
-    "build_phi3_5_prompt",
-    "build_phi3_prompt",
-    "build_phi4_prompt",
-    "build_qwen2_5_prompt",
-    "build_qwen2_prompt",
-    "build_smollm2_prompt",
-    "build_stablebeluga_prompt",
-    "build_vicuna_prompt",
-    "build_wizardlm_prompt",
-    "build_zephyr_prompt",
-    "chatml_falcon_stop_sequences",
-    "chatml_starchat_stop_sequences",
-    "falcon_stop_sequences",
-    "get_prompt",
-    "llama2_stop_sequences",
-    "load_prompt",
-    "open_assistant_stop_sequences",
-    "register_prompt",
-    "stablebeluga_stop_sequences",
-    "vicuna_stop_sequences",
-    "wizardlm_stop_sequences",
-]
+    build_anthropic_prompt: Builder
+    build_chatml_falcon_prompt: Builder
+    build_chatml_prompt: Builder
+    build_chatml_starchat_prompt: Builder
+    build_deepseek_llm_prompt: Builder
+    build_falcon_prompt: Builder
+    build_gemma_2_prompt: Builder
+    build_gemma_3_prompt: Builder
+    build_gemma_prompt: Builder
+    build_llama2_prompt: Builder
+    build_llama3_1_prompt: Builder
+    build_llama3_prompt: Builder
+    build_mistral_nemo_prompt: Builder
+    build_mistral_prompt: Builder
+    build_mistral_v0_1_prompt: Builder
+    build_mistral_v0_3_prompt: Builder
+    build_open_assistant_prompt: Builder
+    build_openchat_prompt: Builder
+    build_phi3_5_prompt: Builder
+    build_phi3_prompt: Builder
+    build_phi4_prompt: Builder
+    build_qwen2_5_prompt: Builder
+    build_qwen2_prompt: Builder
+    build_smollm2_prompt: Builder
+    build_stablebeluga_prompt: Builder
+    build_vicuna_prompt: Builder
+    build_wizardlm_prompt: Builder
+    build_zephyr_prompt: Builder
+    anthropic_stop_sequences: list[str]
+    chatml_falcon_stop_sequences: list[str]
+    chatml_starchat_stop_sequences: list[str]
+    falcon_stop_sequences: list[str]
+    llama2_stop_sequences: list[str]
+    open_assistant_stop_sequences: list[str]
+    stablebeluga_stop_sequences: list[str]
+    vicuna_stop_sequences: list[str]
+    wizardlm_stop_sequences: list[str]
 
-_HOMES = {
+_MODULES = {
     "ChatPrompt": ".base",
     "PROMPT_MAPPING": ".registry",
-    "PromptError": ".base",
+    "PromptError": "..errors",
     "get_prompt": ".registry",
     "load_prompt": ".hub",
     "register_prompt": ".registry",
 }
 
+_load, _names = lazy_attributes(__name__, _MODULES)
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    value: object = getattr(import_module(_HOMES.get(name, ".registry"), __name__), name)
-    globals()[name] = value
-    return value
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a builder of any family
+    if name == "__all__":
+        names = [*_MODULES, *_table_names()]
+        return sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    if name.startswith("build_") or name.endswith("_stop_sequences"):
+        value = getattr(import_module(".registry", __name__), name, None)
+        if value is not None:
+            return globals().setdefault(name, value)
+    return _load(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*_names(), *_table_names()})
+
+
+def _table_names() -> list[str]:
+    from .registry import table_names  # noqa: PLC0415 - loads at first use
+
+    return table_names()

@@ -1,4 +1,4 @@
-"""What every prompt is: a name, its stops, its BOS and `render`."""
+"""The base class of prompts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["ChatPrompt", "PromptError", "RoleMode", "TemplateToolSupport", "TokenMode"]
 
 RoleMode = Literal["fold", "strict"]
-"""What to do with a conversation that the template cannot express: retell it, or raise."""
+"""What to do with a conversation that the template cannot express: normalize it, or raise."""
 
 TokenMode = Literal["escape", "allow", "error"]
-"""What to do with control tokens of the template inside message content."""
+"""What to do with special tokens of the template inside message content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class TemplateToolSupport:
         tool_format: Name of the tool-call format that its models know.
         forms: Roles that it has a form of its own for: `tools` (descriptions), `calls` (an
             assistant turn that makes calls) and `tool` (a result).
-        space: What stands between a control token and the JSON that it announces.
+        space: What stands between a special token and the JSON that it announces.
         default_system: System text of the template's own.
         template: Source of a template that may write tools itself, by which its format is found.
     """
@@ -46,10 +46,10 @@ class ChatPrompt(ABC):
     """Turns a conversation into the one string that a text API is sent.
 
     Attributes:
-        name: What the prompt is called, for messages and for `get_prompt`.
-        stop: Texts that end the model's answer; they are added to every request.
+        name: The prompt's name, for error messages and for `get_prompt`.
+        stop: Stop sequences, which are added to every request.
         bos: The begin-of-sequence token that the rendered string starts with, or None. A server
-            that tokenizes a raw prompt adds its own, so one of the two has to go.
+            that tokenizes a raw prompt adds its own, so one of the two must be removed.
     """
 
     name: str
@@ -71,11 +71,13 @@ class ChatPrompt(ABC):
         """Render a conversation.
 
         Args:
-            messages: A string (one user turn), or a list of LangChain messages, `(role, text)`
+            messages: A string (one user message), or a list of LangChain messages, `(role, text)`
                 pairs or role/content dicts.
             add_generation_prompt: Whether to open the assistant's answer at the end.
-            roles: `"fold"` (default) retells what the template cannot express; `"strict"` raises.
-            special_tokens: `"escape"` (default) neutralises the template's control tokens inside
+            roles: `"fold"` (default) rewrites what the template cannot express (system text into a
+                user message, tool messages as text, neighbours of one role merged); `"strict"`
+                raises.
+            special_tokens: `"escape"` (default) neutralises the template's special tokens inside
                 message content, `"allow"` leaves them, `"error"` raises.
 
         Returns:
@@ -92,30 +94,30 @@ class ChatPrompt(ABC):
         return TemplateToolSupport()
 
     def escape(self, text: str) -> str:
-        """Break the template's control tokens in a text; by default none are known."""
+        """Put a space into the template's special tokens in a text; by default none are known."""
         return text
 
     def render_own_tools(
-        self, talk: Conversation, tools: Sequence[Mapping[str, object]]
+        self, conversation: Conversation, tools: Sequence[Mapping[str, object]]
     ) -> str | None:
         """Render tools as the template itself does; None, the default, where it does not.
 
         Args:
-            talk: The conversation, escaped already.
+            conversation: The conversation, escaped already.
             tools: The tools in OpenAI's shape.
         """
-        del talk, tools
+        del conversation, tools
         return None
 
-    def render_told(self, told: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
-        """Render a conversation with tools that has been retold as roles and texts.
+    def render_told(self, pairs: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
+        """Render a conversation with tools that is already plain text.
 
         Args:
-            told: The conversation, escaped already.
+            pairs: The conversation as roles and texts, escaped already.
             own_forms: Whether it uses the roles of `Host.forms`.
         """
         del own_forms
-        return self.render(list(told), special_tokens="allow")
+        return self.render(list(pairs), special_tokens="allow")
 
     def __call__(self, messages: object) -> str:
         """Render with the defaults, so that a prompt works wherever a builder function does."""

@@ -44,13 +44,7 @@ _CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "tool_use", "invalid_t
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call that the assistant made.
-
-    Attributes:
-        name: The tool's name.
-        arguments: What it was called with.
-        id: The call's id, or None.
-    """
+    """A tool call of the assistant."""
 
     name: str
     arguments: object
@@ -59,17 +53,11 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """What a message says beside its text.
-
-    Attributes:
-        calls: Calls that an assistant message makes.
-        name: Name of the tool that a tool message answers for, or of the speaker.
-        call_id: Id of the call that a tool message answers.
-    """
+    """The rest of a message beside its role and text."""
 
     calls: tuple[ToolCall, ...] = ()
-    name: str | None = None
-    call_id: str | None = None
+    name: str | None = None  # of the tool, or of the speaker
+    call_id: str | None = None  # of the call that a tool message answers
 
 
 _PLAIN_ROLES = frozenset({"user", "system"})
@@ -77,12 +65,9 @@ _PLAIN_ROLES = frozenset({"user", "system"})
 
 @dataclass(slots=True)
 class Conversation:
-    """Messages as parallel lists, which is what makes rendering fast.
+    """Messages as parallel lists, which makes rendering fast; extras by index, of few messages.
 
-    Attributes:
-        roles: One of `user`, `assistant`, `system`, `tool`, `function` for each message.
-        texts: The text of each message.
-        extras: What a message says beside its text, by index, for the few that do.
+    The roles are `user`, `assistant`, `system`, `tool` and `function`.
     """
 
     roles: list[str] = field(default_factory=list)
@@ -94,11 +79,8 @@ def read(messages: object) -> Conversation:
     """Read a conversation.
 
     Args:
-        messages: A string (one user turn), a LangChain prompt value, or an iterable of LangChain
+        messages: A string (one user message), a LangChain prompt value, or an iterable of LangChain
             messages, `(role, text)` pairs, role/content dicts or objects with these attributes.
-
-    Returns:
-        Its roles, texts and extras, in order.
 
     Raises:
         PromptError: If it is empty, or a message has an unknown role or content that is not text.
@@ -107,8 +89,8 @@ def read(messages: object) -> Conversation:
         return Conversation(["user"], [messages])
     if hasattr(messages, "content"):
         raise PromptError("One message is no conversation: give a list of messages.")
-    talk = Conversation()
-    add_role, add_text = talk.roles.append, talk.texts.append
+    conversation = Conversation()
+    add_role, add_text = conversation.roles.append, conversation.texts.append
     for index, message in enumerate(_items(messages)):
         if isinstance(message, dict):
             given, content = message.get("role"), message.get("content")
@@ -120,24 +102,18 @@ def read(messages: object) -> Conversation:
         add_role(role)
         add_text(content if isinstance(content, str) else text_of(content, index, role))
         if role not in _PLAIN_ROLES:
-            _note_extra(talk, index, role, message)
-    if not talk.roles:
+            _read_extra(conversation, index, role, message)
+    if not conversation.roles:
         msg = "There are no messages to render; give at least one."
         raise PromptError(msg)
-    return talk
+    return conversation
 
 
 def text_of(content: object, index: int, role: str) -> str:
-    """Read the text of a message's content.
+    """Return the text of a message's content: None, a string, or a list of blocks.
 
-    Args:
-        content: None (no text), a string, or a list of strings and content blocks.
-        index: The message's position, for the error.
-        role: The message's role, for the error.
-
-    Returns:
-        The text blocks, joined as they are. Reasoning blocks and tool-call blocks of assistant
-        messages are left out: reasoning is not sent back, calls are read from `tool_calls`.
+    Reasoning and tool-call blocks of assistant messages are left out: reasoning is not sent back,
+    and calls are read from `tool_calls`.
 
     Raises:
         PromptError: If a block is not text.
@@ -184,7 +160,7 @@ def _items(messages: object) -> Iterable[object]:
 
 
 def _parts(message: object, index: int) -> tuple[object, object]:
-    """Read a message's role, still under the name that it was given, and its content."""
+    """Return the role of a message as it is given, and its content."""
     if isinstance(message, (tuple, list)):
         return _pair(message, index)
     given = getattr(message, "type", None)
@@ -213,36 +189,36 @@ def _field(source: object, name: str) -> object:
     return getattr(source, name, None)
 
 
-def _note_extra(talk: Conversation, index: int, role: str, message: object) -> None:
+def _read_extra(conversation: Conversation, index: int, role: str, message: object) -> None:
     calls = _field(message, "tool_calls") if role == "assistant" else None
     if isinstance(calls, (list, tuple)) and calls:
-        talk.extras[index] = Extra(calls=tuple([_call(call) for call in calls]))
+        conversation.extras[index] = Extra(calls=tuple([_call(call) for call in calls]))
     elif role != "assistant":
         name, call_id = _field(message, "name"), _field(message, "tool_call_id")
-        talk.extras[index] = Extra(
+        conversation.extras[index] = Extra(
             name=name if isinstance(name, str) else None,
             call_id=call_id if isinstance(call_id, str) else None,
         )
 
 
 def _call(call: object) -> ToolCall:
-    """Read a call in LangChain's form (`name`, `args`) or OpenAI's (`function` with both)."""
+    """Read a call in LangChain's format (`name`, `args`) or OpenAI's (`function` with both)."""
     inner = _field(call, "function") or call
     arguments = _field(inner, "args")
     if arguments is None:
         arguments = _field(inner, "arguments")
     if isinstance(arguments, str):
-        with suppress(ValueError):  # a model's broken JSON is told as it stands
+        with suppress(ValueError):  # a model's invalid JSON is kept as it is
             arguments = json.loads(arguments)
     call_id = _field(call, "id")
     name = _field(inner, "name")
     return ToolCall(str(name or ""), arguments, call_id if isinstance(call_id, str) else None)
 
 
-def escaped(talk: Conversation, escape: Callable[[str], str]) -> Conversation:
+def escaped(conversation: Conversation, escape: Callable[[str], str]) -> Conversation:
     """Escape all texts of a conversation, its tool calls among them."""
-    extras = {index: _escaped_extra(extra, escape) for index, extra in talk.extras.items()}
-    return Conversation(talk.roles, [escape(text) for text in talk.texts], extras)
+    extras = {index: _escaped_extra(extra, escape) for index, extra in conversation.extras.items()}
+    return Conversation(conversation.roles, [escape(text) for text in conversation.texts], extras)
 
 
 def escaped_values(value: object, escape: Callable[[str], str]) -> object:

@@ -20,7 +20,7 @@ def _turns(
 
 
 def _tagged(name: str, user: str, gap: str, end: str, after: str) -> ChatTemplateSpec:
-    """The prompts that open each turn with a `<|role|>` tag."""
+    """Make a prompt that opens each message with a `<|role|>` tag."""
     tags = ("<|system|>", user, "<|assistant|>")
     system, speaker, assistant = [(tag + gap, end + after) for tag in tags]
     return ChatTemplateSpec(

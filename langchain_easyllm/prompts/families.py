@@ -54,12 +54,12 @@ _VICUNA_SYSTEM = (
 def _turns(
     roles: tuple[str, ...], before: str, after: str, *, trim: bool = False
 ) -> dict[str, RoleTemplate]:
-    """Write each role alike, its name in place of `{}`."""
+    """Write every role in the same way, with its name in place of `{}`."""
     return {role: RoleTemplate(before.replace("{}", role), after, trim=trim) for role in roles}
 
 
 def _chatml(name: str, default_system: str | None = None) -> ChatTemplateSpec:
-    """ChatML, under whichever name and default system text."""
+    """Make a variant of ChatML."""
     return ChatTemplateSpec(
         name=name,
         turns=_turns(_FIVE, "<|im_start|>{}\n", "<|im_end|>\n"),
@@ -72,7 +72,7 @@ def _chatml(name: str, default_system: str | None = None) -> ChatTemplateSpec:
 
 
 def _phi3(name: str, *, skip_empty_system: bool) -> ChatTemplateSpec:
-    """Phi-3, which closes with its eos where no answer is opened."""
+    """Make a variant of Phi-3, which ends with its EOS where no answer is opened."""
     turns = _turns(_TRIO, "<|{}|>\n", "<|end|>\n")
     turns["system"] = RoleTemplate("<|system|>\n", "<|end|>\n", skip_empty=skip_empty_system)
     return ChatTemplateSpec(
@@ -94,11 +94,11 @@ def _mistral(
     control: tuple[str, ...],
     tool_space: str | None = None,
 ) -> ChatTemplateSpec:
-    """Mistral, which differs between versions in its spaces and in where system text goes."""
+    """Make a version of Mistral; they differ in spaces and in where system text goes."""
     return ChatTemplateSpec(
         name=name,
         turns={"user": user, "assistant": assistant},
-        positional=True,
+        strict_alternation=True,
         system_in="first" if first else "last",
         start="<s>",
         bos="<s>",
@@ -110,7 +110,7 @@ def _mistral(
 
 
 def _mistral_tools(space: str) -> ToolForm:
-    """Mistral's control tokens for tools, which differ between versions in a space."""
+    """Mistral's special tokens for tools, which differ between versions in a space."""
     return ToolForm(
         {
             "tools": RoleTemplate(f"[AVAILABLE_TOOLS]{space}", "[/AVAILABLE_TOOLS]"),
@@ -122,13 +122,13 @@ def _mistral_tools(space: str) -> ToolForm:
 
 
 def _gemma(name: str, *, takes_system: bool) -> ChatTemplateSpec:
-    """Gemma, which calls the assistant `model` and writes a system message between turns."""
+    """Make a Gemma, which calls the assistant `model`."""
     turns = _turns(("system", "user"), "<start_of_turn>{}\n", "<end_of_turn>\n", trim=True)
     turns["assistant"] = RoleTemplate("<start_of_turn>model\n", "<end_of_turn>\n", trim=True)
     return ChatTemplateSpec(
         name=name,
         turns=turns,
-        positional=True,
+        strict_alternation=True,
         system_in="first" if takes_system else "nowhere",
         start="<bos>",
         bos="<bos>",
@@ -139,20 +139,22 @@ def _gemma(name: str, *, takes_system: bool) -> ChatTemplateSpec:
 
 
 def _llama3(name: str, *, dated: bool) -> ChatTemplateSpec:
-    """Llama 3, and 3.1 with its dated system block."""
+    """Make Llama 3, or 3.1 with its dated system block."""
     header = "<|start_header_id|>{}<|end_header_id|>\n\n"
     turns = _turns(_FIVE, header, "<|eot_id|>", trim=True)
-    lead = tool_lead = None
+    system_template = tool_system_template = None
     if dated:
         dates = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
         system = header.replace("{}", "system")
-        lead = RoleTemplate(system + dates, "<|eot_id|>", trim=True)
-        tool_lead = RoleTemplate(f"{system}Environment: ipython\n{dates}", "<|eot_id|>", trim=True)
+        system_template = RoleTemplate(system + dates, "<|eot_id|>", trim=True)
+        tool_system_template = RoleTemplate(
+            f"{system}Environment: ipython\n{dates}", "<|eot_id|>", trim=True
+        )
         turns["tool"] = RoleTemplate(header.replace("{}", "ipython"), "<|eot_id|>", as_json=True)
     return ChatTemplateSpec(
         name=name,
         turns=turns,
-        lead=lead,
+        system_template=system_template,
         default_system="" if dated else None,
         calls=CallForm("", "parameters", "", alone=True) if dated else None,
         start="<|begin_of_text|>",
@@ -161,7 +163,7 @@ def _llama3(name: str, *, dated: bool) -> ChatTemplateSpec:
         stop=("<|eot_id|>", "<|end_of_text|>", *(("<|eom_id|>",) if dated else ())),
         control=_LLAMA3_CONTROL,
         tool_format="llama3" if dated else "react",
-        tool_form=ToolForm({"tool": turns["tool"]}, tool_lead) if dated else None,
+        tool_form=ToolForm({"tool": turns["tool"]}, tool_system_template) if dated else None,
     )
 
 
@@ -173,8 +175,8 @@ _LIST = (
             "user": RoleTemplate("<s>[INST] ", " [/INST]", trim=True),
             "assistant": RoleTemplate(" ", " </s>", trim=True),
         },
-        positional=True,
-        dropped=frozenset({"system"}),
+        strict_alternation=True,
+        ignored_roles=frozenset({"system"}),
         system_block=("<<SYS>>\n", "\n<</SYS>>\n\n"),
         trim_block=True,
         bos="<s>",

@@ -17,11 +17,7 @@ __all__ = ["FamilyPrompt", "check_modes", "refuse_tokens"]
 
 @dataclass(frozen=True)
 class FamilyPrompt(ChatPrompt):
-    """A built-in prompt.
-
-    Attributes:
-        family: The table that it renders from.
-    """
+    """A built-in prompt."""
 
     family: ChatTemplateSpec = field(kw_only=True, repr=False)
 
@@ -41,14 +37,16 @@ class FamilyPrompt(ChatPrompt):
         """Render a conversation; see `ChatPrompt.render`."""
         check_modes(roles, special_tokens)
         family = self.family
-        talk = read(messages)
+        conversation = read(messages)
         if special_tokens == "error":
-            refuse_tokens(family.control, talk, family.line_roles)
-        talk = normalize(family, talk, roles)
+            refuse_tokens(family.control, conversation, family.roles_at_line_start)
+        conversation = normalize(family, conversation, roles)
         if special_tokens != "allow":
-            texts = family.control.escape_all(talk.texts, talk.roles, family.line_roles)
-            talk = Conversation(talk.roles, texts, talk.extras)
-        return _write(family, talk, add_generation_prompt)
+            texts = family.control.escape_all(
+                conversation.texts, conversation.roles, family.roles_at_line_start
+            )
+            conversation = Conversation(conversation.roles, texts, conversation.extras)
+        return _write(family, conversation, add_generation_prompt)
 
     @property
     def host(self) -> TemplateToolSupport:
@@ -63,26 +61,18 @@ class FamilyPrompt(ChatPrompt):
         )
 
     def escape(self, text: str) -> str:
-        """Break the family's control tokens, as if the text stood at the start of a line."""
+        """Put a space into the family's special tokens, as at the start of a line."""
         return self.family.control.escape(text, at_line_start=True)
 
-    def render_told(self, told: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
+    def render_told(self, pairs: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
         """Render a conversation with tools; see `ChatPrompt.render_told`."""
         family = self.family.with_tools if own_forms else self.family
-        talk = Conversation([role for role, _ in told], [text for _, text in told])
-        return _write(family, normalize(family, talk, "fold"), answer=True)
+        conversation = Conversation([role for role, _ in pairs], [text for _, text in pairs])
+        return _write(family, normalize(family, conversation, "fold"), answer=True)
 
 
 def check_modes(roles: str, special_tokens: str) -> None:
-    """Refuse an unknown mode.
-
-    Args:
-        roles: The mode for roles.
-        special_tokens: The mode for control tokens.
-
-    Raises:
-        PromptError: If one of them is not a mode.
-    """
+    """Raise a `PromptError` for an unknown mode."""
     if roles not in {"fold", "strict"}:
         msg = f'roles is "fold" or "strict", not {roles!r}.'
         raise PromptError(msg)
@@ -92,35 +82,27 @@ def check_modes(roles: str, special_tokens: str) -> None:
 
 
 def refuse_tokens(
-    control: SpecialTokens, talk: Conversation, line_roles: Container[str] = ()
+    control: SpecialTokens, conversation: Conversation, roles_at_line_start: Container[str] = ()
 ) -> None:
-    """Refuse content that holds a control token.
-
-    Args:
-        control: The template's control tokens.
-        talk: The conversation.
-        line_roles: Roles whose content the template puts at the start of a line.
-
-    Raises:
-        PromptError: Naming the token and the message.
-    """
-    for index, text in enumerate(talk.texts):
-        token = control.find(text, at_line_start=talk.roles[index] in line_roles)
+    """Raise a `PromptError` for content that holds a special token."""
+    for index, text in enumerate(conversation.texts):
+        token = control.find(text, at_line_start=conversation.roles[index] in roles_at_line_start)
         if token is not None:
+            role = conversation.roles[index]
             msg = (
-                f"Message {index} ({talk.roles[index]}) holds {token!r}, which is a control token "
-                'of this prompt; special_tokens="escape" neutralises it.'
+                f"Message {index} ({role}) holds {token!r}, which is a control token of this "
+                'prompt; special_tokens="escape" neutralises it.'
             )
             raise PromptError(msg)
 
 
-def _write(family: ChatTemplateSpec, talk: Conversation, answer: bool) -> str:
+def _write(family: ChatTemplateSpec, conversation: Conversation, answer: bool) -> str:
     if family.separators is not None:
-        body = _by_position(family, family.separators, talk)
-    elif family.positional:
-        body = _alternating(family, talk.roles, talk.texts)
+        body = _by_position(family, family.separators, conversation)
+    elif family.strict_alternation:
+        body = _alternating(family, conversation.roles, conversation.texts)
     else:
-        body = _one_by_one(family, talk.roles, talk.texts)
+        body = _one_by_one(family, conversation.roles, conversation.texts)
     text = family.start + body
     if family.strip_start:
         text = text.lstrip()
@@ -129,25 +111,25 @@ def _write(family: ChatTemplateSpec, talk: Conversation, answer: bool) -> str:
 
 def _one_by_one(family: ChatTemplateSpec, roles: list[str], texts: list[str]) -> str:
     head = ""
-    if family.lead is not None and roles[0] == "system":
-        head, roles, texts = family.lead.write(texts[0]), roles[1:], texts[1:]
+    if family.system_template is not None and roles[0] == "system":
+        head, roles, texts = family.system_template.write(texts[0]), roles[1:], texts[1:]
     elif family.default_system is not None and roles[0] != "system":
-        head = (family.lead or family.turns["system"]).write(family.default_system)
+        head = (family.system_template or family.turns["system"]).write(family.default_system)
     return head + "".join(_written(family, roles, texts))
 
 
 def _alternating(family: ChatTemplateSpec, roles: list[str], texts: list[str]) -> str:
     start = 1 if roles[0] == "system" else 0
     system, roles, texts = texts[0], roles[start:], texts[start:]
-    place = 0 if family.system_in == "first" else len(roles) - 1
+    index = 0 if family.system_in == "first" else len(roles) - 1
     parts = _written(family, roles, texts)
-    if start and roles and roles[place] == "user":
-        turn, (before, after) = family.turns["user"], family.system_block
-        text = texts[place]
-        if turn.trim and not family.trim_block:
+    if start and roles and roles[index] == "user":
+        role, (before, after) = family.turns["user"], family.system_block
+        text = texts[index]
+        if role.trim and not family.trim_block:
             text = text.strip()
         block = f"{before}{system}{after}{text}"
-        parts[place] = f"{turn.before}{block.strip() if family.trim_block else block}{turn.after}"
+        parts[index] = f"{role.before}{block.strip() if family.trim_block else block}{role.after}"
     return "".join(parts)
 
 
@@ -155,26 +137,28 @@ def _written(family: ChatTemplateSpec, roles: list[str], texts: list[str]) -> li
     if family.tool_gap is not None and "tool" in roles:
         merged = merge(Conversation(roles, texts), family.tool_gap, only="tool")
         roles, texts = merged.roles, merged.texts
-    turns, around = family.turns, family.around
-    if around is None:
+    turns, affixes = family.turns, family.role_affixes
+    if affixes is None:
         return [turns[role].write(text) for role, text in zip(roles, texts, strict=True)]
-    if family.dropped.intersection(roles):
+    if family.ignored_roles.intersection(roles):
         # The official template accepts such a message at this place and writes nothing.
-        around = dict.fromkeys(family.dropped, ("", "", False)) | around
-        texts = ["" if r in family.dropped else t for r, t in zip(roles, texts, strict=True)]
+        affixes = dict.fromkeys(family.ignored_roles, ("", "", False)) | affixes
+        texts = ["" if r in family.ignored_roles else t for r, t in zip(roles, texts, strict=True)]
     return [
         f"{before}{text.strip() if trim else text}{after}"
-        for (before, after, trim), text in zip(map(around.__getitem__, roles), texts, strict=True)
+        for (before, after, trim), text in zip(map(affixes.__getitem__, roles), texts, strict=True)
     ]
 
 
-def _by_position(family: ChatTemplateSpec, separators: tuple[str, str], talk: Conversation) -> str:
+def _by_position(
+    family: ChatTemplateSpec, separators: tuple[str, str], conversation: Conversation
+) -> str:
     system = family.default_system or ""
     parts: list[str] = []
-    for role, text in zip(talk.roles, talk.texts, strict=True):
+    for role, text in zip(conversation.roles, conversation.texts, strict=True):
         if role == "system":
             system = text
         else:
-            said = f" {text}{separators[len(parts) % 2]}" if text else ""
-            parts.append(f"{family.turns[role].before}{said}")
+            content = f" {text}{separators[len(parts) % 2]}" if text else ""
+            parts.append(f"{family.turns[role].before}{content}")
     return f"{system}{separators[0]}{''.join(parts)}"

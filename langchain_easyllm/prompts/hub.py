@@ -21,7 +21,7 @@ __all__ = ["load_prompt", "read_file"]
 _Read = Callable[[str], str | None]
 
 _NUMBERED = re.compile(r"(\D{4,})\d+\D*")
-_LONG_ROW = 4
+_LONG_SERIES = 4
 
 
 def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = False) -> ChatPrompt:
@@ -30,13 +30,13 @@ def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = Fa
     Args:
         model: A local directory, or the id of a repository on the Hub.
         token: A Hugging Face token, for private and gated repositories; None uses the stored login.
-        tools: Whether to prefer the template that is meant for tools, where there are several.
+        tools: Whether to prefer the template for tools, where there are several.
 
     Returns:
-        The prompt, with the stops and the control tokens of the model's tokenizer.
+        The prompt, with the stop sequences and special tokens of the model's tokenizer.
 
     Raises:
-        PromptError: If the model has no template, or its files cannot be had or read.
+        PromptError: If the model has no template, or its files cannot be downloaded or read.
     """
     directory = Path(model).expanduser()
     read = _reader_of(directory) if directory.is_dir() else _reader_from_hub(str(model), token)
@@ -53,7 +53,7 @@ def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = Fa
         stop=tuple(dict.fromkeys([text for text in stop if text])),
         bos_token=bos,
         eos_token=eos,
-        tokens=tuple(_without_numbers(_control_tokens(config, special, template))),
+        tokens=tuple(_without_numbers(_special_tokens(config, special, template))),
     )
 
 
@@ -90,19 +90,7 @@ def _named(value: object, *, tools: bool) -> str | None:
 
 
 def read_file(model: str, name: str, *, token: str | None = None) -> str | None:
-    """Read one text file of a model, as `load_prompt` reads its own.
-
-    Args:
-        model: A local directory, or the id of a repository on the Hub.
-        name: The file's name.
-        token: A Hugging Face token; None uses the stored login.
-
-    Returns:
-        The text, or None if the model has no such file.
-
-    Raises:
-        PromptError: If the model's files cannot be had.
-    """
+    """Return the text of a model's file, or None if there is none; see `load_prompt`."""
     directory = Path(model).expanduser()
     read = _reader_of(directory) if directory.is_dir() else _reader_from_hub(model, token)
     return read(name)
@@ -164,7 +152,7 @@ def _reader_from_hub(model: str, token: str | None) -> _Read:
 
 
 def _reachable(model: str, token: str | None) -> bool:
-    """Ask the Hub once, without the retries of a download: they take 23 seconds for each file."""
+    """Try the Hub once, without the retries of a download: they take 23 seconds for each file."""
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
 
     try:
@@ -207,7 +195,7 @@ def _end_ids(generation: Mapping[str, object]) -> list[str]:
     return [str(end) for end in (ids if isinstance(ids, list) else [ids]) if end is not None]
 
 
-def _control_tokens(
+def _special_tokens(
     config: Mapping[str, object], special: Mapping[str, object], template: str
 ) -> Iterable[str]:
     """List the special tokens, and the added ones that the template writes."""
@@ -226,13 +214,13 @@ def _control_tokens(
 
 
 def _without_numbers(tokens: Iterable[str]) -> Iterable[str]:
-    """Let one beginning stand for a long row such as `<|reserved_special_token_0|>` to 247.
+    """Replace a long series such as `<|reserved_special_token_0|>` to 247 by its prefix.
 
-    Tokenizers reserve up to a thousand; to search each in every text would be slow.
+    Tokenizers reserve up to a thousand; searching each in every text would be slow.
     """
-    rows: dict[str, list[str]] = {}
+    series: dict[str, list[str]] = {}
     for token in tokens:
         numbered = _NUMBERED.fullmatch(token)
-        rows.setdefault(numbered[1] if numbered else token, []).append(token)
-    for beginning, row in rows.items():
-        yield from (beginning,) if len(row) > _LONG_ROW else row
+        series.setdefault(numbered[1] if numbered else token, []).append(token)
+    for prefix, numbers in series.items():
+        yield from (prefix,) if len(numbers) > _LONG_SERIES else numbers

@@ -24,7 +24,7 @@ __all__ = ["JinjaPrompt", "turn_ends"]
 
 
 MAX_TEMPLATE = 1_000_000
-"""Characters that a template's source may have."""
+"""Maximum characters of a template's source."""
 
 _MARKS = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|\[/?[A-Z_]{2,24}\]|<</?SYS>>"
@@ -54,9 +54,9 @@ class JinjaPrompt(ChatPrompt):
 
     Attributes:
         template: The template's source.
-        bos_token: What `bos_token` is in the template; None leaves it undefined.
-        eos_token: What `eos_token` is in the template; None leaves it undefined.
-        tokens: Control tokens of the tokenizer, beside those that the template spells out.
+        bos_token: The template's `bos_token`; None leaves it undefined.
+        eos_token: The template's `eos_token`; None leaves it undefined.
+        tokens: Special tokens of the tokenizer, beside those that the template spells out.
     """
 
     template: str = field(kw_only=True, repr=False)
@@ -78,18 +78,7 @@ class JinjaPrompt(ChatPrompt):
         eos_token: str | None = None,
         tokens: tuple[str, ...] = (),
     ) -> JinjaPrompt:
-        """Make a prompt of a template.
-
-        Args:
-            template: The template's source.
-            name: What the prompt is called in messages.
-            stop: Texts that end an answer; by default those ends of turns that it writes.
-            bos_token: The tokenizer's BOS, or None.
-            eos_token: The tokenizer's EOS, or None.
-            tokens: The tokenizer's control tokens.
-
-        Returns:
-            The prompt.
+        """Make a prompt of a template, by default with the turn ends that it writes as stops.
 
         Raises:
             PromptError: If the template is not valid Jinja.
@@ -108,7 +97,7 @@ class JinjaPrompt(ChatPrompt):
 
     @cached_property
     def control(self) -> SpecialTokens:
-        """What must not be forged: tokens given, and those that the template spells out."""
+        """The special tokens that are given, and those that the template spells out."""
         spelled = [token for token in (self.bos_token, self.eos_token) if token]
         return SpecialTokens([*self.tokens, *spelled, *_MARKS.findall(self.template)])
 
@@ -122,18 +111,18 @@ class JinjaPrompt(ChatPrompt):
     ) -> str:
         """Render a conversation; see `ChatPrompt.render`.
 
-        Under `roles="fold"` a conversation that the template refuses is retold step by step until
-        the template takes it: tools in plain text, neighbours merged, then system text put into
-        the first user turn.
+        Under `roles="fold"` a conversation that the template refuses is rewritten step by step
+        until the template takes it: tools as plain text, neighbours merged, then system text in
+        the first user message.
         """
         check_modes(roles, special_tokens)
-        talk = read(messages)
+        conversation = read(messages)
         if special_tokens == "error":
-            refuse_tokens(self.control, talk)
+            refuse_tokens(self.control, conversation)
         refused: Exception | None = None
         incomplete: str | None = None
-        for told in _tellings(talk) if roles == "fold" else (talk,):
-            safe = told if special_tokens == "allow" else self._escaped(told)
+        for attempt in _attempts(conversation) if roles == "fold" else (conversation,):
+            safe = attempt if special_tokens == "allow" else self._escaped(attempt)
             try:
                 text = _run(self, safe, add_generation_prompt)
             except _raised_error() as error:
@@ -143,7 +132,7 @@ class JinjaPrompt(ChatPrompt):
                 if incomplete is None:
                     raise
                 break
-            if roles == "strict" or not _leaves_out(safe, text, every=told is not talk):
+            if roles == "strict" or not _leaves_out(safe, text, every=attempt is not conversation):
                 return text
             incomplete = incomplete or text
         if incomplete is not None:
@@ -151,9 +140,9 @@ class JinjaPrompt(ChatPrompt):
         msg = f"The chat template {self.name!r} refuses the conversation: {refused}"
         raise PromptError(msg) from refused
 
-    def _escaped(self, talk: Conversation) -> Conversation:
-        extras = escaped(Conversation(extras=talk.extras), self.control.escape).extras
-        return Conversation(talk.roles, self.control.escape_all(talk.texts), extras)
+    def _escaped(self, conversation: Conversation) -> Conversation:
+        extras = escaped(Conversation(extras=conversation.extras), self.control.escape).extras
+        return Conversation(conversation.roles, self.control.escape_all(conversation.texts), extras)
 
     @property
     def host(self) -> TemplateToolSupport:
@@ -164,46 +153,39 @@ class JinjaPrompt(ChatPrompt):
         )
 
     def escape(self, text: str) -> str:
-        """Break the template's control tokens in a text."""
+        """Break the template's special tokens in a text."""
         return self.control.escape(text)
 
     def render_own_tools(
-        self, talk: Conversation, tools: Sequence[Mapping[str, object]]
+        self, conversation: Conversation, tools: Sequence[Mapping[str, object]]
     ) -> str | None:
         """Render tools by the template; None if it refuses them, or leaves out what a tool said."""
         try:
-            text = _run(self, talk, True, tools)
+            text = _run(self, conversation, True, tools)
         except (PromptError, _raised_error()):
             return None
-        return None if _leaves_out(talk, text, every=False) else text
+        return None if _leaves_out(conversation, text, every=False) else text
 
 
 def turn_ends(template: str) -> tuple[str, ...]:
-    """Find the tokens that end a turn in a template.
-
-    Args:
-        template: The template's source.
-
-    Returns:
-        Those of the known ones that it writes.
-    """
+    """Return the known tokens that end a message in a template."""
     return tuple([end for end in _TURN_ENDS if end in template])
 
 
-def _tellings(talk: Conversation) -> Iterator[Conversation]:
-    yield talk
-    talk = flatten_tools(talk)
-    yield talk
-    merged = merge(talk)
+def _attempts(conversation: Conversation) -> Iterator[Conversation]:
+    yield conversation
+    conversation = flatten_tools(conversation)
+    yield conversation
+    merged = merge(conversation)
     yield merged
     yield _system_in_user(merged)
 
 
-def _leaves_out(talk: Conversation, prompt: str, *, every: bool) -> bool:
-    """Whether a template left out what a tool said, or in a retelling, what anybody said."""
-    for index in range(len(talk.texts)) if every else talk.extras:
-        text = talk.texts[index].strip()
-        calls = talk.extras[index].calls if index in talk.extras else ()
+def _leaves_out(conversation: Conversation, prompt: str, *, every: bool) -> bool:
+    """Return whether a template left out a tool's text, or if rewritten, any message's."""
+    for index in range(len(conversation.texts)) if every else conversation.extras:
+        text = conversation.texts[index].strip()
+        calls = conversation.extras[index].calls if index in conversation.extras else ()
         if not all(call.name in prompt for call in calls):
             return True
         if text not in prompt and json.dumps(text, ensure_ascii=False)[1:-1] not in prompt:
@@ -211,18 +193,18 @@ def _leaves_out(talk: Conversation, prompt: str, *, every: bool) -> bool:
     return False
 
 
-def _system_in_user(talk: Conversation) -> Conversation:
-    pairs = list(zip(talk.roles, talk.texts, strict=True))
+def _system_in_user(conversation: Conversation) -> Conversation:
+    pairs = list(zip(conversation.roles, conversation.texts, strict=True))
     system = "\n\n".join([text for role, text in pairs if role == "system" and text])
-    spoken = [(role, text) for role, text in pairs if role != "system"]
-    head = [("user", system)] if system or not spoken or spoken[0][0] != "user" else []
-    told = [*head, *spoken]
-    return merge(Conversation([role for role, _ in told], [text for _, text in told]))
+    others = [(role, text) for role, text in pairs if role != "system"]
+    head = [("user", system)] if system or not others or others[0][0] != "user" else []
+    moved = [*head, *others]
+    return merge(Conversation([role for role, _ in moved], [text for _, text in moved]))
 
 
 def _run(
     prompt: JinjaPrompt,
-    talk: Conversation,
+    conversation: Conversation,
     answer: bool,
     tools: Sequence[Mapping[str, object]] | None = None,
 ) -> str:
@@ -230,7 +212,7 @@ def _run(
 
     compiled = _compiled(prompt.template)
     variables: dict[str, object] = {
-        "messages": _messages(talk),
+        "messages": _messages(conversation),
         "tools": None if tools is None else list(tools),
         "documents": None,
         "add_generation_prompt": answer,
@@ -239,7 +221,7 @@ def _run(
         token = getattr(prompt, name)
         if token is not None:
             variables[name] = token
-    size = len(prompt.template) + sum([len(text) for text in talk.texts])
+    size = len(prompt.template) + sum([len(text) for text in conversation.texts])
     reset = BUDGET.set(Budget(size))
     try:
         return "".join(list(compiled.generate(**variables)))
@@ -260,12 +242,12 @@ def _run(
         BUDGET.reset(reset)
 
 
-def _messages(talk: Conversation) -> list[dict[str, object]]:
+def _messages(conversation: Conversation) -> list[dict[str, object]]:
     """Write messages as the role/content dicts that chat templates read."""
     messages: list[dict[str, object]] = []
-    for index, (role, text) in enumerate(zip(talk.roles, talk.texts, strict=True)):
+    for index, (role, text) in enumerate(zip(conversation.roles, conversation.texts, strict=True)):
         message: dict[str, object] = {"role": role, "content": text}
-        extra = talk.extras.get(index)
+        extra = conversation.extras.get(index)
         if extra is not None:
             if extra.calls:
                 message["tool_calls"] = [_call(call) for call in extra.calls]
@@ -280,11 +262,11 @@ def _messages(talk: Conversation) -> list[dict[str, object]]:
 def _call(call: ToolCall) -> dict[str, object]:
     # Through JSON, so that the template sees plain data and no object with methods.
     arguments = json.loads(json.dumps(call.arguments, default=str))
-    told: dict[str, object] = {
+    written: dict[str, object] = {
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
     }
-    return told if call.id is None else {"id": call.id, **told}
+    return written if call.id is None else {"id": call.id, **written}
 
 
 def _raised_error() -> type[Exception]:

@@ -1,8 +1,10 @@
-"""`build_*_prompt`: prompts as plain functions.
+"""Prompts by name, and `build_*_prompt`: prompts as plain functions.
 
-EasyLLM's nine take what EasyLLM's take (a string, role/content dicts or objects with `role` and
-`content`) and LangChain messages too, and return what EasyLLM 0.6.2 returns: nothing is folded and
-nothing escaped. The others render the official template with this package's defaults.
+EasyLLM's nine builders take what EasyLLM's take (a string, role/content dicts or objects with
+`role` and `content`) and LangChain messages too, and return what EasyLLM 0.6.2 returns: nothing is
+normalized and nothing escaped. The others render the official template with this package's
+defaults. Both come from the tables of templates: `build_*_prompt` of any family, and
+`*_stop_sequences` of EasyLLM's, are attributes of this module.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cache
 from types import MappingProxyType
 
 from ..errors import PromptError
@@ -22,59 +25,23 @@ from .family import FamilyPrompt, check_modes
 
 __all__ = [
     "PROMPT_MAPPING",
+    "Builder",
     "CallablePrompt",
-    "anthropic_stop_sequences",
-    "build_anthropic_prompt",
-    "build_chatml_falcon_prompt",
-    "build_chatml_prompt",
-    "build_chatml_starchat_prompt",
-    "build_deepseek_llm_prompt",
-    "build_falcon_prompt",
-    "build_gemma_2_prompt",
-    "build_gemma_3_prompt",
-    "build_gemma_prompt",
-    "build_llama2_prompt",
-    "build_llama3_1_prompt",
-    "build_llama3_prompt",
-    "build_mistral_nemo_prompt",
-    "build_mistral_prompt",
-    "build_mistral_v0_1_prompt",
-    "build_mistral_v0_3_prompt",
-    "build_open_assistant_prompt",
-    "build_openchat_prompt",
-    "build_phi3_5_prompt",
-    "build_phi3_prompt",
-    "build_phi4_prompt",
-    "build_qwen2_5_prompt",
-    "build_qwen2_prompt",
-    "build_smollm2_prompt",
-    "build_stablebeluga_prompt",
-    "build_vicuna_prompt",
-    "build_wizardlm_prompt",
-    "build_zephyr_prompt",
-    "chatml_falcon_stop_sequences",
-    "chatml_starchat_stop_sequences",
-    "falcon_stop_sequences",
     "get_prompt",
-    "llama2_stop_sequences",
-    "open_assistant_stop_sequences",
     "register_prompt",
-    "stablebeluga_stop_sequences",
-    "vicuna_stop_sequences",
-    "wizardlm_stop_sequences",
+    "table_names",
 ]
+
+Builder = Callable[[object], str]
+"""A prompt as a function: messages to the prompt's text."""
 
 
 @dataclass(frozen=True)
 class CallablePrompt(ChatPrompt):
-    """A function of one's own as a prompt.
+    """A user's function as a prompt."""
 
-    Attributes:
-        build: Gets the messages just as the caller gave them and returns the prompt. The modes of
-            `render` are its own business.
-    """
-
-    build: Callable[[object], str] = field(kw_only=True)
+    # Gets the messages as the caller gave them; the modes of `render` do not apply.
+    build: Builder = field(kw_only=True)
 
     def render(
         self,
@@ -93,12 +60,12 @@ class CallablePrompt(ChatPrompt):
             raise PromptError(msg)
         return text
 
-    def render_told(self, told: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
+    def render_told(self, pairs: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
         """Call the function with LangChain messages, which is what chat models are given."""
         from langchain_core.messages import convert_to_messages  # noqa: PLC0415 - seldom needed
 
         del own_forms
-        return self.render(convert_to_messages(list(told)))
+        return self.render(convert_to_messages(list(pairs)))
 
 
 def _built_in() -> dict[str, ChatPrompt]:
@@ -153,7 +120,7 @@ def get_prompt(spec: object) -> ChatPrompt:
 def register_prompt(
     name: str, prompt: object, *, stop: Iterable[str] | None = None, overwrite: bool = False
 ) -> ChatPrompt:
-    """Give a prompt of one's own a name.
+    """Register a prompt under a name.
 
     Args:
         name: The name under which `get_prompt` finds it.
@@ -195,11 +162,9 @@ def _unknown(name: str) -> PromptError:
     return PromptError(f"There is no prompt named {name!r}; {hint}")
 
 
-Builder = Callable[[object], str]
-
 _ROLES = frozenset({"system", "user", "assistant"})
-# How EasyLLM's errors call these prompts; the others by their own names.
-_CALLED = {
+# The names in EasyLLM's errors, where they differ.
+_EASYLLM_TITLES = {
     "chatml_falcon": "HF ChatML",
     "chatml_starchat": "HF ChatML",
     "llama2": "Llama 2",
@@ -210,12 +175,11 @@ _CALLED = {
 _WITHOUT_EMPTY_SYSTEM = frozenset({"llama2"})
 
 
-def _easyllm(name: str) -> Builder:
+def _easyllm_builder(name: str) -> Builder:
     prompt = FamilyPrompt.of(EASYLLM[name])
 
     def build(messages: object) -> str:
-        pairs = _pairs(messages, name)
-        return prompt.render(pairs, roles="strict", special_tokens="allow")
+        return prompt.render(_pairs(messages, name), roles="strict", special_tokens="allow")
 
     build.__doc__ = f"""Build the `{name}` prompt exactly as EasyLLM 0.6.2 does.
 
@@ -229,10 +193,10 @@ def _easyllm(name: str) -> Builder:
     Raises:
         PromptError: If the list is empty, or holds a role or content that the prompt cannot write.
     """
-    return _named(build, name)
+    return build
 
 
-def _official(name: str) -> Builder:
+def _official_builder(name: str) -> Builder:
     prompt = FamilyPrompt.of(FAMILIES[name])
 
     def build(messages: object) -> str:
@@ -249,12 +213,37 @@ def _official(name: str) -> Builder:
     Raises:
         PromptError: If there is no conversation to render.
     """
-    return _named(build, name)
+    return build
 
 
-def _named(build: Builder, name: str) -> Builder:
-    plain = name.replace("phi-", "phi").replace("-", "_").replace(".", "_")
-    build.__name__ = build.__qualname__ = f"build_{plain}_prompt"
+def _builder_name(family: str) -> str:
+    plain = family.replace("phi-", "phi").replace("-", "_").replace(".", "_")
+    return f"build_{plain}_prompt"
+
+
+# EasyLLM's builders have the names of its prompts, also where an official template is called alike.
+_BUILDERS = {_builder_name(name): name for name in {**FAMILIES, **EASYLLM}}
+_BUILDERS |= {_builder_name(alias): name for alias, name in ALIASES.items()}
+_STOP_SEQUENCES = {f"{name}_stop_sequences": list(each.stop) for name, each in EASYLLM.items()}
+
+
+def table_names() -> list[str]:
+    """Return the names of all `build_*_prompt` and `*_stop_sequences`."""
+    return sorted([*_BUILDERS, *_STOP_SEQUENCES])
+
+
+def __getattr__(name: str) -> object:
+    if name in _STOP_SEQUENCES:
+        return _STOP_SEQUENCES[name]
+    if name in _BUILDERS:
+        return _builder(_BUILDERS[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def _builder(family: str) -> Builder:
+    build = _easyllm_builder(family) if family in EASYLLM else _official_builder(family)
+    build.__name__ = build.__qualname__ = _builder_name(family)
     return build
 
 
@@ -276,7 +265,8 @@ def _pair(name: str, index: int, message: object) -> tuple[str, str]:
         if role is None:  # a LangChain message
             role = ROLES.get(str(getattr(message, "type", None)))
     if role == "function":
-        msg = f"{_CALLED.get(name, name)} does not support function calls. Message {index} is one."
+        title = _EASYLLM_TITLES.get(name, name)
+        msg = f"{title} does not support function calls. Message {index} is one."
         raise PromptError(msg)
     if not isinstance(role, str) or role not in _ROLES:
         msg = f"Message {index} has the invalid role {role!r}; EasyLLM knows {sorted(_ROLES)}."
@@ -285,44 +275,3 @@ def _pair(name: str, index: int, message: object) -> tuple[str, str]:
         msg = f"Message {index} ({role}) has content of type {type(content).__name__}, not str."
         raise PromptError(msg)
     return role, content
-
-
-build_anthropic_prompt = _easyllm("anthropic")
-build_chatml_falcon_prompt = _easyllm("chatml_falcon")
-build_chatml_starchat_prompt = _easyllm("chatml_starchat")
-build_falcon_prompt = _easyllm("falcon")
-build_llama2_prompt = _easyllm("llama2")
-build_open_assistant_prompt = _easyllm("open_assistant")
-build_stablebeluga_prompt = _easyllm("stablebeluga")
-build_vicuna_prompt = _easyllm("vicuna")
-build_wizardlm_prompt = _easyllm("wizardlm")
-
-build_chatml_prompt = _official("chatml")
-build_deepseek_llm_prompt = _official("deepseek-llm")
-build_gemma_2_prompt = _official("gemma-2")
-build_gemma_3_prompt = _official("gemma-3")
-build_gemma_prompt = build_gemma_2_prompt
-build_llama3_1_prompt = _official("llama3.1")
-build_llama3_prompt = _official("llama3")
-build_mistral_nemo_prompt = _official("mistral-nemo")
-build_mistral_v0_1_prompt = _official("mistral-v0.1")
-build_mistral_v0_3_prompt = _official("mistral-v0.3")
-build_mistral_prompt = build_mistral_v0_3_prompt
-build_openchat_prompt = _official("openchat")
-build_phi3_5_prompt = _official("phi-3.5")
-build_phi3_prompt = _official("phi-3")
-build_phi4_prompt = _official("phi-4")
-build_qwen2_5_prompt = _official("qwen2.5")
-build_qwen2_prompt = _official("qwen2")
-build_smollm2_prompt = _official("smollm2")
-build_zephyr_prompt = _official("zephyr")
-
-anthropic_stop_sequences = list(EASYLLM["anthropic"].stop)
-chatml_falcon_stop_sequences = list(EASYLLM["chatml_falcon"].stop)
-chatml_starchat_stop_sequences = list(EASYLLM["chatml_starchat"].stop)
-falcon_stop_sequences = list(EASYLLM["falcon"].stop)
-llama2_stop_sequences = list(EASYLLM["llama2"].stop)
-open_assistant_stop_sequences = list(EASYLLM["open_assistant"].stop)
-stablebeluga_stop_sequences = list(EASYLLM["stablebeluga"].stop)
-vicuna_stop_sequences = list(EASYLLM["vicuna"].stop)
-wizardlm_stop_sequences = list(EASYLLM["wizardlm"].stop)

@@ -45,7 +45,7 @@ _STR_METHOD_NAMES = """
     join ljust lower lstrip partition removeprefix removesuffix replace rfind rindex rjust
     rpartition rsplit rstrip split splitlines startswith strip swapcase title upper zfill
 """
-# These look at a list without writing it out; every other filter is charged for its whole value.
+# These do not write a list out; every other filter is charged for its whole value.
 _LIST_FILTER_NAMES = """
     abs attr batch count d default dictsort first float groupby int items last length list map
     max min random reject rejectattr reverse round select selectattr slice sort sum unique
@@ -96,7 +96,7 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
-        """Whether a template may read an attribute; of strings, only their plain methods."""
+        """Return whether a template may read an attribute; of strings, only plain methods."""
         if isinstance(obj, str) and attr not in _STR_METHODS:
             return False
         if isinstance(obj, (int, float, bytes)):
@@ -194,7 +194,7 @@ class _Generation(Extension):
 
 @pass_context
 def _written(_context: Context, value: object) -> str:
-    """Write out a value, measured first; with a context, so that it is never folded."""
+    """Write out a value, charged first; with a context, so that it is never constant-folded."""
     BUDGET.get().charge_value(value)
     return str(value)
 
@@ -277,7 +277,7 @@ def _check_method(
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
 ) -> tuple[object, ...]:
-    """Measure a string method's call, and return its arguments with iterators spelled out."""
+    """Charge a string method's call, and return its arguments with iterators as lists."""
     if name == "join" and args and isinstance(args[0], Iterable):
         parts = list(args[0])
         budget.charge_value(parts)
@@ -288,7 +288,7 @@ def _check_method(
 
 
 def _check_arguments(budget: Budget, name: str, text: str, args: Sequence[object]) -> None:
-    """Measure what a filter or string method makes of a text with these arguments."""
+    """Charge the result of a filter or string method with these arguments."""
     if name in {"format", "format_map"}:
         check_format(budget, text, args)
     elif name in {"split", "rsplit", "splitlines"}:
@@ -314,10 +314,10 @@ def _check_width(width: int) -> None:
 
 
 MAX_SECONDS = 3.0
-"""Seconds that one render may take."""
+"""Maximum seconds of one render."""
 
 MAX_TEXT = 64_000_000
-"""Characters that one render may make in all its steps, beside its share of the input's size."""
+"""Maximum characters that one render makes in all its steps, beside `INPUT_SHARE`."""
 
 INPUT_SHARE = 64
 """How many times a render may copy its whole input on top of that."""
@@ -326,7 +326,7 @@ MAX_WIDTH = 10_000
 """The largest width or count that a filter or a string method may be given."""
 
 STEP = 32
-"""What one step of a loop, or one item of a list, counts in characters."""
+"""The cost of one step of a loop, or one item of a list, in characters."""
 
 _MAX_INT_BITS = 16_384
 _WIDE = re.compile(r"\d{4}|[%{:][^%{}]*[*{]")
@@ -337,11 +337,7 @@ class LimitError(PromptError):
 
 
 class Budget:
-    """What one render has left.
-
-    Args:
-        input_size: Characters of the template and of the conversation.
-    """
+    """What one render may still use; `input_size` is that of template and conversation."""
 
     __slots__ = ("_deadline", "_left")
 
@@ -350,14 +346,7 @@ class Budget:
         self._deadline = time.monotonic() + MAX_SECONDS
 
     def charge(self, amount: int = 1) -> None:
-        """Take an amount from the budget.
-
-        Args:
-            amount: Characters made, or steps.
-
-        Raises:
-            LimitError: If the budget or the time is spent.
-        """
+        """Subtract characters or steps; raise a `LimitError` if the budget or time is spent."""
         self._left -= amount
         if self._left < 0:
             msg = "The chat template makes too much text; it was stopped."
@@ -367,15 +356,7 @@ class Budget:
             raise LimitError(msg)
 
     def charge_value(self, value: object, pad: int = 0) -> None:
-        """Charge what a value is long when it is written out, before it is.
-
-        Args:
-            value: Anything that a template can hold.
-            pad: Characters of indentation per level.
-
-        Raises:
-            LimitError: If that is more than is left.
-        """
+        """Charge the length of a value before it is written out, `pad` characters per level."""
         stack: list[tuple[object, int]] = [(value, 1)]
         while stack:
             item, depth = stack.pop()
@@ -412,34 +393,18 @@ class Budget:
 
 
 BUDGET: ContextVar[Budget] = ContextVar("BUDGET")
-"""The budget of the render that runs in this thread or task."""
+"""The budget of this thread's or task's render."""
 
 
 def size_of(value: object) -> int:
-    """Measure a result without walking through it.
-
-    Args:
-        value: Anything that a template can hold.
-
-    Returns:
-        Its characters, or eight for each item.
-    """
+    """Return the characters of a text, or eight for each item, without walking through them."""
     if isinstance(value, str):
         return len(value) + 1
     return 8 * len(value) + 1 if isinstance(value, (Sequence, Mapping, Set)) else 1
 
 
 def check_format(budget: Budget, template: str, values: Sequence[object]) -> None:
-    """Charge a format string before it is filled in.
-
-    Args:
-        budget: The render's budget.
-        template: A `%` or `{}` format string.
-        values: What goes into it.
-
-    Raises:
-        LimitError: If it asks for wide or computed field widths, or for too much text.
-    """
+    """Charge a `%` or `{}` format string; refuse wide or computed field widths."""
     if _WIDE.search(template):
         msg = "The chat template formats text with a field too wide to be meant."
         raise LimitError(msg)

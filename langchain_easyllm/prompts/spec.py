@@ -1,4 +1,4 @@
-"""What a model family's template is, as data."""
+"""The template of a model family, as data."""
 
 from __future__ import annotations
 
@@ -15,31 +15,16 @@ __all__ = ["CallForm", "ChatTemplateSpec", "RoleTemplate", "ToolForm"]
 
 @dataclass(frozen=True, slots=True)
 class RoleTemplate:
-    """How one role's messages are written.
-
-    Attributes:
-        before: Text before the content.
-        after: Text after it.
-        trim: Whether whitespace around the content is cut, as Python's `str.strip` does it.
-        as_json: Whether the content is written as a JSON string.
-        skip_empty: Whether a message without content is left out.
-    """
+    """How one role's messages are written."""
 
     before: str
     after: str
-    trim: bool = False
-    as_json: bool = False
+    trim: bool = False  # the content, by `str.strip`
+    as_json: bool = False  # the content as a JSON string
     skip_empty: bool = False
 
     def write(self, text: str) -> str:
-        """Write one message of this role.
-
-        Args:
-            text: Its content.
-
-        Returns:
-            The content as the template writes it.
-        """
+        """Write one message of this role."""
         if self.trim:
             text = text.strip()
         if self.skip_empty and not text:
@@ -51,116 +36,86 @@ class RoleTemplate:
 
 @dataclass(frozen=True, slots=True)
 class CallForm:
-    """How a template writes the tool calls of an assistant message.
-
-    Attributes:
-        before: Text before each call.
-        arguments: The JSON key of a call's arguments, beside `name`.
-        after: Text after each call.
-        alone: Whether it can only write one call, with no text beside it.
-    """
+    """How a template writes the tool calls of an assistant message."""
 
     before: str
-    arguments: str
+    arguments: str  # the JSON key of the arguments, beside `name`
     after: str
-    alone: bool = False
+    alone: bool = False  # one call only, and no text beside it
 
 
 @dataclass(frozen=True, slots=True)
 class ToolForm:
-    """What a template has of its own for tools.
+    """A template's own syntax for tools."""
 
-    Attributes:
-        turns: How descriptions (`tools`), an assistant's calls (`calls`) and results (`tool`) are
-            written, as far as it has forms for them.
-        lead: How the system message at the start is written beside tools; None for no difference.
-        space: What stands between a control token and the JSON that it announces.
-    """
-
-    turns: Mapping[str, RoleTemplate]
-    lead: RoleTemplate | None = None
-    space: str = " "
+    turns: Mapping[str, RoleTemplate]  # of `tools` (descriptions), `calls` and `tool` (results)
+    system_template: RoleTemplate | None = (
+        None  # of the system message at the start, where it differs
+    )
+    space: str = " "  # between a special token and the JSON that follows it
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatTemplateSpec:
-    """The template of one model family.
-
-    Attributes:
-        name: The family's name.
-        turns: How each role is written.
-        control: Control tokens of the template and its tokenizer.
-        stop: Texts that end an answer.
-        bos: The BOS that the template writes, or None.
-        start: Text at the very start.
-        answer: Text that opens the assistant's answer at the end.
-        end: Text at the end where no answer is opened.
-        lead: How a system message at the start is written, where it differs from `turns`.
-        default_system: System text of the template's own, used where none is given; None for none.
-        positional: Whether users have to speak at even positions, others at odd ones.
-        dropped: Roles that a positional template accepts at odd positions and does not write.
-        system_in: Where the text of a leading system message goes in a positional template.
-        system_block: Texts around it there.
-        trim_block: Whether the first user turn is trimmed together with the system text.
-        system_first: Whether a system message may stand only at the start.
-        separators: Texts after even and odd turns, where position decides and not the role; the
-            default system text comes first, and the last system message replaces it.
-        strip_start: Whether whitespace at the start of the prompt is cut.
-        calls: How tool calls are written; None where the template has no form for them.
-        tool_gap: Text between tool messages that follow each other in one turn; None for a turn
-            of its own for each.
-        tool_format: Name of the tool-call format that the models know.
-        tool_form: Its own way to write that format; None where it is written in plain turns.
-    """
+    """The template of one model family."""
 
     name: str
     turns: Mapping[str, RoleTemplate]
     control: SpecialTokens
     stop: tuple[str, ...]
-    bos: str | None = None
+    bos: str | None = None  # the BOS that the template writes
     start: str = ""
-    answer: str = ""
-    end: str = ""
-    lead: RoleTemplate | None = None
-    default_system: str | None = None
-    positional: bool = False
-    dropped: frozenset[str] = frozenset()
+    answer: str = ""  # opens the assistant's answer at the end
+    end: str = ""  # ends the prompt where no answer is opened
+    # Of a system message at the start, where it differs.
+    system_template: RoleTemplate | None = None
+    default_system: str | None = None  # system text where none is given
+    strict_alternation: bool = False  # users at even positions, others at odd ones
+    # Roles that such a template accepts at odd positions, and does not write.
+    ignored_roles: frozenset[str] = frozenset()
+    # The user message that takes in the text of a system message at the start, and how.
     system_in: Literal["first", "last", "nowhere"] = "first"
     system_block: tuple[str, str] = ("", "\n\n")
-    trim_block: bool = False
-    system_first: bool = False
+    trim_block: bool = False  # the first user message together with the system text
+    system_first: bool = False  # a system message only at the start
+    # Texts after even and odd messages, where position decides and not the role; the default
+    # system text comes first, and the last system message replaces it.
     separators: tuple[str, str] | None = None
-    strip_start: bool = False
+    strip_start: bool = False  # whitespace at the start of the prompt
     calls: CallForm | None = None
-    tool_gap: str | None = None
-    tool_format: str = "react"
+    tool_gap: str | None = None  # between neighbouring tool messages, which it writes as one
+    tool_format: str = "react"  # that the models know
     tool_form: ToolForm | None = None
 
     @cached_property
     def with_tools(self) -> ChatTemplateSpec:
-        """The same family with its own forms for tools, where users need not take turns."""
+        """The same family with its own syntax for tools, where roles need not alternate."""
         form = self.tool_form
         if form is None:
             return self
-        lead = form.lead or self.lead
+        system_template = form.system_template or self.system_template
         return replace(
-            self, turns={**self.turns, **form.turns}, lead=lead, calls=None, positional=False
+            self,
+            turns={**self.turns, **form.turns},
+            system_template=system_template,
+            calls=None,
+            strict_alternation=False,
         )
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """The roles that the template accepts somewhere."""
-        return frozenset(self.turns) | self.dropped
+        """The roles that the template accepts anywhere."""
+        return frozenset(self.turns) | self.ignored_roles
 
     @cached_property
-    def line_roles(self) -> frozenset[str]:
-        """Roles whose content stands at the start of a line."""
+    def roles_at_line_start(self) -> frozenset[str]:
+        """Roles whose content is written at the start of a line."""
         turns = self.turns.items()
         return frozenset({r for r, t in turns if not t.before or t.before.endswith("\n")})
 
     @cached_property
-    def around(self) -> dict[str, tuple[str, str, bool]] | None:
-        """Texts around each role's content and whether it is trimmed; None where more is done."""
+    def role_affixes(self) -> dict[str, tuple[str, str, bool]] | None:
+        """Each role's affixes, for speed; None where `RoleTemplate.write` is needed."""
         turns = self.turns
         if any(turn.as_json or turn.skip_empty for turn in turns.values()):
             return None

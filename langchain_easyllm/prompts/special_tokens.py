@@ -1,7 +1,7 @@
-"""Keeps control tokens in message content from becoming control tokens of the prompt.
+"""Keeps special tokens in message content from becoming special tokens of the prompt.
 
 A token is broken by one space: `<|im_end|>` becomes `< |im_end|>`, `[INST]` becomes `[ INST]`, and
-where a turn is opened by words, `ASSISTANT:` becomes `ASSISTANT :`. A space stays visible, no
+where words open a message, `ASSISTANT:` becomes `ASSISTANT :`. A space stays visible, no
 tokenizer's normaliser removes it, and inside the token no `strip` reaches it.
 """
 
@@ -14,12 +14,10 @@ __all__ = ["SpecialTokens"]
 
 
 class SpecialTokens:
-    r"""The control tokens of one template.
+    r"""The special tokens of one template.
 
-    Args:
-        tokens: Texts that act as control tokens. One that begins with a newline is a role's name at
-            the start of a line, as in `"\nUser:"`. Texts of one character cannot be broken and
-            are left alone.
+    One that begins with a newline is a role's name at the start of a line, as in `"\nUser:"`. Texts
+    of one character cannot be broken and are left alone.
     """
 
     def __init__(self, tokens: Iterable[str]) -> None:
@@ -29,15 +27,7 @@ class SpecialTokens:
         self._has_line_tokens = any(token[0] == "\n" for token in self.tokens)
 
     def find(self, text: str, *, at_line_start: bool = False) -> str | None:
-        """Find a control token in a text.
-
-        Args:
-            text: Message content.
-            at_line_start: Whether the template puts the text at the start of a line.
-
-        Returns:
-            The first one, or None.
-        """
+        """Return the first special token in a text, or None."""
         if at_line_start:
             text = "\n" + text
         if not self._may_hold(text):
@@ -46,15 +36,7 @@ class SpecialTokens:
         return min(found)[1] if found else None
 
     def escape(self, text: str, *, at_line_start: bool = False) -> str:
-        """Break every control token in a text.
-
-        Args:
-            text: Message content.
-            at_line_start: Whether the template puts the text at the start of a line.
-
-        Returns:
-            The text with one space inside each token; the same text where there is none.
-        """
+        """Put a space into every special token of a text."""
         if at_line_start and self._has_line_tokens:
             return self.escape("\n" + text)[1:]
         if not self._may_hold(text):
@@ -69,19 +51,19 @@ class SpecialTokens:
         return text
 
     def escape_all(
-        self, texts: list[str], roles: Sequence[str] = (), line_roles: Container[str] = ()
+        self, texts: list[str], roles: Sequence[str] = (), roles_at_line_start: Container[str] = ()
     ) -> list[str]:
-        """Break every control token in the texts of a conversation.
+        """Put a space into every special token of a conversation's texts.
 
         Args:
             texts: The contents of messages.
             roles: Their roles.
-            line_roles: Roles whose content the template puts at the start of a line.
+            roles_at_line_start: Roles whose content the template puts at the start of a line.
 
         Returns:
             The texts; the very same list where none of them can hold a token.
         """
-        # One look at all of them settles nearly every real conversation, and one pass over all of
+        # One search in all of them settles nearly every real conversation, and one pass over all of
         # them most others: no token spans a NUL, and few texts hold one.
         if self._has_line_tokens:
             if not self._may_hold("\n" + "\n".join(texts)):
@@ -94,14 +76,16 @@ class SpecialTokens:
             if len(escaped) == len(texts):
                 return escaped
         pairs = zip_longest(texts, roles)
-        return [self.escape(text, at_line_start=role in line_roles) for text, role in pairs]
+        return [
+            self.escape(text, at_line_start=role in roles_at_line_start) for text, role in pairs
+        ]
 
     def _may_hold(self, text: str) -> bool:
         return any(hint in text for hint in self._hints)
 
 
 def _hint(token: str) -> str:
-    """Choose what to look for first: a mark that prose seldom has, or the whole token."""
+    """Choose what to search first: a character that prose seldom has, or the whole token."""
     return token if token[0].isalnum() or token[0].isspace() else token[0]
 
 

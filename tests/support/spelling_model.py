@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from langchain_easyllm._generation.client import GenerationClient
-from langchain_easyllm._local.requests import Row, Started, Token
+from langchain_easyllm._local.requests import LocalSequence, Started, Token
 from langchain_easyllm._local.transport import LocalTransport
 from langchain_easyllm._servers.in_process import IN_PROCESS
 from langchain_easyllm._servers.profile import ServerInfo
@@ -50,28 +50,28 @@ class SpellingModel:
         self.go.set()
         self.error: Exception | None = None
 
-    def run(self, rows: Sequence[Row]) -> None:
-        self.batches.append([row.prompt for row in rows])
+    def run(self, sequences: Sequence[LocalSequence]) -> None:
+        self.batches.append([sequence.prompt for sequence in sequences])
         self.threads.add(threading.current_thread())
         if self.error:
             raise self.error
-        for row in rows:
-            row.emit(Started(len(row.prompt)))
-        for row in rows:
-            self._spell(row)
+        for sequence in sequences:
+            sequence.emit(Started(len(sequence.prompt)))
+        for sequence in sequences:
+            self._spell(sequence)
 
-    def _spell(self, row: Row) -> None:
+    def _spell(self, sequence: LocalSequence) -> None:
         said = ""
-        for letter in row.prompt:
+        for letter in sequence.prompt:
             self.go.wait(10)
-            if row.cancelled:
+            if sequence.cancelled:
                 return
             said += letter
             self.written += 1
-            stopped = any(said.endswith(stop) for stop in row.job.stops)
-            last = stopped or len(said) == (row.job.limit or len(row.prompt))
+            stopped = any(said.endswith(stop) for stop in sequence.job.stops)
+            last = stopped or len(said) == (sequence.job.limit or len(sequence.prompt))
             reason = ("stop_sequence" if stopped else "length") if last else None
-            row.emit(Token(ord(letter), letter, -1.0, ((letter, -1.0),), reason))
+            sequence.emit(Token(ord(letter), letter, -1.0, ((letter, -1.0),), reason))
             if last:
                 return
 

@@ -9,21 +9,21 @@ from ...support.subprocess_scripts import MAY_FORK, assert_silent
 BATCHER = """
 import os, signal, threading
 from langchain_easyllm._local.batcher import Batcher
-from langchain_easyllm._local.requests import Job, Row
+from langchain_easyllm._local.requests import Job, LocalSequence
 
-def run(rows):
+def run(sequences):
     generating.set()
     free.wait()
-    for row in rows:
-        row.emit(row.prompt)
+    for sequence in sequences:
+        sequence.emit(sequence.prompt)
 
 generating, free = threading.Event(), threading.Event()
 batcher = Batcher(run, size=2)
 
 def submit(prompt):
     done, answers = threading.Event(), []
-    row = Row(Job(), prompt, lambda item: (answers.append(item), done.set()))
-    batcher.submit([row])
+    sequence = LocalSequence(Job(), prompt, lambda item: (answers.append(item), done.set()))
+    batcher.submit([sequence])
     return done, answers
 
 def check(prompt):
@@ -64,7 +64,7 @@ MOMENTS = {
         done.wait()
         assert parents == ["parent"]
     """,
-    "while rows wait behind a batch": """
+    "while sequences wait behind a batch": """
         runs = [submit(f"parent {index}") for index in range(5)]
         parents = runs[-1][1]
         generating.wait()
@@ -129,8 +129,8 @@ if not pid:
     signal.alarm(10)
     assert language.look_up("/tokenize", {"inputs": "Hi"}) == [{"id": 1}, {"id": 2}]
     assert vectors.look_up("/embed", {"inputs": ["Hi"]}) == [0.5]
-    with generation._drawing.changed:
-        assert generation._drawing.changed.wait_for(lambda: generation._drawing.count == 0, 1)
+    with generation._rng_users.changed:
+        assert generation._rng_users.changed.wait_for(lambda: generation._rng_users.count == 0, 1)
     registry.open_model(settings)
     os._exit(0)
 over.set()

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from langchain_easyllm._local.grammar import _closed, compiled
+from langchain_easyllm._llguidance import close_schema
+from langchain_easyllm._local.grammar import compile_tgi_grammar
 from langchain_easyllm.errors import BadRequestError
 
 OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}}
@@ -25,6 +26,7 @@ CLOSED = {**OBJECT, "additionalProperties": False}
         ),
         ({**OBJECT, "additionalProperties": True}, {**OBJECT, "additionalProperties": True}),
         ({"allOf": [OBJECT]}, {"allOf": [OBJECT]}),
+        ({**OBJECT, "patternProperties": {}}, {**CLOSED, "patternProperties": {}}),
         ({"type": "object"}, {"type": "object"}),
         ({"enum": [{"properties": {}}]}, {"enum": [{"properties": {}}]}),
         (True, True),
@@ -32,7 +34,7 @@ CLOSED = {**OBJECT, "additionalProperties": False}
     ids=str,
 )
 def test_objects_have_the_properties_that_are_named(schema: Any, closed: Any) -> None:
-    assert _closed(schema) == closed
+    assert close_schema(schema) == closed
 
 
 def test_what_can_be_compiled() -> None:
@@ -41,7 +43,7 @@ def test_what_can_be_compiled() -> None:
         {"type": "json", "value": {"type": "object"}},
         {"type": "regex", "value": "[0-9]+"},
     ):
-        assert compiled(grammar)
+        assert compile_tgi_grammar(grammar)
 
 
 @pytest.mark.parametrize(
@@ -55,4 +57,4 @@ def test_what_can_be_compiled() -> None:
 )
 def test_what_cannot(grammar: dict[str, Any]) -> None:
     with pytest.raises(BadRequestError, match="cannot be compiled"):
-        compiled(grammar)
+        compile_tgi_grammar(grammar)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from langchain_easyllm import prompts
 from langchain_easyllm.prompts import (
     PROMPT_MAPPING,
     ChatPrompt,
@@ -35,6 +36,24 @@ def test_every_name_is_a_prompt_of_that_name():
         assert get_prompt(key) is prompt
         assert prompt.stop
         assert prompt("Hi") == prompt.render("Hi")
+
+
+def test_every_name_has_a_builder_of_its_text():
+    for key, prompt in PROMPT_MAPPING.items():
+        plain = key.replace("phi-", "phi").replace("-", "_").replace(".", "_")
+        build = getattr(prompts, f"build_{plain}_prompt")
+        assert f"build_{plain}_prompt" in prompts.__all__
+        assert pickle.loads(pickle.dumps(build)) is build
+        if key not in {"llama2", "vicuna", *EASYLLM}:  # EasyLLM's own are others
+            assert build("Hi") == prompt("Hi")
+
+
+@pytest.mark.parametrize("name", ["build_lama2_prompt", "lama2_stop_sequences", "lama2"])
+def test_there_are_no_other_names(name):
+    with pytest.raises(
+        AttributeError, match=f"'langchain_easyllm.prompts' has no attribute '{name}'"
+    ):
+        getattr(prompts, name)
 
 
 def test_the_mapping_is_read_only():

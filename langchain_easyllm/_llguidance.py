@@ -1,0 +1,70 @@
+"""Grammars for constrained decoding by llguidance, which is imported when one is compiled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions
+
+__all__ = ["SPACING", "close_schema", "compile_grammar"]
+
+SPACING: JsonCompileOptions = {
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+}
+"""JSON as json.dumps writes it: with some models, white space that is free never ends."""
+
+_SCHEMAS = ("additionalProperties", "items")
+_LISTS = ("anyOf", "oneOf", "prefixItems")
+_MAPPINGS = ("$defs", "definitions", "properties")
+
+
+def compile_grammar(kind: Literal["json_schema", "regex", "lark"], source: object) -> str:
+    """Return llguidance's form of a JSON schema, a regular expression or a Lark grammar.
+
+    Raises:
+        ValueError: With the reason, if it cannot be compiled.
+        ModuleNotFoundError: If llguidance is not installed.
+    """
+    from llguidance import LLMatcher  # noqa: PLC0415 - only where grammars are used
+
+    if kind == "json_schema":
+        try:
+            schema = json.dumps(source)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+        grammar = LLMatcher.grammar_from_json_schema(schema, overrides=SPACING)
+    elif kind == "regex":
+        grammar = LLMatcher.grammar_from_regex(str(source))
+    else:
+        grammar = LLMatcher.grammar_from_lark(str(source))
+    failed, problems = LLMatcher.validate_grammar_with_warnings(grammar)
+    if failed:
+        raise ValueError(problems[0].strip())
+    return grammar
+
+
+def close_schema(schema: object) -> object:
+    """Return a schema whose objects have the properties that it names, and no others.
+
+    JSON Schema allows others unless `additionalProperties` forbids them, but servers read a schema
+    in this way (TGI's grammars always do): a model that may add names of its own may never end.
+    Parts of an `allOf` are left as they are, for each of them names only some.
+    """
+    if not isinstance(schema, Mapping):
+        return schema
+    closed = dict(schema)
+    for key, part in schema.items():
+        if key in _SCHEMAS:
+            closed[key] = close_schema(part)
+        elif key in _LISTS and isinstance(part, list):
+            closed[key] = [close_schema(one) for one in part]
+        elif key in _MAPPINGS and isinstance(part, Mapping):
+            closed[key] = {name: close_schema(one) for name, one in part.items()}
+    if "properties" in schema and "allOf" not in schema:
+        closed.setdefault("additionalProperties", False)
+    return closed
