@@ -148,3 +148,14 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("[a-z]*/*.md"), *ROOT.glob("notebooks/*.
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert link.startswith("http") or (page.parent / link).exists(), link
+
+
+def test_the_map_has_every_folder_with_the_sentence_of_its_package():
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)/` \| (.+) \|$", page, re.MULTILINE))
+    package = Path(huggingface.__file__).parents[1]
+    sentences = {
+        path.parent.name: " ".join(path.read_text("utf-8").split('"""')[1].split("\n\n")[0].split())
+        for path in package.glob("*/__init__.py")
+    }
+    assert rows == sentences
