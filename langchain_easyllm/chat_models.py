@@ -285,7 +285,7 @@ class EasyLLMChat(TextModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> bool:
-        own = _with_stream(kwargs)
+        own = _with_stream(kwargs) if kwargs else kwargs
         return super()._should_stream(async_api=async_api, run_manager=run_manager, **own)
 
     def _streaming_disabled(self, **kwargs: Any) -> bool:
@@ -298,7 +298,8 @@ class EasyLLMChat(TextModel, BaseChatModel):
 
     def _uses_model_template(self) -> bool:
         # A server renders the messages itself; a model in this process leaves that to us.
-        return super()._uses_model_template() or (self.prompt_builder is None and self._is_local())
+        local = self._is_local() and self.prompt_builder is None
+        return local or super()._uses_model_template()
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return self._tracing_params("chat", stop, kwargs)

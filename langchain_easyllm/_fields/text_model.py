@@ -77,7 +77,9 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
             wanted = "The prompt is empty: send some text."
             none = "There are no messages: send one at least."
             raise ConfigurationError(wanted if isinstance(source, str) else none)
-        call = CallFields.read(kwargs, type(self).model_fields)
+        call = CallFields.read(kwargs, type(self).model_fields) if kwargs else {}
+        # Read from the dictionaries: attribute access through pydantic costs more than the rest.
+        fields, private = self.__dict__, self.__pydantic_private__ or {}
         params = params_of(self, call)
         if stream and params.get("n", 1) != 1:
             raise ConfigurationError("n > 1 cannot be streamed: use invoke or batch, or n=1.")
@@ -86,19 +88,20 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         tools = to_tools(call.get("tools"))
         if tools and self._prefers_text:
             raise ConfigurationError("An LLM takes no tools: use EasyLLMChat.")
-        fields = self.__dict__
         api: str = fields.get("api", "auto")
+        unchecked: Mapping[str, str] = private["_unchecked"]
+        builder = fields["prompt_builder"]
         return GenerationRequest(
             source,
             self._retry_policy(call),
             api=_APIS[api] if api in _APIS else GenerationApi(api),
             prefers_text=self._prefers_text,
-            template=self._template(),
+            template=None if builder is None else self._template(),
             uses_model_template=self._uses_model_template(),
             model=call.get("model") or fields["model"],
             provider=call.get("provider", fields["provider"]),
             params=params,
-            unchecked={k: v for k, v in self._unchecked.items() if k not in call},
+            unchecked={k: v for k, v in unchecked.items() if k not in call} if unchecked else {},
             stops=merge_stops(stop if stop is not None else call.get("stop", fields["stop"])),
             tools=tools,
             tool_choice=to_choice(call.get("tool_choice"), tools),
@@ -111,14 +114,13 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
 
     def _uses_model_template(self) -> bool:
         """Whether the prompt of a text protocol is rendered by the model's own template."""
-        return self.prompt_builder == AUTO
+        return bool(self.__dict__["prompt_builder"] == AUTO)
 
     def _retry_policy(self, call: Mapping[str, Any] | None = None) -> RetryPolicy:
         from .._http.models import RetryPolicy  # noqa: PLC0415 - sockets load with the first request
 
-        names = ("timeout", "max_retries", "wait_for_model")
-        fields, own = self.__dict__, call or {}
-        return RetryPolicy(*[own.get(name, fields[name]) for name in names])
+        fields = {**self.__dict__, **call} if call else self.__dict__
+        return RetryPolicy(fields["timeout"], fields["max_retries"], fields["wait_for_model"])
 
     def _model_id(self) -> str | None:
         """The model's name: as it was given, else as the server tells it, which is asked once."""

@@ -204,7 +204,7 @@ class GenerationClient:
         return await step.arun(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _DetectServer:
     """Find out which server it is, once; or anew, after a moment (`time.monotonic`)."""
 
@@ -218,7 +218,7 @@ class _DetectServer:
         return await client.session.adetect(self.policy, self.since)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Prepare:
     """Build the HTTP request, with the model's own prompt template where it is wanted."""
 
@@ -249,7 +249,7 @@ class _Prepare:
         return await asyncio.to_thread(self.run, client)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _SendRequest:
     """Send a request and read the whole response."""
 
@@ -263,7 +263,7 @@ class _SendRequest:
         return await client.session.transport.asend(self.request, self.policy)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _OpenStream:
     """Send a request and wait until its streamed response begins."""
 
@@ -277,7 +277,7 @@ class _OpenStream:
         return await client.session.transport.aopen(self.request, self.policy)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Collect:
     """Stream an answer to its end."""
 

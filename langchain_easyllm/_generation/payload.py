@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["RequestPayload", "build_payload", "offered_tools", "refuses_tools"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestPayload:
     """What a request says.
 

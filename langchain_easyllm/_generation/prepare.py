@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PreparedRequest:
     """One HTTP request and how to read its response.
 
@@ -189,7 +189,9 @@ def prepare_request(
     params, extra = _unnamed_fields_apart(request, payload.params, api, server)
     protocol_request = ProtocolRequest(
         api=api,
-        params={**_expressible(request.defaults, api, server), **params},
+        params={**_expressible(request.defaults, api, server), **params}
+        if request.defaults
+        else params,
         stops=stops.sent,
         model=_model_field(request, url, server),
         prompt=payload.prompt,

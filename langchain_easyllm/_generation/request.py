@@ -33,9 +33,11 @@ class RenderedPrompt(NamedTuple):
     tool_format: ToolCallFormat | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GenerationRequest:
     """One generation, before a protocol is chosen.
+
+    Nobody changes one; it is not frozen, since each call builds one and a frozen one costs thrice.
 
     Attributes:
         source: The input: a text, LangChain messages, or chat messages in OpenAI's shape.

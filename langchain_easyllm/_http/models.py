@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -87,7 +87,9 @@ class RetryPolicy:
 
     def begin(self) -> RetryPolicy:
         """Return the policy of a call that begins now, for all its requests."""
-        return replace(self, budget=self.call_budget())
+        return RetryPolicy(
+            self.timeout, self.max_retries, self.wait_for_model, self.on_retry, self.call_budget()
+        )
 
 
 # Not hf.space: the program of a Space is anybody's, and would have the token.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.messages import (
     AIMessage,
@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 
+T = TypeVar("T")
+
 PROVIDER = "huggingface"
 """The provider's name in `response_metadata` and in LangSmith."""
 
@@ -47,7 +49,9 @@ PROVIDER = "huggingface"
 def to_chat_result(answers: Sequence[Answer]) -> ChatResult:
     """Return whole answers as a chat result; token counts stand on the first."""
     _count_once(answers)
-    return ChatResult(generations=[_chat_generation(answer) for answer in answers])
+    generations = [_chat_generation(answer) for answer in answers]
+    fields = {"generations": generations, "llm_output": None}
+    return _unvalidated(ChatResult, fields, {"generations"})
 
 
 def to_whole_chunk(result: ChatResult) -> ChatGenerationChunk:
@@ -76,15 +80,29 @@ def _chat_generation(answer: Answer) -> ChatGeneration:
     end = answer.end
     calls, invalid = _tool_calls(end.calls)
     info = _info(end, answer.logprobs)
-    message = AIMessage(
-        content=answer.text,
-        additional_kwargs={"reasoning_content": answer.reasoning} if answer.reasoning else {},
-        response_metadata=info,
-        tool_calls=calls,
-        invalid_tool_calls=invalid,
-        usage_metadata=_usage(end.usage),
-    )
-    return ChatGeneration(message=message, generation_info=_without_shared(info))
+    fields = _AI_MESSAGE.copy()
+    fields["content"] = answer.text
+    reasoning = answer.reasoning
+    fields["additional_kwargs"] = {"reasoning_content": reasoning} if reasoning else {}
+    fields["response_metadata"] = info
+    fields["tool_calls"] = calls
+    fields["invalid_tool_calls"] = invalid
+    fields["usage_metadata"] = _usage(end.usage)
+    message = _unvalidated(AIMessage, fields, set(_AI_MESSAGE_SET), {})
+    own = {"text": answer.text, "message": message, "generation_info": _without_shared(info)}
+    return _unvalidated(ChatGeneration, {**_GENERATION, **own}, set(own))
+
+
+def _unvalidated(
+    kind: type[T], fields: dict[str, Any], fields_set: set[str], extra: dict[str, Any] | None = None
+) -> T:
+    """Return an object of langchain-core set up from its state: validation costs thrice that."""
+    built = _new(kind)
+    _put(built, "__dict__", fields)
+    _put(built, "__pydantic_fields_set__", fields_set)
+    _put(built, "__pydantic_extra__", extra)
+    _put(built, "__pydantic_private__", None)
+    return built
 
 
 def _without_shared(info: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,6 +215,16 @@ def _text_info(
 
 _new, _put = object.__new__, object.__setattr__
 
+_AI_MESSAGE = AIMessage(content="").__dict__
+_AI_MESSAGE_SET = AIMessage(
+    content="",
+    additional_kwargs={},
+    response_metadata={},
+    tool_calls=[],
+    invalid_tool_calls=[],
+    usage_metadata=None,
+).model_fields_set
+_GENERATION = ChatGeneration(message=AIMessage(content="")).__dict__
 _MESSAGE = AIMessageChunk(content="").__dict__
 _CHAT = ChatGenerationChunk(message=AIMessageChunk(content="")).__dict__
 _TEXT = GenerationChunk(text="").__dict__

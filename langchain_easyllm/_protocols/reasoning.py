@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from functools import lru_cache
 
 __all__ = [
     "CLOSE",
@@ -34,11 +35,13 @@ _THINKERS = re.compile(
 _WITHOUT_TAGS = re.compile(r"gpt-oss|magistral", re.IGNORECASE)
 
 
+@lru_cache(maxsize=256)
 def uses_think_tags(model: str | None) -> bool:
     """Whether a model that thinks does it in `<think>` tags, going by its name."""
     return not (model and _WITHOUT_TAGS.search(model))
 
 
+@lru_cache(maxsize=256)
 def is_reasoning_model(model: str | None) -> bool:
     """Whether a model of this name is known to think before it answers."""
     return bool(model and _THINKERS.search(model))

@@ -33,7 +33,7 @@ def merge_stops(*groups: object) -> tuple[str, ...]:
     return tuple(merged)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StopPolicy:
     """Where the stop sequences of one answer act.
 

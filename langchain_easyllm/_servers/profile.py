@@ -314,7 +314,7 @@ class ServerProfile:
         Raises:
             ConfigurationError: If it does not have it.
         """
-        profile = self.apis.get(api)
+        profile: ApiProfile | None = getattr(self, api)  # the fields are named as the protocols
         if profile is None:
             others = " or ".join(f"api={other.value!r}" for other in reversed([*self.apis]))
             raise ConfigurationError(
