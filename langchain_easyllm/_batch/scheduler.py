@@ -17,7 +17,7 @@ from typing import Generic, Protocol, TypeVar, cast
 
 from .._http.error_mapping import error_from_event, with_advice
 from .._http.models import Request, Response, RetryPolicy
-from .._http.retries import Schedule
+from .._http.retries import Backoff
 from .._protocols.events import Failure
 from .._protocols.texts import beginning, to_json
 from ..errors import (
@@ -128,7 +128,7 @@ class Batch(Generic[T]):
     ready: float = 0.0
     sent: float = 0.0
     until: float = inf
-    schedule: Schedule | None = None
+    schedule: Backoff | None = None
     answered: int = 0
     tag: object = None
 
@@ -318,8 +318,9 @@ class BatchScheduler(Generic[T]):
         if batch.schedule is None:
             timeout = self._policy.timeout
             batch.until = inf if timeout is None else batch.sent + timeout
-            batch.schedule = Schedule(self._max_retries, lambda: batch.until - time.monotonic())
-        return batch.schedule.pause_after(error, error.retry_after)
+            batch.schedule = Backoff(self._max_retries)
+        left = batch.until - time.monotonic()
+        return batch.schedule.pause_after(error, error.retry_after, left)
 
     def _patience(self, batch: Batch[T]) -> RetryPolicy:
         if batch.until == inf:

@@ -5,28 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .._http.exchange import arun_flow, run_flow
-from .._http.models import Request, Response, RetryPolicy
 from .._http.stream import AsyncClosing, Closing
 from .background_loop import background
 from .scheduler import BatchJob, BatchScheduler
 
-__all__ = ["Sender", "Tasks", "arun_job", "run_job", "worker_pool"]
+if TYPE_CHECKING:
+    from .._http.client import Transport
+
+__all__ = ["Tasks", "arun_job", "run_job", "worker_pool"]
 
 
 T = TypeVar("T")
-
-
-class Sender(Protocol):
-    """What sends requests: a transport."""
-
-    def send(self, request: Request, policy: RetryPolicy) -> Response:
-        """Send a request and return the answer."""
-
-    async def asend(self, request: Request, policy: RetryPolicy) -> Response:
-        """Send a request and return the answer."""
 
 
 class _Closed(Exception):  # noqa: N818 - a reason, not an error
@@ -41,7 +33,7 @@ class Tasks(AsyncClosing, Generic[T]):
         sender: Sends the requests.
     """
 
-    def __init__(self, batches: BatchScheduler[T], sender: Sender) -> None:
+    def __init__(self, batches: BatchScheduler[T], sender: Transport) -> None:
         self._batches = batches
         self._sender = sender
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,7 +83,7 @@ class Tasks(AsyncClosing, Generic[T]):
 class _BackgroundWorkers(Closing, Generic[T]):
     """Works on jobs in tasks of the background loop; closing it cancels them."""
 
-    def __init__(self, batches: BatchScheduler[T], sender: Sender) -> None:
+    def __init__(self, batches: BatchScheduler[T], sender: Transport) -> None:
         self._tasks = Tasks(batches, sender)
         self._loop = background()
 
@@ -109,7 +101,7 @@ class _BackgroundWorkers(Closing, Generic[T]):
 class _SerialWorkers(Closing, Generic[T]):
     """Works on jobs where it is called, one request after the other."""
 
-    def __init__(self, batches: BatchScheduler[T], sender: Sender) -> None:
+    def __init__(self, batches: BatchScheduler[T], sender: Transport) -> None:
         self._batches = batches
         self._sender = sender
 
@@ -127,7 +119,7 @@ class _SerialWorkers(Closing, Generic[T]):
 
 
 def worker_pool(
-    batches: BatchScheduler[T], sender: Sender
+    batches: BatchScheduler[T], sender: Transport
 ) -> _BackgroundWorkers[T] | _SerialWorkers[T]:
     """Return who works on jobs for a caller that blocks; a context manager like `Tasks`.
 
@@ -142,7 +134,7 @@ def worker_pool(
     )
 
 
-def run_job(batches: BatchScheduler[T], sender: Sender, job: BatchJob[T]) -> None:
+def run_job(batches: BatchScheduler[T], sender: Transport, job: BatchJob[T]) -> None:
     """Do one job.
 
     Raises:
@@ -153,7 +145,7 @@ def run_job(batches: BatchScheduler[T], sender: Sender, job: BatchJob[T]) -> Non
         workers.wait(job)
 
 
-async def arun_job(batches: BatchScheduler[T], sender: Sender, job: BatchJob[T]) -> None:
+async def arun_job(batches: BatchScheduler[T], sender: Transport, job: BatchJob[T]) -> None:
     """Do one job.
 
     Raises:

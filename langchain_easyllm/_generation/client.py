@@ -32,8 +32,7 @@ from .prepare import (
 from .request import GenerationRequest
 
 if TYPE_CHECKING:
-    from .._http.stream import AsyncEventStream, EventStream
-    from .._local.transport import LocalAsyncStream, LocalStream
+    from .._http.client import AsyncResponseStream, ResponseStream
     from ..prompts.base import ChatPrompt
 
 __all__ = ["GenerationClient"]
@@ -85,7 +84,7 @@ class GenerationClient:
             prepared, events = run_flow(self._open(request, policy), self._run)
             answer = _StreamedAnswer(prepared, events.url)
             try:
-                with cast("EventStream | LocalStream", events) as batches, answer:
+                with cast("ResponseStream", events) as batches, answer:
                     for batch in batches:
                         chunks = answer.feed(batch)
                         if answer.over:
@@ -109,7 +108,7 @@ class GenerationClient:
             prepared, events = await arun_flow(self._open(request, policy), self._arun)
             answer = _StreamedAnswer(prepared, events.url)
             try:
-                async with cast("AsyncEventStream | LocalAsyncStream", events) as batches:
+                async with cast("AsyncResponseStream", events) as batches:
                     with answer:
                         async for batch in batches:
                             chunks = answer.feed(batch)
@@ -295,7 +294,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Step = _DetectServer | _Prepare | _SendRequest | _OpenStream | _Collect
-    Stream = EventStream | LocalStream | AsyncEventStream | LocalAsyncStream
+    Stream = ResponseStream | AsyncResponseStream
     # Each step has a result of its own type, which a generator's type cannot say.
     Flow = Generator[Step, Any, T]
 

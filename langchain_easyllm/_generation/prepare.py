@@ -189,9 +189,7 @@ def prepare_request(
     params, extra = _unnamed_fields_apart(request, payload.params, api, server)
     protocol_request = ProtocolRequest(
         api=api,
-        params={**_expressible(request.defaults, api, server), **params}
-        if request.defaults
-        else params,
+        params={**_expressible(request.defaults, api, server), **params},
         stops=stops.sent,
         model=_model_field(request, url, server),
         prompt=payload.prompt,

@@ -1,4 +1,4 @@
-"""One connection on an event loop: what arrives goes straight into the parser of its answer."""
+"""One connection on an event loop: what arrives goes straight into the parser of its response."""
 
 from __future__ import annotations
 
@@ -27,19 +27,10 @@ SLICE = 256 * 1024
 
 
 class AsyncConnection(asyncio.Protocol):
-    """A connection whose waits have a deadline.
-
-    Args:
-        loop: The event loop it belongs to.
-        give_back: Called when its answer is finished and it can carry another request.
-        on_lost: Called when it is closed.
-
-    Attributes:
-        idle_since: Moment (`time.monotonic`) when the last answer was finished.
-        lost: Whether it is closed, or about to be.
-    """
+    """A connection whose waits have a deadline: a moment of `time.monotonic`."""
 
     __slots__ = (
+        "_chunks",
         "_closed",
         "_deadline",
         "_early",
@@ -49,7 +40,6 @@ class AsyncConnection(asyncio.Protocol):
         "_on_lost",
         "_parser",
         "_paused",
-        "_pieces",
         "_poll",
         "_timer",
         "_transport",
@@ -75,7 +65,7 @@ class AsyncConnection(asyncio.Protocol):
         self._poll: select.poll | None = None
         self._parser: ResponseParser | None = None
         self._whole = True
-        self._pieces: list[bytes] = []
+        self._chunks: list[bytes] = []
         self._unread = 0
         self._early = b""
         self._used = False
@@ -89,23 +79,12 @@ class AsyncConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.lost = False
 
-    # What the pool and the shell call
+    # What the pool and streams call
 
-    async def ask(
+    async def send(
         self, data: bytes, parser: ResponseParser, deadline: float, *, whole: bool = True
     ) -> None:
-        """Send a request and wait for its answer.
-
-        Args:
-            data: The request.
-            parser: Is fed with the answer.
-            deadline: Moment (`time.monotonic`) when the wait is over.
-            whole: Whether to wait for the whole answer; otherwise for the head of one.
-
-        Raises:
-            OSError: If there is no answer in time, or none at all.
-            EasyLLMError: If it is no HTTP/1.1 answer, or not a whole one.
-        """
+        """Send a request; wait for its whole response, or for the head, till the deadline."""
         self._used = True
         self._parser = parser
         self._whole = whole
@@ -114,60 +93,36 @@ class AsyncConnection(asyncio.Protocol):
             self.data_received(early)
         if self.lost:
             self._end(None)
-        await self._send(data, parser, deadline)
+        await self._write(data, parser, deadline)
         while not (parser.complete or (parser.status and not whole)):
             await self._sleep(deadline)
 
     async def wait_whole(self, deadline: float) -> None:
-        """Wait for the rest of the answer.
-
-        Args:
-            deadline: Moment (`time.monotonic`) when the wait is over.
-
-        Raises:
-            OSError: If the rest does not come in time.
-            EasyLLMError: If the answer is cut short or damaged.
-        """
+        """Wait for the rest of the response."""
         self._whole = True
         self._resume()
         while self._parser is not None and not self._parser.complete:
             await self._sleep(deadline)
 
     async def wait(self, deadline: float) -> None:
-        """Wait for something of the answer to take, or its end.
-
-        Args:
-            deadline: Moment (`time.monotonic`) when the wait is over.
-
-        Raises:
-            OSError: If nothing comes in time, or the connection fails.
-            EasyLLMError: If the answer is cut short or damaged.
-        """
-        while not self._pieces and self._parser is not None and not self._parser.complete:
+        """Wait for something of the response to take, or its end."""
+        while not self._chunks and self._parser is not None and not self._parser.complete:
             await self._sleep(deadline)
 
     def take(self) -> bytes:
         """What has arrived of the body and was not taken yet."""
-        pieces = self._pieces
-        if not pieces:
+        chunks = self._chunks
+        if not chunks:
             return b""
-        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        chunk = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
         self._resume()
-        return piece
+        return chunk
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Wrap the connection in TLS.
-
-        Args:
-            context: Whom to trust.
-            host: Whose certificate to expect.
-
-        Raises:
-            OSError: If it fails.
-        """
+        """Wrap the connection in TLS."""
         assert self._transport is not None  # noqa: S101 - the caller has connected it
-        # Whatever came before TLS is nobody's answer.
+        # Whatever came before TLS is nobody's response.
         self._parser = None
         self._early = b""
         self._used = False
@@ -182,18 +137,13 @@ class AsyncConnection(asyncio.Protocol):
         """
         return self.lost or (self._poll is not None and bool(self._poll.poll(0)))
 
-    def finish(self, parser: ResponseParser, step: Attempt) -> None:
-        """Keep the connection for another request if the answer allows it, else close it.
-
-        Args:
-            parser: The answer, which is complete.
-            step: What it answers.
-        """
+    def finish(self, parser: ResponseParser, attempt: Attempt) -> None:
+        """Keep the connection for another request if the response allows it, else close it."""
         self._parser = None
-        self._pieces.clear()
+        self._chunks.clear()
         if parser.reusable and not self.lost:
             self._resume()
-            self._give_back(self, step)
+            self._give_back(self, attempt)
         else:
             self.close()
 
@@ -233,22 +183,22 @@ class AsyncConnection(asyncio.Protocol):
         parser = self._parser
         if parser is None:
             if self._used:
-                # What came behind the last answer would be taken for the next one.
+                # What came behind the last response would be taken for the next one.
                 self.close()
             else:
                 self._early += data
             return
         try:
-            piece = parser.feed(data)
+            chunk = parser.feed(data)
         except EasyLLMError as error:
             self._failure = error
             self.close()
             self._wake()
             return
-        if piece:
-            self._pieces.append(piece)
+        if chunk:
+            self._chunks.append(chunk)
             if not self._whole:
-                self._unread += len(piece)
+                self._unread += len(chunk)
                 if self._unread > MAX_UNREAD and not self._paused and self._transport:
                     self._paused = True
                     self._transport.pause_reading()
@@ -260,7 +210,7 @@ class AsyncConnection(asyncio.Protocol):
         self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end and tell the pool."""
+        """Note the end, for the pool too."""
         self._end(exc)
         self._stop_timer()
         self._transport = self._poll = None
@@ -277,7 +227,7 @@ class AsyncConnection(asyncio.Protocol):
 
     # The rest
 
-    async def _send(self, data: bytes, parser: ResponseParser, deadline: float) -> None:
+    async def _write(self, data: bytes, parser: ResponseParser, deadline: float) -> None:
         transport = self._transport
         for start in range(0, len(data), SLICE):
             # A server that refuses a large body answers, and maybe closes, before it has read it.
@@ -293,7 +243,7 @@ class AsyncConnection(asyncio.Protocol):
         if self._failure is not None:
             raise self._failure
         if self._waiter is not None:
-            raise RuntimeError("Two tasks wait for the same answer.")
+            raise RuntimeError("Two tasks wait for the same response.")
         left = deadline - monotonic()
         if left <= 0:
             raise builtins.TimeoutError

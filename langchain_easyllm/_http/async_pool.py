@@ -20,28 +20,28 @@ from time import monotonic
 from .async_connection import AsyncConnection
 from .connect import (
     CONNECT_TIMEOUT,
-    IDLE_SECONDS,
     MAX_IDLE,
+    IdleConnections,
     Resolver,
     check_tunnel,
     connect_socket,
-    patience,
     render,
     render_tunnel,
     response,
+    time_allowed,
 )
 from .exchange import Attempt
 from .http1 import ResponseParser
 from .models import URL, Response
 from .proxies import Proxies, Proxy
-from .socket_errors import Phase, connection_lost, incomplete, translated
+from .socket_errors import Phase, connection_lost, incomplete, raise_translated
 from .stream import AsyncEventStream
 from .tls import Verify, context_for
 
-__all__ = ["AsyncPool", "Sessions"]
+__all__ = ["AsyncBackend", "AsyncPool"]
 
 
-OPENING = 64
+MAX_CONNECTING = 64
 """Connections to one server that are opened at once.
 
 The number of open ones has no bound but the process's own, so that streams never starve another
@@ -49,114 +49,88 @@ request; yet a burst takes over connections that become free while it queues.
 """
 
 Origin = tuple[str, str, int]
-_Turn = asyncio.Future["AsyncConnection | builtins.TimeoutError | None"]
+# Gets a connection, or None for leave to open one, or that its time is over.
+_Waiter = asyncio.Future["AsyncConnection | builtins.TimeoutError | None"]
 
 # Pools that are open; strong references, for a transport that is collected complains aloud.
 _live: set[AsyncPool] = set()
-_graveyard: list[AsyncPool] = []
+# Pools of a parent process, kept: to collect them would be to close the parent's connections.
+_leaked: list[AsyncPool] = []
 
 
-class _Line:
+class _OriginPool:
     """The connections to one server, and who waits for one."""
 
-    __slots__ = ("idle", "opening", "waiting")
+    __slots__ = ("connecting", "idle", "waiting")
 
     def __init__(self) -> None:
-        self.idle: deque[AsyncConnection] = deque()
-        self.opening = 0
-        # Each gets a connection, or its turn to open one, or is told that its time is over.
-        self.waiting: deque[_Turn] = deque()
+        self.idle: IdleConnections[AsyncConnection] = IdleConnections()
+        self.connecting = 0
+        self.waiting: deque[_Waiter] = deque()
 
 
 class AsyncPool:
-    """The connections of one transport on the running event loop.
-
-    Attributes:
-        loop: The loop.
-    """
+    """The connections of one transport on the running event loop."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
-        self._names = Resolver(self.loop)
-        self._lines: dict[Origin, _Line] = {}
+        self._resolver = Resolver(self.loop)
+        self._origins: dict[Origin, _OriginPool] = {}
         self._connections: set[AsyncConnection] = set()
-        self._most = _most_connections()
-        self._seekers = 0
+        self._max_connections = _max_connections()
+        self._pending_acquires = 0
         self._retired = False
         for pool in tuple(_live):
-            if not pool.is_here() or pool.loop.is_closed():
+            if not pool.is_own() or pool.loop.is_closed():
                 pool.retire()
         _live.add(self)
-        self._keeper = self._keep()
-        _finish(anext(self._keeper))  # the loop knows it now
+        self._shutdown_hook = self._close_with_loop()
+        _finish(anext(self._shutdown_hook))  # the loop knows it now
 
-    def is_here(self) -> bool:
+    def is_own(self) -> bool:
         """Whether the pool was made in this process."""
         return self._pid == os.getpid()
 
     def is_usable(self) -> bool:
         """Whether new attempts may be made with it."""
-        return not self._retired and self.is_here()
+        return not self._retired and self.is_own()
 
     def take(self, address: URL) -> AsyncConnection | None:
-        """An idle connection to an address, if there is one.
-
-        Args:
-            address: Where it has to lead.
-        """
-        line = self._lines.get(address.origin)
-        while line and line.idle:
-            connection = line.idle.pop()
-            fresh = monotonic() - connection.idle_since <= IDLE_SECONDS
-            if fresh and not connection.is_spent():
-                return connection
-            connection.close()
-        return None
+        """An idle connection to an address, if there is one."""
+        origin = self._origins.get(address.origin)
+        return origin.idle.take() if origin else None
 
     async def open(
-        self, step: Attempt, connect: Callable[[AsyncPool], Awaitable[AsyncConnection]]
+        self, attempt: Attempt, connect: Callable[[AsyncPool], Awaitable[AsyncConnection]]
     ) -> AsyncConnection:
-        """Open a connection, or wait for one that becomes free if many are being opened.
-
-        Args:
-            step: What it is for.
-            connect: Opens one, with `connect_to`.
-
-        Raises:
-            OSError: If it cannot be opened, or no time is left.
-        """
-        line = self._lines.setdefault(step.address.origin, _Line())
-        self._seekers += 1
+        """Open a connection by `connect`, or get one that becomes free if many are being opened."""
+        origin = self._origins.setdefault(attempt.address.origin, _OriginPool())
+        self._pending_acquires += 1
         try:
-            while line.opening >= OPENING or not self._make_room():
-                given = await self._queue(line, step.deadline)
+            while origin.connecting >= MAX_CONNECTING or not self._make_room():
+                given = await self._queue(origin, attempt.deadline)
                 if given is None:
                     break
                 if not given.is_spent():
                     return given
                 given.close()
             else:
-                line.opening += 1
+                origin.connecting += 1
             try:
                 return await connect(self)
             finally:
-                line.opening -= 1
+                origin.connecting -= 1
                 self._pass_on()
         finally:
-            self._seekers -= 1
+            self._pending_acquires -= 1
             self._end_if_empty()
 
     async def connect_to(self, address: URL) -> AsyncConnection:
-        """Connect, without TLS.
-
-        Args:
-            address: Where to.
-
-        Raises:
-            OSError: If nobody answers there.
-        """
-        sock = await connect_socket(self.loop, await self._names.find(address.host, address.port))
+        """Connect, without TLS."""
+        sock = await connect_socket(
+            self.loop, await self._resolver.find(address.host, address.port)
+        )
         connection = AsyncConnection(self.loop, self._give_back, self.forget)
         self._connections.add(connection)
         try:
@@ -169,27 +143,23 @@ class AsyncPool:
         return connection
 
     def forget(self, connection: AsyncConnection) -> None:
-        """Forget a connection that is closed.
-
-        Args:
-            connection: The connection.
-        """
+        """Forget a connection that is closed."""
         self._connections.discard(connection)
-        for line in self._lines.values():
-            if connection in line.idle:
-                line.idle.remove(connection)
+        for origin in self._origins.values():
+            if connection in origin.idle:
+                origin.idle.remove(connection)
         self._pass_on()
         self._end_if_empty()
 
     def retire(self) -> None:
-        """Close what is idle, and all else when its answer ends; from any thread.
+        """Close what is idle, and all else when its response ends; from any thread.
 
-        A loop that is closed has no answers under way: then everything is closed.
+        A loop that is closed has no responses under way: then everything is closed.
         """
-        if not self.is_here():
+        if not self.is_own():
             # The sockets and the loop are the parent's: only forget them.
             _live.discard(self)
-            _graveyard.append(self)
+            _leaked.append(self)
         elif self.loop.is_closed():
             self._abandon()
         else:
@@ -199,13 +169,12 @@ class AsyncPool:
     async def aclose_idle(self) -> None:
         """The same on the pool's own loop; what is idle is closed when this returns."""
         self._close_idle()
-        await _some_turns()
+        await _let_loop_close()
 
     def _close_idle(self) -> None:
         self._retired = True
-        for line in self._lines.values():
-            while line.idle:
-                line.idle.pop().close()
+        for origin in self._origins.values():
+            origin.idle.close()
         self._end_if_empty()
 
     async def close(self) -> None:
@@ -213,19 +182,19 @@ class AsyncPool:
         self._retired = True
         for connection in tuple(self._connections):
             connection.close()
-        await _some_turns()
+        await _let_loop_close()
 
-    async def _queue(self, line: _Line, deadline: float) -> AsyncConnection | None:
-        """Wait for a connection that becomes free, or for the turn to open one."""
-        turn: _Turn = self.loop.create_future()
+    async def _queue(self, origin: _OriginPool, deadline: float) -> AsyncConnection | None:
+        """Wait for a connection that becomes free, or for leave to open one."""
+        waiter: _Waiter = self.loop.create_future()
         left = deadline - monotonic()
-        timer = None if left == inf else self.loop.call_later(max(left, 0), _too_late, turn)
-        line.waiting.append(turn)
+        timer = None if left == inf else self.loop.call_later(max(left, 0), _time_out, waiter)
+        origin.waiting.append(waiter)
         try:
-            given = await turn
+            given = await waiter
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._return(line, turn.result())
+            if waiter.done() and not waiter.cancelled():
+                self._return(origin, waiter.result())
             raise
         finally:
             if timer is not None:
@@ -234,55 +203,50 @@ class AsyncPool:
             raise given
         return given
 
-    def _return(self, line: _Line, given: object) -> None:
-        """Take back what was given to somebody who had just gone."""
+    def _return(self, origin: _OriginPool, given: object) -> None:
+        """Take back what was given to a waiter that was cancelled at the same moment."""
         if isinstance(given, AsyncConnection):
-            self._offer(given, line)
+            self._offer(given, origin)
         elif given is None:
-            line.opening -= 1
+            origin.connecting -= 1
             self._pass_on()
 
-    def _give_back(self, connection: AsyncConnection, step: Attempt) -> None:
-        line = self._lines[step.address.origin]
-        connection.idle_since = now = monotonic()
-        self._offer(connection, line)
-        # The last one back is the first one out; those at the other end grow old after a burst.
-        while line.idle and now - line.idle[0].idle_since > IDLE_SECONDS:
-            line.idle.popleft().close()
+    def _give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
+        self._offer(connection, self._origins[attempt.address.origin])
 
-    def _offer(self, connection: AsyncConnection, line: _Line) -> None:
-        if self._retired or len(line.idle) >= MAX_IDLE:
+    def _offer(self, connection: AsyncConnection, origin: _OriginPool) -> None:
+        if self._retired or len(origin.idle) >= MAX_IDLE:
             connection.close()
             return
-        while line.waiting:
-            turn = line.waiting.popleft()
-            if not turn.done():
-                turn.set_result(connection)
+        while origin.waiting:
+            waiter = origin.waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
                 return
-        line.idle.append(connection)
+        origin.idle.put(connection)
         self._pass_on()  # others may wait for room
 
     def _pass_on(self) -> None:
-        """Give those who wait their turn to open a connection, as far as there is room."""
-        for line in self._lines.values():
-            while line.waiting and line.opening < OPENING and self._make_room():
-                turn = line.waiting.popleft()
-                if not turn.done():
-                    line.opening += 1
-                    turn.set_result(None)
+        """Let those who wait open a connection, as far as there is room."""
+        for origin in self._origins.values():
+            while origin.waiting and origin.connecting < MAX_CONNECTING and self._make_room():
+                waiter = origin.waiting.popleft()
+                if not waiter.done():
+                    origin.connecting += 1
+                    waiter.set_result(None)
 
     def _make_room(self) -> bool:
         """Whether another connection may be opened; one that is idle makes way for it."""
-        opening = sum(line.opening for line in self._lines.values())
-        if len(self._connections) + opening < self._most:
+        connecting = sum(origin.connecting for origin in self._origins.values())
+        if len(self._connections) + connecting < self._max_connections:
             return True
-        idle = next((line.idle for line in self._lines.values() if line.idle), None)
+        idle = next((origin.idle for origin in self._origins.values() if origin.idle), None)
         if idle is None:
             return False
         idle.popleft().close()
         return True
 
-    async def _keep(self) -> AsyncGenerator[None]:
+    async def _close_with_loop(self) -> AsyncGenerator[None]:
         try:
             yield
         finally:
@@ -291,13 +255,13 @@ class AsyncPool:
                 await self.close()
 
     def _end_if_empty(self) -> None:
-        if self._retired and not self._connections and not self._seekers:
+        if self._retired and not self._connections and not self._pending_acquires:
             self._leave()
 
     def _leave(self) -> None:
         with suppress(KeyError):  # another thread may have found the loop closed as well
             _live.remove(self)
-            _finish(self._keeper.aclose())
+            _finish(self._shutdown_hook.aclose())
 
     def _abandon(self) -> None:
         """Close the sockets of a closed loop, on which nothing can be awaited."""
@@ -313,7 +277,7 @@ def _close_all() -> None:
     """Close what is open at exit, while its loop may still be there to do it."""
     for pool in tuple(_live):
         loop = pool.loop
-        if not pool.is_here() or loop.is_closed():
+        if not pool.is_own() or loop.is_closed():
             pool.retire()
         elif loop.is_running():
             with suppress(Exception):
@@ -322,24 +286,24 @@ def _close_all() -> None:
             loop.run_until_complete(pool.close())
 
 
-def _too_late(turn: _Turn) -> None:
-    if not turn.done():
-        turn.set_result(builtins.TimeoutError())
+def _time_out(waiter: _Waiter) -> None:
+    if not waiter.done():
+        waiter.set_result(builtins.TimeoutError())
 
 
-async def _some_turns() -> None:
-    """Let the loop do what it does to connections that were closed: two turns, under TLS three."""
+async def _let_loop_close() -> None:
+    """Let the loop do what it does to connections that were closed: two steps, under TLS three."""
     for _ in range(4):
         await asyncio.sleep(0)
 
 
-def _finish(step: Awaitable[None]) -> None:
+def _finish(awaitable: Awaitable[None]) -> None:
     """Run something awaitable that has nothing to wait for."""
     with suppress(StopIteration, StopAsyncIteration):
-        step.__await__().send(None)
+        awaitable.__await__().send(None)
 
 
-def _most_connections() -> float:
+def _max_connections() -> float:
     """Connections that fit beside the process's other files."""
     try:
         import resource  # noqa: PLC0415 - not on Windows
@@ -349,57 +313,42 @@ def _most_connections() -> float:
     return inf if limit == resource.RLIM_INFINITY else max(limit * 3 // 4, 16)
 
 
-class Sessions:
-    """The pools of one transport, one for each event loop that used it.
-
-    Args:
-        verify: Which TLS certificates to accept.
-    """
+class AsyncBackend:
+    """The pools of one transport, one for each event loop that used it."""
 
     def __init__(self, verify: Verify) -> None:
         self._verify = verify
         self._pools: dict[asyncio.AbstractEventLoop, AsyncPool] = {}
         self._proxies = Proxies()
 
-    async def attempt(self, step: Attempt) -> Response | AsyncEventStream:
-        """Make one attempt on the running loop.
-
-        Args:
-            step: What to send, and until when.
-
-        Raises:
-            EasyLLMError: If there is no answer.
-        """
+    async def send(self, attempt: Attempt) -> Response | AsyncEventStream:
+        """Make one attempt on the running loop."""
         phase: Phase = "connect"
         connection = None
         try:
-            proxy = self._proxies.find(step.address)
+            proxy = self._proxies.find(attempt.address)
             pool = self._pool()
-            connection = pool.take(step.address)
+            connection = pool.take(attempt.address)
             if connection is None:
-                connection = await pool.open(step, lambda pool: self._connect(pool, step, proxy))
+                connection = await pool.open(
+                    attempt, lambda pool: self._connect(pool, attempt, proxy)
+                )
             phase = "answer"
-            return await _converse(connection, step, proxy)
-        except BaseException as exc:
+            return await _converse(connection, attempt, proxy)
+        except BaseException as exc:  # noqa: BLE001 - raised again
             if connection is not None:
                 connection.close()
-            error = translated(exc, step.address.url, phase, patience(step, phase))
-            if error is exc:
-                raise
-            raise error from exc
+            raise_translated(exc, attempt.address.url, phase, time_allowed(attempt, phase))
 
     async def aclose(self) -> None:
         """Close the idle connections, the running loop's before this returns."""
         pool = self._pools.pop(asyncio.get_running_loop(), None)
-        if pool is not None and pool.is_here():
+        if pool is not None and pool.is_own():
             await pool.aclose_idle()
         self.close()
 
     def close(self) -> None:
-        """Have the idle connections closed, each on its own loop; from any thread.
-
-        Answers under way are left to end by themselves; then their connections close.
-        """
+        """Have the idle connections closed, each on its own loop; from any thread."""
         self._proxies = Proxies()
         for loop in tuple(self._pools):
             pool = self._pools.pop(loop, None)
@@ -417,16 +366,21 @@ class Sessions:
         return pool
 
     async def _connect(
-        self, pool: AsyncPool, step: Attempt, proxy: Proxy | None
+        self, pool: AsyncPool, attempt: Attempt, proxy: Proxy | None
     ) -> AsyncConnection:
-        address = step.address
+        address = attempt.address
         context = context_for(self._verify) if address.scheme == "https" else None
-        deadline = min(step.deadline, monotonic() + CONNECT_TIMEOUT)
+        deadline = min(attempt.deadline, monotonic() + CONNECT_TIMEOUT)
         async with asyncio.timeout(max(deadline - monotonic(), 0)):
             connection = await pool.connect_to(proxy.address if proxy else address)
             try:
                 if context and proxy:
-                    await _tunnel(connection, step, proxy, deadline)
+                    parser = ResponseParser("HEAD")
+                    try:
+                        await connection.send(render_tunnel(attempt, proxy), parser, deadline)
+                    except builtins.ConnectionError as lost:
+                        raise connection_lost(proxy.address.url) from lost
+                    check_tunnel(attempt, parser)
                 if context:
                     await connection.start_tls(context, address.host)
             except BaseException:
@@ -438,29 +392,19 @@ class Sessions:
 
 
 async def _converse(
-    connection: AsyncConnection, step: Attempt, proxy: Proxy | None
+    connection: AsyncConnection, attempt: Attempt, proxy: Proxy | None
 ) -> Response | AsyncEventStream:
-    parser = ResponseParser(step.method)
+    parser = ResponseParser(attempt.method)
+    data, deadline = render(attempt, proxy), attempt.deadline
     try:
-        await connection.ask(render(step, proxy), parser, step.deadline, whole=not step.streaming)
-        if step.streaming and 200 <= parser.status < 300:
-            return AsyncEventStream(connection, parser, b"", step)
+        await connection.send(data, parser, deadline, whole=not attempt.streaming)
+        if attempt.streaming and 200 <= parser.status < 300:
+            return AsyncEventStream(connection, parser, b"", attempt)
         if not parser.complete:
-            await connection.wait_whole(step.deadline)
+            await connection.wait_whole(deadline)
     except builtins.ConnectionError as lost:
         failure = incomplete if parser.status else connection_lost
-        raise failure(step.address.url) from lost
-    answer = response(step, parser, connection.take())
-    connection.finish(parser, step)
-    return answer
-
-
-async def _tunnel(
-    connection: AsyncConnection, step: Attempt, proxy: Proxy, deadline: float
-) -> None:
-    parser = ResponseParser("HEAD")
-    try:
-        await connection.ask(render_tunnel(step, proxy), parser, deadline)
-    except builtins.ConnectionError as lost:
-        raise connection_lost(proxy.address.url, "connect") from lost
-    check_tunnel(step, parser)
+        raise failure(attempt.address.url) from lost
+    result = response(attempt, parser, connection.take())
+    connection.finish(parser, attempt)
+    return result

@@ -48,11 +48,11 @@ class Credentials:
             is no address.
     """
 
-    __slots__ = ("__weakref__", "_found", "_given", "_headers", "_home", "_searched")
+    __slots__ = ("__weakref__", "_found", "_given", "_headers", "_searched", "_server")
 
     def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
         self._given = self._checked((api_key or "").strip(), "api_key")
-        self._home = parse_url(base_url) if base_url else None
+        self._server = parse_url(base_url) if base_url else None
         self._found = ""
         self._searched = False
         self._headers: dict[tuple[str, str, int], str | None] = {}
@@ -61,14 +61,7 @@ class Credentials:
         return "Credentials(***)" if self._given else "Credentials()"
 
     def header_for(self, url: str) -> str | None:
-        """The `Authorization` header for an address, or None if it may have no token.
-
-        Args:
-            url: The absolute address about to be asked.
-
-        Raises:
-            ConfigurationError: If the token found cannot be sent in a header.
-        """
+        """The `Authorization` header for an address, or None if it may have no token."""
         address = parse_url(url)
         try:
             return self._headers[address.origin]
@@ -78,37 +71,33 @@ class Credentials:
             return header
 
     def withheld_from(self, url: str) -> bool:
-        """Whether a token is known that this address was not sent.
-
-        Args:
-            url: The absolute address that was asked.
-        """
+        """Whether a token is known that this address was not sent."""
         return self.header_for(url) is None and bool(self._given or self._search())
 
     def _token_for(self, address: URL) -> str:
         if not self._given:
             return self._search() if is_hugging_face(address) else ""
-        home = self._home
-        if home is not None and address.origin == home.origin:
+        server = self._server
+        if server is not None and address.origin == server.origin:
             return self._given
-        ours = home is None or is_hugging_face(home)
+        ours = server is None or is_hugging_face(server)
         return self._given if ours and is_hugging_face(address) else ""
 
     def _search(self) -> str:
         """Look once, at first need: building an object reads no file."""
         if not self._searched:
             token = environment_token()
-            place = "the environment" if token else "the stored login"
-            self._found = self._checked(token or _stored_token(), place)
+            source = "the environment" if token else "the stored login"
+            self._found = self._checked(token or _stored_token(), source)
             self._searched = True
         return self._found
 
-    def _checked(self, token: str, place: str) -> str:
+    def _checked(self, token: str, source: str) -> str:
         if not token:
             return ""
         if not (token.isascii() and token.isprintable()):
             raise ConfigurationError(
-                f"The token from {place} contains line breaks, control or non-ASCII characters: "
+                f"The token from {source} contains line breaks, control or non-ASCII characters: "
                 "copy it again from https://huggingface.co/settings/tokens."
             )
         remember(self, token)
@@ -145,12 +134,7 @@ _secrets: dict[object, str] = {}
 
 
 def remember(owner: object, secret: str) -> None:
-    """Keep a secret out of every error for as long as its owner lives.
-
-    Args:
-        owner: Object whose life bounds that of the secret in this table.
-        secret: The text to hide.
-    """
+    """Keep a secret out of every error for as long as its owner lives."""
     if len(secret) < SHORTEST:
         return
     entry = object()

@@ -1,11 +1,11 @@
-"""The transport: requests in, answers or event streams out, sync and async."""
+"""The client: requests in, responses or event streams out, sync and async."""
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from .auth import Credentials
 from .exchange import arun_flow, exchange, run_flow
@@ -14,19 +14,72 @@ from .models import Request, Response, RetryPolicy
 from .stream import AsyncClosing, Closing
 
 if TYPE_CHECKING:
-    from .async_pool import Sessions
+    from .async_pool import AsyncBackend
     from .stream import AsyncEventStream, EventStream
     from .sync_pool import SyncPool
     from .tls import Verify
 
-__all__ = ["HTTPTransport"]
+__all__ = ["AsyncResponseStream", "HTTPTransport", "ResponseStream", "Transport"]
+
+
+class ResponseStream(Protocol):
+    """A streamed response: yields non-empty lists of events, each the data of one event."""
+
+    url: str
+
+    def __iter__(self) -> Iterator[list[bytes]]: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def close(self) -> None:
+        """End the response, read to its end or not."""
+
+
+class AsyncResponseStream(Protocol):
+    """The same for `async with` and `async for`."""
+
+    url: str
+
+    def __aiter__(self) -> AsyncIterator[list[bytes]]: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def aclose(self) -> None:
+        """End the response, read to its end or not."""
+
+
+class Transport(Protocol):
+    """Carries requests to a server: all that the rest of the package knows of a client.
+
+    `send` and `asend` read the whole response; `open` and `aopen` return when a stream begins.
+    Each makes the attempts that the policy allows, returns a success (a status below 300) and
+    raises an `EasyLLMError` for all else. One transport serves any number of threads and event
+    loops, and can be used again after `close` or `aclose`.
+    """
+
+    def send(self, request: Request, policy: RetryPolicy) -> Response: ...
+
+    async def asend(self, request: Request, policy: RetryPolicy) -> Response: ...
+
+    def open(self, request: Request, policy: RetryPolicy) -> ResponseStream: ...
+
+    async def aopen(self, request: Request, policy: RetryPolicy) -> AsyncResponseStream: ...
+
+    def close(self) -> None:
+        """Close what is idle; responses under way, streams too, are left to end by themselves."""
+
+    async def aclose(self) -> None:
+        """The same; what belongs to the running loop is closed before this returns."""
 
 
 class HTTPTransport(Closing, AsyncClosing):
-    """Sends requests, with a token where it may go, and tries again where that may help.
+    """A `Transport` over own connections; a token goes only where it may.
 
-    One object serves any number of threads and event loops, also one after the other. Nothing is
-    opened before the first request, and after `close` or `aclose` it can be used again.
+    Nothing is opened before the first request.
 
     Args:
         credentials: Which host gets which token.
@@ -47,114 +100,75 @@ class HTTPTransport(Closing, AsyncClosing):
     ) -> None:
         self.credentials = credentials or Credentials()
         self._verify = verify
-        self._plan = RequestHeaders(self.credentials, headers)
-        self._shells = _Shells()
-        self._opening = threading.Lock()
-        weakref.finalize(self, self._shells.close)
+        self._headers = RequestHeaders(self.credentials, headers)
+        self._backends = _Backends()
+        self._lock = threading.Lock()
+        weakref.finalize(self, self._backends.close)
 
     def send(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
-        """Send a request and read the whole answer.
-
-        Args:
-            request: What to send.
-            policy: How long to wait and how often to try again.
-
-        Raises:
-            EasyLLMError: If there is no answer with a status below 300.
-        """
-        flow = exchange(request, policy, self._plan, streaming=False)
-        return cast("Response", run_flow(flow, self._pool().attempt))
+        """Send a request and read the whole response."""
+        flow = exchange(request, policy, self._headers, streaming=False)
+        return cast("Response", run_flow(flow, self._sync_pool().send))
 
     async def asend(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
-        """Send a request and read the whole answer, on the running event loop.
-
-        Args:
-            request: What to send.
-            policy: How long to wait and how often to try again.
-
-        Raises:
-            EasyLLMError: If there is no answer with a status below 300.
-        """
-        flow = exchange(request, policy, self._plan, streaming=False)
-        return cast("Response", await arun_flow(flow, self._sessions().attempt))
+        """Send a request and read the whole response, on the running event loop."""
+        flow = exchange(request, policy, self._headers, streaming=False)
+        return cast("Response", await arun_flow(flow, self._async_backend().send))
 
     def open(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> EventStream:  # noqa: B008
-        """Send a request for an event stream and wait until its answer begins.
-
-        Args:
-            request: What to send.
-            policy: How long to wait, for the first byte and then for each next one, and how
-                often to try again until the answer begins.
-
-        Raises:
-            EasyLLMError: If there is no answer with a status below 300.
-        """
-        flow = exchange(request, policy, self._plan, streaming=True)
-        return cast("EventStream", run_flow(flow, self._pool().attempt))
+        """Send a request for an event stream and wait until its response begins."""
+        flow = exchange(request, policy, self._headers, streaming=True)
+        return cast("EventStream", run_flow(flow, self._sync_pool().send))
 
     async def aopen(
         self,
         request: Request,
         policy: RetryPolicy = RetryPolicy(),  # noqa: B008
     ) -> AsyncEventStream:
-        """Send a request for an event stream, on the running event loop.
-
-        Args:
-            request: What to send.
-            policy: How long to wait, for the first byte and then for each next one, and how
-                often to try again until the answer begins.
-
-        Raises:
-            EasyLLMError: If there is no answer with a status below 300.
-        """
-        flow = exchange(request, policy, self._plan, streaming=True)
-        return cast("AsyncEventStream", await arun_flow(flow, self._sessions().attempt))
+        """Send a request for an event stream, on the running event loop."""
+        flow = exchange(request, policy, self._headers, streaming=True)
+        return cast("AsyncEventStream", await arun_flow(flow, self._async_backend().send))
 
     def close(self) -> None:
-        """Close the idle connections of all threads and event loops.
-
-        Answers under way are left to end by themselves, streams too; then their connections close.
-        """
-        self._shells.close()
+        """Close the idle connections of all threads and event loops."""
+        self._backends.close()
 
     async def aclose(self) -> None:
-        """Close the idle connections, those of the running loop before this returns.
-
-        Answers under way are left to end by themselves, streams too; then their connections close.
-        """
-        if self._shells.sessions is not None:
-            await self._shells.sessions.aclose()
+        """Close the idle connections, those of the running loop before this returns."""
+        if self._backends.asynchronous is not None:
+            await self._backends.asynchronous.aclose()
         self.close()
 
-    def _pool(self) -> SyncPool:
-        pool = self._shells.pool
-        if pool is None:
+    def _sync_pool(self) -> SyncPool:
+        backend = self._backends.sync
+        if backend is None:
             from .sync_pool import SyncPool  # noqa: PLC0415 - sockets and TLS load at first use
 
-            with self._opening:  # a second pool would be lost with its idle connections
-                pool = self._shells.pool = self._shells.pool or SyncPool(self._verify)
-        return pool
+            with self._lock:  # a second pool would be lost with its idle connections
+                backend = self._backends.sync = self._backends.sync or SyncPool(self._verify)
+        return backend
 
-    def _sessions(self) -> Sessions:
-        sessions = self._shells.sessions
-        if sessions is None:
-            from .async_pool import Sessions  # noqa: PLC0415 - asyncio loads at first use
+    def _async_backend(self) -> AsyncBackend:
+        backend = self._backends.asynchronous
+        if backend is None:
+            from .async_pool import AsyncBackend  # noqa: PLC0415 - asyncio loads at first use
 
-            with self._opening:
-                sessions = self._shells.sessions = self._shells.sessions or Sessions(self._verify)
-        return sessions
+            with self._lock:
+                backend = self._backends.asynchronous or AsyncBackend(self._verify)
+                self._backends.asynchronous = backend
+        return backend
 
 
-class _Shells:
+class _Backends:
     """What a transport has opened; outlives it by the moment it takes to close."""
 
-    __slots__ = ("pool", "sessions")
+    __slots__ = ("asynchronous", "sync")
 
     def __init__(self) -> None:
-        self.pool: SyncPool | None = None
-        self.sessions: Sessions | None = None
+        self.sync: SyncPool | None = None
+        self.asynchronous: AsyncBackend | None = None
 
     def close(self) -> None:
-        for shell in (self.pool, self.sessions):
-            if shell is not None:
-                shell.close()
+        for backend in (self.sync, self.asynchronous):
+            if backend is not None:
+                backend.close()

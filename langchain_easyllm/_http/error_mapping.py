@@ -1,7 +1,7 @@
-"""From a server's refusal to an error: which class, whose words, what to do next.
+"""From a server's refusal to an error: which class, the server's message, what to do next.
 
-The one translation seam for HTTP answers and for errors inside a 200 stream; exceptions of
-sockets are translated in `translation`.
+For HTTP responses and for errors inside a stream of status 200; `socket_errors` has exceptions of
+sockets.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .. import errors
 from ..errors import EasyLLMError
 from .auth import redact
 from .models import is_dedicated, parse_url, public_url
+from .retries import RETRIED_STATUSES
 
 __all__ = [
-    "RETRIED_STATUSES",
     "ServerMessage",
     "error_from_event",
     "error_from_response",
@@ -28,9 +28,6 @@ __all__ = [
     "with_advice",
 ]
 
-
-RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers after which the same request may succeed."""
 
 _BY_STATUS: dict[int, type[EasyLLMError]] = {
     401: errors.AuthenticationError,
@@ -95,7 +92,7 @@ _OVERFLOW = re.compile(
 )
 _LOADING = re.compile(r"\bloading\b|\bis starting\b|\bscaled to zero\b", re.IGNORECASE)
 _OVERLOADED = re.compile(r"\boverloaded\b", re.IGNORECASE)
-# TGI's OpenAI-style streams say 422 of every failure: only the words tell.
+# TGI's OpenAI-style streams say 422 of every failure: only the message tells.
 _TGI_OVERLOADED = re.compile(r"^Model is overloaded")
 _TGI_FAILED = re.compile(r"^(?:Request failed during|Incomplete) generation")
 _PAUSED = re.compile(r"endpoint is paused", re.IGNORECASE)
@@ -105,11 +102,11 @@ class _Case(NamedTuple):
     """What is known about a refusal when its class is chosen."""
 
     status: int
-    words: ServerMessage
+    message: ServerMessage
     dedicated: bool
 
     def says(self, pattern: re.Pattern[str]) -> bool:
-        return bool(pattern.search(f"{self.words.text} {self.words.kind} {self.words.code}"))
+        return bool(pattern.search(f"{self.message.text} {self.message.kind} {self.message.code}"))
 
 
 def error_from_response(
@@ -120,22 +117,11 @@ def error_from_response(
     *,
     token_withheld: bool = False,
 ) -> EasyLLMError:
-    """Translate an HTTP answer that is no success.
-
-    Args:
-        status: HTTP status code.
-        headers: The answer's headers, names in lower case.
-        body: The answer's body.
-        url: Address that answered.
-        token_withheld: Whether a token is known that this host may not have.
-
-    Returns:
-        The error to raise, without any secret that this process knows.
-    """
+    """Translate a response that is no success; the error holds no secret that is known here."""
     text = _readable(body)
-    words = parse_error_body(text)
+    message = parse_error_body(text)
     address = parse_url(url)
-    kind = _classify(_Case(status, words, is_dedicated(address)))
+    kind = _classify(_Case(status, message, is_dedicated(address)))
     name = _phrase(status)
     advice = _advice(kind, status, token_withheld=token_withheld)
     where = headers.get("location")
@@ -145,14 +131,14 @@ def error_from_response(
             advice = f"It points to {where}: use that address as base_url."
     request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
     error = kind(
-        f"{address.authority} answered {status} {name}{_quoted(words.short)} {advice}".strip(),
+        f"{address.authority} answered {status} {name}{_quoted(message.short)} {advice}".strip(),
         status_code=status,
         url=redact(public_url(url)),
         request_id=redact(request_id) if request_id else request_id,
         body=text,
-        retry_after=_patience(headers, words, kind),
+        retry_after=_retry_after(headers, message, kind),
     )
-    if error.is_retryable and not _may_pass(status, words):
+    if error.is_retryable and not _may_pass(status, message):
         error.is_retryable = False
     return error
 
@@ -164,21 +150,18 @@ def error_from_event(payload: bytes, url: str) -> EasyLLMError:
         payload: The event's data or the body: `{"error": ..., "error_type": ...}`,
             `{"error": {"message": ..., "code" or "type" or "http_status_code": ...}}`, or text.
         url: Address that answered.
-
-    Returns:
-        The error to raise.
     """
     text = _readable(payload)
-    words = parse_error_body(text)
-    status = words.status
-    case = _Case(status or 400, words, dedicated=False)
-    kind = _special(case) or _BY_TYPE.get(words.kind) or _BY_TYPE.get(words.code)
+    message = parse_error_body(text)
+    status = message.status
+    case = _Case(status or 400, message, dedicated=False)
+    kind = _special(case) or _BY_TYPE.get(message.kind) or _BY_TYPE.get(message.code)
     if kind is None:
         kind = _classify(case) if status else errors.GenerationError
     host = parse_url(url).authority
     advice = _ADVICE.get(kind, "")
     return kind(
-        f"{host} failed while answering{_quoted(words.short)} {advice}".strip(),
+        f"{host} failed while answering{_quoted(message.short)} {advice}".strip(),
         status_code=status,
         url=redact(public_url(url)),
         body=text,
@@ -186,12 +169,7 @@ def error_from_event(payload: bytes, url: str) -> EasyLLMError:
 
 
 def with_advice(error: EasyLLMError, advice: str) -> None:
-    """Put other advice where an error has that for language models.
-
-    Args:
-        error: What `error_from_response` or `error_from_event` returned; it is changed.
-        advice: A sentence that says what to do.
-    """
+    """Replace the advice for language models in an error made here."""
     message = error.message
     for usual in (_TOO_LARGE, _ADVICE.get(type(error), "")):
         message = message.removesuffix(usual)
@@ -200,14 +178,7 @@ def with_advice(error: EasyLLMError, advice: str) -> None:
 
 
 def retry_after_seconds(value: str | None) -> float | None:
-    """Read a `Retry-After` header: seconds, or an HTTP date.
-
-    Args:
-        value: The header's value.
-
-    Returns:
-        Seconds to wait, at least 0; None if there is no header or it makes no sense.
-    """
+    """Read a `Retry-After` header: seconds, or an HTTP date; None if it makes no sense."""
     if not value:
         return None
     try:
@@ -251,13 +222,13 @@ def _special(case: _Case) -> type[EasyLLMError] | None:
     status = case.status
     if case.says(_PAUSED):
         return errors.EndpointPausedError
-    if case.words.kind == "overloaded" or (status in {429, 503} and case.says(_OVERLOADED)):
+    if case.message.kind == "overloaded" or (status in {429, 503} and case.says(_OVERLOADED)):
         return errors.ModelOverloadedError
     if status == 422 and case.says(_TGI_OVERLOADED):
         return errors.ModelOverloadedError
     if status == 422 and case.says(_TGI_FAILED):
         return errors.GenerationError
-    if status == 503 and (case.words.estimated_time is not None or case.says(_LOADING)):
+    if status == 503 and (case.message.estimated_time is not None or case.says(_LOADING)):
         return errors.ModelLoadingError
     if status in {502, 503} and case.dedicated:
         return errors.ModelLoadingError
@@ -267,12 +238,10 @@ def _special(case: _Case) -> type[EasyLLMError] | None:
     return None
 
 
-def _may_pass(status: int, words: ServerMessage) -> bool:
+def _may_pass(status: int, message: ServerMessage) -> bool:
     """Whether the same request may succeed later; a used-up quota does not come back."""
-    return status in RETRIED_STATUSES | {424} and "insufficient_quota" not in {
-        words.code,
-        words.kind,
-    }
+    exhausted = "insufficient_quota" in {message.code, message.kind}
+    return status in RETRIED_STATUSES | {424} and not exhausted
 
 
 def _advice(kind: type[EasyLLMError], status: int, *, token_withheld: bool) -> str:
@@ -283,12 +252,12 @@ def _advice(kind: type[EasyLLMError], status: int, *, token_withheld: bool) -> s
     return {402: _PAY, 413: _TOO_LARGE}.get(status) or _ADVICE.get(kind, "")
 
 
-def _patience(
-    headers: Mapping[str, str], words: ServerMessage, kind: type[EasyLLMError]
+def _retry_after(
+    headers: Mapping[str, str], message: ServerMessage, kind: type[EasyLLMError]
 ) -> float | None:
     seconds = retry_after_seconds(headers.get("retry-after"))
     if seconds is None and issubclass(kind, errors.ModelLoadingError):
-        return words.estimated_time
+        return message.estimated_time
     return seconds
 
 
@@ -299,21 +268,21 @@ def _phrase(status: int) -> str:
         return "(no known status)"
 
 
-def _quoted(said: str) -> str:
-    if not said:
+def _quoted(text: str) -> str:
+    if not text:
         return "."
-    return f": {said}" if said.endswith((".", "!", "?", "…")) else f": {said}."
+    return f": {text}" if text.endswith((".", "!", "?", "…")) else f": {text}."
 
 
 LONGEST = 300
-"""Characters of the server's words that a message quotes; `EasyLLMError.body` has more."""
+"""Characters of the server's message that an error quotes; `EasyLLMError.body` has more."""
 
 
 class ServerMessage(NamedTuple):
-    """A server's account of a failure.
+    """What a server says about a failure.
 
     Args:
-        text: Its words.
+        text: Its message.
         kind: Its name for the kind of failure, in lower case (`error_type`, `type`).
         code: Its code, in lower case.
         status: An HTTP status that the body names.
@@ -328,7 +297,7 @@ class ServerMessage(NamedTuple):
 
     @property
     def short(self) -> str:
-        """The words in one line of bounded length."""
+        """The message in one line of bounded length."""
         line = " ".join(self.text.split())
         return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
@@ -364,16 +333,16 @@ def _text_of(value: Mapping[str, object], error: Mapping[str, object]) -> str:
     if error:
         return _sentence(error.get("message") or error.get("detail") or dict(error))
     for name in ("error", "message", "detail", "errors", "error_description"):
-        if said := value.get(name):
-            return _sentence(said)
+        if text := value.get(name):
+            return _sentence(text)
     return _sentence(dict(value)) if value else ""
 
 
 def _first(error: Mapping[str, object], value: Mapping[str, object], *names: str) -> object:
     for name in names:
-        for place in (error, value):
-            if place.get(name) is not None:
-                return place[name]
+        for source in (error, value):
+            if source.get(name) is not None:
+                return source[name]
     return None
 
 
@@ -384,8 +353,8 @@ def _sentence(value: object) -> str:
         return "; ".join(_sentence(item) for item in value)
     if isinstance(value, Mapping) and "msg" in value:
         # FastAPI's validation errors: where, and what is wrong there
-        place = value.get("loc")
-        where = ".".join(str(part) for part in place) if isinstance(place, list) else ""
+        path = value.get("loc")
+        where = ".".join(str(part) for part in path) if isinstance(path, list) else ""
         return f"{where}: {value['msg']}" if where else str(value["msg"])
     if isinstance(value, Mapping) and isinstance(value.get("message"), str):
         return str(value["message"])

@@ -1,7 +1,7 @@
 """One request through redirects, retries and cold starts, without any I/O.
 
 `exchange` yields what to do next (an attempt, or a pause) and receives how it went; `run_flow` and
-`arun_flow` do it. Everything that sync and async share is here, written once.
+`arun_flow` do it, for every flow of the package.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .error_mapping import error_from_response, retry_after_seconds
 from .headers import RequestHeaders, without_secrets
 from .models import URL, Request, RetryPolicy, is_dedicated, parse_url, public_url
 
-__all__ = ["Answer", "Attempt", "arun_flow", "exchange", "run_flow"]
+__all__ = ["Attempt", "AttemptResult", "arun_flow", "exchange", "run_flow"]
 
 
 A = TypeVar("A")
@@ -30,8 +30,8 @@ MAX_REDIRECTS = 5
 logger = logging.getLogger("langchain_easyllm.transport")
 
 
-class Answer(Protocol):
-    """What an attempt ends with: a whole answer, or a stream that begins."""
+class AttemptResult(Protocol):
+    """What an attempt ends with: a whole response, or a stream that begins."""
 
     @property
     def status(self) -> int:
@@ -44,14 +44,11 @@ class Answer(Protocol):
 
 @dataclass(slots=True)
 class Attempt:
-    """One request, ready for the wire.
+    """One request, ready to be sent.
 
     Args:
-        method: HTTP method.
-        address: Where to send it.
         headers: All headers but those of framing, names in lower case.
-        body: The body, or None.
-        streaming: Whether a success is to be handed over before its body is there.
+        streaming: Whether a success is returned before its body has arrived.
         deadline: Moment (`time.monotonic`) when the attempt must be over; infinity for never.
         timeout: The policy's bound in seconds; infinity for none.
     """
@@ -65,36 +62,23 @@ class Attempt:
     timeout: float
 
 
-Flow = Generator["Attempt | float", "Answer | None", "Answer"]
+Flow = Generator["Attempt | float", "AttemptResult | None", "AttemptResult"]
 
 
 def exchange(
-    request: Request, policy: RetryPolicy, plan: RequestHeaders, *, streaming: bool
+    request: Request, policy: RetryPolicy, request_headers: RequestHeaders, *, streaming: bool
 ) -> Flow:
-    """Yield attempts, and pauses in seconds, until one succeeds.
-
-    Args:
-        request: What to send.
-        policy: How long to wait and how often to try.
-        plan: The headers to add.
-        streaming: Whether a stream is wanted.
-
-    Returns:
-        The successful answer.
-
-    Raises:
-        EasyLLMError: The last failure, when trying again is not allowed or of no use.
-    """
+    """Yield attempts, and pauses in seconds, until one succeeds."""
     address = parse_url(request.url)
-    headers = plan.for_request(request, address, policy, streaming=streaming)
+    headers = request_headers.for_request(request, address, policy, streaming=streaming)
     budget = policy.call_budget()
     if is_dedicated(address):
         budget.hold()
     hops = 0
     while True:
-        asked = None
+        retry_after = None
         try:
-            answer = yield Attempt(
+            result = yield Attempt(
                 request.method,
                 address,
                 headers,
@@ -106,19 +90,19 @@ def exchange(
         except EasyLLMError as error:
             failure = error
         else:
-            assert answer is not None  # noqa: S101 - the drivers answer an attempt
-            if 200 <= answer.status < 300:
-                return answer
-            if target := _redirect_target(request.method, answer, address):
+            assert result is not None  # noqa: S101 - the drivers send one for an attempt
+            if 200 <= result.status < 300:
+                return result
+            if target := _redirect_target(request.method, result, address):
                 hops += 1
                 if hops > MAX_REDIRECTS:
-                    raise _circle(address)
+                    raise _too_many_redirects(address)
                 headers = _headers_for(target, address, headers)
                 address = target
                 continue
-            asked = retry_after_seconds(answer.headers.get("retry-after"))
-            failure = _refusal(answer, address, plan)
-        pause = budget.pause_after(failure, asked)
+            retry_after = retry_after_seconds(result.headers.get("retry-after"))
+            failure = _refusal(result, address, request_headers)
+        pause = budget.pause_after(failure, retry_after)
         logger.info("trying again in %.2f s: %s", pause, failure)
         if policy.on_retry is not None:
             policy.on_retry(failure, pause)
@@ -128,8 +112,10 @@ def exchange(
 def run_flow(flow: Generator[object, A, T], send: Callable[[Any], A]) -> T:
     """Do a flow's steps one after the other and return its result.
 
+    The flow is closed however it ends: what it holds must not wait for the garbage collector.
+
     Args:
-        flow: Yields what to send, or seconds to pause; receives each answer (None after a pause),
+        flow: Yields what to send, or seconds to pause; receives each result (None after a pause),
             or the `EasyLLMError` that came instead.
         send: Sends one step.
     """
@@ -138,16 +124,18 @@ def run_flow(flow: Generator[object, A, T], send: Callable[[Any], A]) -> T:
         while True:
             try:
                 if isinstance(step, int | float):
-                    answer = cast("A", time.sleep(step))
+                    result = cast("A", time.sleep(step))
                 else:
-                    answer = send(step)
+                    result = send(step)
             except EasyLLMError as error:
                 step = flow.throw(error)
             else:
-                step = flow.send(answer)
-                del answer  # it may be large, and the next step long
+                step = flow.send(result)
+                del result  # it may be large, and the next step long
     except StopIteration as end:
         return cast("T", end.value)
+    finally:
+        flow.close()
 
 
 async def arun_flow(flow: Generator[object, A, T], send: Callable[[Any], Awaitable[A]]) -> T:
@@ -159,25 +147,27 @@ async def arun_flow(flow: Generator[object, A, T], send: Callable[[Any], Awaitab
         while True:
             try:
                 if isinstance(step, int | float):
-                    answer = await sleep(step, cast("A", None))
+                    result = await sleep(step, cast("A", None))
                 else:
-                    answer = await send(step)
+                    result = await send(step)
             except EasyLLMError as error:
                 step = flow.throw(error)
             else:
-                step = flow.send(answer)
-                del answer  # it may be large, and the next step long
+                step = flow.send(result)
+                del result  # it may be large, and the next step long
     except StopIteration as end:
         return cast("T", end.value)
+    finally:
+        flow.close()
 
 
-def _redirect_target(method: str, answer: Answer, address: URL) -> URL | None:
-    """Where to go on, if the answer sends us there and the method may follow."""
-    where = answer.headers.get("location")
-    if not where or answer.status not in {301, 302, 303, 307, 308}:
+def _redirect_target(method: str, result: AttemptResult, address: URL) -> URL | None:
+    """Where to go on, if the server sends us there and the method may follow."""
+    where = result.headers.get("location")
+    if not where or result.status not in {301, 302, 303, 307, 308}:
         return None
     redirects = f"{address.authority} redirects to {redact(public_url(where))!r}"
-    status, url = answer.status, public_url(address.url)
+    status, url = result.status, public_url(address.url)
     try:
         target = parse_url(urljoin(address.url, where))
     except (ConfigurationError, ValueError) as error:
@@ -200,16 +190,16 @@ def _headers_for(target: URL, address: URL, headers: Mapping[str, str]) -> Mappi
     return {**(headers if same else without_secrets(headers)), "host": target.authority}
 
 
-def _circle(address: URL) -> ProtocolError:
+def _too_many_redirects(address: URL) -> ProtocolError:
     return ProtocolError(
         f"{address.authority} redirected more than {MAX_REDIRECTS} times. Check base_url.",
         url=public_url(address.url),
     )
 
 
-def _refusal(answer: Answer, address: URL, plan: RequestHeaders) -> EasyLLMError:
-    body: bytes = getattr(answer, "body", b"")
-    withheld = answer.status in {401, 403} and plan.withheld_from(address)
+def _refusal(result: AttemptResult, address: URL, headers: RequestHeaders) -> EasyLLMError:
+    body: bytes = getattr(result, "body", b"")
+    withheld = result.status in {401, 403} and headers.withheld_from(address)
     return error_from_response(
-        answer.status, answer.headers, body, address.url, token_withheld=withheld
+        result.status, result.headers, body, address.url, token_withheld=withheld
     )

@@ -12,25 +12,24 @@ from ..errors import ConfigurationError
 from .auth import Credentials, remember
 from .models import URL, Request, RetryPolicy, is_dedicated
 
-__all__ = ["RequestHeaders", "basic", "checked_headers", "remember_value", "without_secrets"]
+__all__ = [
+    "HEADER_NAME",
+    "RequestHeaders",
+    "basic",
+    "checked_headers",
+    "remember_value",
+    "without_secrets",
+]
 
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _SECRET = re.compile(r"auth|cookie|token|secret|password|credential|key", re.IGNORECASE)
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
 class RequestHeaders:
-    """What every request of one transport carries.
-
-    Args:
-        credentials: Which host gets which token.
-        headers: The caller's headers for every request.
-
-    Raises:
-        ConfigurationError: If a header cannot be sent as it is.
-    """
+    """What every request of one transport carries."""
 
     __slots__ = ("__weakref__", "_cache", "_credentials", "_extra")
 
@@ -45,17 +44,7 @@ class RequestHeaders:
     def for_request(
         self, request: Request, address: URL, policy: RetryPolicy, *, streaming: bool
     ) -> Mapping[str, str]:
-        """Headers for a request, names in lower case, the caller's over ours.
-
-        Args:
-            request: The request.
-            address: Its address, taken apart.
-            policy: How long a cold start may take, which dedicated endpoints are told.
-            streaming: Whether an event stream is wanted.
-
-        Raises:
-            ConfigurationError: If a header of the request cannot be sent as it is.
-        """
+        """Headers for a request, names in lower case, the caller's over ours."""
         cold = math.ceil(policy.wait_for_model) if is_dedicated(address) else 0
         key = (address.origin, address.login, streaming, request.body is None, cold)
         shared = self._cache.get(key)
@@ -96,17 +85,10 @@ def basic(login: str) -> str:
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The caller's headers, names in lower case.
-
-    Args:
-        headers: Names and values as given.
-
-    Raises:
-        ConfigurationError: For a header that would break the request or its framing.
-    """
+    """The caller's headers, names in lower case."""
     checked: dict[str, str] = {}
     for name, value in headers.items():
-        if not _NAME.fullmatch(name) or name.lower() in _FRAMING:
+        if not HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING:
             raise ConfigurationError(f"{name!r} cannot be used as the name of a header here.")
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             raise ConfigurationError(

@@ -1,7 +1,7 @@
-"""A small parser for HTTP/1.1 answers, without I/O (RFC 9112).
+"""A small parser for HTTP/1.1 responses, without I/O (RFC 9112).
 
 Fed with bytes cut anywhere it gives the head, then the body. It is strict where leniency would
-let one answer be taken for another, and lenient about bare line feeds.
+let one response be taken for another, and lenient about bare line feeds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 from ..errors import IncompleteStreamError, ProtocolError
+from .headers import HEADER_NAME
 
 __all__ = ["ResponseParser"]
 
@@ -23,19 +24,18 @@ _SIZE, _CHUNK_END, _TRAILER = range(3)
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) +([1-9][0-9]{2})(?: .*)?")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class ResponseParser:
-    """The state of one answer that is arriving.
+    """The state of one response that is arriving.
 
     Args:
-        method: The request's method; the answer to HEAD has no body.
+        method: The request's method; the response to HEAD has no body.
 
     Attributes:
         status: Status code, 0 until the head is there.
         headers: Headers with names in lower case.
-        complete: Whether the whole answer has arrived.
+        complete: Whether the whole response has arrived.
         reusable: Whether the connection may carry another request after it.
     """
 
@@ -56,14 +56,7 @@ class ResponseParser:
         self.reusable = False
 
     def feed(self, block: bytes) -> bytes:
-        """Take the next bytes and return those of the body among them.
-
-        Args:
-            block: Bytes as they were read.
-
-        Raises:
-            ProtocolError: If they are no HTTP/1.1 answer.
-        """
+        """Take the next bytes and return those of the body among them."""
         if not self.status:
             block = self._take_head(block)
             if not self.status:
@@ -77,11 +70,7 @@ class ResponseParser:
         return block if self._left < 0 else self._take_counted(block)
 
     def feed_eof(self) -> None:
-        """Say that the server closed the connection.
-
-        Raises:
-            IncompleteStreamError: If the answer is cut short.
-        """
+        """Say that the server closed the connection."""
         self.reusable = False
         if self.status and self._left < 0:
             self.complete = True
@@ -148,7 +137,7 @@ class ResponseParser:
             if coding != "chunked":
                 raise ProtocolError(f"The transfer encoding {coding[:50]!r} is unknown.")
             self._chunked = True
-            # Both headers at once is how answers are smuggled: never reuse such a connection.
+            # Both headers at once is how responses are smuggled: never reuse such a connection.
             self.reusable = self.reusable and length is None
         elif length is not None:
             self._left = _parse_length(length)
@@ -169,14 +158,14 @@ class ResponseParser:
         if self._buffer:
             block = bytes(self._buffer) + block
             self._buffer.clear()
-        pieces: list[bytes] = []
+        parts: list[bytes] = []
         start, size = 0, len(block)
         while start < size and not self.complete:
             if self._left:
-                piece = block[start : start + self._left]
-                pieces.append(piece)
-                self._left -= len(piece)
-                start += len(piece)
+                part = block[start : start + self._left]
+                parts.append(part)
+                self._left -= len(part)
+                start += len(part)
                 continue
             end = block.find(b"\n", start)
             if end < 0:
@@ -190,7 +179,7 @@ class ResponseParser:
             # Most chunks are here whole; taking them at once halves the time of a stream.
             end = start + left
             if left and block[end : end + 2] == b"\r\n":
-                pieces.append(block[start:end])
+                parts.append(block[start:end])
                 start = end + 2
             else:
                 self._left = left
@@ -200,7 +189,7 @@ class ResponseParser:
             self._buffer += block[start:]
             if len(self._buffer) > MAX_HEAD:
                 raise ProtocolError("A line of the chunked answer is too long.")
-        return b"".join(pieces)
+        return b"".join(parts)
 
     def _take_line(self, line: bytes) -> None:
         """Take what stands behind a chunk, or behind the last one."""
@@ -218,7 +207,7 @@ class ResponseParser:
 # A server sends the same few names, and chunks of few sizes, again and again.
 @lru_cache(maxsize=512)
 def _lower_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not HEADER_NAME.fullmatch(name):
         raise ProtocolError("The answer has a malformed header name.")
     return name.lower()
 

@@ -1,4 +1,4 @@
-"""Absolute http addresses, taken apart once."""
+"""Requests, responses, the policy of a call, and absolute http addresses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import ConfigurationError
-from .call_budget import CallBudget
+from .retries import CallBudget
 
 __all__ = [
     "URL",
@@ -27,16 +27,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request as the wire wants it.
+    """An HTTP request.
 
     Content type, `Accept`, user agent and authorization are added by the transport; a header
     given here wins over them.
-
-    Args:
-        method: HTTP method in capitals.
-        url: Absolute http or https address.
-        body: Bytes to send, or None for no body.
-        headers: Headers of this request only.
     """
 
     method: str
@@ -47,13 +41,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole HTTP answer.
+    """A whole HTTP response.
 
     Args:
-        status: HTTP status code.
         headers: Headers with names in lower case; repeated ones are joined by `", "`.
-        body: The bytes of the body.
-        url: Address that answered, after redirects, without credentials.
+        url: Where it came from, after redirects, without credentials.
     """
 
     status: int
@@ -122,7 +114,7 @@ class URL(NamedTuple):
     login: str | None
 
     def __repr__(self) -> str:
-        return f"Address({public_url(self.url)!r})"
+        return f"URL({public_url(self.url)!r})"
 
     @property
     def origin(self) -> tuple[str, str, int]:

@@ -1,4 +1,7 @@
-"""Which proxy the environment names for an address, for sync and async alike."""
+"""Which proxy the environment names for an address, for sync and async alike.
+
+Apart from `headers`: `urllib.request` imports ssl, which only a first request should cost.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,7 @@ __all__ = ["Proxies", "Proxy", "proxy_for"]
 
 
 class Proxy(NamedTuple):
-    """An http proxy.
-
-    Args:
-        address: Where it listens.
-        authorization: Its `Proxy-Authorization` header, or None.
-    """
+    """An http proxy."""
 
     address: URL
     authorization: str | None
@@ -52,14 +50,14 @@ def proxy_for(address: URL) -> Proxy | None:
             are read, in either case, and on macOS and Windows the system's settings.
 
     Raises:
-        ConfigurationError: If the proxy is of a kind that is not spoken here.
+        ConfigurationError: If the proxy is not an http proxy.
     """
     named = getproxies()
     url = named.get(address.scheme) or named.get("all")
     host = f"{address.host}:{address.port}"
     if not url or proxy_bypass(address.host) or proxy_bypass(host):
         return None
-    proxy = parse_url(url if "://" in url else f"http://{url}") if _spoken(url) else None
+    proxy = parse_url(url if "://" in url else f"http://{url}") if _is_http(url) else None
     if proxy is None or proxy.scheme != "http":
         raise ConfigurationError(
             f"The proxy for {address.authority} is of the kind {url.partition(':')[0]!r}; only "
@@ -69,5 +67,5 @@ def proxy_for(address: URL) -> Proxy | None:
     return Proxy(proxy, basic(proxy.login) if proxy.login else None)
 
 
-def _spoken(url: str) -> bool:
+def _is_http(url: str) -> bool:
     return "://" not in url or url.lower().startswith("http")

@@ -1,61 +1,124 @@
-"""When to try again: exponential backoff with full jitter, unless the server names a time."""
+"""When to try again, and what a call may still spend: time, and further attempts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from math import inf
 from random import random
 from time import monotonic
 
-from ..errors import ConnectionError, EasyLLMError
+from ..errors import ConnectionError, EasyLLMError, EndpointPausedError, ModelLoadingError
 from ..errors import TimeoutError as OutOfTime
-from .error_mapping import RETRIED_STATUSES
 
-__all__ = ["Schedule", "cold_start_pause"]
+__all__ = ["RETRIED_STATUSES", "Backoff", "CallBudget"]
 
 
-class Schedule:
-    """The pauses between the attempts of one call.
+RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses after which the same request may succeed."""
 
-    Args:
-        max_retries: Attempts after the first.
-        time_left: Gives the seconds that are left for the call; infinity for no bound.
-    """
+FALLBACKS = 2
+"""Requests in place of a refused one that a call may make which wants no retries."""
 
-    def __init__(self, max_retries: int, time_left: Callable[[], float]) -> None:
+
+class Backoff:
+    """Pauses between attempts: exponential with full jitter, unless the server names a time."""
+
+    __slots__ = ("_max_retries", "retries")
+
+    def __init__(self, max_retries: int) -> None:
         self._max_retries = max_retries
-        self._time_left = time_left
-        self._retries = 0
+        self.retries = 0
 
-    def pause_after(self, failure: EasyLLMError, asked: float | None) -> float:
-        """Seconds to wait before the next attempt.
-
-        Args:
-            failure: What the last attempt ended with.
-            asked: Seconds that the server asked to wait, if it did.
-
-        Raises:
-            EasyLLMError: The failure itself, if there is to be no next attempt.
-        """
-        # At most 0.5, 1, 2, 4 and then 8 seconds.
-        pause = 0.5 * 2 ** min(self._retries, 4) * random() if asked is None else asked  # noqa: S311
-        if self._retries >= self._max_retries or not _may_pass(failure):
+    def pause_after(self, failure: EasyLLMError, retry_after: float | None, left: float) -> float:
+        """Seconds until the next attempt, fewer than are left; raises the failure if none may."""
+        pause = retry_after
+        if pause is None:  # at most 0.5, 1, 2, 4 and then 8 seconds
+            pause = 0.5 * 2 ** min(self.retries, 4) * random()  # noqa: S311 - no secret
+        if self.retries >= self._max_retries or not _may_pass(failure) or pause >= left:
             raise failure
-        if pause >= self._time_left():
-            raise failure
-        self._retries += 1
+        self.retries += 1
         return pause
 
 
-def cold_start_pause(started: float, hint: float | None) -> float:
-    """Seconds until a starting model is asked again.
+class CallBudget:
+    """The time and the attempts of one call, however many requests it takes.
 
     Args:
-        started: Moment (`time.monotonic`) of the first attempt.
-        hint: Seconds that the server expects to need. Often far off, so only a bound.
+        timeout: Seconds for the whole call; for a stream, until its first byte. None for no bound.
+        max_retries: Further attempts, whatever made them necessary.
+        wait_for_model: Seconds that a cold start may take before it counts as a failure.
     """
-    # A tenth of the wait so far: prompt at first, and a start of minutes is not polled to death.
-    pace = min(max((monotonic() - started) / 10, 0.1), 5.0)
-    return pace if hint is None else min(max(hint, 0.05), pace)
+
+    __slots__ = (
+        "_backoff",
+        "_max_retries",
+        "_used",
+        "_wait_for_model",
+        "deadline",
+        "started",
+        "timeout",
+    )
+
+    def __init__(self, timeout: float | None, max_retries: int, wait_for_model: float) -> None:
+        self.started = monotonic()
+        self.timeout = inf if timeout is None else timeout
+        self.deadline = self.started + self.timeout
+        self._max_retries = max_retries
+        self._wait_for_model = wait_for_model
+        self._backoff: Backoff | None = None
+        self._used = 0
+
+    def hold(self) -> None:
+        """Allow for a proxy that holds a request itself until a replica is up."""
+        held = self.started + self.timeout + self._wait_for_model
+        self.deadline = max(self.deadline, held)
+
+    def resume(self) -> None:
+        """Begin the time anew, as far as a cold start has taken it."""
+        waited_until = min(monotonic(), self.started + self._wait_for_model)
+        self.deadline = max(self.deadline, waited_until + self.timeout)
+
+    def pause_after(self, failure: EasyLLMError, retry_after: float | None) -> float:
+        """Seconds until the next attempt; raises the failure if there is none."""
+        if self._wait_for_model > 0 and _is_cold_start(failure):
+            return self._pause_of_cold_start(failure, retry_after)
+        if self._used >= self._max_retries:
+            raise failure
+        self._backoff = self._backoff or Backoff(self._max_retries)
+        pause = self._backoff.pause_after(failure, retry_after, self.deadline - monotonic())
+        self._used += 1
+        return pause
+
+    def fall_back(self, refusal: EasyLLMError) -> None:
+        """Count a request that is sent in place of a refused one; raises the refusal if none may.
+
+        What a server can do is found out also by a call that wants no retries.
+        """
+        limit = self._max_retries
+        if self._backoff is None or not self._backoff.retries:
+            limit = max(limit, FALLBACKS)
+        if self._used >= limit or monotonic() >= self.deadline:
+            raise refusal
+        self._used += 1
+
+    def _pause_of_cold_start(self, failure: EasyLLMError, retry_after: float | None) -> float:
+        now = monotonic()
+        left = self.started + self._wait_for_model - now
+        pause = retry_after
+        if left <= 0 or (pause is not None and pause > left):
+            raise failure
+        if pause is None:
+            # A tenth of the wait so far: prompt at first, and a start of minutes is not polled to
+            # death. What the server expects to need is often far off, so only a bound.
+            pause = min(max((now - self.started) / 10, 0.1), 5.0)
+            if failure.retry_after is not None:
+                pause = min(max(failure.retry_after, 0.05), pause)
+        pause = min(pause, left)
+        self.deadline = max(self.deadline, now + pause + self.timeout)
+        return pause
+
+
+def _is_cold_start(failure: EasyLLMError) -> bool:
+    return isinstance(failure, ModelLoadingError) and not isinstance(failure, EndpointPausedError)
 
 
 def _may_pass(failure: EasyLLMError) -> bool:

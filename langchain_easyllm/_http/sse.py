@@ -29,9 +29,6 @@ class SSEDecoder:
     """Turns the bytes of an event stream into the data of its events.
 
     Each byte is looked at once, however the stream is cut into reads.
-
-    Args:
-        max_buffer: Most bytes of one unfinished event.
     """
 
     __slots__ = ("_after_cr", "_data", "_line", "_max", "_name", "_size", "_start")
@@ -46,17 +43,9 @@ class SSEDecoder:
         self._start = True
 
     def feed(self, block: bytes) -> list[bytes]:
-        """Take the next bytes of the stream and return the events they complete.
+        """Take the next bytes, cut anywhere, and return the data of the events they complete.
 
-        Args:
-            block: Bytes as they were read, cut anywhere.
-
-        Returns:
-            The data of each event, in order; `ErrorEvent` for events named "error". Events
-            without data are left out.
-
-        Raises:
-            ProtocolError: If an event grows past the bound.
+        Events named "error" are `ErrorEvent`s; those without data are left out.
         """
         if self._start:
             block = self._without_bom(block)

@@ -1,4 +1,4 @@
-"""Streamed answers, sync and async: lists of events, as they arrive."""
+"""Streamed responses, sync and async: lists of events, as they arrive."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, Self, TypeVar
 
 from ..errors import EasyLLMError
 from .body import BodyEvents
-from .socket_errors import translated
+from .socket_errors import raise_translated
 
 if TYPE_CHECKING:
     from .async_connection import AsyncConnection
     from .exchange import Attempt
     from .http1 import ResponseParser
-    from .sync_pool import SyncConnection
+    from .sync_connection import SyncConnection
 
 __all__ = ["GRACE", "AsyncClosing", "AsyncEventStream", "Closing", "EventStream"]
 
@@ -57,50 +57,40 @@ GRACE = 0.05
 """Seconds that the end of the framing may come behind `[DONE]`, for the connection to be kept."""
 
 
-class _Link(Protocol):
-    """What both kinds of connection can do."""
-
-    def close(self) -> None:
-        """Close it at once."""
-
-    def finish(self, parser: ResponseParser, step: Attempt) -> None:
-        """Keep it for another request if the answer allows it, else close it."""
+C = TypeVar("C", "SyncConnection", "AsyncConnection")
 
 
-_L = TypeVar("_L", bound=_Link)
-_Blocking: TypeAlias = "SyncConnection"
-_Async: TypeAlias = "AsyncConnection"
-
-
-class _Stream(Generic[_L]):
-    """The state of a streamed answer: what has arrived of it, and what is left to read."""
+class _StreamState(Generic[C]):
+    """The state of a streamed response: what has arrived of it, and what is left to read."""
 
     __slots__ = (
+        "_attempt",
+        "_chunk",
         "_connection",
         "_deadline",
         "_ended",
         "_events",
+        "_idle_limit",
         "_parser",
-        "_patience",
-        "_piece",
-        "_step",
         "headers",
         "status",
         "url",
     )  # fmt: skip
 
-    def __init__(self, connection: _L, parser: ResponseParser, piece: bytes, step: Attempt) -> None:
-        self._connection: _L | None = connection
+    def __init__(
+        self, connection: C, parser: ResponseParser, chunk: bytes, attempt: Attempt
+    ) -> None:
+        self._connection: C | None = connection
         self.status = parser.status
         self.headers: Mapping[str, str] = parser.headers
-        self.url = step.address.url
+        self.url = attempt.address.url
         self._events = BodyEvents(parser.headers)
         self._parser = parser
-        self._piece = piece
-        self._step = step
-        # The first byte has what is left of the time for the answer.
-        self._deadline = step.deadline
-        self._patience = step.deadline - monotonic()
+        self._chunk = chunk
+        self._attempt = attempt
+        # The first byte has what is left of the time for the response.
+        self._deadline = attempt.deadline
+        self._idle_limit = attempt.deadline - monotonic()
         self._ended = False
 
     @property
@@ -112,12 +102,12 @@ class _Stream(Generic[_L]):
         """The events that are here: None if more has to be read, an empty list at the end."""
         if self._ended:
             return []
-        if self._piece:
-            piece, self._piece = self._piece, b""
-            self._patience = self._step.timeout
-            self._deadline = monotonic() + self._patience
+        if self._chunk:
+            chunk, self._chunk = self._chunk, b""
+            self._idle_limit = self._attempt.timeout
+            self._deadline = monotonic() + self._idle_limit
             self._release_if_complete()
-            if events := self._events.feed(piece):
+            if events := self._events.feed(chunk):
                 return events
         if not self._parser.complete:
             return None
@@ -125,34 +115,29 @@ class _Stream(Generic[_L]):
         self._ended = True
         return self._events.end()
 
-    def _failed(self, exc: BaseException) -> BaseException:
+    def _fail(self, exc: BaseException) -> NoReturn:
         self._drop()
-        return translated(exc, self.url, "pieces", self._step.timeout)
+        raise_translated(exc, self.url, "stream", self._attempt.timeout)
 
     def _release_if_complete(self) -> None:
         if self._connection is not None and self._parser.complete:
             connection, self._connection = self._connection, None
-            connection.finish(self._parser, self._step)
+            connection.finish(self._parser, self._attempt)
 
     def _drop(self) -> None:
         self._ended = True
-        self._piece = b""
+        self._chunk = b""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
-class EventStream(_Stream[_Blocking], Closing):
-    """A streamed answer. Iterating yields non-empty lists of events, one list per read.
+class EventStream(_StreamState["SyncConnection"], Closing):
+    """A streamed response. Iterating yields non-empty lists of events, one list per read.
 
     Each item is the data of one event; `ErrorEvent` marks those the server named "error", and
     `b"[DONE]"` is that event in every spelling. Use it as a context manager, or close it: a
-    connection whose answer was not read to its end is closed, never used again.
-
-    Attributes:
-        status: HTTP status code, 2xx.
-        headers: Headers with names in lower case.
-        url: Address that answers, without credentials.
+    connection whose response was not read to its end is closed, never used again.
     """
 
     __slots__ = ()
@@ -161,21 +146,18 @@ class EventStream(_Stream[_Blocking], Closing):
         return self
 
     def __next__(self) -> list[bytes]:
-        self._deadline = monotonic() + self._patience
+        self._deadline = monotonic() + self._idle_limit
         try:
             while (events := self._take()) is None:
                 self._read(self._deadline)
-        except BaseException as exc:
-            error = self._failed(exc)
-            if error is exc:
-                raise
-            raise error from exc
+        except BaseException as exc:  # noqa: BLE001 - raised again
+            self._fail(exc)
         if not events:
             raise StopIteration
         return events
 
     def close(self) -> None:
-        """Give the connection back if the answer is finished, else close it at once."""
+        """Give the connection back if the response is finished, else close it at once."""
         connection = self._connection
         # Behind [DONE] comes only the end of the framing: a moment saves a new connection.
         if connection is not None and self._events.done and connection.is_readable(GRACE):
@@ -185,24 +167,17 @@ class EventStream(_Stream[_Blocking], Closing):
         self._drop()
 
     def _read(self, deadline: float) -> None:
-        assert self._connection is not None  # noqa: S101 - there is one until the answer is complete
+        assert self._connection is not None  # noqa: S101 - there is one until the response is complete
         if block := self._connection.receive(deadline):
-            self._piece = self._parser.feed(block)
+            self._chunk = self._parser.feed(block)
         else:
             self._parser.feed_eof()
 
 
-class AsyncEventStream(_Stream[_Async], AsyncClosing):
-    """A streamed answer. `async for` yields non-empty lists of events, one list per read.
+class AsyncEventStream(_StreamState["AsyncConnection"], AsyncClosing):
+    """A streamed response. `async for` yields non-empty lists of events, one list per read.
 
-    Each item is the data of one event; `ErrorEvent` marks those the server named "error", and
-    `b"[DONE]"` is that event in every spelling. Use it with `async with`, or close it: a
-    connection whose answer was not read to its end is closed, never used again.
-
-    Attributes:
-        status: HTTP status code, 2xx.
-        headers: Headers with names in lower case.
-        url: Address that answers, without credentials.
+    All else as in `EventStream`.
     """
 
     __slots__ = ()
@@ -211,21 +186,18 @@ class AsyncEventStream(_Stream[_Async], AsyncClosing):
         return self
 
     async def __anext__(self) -> list[bytes]:
-        self._deadline = monotonic() + self._patience
+        self._deadline = monotonic() + self._idle_limit
         try:
             while (events := self._take()) is None:
                 await self._read(self._deadline)
-        except BaseException as exc:
-            error = self._failed(exc)
-            if error is exc:
-                raise
-            raise error from exc
+        except BaseException as exc:  # noqa: BLE001 - raised again
+            self._fail(exc)
         if not events:
             raise StopAsyncIteration
         return events
 
     async def aclose(self) -> None:
-        """Give the connection back if the answer is finished, else close it at once."""
+        """Give the connection back if the response is finished, else close it at once."""
         try:
             # Behind [DONE] comes only the end of the framing: a moment saves a new connection.
             if self._connection is not None and self._events.done and not self._parser.complete:
@@ -240,8 +212,8 @@ class AsyncEventStream(_Stream[_Async], AsyncClosing):
             self._connection.close_soon()
 
     def _take(self) -> list[bytes] | None:
-        if self._connection is not None and not self._piece:
-            self._piece = self._connection.take()
+        if self._connection is not None and not self._chunk:
+            self._chunk = self._connection.take()
         return super()._take()
 
     async def _read(self, deadline: float) -> None:

@@ -1,4 +1,4 @@
-"""Carries requests to a model in this process, in place of the HTTP client.
+"""Carries requests to a model in this process, as `HTTPTransport` does to a server.
 
 A call's timeout starts when the model starts with it: waiting for the model to load, and for other
 calls, is not counted.

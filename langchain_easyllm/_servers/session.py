@@ -11,13 +11,13 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from .._http.auth import Credentials, environment_token
-from .._http.client import HTTPTransport
+from .._http.client import HTTPTransport, Transport
 from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy, public_url
 from ..errors import EasyLLMError, TimeoutError
@@ -27,7 +27,6 @@ from .profile import ServerInfo
 from .urls import ServerURL, is_dedicated_endpoint
 
 if TYPE_CHECKING:
-    from .._local.transport import LocalTransport
     from ..prompts.base import ChatPrompt
 
 __all__ = [
@@ -84,7 +83,7 @@ class ServerSession:
     def __init__(
         self,
         url: ServerURL,
-        transport: HTTPTransport | LocalTransport,
+        transport: Transport,
         server: ServerInfo | None = None,
     ) -> None:
         self.url = url
@@ -124,16 +123,14 @@ class ServerSession:
         """
         known = self._known(policy, since)
         if known is None:
-            with closing(self._detect_or_wait(policy, since, blocking=True)) as flow:
-                return run_flow(flow, self._run)
+            return run_flow(self._detect_or_wait(policy, since, blocking=True), self._run)
         return known
 
     async def adetect(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
         """Return which server it is; see `detect`."""
         known = self._known(policy, since)
         if known is None:
-            with closing(self._detect_or_wait(policy, since, blocking=False)) as flow:
-                return await arun_flow(flow, self._arun)
+            return await arun_flow(self._detect_or_wait(policy, since, blocking=False), self._arun)
         return known
 
     def recheck(self) -> None:
@@ -189,7 +186,7 @@ class ServerSession:
             route = next(detection)
             while True:
                 try:
-                    response = yield _Send(Request("GET", self.url.url(route)), quick)
+                    response = yield _DetectionRequest(Request("GET", self.url.url(route)), quick)
                 except EasyLLMError as error:
                     # An answer that says no is an answer; a server out of reach is none.
                     words = (error.body or "").encode()
@@ -267,7 +264,7 @@ class _Detection:
 
 
 @dataclass(frozen=True, slots=True)
-class _Send:
+class _DetectionRequest:
     request: Request
     policy: RetryPolicy
 
@@ -278,7 +275,7 @@ class _Wait:
     seconds: float
 
 
-_Step: TypeAlias = _Send | _Wait
+_Step: TypeAlias = _DetectionRequest | _Wait
 _DetectionFlow: TypeAlias = Generator[_Step, Response | None, ServerInfo]
 
 

@@ -1,4 +1,4 @@
-"""Two thin callers, so that one test body serves sync and async."""
+"""Two thin callers of a transport, so that one test body serves sync and async."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ONCE = RetryPolicy(timeout=5, max_retries=0)
 
 
 def post(url: str, body: bytes = b"{}", **headers: str) -> Request:
-    """A POST as the wires send it."""
+    """A POST request; underscores in the names of headers become hyphens."""
     return Request("POST", url, body, {name.replace("_", "-"): v for name, v in headers.items()})
 
 

@@ -32,7 +32,7 @@ async def until(server: WireServer, connections: int) -> None:
 async def test_the_first_one_that_becomes_free_is_taken(
     wire_server: WireServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{POOL}._most_connections", lambda: 3)
+    monkeypatch.setattr(f"{POOL}._max_connections", lambda: 3)
     wire_server.on("POST", "/a", Reply("hi", before=[Pause(0.01)]))
     async with HTTPTransport() as transport:
         calls = (transport.asend(post(wire_server.url + "/a"), PATIENT) for _ in range(30))
@@ -44,7 +44,7 @@ async def test_the_first_one_that_becomes_free_is_taken(
 async def test_few_are_opened_at_once(
     wire_server: WireServer, monkeypatch: pytest.MonkeyPatch, opening: int
 ) -> None:
-    monkeypatch.setattr(f"{POOL}.OPENING", opening)
+    monkeypatch.setattr(f"{POOL}.MAX_CONNECTING", opening)
     wire_server.on("POST", "/s", sse("a", Stall()))
     async with HTTPTransport() as transport:
         calls = (transport.aopen(post(wire_server.url + "/s"), PATIENT) for _ in range(20))
@@ -56,7 +56,7 @@ async def test_few_are_opened_at_once(
 
 
 async def test_failures_to_connect_fail_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{POOL}.OPENING", 2)
+    monkeypatch.setattr(f"{POOL}.MAX_CONNECTING", 2)
     async with HTTPTransport() as transport:
         calls = (transport.asend(post("http://127.0.0.1:1/x"), PATIENT) for _ in range(20))
         ends = await asyncio.gather(*calls, return_exceptions=True)
@@ -66,7 +66,7 @@ async def test_failures_to_connect_fail_nobody_else(monkeypatch: pytest.MonkeyPa
 async def test_what_is_idle_makes_way_for_another_server(
     wire_server: WireServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{POOL}._most_connections", lambda: 1)
+    monkeypatch.setattr(f"{POOL}._max_connections", lambda: 1)
     wire_server.on("POST", "/a", Reply("here"))
     with WireServer() as other:
         other.on("POST", "/a", Reply("there", before=[Pause(0.01)]))
@@ -82,7 +82,7 @@ async def test_what_is_idle_makes_way_for_another_server(
 async def test_who_waits_for_a_connection_can_give_up(
     wire_server: WireServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{POOL}._most_connections", lambda: 1)
+    monkeypatch.setattr(f"{POOL}._max_connections", lambda: 1)
     wire_server.on("POST", "/s", sse("a", Stall()))
     wire_server.on("POST", "/a", Reply("hi"))
     async with HTTPTransport() as transport:
@@ -103,7 +103,7 @@ async def test_who_waits_for_a_connection_can_give_up(
 async def test_a_connection_given_to_one_who_has_gone_goes_to_the_next(
     wire_server: WireServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{POOL}._most_connections", lambda: 1)
+    monkeypatch.setattr(f"{POOL}._max_connections", lambda: 1)
     wire_server.on("POST", "/s", sse("a", Pause(0.1), "b"))
     wire_server.on("POST", "/a", Reply("hi"))
     async with HTTPTransport() as transport:
@@ -146,7 +146,7 @@ async def test_answers_under_way_outlive_a_close(wire_server: WireServer, way: s
     assert wire_server.disconnects == 0
 
 
-async def test_a_second_reader_of_a_stream_is_told(wire_server: WireServer) -> None:
+async def test_a_second_reader_of_a_stream_is_an_error(wire_server: WireServer) -> None:
     wire_server.on("POST", "/s", sse("a", Stall()))
     async with HTTPTransport() as transport:
         stream = await transport.aopen(post(wire_server.url + "/s"), PATIENT)

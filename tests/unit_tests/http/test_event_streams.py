@@ -58,7 +58,7 @@ def test_an_event_is_handed_over_before_the_next_one_is_sent(
     assert time.monotonic() - started < 10
 
 
-def test_error_events_can_be_told_apart(wire_server: WireServer, caller: Caller) -> None:
+def test_error_events_can_be_distinguished(wire_server: WireServer, caller: Caller) -> None:
     wire_server.on("POST", "/s", sse("a", b'event: error\ndata: {"error": "x"}\n\n', done=False))
     events = caller.read(post(wire_server.url + "/s"))
     assert events == [b"a", b'{"error": "x"}']

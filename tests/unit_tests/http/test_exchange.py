@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 
 import pytest
@@ -39,7 +40,7 @@ def first_attempt(url: str, policy: RetryPolicy) -> Attempt:
         ("http://localhost:8080/v1", 300.0, None),
     ],
 )
-def test_only_dedicated_endpoints_are_told_how_long_to_hold_a_request(
+def test_only_dedicated_endpoints_learn_how_long_to_hold_a_request(
     url: str, wait: float, header: str | None
 ) -> None:
     step = first_attempt(url, RetryPolicy(wait_for_model=wait))
@@ -47,9 +48,9 @@ def test_only_dedicated_endpoints_are_told_how_long_to_hold_a_request(
 
 
 def test_a_request_that_is_held_has_the_time_for_it() -> None:
-    patient = first_attempt(DEDICATED, RetryPolicy(timeout=10, wait_for_model=300))
+    held = first_attempt(DEDICATED, RetryPolicy(timeout=10, wait_for_model=300))
     other = first_attempt(ROUTER, RetryPolicy(timeout=10, wait_for_model=300))
-    assert patient.deadline - other.deadline == pytest.approx(300, abs=5)
+    assert held.deadline - other.deadline == pytest.approx(300, abs=5)
 
 
 def test_no_token_crosses_even_between_hugging_face_hosts() -> None:
@@ -128,3 +129,55 @@ async def test_a_flow_is_done_in_the_same_way_blocking_and_not() -> None:
     expected = ["ONE", None, "no", None, "TWO"]
     assert run_flow(counting(), shout) == expected
     assert await arun_flow(counting(), ashout) == expected
+
+
+class Held:
+    """A flow that holds something between its steps, kept alive by whoever may look at it."""
+
+    def __init__(self, *steps: str | float) -> None:
+        self.steps = steps
+        self.received: list[object] = []
+        self.held = False
+        self.flow = self._flow()
+
+    def _flow(self) -> Generator[str | float, object, None]:
+        self.held = True
+        try:
+            for step in self.steps:
+                self.received.append((yield step))
+        finally:
+            self.held = False
+
+
+@pytest.mark.parametrize("steps", [("one", "stop"), ("stop",), ("one", 0, "stop")])
+def test_a_flow_that_is_interrupted_lets_go_at_once(steps: tuple[str | float, ...]) -> None:
+    held = Held(*steps)
+
+    def send(word: str) -> str:
+        assert held.held
+        if word == "stop":
+            raise KeyboardInterrupt
+        return word
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_flow(held.flow, send)
+    assert caught.tb is not None  # its frames keep the flow, as a debugger's or a logger's would
+    assert not held.held
+
+
+@pytest.mark.parametrize("steps", [("wait",), ("one", "wait"), (60.0,), ("one", 60.0)])
+async def test_a_flow_that_is_cancelled_lets_go_at_once(steps: tuple[str | float, ...]) -> None:
+    held = Held(*steps)
+
+    async def send(word: str) -> str:
+        if word == "wait":
+            await asyncio.Event().wait()
+        return word
+
+    task = asyncio.create_task(arun_flow(held.flow, send))
+    await asyncio.sleep(0.01)
+    assert held.held
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not held.held

@@ -10,7 +10,7 @@ import pytest
 
 from langchain_easyllm._http.error_mapping import retry_after_seconds
 from langchain_easyllm._http.models import RetryPolicy
-from langchain_easyllm._http.retries import Schedule
+from langchain_easyllm._http.retries import Backoff
 from langchain_easyllm.errors import (
     BadRequestError,
     ConnectionError,
@@ -254,8 +254,8 @@ def test_pauses_are_drawn_from_a_span_that_doubles_up_to_8_seconds(failures: int
     failure = ServerError("busy", status_code=503)
     pauses: list[float] = []
     for _ in range(1 if failures > 100 else 200):
-        schedule = Schedule(failures, lambda: math.inf)
-        pauses.append([schedule.pause_after(failure, None) for _ in range(failures)][-1])
+        backoff = Backoff(failures)
+        pauses.append([backoff.pause_after(failure, None, math.inf) for _ in range(failures)][-1])
     bound = min(8, 0.5 * 2 ** min(failures - 1, 9))
     assert all(0 <= pause <= bound for pause in pauses)
     if len(pauses) > 1:
@@ -268,20 +268,20 @@ def test_a_pause_that_the_server_asks_for_must_fit_into_the_time_left(
     left: float, again: bool
 ) -> None:
     failure = RateLimitError("busy", status_code=429)
-    schedule = Schedule(2, lambda: left)
+    backoff = Backoff(2)
     if again:
-        assert schedule.pause_after(failure, 0.5) == 0.5
+        assert backoff.pause_after(failure, 0.5, left) == 0.5
         return
     with pytest.raises(RateLimitError) as caught:
-        schedule.pause_after(failure, 0.5)
+        backoff.pause_after(failure, 0.5, left)
     assert caught.value is failure
 
 
 def test_the_next_failure_may_be_another_threads() -> None:
-    schedule = Schedule(2, lambda: 60.0)
+    backoff = Backoff(2)
     failure = RateLimitError("busy", status_code=429)
     for _ in range(2):
         with ThreadPoolExecutor(1) as thread:
-            assert thread.submit(schedule.pause_after, failure, 0.5).result() == 0.5
+            assert thread.submit(backoff.pause_after, failure, 0.5, 60.0).result() == 0.5
     with pytest.raises(RateLimitError):
-        schedule.pause_after(failure, 0.5)
+        backoff.pause_after(failure, 0.5, 60.0)

@@ -27,32 +27,32 @@ SETUP = """
     from langchain_easyllm._http.client import HTTPTransport
     from langchain_easyllm._batch.background_loop import background
     url = sys.argv[1]
-    ask, talk = Request("POST", url + "/a", b"{}"), Request("POST", url + "/s", b"{}")
+    plain, streamed = Request("POST", url + "/a", b"{}"), Request("POST", url + "/s", b"{}")
     transport = HTTPTransport()
 """
 
 ENDINGS = {
     "many loops": """
         for _ in range(5):
-            asyncio.run(transport.asend(ask))
+            asyncio.run(transport.asend(plain))
     """,
     "sync left open": """
-        transport.send(ask)
-        stream = transport.open(talk)
+        transport.send(plain)
+        stream = transport.open(streamed)
         next(stream)
     """,
     "async left open": """
         async def main():
             global stream
-            stream = await transport.aopen(talk)
+            stream = await transport.aopen(streamed)
             await anext(stream)
         asyncio.run(main())
     """,
     "dropped in the loop's last step": """
         async def main():
             own = HTTPTransport()
-            await own.asend(ask)
-            stream = await own.aopen(talk)
+            await own.asend(plain)
+            stream = await own.aopen(streamed)
             await anext(stream)
         asyncio.run(main())
         gc.collect()
@@ -61,8 +61,8 @@ ENDINGS = {
         async def main():
             for _ in range(5):
                 own = HTTPTransport()
-                await own.asend(ask)
-                stream = await own.aopen(talk)
+                await own.asend(plain)
+                stream = await own.aopen(streamed)
                 await anext(stream)
                 del own, stream
                 gc.collect()
@@ -72,8 +72,8 @@ ENDINGS = {
     "dropped by another thread": """
         async def main():
             own = [HTTPTransport()]
-            await own[0].asend(ask)
-            streams = [await own[0].aopen(talk)]
+            await own[0].asend(plain)
+            streams = [await own[0].aopen(streamed)]
             await anext(streams[0])
             def drop():
                 own.clear(), streams.clear(), gc.collect()
@@ -82,7 +82,7 @@ ENDINGS = {
     """,
     "an exception": """
         async def main():
-            async with await transport.aopen(talk) as stream:
+            async with await transport.aopen(streamed) as stream:
                 async for events in stream:
                     raise LookupError
         try:
@@ -91,50 +91,50 @@ ENDINGS = {
             pass
     """,
     "closed from outside the loop": """
-        asyncio.run(transport.asend(ask))
-        transport.send(ask)
+        asyncio.run(transport.asend(plain))
+        transport.send(plain)
         transport.close()
-        transport.send(ask)
-        asyncio.run(transport.asend(ask))
+        transport.send(plain)
+        asyncio.run(transport.asend(plain))
     """,
     "closed within the loop without waiting": """
         async def main():
-            await transport.asend(ask)
+            await transport.asend(plain)
             transport.close()
-            await transport.asend(ask)
+            await transport.asend(plain)
             transport.close()
         asyncio.run(main())
     """,
     "a loop that is closed by hand": """
         loop = asyncio.new_event_loop()
-        loop.run_until_complete(transport.asend(ask))
-        stream = loop.run_until_complete(transport.aopen(talk))
+        loop.run_until_complete(transport.asend(plain))
+        stream = loop.run_until_complete(transport.aopen(streamed))
         loop.run_until_complete(anext(stream))
         loop.close()
     """,
     "a loop closed by hand, then another": """
         loop = asyncio.new_event_loop()
-        loop.run_until_complete(transport.asend(ask))
+        loop.run_until_complete(transport.asend(plain))
         loop.close()
-        asyncio.run(transport.asend(ask))
+        asyncio.run(transport.asend(plain))
         transport.close()
         del loop, transport
         gc.collect()
     """,
     "a loop that only stops": """
         loop = asyncio.new_event_loop()
-        loop.run_until_complete(transport.asend(ask))
-        loop.run_until_complete(transport.asend(ask))
+        loop.run_until_complete(transport.asend(plain))
+        loop.run_until_complete(transport.asend(plain))
         transport.close()
         import atexit
         atexit.register(loop.close)
-        HTTPTransport().send(ask)
-        loop.run_until_complete(HTTPTransport().asend(ask))
+        HTTPTransport().send(plain)
+        loop.run_until_complete(HTTPTransport().asend(plain))
     """,
     "threads with loops of their own": """
         def work():
-            asyncio.run(transport.asend(ask))
-            transport.send(ask)
+            asyncio.run(transport.asend(plain))
+            transport.send(plain)
         threads = [threading.Thread(target=work) for _ in range(4)]
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
@@ -142,7 +142,7 @@ ENDINGS = {
     "a loop running in a daemon thread": """
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, daemon=True).start()
-        asyncio.run_coroutine_threadsafe(transport.asend(ask), loop).result(5)
+        asyncio.run_coroutine_threadsafe(transport.asend(plain), loop).result(5)
         import atexit
         def end():
             loop.call_soon_threadsafe(loop.stop)
@@ -153,7 +153,7 @@ ENDINGS = {
     """,
     "cancelled tasks": """
         async def main():
-            tasks = [asyncio.create_task(transport.asend(ask)) for _ in range(20)]
+            tasks = [asyncio.create_task(transport.asend(plain)) for _ in range(20)]
             await asyncio.sleep(0)
             tasks[3].cancel()
             await asyncio.sleep(0.002)
@@ -162,11 +162,11 @@ ENDINGS = {
         asyncio.run(main())
     """,
     "a background loop": """
-        background().run(transport.asend(ask))
+        background().run(transport.asend(plain))
     """,
     "a request left on the background loop": """
         async def start():
-            stream = await transport.aopen(talk)
+            stream = await transport.aopen(streamed)
             await anext(stream)
             left.set()
             await anext(stream)
@@ -183,38 +183,38 @@ ENDINGS = {
         left.wait()
     """,
     "a thread that outlives the main one": """
-        ask = Request("POST", url.replace("127.0.0.1", "localhost") + "/a", b"{}")
+        plain = Request("POST", url.replace("127.0.0.1", "localhost") + "/a", b"{}")
         def work():
             threading.main_thread().join()
-            asyncio.run(transport.asend(ask))
+            asyncio.run(transport.asend(plain))
         threading.Thread(target=work).start()
     """,
     "a fork beside a background loop": """
         for _ in range(2):
-            background().run(transport.asend(ask))
+            background().run(transport.asend(plain))
         pid = os.fork()
         for _ in range(2):
-            background().run(transport.asend(ask))
+            background().run(transport.asend(plain))
         if pid:
             assert os.waitpid(pid, 0)[1] == 0
     """,
     "a fork": """
-        transport.send(ask)
-        asyncio.run(transport.asend(ask))
+        transport.send(plain)
+        asyncio.run(transport.asend(plain))
         pid = os.fork()
-        transport.send(ask)
-        asyncio.run(transport.asend(ask))
+        transport.send(plain)
+        asyncio.run(transport.asend(plain))
         if pid:
             assert os.waitpid(pid, 0)[1] == 0
     """,
     "a fork inside a loop": """
         async def main():
-            await transport.asend(ask)
+            await transport.asend(plain)
             pid = os.fork()
             if pid == 0:
                 def work():
-                    transport.send(ask)
-                    asyncio.run(transport.asend(ask))
+                    transport.send(plain)
+                    asyncio.run(transport.asend(plain))
                     transport.close()
                     sys.stderr.flush()
                     os._exit(0)
@@ -222,7 +222,7 @@ ENDINGS = {
                 threading.Event().wait()
             status = await asyncio.to_thread(os.waitpid, pid, 0)
             assert status[1] == 0
-            await transport.asend(ask)
+            await transport.asend(plain)
         asyncio.run(main())
     """,
 }
@@ -308,7 +308,7 @@ async def test_handles_of_dropped_transports_are_closed_while_the_loop_runs(
 def test_an_idle_burst_does_not_stay_open(
     server: WireServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("langchain_easyllm._http.sync_pool.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("langchain_easyllm._http.connect.IDLE_SECONDS", 0.2)
     server.on("POST", "/a", Reply({}, before=[Pause(0.1)]))
     with HTTPTransport() as transport, ThreadPoolExecutor(10) as threads:
         list(threads.map(lambda _: transport.send(post(server.url + "/a")), range(10)))

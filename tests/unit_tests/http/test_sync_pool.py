@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from langchain_easyllm._http.client import HTTPTransport
+from langchain_easyllm._http.connect import IdleConnections
 from langchain_easyllm._http.models import parse_url
-from langchain_easyllm._http.sync_pool import SyncConnection, SyncPool
+from langchain_easyllm._http.sync_connection import SyncConnection
+from langchain_easyllm._http.sync_pool import SyncPool
 
 from ...support.fake_server import Reply, Stall, WireServer, sse
 from ...support.http_clients import SyncCaller, post
 
 
-class Contended(deque[SyncConnection]):
+class Contended(IdleConnections[SyncConnection]):
     """Idle connections; in the middle of one step of a thread, another thread does something.
 
     Args:
@@ -62,7 +64,7 @@ def caller(wire_server: WireServer) -> Iterator[SyncCaller]:
 def contend(caller: SyncCaller, url: str, step: str, rival: Callable[[], object]) -> Contended:
     """Let the connections to a server be contended from now on."""
     idle = Contended(step, rival)
-    caller.transport._pool()._idle[parse_url(url).origin] = idle
+    caller.transport._sync_pool()._idle[parse_url(url).origin] = idle
     return idle
 
 
@@ -87,7 +89,7 @@ def test_an_old_connection_may_be_taken_while_it_is_looked_at(
     url, transport = wire_server.url, caller.transport
     stream = transport.open(post(url + "/s"))
     transport.send(post(url + "/a"))  # by a second connection, which is idle now
-    (old,) = transport._pool()._idle[parse_url(url).origin]
+    (old,) = transport._sync_pool()._idle[parse_url(url).origin]
     old.idle_since -= 3600
     contend(caller, url, "look", transport.close).extend([old])
     assert [event for events in stream for event in events] == [b"a", b"b", b"[DONE]"]
@@ -107,8 +109,13 @@ def test_what_is_closed_may_be_taken_meanwhile(wire_server: WireServer, caller: 
 
 
 def test_another_server_may_be_asked_meanwhile(wire_server: WireServer, caller: SyncCaller) -> None:
-    known = caller.transport._pool()._idle
-    contend(caller, wire_server.url, "pop", lambda: known.setdefault(("http", "h", 80), deque()))
+    known = caller.transport._sync_pool()._idle
+    contend(
+        caller,
+        wire_server.url,
+        "pop",
+        lambda: known.setdefault(("http", "h", 80), IdleConnections()),
+    )
     with caller.transport.open(post(wire_server.url + "/s")) as stream:
         assert list(stream)
     caller.transport.close()
@@ -132,7 +139,7 @@ def test_no_thread_of_a_child_process_gets_the_parents_connection(wire_server: W
 
     watching: list[str] = []
     with SyncCaller(HTTPTransport()) as caller:
-        caller.transport._shells.pool = pool = Watched(verify=True)
+        caller.transport._backends.sync = pool = Watched(verify=True)
         caller.send(post(wire_server.url + "/a"))
         assert len(pool._idle[address.origin]) == 1
         pool._pid -= 1  # as it is in a child: the pool was made by another process

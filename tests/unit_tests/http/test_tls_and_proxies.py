@@ -110,7 +110,7 @@ def secure(certificate: Path, wire_server: WireServer) -> Iterator[Secure]:
 
 
 class Proxy:
-    """A proxy that tunnels, or forwards one request, to whatever it is told to."""
+    """A proxy that tunnels, or forwards one request, to the target it is given."""
 
     def __init__(self, refuses: str = "") -> None:
         self.heads: list[str] = []
