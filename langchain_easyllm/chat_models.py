@@ -211,9 +211,10 @@ class EasyLLMChat(TextModel, BaseChatModel):
             ConfigurationError: If the schema or the method is not known. When a call's answer does
                 not fit, a `langchain_easyllm.errors.StructuredOutputError`.
         """
+        from typing_extensions import is_typeddict  # noqa: PLC0415 - as above
+
         from ._structured_output.parser import structured  # noqa: PLC0415 - as above
         from ._structured_output.schema import make_output_schema  # noqa: PLC0415 - seldom needed
-        from ._structured_output.typed_dicts import is_typeddict  # noqa: PLC0415 - as above
 
         shape = make_output_schema(schema, method, strict=strict)
         told = shape.schema if is_typeddict(schema) else schema  # langchain-core converts the rest

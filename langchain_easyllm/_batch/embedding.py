@@ -24,7 +24,7 @@ from .._protocols.events import Failure
 from .._servers.openai_compatible import OPENAI_COMPATIBLE
 from .._servers.profile import ServerInfo
 from .._servers.session import ServerSession
-from .._servers.urls import ROUTER, is_dedicated_endpoint
+from .._servers.urls import ROUTER
 from ..errors import BadRequestError, ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
 from .scheduler import Batch, BatchJob
 
@@ -198,7 +198,7 @@ class EmbeddingTask:
             return EmbeddingApi.FEATURE_EXTRACTION
         if server is not None:
             _check_serves(server)
-            if not server.known and is_dedicated_endpoint(address.root):
+            if not server.known and address.is_dedicated:
                 return EmbeddingApi.FEATURE_EXTRACTION
         if EmbeddingApi.EMBEDDINGS.value in self._session.capabilities.unsupported:
             return EmbeddingApi.EMBED

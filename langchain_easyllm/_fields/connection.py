@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from .._servers.profile import NEUTRAL_FIELDS
-from .._servers.urls import ROUTER, ServerURL, looks_like_url, parse_server_url
+from .._servers.urls import ROUTER, ServerURL, is_url, parse_server_url
 from ..errors import ConfigurationError, one_sentence
 from .aliases import TEXT_TASKS, canonical, fields_in, without_old_names
 from .api_key import EnvironmentKey, GivenKey, environment_key
@@ -189,7 +189,7 @@ class ConnectionFields(Serializable):
         if self.__dict__.get("api") == LOCAL:
             self._check_local()
             return self
-        if self.model and looks_like_url(self.model):
+        if self.model and is_url(self.model):
             if self.base_url and "base_url" in self.model_fields_set:
                 raise ConfigurationError(
                     "model is a server's address and base_url is set too: give the address as "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from .._servers.urls import looks_like_url
+from .._servers.urls import is_url
 from ..errors import ConfigurationError
 from .connection import LOCAL, ConnectionFields
 
@@ -63,7 +63,7 @@ class LocalModelChoice(ConnectionFields):
         """
         from .._local.settings import check_libraries, check_model  # noqa: PLC0415 - if local
 
-        if not self.model or looks_like_url(self.model):
+        if not self.model or is_url(self.model):
             raise ConfigurationError(
                 "api='local' runs a model in this process: set model to its folder, or to its "
                 "repository id on the Hub."

@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from .._servers.profile import NEUTRAL_FIELDS, GenerationApi
 from .._servers.tgi import TGI
-from .._servers.urls import looks_like_url
+from .._servers.urls import is_url
 from ..errors import ConfigurationError
 from .aliases import ALIASES
 from .generation import AUTO
@@ -128,7 +128,7 @@ def _foreign(given: dict[str, object]) -> dict[str, object]:
     model = given.get("model")
     if model in (given.get("endpoint_url"), given.get("repo_id")):
         given.pop("model", None)  # what it made of them itself
-    elif isinstance(model, str) and looks_like_url(model):
+    elif isinstance(model, str) and is_url(model):
         given["endpoint_url"] = given.pop("model")
     metadata = cast("Mapping[str, object]", given.get("metadata") or {})
     # langchain-core's note of the package, which is another one now.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from .._http.error_mapping import error_from_event
 from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy
-from .._protocols.events import Delta
-from .._protocols.reader import Answer, Chunk
-from .._protocols.tool_calls import merge_calls
+from .._protocols.reader import Answer, Chunk, gather_chunks
 from .._servers.profile import GenerationApi, ServerInfo
 from .._servers.session import ServerSession
 from ..errors import ConnectionError, EasyLLMError, NotFoundError, TimeoutError
@@ -35,18 +33,11 @@ if TYPE_CHECKING:
     from .._http.client import AsyncResponseStream, ResponseStream
     from ..prompts.base import ChatPrompt
 
-__all__ = ["GenerationClient"]
-
 T = TypeVar("T")
 
 
 class GenerationClient:
-    """Generates answers on one server.
-
-    Args:
-        session: The server.
-        hub_token: The token for files of the Hub.
-    """
+    """Generates answers on one server."""
 
     def __init__(self, session: ServerSession, hub_token: str | None = None) -> None:
         self.session = session
@@ -64,15 +55,12 @@ class GenerationClient:
         self.session.close(self)
 
     async def aclose(self) -> None:
-        """Close the session, unless other objects use it too."""
         await self.session.aclose(self)
 
     def answer(self, request: GenerationRequest) -> list[Answer]:
-        """Return the whole answers, one for each completion that is wanted."""
         return run_flow(self._answer(request), self._run)
 
     async def aanswer(self, request: GenerationRequest) -> list[Answer]:
-        """Return the whole answers, one for each completion that is wanted."""
         return await arun_flow(self._answer(request), self._arun)
 
     def stream(
@@ -87,14 +75,14 @@ class GenerationClient:
                 with cast("ResponseStream", events) as batches, answer:
                     for batch in batches:
                         chunks = answer.feed(batch)
-                        if answer.over:
+                        if answer.reader.over:
                             batches.close()
                         if chunks:
                             yield chunks
-                        if answer.over:
+                        if answer.reader.over:
                             break
                 yield answer.close()
-                return self._learn(prepared, reasoned=answer.reasoned)
+                return self._learn(prepared, reasoned=answer.reader.reasoned)
             except EasyLLMError as error:
                 pause = answer.pause_after(error, policy)
             time.sleep(pause)
@@ -102,7 +90,6 @@ class GenerationClient:
     async def astream(
         self, request: GenerationRequest, policy: RetryPolicy | None = None
     ) -> AsyncGenerator[list[Chunk], None]:
-        """Yield chunks as they can be shown; the last is a delta with the answer's end."""
         policy = policy or request.policy.begin()
         while True:
             prepared, events = await arun_flow(self._open(request, policy), self._arun)
@@ -112,14 +99,14 @@ class GenerationClient:
                     with answer:
                         async for batch in batches:
                             chunks = answer.feed(batch)
-                            if answer.over:
+                            if answer.reader.over:
                                 await batches.aclose()
                             if chunks:
                                 yield chunks
-                            if answer.over:
+                            if answer.reader.over:
                                 break
                 yield answer.close()
-                self._learn(prepared, reasoned=answer.reasoned)
+                self._learn(prepared, reasoned=answer.reader.reasoned)
                 return
             except EasyLLMError as error:
                 pause = answer.pause_after(error, policy)
@@ -137,7 +124,8 @@ class GenerationClient:
             prepared, server = yield from self._prepare(request, policy, stream=False)
             try:
                 if prepared.must_stream:
-                    return [_gather((yield _Collect(request, policy)))]
+                    chunks = yield _Collect(request, policy)
+                    return [gather_chunks(chunks, chunks[-1])]
                 response = yield _SendRequest(prepared.request, policy)
             except EasyLLMError as error:
                 if answers := prepared.recover(error):
@@ -145,7 +133,7 @@ class GenerationClient:
                 yield from self._fall_back(request, prepared, server, policy, error)
             else:
                 answers = prepared.read(response)
-                # The thought before a ReAct answer has no field: its model need not use think tags.
+                # Reasoning before a ReAct answer has no field: its model need not use think tags.
                 reasoned = any(answer.end.reasoning_field for answer in answers)
                 self._learn(prepared, reasoned=reasoned)
                 return answers
@@ -283,11 +271,11 @@ class _Collect:
     request: GenerationRequest
     policy: RetryPolicy
 
-    def run(self, client: GenerationClient) -> list[list[Chunk]]:
-        return list(client.stream(self.request, self.policy))
+    def run(self, client: GenerationClient) -> list[Chunk]:
+        return [c for chunks in client.stream(self.request, self.policy) for c in chunks]
 
-    async def arun(self, client: GenerationClient) -> list[list[Chunk]]:
-        return [chunks async for chunks in client.astream(self.request, self.policy)]
+    async def arun(self, client: GenerationClient) -> list[Chunk]:
+        return [c async for chunks in client.astream(self.request, self.policy) for c in chunks]
 
 
 if TYPE_CHECKING:
@@ -307,24 +295,14 @@ class _StreamedAnswer:
     """
 
     def __init__(self, prepared: PreparedRequest, url: str) -> None:
-        self._reader = prepared.reader()
+        self.reader = prepared.reader()
         self._url = url
         self._echo = prepared.echo
         self._handed_over = False
 
-    @property
-    def over(self) -> bool:
-        """Whether nothing more is to be read."""
-        return self._reader.over
-
-    @property
-    def reasoned(self) -> bool:
-        """Whether the model was seen reasoning."""
-        return self._reader.reasoned
-
     def feed(self, events: list[bytes]) -> list[Chunk]:
         """Take a batch of events; return the chunks that can be shown."""
-        chunks = self._reader.feed(events)
+        chunks = self.reader.feed(events)
         if self._echo is not None and chunks:
             chunks.insert(0, self._echo)
             self._echo = None
@@ -333,20 +311,16 @@ class _StreamedAnswer:
         return chunks
 
     def close(self) -> list[Chunk]:
-        """Return the last chunks; the very last is the answer's end.
-
-        Raises:
-            EasyLLMError: If the server reported a failure, or never said that it is done.
-        """
-        failure = self._reader.failure
+        """Return the last chunks; the very last is the answer's end."""
+        failure = self.reader.failure
         if failure is not None:
             error = error_from_event(failure.payload, self._url)
-            error.partial = self._reader.partial
+            error.partial = self.reader.partial
             raise error
-        chunks = self._reader.close()
+        chunks = self.reader.close()
         if self._echo is not None:
             chunks.insert(0, self._echo)
-        return [*chunks, self._reader.end]
+        return [*chunks, self.reader.end]
 
     def pause_after(self, error: EasyLLMError, policy: RetryPolicy) -> float:
         """Return the seconds until the stream is requested again; raise if it must not be."""
@@ -365,26 +339,5 @@ class _StreamedAnswer:
     ) -> bool:
         if not isinstance(error, EasyLLMError):
             return False
-        error.partial = self._reader.partial
-        return isinstance(error, ConnectionError | TimeoutError) and self._reader.complete
-
-
-def _gather(batches: Iterable[list[Chunk]]) -> Answer:
-    """Put a streamed answer together."""
-    chunks = [chunk for batch in batches for chunk in batch]
-    deltas = [chunk for chunk in chunks if type(chunk) is Delta]
-    logprobs = [token for delta in deltas for token in _tokens(delta)]
-    end = deltas[-1]
-    end.calls = merge_calls(call for delta in deltas for call in delta.calls)
-    end.reasoning_field = next((d.reasoning_field for d in deltas if d.reasoning_field), None)
-    return Answer(
-        text="".join(chunk for chunk in chunks if type(chunk) is str),
-        end=end,
-        reasoning="".join(delta.reasoning for delta in deltas),
-        logprobs={"content": logprobs} if logprobs else None,
-    )
-
-
-def _tokens(delta: Delta) -> list[object]:
-    content = delta.logprobs.get("content") if delta.logprobs else None
-    return content if isinstance(content, list) else []
+        error.partial = self.reader.partial
+        return isinstance(error, ConnectionError | TimeoutError) and self.reader.complete

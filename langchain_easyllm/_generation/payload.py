@@ -1,6 +1,6 @@
 """What a request says: chat messages or a prompt, with tools described in it where it must be.
 
-A text protocol has no place for tools, and some chat servers have none either. Tools are then
+A text protocol has no field for tools, and some chat servers have none either. Tools are then
 described in the prompt, in the format of the model's family, and calls are read from the answer.
 """
 
@@ -15,8 +15,9 @@ from langchain_core.messages import BaseMessage
 
 from .._langchain.messages import to_chat_messages
 from .._protocols.request import Message, Tool, ToolChoice
-from .._protocols.tool_choice import has_native_form, tool_name
+from .._protocols.tool_choice import has_native_form
 from .._servers.profile import GenerationApi, ServerInfo
+from .._tool_formats.call_syntax import tool_name
 from .._tool_formats.parser import TextTools
 from ..errors import BadRequestError, ConfigurationError, EasyLLMError, PromptError, ServerError
 from .request import GenerationRequest
@@ -25,28 +26,15 @@ if TYPE_CHECKING:
     from .._tool_formats.base import OfferedTools, ToolCallFormat
     from ..prompts.base import ChatPrompt
 
-__all__ = ["RequestPayload", "build_payload", "offered_tools", "refuses_tools"]
-
 
 @dataclass(slots=True)
 class RequestPayload:
-    """What a request says.
-
-    Attributes:
-        params: Neutral generation fields.
-        messages: Chat messages (chat protocol).
-        prompt: The prompt (text protocols).
-        stops: Stop sequences of the template, and of the format of tool calls.
-        text_tools: How the answer's text may hold tool calls; None where they are not looked for.
-        prompted_tools: Whether tools are described in the prompt, and not sent.
-    """
-
     params: Mapping[str, object]
     messages: Sequence[Message] | None = None
     prompt: str | None = None
-    stops: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()  # stop sequences of the template, and of the format of tool calls
     text_tools: TextTools | None = None
-    prompted_tools: bool = False
+    prompted_tools: bool = False  # whether tools are described in the prompt, and not sent
 
 
 def build_payload(
@@ -67,7 +55,12 @@ def build_payload(
     )
     if offered is not None and not native:
         return _chat_payload(request, messages, offered, server)
-    fallback = None if offered is None else _text_fallback(request)
+    fallback = None
+    if offered is not None and request.parse_tool_calls is not None:
+        from .._tool_formats.registry import tool_formats_named  # noqa: PLC0415 - seldom needed
+
+        # A server may leave calls in the text.
+        fallback = TextTools(tool_formats_named(request.parse_tool_calls), tuple(request.tools))
     return RequestPayload(
         request.params, messages=messages, text_tools=fallback, prompted_tools=without_tools
     )
@@ -182,16 +175,6 @@ def _prompted(
     )
 
 
-def _text_fallback(request: GenerationRequest) -> TextTools | None:
-    """Return how to read calls that a server leaves in the text, if that is wished."""
-    name = request.parse_tool_calls
-    if name is None:
-        return None
-    from .._tool_formats.registry import tool_formats_named  # noqa: PLC0415 - as above
-
-    return TextTools(tool_formats_named(name), tuple(request.tools))
-
-
 _ABOUT_TOOLS = re.compile(r"\btools?\b|tool_choice|tool[- ]call|function[- ]call", re.IGNORECASE)
 _REFUSAL = re.compile(
     r"support|\brequires\b|not (?:permitted|allowed|enabled|available)|disabled|extra_forbidden"
@@ -204,5 +187,5 @@ def refuses_tools(error: EasyLLMError) -> bool:
     """Whether a server says that it has no tools, for this model at least."""
     if not isinstance(error, BadRequestError | ServerError):
         return False
-    words = error.body or error.message
-    return bool(_ABOUT_TOOLS.search(words) and _REFUSAL.search(words))
+    message = error.body or error.message
+    return bool(_ABOUT_TOOLS.search(message) and _REFUSAL.search(message))

@@ -19,15 +19,16 @@ from .._protocols.events import Failure
 from .._protocols.reader import Answer, ResponseReader, read_answers
 from .._protocols.reasoning import is_reasoning_model, uses_think_tags
 from .._protocols.registry import expected_tool_calls, new_decoder, route_of, to_body
-from .._protocols.request import ProtocolRequest, needs_server, stop_limit
+from .._protocols.request import ProtocolRequest, needs_server
 from .._protocols.stop_sequences import StopPolicy, stop_policy
 from .._protocols.tool_calls import recover_truncated_tool_call
+from .._protocols.tool_choice import choose_tool
 from .._servers.capabilities import ServerCapabilities
 from .._servers.inference_providers import INFERENCE_PROVIDERS
 from .._servers.openai_compatible import OPENAI_COMPATIBLE
 from .._servers.profile import GenerationApi, ServerInfo
 from .._servers.tgi import TGI
-from .._servers.urls import ROUTER, ServerURL, is_dedicated_endpoint, looks_like_url
+from .._servers.urls import ROUTER, ServerURL, is_url
 from .._tool_formats.parser import TextTools
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
 from .payload import build_payload, refuses_tools
@@ -39,40 +40,19 @@ if TYPE_CHECKING:
     from .._structured_output.strategy import OutputStrategy
     from ..prompts.base import ChatPrompt
 
-__all__ = [
-    "PreparedRequest",
-    "choose_api",
-    "depends_on_server",
-    "learn_fallback",
-    "prepare_request",
-    "repair_request",
-]
-
 
 @dataclass(slots=True)
 class PreparedRequest:
-    """One HTTP request and how to read its response.
-
-    Attributes:
-        protocol_request: The request as a value.
-        request: The request in bytes.
-        model: The model's plain name, as far as it is known.
-        in_think_tags: Whether the model is known to reason between think tags.
-        root: Whether the root route is used in place of `/generate`.
-        echo: The prompt, where the answer is to begin with it.
-        answers: How many completions are wanted.
-        text_tools: How the answer's text may hold tool calls; None where they are not looked for.
-        method: How structured output is requested, or None.
-    """
+    """One HTTP request and how to read its response."""
 
     protocol_request: ProtocolRequest
-    request: Request
+    request: Request  # the request in bytes
     stops: StopPolicy
-    model: str = ""
-    in_think_tags: bool = False
-    root: bool = False
-    echo: str | None = None
-    answers: int = 1
+    model: str = ""  # the model's plain name, as far as it is known
+    in_think_tags: bool = False  # whether the model is known to reason between think tags
+    root: bool = False  # whether the root route is used in place of `/generate`
+    echo: str | None = None  # the prompt, where the answer is to begin with it
+    answers: int = 1  # how many completions are wanted
     text_tools: TextTools | None = None
     method: str | None = None
 
@@ -85,7 +65,6 @@ class PreparedRequest:
         return not (self.stops.complete or self.protocol_request.tools) and self.answers == 1
 
     def reader(self) -> ResponseReader:
-        """Return a reader for a streamed response."""
         reader = ResponseReader(
             new_decoder(self.protocol_request),
             self.stops.enforced,
@@ -93,19 +72,11 @@ class PreparedRequest:
             expected_calls=expected_tool_calls(self.protocol_request),
             text_tools=self.text_tools,
         )
-        reader.end.extra = self._own_metadata
+        if self.method:
+            reader.end.extra = {"structured_output_method": self.method}
         return reader
 
-    @property
-    def _own_metadata(self) -> Mapping[str, object] | None:
-        return {"structured_output_method": self.method} if self.method else None
-
     def read(self, response: Response) -> list[Answer]:
-        """Read a response that was not streamed.
-
-        Raises:
-            EasyLLMError: If the server reports a failure, or its answer makes no sense.
-        """
         return self._read(response.body, response.url, response.status)
 
     def recover(self, error: EasyLLMError) -> list[Answer] | None:
@@ -139,8 +110,9 @@ class PreparedRequest:
                 url=url,
             )
         if self.method:
+            method = {"structured_output_method": self.method}
             for answer in answers:
-                answer.end.extra = {**(answer.end.extra or {}), **(self._own_metadata or {})}
+                answer.end.extra = {**(answer.end.extra or {}), **method}
         return answers
 
 
@@ -165,11 +137,7 @@ def prepare_request(
     *,
     stream: bool,
 ) -> PreparedRequest:
-    """Choose the protocol and build the HTTP request; no `server` where it does not matter.
-
-    Raises:
-        ConfigurationError: If the request cannot be expressed on this server.
-    """
+    """Choose the protocol and build the HTTP request; no `server` where it does not matter."""
     _check_names(request, url, server)
     api = choose_api(request, url, server, capabilities)
     server = server or _assumed_server(api, url)
@@ -182,14 +150,16 @@ def prepare_request(
     stops = stop_policy(
         request.stops,
         payload.stops,
-        limit=stop_limit(server),
+        limit=server.stop_limit,
         hidden=reasons or bool(request.tools),
         reads_calls=payload.text_tools is not None,
     )
-    params, extra = _unnamed_fields_apart(request, payload.params, api, server)
+    names = server.profile.api(api).fields
+    defaults = {field: value for field, value in request.defaults.items() if field in names}
+    params, extra = _unnamed_fields_apart(request, payload.params, names)
     protocol_request = ProtocolRequest(
         api=api,
-        params={**_expressible(request.defaults, api, server), **params},
+        params={**defaults, **params} if defaults else params,
         stops=stops.sent,
         model=_model_field(request, url, server),
         prompt=payload.prompt,
@@ -249,10 +219,11 @@ def _apply(strategy: OutputStrategy, request: GenerationRequest) -> GenerationRe
         messages = cast("Sequence[BaseMessage]", request.source)
         return replace(request, source=add_instructions(messages, strategy.instructions))
     if strategy.tool:
-        name = cast("Mapping[str, object]", strategy.tool["function"])["name"]
-        choice = {"type": "function", "function": {"name": name}}
         return replace(
-            request, tools=(strategy.tool,), tool_choice=choice, parallel_tool_calls=False
+            request,
+            tools=(strategy.tool,),
+            tool_choice=choose_tool(strategy.tool),
+            parallel_tool_calls=False,
         )
     return request
 
@@ -272,11 +243,11 @@ def repair_request(request: GenerationRequest, answer: BaseMessage) -> Generatio
 
 
 def _unnamed_fields_apart(
-    request: GenerationRequest, params: Mapping[str, object], api: GenerationApi, server: ServerInfo
+    request: GenerationRequest, params: Mapping[str, object], names: Mapping[str, str]
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
     """Return the fields that go by the table of names, and the keys that are sent as they are."""
     # No protocol but one has the name do_sample, and every one has the meaning.
-    named = {*server.profile.api(api).fields, "do_sample"} if request.unchecked else ()
+    named = {*names, "do_sample"} if request.unchecked else ()
     unnamed = [name for name in request.unchecked if name in params and name not in named]
     if not unnamed:
         return params, request.extra
@@ -286,7 +257,7 @@ def _unnamed_fields_apart(
 
 def _check_names(request: GenerationRequest, url: ServerURL, server: ServerInfo | None) -> None:
     """Refuse a call's own model and provider where the constructor would."""
-    if request.model and looks_like_url(request.model):
+    if request.model and is_url(request.model):
         raise ConfigurationError(
             f"model={request.model!r} is a server's address: a call can name another model only. "
             "Make an object with that base_url."
@@ -314,11 +285,6 @@ def choose_api(
     server: ServerInfo | None,
     capabilities: ServerCapabilities,
 ) -> GenerationApi:
-    """Choose the protocol.
-
-    Raises:
-        ConfigurationError: If the one that was chosen by hand does not exist at this address.
-    """
     learned = capabilities.api_by_model.get(request.model)
     if learned:
         return learned
@@ -330,7 +296,7 @@ def choose_api(
         return GenerationApi.CHAT
     if server and server.known:
         return server.profile.prompt_api
-    if is_dedicated_endpoint(url.root):
+    if url.is_dedicated:
         return GenerationApi.GENERATE
     return GenerationApi.COMPLETIONS
 
@@ -353,14 +319,6 @@ def _choose_at_router(request: GenerationRequest, root: str) -> GenerationApi:
     return wanted
 
 
-def _expressible(
-    params: Mapping[str, object], api: GenerationApi, server: ServerInfo
-) -> dict[str, object]:
-    """Return the fields that a server's protocol has a name for."""
-    known = server.profile.api(api).fields
-    return {name: value for name, value in params.items() if name in known}
-
-
 def _assumed_server(api: GenerationApi, url: ServerURL) -> ServerInfo:
     if url.router and api is not GenerationApi.GENERATE:
         return ServerInfo(INFERENCE_PROVIDERS)
@@ -371,12 +329,8 @@ def _model_field(request: GenerationRequest, url: ServerURL, server: ServerInfo)
     if url.router:
         if not request.model:
             raise ConfigurationError("Set model (a Hub repo id): Inference Providers need one.")
-        at_router = url.root == ROUTER
-        return (
-            f"{request.model}:{request.provider}"
-            if request.provider and at_router
-            else request.model
-        )
+        names_provider = request.provider and url.root == ROUTER
+        return f"{request.model}:{request.provider}" if names_provider else request.model
     return server.model_for(request.model or None)
 
 
@@ -423,7 +377,8 @@ def learn_fallback(
 ) -> bool:
     """Learn from a refusal what the next `prepare_request` does instead; False if it is final."""
     sent = prepared.protocol_request
-    if _root_may_answer(sent, url) and isinstance(error, NotFoundError):
+    fixed = url.router or url.is_dedicated
+    if sent.api is GenerationApi.GENERATE and not fixed and isinstance(error, NotFoundError):
         # `/generate` may be missing where the root route is not; both missing is an error.
         capabilities.root_route = not prepared.root
         if not prepared.root:
@@ -459,8 +414,3 @@ def _method_refused(
     refused = capabilities.refused_methods.setdefault((prepared.model, schema.key), set())
     refused.add(prepared.method or "")
     return True
-
-
-def _root_may_answer(sent: ProtocolRequest, url: ServerURL) -> bool:
-    fixed = url.router or is_dedicated_endpoint(url.root)
-    return sent.api is GenerationApi.GENERATE and not fixed

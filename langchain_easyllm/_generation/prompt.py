@@ -24,27 +24,11 @@ from .request import GenerationRequest, RenderedPrompt
 if TYPE_CHECKING:
     from .._tool_formats.base import OfferedTools
 
-__all__ = [
-    "find_template",
-    "load_model_template",
-    "render_prompt",
-    "render_template",
-]
-
 # What a server's tokenizer puts before a raw prompt; a builder's own would be the second.
 _BOS = ("<s>", "<|begin_of_text|>", "<bos>", "<｜begin▁of▁sentence｜>")
 
 
 def find_template(spec: object, *, given: bool = True) -> ChatPrompt:
-    """Return the template that a `prompt_builder` names.
-
-    Args:
-        spec: The `prompt_builder`.
-        given: Whether the caller gave it; otherwise it is the environment's.
-
-    Raises:
-        PromptError: If there is none, with the nearest names.
-    """
     try:
         return get_prompt(spec)
     except PromptError as error:
@@ -56,11 +40,7 @@ def find_template(spec: object, *, given: bool = True) -> ChatPrompt:
 def render_prompt(
     request: GenerationRequest, template: ChatPrompt | None, offered: OfferedTools | None = None
 ) -> RenderedPrompt:
-    """Render a request's input as it is sent to a text protocol.
-
-    Raises:
-        ConfigurationError: If there is no template for messages, or it cannot express them.
-    """
+    """Render a request's input as it is sent to a text protocol."""
     source = request.source
     if template is None:
         if isinstance(source, str):
@@ -81,17 +61,7 @@ def render_template(
     offered: OfferedTools | None = None,
     format_name: str | None = None,
 ) -> RenderedPrompt:
-    """Render a prompt as it is sent: without the BOS that the server adds.
-
-    Args:
-        template: The template.
-        source: What `ChatPrompt.render` takes; LangChain messages where there are tools.
-        offered: Tools to describe; None for none.
-        format_name: The format to describe them in; None or `"auto"` for the template's own.
-
-    Raises:
-        ConfigurationError: If the template cannot express the messages.
-    """
+    """Render a prompt as it is sent: without the BOS that the server adds."""
     tool_format = None if offered is None else tool_format_for(template, format_name)
     if offered is None or tool_format is None:
         text = template.render(source)
@@ -114,9 +84,6 @@ def load_model_template(
 
     It is loaded once, by the first caller; others wait for it. Blocks: an event loop calls it in a
     thread.
-
-    Raises:
-        ConfigurationError: If there is no template.
     """
     name = model or ""
     if name not in session.templates and not session.url.router:
@@ -168,11 +135,7 @@ def _from_server(session: ServerSession, policy: RetryPolicy) -> ChatPrompt | No
 
 
 def _without_bos(text: str, template: ChatPrompt) -> str:
-    """Drop the one BOS that the server adds itself.
-
-    Raises:
-        ConfigurationError: If the prompt begins with more than one.
-    """
+    """Drop the one BOS that the server adds itself."""
     bos = template.bos or next((token for token in _BOS if text.startswith(token)), None)
     if bos is None or not text.startswith(bos):
         return text

@@ -16,20 +16,12 @@ if TYPE_CHECKING:
     from .._tool_formats.base import ToolCallFormat
     from ..prompts.base import ChatPrompt
 
-__all__ = ["GenerationRequest", "RenderedPrompt"]
-
 
 class RenderedPrompt(NamedTuple):
-    """A prompt as it is sent.
-
-    Attributes:
-        text: The prompt.
-        stops: Stop sequences of its template, and of the format of tool calls.
-        tool_format: The format in which it describes tools; None where it describes none.
-    """
+    """A prompt as it is sent."""
 
     text: str
-    stops: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()  # stop sequences of its template, and of the format of tool calls
     tool_format: ToolCallFormat | None = None
 
 
@@ -38,47 +30,32 @@ class GenerationRequest:
     """One generation, before a protocol is chosen.
 
     Nobody changes one; it is not frozen, since each call builds one and a frozen one costs thrice.
-
-    Attributes:
-        source: The input: a text, LangChain messages, or chat messages in OpenAI's shape.
-        policy: How long the call may take and how often it may be tried.
-        api: The protocol, or None to choose it by the server.
-        prefers_text: Whether a text protocol is wanted where the choice is free.
-        template: The prompt template that the caller chose; only a text protocol can use one.
-        uses_model_template: Whether a text protocol renders the model's own template, which is
-            loaded first.
-        params: Neutral generation fields that are set.
-        defaults: Generation fields that nobody asked for, sent where the protocol has them.
-        unchecked: Fields of `params` that a protocol without a name for them is sent as they are,
-            and the key that each is sent under.
-        stops: The caller's stop sequences.
-        parse_tool_calls: The format in which calls in the text are read; see `EasyLLMChat`.
-        extra: The caller's own keys for the body.
-        reports_usage: Whether a stream should end with token counts.
-        output: The schema that the answer is to fit, or None.
-        prompt: The input as a text protocol is sent it, where it was rendered before.
     """
 
+    # the input: a text, LangChain messages, or chat messages in OpenAI's format
     source: str | Sequence[BaseMessage] | Sequence[Message]
-    policy: RetryPolicy
-    api: GenerationApi | None = None
-    prefers_text: bool = False
-    template: ChatPrompt | None = None
-    uses_model_template: bool = False
+    policy: RetryPolicy  # how long the call may take and how often it may be tried
+    api: GenerationApi | None = None  # the protocol, or None to choose it by the server
+    prefers_text: bool = False  # whether a text protocol is wanted where the choice is free
+    template: ChatPrompt | None = None  # the caller's; only a text protocol can use one
+    uses_model_template: bool = False  # whether a text protocol loads and renders the model's own
     model: str | None = None
     provider: str | None = None
     params: Mapping[str, object] = field(default_factory=dict)
+    # generation fields that the caller did not set, sent where the protocol has them
     defaults: Mapping[str, object] = field(default_factory=dict)
+    # fields of `params` that a protocol without a name for them is sent as they are, and the key
+    # that each is sent under
     unchecked: Mapping[str, str] = field(default_factory=dict)
-    stops: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()  # the caller's stop sequences
     tools: Sequence[Tool] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    parse_tool_calls: str | None = None
-    extra: Mapping[str, object] = field(default_factory=dict)
-    reports_usage: bool = True
+    parse_tool_calls: str | None = None  # see `EasyLLMChat`
+    extra: Mapping[str, object] = field(default_factory=dict)  # the caller's own keys for the body
+    reports_usage: bool = True  # whether a stream should end with token counts
     output: OutputSchema | None = None
-    prompt: RenderedPrompt | None = None
+    prompt: RenderedPrompt | None = None  # where it was rendered before
 
     @property
     def has_template(self) -> bool:

@@ -18,8 +18,6 @@ from ..prompts.hub import read_file
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["token_ids"]
-
 
 def token_ids(
     text: str,
@@ -28,12 +26,6 @@ def token_ids(
     policy: RetryPolicy,
     token: str | None,
 ) -> list[int]:
-    """Return the token ids of a text.
-
-    Raises:
-        ConfigurationError: If neither the server nor a tokenizer file can tell.
-        EasyLLMError: If the server has a route and it fails.
-    """
     if not session.url.router:
         server = session.detect(policy)
         model = model or server.model

@@ -121,7 +121,7 @@ def error_from_response(
     text = _readable(body)
     message = parse_error_body(text)
     address = parse_url(url)
-    kind = _classify(_Case(status, message, is_dedicated(address)))
+    kind = _classify(_Case(status, message, is_dedicated(address.host)))
     name = _phrase(status)
     advice = _advice(kind, status, token_withheld=token_withheld)
     where = headers.get("location")

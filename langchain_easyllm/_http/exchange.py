@@ -72,7 +72,7 @@ def exchange(
     address = parse_url(request.url)
     headers = request_headers.for_request(request, address, policy, streaming=streaming)
     budget = policy.call_budget()
-    if is_dedicated(address):
+    if is_dedicated(address.host):
         budget.hold()
     hops = 0
     while True:

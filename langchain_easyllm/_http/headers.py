@@ -45,7 +45,7 @@ class RequestHeaders:
         self, request: Request, address: URL, policy: RetryPolicy, *, streaming: bool
     ) -> Mapping[str, str]:
         """Headers for a request, names in lower case, the caller's over ours."""
-        cold = math.ceil(policy.wait_for_model) if is_dedicated(address) else 0
+        cold = math.ceil(policy.wait_for_model) if is_dedicated(address.host) else 0
         key = (address.origin, address.login, streaming, request.body is None, cold)
         shared = self._cache.get(key)
         if shared is None:

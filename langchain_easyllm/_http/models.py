@@ -184,9 +184,9 @@ def on_hugging_face(url: str) -> bool:
     return is_hugging_face(parse_url(url))
 
 
-def is_dedicated(address: URL) -> bool:
-    """Whether the host is a dedicated Inference Endpoint, which may be scaled to zero."""
-    return address.host.endswith(DEDICATED_HOSTS)
+def is_dedicated(host: str) -> bool:
+    """Whether a host is a dedicated Inference Endpoint, which may be scaled to zero."""
+    return host.endswith(DEDICATED_HOSTS)
 
 
 def _ascii_host(host: str) -> str:

@@ -92,7 +92,7 @@ def _calls(message: AIMessage, answered: Collection[str]) -> list[ToolCall]:
 
 
 def _mended(call: InvalidToolCall) -> ToolCall:
-    from .._protocols.tool_calls import parse_arguments  # noqa: PLC0415 - seldom needed
+    from .._tool_formats.call_syntax import parse_arguments  # noqa: PLC0415 - seldom needed
 
     args = parse_arguments(call["args"] or "") or {}
     return tool_call(name=call["name"] or "", args=args, id=call["id"])

@@ -142,7 +142,7 @@ def _usage(usage: Usage | None) -> UsageMetadata | None:
 def _tool_calls(calls: Sequence[ToolCallDelta]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
     if not calls:
         return [], []
-    from .._protocols.tool_calls import parse_arguments  # noqa: PLC0415 - the wire's parts load when used
+    from .._tool_formats.call_syntax import parse_arguments  # noqa: PLC0415 - loads when used
 
     good: list[ToolCall] = []
     bad: list[InvalidToolCall] = []
@@ -178,7 +178,7 @@ def _rich_chunk(delta: Delta) -> ChatGenerationChunk:
 
 
 def _call_chunk(call: ToolCallDelta) -> ToolCallChunk:
-    args = call.arguments + call.ending
+    args = call.arguments + call.unparseable_suffix
     return tool_call_chunk(name=call.name, args=args, id=call.id, index=call.index)
 
 

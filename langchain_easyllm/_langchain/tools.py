@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import orjson
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from typing_extensions import is_typeddict
 
-from .._structured_output.typed_dicts import is_typeddict, typed_dict_schema
+from .._structured_output.typed_dicts import typed_dict_schema
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -18,25 +18,12 @@ import orjson
 
 from .._servers.inference_providers import HUB_EMBEDDINGS
 from .._servers.openai_compatible import OPENAI_COMPATIBLE
-from .._servers.profile import CLIENT_SIDE, EmbeddingProfile, ServerInfo
+from .._servers.profile import EmbeddingProfile, ServerInfo
 from .._servers.tei import TEI_EMBEDDINGS
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
 from .json import parse_json_leniently
-from .texts import body_parts
-
-__all__ = [
-    "EmbeddingApi",
-    "EmbeddingProtocolRequest",
-    "Pooling",
-    "Vector",
-    "embed_fields",
-    "embed_route",
-    "hub_route",
-    "normalized",
-    "read_vectors",
-    "to_floats",
-]
+from .texts import BatchBody, body_parts, translate_fields
 
 
 class EmbeddingApi(StrEnum):
@@ -45,10 +32,6 @@ class EmbeddingApi(StrEnum):
     EMBED = "embed"
     EMBEDDINGS = "embeddings"
     FEATURE_EXTRACTION = "feature-extraction"
-
-
-# A value that asks for what happens anyway needs no name on the server.
-_OFF: Mapping[str, tuple[object, ...]] = {"truncate": (False,), "truncation_direction": ("right",)}
 
 
 def _profile(api: EmbeddingApi, server: ServerInfo | None) -> EmbeddingProfile:
@@ -60,30 +43,17 @@ def _profile(api: EmbeddingApi, server: ServerInfo | None) -> EmbeddingProfile:
 
 
 @dataclass(slots=True)
-class EmbeddingProtocolRequest:
-    """One kind of embedding request; the texts of each batch are put into it.
-
-    Args:
-        params: Neutral fields that are set (`EMBEDDING_FIELDS`).
-        server: What is known of the server; None if nothing.
-        extra: The caller's own keys, merged into the body last.
-        base64: Whether vectors may come as base64, which is smaller and cheaper to read.
-
-    Raises:
-        ConfigurationError: For a field that this protocol of this server cannot express.
-    """
+class EmbeddingProtocolRequest(BatchBody):
+    """One kind of embedding request; the texts of each batch are put into it."""
 
     api: EmbeddingApi
-    params: Mapping[str, object]
-    server: ServerInfo | None = None
+    params: Mapping[str, object]  # neutral fields that are set (`EMBEDDING_FIELDS`)
+    server: ServerInfo | None = None  # what is known of the server; None if nothing
     model: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
-    base64: bool = True
-    _head: bytes = b""
-    _tail: bytes = b""
+    base64: bool = True  # whether vectors may come as base64, which is smaller and cheaper to read
 
     def __post_init__(self) -> None:
-        """Make the parts of the body that every batch has in common."""
         body = embed_fields(self.api, self.server, self.params)
         key = "input" if self.api is EmbeddingApi.EMBEDDINGS else "inputs"
         if self.api is EmbeddingApi.EMBEDDINGS:
@@ -92,15 +62,6 @@ class EmbeddingProtocolRequest:
             if self.base64:
                 body["encoding_format"] = "base64"
         self._head, self._tail = body_parts(key, {**body, **self.extra})
-
-    @property
-    def overhead(self) -> int:
-        """Bytes of a body without any text."""
-        return len(self._head) + len(self._tail)
-
-    def body(self, texts: bytes) -> bytes:
-        """Return the body for one batch of texts, already JSON, with commas between them."""
-        return self._head + texts + self._tail
 
     @property
     def normalizes_locally(self) -> bool:
@@ -112,37 +73,11 @@ class EmbeddingProtocolRequest:
 def embed_fields(
     api: EmbeddingApi, server: ServerInfo | None, params: Mapping[str, object]
 ) -> dict[str, object]:
-    """Translate neutral fields to a server's names and values.
-
-    Raises:
-        ConfigurationError: For a field that this protocol of this server cannot express.
-    """
     profile = _profile(api, server)
-    table = profile.apis[api]
-    out: dict[str, object] = {}
-    for name, value in params.items():
-        if value is None:
-            continue
-        key = table.get(name)
-        if key == CLIENT_SIDE and value is True:
-            continue
-        if key is None or key == CLIENT_SIDE:
-            if value not in _OFF.get(name, ()):
-                raise ConfigurationError(_inexpressible(name, value, api, profile))
-            continue
-        translated = _to_value(key, value)
-        if translated is not None:
-            out[key] = translated
-    return out
-
-
-def _to_value(key: str, value: object) -> object:
-    """Return the value to send; None leaves the field out."""
-    if key == "truncate_prompt_tokens":
-        return -1 if value else None  # vLLM: to as many tokens as the model takes
-    if key == "truncation_direction":
-        return str(value).capitalize()
-    return value
+    fields, missing = translate_fields(params, profile.apis[api])
+    if missing:
+        raise ConfigurationError(_inexpressible(missing, params[missing], api, profile))
+    return fields
 
 
 _INSTEAD = {"prompt_name": "write the prompt itself as query_prompt and document_prompt"}
@@ -159,7 +94,6 @@ def _inexpressible(name: str, value: object, api: EmbeddingApi, profile: Embeddi
 
 
 def embed_route(api: EmbeddingApi) -> str:
-    """Return the route of a protocol below a server's root."""
     return {EmbeddingApi.EMBED: "/embed", EmbeddingApi.EMBEDDINGS: "/v1/embeddings"}.get(api, "/")
 
 
@@ -191,16 +125,7 @@ _CHECK = "check base_url and api"
 def read_vectors(
     body: bytes, indices: Sequence[int], pooling: Pooling | None
 ) -> list[Vector] | Failure:
-    """Read the vectors of one batch, in the order of its texts.
-
-    Args:
-        body: The response.
-        indices: The index of each text in the caller's list, for errors.
-        pooling: How to make one vector of one per token; None where that is an error.
-
-    Raises:
-        ProtocolError: If they are not one vector of finite numbers per text.
-    """
+    """Read the vectors of one batch, in the order of its texts."""
     strict = True
     try:
         value: object = orjson.loads(body)
@@ -306,8 +231,9 @@ def _no_number(index: int, at: int, value: object) -> ProtocolError:
 def _pooled(row: list[object], index: int, pooling: Pooling | None) -> list[object]:
     """Make one vector of one per token."""
     tokens = row
-    if len(tokens) == 1 and isinstance(tokens[0], list) and tokens[0] and _nested(tokens[0]):
-        tokens = tokens[0]
+    inner = row[0] if len(row) == 1 else None
+    if isinstance(inner, list) and inner and isinstance(inner[0], list):
+        tokens = inner
     vectors = [token for token in tokens if isinstance(token, list) and token]
     if len(vectors) != len(tokens) or len(set(map(len, vectors))) != 1:
         raise ProtocolError(f"The vectors of the tokens of text {index} have different lengths.")
@@ -324,12 +250,7 @@ def _pooled(row: list[object], index: int, pooling: Pooling | None) -> list[obje
         raise ProtocolError(f"The vectors of text {index}'s tokens hold no numbers.") from error
 
 
-def _nested(value: list[object]) -> bool:
-    return isinstance(value[0], list)
-
-
 def to_floats(vector: Vector) -> list[float]:
-    """Return a vector as floats."""
     return array("f", vector).tolist() if type(vector) is bytes else cast("list[float]", vector)
 
 

@@ -6,23 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Decoder", "Delta", "Event", "Failure", "ToolCallDelta", "Usage", "finish_reason"]
-
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts as the server reported them.
-
-    Attributes:
-        input_tokens: Tokens of the prompt.
-        output_tokens: Tokens of the answer, its thinking included.
-        total_tokens: Both.
-        cached_tokens: Tokens of the prompt that were read from a cache; None if not said.
-        reasoning_tokens: Tokens of the answer that were thinking; None if not said.
-    """
+    """Token counts as the server reported them."""
 
     input_tokens: int
-    output_tokens: int
+    output_tokens: int  # with those of reasoning
     total_tokens: int
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
@@ -30,63 +20,36 @@ class Usage:
 
 @dataclass(slots=True)
 class ToolCallDelta:
-    """A tool call, or a piece of one.
+    """A tool call, or the next part of one."""
 
-    Attributes:
-        index: Which call of the answer it belongs to.
-        id: The call's id; None in all but its first piece.
-        name: The tool's name; None in all but the first piece.
-        arguments: The arguments as JSON, or the next piece of them.
-        error: Why the call cannot be run, in its last piece.
-        ending: What makes the arguments streamed so far unreadable, beside an `error`.
-    """
-
-    index: int
-    id: str | None = None
+    index: int  # which call of the answer it belongs to
+    id: str | None = None  # the call's id; None in all but its first delta
     name: str | None = None
-    arguments: str = ""
-    error: str | None = None
-    ending: str = ""
+    arguments: str = ""  # the arguments as JSON, or the next part of them
+    error: str | None = None  # why the call cannot be run, in its last delta
+    unparseable_suffix: str = ""  # beside an `error`: keeps the arguments so far from being read
 
 
 @dataclass(slots=True)
 class Delta:
-    """One piece of an answer that is more than text.
-
-    Attributes:
-        text: Text of the answer.
-        reasoning: Text of the model's thinking, kept apart by the server.
-        reasoning_field: Name the server used for it (`reasoning` or `reasoning_content`).
-        tool_calls: Tool calls as the server sent them, on their way to the reader.
-        calls: Tool calls, or pieces of them, as the reader hands them on.
-        finish_reason: `stop`, `length`, `tool_calls` or the server's own word; None while open.
-        logprobs: Log probabilities in OpenAI's chat shape (`{"content": [...]}`).
-        usage: Token counts.
-        model: Name of the model that answers.
-        index: Which of several answers this belongs to.
-        extra: Other facts of the answer (`system_fingerprint`, `seed`, ...).
-    """
+    """A chunk of an answer that is more than text."""
 
     text: str = ""
     reasoning: str = ""
-    reasoning_field: str | None = None
+    reasoning_field: str | None = None  # the server's name for it
     tool_calls: tuple[Mapping[str, object], ...] = ()
-    calls: tuple[ToolCallDelta, ...] = ()
-    finish_reason: str | None = None
-    logprobs: Mapping[str, object] | None = None
+    calls: tuple[ToolCallDelta, ...] = ()  # calls, or parts of them, as the reader hands them on
+    finish_reason: str | None = None  # `stop`, `length`, ...; None while open
+    logprobs: Mapping[str, object] | None = None  # in OpenAI's chat format (`{"content": [...]}`)
     usage: Usage | None = None
     model: str | None = None
-    index: int = 0
-    extra: Mapping[str, object] | None = None
+    index: int = 0  # which of several answers this belongs to
+    extra: Mapping[str, object] | None = None  # `system_fingerprint`, `seed`, ...
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The server's own report, inside an answer of status 200, that it failed.
-
-    Attributes:
-        payload: The report as it came.
-    """
+    """The server's own report, inside an answer of status 200, that it failed."""
 
     payload: bytes
 

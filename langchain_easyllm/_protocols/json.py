@@ -3,14 +3,37 @@
 orjson is strict and fast. What it refuses may still be an answer: half a surrogate pair (a token
 that ends inside an emoji, from a Python server), NaN in log probabilities, a byte order mark, bytes
 that are no UTF-8. To lose a whole answer for one of those would be wrong, so the standard library
-has a second look.
+parses it once more.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
-__all__ = ["parse_json_leniently"]
+import orjson
+
+from ..errors import ProtocolError
+
+
+def parse_json(data: bytes) -> object:
+    """Parse JSON; None if it is none."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return parse_json_leniently(data)
+
+
+def parse_object(data: bytes) -> Mapping[str, object]:
+    value = parse_json(data)
+    if isinstance(value, dict):
+        return value
+    text = data[:2000].decode("utf-8", "replace")
+    raise ProtocolError(
+        f"The server sent something that is no JSON object: {text[:200]!r}. "
+        "Check that base_url is an inference server and not a web page or proxy.",
+        body=text,
+    )
 
 
 def parse_json_leniently(data: bytes) -> object:

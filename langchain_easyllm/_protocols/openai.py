@@ -2,7 +2,7 @@
 
 Format: OpenAI's API reference, as TGI, vLLM, llama.cpp, `transformers serve` and Inference
 Providers send it: any key may be absent or null, a first chunk may hold a role only, usage comes
-with the last piece or in a chunk without choices, and not every server closes with `[DONE]`.
+with the last chunk or in a chunk without choices, and not every server closes with `[DONE]`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ import orjson
 from .._servers.profile import GenerationApi, ServerInfo
 from ..errors import ProtocolError
 from .events import Delta, Event, Failure, Usage, finish_reason
-from .json import parse_json_leniently
+from .json import parse_object
 from .request import ProtocolRequest, to_fields
 from .tool_choice import to_tool_fields, to_tool_messages
-
-__all__ = ["ChatDecoder", "CompletionsDecoder", "to_body"]
-
 
 _Json = Mapping[str, object]
 _DONE = b"[DONE]"
@@ -29,11 +26,6 @@ _EXTRA = ("system_fingerprint", "service_tier")
 
 
 def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
-    """Return the body of a chat or completions request.
-
-    Raises:
-        ConfigurationError: For a field that the server cannot express.
-    """
     body: dict[str, object] = {}
     if request.model is not None:
         body["model"] = request.model
@@ -42,7 +34,7 @@ def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     else:
         body["prompt"] = request.prompt
     if request.tools and request.api is GenerationApi.CHAT and not request.prompted_tools:
-        body.update(to_tool_fields(request, server))
+        body.update(to_tool_fields(request, server.profile))
     body.update(to_fields(request.api, server, request.params))
     if request.stops:
         body["stop"] = list(request.stops)
@@ -50,7 +42,7 @@ def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
         body["stream"] = True
         if request.usage and server.profile.api(request.api).usage_option:
             body["stream_options"] = {"include_usage": True}
-        body.pop("echo", None)  # a stream's own echo is put before its first piece here
+        body.pop("echo", None)  # a stream's own echo is put before its first chunk here
     return _merge(body, request.extra)
 
 
@@ -73,7 +65,6 @@ class _OpenAIDecoder(ABC):
         self._named = False
 
     def read(self, data: bytes) -> Event:
-        """Decode one chunk of a stream."""
         if data == _DONE:
             # llama-cpp-python also writes this when it breaks an answer off: only after a finish
             # reason is it worth not waiting for the end of the stream itself.
@@ -86,7 +77,7 @@ class _OpenAIDecoder(ABC):
         choices = chunk.get("choices")
         if not choices:
             return self._without_choices(chunk, data)
-        choice: _Json = choices[0]  # type: ignore[index]  # another shape is the reader's error
+        choice: _Json = choices[0]  # type: ignore[index]  # another type is the reader's error
         # The first chunk is read whole: it says which model answers.
         text = self._plain(choice) if self._named else None
         self._named = True
@@ -102,7 +93,6 @@ class _OpenAIDecoder(ABC):
         return delta
 
     def read_whole(self, body: bytes) -> list[Delta] | Failure:
-        """Decode an answer that was not streamed."""
         answer = parse_object(body)
         if answer.get("error") or answer.get("object") == "error":
             return Failure(body)
@@ -152,13 +142,10 @@ class _OpenAIDecoder(ABC):
 
 
 class ChatDecoder(_OpenAIDecoder):
-    """Reads chat completions."""
-
     def read(self, data: bytes) -> Event:
-        """Decode one chunk of a stream."""
         if not self._named:
             return super().read(data)
-        try:  # nearly every chunk is one more piece of text
+        try:  # nearly every chunk is some more text
             chunk = orjson.loads(data)
             choice = chunk["choices"][0]
             delta = choice["delta"]
@@ -178,28 +165,24 @@ class ChatDecoder(_OpenAIDecoder):
         return isinstance(choice.get("message") or choice.get("delta"), Mapping)
 
     def _plain(self, choice: _Json) -> str | None:
-        if _says_more(choice) or choice.get("index"):
-            return None
         delta = choice.get("delta")
-        if not isinstance(delta, dict):
+        if _says_more(choice) or not isinstance(delta, dict):
             return None
-        for key in delta:
-            if key not in _PLAIN_KEYS and delta[key]:
-                return None
-        content = delta.get("content")
-        return content if isinstance(content, str) else "" if content is None else None
+        if any(value for key, value in delta.items() if key not in ("content", "role")):
+            return None
+        return _string_or_none(delta.get("content"))
 
     def _delta(self, chunk: _Json, choice: _Json) -> Delta:
         result = self._rest(chunk, choice)
         message = cast("_Json", choice.get("delta") or choice.get("message") or {})
         result.text = _text_of(message.get("content"))
         for name in ("reasoning_content", "reasoning"):
-            thought = message.get(name)
-            if isinstance(thought, str) and thought:
-                result.reasoning, result.reasoning_field = thought, name
+            reasoning = message.get(name)
+            if isinstance(reasoning, str) and reasoning:
+                result.reasoning, result.reasoning_field = reasoning, name
                 break
         calls = message.get("tool_calls")
-        if isinstance(calls, Mapping):  # TGI 2 streamed one call as a bare object
+        if isinstance(calls, Mapping):  # TGI 2 streamed one call outside a list
             calls = [calls]
         elif not calls and isinstance(message.get("function_call"), Mapping):
             calls = [{"function": message["function_call"]}]  # OpenAI's form before tools
@@ -212,23 +195,19 @@ class ChatDecoder(_OpenAIDecoder):
 
 
 def _says_more(choice: _Json) -> object:
-    return choice.get("finish_reason") or choice.get("logprobs")
+    return choice.get("finish_reason") or choice.get("logprobs") or choice.get("index")
 
 
-_PLAIN_KEYS = frozenset({"content", "role"})
+def _string_or_none(text: object) -> str | None:
+    return text if isinstance(text, str) else "" if text is None else None
 
 
 class CompletionsDecoder(_OpenAIDecoder):
-    """Reads (text) completions."""
-
     def _holds_answer(self, choice: _Json) -> bool:
         return "text" in choice
 
     def _plain(self, choice: _Json) -> str | None:
-        if _says_more(choice) or choice.get("index"):
-            return None
-        text = choice.get("text")
-        return text if isinstance(text, str) else "" if text is None else None
+        return None if _says_more(choice) else _string_or_none(choice.get("text"))
 
     def _delta(self, chunk: _Json, choice: _Json) -> Delta:
         result = self._rest(chunk, choice)
@@ -265,26 +244,6 @@ def _completions_logprobs(value: object) -> dict[str, object] | None:
         for token, logprob, top in zip(tokens, logprobs, tops, strict=False)
     ]
     return {"content": content}
-
-
-def parse_object(data: bytes) -> _Json:
-    """Parse a JSON object.
-
-    Raises:
-        ProtocolError: If it is no JSON, or no object.
-    """
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        value = parse_json_leniently(data)
-    if isinstance(value, dict):
-        return value
-    text = data[:2000].decode("utf-8", "replace")
-    raise ProtocolError(
-        f"The server sent something that is no JSON object: {text[:200]!r}. "
-        "Check that base_url is an inference server and not a web page or proxy.",
-        body=text,
-    )
 
 
 def usage_of(value: object) -> Usage | None:

@@ -1,8 +1,8 @@
-"""From decoded events to what a caller may see: thinking apart, stops cut, completeness checked."""
+"""From decoded events to what a caller sees: reasoning apart, stops cut, completeness checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .._tool_formats.call_syntax import ParsedReasoning, Part
@@ -13,53 +13,24 @@ from .reasoning import ThinkSplitter, has_unopened_think_tag
 from .stop_sequences import StopCutter
 from .tool_calls import ExpectedToolCalls, ToolCallReader, merge_calls
 
-__all__ = ["Answer", "Chunk", "ResponseReader", "read_answers"]
-
-
 Chunk = str | Delta
 """What a reader hands on: text of the answer, or a delta with more than that."""
 
 
-# What decoding runs into where a server sends JSON of a shape that no protocol has.
-_MISSHAPEN = (AttributeError, IndexError, KeyError, TypeError)
+# What decoding raises where a server sends JSON that no protocol has.
+_UNEXPECTED = (AttributeError, IndexError, KeyError, TypeError)
 
 
 @dataclass(slots=True)
 class Answer:
-    """One whole answer.
-
-    Attributes:
-        text: The answer, cut before the first stop sequence.
-        end: What the server said of it (finish reason, usage, model, tool calls).
-        reasoning: The model's thinking.
-        logprobs: Log probabilities in OpenAI's chat shape.
-    """
-
     text: str
-    end: Delta = field(default_factory=Delta)
+    end: Delta = field(default_factory=Delta)  # finish reason, usage, model, tool calls
     reasoning: str = ""
     logprobs: dict[str, object] | None = None
 
 
 class ResponseReader:
-    """Turns the events of one stream into pieces, without any I/O.
-
-    Args:
-        decoder: Reads the protocol's events.
-        stops: Stop sequences that end the answer.
-        reasoning_model: Whether the model is known to reason (see `ThinkSplitter`).
-        expected_calls: What is known of the tool calls that may come.
-        whole: Whether the answer comes in one piece.
-        text_tools: How the text may hold calls; None where they are not looked for.
-
-    Attributes:
-        over: Whether nothing more is to be read: a stop sequence was met, the server closed the
-            answer, it reported a failure, or an event made no sense.
-        failure: The server's report that it failed, inside a stream of status 200.
-        error: What made no sense; the pieces before it are handed on first.
-        end: What the server said of the answer as a whole (finish reason, usage, model).
-        reasoned: Whether reasoning was seen.
-    """
+    """Turns the events of one stream into chunks, without any I/O."""
 
     def __init__(
         self,
@@ -77,15 +48,17 @@ class ResponseReader:
         # What ends a call in text is cut before it is parsed, the caller's own stops after.
         self._call_cutter = StopCutter(text_tools.stops if text_tools else ())
         self._splitter = ThinkSplitter(reasoning_model=reasoning_model)
-        self._expected_calls = expected_calls
+        self._expected_calls = expected_calls  # what is known of the tool calls that may come
         self._whole = whole
         self._calls: ToolCallReader | None = None
-        self._shown = bytearray()  # a byte a character; StringIO would keep every piece alive
+        self._shown = bytearray()  # a byte a character; StringIO would keep every chunk alive
+        # whether nothing more is to be read: a stop sequence was met, the server closed the answer,
+        # it reported a failure, or an event made no sense
         self.over = False
-        self.failure: Failure | None = None
-        self.error: EasyLLMError | None = None
+        self.failure: Failure | None = None  # the server's report, in a stream of status 200
+        self.error: EasyLLMError | None = None  # raised after the chunks before it
         self.end = Delta()
-        self.reasoned = False
+        self.reasoned = False  # whether reasoning was seen
 
     @property
     def partial(self) -> str:
@@ -93,8 +66,8 @@ class ResponseReader:
         return self._shown.decode("utf-8", "surrogatepass")
 
     def feed(self, events: Iterable[bytes]) -> list[Chunk]:
-        """Take the data of some events and return the pieces that can be shown."""
-        pieces: list[Chunk] = []
+        """Take the data of some events and return the chunks that can be shown."""
+        chunks: list[Chunk] = []
         read = self._decoder.read
         plain = self._is_plain()
         for data in events:
@@ -104,17 +77,17 @@ class ResponseReader:
             except EasyLLMError as error:
                 self.error, self.over = error, True
                 break
-            except _MISSHAPEN as error:
-                self.error, self.over = _misshapen(data, error), True
+            except _UNEXPECTED as error:
+                self.error, self.over = _unexpected(data, error), True
                 break
             if type(item) is str:
                 if plain:
-                    pieces.append(item)
+                    chunks.append(item)
                     continue
-                self._take_text(item, pieces)
+                self._take_text(item, chunks)
                 plain = self._is_plain()
             elif type(item) is Delta:
-                self._take_delta(item, pieces)
+                self._take_delta(item, chunks)
             elif type(item) is Failure:
                 self.failure, self.over = item, True
                 break
@@ -123,119 +96,116 @@ class ResponseReader:
                 break
         if self._decoder.closed:
             self.over = True
-        self._keep(pieces)
-        return pieces
+        self._keep(chunks)
+        return chunks
+
+    def take(self, delta: Delta) -> list[Chunk]:
+        """Take a whole answer and return the chunks that can be shown."""
+        chunks: list[Chunk] = []
+        self._take_delta(delta, chunks)
+        self._keep(chunks)
+        return chunks
 
     def _is_plain(self) -> bool:
-        """Whether text goes through as it comes: there is nothing to look for in it."""
+        """Whether text goes through as it comes: nothing has to be found in it."""
         return self._splitter.settled and self._cutter.idle and self._parser is None
 
     @property
     def _stopped(self) -> bool:
-        """Whether a stop sequence was met."""
         return self._cutter.found or self._call_cutter.found
 
-    def _keep(self, pieces: list[Chunk]) -> None:
+    def _keep(self, chunks: list[Chunk]) -> None:
         """Keep the text that is handed on, for an error to hold."""
-        text = "".join([piece for piece in pieces if type(piece) is str])
+        text = "".join([chunk for chunk in chunks if type(chunk) is str])
         self._shown += text.encode("utf-8", "surrogatepass")
 
     def close(self) -> list[Chunk]:
-        """Return the last pieces, after the stream's end.
-
-        Raises:
-            IncompleteStreamError: If the server never said that the answer is complete.
-            ProtocolError: If an event made no sense.
-        """
+        """Return the last chunks, after the stream's end."""
         if self.error is not None:
             self.error.partial = self.partial
             raise self.error
-        pieces: list[Chunk] = []
+        chunks: list[Chunk] = []
         if not self._stopped and not self._decoder.done:
-            self._release(pieces)
-            self._flush(pieces)
+            self._release(chunks)
+            self._flush(chunks)
             raise IncompleteStreamError(
                 "The stream ended before the server said that the answer is complete: "
                 "what arrived is in .partial. Ask again, or raise max_retries or timeout.",
                 partial=self.partial,
             )
-        self._release(pieces)
-        calls, said = self._close_calls()
-        self._flush(pieces, said)
+        self._release(chunks)
+        calls: tuple[ToolCallDelta, ...] = ()
+        said = ""
+        if self._calls is not None:
+            calls, said = self._calls.close(length=self.end.finish_reason == "length")
+        self._flush(chunks, said)
         if calls:
-            pieces.append(Delta(calls=calls))
+            chunks.append(Delta(calls=calls))
         self._conclude()
-        # Too late for this answer's thinking, but the next one's will be known for it.
+        # Too late for this answer's reasoning; the model's next one will be known for it.
         self.reasoned = self.reasoned or has_unopened_think_tag(self.partial)
-        return pieces
+        return chunks
 
     @property
     def complete(self) -> bool:
         """Whether the answer is whole, whatever becomes of the rest of the stream."""
         return self._stopped or self.end.finish_reason is not None
 
-    def _take_text(self, text: str, pieces: list[Chunk]) -> None:
+    def _take_text(self, text: str, chunks: list[Chunk]) -> None:
         if not self._splitter.settled:
-            thought, text = self._splitter.feed(text)
-            if thought:
-                self._take_thought(thought, "think", pieces)
-        self._take_answer(text, pieces)
+            reasoning, text = self._splitter.feed(text)
+            if reasoning:
+                self._take_reasoning(reasoning, "think", chunks)
+        self._take_answer(text, chunks)
 
-    def _take_answer(self, text: str, pieces: list[Chunk]) -> None:
+    def _take_answer(self, text: str, chunks: list[Chunk]) -> None:
         if text and self._parser is not None:
-            self._take_parts(self._parser.feed(self._call_cutter.feed(text)), pieces)
+            self._take_parts(self._parser.feed(self._call_cutter.feed(text)), chunks)
         elif text:
-            self._show(self._cutter.feed(text), pieces)
+            self._show(self._cutter.feed(text), chunks)
 
-    def _take_parts(self, parts: Iterable[Part], pieces: list[Chunk]) -> None:
-        """Take text and what was found in it."""
+    def _take_parts(self, parts: Iterable[Part], chunks: list[Chunk]) -> None:
         for part in parts:
             if isinstance(part, str):
-                self._show(self._cutter.feed(part), pieces)
+                self._show(self._cutter.feed(part), chunks)
             elif isinstance(part, ParsedReasoning):
-                pieces.append(Delta(reasoning=part.text))
+                chunks.append(Delta(reasoning=part.text))
             elif not self._cutter.found:
                 # No stop sequence goes on beyond a call.
-                self._show(self._cutter.close(), pieces)
+                self._show(self._cutter.close(), chunks)
                 function = {"name": part.name, "arguments": part.arguments}
                 if calls := self._take_calls(({"function": function},)):
-                    pieces.append(Delta(calls=calls))
+                    chunks.append(Delta(calls=calls))
 
-    def _show(self, text: str, pieces: list[Chunk]) -> None:
+    def _show(self, text: str, chunks: list[Chunk]) -> None:
         if text:
-            pieces.append(text)
+            chunks.append(text)
 
-    def _take_thought(self, thought: str, name: str, pieces: list[Chunk]) -> None:
-        pieces.append(Delta(reasoning=thought, reasoning_field=None if self.reasoned else name))
+    def _take_reasoning(self, reasoning: str, name: str, chunks: list[Chunk]) -> None:
+        chunks.append(Delta(reasoning=reasoning, reasoning_field=None if self.reasoned else name))
         self.reasoned = True
 
-    def _take_delta(self, delta: Delta, pieces: list[Chunk]) -> None:
+    def _take_delta(self, delta: Delta, chunks: list[Chunk]) -> None:
         self._note(delta)
         if delta.reasoning:
             held = self._splitter.answer_only()
-            self._take_thought(delta.reasoning, delta.reasoning_field or "reasoning", pieces)
-            self._take_text(held, pieces)
+            self._take_reasoning(delta.reasoning, delta.reasoning_field or "reasoning", chunks)
+            self._take_text(held, chunks)
         if delta.text:
-            self._take_text(delta.text, pieces)
+            self._take_text(delta.text, chunks)
         if self._stopped:
             return
         calls = self._take_calls(delta.tool_calls) if delta.tool_calls else ()
         if delta.logprobs or calls:
-            pieces.append(Delta(logprobs=delta.logprobs, calls=calls))
+            chunks.append(Delta(logprobs=delta.logprobs, calls=calls))
 
     def _take_calls(self, calls: tuple[Mapping[str, object], ...]) -> tuple[ToolCallDelta, ...]:
         if self._calls is None:
             self._calls = ToolCallReader(self._expected_calls, whole=self._whole)
-        return tuple(self._calls.feed(calls))
-
-    def _close_calls(self) -> tuple[tuple[ToolCallDelta, ...], str]:
-        if self._calls is None:
-            return (), ""
-        calls, said = self._calls.close(length=self.end.finish_reason == "length")
-        return tuple(calls), said
+        return self._calls.feed(calls)
 
     def _conclude(self) -> None:
-        """Say why the answer ended, in the same words on every server."""
+        """Set the finish reason, the same on every server."""
         end, calls = self.end, self._calls
         if self._stopped:
             end.finish_reason = "stop"
@@ -254,23 +224,22 @@ class ResponseReader:
         if delta.extra:
             end.extra = {**(end.extra or {}), **delta.extra}
 
-    def _release(self, pieces: list[Chunk]) -> None:
+    def _release(self, chunks: list[Chunk]) -> None:
         """Hand on what was held back, now that nothing more comes."""
-        thought, text = self._splitter.close()
-        if thought:
-            self._take_thought(thought, "think", pieces)
-        self._take_answer(text, pieces)
+        reasoning, text = self._splitter.close()
+        if reasoning:
+            self._take_reasoning(reasoning, "think", chunks)
+        self._take_answer(text, chunks)
         if self._parser is not None:
             parts = self._parser.feed(self._call_cutter.close())
-            self._take_parts([*parts, *self._parser.close()], pieces)
+            self._take_parts([*parts, *self._parser.close()], chunks)
 
-    def _flush(self, pieces: list[Chunk], said: str = "") -> None:
-        """Hand on the last text."""
-        self._show(self._cutter.feed(said) + self._cutter.close(), pieces)
-        self._keep(pieces)
+    def _flush(self, chunks: list[Chunk], said: str = "") -> None:
+        self._show(self._cutter.feed(said) + self._cutter.close(), chunks)
+        self._keep(chunks)
 
 
-def _misshapen(data: bytes, cause: Exception) -> ProtocolError:
+def _unexpected(data: bytes, cause: Exception) -> ProtocolError:
     text = data[:2000].decode("utf-8", "replace")
     error = ProtocolError(
         f"The server sent JSON that this protocol does not have: {text[:200]!r}. "
@@ -279,21 +248,6 @@ def _misshapen(data: bytes, cause: Exception) -> ProtocolError:
     )
     error.__cause__ = cause
     return error
-
-
-class _Ready:
-    """A decoder whose one event has been decoded already."""
-
-    def __init__(self, delta: Delta) -> None:
-        self.done = True
-        self.closed = False
-        self._delta = delta
-
-    def read(self, data: bytes) -> Delta:  # noqa: ARG002 - the event is ready
-        return self._delta
-
-    def read_whole(self, body: bytes) -> list[Delta]:  # noqa: ARG002 - the answer is ready
-        return [self._delta]
 
 
 def read_answers(
@@ -306,25 +260,11 @@ def read_answers(
     expected_calls: ExpectedToolCalls = ExpectedToolCalls(),  # noqa: B008 - it cannot change
     text_tools: TextTools | None = None,
 ) -> list[Answer] | Failure:
-    """Read a response that was not streamed, with the same cuts as a stream.
-
-    Args:
-        decoder: Reads the protocol.
-        body: The response.
-        stops: Stop sequences that end each answer.
-        prompt: The prompt, where the server was asked to repeat it: it stays whole, whatever stop
-            sequences it holds.
-        reasoning_model: Whether the model is known to reason.
-        expected_calls: What is known of the tool calls that may come.
-        text_tools: How the text may hold calls; None where they are not looked for.
-
-    Raises:
-        ProtocolError: If the answer cannot be understood.
-    """
+    """Read a response that was not streamed, with the same cuts as a stream."""
     try:
         deltas = decoder.read_whole(body)
-    except _MISSHAPEN as error:
-        raise _misshapen(body, error) from error
+    except _UNEXPECTED as error:
+        raise _unexpected(body, error) from error
     if isinstance(deltas, Failure):
         return deltas
     answers = []
@@ -334,39 +274,44 @@ def read_answers(
         if delta.finish_reason == "length":
             # The half of a character that max_tokens cut through: no server streams it either.
             delta.text = delta.text.rstrip("\ufffd")
-        if _is_plain(delta, looks_for=bool(stops or text_tools)):
+        if _is_plain(delta, searched=bool(stops or text_tools)):
             answer = Answer(delta.text, delta)
         else:
             reader = ResponseReader(
-                _Ready(delta),
+                decoder,
                 stops,
-                # All text is here: a closing tag without an opening one can be told from mere text.
+                # All text is here: a closing tag without an opening one differs from mere text.
                 reasoning_model=reasoning_model or has_unopened_think_tag(delta.text),
                 expected_calls=expected_calls,
                 text_tools=text_tools,
                 whole=True,
             )
-            answer = _read_whole(reader)
+            answer = gather_chunks([*reader.take(delta), *reader.close()], reader.end)
         answer.text = answer.text if prompt is None else prompt + answer.text
         answer.logprobs = dict(delta.logprobs) if delta.logprobs else None
         answers.append(answer)
     return answers
 
 
-def _is_plain(delta: Delta, *, looks_for: bool) -> bool:
-    """Whether an answer is the text that came, with nothing to look for in it."""
+def _is_plain(delta: Delta, *, searched: bool) -> bool:
+    """Whether an answer is the text that came, and nothing has to be found in it."""
     special = delta.reasoning or delta.tool_calls or delta.finish_reason == "tool_calls"
-    return not (looks_for or special or "think>" in delta.text)
+    return not (searched or special or "think>" in delta.text)
 
 
-def _read_whole(reader: ResponseReader) -> Answer:
-    chunks = [*reader.feed((b"",)), *reader.close()]
+def gather_chunks(chunks: Sequence[Chunk], end: Delta) -> Answer:
     deltas = [chunk for chunk in chunks if type(chunk) is Delta]
-    end = reader.end
+    logprobs = [token for delta in deltas for token in _tokens(delta)]
     end.calls = merge_calls(call for delta in deltas for call in delta.calls)
     end.reasoning_field = next((d.reasoning_field for d in deltas if d.reasoning_field), None)
     return Answer(
         text="".join(chunk for chunk in chunks if type(chunk) is str),
         end=end,
         reasoning="".join(delta.reasoning for delta in deltas),
+        logprobs={"content": logprobs} if logprobs else None,
     )
+
+
+def _tokens(delta: Delta) -> list[object]:
+    content = delta.logprobs.get("content") if delta.logprobs else None
+    return content if isinstance(content, list) else []

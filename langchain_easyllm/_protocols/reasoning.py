@@ -1,6 +1,6 @@
-"""Thinking that a model writes into its answer: `<think>...</think>`.
+"""Reasoning that a model writes into its answer: `<think>...</think>`.
 
-DeepSeek-R1, QwQ and Qwen3 think in these tags. Some chat templates open the tag in the prompt, so
+DeepSeek-R1, QwQ and Qwen3 reason in these tags. Some chat templates open the tag in the prompt, so
 that only the closing one is answered.
 """
 
@@ -10,41 +10,30 @@ import re
 from enum import Enum, auto
 from functools import lru_cache
 
-__all__ = [
-    "CLOSE",
-    "OPEN",
-    "ThinkSplitter",
-    "has_unopened_think_tag",
-    "is_reasoning_model",
-    "uses_think_tags",
-]
-
-
 OPEN = "<think>"
 CLOSE = "</think>"
 
-# Families whose models think unless told not to, by their names on the Hub.
-_THINKERS = re.compile(
+# Families whose models reason unless they are switched off, by their names on the Hub.
+_REASONING_MODELS = re.compile(
     r"deepseek-r1|deepseek-reasoner|\bqwq\b|qwen3(?!.*(instruct|coder|embedding|reranker))|thinking"
     r"|magistral|gpt-oss|glm-4\.[5-9]|-r1-|minimax-m|kimi-k2-thinking|smollm3|nemotron.*reason",
     re.IGNORECASE,
 )
 
 
-# Those of them that think in a format of their own, which their servers keep apart.
+# Those of them that reason in a format of their own, which their servers keep apart.
 _WITHOUT_TAGS = re.compile(r"gpt-oss|magistral", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)
 def uses_think_tags(model: str | None) -> bool:
-    """Whether a model that thinks does it in `<think>` tags, going by its name."""
+    """Whether a reasoning model writes `<think>` tags, going by its name."""
     return not (model and _WITHOUT_TAGS.search(model))
 
 
 @lru_cache(maxsize=256)
 def is_reasoning_model(model: str | None) -> bool:
-    """Whether a model of this name is known to think before it answers."""
-    return bool(model and _THINKERS.search(model))
+    return bool(model and _REASONING_MODELS.search(model))
 
 
 def has_unopened_think_tag(text: str) -> bool:
@@ -55,28 +44,24 @@ def has_unopened_think_tag(text: str) -> bool:
 
 class _State(Enum):
     START = auto()  # nothing but white space so far
-    THINKING = auto()  # inside the tags
-    UNDECIDED = auto()  # a reasoning_model's text before any tag: thinking or answer
-    GAP = auto()  # white space between the thinking and the answer
+    REASONING = auto()  # inside the tags
+    UNDECIDED = auto()  # a reasoning model's text before any tag: reasoning or answer
+    GAP = auto()  # white space between the reasoning and the answer
     ANSWER = auto()
 
 
 class ThinkSplitter:
-    """Splits text into thinking and answer, however it is split into pieces.
+    """Splits text into reasoning and answer, however it is split into chunks.
 
-    Args:
-        reasoning_model: Whether the model is known to reason: its text is then held back until the
-            closing tag, or the end, tells which it was. For other models text without an opening
-            tag is an answer at once.
+    The text of a model that is known to reason is held back until the closing tag, or the end, says
+    which it was; for other models text without an opening tag is the answer at once.
     """
 
     def __init__(self, *, reasoning_model: bool = False) -> None:
-        self._thinker = reasoning_model
+        self._reasoning_model = reasoning_model
         self._state = _State.START
         self._held = ""  # may be the beginning of a tag
         self._before: list[str] = []  # text before it that is not decided yet, for want of a tag
-        self.tagged = False
-        """Whether the answer held a tag."""
 
     @property
     def settled(self) -> bool:
@@ -84,18 +69,14 @@ class ThinkSplitter:
         return self._state is _State.ANSWER
 
     def answer_only(self) -> str:
-        """Note that the server keeps thinking apart itself: all text is the answer.
-
-        Returns:
-            The text that was held back because it might have been thinking.
-        """
+        """Note that the server keeps reasoning apart itself; return the text held back so far."""
         if self._state not in (_State.START, _State.UNDECIDED):
             return ""
         self._state = _State.ANSWER
         return self._release()
 
     def feed(self, text: str) -> tuple[str, str]:
-        """Take the next piece and return what is thinking and what is answer."""
+        """Take the next text and return what is reasoning and what is answer."""
         if self._state is _State.ANSWER:
             return "", text
         text = self._held + text
@@ -105,8 +86,8 @@ class ThinkSplitter:
         return self._in_state(text)
 
     def _in_state(self, text: str) -> tuple[str, str]:
-        if self._state is _State.THINKING:
-            return self._thinking(text)
+        if self._state is _State.REASONING:
+            return self._reasoning(text)
         if self._state is _State.UNDECIDED:
             return self._undecided(text)
         if self._state is _State.GAP:
@@ -115,9 +96,9 @@ class ThinkSplitter:
 
     def close(self) -> tuple[str, str]:
         """Return what is still held back, now that nothing more comes."""
-        thinking = self._state is _State.THINKING
+        reasons = self._state is _State.REASONING
         text = self._release()
-        return (text, "") if thinking else ("", text)
+        return (text, "") if reasons else ("", text)
 
     def _release(self) -> str:
         text = "".join(self._before) + self._held
@@ -128,33 +109,33 @@ class ThinkSplitter:
     def _start(self, text: str) -> str:
         begun = text.lstrip()
         if begun.startswith(OPEN):
-            self._state, self.tagged = _State.THINKING, True
+            self._state = _State.REASONING
             self._before.clear()
             return begun[len(OPEN) :]
         if OPEN.startswith(begun):
             self._before.append(text[: len(text) - len(begun)])
             self._held = begun
             return ""
-        if self._thinker:
+        if self._reasoning_model:
             self._state = _State.UNDECIDED
             return text
         self._state = _State.ANSWER
         return self._release() + text
 
-    def _thinking(self, text: str) -> tuple[str, str]:
-        thought, tag, rest = text.partition(CLOSE)
+    def _reasoning(self, text: str) -> tuple[str, str]:
+        reasoning, tag, rest = text.partition(CLOSE)
         if tag:
             self._state = _State.GAP
-            return thought, self._gap(rest)
+            return reasoning, self._gap(rest)
         kept = _tail_of_tag(text)
         self._held = text[len(text) - kept :]
         return text[: len(text) - kept], ""
 
     def _undecided(self, text: str) -> tuple[str, str]:
-        thought, tag, rest = text.partition(CLOSE)
+        reasoning, tag, rest = text.partition(CLOSE)
         if tag:
-            self._state, self.tagged = _State.GAP, True
-            return self._release() + thought, self._gap(rest)
+            self._state = _State.GAP
+            return self._release() + reasoning, self._gap(rest)
         kept = _tail_of_tag(text)
         self._before.append(text[: len(text) - kept])
         self._held = text[len(text) - kept :]

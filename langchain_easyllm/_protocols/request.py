@@ -10,30 +10,18 @@ from typing import cast
 from .._servers.profile import (
     EXTENSIONS,
     ApiProfile,
-    ConstraintShape,
+    ConstraintFormat,
     GenerationApi,
     ServerInfo,
 )
 from .._servers.registry import SERVERS
 from ..errors import ConfigurationError
 
-__all__ = [
-    "Message",
-    "ProtocolRequest",
-    "Tool",
-    "ToolChoice",
-    "needs_server",
-    "stop_limit",
-    "to_constraint",
-    "to_fields",
-]
-
-
 Message = Mapping[str, object]
-"""One chat message in OpenAI's shape: `role`, `content` and what belongs to them."""
+"""One chat message in OpenAI's format: `role`, `content` and what belongs to them."""
 
 Tool = Mapping[str, object]
-"""One tool in OpenAI's shape: `{"type": "function", "function": {"name": ..., ...}}`."""
+"""One tool in OpenAI's format: `{"type": "function", "function": {"name": ..., ...}}`."""
 
 ToolChoice = str | Mapping[str, object]
 """`"auto"`, `"none"`, `"required"`, or `{"type": "function", "function": {"name": ...}}`."""
@@ -41,28 +29,19 @@ ToolChoice = str | Mapping[str, object]
 
 @dataclass(slots=True)
 class ProtocolRequest:
-    """One generation, before a server's own names are known.
-
-    Attributes:
-        params: Neutral generation fields that are set (`NEUTRAL_FIELDS`).
-        stops: Stop sequences that end the answer, the caller's first.
-        prompted_tools: Whether the tools are described in the prompt or the messages, and not sent.
-        usage: Whether a stream should end with token counts.
-        extra: The caller's own keys, merged into the body last.
-    """
-
     api: GenerationApi
     params: Mapping[str, object] = field(default_factory=dict)
-    stops: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()  # stop sequences that end the answer, the caller's first
     model: str | None = None
     prompt: str | None = None
     messages: Sequence[Message] | None = None
     tools: Sequence[Tool] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    prompted_tools: bool = False
+    prompted_tools: bool = False  # whether the tools are in the prompt, and not sent
     stream: bool = False
-    usage: bool = True
+    usage: bool = True  # whether a stream should end with token counts
+    # the caller's own keys, merged into the body last
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -88,12 +67,6 @@ _SAMPLING = frozenset({"temperature", "top_p", "top_k", "typical_p", "do_sample"
 def to_fields(
     api: GenerationApi, server: ServerInfo, params: Mapping[str, object]
 ) -> dict[str, object]:
-    """Translate neutral fields to a server's names and values.
-
-    Raises:
-        ConfigurationError: For a field that the server cannot express on this protocol, or for two
-            fields that have one name there and different values.
-    """
     protocol = server.profile.api(api)
     greedy = params.get("do_sample") is False or params.get("temperature") == 0
     out: dict[str, object] = {}
@@ -164,15 +137,10 @@ def _inexpressible(name: str, api: GenerationApi, server: ServerInfo) -> str:
     )
 
 
-def stop_limit(server: ServerInfo) -> int | None:
-    """Return the maximum number of stop sequences that a server takes; None for no limit."""
-    return server.profile.max_stops if server.max_stops is None else server.max_stops
-
-
 def needs_server(
     api: GenerationApi, params: Mapping[str, object], stops: Sequence[str], *, tools: bool = False
 ) -> bool:
-    """Whether a request's shape depends on which server will answer it."""
+    """Whether a request's body depends on which server will answer it."""
     if tools and api is not GenerationApi.GENERATE:
         return True
     if len(stops) > _FEWEST_STOPS:
@@ -209,23 +177,13 @@ def _names_differ(name: str, api: GenerationApi) -> bool:
 
 
 def to_constraint(value: object, key: str, protocol: ApiProfile, server: str) -> tuple[str, object]:
-    """Return the key and the value of a constraint in a server's own shape.
-
-    Args:
-        value: A constraint in TGI's or OpenAI's shape, or a plain JSON schema.
-        key: The key of JSON schemas.
-        protocol: The server's protocol.
-        server: The server's name, for errors.
-
-    Raises:
-        ConfigurationError: If it is none of these, or the server has no such kind.
-    """
-    shape = protocol.constraint
-    if shape is ConstraintShape.OPENAI_AS_GIVEN and _is_openai(value):
+    """Return the key and the value of a constraint in a server's own format."""
+    wanted = protocol.constraint
+    if wanted is ConstraintFormat.OPENAI_AS_GIVEN and _is_openai(value):
         return key, dict(cast("Mapping[str, object]", value))
     kind, constraint = _read(value)
-    if kind != "regex" or shape is ConstraintShape.GRAMMAR:
-        return key, _in_shape(value, kind, constraint, shape)
+    if kind != "regex" or wanted is ConstraintFormat.GRAMMAR:
+        return key, _in_format(value, kind, constraint, wanted)
     if protocol.regex_field is None:
         raise ConfigurationError(
             f"A regex cannot be expressed on {server} (grammar, response_format): use a JSON "
@@ -234,16 +192,16 @@ def to_constraint(value: object, key: str, protocol: ApiProfile, server: str) ->
     return protocol.regex_field, constraint
 
 
-def _in_shape(value: object, kind: str, constraint: object, shape: ConstraintShape) -> object:
-    if shape is ConstraintShape.GRAMMAR:
+def _in_format(value: object, kind: str, constraint: object, wanted: ConstraintFormat) -> object:
+    if wanted is ConstraintFormat.GRAMMAR:
         return None if kind == "text" else {"type": kind, "value": constraint}
-    if shape is ConstraintShape.SCHEMA:
+    if wanted is ConstraintFormat.SCHEMA:
         return constraint
     if kind == "text":
         return {"type": "text"}
     if constraint == _ANY_OBJECT:
         return {"type": "json_object"}
-    if shape is ConstraintShape.JSON_OBJECT:
+    if wanted is ConstraintFormat.JSON_OBJECT:
         return {"type": "json_object", "schema": constraint}
     if _names_schema(value):
         return dict(cast("Mapping[str, object]", value))

@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import cast
 
-import orjson
-
+from .._servers.profile import same
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
-from .json import parse_json_leniently
-from .texts import body_parts
-
-__all__ = ["RerankApi", "RerankProtocolRequest", "read_scores", "rerank_route"]
+from .json import parse_json
+from .texts import BatchBody, body_parts, translate_fields
 
 
 class RerankApi(StrEnum):
@@ -30,28 +27,24 @@ class RerankApi(StrEnum):
     HUB = "text-ranking"
 
 
+_FIELDS: Mapping[RerankApi, Mapping[str, str]] = {
+    RerankApi.TEI: same("truncate", "truncation_direction"),
+    RerankApi.JINA: {"truncate": "truncate_prompt_tokens"},
+    RerankApi.HUB: {},
+}
+
+
 @dataclass(slots=True)
-class RerankProtocolRequest:
-    """One query; the texts of each batch are put into it.
-
-    Args:
-        params: Neutral fields that are set (`truncate`, `truncation_direction`).
-        extra: The caller's own keys, merged into the body last.
-
-    Raises:
-        ConfigurationError: For a field that this protocol cannot express.
-    """
+class RerankProtocolRequest(BatchBody):
+    """One query; the texts of each batch are put into it."""
 
     api: RerankApi
     query: str
     params: Mapping[str, object] = field(default_factory=dict)
     model: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
-    _head: bytes = b""
-    _tail: bytes = b""
 
     def __post_init__(self) -> None:
-        """Make the parts of the body that every batch has in common."""
         fields = self._fields()
         if self.api is RerankApi.HUB:
             before, after = body_parts("inputs", {**fields, **self.extra})
@@ -67,56 +60,26 @@ class RerankProtocolRequest:
             self._head, self._tail = body_parts("documents", body)
 
     def _fields(self) -> dict[str, object]:
-        given = {name: value for name, value in self.params.items() if value is not None}
-        if self.api is RerankApi.TEI:
-            if "truncation_direction" in given:
-                given["truncation_direction"] = str(given["truncation_direction"]).capitalize()
-            return given
-        body: dict[str, object] = {}
-        if self.api is RerankApi.JINA and given.pop("truncate", None):
-            body["truncate_prompt_tokens"] = -1  # vLLM: to as many as the model takes
-        for name, value in given.items():
-            if value not in (False, "right"):  # what asks for what happens anyway needs no name
-                raise ConfigurationError(
-                    f"{name}={value!r} cannot be expressed on the {self.api.value} api: drop it. "
-                    "model_kwargs sends any key as it is."
-                )
-        return body
-
-    @property
-    def overhead(self) -> int:
-        """Bytes of a body without any text."""
-        return len(self._head) + len(self._tail)
-
-    def body(self, texts: bytes) -> bytes:
-        """Return the body for one batch of texts, already JSON, with commas between them."""
-        return self._head + texts + self._tail
+        fields, missing = translate_fields(self.params, _FIELDS[self.api])
+        if missing:
+            raise ConfigurationError(
+                f"{missing}={self.params[missing]!r} cannot be expressed on the {self.api.value} "
+                "api: drop it. model_kwargs sends any key as it is."
+            )
+        return fields
 
 
 def rerank_route(api: RerankApi) -> str:
-    """Return the route of a protocol below a server's root."""
-    return {
-        RerankApi.TEI: "/rerank",
-        RerankApi.JINA: "/v1/rerank",
-        RerankApi.HUB: "/",
-    }[api]
+    return {RerankApi.TEI: "/rerank", RerankApi.JINA: "/v1/rerank"}.get(api, "/")
 
 
 def read_scores(body: bytes, indices: Sequence[int]) -> list[float] | Failure:
-    """Read the scores of one batch, in the order of its texts.
+    """Read the scores of one batch, in the order of its texts (`indices`, for errors).
 
-    Args:
-        body: The response: `[{"index", "score"}]` (TEI, the Hub) or `{"results": [{"index",
-            "relevance_score"}]}` (Jina's).
-        indices: The index of each text in the caller's list, for errors.
-
-    Raises:
-        ProtocolError: If they are not one finite number per text.
+    TEI and the Hub answer `[{"index", "score"}]`, others `{"results": [{"index",
+    "relevance_score"}]}`.
     """
-    try:
-        value: object = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        value = parse_json_leniently(body)
+    value = parse_json(body)
     if isinstance(value, Mapping):
         if value.get("error"):
             return Failure(body)

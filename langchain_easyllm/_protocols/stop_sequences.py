@@ -8,18 +8,9 @@ from dataclasses import dataclass
 
 from ..errors import ConfigurationError
 
-__all__ = ["StopCutter", "StopPolicy", "merge_stops", "stop_policy"]
-
 
 def merge_stops(*groups: object) -> tuple[str, ...]:
-    """Join groups of stop sequences, without repeats, in order.
-
-    Args:
-        groups: Each a string, an iterable of strings, or None.
-
-    Raises:
-        ConfigurationError: If one is empty or no string.
-    """
+    """Join groups of stop sequences, without repeats, in order."""
     merged: dict[str, None] = {}
     for group in groups:
         if not isinstance(group, Iterable | None) or isinstance(group, Mapping):
@@ -35,39 +26,26 @@ def merge_stops(*groups: object) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class StopPolicy:
-    """Where the stop sequences of one answer act.
+    """Where the stop sequences of one answer act."""
 
-    Attributes:
-        sent: Those that the server is given.
-        enforced: Those that the answer's text is cut at here.
-        ends_text: Those that also end the text in which tool calls are looked for.
-        complete: Whether the server was given all of them, so that it ends by itself where the
-            answer does.
-    """
-
-    sent: tuple[str, ...] = ()
-    enforced: tuple[str, ...] = ()
-    ends_text: tuple[str, ...] = ()
-    complete: bool = True
+    sent: tuple[str, ...] = ()  # those that the server is given
+    enforced: tuple[str, ...] = ()  # those that the answer's text is cut at here
+    ends_text: tuple[str, ...] = ()  # those after which no tool call is read
+    complete: bool = True  # whether the server was sent all, and ends where the answer does
 
 
 def stop_policy(
     caller: tuple[str, ...],
     template: tuple[str, ...],
     *,
-    limit: int | None,
+    limit: int | None,  # the maximum number that the server takes
     hidden: bool,
-    reads_calls: bool,
+    reads_calls: bool,  # whether tool calls are read from the text
 ) -> StopPolicy:
-    """Decide where each stop sequence acts.
+    """Decide where the stop sequences of the caller, and of template and tool-call format, act.
 
-    Args:
-        caller: The caller's stop sequences.
-        template: Those of the prompt template and of the format of tool calls.
-        limit: The maximum number of stop sequences that the server takes; None for no limit.
-        hidden: Whether a part of the answer is not text, as hidden reasoning and the arguments of
-            a call are. The caller's must not end it, and so are not sent.
-        reads_calls: Whether tool calls are looked for in the text.
+    `hidden`: a part of the answer is not text, as hidden reasoning and the arguments of a call are.
+    The caller's stop sequences must not end it, and so are not sent.
     """
     every = merge_stops(caller, template)
     wanted = template if hidden else every
@@ -85,13 +63,6 @@ class StopCutter:
 
     The text ends where the leftmost stop sequence begins. Text that may still turn out to be the
     beginning of one is held back: never more than the longest stop sequence, less one character.
-
-    Args:
-        stops: Stop sequences, none of them empty.
-
-    Attributes:
-        found: Whether a stop sequence was met; nothing is passed on after it.
-        idle: Whether there is no stop sequence to look for.
     """
 
     __slots__ = ("_by_first", "_first", "_held", "found", "idle")
@@ -107,7 +78,6 @@ class StopCutter:
         self._first = re.compile("[" + re.escape("".join(self._by_first)) + "]") if stops else None
 
     def feed(self, text: str) -> str:
-        """Take the next piece and return what can be shown."""
         if self.found:
             return ""
         if self._first is None:

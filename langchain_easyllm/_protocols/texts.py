@@ -1,20 +1,19 @@
 """Texts on their way into a request: checked first, then JSON one by one.
 
 A batch's size in bytes has to be known before it is sent, so each text is encoded once and bodies
-are put together from the pieces.
+are put together from the parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import UnionType
 
 import orjson
 
+from .._servers.profile import CLIENT_SIDE
 from ..errors import ConfigurationError
-
-__all__ = ["beginning", "body_parts", "check_several", "check_text", "check_texts", "to_json"]
-
 
 to_json = orjson.dumps
 """Encode one checked text."""
@@ -24,16 +23,6 @@ SHOWN = 40
 
 
 def check_texts(texts: Sequence[object], what: str = "Text", first: int = 0) -> list[str]:
-    """Return texts as a list once all of them can be sent.
-
-    Args:
-        texts: What the caller gave.
-        what: What an error calls one of them.
-        first: The index of the first.
-
-    Raises:
-        ConfigurationError: For an empty text, one that is no string, or half a surrogate pair.
-    """
     check_several(texts)
     checked: list[str] = []
     for index, text in enumerate(texts, first):
@@ -50,17 +39,7 @@ def check_several(
     what: str = "text",
     one: type | UnionType = str | bytes,
 ) -> None:
-    """Refuse a single text, or document, where several are wanted.
-
-    Args:
-        given: What the caller gave.
-        kinds: What may hold several.
-        what: What an error calls a single one.
-        one: What can be iterated over and is a single one all the same.
-
-    Raises:
-        ConfigurationError: If it is a single one, or of none of these kinds.
-    """
+    """Refuse a single text, or document, where several are wanted."""
     if isinstance(given, one) or not isinstance(given, kinds):
         raise ConfigurationError(
             f"A list of {what}s is wanted, not one {type(given).__name__}: write [{what}]."
@@ -68,15 +47,6 @@ def check_several(
 
 
 def check_text(text: object, name: str) -> str:
-    """Return a text once it can be sent.
-
-    Args:
-        text: What the caller gave.
-        name: What an error calls it.
-
-    Raises:
-        ConfigurationError: If it is empty, no string, or holds half a surrogate pair.
-    """
     if not isinstance(text, str):
         raise ConfigurationError(f"{name} is no string but {type(text).__name__}: pass a str.")
     if not text:
@@ -99,16 +69,48 @@ def beginning(text: str) -> str:
     return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
 
 
+@dataclass(slots=True)
+class BatchBody:
+    """A JSON body that is put around the texts of each batch."""
+
+    _head: bytes = field(init=False, repr=False)
+    _tail: bytes = field(init=False, repr=False)
+
+    @property
+    def overhead(self) -> int:
+        """Bytes of a body without any text."""
+        return len(self._head) + len(self._tail)
+
+    def body(self, texts: bytes) -> bytes:
+        """Return the body for one batch of texts, already JSON, with commas between them."""
+        return self._head + texts + self._tail
+
+
+# Values that change nothing: they need no name on the server.
+_OFF: Mapping[str, tuple[object, ...]] = {"truncate": (False,), "truncation_direction": ("right",)}
+
+
+def translate_fields(
+    params: Mapping[str, object], table: Mapping[str, str]
+) -> tuple[dict[str, object], str | None]:
+    """Return neutral fields under a server's names, and the first that it cannot express."""
+    out: dict[str, object] = {}
+    for name, value in params.items():
+        key = table.get(name)
+        if value is None or (key == CLIENT_SIDE and value is True):
+            continue
+        if key is None or key == CLIENT_SIDE:
+            if value not in _OFF.get(name, ()):
+                return out, name
+        elif key == "truncate_prompt_tokens":
+            out.update({key: -1} if value else {})  # vLLM: to as many tokens as the model takes
+        else:
+            out[key] = str(value).capitalize() if key == "truncation_direction" else value
+    return out, None
+
+
 def body_parts(key: str, rest: Mapping[str, object]) -> tuple[bytes, bytes]:
-    """Return what comes before and after the texts in a JSON body.
-
-    Args:
-        key: The name of the list of texts.
-        rest: All other keys of the body.
-
-    Raises:
-        ConfigurationError: If the rest names the texts again, or cannot be written as JSON.
-    """
+    """Return what comes before and after the texts in a JSON body."""
     if key in rest:
         raise ConfigurationError(f"model_kwargs has {key!r}, which holds the texts: leave it out.")
     try:

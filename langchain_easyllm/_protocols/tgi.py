@@ -15,23 +15,14 @@ import orjson
 from .._servers.profile import GenerationApi, ServerInfo
 from ..errors import ProtocolError
 from .events import Delta, Event, Failure, Usage, finish_reason
-from .json import parse_json_leniently
-from .openai import parse_object
+from .json import parse_json, parse_object
 from .request import ProtocolRequest, to_fields
-
-__all__ = ["GenerateDecoder", "to_body"]
-
 
 _Json = Mapping[str, object]
 _TOP_LEVEL = frozenset({"inputs", "parameters", "stream", "options"})
 
 
 def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
-    """Return the body of a generate request.
-
-    Raises:
-        ConfigurationError: For a field that the protocol cannot express.
-    """
     parameters: dict[str, object] = {}
     if limit := server.profile.api(GenerationApi.GENERATE).default_max_tokens:
         parameters["max_new_tokens"] = limit
@@ -40,7 +31,7 @@ def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     if request.stops:
         parameters["stop"] = list(request.stops)
     if request.stream:
-        # A stream's prompt is put before its first piece here; TGI does not repeat it.
+        # A stream's prompt is put before its first chunk here; TGI does not repeat it.
         parameters.pop("return_full_text", None)
     body: dict[str, object] = {"inputs": request.prompt, "parameters": parameters}
     for key, value in request.extra.items():
@@ -54,15 +45,10 @@ def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
 
 
 class GenerateDecoder:
-    """Reads one answer of TGI's own protocol.
-
-    Args:
-        logprobs: Whether to keep the tokens' log probabilities, which TGI always sends.
-    """
-
     def __init__(self, *, logprobs: bool = False) -> None:
         self.done = False
         self.closed = False
+        # whether to keep the tokens' log probabilities, which TGI always sends
         self._logprobs = logprobs
 
     def read(self, data: bytes) -> Event:
@@ -104,11 +90,7 @@ class GenerateDecoder:
         return delta
 
     def read_whole(self, body: bytes) -> list[Delta] | Failure:
-        """Decode an answer that was not streamed: an object, or a list of one."""
-        try:
-            value = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            value = parse_json_leniently(body)
+        value = parse_json(body)
         answers = value if isinstance(value, list) else [value]
         if answers and all(isinstance(a, dict) and "generated_text" in a for a in answers):
             self.done = True
@@ -123,7 +105,7 @@ class GenerateDecoder:
     def _without_token(self, event: _Json, data: bytes) -> Event:
         if event.get("error"):
             return Failure(data)
-        if "generated_text" in event:  # a server that answers a stream in one piece
+        if "generated_text" in event:  # a server that answers a stream in one chunk
             delta = self._last(event)
             delta.text = _string(event["generated_text"])
             return delta
@@ -132,15 +114,9 @@ class GenerateDecoder:
     def _last(self, event: _Json) -> Delta:
         self.done = True
         details = cast("_Json", event.get("details") or {})
-        written, read = details.get("generated_tokens"), details.get("input_length")
-        usage = None
-        if isinstance(written, int) and isinstance(read, int):
-            usage = Usage(read, written, read + written)
-        return Delta(
-            finish_reason=finish_reason(details.get("finish_reason")) or "stop",
-            usage=usage,
-            extra=_facts(details),
-        )
+        delta = _summary(details, details.get("input_length"))
+        delta.finish_reason = delta.finish_reason or "stop"
+        return delta
 
     def _answer(self, answer: _Json) -> Delta:
         details = cast("_Json", answer.get("details") or {})
@@ -148,21 +124,26 @@ class GenerateDecoder:
         tops = cast("list[list[_Json]]", details.get("top_tokens") or [[]] * len(tokens))
         prefill = details.get("prefill")
         read = len(prefill) if isinstance(prefill, list) else details.get("input_length")
-        written = details.get("generated_tokens")
-        usage = None
-        if isinstance(read, int) and read and isinstance(written, int):
-            usage = Usage(read, written, read + written)
-        logprobs = None
+        delta = _summary(details, read or None)
+        delta.text = _string(answer["generated_text"])
         if self._logprobs and tokens:
             pairs = zip(tokens, tops, strict=False)
-            logprobs = {"content": [_logprob(t, top) for t, top in pairs if not t.get("special")]}
-        return Delta(
-            text=_string(answer["generated_text"]),
-            finish_reason=finish_reason(details.get("finish_reason")),
-            logprobs=logprobs,
-            usage=usage,
-            extra=_facts(details),
-        )
+            content = [_logprob(t, top) for t, top in pairs if not t.get("special")]
+            delta.logprobs = {"content": content}
+        return delta
+
+
+def _summary(details: _Json, read: object) -> Delta:
+    """Return what the details say of an answer, `read` being the number of prompt tokens."""
+    written = details.get("generated_tokens")
+    usage = None
+    if isinstance(read, int) and isinstance(written, int):
+        usage = Usage(read, written, read + written)
+    kept = {
+        key: details[key] for key in ("generated_tokens", "seed") if details.get(key) is not None
+    }
+    reason = finish_reason(details.get("finish_reason"))
+    return Delta(finish_reason=reason, usage=usage, extra=kept or None)
 
 
 def _counted_together(deltas: list[Delta]) -> list[Delta]:
@@ -177,13 +158,6 @@ def _counted_together(deltas: list[Delta]) -> list[Delta]:
 
 def _string(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _facts(details: _Json) -> dict[str, object] | None:
-    kept = {
-        key: details[key] for key in ("generated_tokens", "seed") if details.get(key) is not None
-    }
-    return kept or None
 
 
 def _logprob(token: _Json, tops: list[_Json]) -> dict[str, object]:

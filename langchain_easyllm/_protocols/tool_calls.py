@@ -1,8 +1,8 @@
 """Tool calls as servers send them, brought into one form.
 
 Seen on real servers: every call with the id "0" (TGI), or none; `arguments` as an object (TGI 2)
-or a string; a call as a bare object, its name inside the arguments (TGI 2); id and name repeated
-in each chunk (llama-cpp-python); every call at index 0, or none; a call in one chunk; pseudo-tools
+or a string; a call outside a list, its name inside the arguments (TGI 2); id and name repeated in
+each chunk (llama-cpp-python); every call at index 0, or none; a call in one chunk; pseudo-tools
 that say that no tool fits (TGI); a call cut by `max_tokens` and reported as complete.
 """
 
@@ -12,52 +12,53 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import NamedTuple
 from uuid import uuid4
 
 from .._tool_formats.call_syntax import parse_arguments
+from .._tool_formats.json_schema import as_mapping
 from .events import ToolCallDelta
 
-__all__ = [
-    "ExpectedToolCalls",
-    "ToolCallReader",
-    "merge_calls",
-    "parse_arguments",
-    "recover_truncated_tool_call",
-]
 
-
-_Json = Mapping[str, object]
-
-
-def merge_calls(pieces: Iterable[ToolCallDelta]) -> tuple[ToolCallDelta, ...]:
-    """Put the pieces of an answer's calls together."""
+def merge_calls(deltas: Iterable[ToolCallDelta]) -> tuple[ToolCallDelta, ...]:
     calls: dict[int, ToolCallDelta] = {}
-    for piece in pieces:
-        call = calls.setdefault(piece.index, ToolCallDelta(piece.index, piece.id, piece.name))
-        call.arguments += piece.arguments
-        call.error = piece.error or call.error
+    for delta in deltas:
+        call = calls.setdefault(delta.index, ToolCallDelta(delta.index, delta.id, delta.name))
+        call.arguments += delta.arguments
+        call.error = delta.error or call.error
     return tuple(calls.values())
+
+
+class _Fragment(NamedTuple):
+    """What one event holds of a call."""
+
+    position: object  # its `index`
+    id: str
+    name: str
+    arguments: str
+    parsed: bool  # whether the arguments came as an object, which needs no check
+
+
+def _parse_fragment(fragment: Mapping[str, object]) -> _Fragment:
+    function = as_mapping(fragment.get("function"))
+    identity, name, arguments = fragment.get("id"), function.get("name"), function.get("arguments")
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return _Fragment(
+        position=fragment.get("index"),
+        id=str(identity) if isinstance(identity, str | int) else "",
+        name=name if isinstance(name, str) else "",
+        arguments="" if text == "null" else text,
+        parsed=isinstance(arguments, dict),
+    )
 
 
 @dataclass(slots=True)
 class _Call:
-    """A call that is being read.
-
-    Attributes:
-        index: Which call of the answer it is.
-        theirs: The server's id for it.
-        name: The tool's name, "" while unknown.
-        arguments: What came of the arguments.
-        shown: Whether its first piece was handed on.
-        parsed: Whether its arguments came as an object, which needs no check.
-    """
-
     index: int
-    theirs: str = ""
+    theirs: str = ""  # the server's id for it
     name: str = ""
     arguments: list[str] = field(default_factory=list)
-    shown: bool = False
+    shown: bool = False  # whether its first delta was handed on
     parsed: bool = False
 
     @property
@@ -73,32 +74,14 @@ _COUNTED = re.compile(r"\d{1,4}")
 
 
 class ExpectedToolCalls(NamedTuple):
-    """What is known of the tool calls that may come in an answer.
+    """What is known of the tool calls that may come in an answer."""
 
-    Attributes:
-        offered: Names of the tools that were offered; None if that is not known.
-        known_ids: Ids of the conversation so far, which a new call must not have.
-        single: Whether one call only was allowed.
-    """
-
-    offered: tuple[str, ...] | None = None
-    known_ids: frozenset[str] = frozenset()
-    single: bool = False
+    offered: tuple[str, ...] | None = None  # names of the tools; None if not known
+    known_ids: frozenset[str] = frozenset()  # which a new call must not have
+    single: bool = False  # whether one call only was allowed
 
 
 class ToolCallReader:
-    """Reads the tool calls of one answer.
-
-    Args:
-        expected: What is known of them.
-        whole: Whether the answer comes in one piece.
-
-    Attributes:
-        any: Whether there is a call at all, whether it can be run or not.
-        valid: Whether a call was found that can be run.
-        cut: Whether a call ended in the middle of its arguments.
-    """
-
     def __init__(
         self,
         expected: ExpectedToolCalls = ExpectedToolCalls(),  # noqa: B008 - it cannot change
@@ -111,28 +94,27 @@ class ToolCallReader:
         self._whole = whole
         self._calls: list[_Call] = []
         self._at: dict[int, _Call] = {}
-        self.any = False
-        self.valid = False
-        self.cut = False
+        self.any = False  # whether there is a call at all, whether it can be run or not
+        self.valid = False  # whether a call was found that can be run
+        self.cut = False  # whether a call ended in the middle of its arguments
 
-    def feed(self, fragments: Iterable[_Json]) -> list[ToolCallDelta]:
-        """Take what one event holds of calls, in OpenAI's shape; return what can be handed on."""
-        pieces = []
+    def feed(self, fragments: Iterable[Mapping[str, object]]) -> tuple[ToolCallDelta, ...]:
+        """Take what one event holds of calls, in OpenAI's format; return what can be handed on."""
+        deltas = []
         met: set[int] = set()
-        for fragment in fragments:
+        for fragment in map(_parse_fragment, fragments):
             call = self._begin(fragment) if self._whole else self._find(fragment, met)
             met.add(call.index)
-            if piece := self._take(call, fragment):
-                pieces.append(piece)
-        return pieces
+            if delta := self._take(call, fragment):
+                deltas.append(delta)
+        return tuple(deltas)
 
-    def close(self, *, length: bool) -> tuple[list[ToolCallDelta], str]:
-        """Return the last pieces and the text of answers that were dressed up as calls.
+    def close(self, *, length: bool) -> tuple[tuple[ToolCallDelta, ...], str]:
+        """Return the last deltas, and the text of answers in the form of calls.
 
-        Args:
-            length: Whether the answer was cut off, as the server says.
+        `length`: the server says that the answer was cut off.
         """
-        pieces: list[ToolCallDelta] = []
+        deltas: list[ToolCallDelta] = []
         said: list[str] = []
         for call in self._calls:
             if not call.name:
@@ -140,21 +122,21 @@ class ToolCallReader:
             if self._is_pseudo(call):
                 said.append(_said(call.text))
                 continue
-            piece = None if call.shown else self._show(call, call.text)
+            delta = None if call.shown else self._show(call, call.text)
             self.any = True
             error = self._judge(call, cut=length and call is self._calls[-1])
             if error is None:
                 self.valid = True
             else:
-                piece = piece or ToolCallDelta(call.index)
-                piece.error, piece.ending = error, _ending(call.text)
-            if piece:
-                pieces.append(piece)
-        return pieces, "".join(said)
+                delta = delta or ToolCallDelta(call.index)
+                delta.error, delta.unparseable_suffix = error, _unparseable_suffix(call.text)
+            if delta:
+                deltas.append(delta)
+        return tuple(deltas), "".join(said)
 
-    def _find(self, fragment: _Json, met: Collection[int]) -> _Call:
+    def _find(self, fragment: _Fragment, met: Collection[int]) -> _Call:
         """Return the call that a streamed fragment belongs to."""
-        index, theirs, name = fragment.get("index"), _id_of(fragment), _name_of(fragment)
+        index, theirs, name = fragment.position, fragment.id, fragment.name
         call: _Call | None
         if isinstance(index, int):
             call = self._at.get(index)
@@ -172,21 +154,20 @@ class ToolCallReader:
             return self._begin(fragment)
         return call
 
-    def _begin(self, fragment: _Json) -> _Call:
-        call = _Call(len(self._calls), _id_of(fragment))
+    def _begin(self, fragment: _Fragment) -> _Call:
+        call = _Call(len(self._calls), fragment.id)
         self._calls.append(call)
-        index = fragment.get("index")
-        if isinstance(index, int):
-            self._at[index] = call
+        if isinstance(fragment.position, int):
+            self._at[fragment.position] = call
         return call
 
-    def _take(self, call: _Call, fragment: _Json) -> ToolCallDelta | None:
-        call.name = call.name or _name_of(fragment)
-        call.theirs = call.theirs or _id_of(fragment)
-        text = _arguments_of(fragment)
+    def _take(self, call: _Call, fragment: _Fragment) -> ToolCallDelta | None:
+        call.name = call.name or fragment.name
+        call.theirs = call.theirs or fragment.id
+        text = fragment.arguments
         if not any(call.arguments):
             text = text.lstrip()  # langchain-core takes white space for broken JSON
-        call.parsed = not call.arguments and isinstance(_arguments_in(fragment), dict)
+        call.parsed = not call.arguments and fragment.parsed
         call.arguments.append(text)
         if not call.name or self._is_pseudo(call):
             return None
@@ -228,32 +209,6 @@ def _new_id() -> str:
     return "c" + uuid4().hex[:8]
 
 
-def _function(fragment: _Json) -> _Json:
-    function = fragment.get("function")
-    return cast("_Json", function) if isinstance(function, Mapping) else {}
-
-
-def _name_of(fragment: _Json) -> str:
-    name = _function(fragment).get("name")
-    return name if isinstance(name, str) else ""
-
-
-def _id_of(fragment: _Json) -> str:
-    identity = fragment.get("id")
-    return str(identity) if isinstance(identity, str | int) else ""
-
-
-def _arguments_in(fragment: _Json) -> object:
-    return _function(fragment).get("arguments")
-
-
-def _arguments_of(fragment: _Json) -> str:
-    value = _arguments_in(fragment)
-    if value is None or value == "null":
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def _is_whole(text: str) -> bool:
     return bool(text) and parse_arguments(text) is not None
 
@@ -275,7 +230,6 @@ def _unwrap(call: _Call) -> None:
 
 
 def _said(arguments: str) -> str:
-    """Return what a pseudo-tool's arguments say."""
     found = parse_arguments(arguments)
     if found is None:
         return arguments
@@ -304,7 +258,7 @@ def _is_unfinished(text: str) -> bool:
     return text.lstrip().startswith("{") and bool(closing or string)
 
 
-def _ending(text: str) -> str:
+def _unparseable_suffix(text: str) -> str:
     """Return what no reader of partial JSON takes for its end.
 
     langchain-core completes arguments that were cut off by guessing, and knows no tool names:
@@ -324,16 +278,9 @@ def recover_truncated_tool_call(report: str) -> bytes | None:
     """Return the chat answer that TGI should have given in place of an error.
 
     It answers 422 where `max_tokens` cut a call off, and the call is in the report.
-
-    Args:
-        report: The error's body.
-
-    Returns:
-        An answer that holds the call as far as it went; None if the report is of something else.
     """
     try:
-        words = json.loads(report)["error"]
-        found = _UNREAD.search(words)
+        found = _UNREAD.search(json.loads(report)["error"])
         written = json.loads(found[1]) if found else ""
     except (KeyError, TypeError, ValueError):
         return None

@@ -8,39 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from .._servers.profile import ServerInfo, ServerProfile, ToolChoiceForm
+from .._servers.profile import ServerProfile, ToolChoiceForm
+from .._tool_formats.call_syntax import tool_name
+from .._tool_formats.json_schema import DEFINITIONS, resolve_ref
 from ..errors import ConfigurationError
 from .request import Message, ProtocolRequest, Tool, ToolChoice
 
-__all__ = [
-    "can_offer",
-    "has_native_form",
-    "to_tool_fields",
-    "to_tool_messages",
-    "tool_name",
-]
 
-
-def tool_name(tool: Tool) -> str:
-    """Return the name of a tool, or of a choice that names one, in OpenAI's shape."""
-    return cast("Mapping[str, str]", tool["function"])["name"]
+def choose_tool(tool: Tool) -> ToolChoice:
+    return {"type": "function", "function": {"name": tool_name(tool)}}
 
 
 def has_native_form(
     choice: ToolChoice | None, tools: Sequence[Tool], profile: ServerProfile
 ) -> bool:
     """Whether a server can express a choice among these tools, in whatever form."""
-    forms = profile.tool_choices
-    form = _form(choice)
-    if form in forms or form in (ToolChoiceForm.AUTO, ToolChoiceForm.NONE):
-        return True
-    if form is ToolChoiceForm.NAMED:
-        return ToolChoiceForm.REQUIRED in forms
-    return ToolChoiceForm.NAMED in forms and len(tools) == 1
+    return _translated(choice, tools, profile) is not None
 
 
 def can_offer(tool: Tool, profile: ServerProfile) -> bool:
-    """Whether a server can express a tool with its schema."""
     try:
         _to_tool(tool, profile)
     except ConfigurationError:
@@ -48,14 +34,11 @@ def can_offer(tool: Tool, profile: ServerProfile) -> bool:
     return True
 
 
-def to_tool_fields(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
-    """Return the keys of a chat request that offer its tools.
-
-    Raises:
-        ConfigurationError: If the server cannot express the choice, or a tool's schema.
-    """
-    profile = server.profile
-    tools, choice = _translated(request, profile)
+def to_tool_fields(request: ProtocolRequest, profile: ServerProfile) -> dict[str, object]:
+    translated = _translated(request.tool_choice, request.tools, profile)
+    if translated is None:
+        raise ConfigurationError(_unforced(_form(request.tool_choice), profile))
+    tools, choice = translated
     if not tools:
         return {}
     fields: dict[str, object] = {"tools": [_to_tool(tool, profile) for tool in tools]}
@@ -73,23 +56,22 @@ def _form(choice: ToolChoice | None) -> ToolChoiceForm:
 
 
 def _translated(
-    request: ProtocolRequest, profile: ServerProfile
-) -> tuple[Sequence[Tool], ToolChoice | None]:
-    """Return the tools to offer and the choice among them in a form that the server has."""
-    tools, choice, forms = request.tools, request.tool_choice, profile.tool_choices
-    form = _form(choice)
+    choice: ToolChoice | None, tools: Sequence[Tool], profile: ServerProfile
+) -> tuple[Sequence[Tool], ToolChoice | None] | None:
+    """Return the tools to offer and the choice in a form that the server has, or None."""
+    forms, form = profile.tool_choices, _form(choice)
     if choice is None or form in forms:
         return tools, choice
     if form is ToolChoiceForm.AUTO:
         return tools, None
     if form is ToolChoiceForm.NONE:
         return (), None
-    if not has_native_form(choice, tools, profile):
-        raise ConfigurationError(_unforced(form, profile))
-    if form is ToolChoiceForm.NAMED:
+    if form is ToolChoiceForm.NAMED and ToolChoiceForm.REQUIRED in forms:
         named = tool_name(cast("Tool", choice))
         return [tool for tool in tools if tool_name(tool) == named], ToolChoiceForm.REQUIRED.value
-    return tools, {"type": "function", "function": {"name": tool_name(tools[0])}}
+    if form is ToolChoiceForm.REQUIRED and ToolChoiceForm.NAMED in forms and len(tools) == 1:
+        return tools, choose_tool(tools[0])
+    return None
 
 
 def _unforced(form: ToolChoiceForm, profile: ServerProfile) -> str:
@@ -115,41 +97,33 @@ def _to_tool(tool: Tool, profile: ServerProfile) -> Tool:
     return {**tool, "function": {**function, "parameters": inlined}}
 
 
-_DEFINITIONS = ("$defs", "definitions")
-
-
 def _inline(value: object, root: Mapping[str, object], above: tuple[str, ...], name: str) -> object:
-    """Return a schema with what it refers to in path."""
+    """Return a schema with its definitions in place of references to them."""
     if isinstance(value, list):
         return [_inline(item, root, above, name) for item in value]
     if not isinstance(value, Mapping):
         return value
-    path = value.get("$ref")
-    if isinstance(path, str):
-        if path in above:
+    ref = value.get("$ref")
+    if isinstance(ref, str):
+        if ref in above:
             raise ConfigurationError(
-                f"The schema of tool {name!r} refers to itself ({path}), which this server (tgi) "
+                f"The schema of tool {name!r} refers to itself ({ref}), which this server (tgi) "
                 "cannot hold: flatten it."
             )
-        found = _inline(_resolve(path, root, name), root, (*above, path), name)
+        definition = resolve_ref(ref, root)
+        if definition is None:
+            raise ConfigurationError(
+                f"The schema of tool {name!r} refers to {ref!r}, which is not in it: add it to "
+                "$defs."
+            )
+        found = _inline(definition, root, (*above, ref), name)
         siblings = {k: _inline(v, root, above, name) for k, v in value.items() if k != "$ref"}
         return {**found, **siblings} if isinstance(found, dict) else found
     return {
         key: _inline(item, root, above, name)
         for key, item in value.items()
-        if not (value is root and key in _DEFINITIONS)
+        if not (value is root and key in DEFINITIONS)
     }
-
-
-def _resolve(path: str, root: Mapping[str, object], name: str) -> object:
-    found: object = root
-    for part in path.removeprefix("#/").split("/"):
-        found = found.get(part.replace("~1", "/")) if isinstance(found, Mapping) else None
-    if found is None:
-        raise ConfigurationError(
-            f"The schema of tool {name!r} refers to {path!r}, which is not in it: add it to $defs."
-        )
-    return found
 
 
 def to_tool_messages(messages: Sequence[Message], profile: ServerProfile) -> Sequence[Message]:

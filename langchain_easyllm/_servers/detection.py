@@ -14,9 +14,6 @@ from .registry import SERVERS
 from .tgi import TGI
 from .transformers_serve import TRANSFORMERS_SERVE
 
-__all__ = ["UNKNOWN", "detect_server"]
-
-
 UNKNOWN = ServerInfo(OPENAI_COMPATIBLE, known=False)
 """Assumed where detection failed."""
 

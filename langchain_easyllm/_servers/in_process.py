@@ -1,13 +1,10 @@
-"""A model in this process, which is asked in TGI's protocol."""
+"""A model in this process, which speaks TGI's protocol."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from .profile import TGI_GENERATE, ServerProfile, TokenizeRoute, same, without
-
-__all__ = ["IN_PROCESS"]
-
 
 IN_PROCESS = ServerProfile(
     name="local",

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from .profile import EMBEDDING_FIELDS, EmbeddingProfile, GenerationApi, ServerProfile, same
 
-__all__ = ["HUB_EMBEDDINGS", "INFERENCE_PROVIDERS"]
-
-
 # A provider's own root below the router's may have completions; the router itself has none.
 INFERENCE_PROVIDERS = ServerProfile(name="router", suggested_apis=(GenerationApi.CHAT,))
 

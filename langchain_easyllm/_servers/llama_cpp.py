@@ -7,7 +7,7 @@ from .profile import (
     CLIENT_SIDE,
     COMPLETIONS_FIELDS,
     ApiProfile,
-    ConstraintShape,
+    ConstraintFormat,
     EmbeddingProfile,
     ServerProfile,
     TokenizeRoute,
@@ -15,9 +15,6 @@ from .profile import (
     same,
     without,
 )
-
-__all__ = ["LLAMA_CPP"]
-
 
 _MORE = {**same("top_k", "typical_p"), "repetition_penalty": "repeat_penalty"}
 
@@ -42,11 +39,11 @@ LLAMA_CPP = ServerProfile(
             "response_format": "json_schema",
             "grammar": "json_schema",
         },
-        constraint=ConstraintShape.SCHEMA,
+        constraint=ConstraintFormat.SCHEMA,
         constrains=True,
     ),
     max_stops=None,
-    # It reads a word only: a name is expressed by offering one tool and requiring a call.
+    # It reads a string only: a tool's name is expressed by offering one tool and requiring a call.
     tool_choices=frozenset(ToolChoiceForm) - {ToolChoiceForm.NAMED},
     blocks_in_tool_messages=True,
     tokenize=TokenizeRoute("/tokenize", "content"),

@@ -7,16 +7,13 @@ from .profile import (
     CHAT_FIELDS,
     COMPLETIONS_FIELDS,
     ApiProfile,
-    ConstraintShape,
+    ConstraintFormat,
     ServerProfile,
     TokenizeRoute,
     ToolChoiceForm,
     same,
     without,
 )
-
-__all__ = ["LLAMA_CPP_PYTHON"]
-
 
 _MORE = {**same("top_k"), "repetition_penalty": "repeat_penalty"}
 
@@ -26,7 +23,7 @@ LLAMA_CPP_PYTHON = ServerProfile(
     first_model_answers=True,
     chat=ApiProfile(
         fields={**without(CHAT_FIELDS, "n"), **_MORE, "grammar": "response_format"},
-        constraint=ConstraintShape.JSON_OBJECT,
+        constraint=ConstraintFormat.JSON_OBJECT,
         constrains=True,
         min_top_logprobs=1,
     ),

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
-from .profile import CHAT_FIELDS, ApiProfile, EmbeddingProfile, ServerProfile, same, without
-
-__all__ = ["OLLAMA"]
-
+from .profile import (
+    CHAT_FIELDS,
+    OPENAI_FIELDS,
+    ApiProfile,
+    EmbeddingProfile,
+    ServerProfile,
+    without,
+)
 
 OLLAMA = ServerProfile(
     name="ollama",
@@ -23,15 +27,7 @@ OLLAMA = ServerProfile(
     ),
     # It renders a prompt in the model's own template once more.
     completions=ApiProfile(
-        fields=same(
-            "temperature",
-            "top_p",
-            "max_tokens",
-            "stop",
-            "seed",
-            "frequency_penalty",
-            "presence_penalty",
-        )
+        fields=without(OPENAI_FIELDS, "n"),
     ),
     generate=None,  # `/api/generate` is a protocol of its own
     max_stops=None,

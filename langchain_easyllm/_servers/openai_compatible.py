@@ -4,7 +4,4 @@ from __future__ import annotations
 
 from .profile import ServerProfile
 
-__all__ = ["OPENAI_COMPATIBLE"]
-
-
 OPENAI_COMPATIBLE = ServerProfile(name="openai")

@@ -1,4 +1,4 @@
-"""What a server can do, as named fields: code asks a profile, and never which server it is.
+"""What a server can do, as named fields: code reads a profile, and never which server it is.
 
 A field without a name in an api's table cannot be expressed there. The sources of each server's
 facts stand in its own module.
@@ -13,26 +13,6 @@ from types import MappingProxyType
 
 from ..errors import ConfigurationError
 
-__all__ = [
-    "CHAT_FIELDS",
-    "CLIENT_SIDE",
-    "COMPLETIONS_FIELDS",
-    "EMBEDDING_FIELDS",
-    "EXTENSIONS",
-    "NEUTRAL_FIELDS",
-    "TGI_GENERATE",
-    "ApiProfile",
-    "ConstraintShape",
-    "EmbeddingProfile",
-    "GenerationApi",
-    "ServerInfo",
-    "ServerProfile",
-    "TokenizeRoute",
-    "ToolChoiceForm",
-    "same",
-    "without",
-]
-
 
 class GenerationApi(StrEnum):
     """Protocol of a text-generation request."""
@@ -42,8 +22,8 @@ class GenerationApi(StrEnum):
     CHAT = "chat"
 
 
-class ConstraintShape(StrEnum):
-    """The shape in which a server wants the constraint of an answer."""
+class ConstraintFormat(StrEnum):
+    """The format in which a server wants the constraint of an answer."""
 
     OPENAI = "openai"
     """`{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}`."""
@@ -71,27 +51,10 @@ class ToolChoiceForm(StrEnum):
 
 
 NEUTRAL_FIELDS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "max_tokens",
-    "stop",
-    "n",
-    "seed",
-    "repetition_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-    "typical_p",
-    "truncate",
-    "logprobs",
-    "top_logprobs",
-    "best_of",
-    "do_sample",
-    "watermark",
-    "return_full_text",
-    "response_format",
-    "grammar",
-    "thinking",
+    *("temperature", "top_p", "top_k", "max_tokens", "stop", "n", "seed"),
+    *("repetition_penalty", "frequency_penalty", "presence_penalty", "typical_p", "truncate"),
+    *("logprobs", "top_logprobs", "best_of", "do_sample", "watermark", "return_full_text"),
+    *("response_format", "grammar", "thinking"),
 )
 """Generation fields as this package names them, whatever the server calls them."""
 
@@ -108,28 +71,25 @@ def same(*names: str) -> dict[str, str]:
 
 
 def without(table: Mapping[str, str], *names: str) -> dict[str, str]:
-    """Return a table of fields without some of them."""
     return {key: value for key, value in table.items() if key not in names}
 
 
-_OPENAI_FIELDS = same(
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "stop",
-    "n",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
+OPENAI_FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        **same("temperature", "top_p", "max_tokens", "stop", "n", "seed"),
+        **same("frequency_penalty", "presence_penalty"),
+    }
 )
+"""Fields that OpenAI's two protocols share."""
+
 CHAT_FIELDS: Mapping[str, str] = MappingProxyType(
-    {**_OPENAI_FIELDS, **same("logprobs", "top_logprobs", "response_format")}
+    {**OPENAI_FIELDS, **same("logprobs", "top_logprobs", "response_format")}
 )
 """Fields of OpenAI's chat completions."""
 
 COMPLETIONS_FIELDS: Mapping[str, str] = MappingProxyType(
     {
-        **_OPENAI_FIELDS,
+        **OPENAI_FIELDS,
         **same("best_of", "response_format"),
         "logprobs": "logprobs",
         "top_logprobs": "logprobs",
@@ -148,29 +108,18 @@ _ANY_SERVER = {**EXTENSIONS, "grammar": "response_format"}
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ApiProfile:
-    """One protocol as one server speaks it.
+    """One protocol as one server speaks it."""
 
-    Attributes:
-        fields: The server's name of each neutral field that it has.
-        omitted: Values that mean "off" and that the server refuses: the field is left out instead.
-        greedy: What greedy decoding is called.
-        constraint: The shape of `response_format` and `grammar`.
-        regex_field: The key of a regular expression, where it has one of its own.
-        constrains: Whether constraints are known to act; others may ignore or refuse them.
-        usage_option: Whether `stream_options: {"include_usage": true}` is understood.
-        default_max_tokens: Sent where the caller sets no limit, whatever the server's default.
-        min_top_logprobs: The least `top_logprobs` with which an answer has any log probabilities.
-    """
-
-    fields: Mapping[str, str]
+    fields: Mapping[str, str]  # the server's name of each neutral field that it has
+    # values that mean "off" and that the server refuses: the field is left out instead
     omitted: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     greedy: Mapping[str, object] = field(default_factory=lambda: {"temperature": 0})
-    constraint: ConstraintShape = ConstraintShape.OPENAI
-    regex_field: str | None = None
-    constrains: bool = False
-    usage_option: bool = True
-    default_max_tokens: int | None = None
-    min_top_logprobs: int = 0
+    constraint: ConstraintFormat = ConstraintFormat.OPENAI
+    regex_field: str | None = None  # the key of a regular expression, where it has one of its own
+    constrains: bool = False  # whether constraints are known to act
+    usage_option: bool = True  # whether `stream_options: {"include_usage": true}` is understood
+    default_max_tokens: int | None = None  # sent where the caller sets no limit
+    min_top_logprobs: int = 0  # the least with which there are log probabilities
 
 
 TGI_GENERATE = ApiProfile(
@@ -185,7 +134,7 @@ TGI_GENERATE = ApiProfile(
     },
     omitted={"top_p": (0, 1), "typical_p": (0, 1), "top_k": (0, -1)},
     greedy={"do_sample": False},
-    constraint=ConstraintShape.GRAMMAR,
+    constraint=ConstraintFormat.GRAMMAR,
     constrains=True,
     default_max_tokens=1024,  # old versions stop after 20 tokens otherwise
 )
@@ -194,38 +143,22 @@ TGI_GENERATE = ApiProfile(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddingProfile:
-    """Embeddings as one server serves them.
-
-    Attributes:
-        name: The server, for errors.
-        apis: The name of each neutral field that it has, or `CLIENT_SIDE`, by api.
-        normalizes: Whether it can be trusted to return vectors of length 1 where that is requested.
-    """
-
     name: str
+    # the name of each neutral field that it has, or `CLIENT_SIDE`, by api
     apis: Mapping[str, Mapping[str, str]] = field(
         default_factory=lambda: {
             "embeddings": {"normalize": CLIENT_SIDE, "dimensions": "dimensions"}
         }
     )
-    normalizes: bool = False
+    normalizes: bool = False  # whether it returns vectors of length 1 where that is requested
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizeRoute:
-    """Where a server tokenizes a text, and what it calls it.
-
-    Attributes:
-        path: The route.
-        text_field: The key of the text.
-        extra: More keys: what keeps the route from counting a prompt's BOS, say.
-        names_model: Whether the body has a `model`.
-    """
-
     path: str
-    text_field: str
-    extra: Mapping[str, object] = field(default_factory=dict)
-    names_model: bool = False
+    text_field: str  # the key of the text
+    extra: Mapping[str, object] = field(default_factory=dict)  # such as what keeps a BOS out
+    names_model: bool = False  # whether the body has a `model`
 
 
 def _template_switch(value: bool) -> dict[str, bool]:
@@ -235,72 +168,46 @@ def _template_switch(value: bool) -> dict[str, bool]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ServerProfile:
-    """Every fact about a server; the defaults are those of a plain OpenAI-style one.
+    """Every fact about a server; the defaults are those of a plain OpenAI-style one."""
 
-    Attributes:
-        name: The server, for errors and documentation.
-        owned_by: Its `owned_by` in `/v1/models`.
-        first_model_answers: Whether the first of several listed models answers a request that
-            names none (the others being adapters, say).
-        chat: Its chat completions.
-        completions: Its completions.
-        generate: TGI's `/generate`, or None where that route is known to be another one's.
-        prompt_api: The protocol of a rendered prompt.
-        suggested_apis: The protocols that an error may point to.
-        max_stops: The maximum number of stop sequences in a request; TGI's `/info` overrides it.
-        thinking: The value of the thinking switch for True and False.
-        tool_choices: Forms of `tool_choice` that it has.
-        parallel_tool_calls: Whether it reads the key; others ignore or refuse it.
-        strict_tools: Whether it holds arguments to a tool's schema.
-        inlines_refs: Whether tool schemas must not refer to definitions.
-        splits_text_and_calls: Whether a message is read as text or as calls, never as both.
-        text_with_calls: Whether a message with calls needs a text, which may be empty.
-        blocks_in_tool_messages: Whether tool messages may hold content blocks besides text.
-        tokenize: Its tokenize route.
-        template_route: Where it publishes its model's chat template and special tokens.
-        embedding: Its embeddings.
-        generates_only: Whether it has neither embeddings nor reranking.
-        fixed_model: Whether a request cannot choose another model.
-        max_concurrency: The maximum number of requests that it works on at once.
-    """
-
-    name: str
-    owned_by: Collection[str] = ()
+    name: str  # the server, for errors and documentation
+    owned_by: Collection[str] = ()  # its `owned_by` in `/v1/models`
+    # whether the first of several listed models answers a request that names none (the others being
+    # adapters, say)
     first_model_answers: bool = False
     chat: ApiProfile | None = ApiProfile(
         fields={**CHAT_FIELDS, **_ANY_SERVER, "thinking": "chat_template_kwargs"},
-        constraint=ConstraintShape.OPENAI_AS_GIVEN,
+        constraint=ConstraintFormat.OPENAI_AS_GIVEN,
     )
     completions: ApiProfile | None = ApiProfile(
-        fields={**COMPLETIONS_FIELDS, **_ANY_SERVER}, constraint=ConstraintShape.OPENAI_AS_GIVEN
+        fields={**COMPLETIONS_FIELDS, **_ANY_SERVER}, constraint=ConstraintFormat.OPENAI_AS_GIVEN
     )
-    generate: ApiProfile | None = TGI_GENERATE
-    prompt_api: GenerationApi = GenerationApi.COMPLETIONS
+    generate: ApiProfile | None = TGI_GENERATE  # None where another protocol has the route
+    prompt_api: GenerationApi = GenerationApi.COMPLETIONS  # the protocol of a rendered prompt
     suggested_apis: Collection[GenerationApi] = (GenerationApi.COMPLETIONS, GenerationApi.CHAT)
-    max_stops: int | None = 4
+    max_stops: int | None = 4  # TGI's `/info` overrides it
     thinking: Mapping[bool, object] = field(
         default_factory=lambda: {value: _template_switch(value) for value in (True, False)}
     )
     tool_choices: Collection[ToolChoiceForm] = frozenset(ToolChoiceForm)
-    parallel_tool_calls: bool = True
-    strict_tools: bool = True
-    inlines_refs: bool = False
-    splits_text_and_calls: bool = False
-    text_with_calls: bool = False
-    blocks_in_tool_messages: bool = False
+    parallel_tool_calls: bool = True  # whether it reads the key; others ignore or refuse it
+    strict_tools: bool = True  # whether it holds arguments to a tool's schema
+    inlines_refs: bool = False  # whether tool schemas must not refer to definitions
+    splits_text_and_calls: bool = False  # whether a message is text or calls, never both
+    text_with_calls: bool = False  # whether a message with calls needs a text, which may be empty
+    blocks_in_tool_messages: bool = False  # whether tool messages may hold more than text
     tokenize: TokenizeRoute | None = None
-    template_route: str | None = None
+    template_route: str | None = None  # where it publishes its chat template
     embedding: EmbeddingProfile = EmbeddingProfile("openai")
-    generates_only: bool = False
-    fixed_model: bool = False
-    max_concurrency: int | None = None
+    generates_only: bool = False  # whether it has neither embeddings nor reranking
+    fixed_model: bool = False  # whether a request cannot choose another model
+    max_concurrency: int | None = None  # the maximum number of requests that it works on at once
 
     def __str__(self) -> str:
         return self.name
 
     @property
     def apis(self) -> Mapping[GenerationApi, ApiProfile]:
-        """Its protocols of generation."""
         found = {
             GenerationApi.GENERATE: self.generate,
             GenerationApi.COMPLETIONS: self.completions,
@@ -309,11 +216,6 @@ class ServerProfile:
         return {api: profile for api, profile in found.items() if profile is not None}
 
     def api(self, api: GenerationApi) -> ApiProfile:
-        """Return one of its protocols.
-
-        Raises:
-            ConfigurationError: If it does not have it.
-        """
         profile: ApiProfile | None = getattr(self, api)  # the fields are named as the protocols
         if profile is None:
             others = " or ".join(f"api={other.value!r}" for other in reversed([*self.apis]))
@@ -326,35 +228,26 @@ class ServerProfile:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """What is known of the server that will answer.
+    """What is known of the server that will answer."""
 
-    Attributes:
-        profile: What it can do.
-        model: Name of the model it serves, as a request must say it; None if unknown.
-        models: Every model it serves.
-        max_stops: The maximum number of stop sequences in a request; None for the profile's.
-        max_total_tokens: Context length in tokens (prompt and answer); None if unknown.
-        max_batch: The maximum number of texts in an embedding request; None if unknown.
-        tei: The kind of model that Text Embeddings Inference serves there (`"embedding"`,
-            `"reranker"`, `"classifier"`); None where another server answers.
-        known: False where detection failed and a plain OpenAI-style server is assumed.
-    """
-
-    profile: ServerProfile
-    model: str | None = None
-    models: tuple[str, ...] = ()
+    profile: ServerProfile  # what it can do
+    model: str | None = None  # its name in a request; None if unknown
+    models: tuple[str, ...] = ()  # every model it serves
     max_stops: int | None = None
-    max_total_tokens: int | None = None
+    max_total_tokens: int | None = None  # context length; None if unknown
     max_batch: int | None = None
+    # the kind of model that Text Embeddings Inference serves there (`"embedding"`, `"reranker"`,
+    # `"classifier"`); None where another server answers
     tei: str | None = None
-    known: bool = True
+    known: bool = True  # False where detection failed and a plain OpenAI-style server is assumed
+
+    @property
+    def stop_limit(self) -> int | None:
+        """The maximum number of stop sequences in a request; None for no limit."""
+        return self.profile.max_stops if self.max_stops is None else self.max_stops
 
     def model_for(self, wanted: str | None) -> str | None:
-        """Return the model to name in a request: the one wanted, else the server's only one.
-
-        Raises:
-            ConfigurationError: If it has several and none is wanted.
-        """
+        """Return the model to name in a request: the one wanted, else the server's only one."""
         if wanted is None and self.model is None and len(self.models) > 1:
             names = ", ".join(self.models[:5])
             raise ConfigurationError(f"The server has several models: set model to one of {names}.")

@@ -14,9 +14,6 @@ from .tgi import TGI
 from .transformers_serve import TRANSFORMERS_SERVE
 from .vllm import VLLM
 
-__all__ = ["SERVERS"]
-
-
 SERVERS: tuple[ServerProfile, ...] = (
     TGI,
     VLLM,

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from .._http.auth import Credentials, environment_token
 from .._http.client import HTTPTransport, Transport
@@ -24,41 +24,27 @@ from ..errors import EasyLLMError, TimeoutError
 from .capabilities import ServerCapabilities
 from .detection import UNKNOWN, detect_server
 from .profile import ServerInfo
-from .urls import ServerURL, is_dedicated_endpoint
+from .urls import ServerURL
 
 if TYPE_CHECKING:
     from ..prompts.base import ChatPrompt
 
-__all__ = [
-    "SESSIONS",
-    "ServerSession",
-    "SessionSettings",
-    "connect",
-]
+DETECTION_TIMEOUT = 5.0
+"""Seconds that a detection may take."""
 
-
-PROBE_TIMEOUT = 5.0
-"""Seconds that finding out which server it is may take."""
-
-ASK_AGAIN = 60.0
-"""Seconds after which a server that could not be found out is asked again."""
+DETECT_AGAIN = 60.0
+"""Seconds after which a server that was not detected is detected once more."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What makes two objects talk to the same server in the same way.
-
-    Attributes:
-        url: The server's root.
-        api_key: A key given by hand, or None for the environment's or the stored login's.
-        headers: Headers of every request.
-        verify: Whether, and against what, TLS certificates are checked.
-    """
+    """What objects have in common that share a session."""
 
     url: ServerURL
+    # a key given by hand, or None for the environment's or the stored login's
     api_key: str | None = field(repr=False)
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    verify: bool | str | ssl.SSLContext
+    headers: tuple[tuple[str, str], ...] = field(repr=False)  # headers of every request
+    verify: bool | str | ssl.SSLContext  # whether, and against what, TLS certificates are checked
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -70,15 +56,7 @@ class SessionSettings:
 
 
 class ServerSession:
-    """A server's sockets and what is known of it. Thread-safe.
-
-    Attributes:
-        url: The server's address.
-        transport: Sends requests.
-        server: Which server it is, or None while nobody needed to know.
-        capabilities: What requests have taught about it.
-        templates: Prompt templates that were loaded for its models, or are being loaded.
-    """
+    """A server's sockets and what is known of it. Thread-safe."""
 
     def __init__(
         self,
@@ -88,46 +66,39 @@ class ServerSession:
     ) -> None:
         self.url = url
         self.transport = transport
-        self.server = server
-        self.capabilities = ServerCapabilities(root_route=is_dedicated_endpoint(url.root))
+        self.server = server  # which server it is, or None while nobody needed to know
+        self.capabilities = ServerCapabilities(root_route=url.is_dedicated)
         self.templates: dict[str, Future[ChatPrompt]] = {}
         self._users: weakref.WeakSet[object] = weakref.WeakSet()
         self._detected = -inf if server is None else inf
         self._limit = inf
-        self._doubted = -inf
+        self._recheck_since = -inf
         self._detecting: _Detection | None = None
         # A detection may be cancelled by the garbage collector, anywhere.
         self._lock = threading.RLock()
 
     def join(self, user: object) -> None:
-        """Note one more user of this session."""
         self._users.add(user)
 
     def close(self, user: object) -> None:
-        """Close the sockets, unless somebody else uses them."""
+        """Close the sockets, unless another object uses them."""
         self._users.discard(user)
         if not self._users:
             self.transport.close()
 
     async def aclose(self, user: object) -> None:
-        """Close the sockets, unless somebody else uses them."""
         self._users.discard(user)
         if not self._users:
             await self.transport.aclose()
 
     def detect(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
-        """Return which server it is; ask it at most once after a moment (`time.monotonic`).
-
-        Raises:
-            TimeoutError: If the call's time is over while another call asks.
-        """
+        """Return which server it is, as detected `since` a moment (`time.monotonic`)."""
         known = self._known(policy, since)
         if known is None:
             return run_flow(self._detect_or_wait(policy, since, blocking=True), self._run)
         return known
 
     async def adetect(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
-        """Return which server it is; see `detect`."""
         known = self._known(policy, since)
         if known is None:
             return await arun_flow(self._detect_or_wait(policy, since, blocking=False), self._arun)
@@ -135,7 +106,7 @@ class ServerSession:
 
     def recheck(self) -> None:
         """Have the next call find out whether another server listens at the address by now."""
-        self._doubted = time.monotonic()
+        self._recheck_since = time.monotonic()
 
     def _run(self, step: _Step) -> Response | None:
         if isinstance(step, _Wait):
@@ -154,12 +125,12 @@ class ServerSession:
     def _detect_or_wait(
         self, policy: RetryPolicy, since: float, *, blocking: bool
     ) -> _DetectionFlow:
-        """Look at the server, or wait for whoever does so already, for the call's own time."""
+        """Detect the server, or wait for a detection under way, for the call's own time."""
         policy = policy.begin()
         budget = policy.call_budget()
         deadline = budget.deadline + policy.wait_for_model
         while True:
-            limit = _limit(policy)
+            limit = _time_limit(policy)
             with self._lock:
                 other = self._detecting
                 known = self._known(policy, since, meanwhile=other is not None)
@@ -189,8 +160,8 @@ class ServerSession:
                     response = yield _DetectionRequest(Request("GET", self.url.url(route)), quick)
                 except EasyLLMError as error:
                     # An answer that says no is an answer; a server out of reach is none.
-                    words = (error.body or "").encode()
-                    reply = (error.status_code, words) if error.status_code else None
+                    body = (error.body or "").encode()
+                    reply = (error.status_code, body) if error.status_code else None
                     unsure = unsure or reply is None or error.is_retryable
                 else:
                     assert response is not None  # noqa: S101 - the drivers answer a request
@@ -201,21 +172,19 @@ class ServerSession:
                 cast("ServerInfo", found.value), quick.call_budget().timeout if unsure else inf
             )
         finally:
-            # Also where the look was cancelled: somebody else then takes it over.
+            # Also where the detection was cancelled: another call then takes it over.
             with self._lock:
                 if self._detecting is own:
                     self._detecting = None
             own.done.set_result(None)
 
     def _learn(self, found: ServerInfo, limit: float) -> ServerInfo:
-        """Note what a look has found, in so many seconds; infinity if the server answered."""
+        """Note what was detected within so many seconds; infinity if the server answered."""
         with self._lock:
             known = self.server
             if known is None or found is not UNKNOWN or limit == inf:
                 if known not in (None, found):
-                    self.capabilities = ServerCapabilities(
-                        root_route=is_dedicated_endpoint(self.url.root)
-                    )
+                    self.capabilities = ServerCapabilities(root_route=self.url.is_dedicated)
                 self.server = known = found
             self._detected, self._limit = time.monotonic(), limit
             return known
@@ -223,31 +192,24 @@ class ServerSession:
     def _known(
         self, policy: RetryPolicy, since: float, *, meanwhile: bool = False
     ) -> ServerInfo | None:
-        """Return the server if that is known and new enough.
-
-        Args:
-            policy: How long the caller would look.
-            since: Moment after which the server must have been asked.
-            meanwhile: Whether somebody looks anew just now, until when what was known holds.
-        """
+        """Return the server if it is known and new enough; `meanwhile`, another call detects."""
         server = self.server
         if server is None or self._detected < since:
             return None
         if meanwhile and server.known:
             return server
-        if self._detected < self._doubted:
+        if self._detected < self._recheck_since:
             return None
         # What a caller in a hurry could not find out, others still may.
         if server is UNKNOWN and (
-            time.monotonic() - self._detected > ASK_AGAIN or _limit(policy) > 2 * self._limit
+            time.monotonic() - self._detected > DETECT_AGAIN
+            or _time_limit(policy) > 2 * self._limit
         ):
             return None
         return server
 
 
 class _Detection:
-    """A look at a server that is under way."""
-
     def __init__(self, seconds: float) -> None:
         self.until = time.monotonic() + seconds
         self.done: Future[None] = Future()
@@ -257,20 +219,18 @@ class _Detection:
     def is_over(self, *, blocking: bool) -> bool:
         """Whether there is nothing to wait for.
 
-        A caller that blocks the event loop which is looking would wait for itself.
+        A caller that blocks the event loop which detects would wait for itself.
         """
         own = blocking and self._thread == threading.get_ident()
         return own or self.done.done() or self.until < time.monotonic()
 
 
-@dataclass(frozen=True, slots=True)
-class _DetectionRequest:
+class _DetectionRequest(NamedTuple):
     request: Request
     policy: RetryPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class _Wait:
+class _Wait(NamedTuple):
     detection: _Detection
     seconds: float
 
@@ -279,10 +239,10 @@ _Step: TypeAlias = _DetectionRequest | _Wait
 _DetectionFlow: TypeAlias = Generator[_Step, Response | None, ServerInfo]
 
 
-def _limit(policy: RetryPolicy) -> float:
-    """Seconds for a look: at most half of what a call has left, which still has to be made."""
+def _time_limit(policy: RetryPolicy) -> float:
+    """Seconds for a detection: at most half of what a call has left, which still has to be made."""
     left = policy.call_budget().deadline - time.monotonic()
-    return min(PROBE_TIMEOUT, max(left / 2, 0.0))
+    return min(DETECTION_TIMEOUT, max(left / 2, 0.0))
 
 
 def _waited_too_long(url: ServerURL, seconds: float) -> TimeoutError:
@@ -309,13 +269,6 @@ class _Sessions:
     def share(
         self, key: tuple[object, ...], open_session: Callable[[], ServerSession], *, keep: bool
     ) -> ServerSession:
-        """Return the session with this key, opened if there is none.
-
-        Args:
-            key: What tells it from others.
-            open_session: Opens it.
-            keep: Whether it stays open for a while after its last object.
-        """
         with self._lock:
             session = self._known.get(key)
             if session is None:
@@ -340,11 +293,11 @@ def connect(settings: SessionSettings) -> ServerSession:
     A model made anew for every request, as `configurable_fields` makes them, so finds open sockets
     and a known server.
     """
-    return SESSIONS.share(
-        settings.key, lambda: ServerSession(settings.url, _transport(settings)), keep=True
-    )
 
+    def open_session() -> ServerSession:
+        credentials = Credentials(settings.api_key, base_url=settings.url.root)
+        headers = dict(settings.headers)
+        transport = HTTPTransport(credentials, headers=headers, verify=settings.verify)
+        return ServerSession(settings.url, transport)
 
-def _transport(settings: SessionSettings) -> HTTPTransport:
-    credentials = Credentials(settings.api_key, base_url=settings.url.root)
-    return HTTPTransport(credentials, headers=dict(settings.headers), verify=settings.verify)
+    return SESSIONS.share(settings.key, open_session, keep=True)

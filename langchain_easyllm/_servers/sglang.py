@@ -13,9 +13,6 @@ from .profile import (
     without,
 )
 
-__all__ = ["SGLANG"]
-
-
 # It ignores every other key (`truncate`, `typical_p`, `best_of`, `watermark`) without a word.
 _MORE = {**same("top_k", "repetition_penalty"), "grammar": "response_format"}
 _OMITTED = {"top_p": (0,), "top_k": (0,)}

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from .profile import CLIENT_SIDE, EMBEDDING_FIELDS, EmbeddingProfile, same
 
-__all__ = ["TEI_EMBEDDINGS"]
-
-
 TEI_EMBEDDINGS = EmbeddingProfile(
     "tei",
     {

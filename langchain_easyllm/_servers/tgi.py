@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from .profile import (
     CHAT_FIELDS,
+    OPENAI_FIELDS,
     ApiProfile,
-    ConstraintShape,
+    ConstraintFormat,
     GenerationApi,
     ServerProfile,
     TokenizeRoute,
     same,
     without,
 )
-
-__all__ = ["TGI"]
-
 
 _OMITTED = {"top_p": (0, 1), "typical_p": (0, 1), "top_k": (0, -1)}
 # Some versions refuse temperature 0; a nucleus of one token is the same thing.
@@ -27,19 +25,14 @@ TGI = ServerProfile(
         fields={**without(CHAT_FIELDS, "n"), "grammar": "response_format"},
         omitted=_OMITTED,
         greedy=_GREEDY,
-        constraint=ConstraintShape.GRAMMAR,
+        constraint=ConstraintFormat.GRAMMAR,
         constrains=True,
     ),
     completions=ApiProfile(
-        fields=same(
-            "temperature",
-            "top_p",
-            "max_tokens",
-            "stop",
-            "seed",
-            "frequency_penalty",
-            "repetition_penalty",
-        ),
+        fields={
+            **without(OPENAI_FIELDS, "n", "presence_penalty"),
+            **same("repetition_penalty"),
+        },
         omitted=_OMITTED,
         greedy=_GREEDY,
         usage_option=False,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from .profile import ApiProfile, ServerProfile, same
 
-__all__ = ["TRANSFORMERS_SERVE"]
-
-
 # It ignores the rest, and reads `frequency_penalty` as a repetition penalty less one.
 _FIELDS = same("temperature", "top_p", "max_tokens", "stop", "seed")
 

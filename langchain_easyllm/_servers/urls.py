@@ -8,13 +8,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import ConfigurationError
 
-__all__ = ["ROUTER", "ServerURL", "is_dedicated_endpoint", "looks_like_url", "parse_server_url"]
-
-
 ROUTER = "https://router.huggingface.co"
 """Inference Providers: one address in front of many providers."""
 
-_ROUTER_HOST = "router.huggingface.co"
 _RETIRED_HOST = "api-inference.huggingface.co"
 
 # What may follow a server's root in a pasted address, longest first.
@@ -40,48 +36,37 @@ _ROUTES = (
 
 @dataclass(frozen=True, slots=True)
 class ServerURL:
-    """A server's root, and what else its address says.
+    """A server's root, and what else its address says."""
 
-    Attributes:
-        root: Scheme, host, port and path prefix, without a trailing slash.
-        query: Query string that every request repeats, without `?`.
-        router: Whether this is Inference Providers.
-        route: The full route that was pasted (`/generate`, say).
-        model: Model that the address names (retired and per-model addresses).
-        retired: Whether the address was the retired `api-inference` host.
-    """
-
-    root: str
+    root: str  # scheme, host, port and path prefix, without a trailing slash
+    # query string that every request repeats, without `?`
     query: str = field(default="", repr=False)  # it may hold a key
-    router: bool = False
-    route: str | None = None
+    router: bool = False  # whether this is Inference Providers
+    route: str | None = None  # the full route that was pasted (`/generate`, say)
     model: str | None = None
-    retired: bool = False
+    retired: bool = False  # whether the address was the retired `api-inference` host
+
+    @property
+    def is_dedicated(self) -> bool:
+        """Whether it is a dedicated Inference Endpoint."""
+        from .._http.models import is_dedicated  # noqa: PLC0415 - loads with a connection
+
+        return is_dedicated(urlsplit(self.root).hostname or "")
 
     def url(self, route: str) -> str:
         """Return the full address of a route such as `/v1/chat/completions`."""
         return f"{self.root}{route}?{self.query}" if self.query else self.root + route
 
 
-def looks_like_url(text: str) -> bool:
+def is_url(text: str) -> bool:
     """Whether a `model` is really a server's address."""
     return text.lower().startswith(("http://", "https://"))
-
-
-def is_dedicated_endpoint(url: str) -> bool:
-    """Whether an address belongs to a dedicated Inference Endpoint."""
-    from .._http.models import DEDICATED_HOSTS  # noqa: PLC0415 - loads with a connection
-
-    return (urlsplit(url).hostname or "").endswith(DEDICATED_HOSTS)
 
 
 def parse_server_url(text: str) -> ServerURL:
     """Normalize a server's root, `/v1` or full route.
 
     Trailing slashes and a missing `http://` for `localhost` are forgiven.
-
-    Raises:
-        ConfigurationError: If it is not an HTTP address, or holds credentials or a fragment.
     """
     parts, host = _split(text)
     path = parts.path.rstrip("/")
@@ -91,7 +76,7 @@ def parse_server_url(text: str) -> ServerURL:
     # `/v1` before a route that is not below it is somebody's habit, and no prefix.
     path = path.removesuffix("/v1").rstrip("/")
     retired = parts.hostname == _RETIRED_HOST
-    router = retired or parts.hostname == _ROUTER_HOST
+    router = retired or parts.hostname == urlsplit(ROUTER).hostname
     root = ROUTER if router else f"{parts.scheme}://{host}"
     return ServerURL(
         root=root if retired else root + path,

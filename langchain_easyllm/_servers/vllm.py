@@ -14,9 +14,6 @@ from .profile import (
     without,
 )
 
-__all__ = ["VLLM"]
-
-
 _MORE = {
     **same("top_k", "repetition_penalty"),
     "truncate": "truncate_prompt_tokens",

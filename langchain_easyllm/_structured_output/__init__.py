@@ -1,1 +1,1 @@
-"""Answers that fit a schema: the schema, the ways to ask for it, the check."""
+"""Answers that fit a schema: the schema, the ways to request it, the check."""

@@ -12,44 +12,31 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableMap, Runn
 
 from .schema import OutputSchema
 
-__all__ = ["StructuredParser", "structured"]
-
 
 class StructuredParser(BaseCumulativeTransformOutputParser[Any]):
     """Reads the object in an answer, and checks it; streams an object of a dict as it grows."""
 
-    shape: Any
-    """The shape that the answer is to have."""
+    target: Any
+    """The `OutputSchema`."""
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:  # noqa: ANN401 - the caller's own type
-        """Return the object; of a stream that goes on, as much as has come.
-
-        Raises:
-            StructuredOutputError: If there is none, or it does not fit.
-        """
+        """Return the object; of a stream that goes on, as much as has come."""
         generation = result[0]
         if not isinstance(generation, ChatGeneration):
             raise TypeError(generation)
-        message, shape = generation.message, self.shape
+        message = generation.message
         goes_on = isinstance(message, AIMessageChunk) and message.chunk_position != "last"
-        return shape.partial(message) if partial and goes_on else shape.parse(message)
+        return self.target.partial(message) if partial and goes_on else self.target.parse(message)
 
     def parse(self, text: str) -> Any:  # noqa: ANN401 - as above
-        """Return the object in a text."""
-        return self.shape.parse(AIMessageChunk(content=text, chunk_position="last"))
+        return self.target.parse(AIMessageChunk(content=text, chunk_position="last"))
 
 
 def structured(
-    model: Runnable[LanguageModelInput, Any], shape: OutputSchema, *, include_raw: bool
+    model: Runnable[LanguageModelInput, Any], schema: OutputSchema, *, include_raw: bool
 ) -> Runnable[LanguageModelInput, Any]:
-    """Return a model followed by what reads its answer.
-
-    Args:
-        model: The model, bound to the shape.
-        shape: The shape.
-        include_raw: Whether to return the message and the error, if there is one, too.
-    """
-    parser = StructuredParser(shape=shape)
+    """Return a model followed by what reads its answer."""
+    parser = StructuredParser(target=schema)
     return RunnableMap(raw=model) | _WithRaw(parser=parser) if include_raw else model | parser
 
 
@@ -65,7 +52,6 @@ class _WithRaw(RunnableSerializable[dict[str, Any], dict[str, Any]]):
         config: RunnableConfig | None = None,
         **kwargs: Any,  # noqa: ARG002 - LangChain's signature
     ) -> dict[str, Any]:
-        """Return the message, the object and the error."""
         try:
             found = {"parsed": self.parser.invoke(input["raw"], config), "parsing_error": None}
         except Exception as error:  # a validator of the caller's own may raise anything  # noqa: BLE001

@@ -1,4 +1,4 @@
-"""The shape that a structured answer is to have, and its reading."""
+"""The schema that a structured answer fits, and the reading of the answer."""
 
 from __future__ import annotations
 
@@ -14,21 +14,12 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ValidationError
+from typing_extensions import is_typeddict
 
+from .._protocols.reasoning import CLOSE
 from ..errors import ConfigurationError, StructuredOutputError, one_sentence
-from .typed_dicts import is_typeddict, typed_dict_schema
+from .typed_dicts import typed_dict_schema
 from .validation import check_types, problem_of
-
-__all__ = [
-    "METHODS",
-    "NOTHING",
-    "Method",
-    "OutputSchema",
-    "find_json",
-    "find_partial_json",
-    "make_output_schema",
-]
-
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode", "prompt"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -36,31 +27,19 @@ METHODS: tuple[str, ...] = get_args(Method)
 
 @dataclass(frozen=True, slots=True)
 class OutputSchema:
-    """The shape of a structured answer.
-
-    Attributes:
-        target: What the caller gave: a class, a TypedDict, or a dict.
-        name: Its name, for servers that want one.
-        schema: Its JSON schema.
-        method: How it is asked for; None for the strongest way that the server has.
-        strict: Whether the server is asked to hold to the schema exactly.
-    """
-
-    target: type | Mapping[str, Any]
+    target: type | Mapping[str, Any]  # what the caller gave: a class, a TypedDict, or a dict
     name: str
     schema: Mapping[str, Any]
-    method: Method | None = None
-    strict: bool | None = None
+    method: Method | None = None  # None for the strongest that the server has
+    strict: bool | None = None  # whether the server has to hold to the schema exactly
 
     def response_format(self) -> dict[str, object]:
-        """Return the shape as OpenAI's `response_format`."""
         named: dict[str, object] = {"name": self.name, "schema": self.schema}
         if self.strict is not None:
             named["strict"] = self.strict
         return {"type": "json_schema", "json_schema": named}
 
     def tool(self) -> dict[str, object]:
-        """Return the shape as a tool whose arguments have it."""
         parameters = {k: v for k, v in self.schema.items() if k not in ("title", "description")}
         function: dict[str, object] = {"name": self.name, "parameters": parameters}
         if "description" in self.schema:
@@ -80,17 +59,12 @@ class OutputSchema:
         return bool(self.schema.get("type", "object") == "object")
 
     def as_instructions(self) -> str:
-        """Return the words that ask a model for it."""
+        """Return the request for an answer that fits, in words."""
         schema = json.dumps(self.schema, ensure_ascii=False)
         kind = "a JSON object" if self.is_object else "JSON"
         return f"Answer only with {kind} that fits this schema:\n{schema}"
 
     def parse(self, message: BaseMessage) -> object:
-        """Return the object that a whole answer holds.
-
-        Raises:
-            StructuredOutputError: If it holds none, or one that does not fit.
-        """
         value = self._value_of(message)
         try:
             return self._build(value)
@@ -154,17 +128,6 @@ def _raw(message: BaseMessage) -> str:
 def make_output_schema(
     schema: type | Mapping[str, Any], method: str | None = None, *, strict: bool | None = None
 ) -> OutputSchema:
-    """Return the shape that a schema describes.
-
-    Args:
-        schema: A pydantic class (2 or 1), a TypedDict, a JSON schema, or OpenAI's dict of a
-            function.
-        method: One of `METHODS`, or None or `"auto"` for the strongest way that the server has.
-        strict: Whether the server is asked to hold to the schema exactly.
-
-    Raises:
-        ConfigurationError: If it is none of these, or names a type that there is not.
-    """
     if method not in (None, "auto", *METHODS):
         raise ConfigurationError(
             f"method={method!r} is not known: use 'auto', {', '.join(map(repr, METHODS))}."
@@ -174,17 +137,17 @@ def make_output_schema(
     title = str(found.get("title") or "answer")
     name = re.sub(r"[^\w-]", "_", title, flags=re.ASCII)[:64]
     own = None if method in (None, "auto") else cast("Method", method)
-    shape = OutputSchema(schema, name, found, own, strict)
-    if own == "function_calling" and not shape.is_object:
+    output = OutputSchema(schema, name, found, own, strict)
+    if own == "function_calling" and not output.is_object:
         raise ConfigurationError(
             f"{name!r} is no object, which arguments of a call are: put it in a field of one, or "
             "choose another method."
         )
-    return shape
+    return output
 
 
 def _with_root(schema: dict[str, Any]) -> dict[str, Any]:
-    """Put the definition of a class that refers to itself at the root, where servers look."""
+    """Put the definition of a class that refers to itself at the root, where servers read."""
     kind, _, name = str(schema.get("$ref")).rpartition("/")
     if kind != "#/$defs":
         return schema
@@ -216,14 +179,13 @@ def _schema_of(schema: object, *, strict: bool | None) -> dict[str, Any]:
     except (
         Exception
     ) as error:  # whatever langchain-core or pydantic raise for what they cannot tell
-        raise ConfigurationError(f"The schema cannot be told as JSON: {error}") from error
+        raise ConfigurationError(f"The schema cannot be written as JSON: {error}") from error
 
 
 NOTHING = object()
 """What is found where there is no JSON; None is JSON."""
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)(?:\n?```|\Z)", re.DOTALL)
-_THOUGHT = "</think>"
 _MAX_TRIES = 100
 _decode = json.JSONDecoder(strict=False).raw_decode
 
@@ -231,9 +193,9 @@ _decode = json.JSONDecoder(strict=False).raw_decode
 def find_json(text: str) -> object:
     """Return the JSON of an answer, or `NOTHING`.
 
-    Among other words only an object is taken for an answer.
+    In other text only an object is taken for an answer.
     """
-    answer = text.rpartition(_THOUGHT)[2]
+    answer = text.rpartition(CLOSE)[2]
     for candidate in (text, answer, *(match[1] for match in _FENCE.finditer(answer))):
         try:
             return json.loads(candidate, strict=False)
@@ -250,7 +212,7 @@ def find_json(text: str) -> object:
 def find_partial_json(text: str) -> dict[str, object] | None:
     """Return as much of a JSON object as has been answered so far; None for nothing yet."""
     if not text.lstrip().startswith("{"):
-        text = text.rpartition(_THOUGHT)[2]
+        text = text.rpartition(CLOSE)[2]
     if fence := _FENCE.search(text):
         text = fence[1]
     start = text.find("{")

@@ -9,37 +9,20 @@ from types import MappingProxyType
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from .._protocols.tool_choice import can_offer, has_native_form
-from .._servers.profile import ConstraintShape, GenerationApi, ServerInfo
+from .._protocols.tool_choice import can_offer, choose_tool, has_native_form
+from .._servers.profile import ConstraintFormat, GenerationApi, ServerInfo
 from ..errors import BadRequestError, EasyLLMError, ServerError, StructuredOutputError
 from .schema import Method, OutputSchema
-
-__all__ = [
-    "OutputStrategy",
-    "add_instructions",
-    "choose_strategy",
-    "refuses_method",
-    "repair_messages",
-]
 
 _ANY_OBJECT: Mapping[str, object] = MappingProxyType({"type": "json_object"})
 
 
 @dataclass(frozen=True, slots=True)
 class OutputStrategy:
-    """One way to request an answer that fits a schema.
-
-    Attributes:
-        method: The way.
-        response_format: A constraint on decoding, or None.
-        tool: The tool that has to be called with the answer as its arguments, or None.
-        instructions: What the model is asked for in the prompt, or "".
-    """
-
     method: Method
-    response_format: Mapping[str, object] | None = None
-    tool: Mapping[str, object] | None = None
-    instructions: str = ""
+    response_format: Mapping[str, object] | None = None  # a constraint on decoding, or None
+    tool: Mapping[str, object] | None = None  # called with the answer as its arguments
+    instructions: str = ""  # for the prompt, or ""
 
 
 def choose_strategy(
@@ -52,7 +35,7 @@ def choose_strategy(
     if method == "function_calling":
         return OutputStrategy(method, tool=schema.tool())
     # TGI's grammar wants to know the properties: it cannot hold an answer to just any object.
-    grammar = server.profile.api(api).constraint is ConstraintShape.GRAMMAR
+    grammar = server.profile.api(api).constraint is ConstraintFormat.GRAMMAR
     any_object = method == "json_mode" and not grammar
     wanted = _ANY_OBJECT if any_object else schema.response_format()
     return OutputStrategy(method, response_format=dict(wanted))
@@ -62,7 +45,6 @@ def _strongest(
     schema: OutputSchema, api: GenerationApi, server: ServerInfo, refused: Collection[str]
 ) -> Method:
     tool = schema.tool()
-    choice = {"type": "function", "function": {"name": schema.name}}
     profile = server.profile.api(api)
     # A plain server may ignore a `response_format` on completions.
     constrained = api is not GenerationApi.COMPLETIONS or profile.constrains
@@ -70,7 +52,7 @@ def _strongest(
         "json_schema": constrained and "response_format" in profile.fields,
         "function_calling": api is GenerationApi.CHAT
         and schema.is_object
-        and has_native_form(choice, [tool], server.profile)
+        and has_native_form(choose_tool(tool), [tool], server.profile)
         and can_offer(tool, server.profile),
     }
     return next((way for way, there in has.items() if there and way not in refused), "prompt")

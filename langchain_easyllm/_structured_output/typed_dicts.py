@@ -9,28 +9,17 @@ from __future__ import annotations
 from typing import Any, NotRequired, Required, get_args, get_origin
 
 from langchain_core.utils.function_calling import convert_to_json_schema
-from typing_extensions import TypedDict, get_type_hints, is_typeddict
-
-__all__ = ["is_typeddict", "typed_dict_schema"]
+from typing_extensions import TypedDict, get_type_hints
 
 
 def typed_dict_schema(kind: Any, *, strict: bool | None = None) -> dict[str, Any]:  # noqa: ANN401 - no type says "a TypedDict"
-    """Return a TypedDict's JSON schema.
-
-    Args:
-        kind: The TypedDict; its `Annotated` keys may have a description.
-        strict: Whether to answer all of its keys, and no others.
-
-    Raises:
-        Exception: Whatever langchain-core raises for what it cannot tell.
-    """
     hints = get_type_hints(kind, include_extras=True)
     marks: dict[str, object] = {name: get_origin(hint) for name, hint in hints.items()}
-    bare = {
+    unmarked = {
         name: get_args(hint)[0] if marks[name] in (Required, NotRequired) else hint
         for name, hint in hints.items()
     }
-    known = TypedDict(kind.__name__, bare)  # type: ignore[misc]  # known at run time only
+    known = TypedDict(kind.__name__, unmarked)  # type: ignore[misc]  # known at run time only
     known.__doc__ = kind.__doc__
     found = convert_to_json_schema(known, strict=strict)
     if not strict:

@@ -12,22 +12,15 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import cast
 
+from .._tool_formats.json_schema import resolve_ref
 from ..errors import ConfigurationError
-
-__all__ = ["check_types", "problem_of"]
-
 
 Schema = Mapping[str, object]
 _MAX_DEPTH = 100
 
 
 def problem_of(value: object, schema: Schema) -> str | None:
-    """Return the first way in which a value does not fit a schema; None if it fits.
-
-    Args:
-        value: What `json.loads` makes of JSON.
-        schema: The schema; what it refers to is looked up in it.
-    """
+    """Return the first way in which a value does not fit a schema; None if it fits."""
     return next(_Checker(schema).check(value, schema, "", 0), None)
 
 
@@ -72,11 +65,7 @@ _PARTS |= {"allOf", "anyOf", "oneOf", "not", "if", "then", "else"}
 
 
 def check_types(schema: Schema) -> None:
-    """Refuse a schema that names a type which JSON Schema does not have.
-
-    Raises:
-        ConfigurationError: Naming the type, where it stands, and the nearest right one.
-    """
+    """Refuse a schema that names a type which JSON Schema does not have."""
     seen: set[int] = set()
     left: list[tuple[str, object]] = [("", schema)]
     while left:
@@ -86,14 +75,14 @@ def check_types(schema: Schema) -> None:
         seen.add(id(part))
         if "type" in part:
             _check_type(part["type"], at)
-        if isinstance(place := part.get("$ref"), str):
-            left.append((place, _resolve(schema, place)))
-        for word, inner in part.items():
-            if word in _NAMED and isinstance(inner, Mapping):
-                left += [(_join(at, f"{word}.{name}"), one) for name, one in inner.items()]
-            elif word in _PARTS:
+        if isinstance(ref := part.get("$ref"), str):
+            left.append((ref, resolve_ref(ref, schema)))
+        for keyword, inner in part.items():
+            if keyword in _NAMED and isinstance(inner, Mapping):
+                left += [(_join(at, f"{keyword}.{name}"), one) for name, one in inner.items()]
+            elif keyword in _PARTS:
                 parts = inner if isinstance(inner, list) else [inner]
-                left += [(_join(at, word), one) for one in parts]
+                left += [(_join(at, keyword), one) for one in parts]
 
 
 def _check_type(kind: object, at: str) -> None:
@@ -146,35 +135,25 @@ class _Checker:
         self._root = root
 
     def check(self, value: object, schema: object, at: str, depth: int) -> Iterator[str]:
-        """Yield what does not fit."""
         if schema is False or depth > _MAX_DEPTH:
             yield f"{at or 'it'} should not be there"
         if not isinstance(schema, Mapping):
             return
-        if isinstance(place := schema.get("$ref"), str):
-            yield from self.check(value, _resolve(self._root, place), at, depth + 1)
+        if isinstance(ref := schema.get("$ref"), str):
+            yield from self.check(value, resolve_ref(ref, self._root), at, depth + 1)
         yield from _own(value, schema, at or "it")
         for part in cast("list[object]", schema.get("allOf") or ()):
             yield from self.check(value, part, at, depth + 1)
-        for word, most in (("anyOf", None), ("oneOf", 1)):
-            options = schema.get(word)
-            if isinstance(options, list) and not self._fits_some(value, options, most, depth):
-                yield f"{at or 'it'} fits none of its forms"
+        for keyword, counted in (("anyOf", 1), ("oneOf", 2)):
+            options = schema.get(keyword)
+            if isinstance(options, list):
+                fitting = (o for o in options if not any(self.check(value, o, "", depth + 1)))
+                if len(list(islice(fitting, counted))) != 1:
+                    yield f"{at or 'it'} fits none of its forms"
         if isinstance(value, dict):
             yield from self._check_object(value, schema, at, depth + 1)
         elif isinstance(value, list):
             yield from self._check_list(value, schema, at, depth + 1)
-
-    def _fits_some(
-        self, value: object, options: list[object], most: int | None, depth: int
-    ) -> bool:
-        fitting = (
-            option
-            for option in options
-            if next(self.check(value, option, "", depth + 1), None) is None
-        )
-        count = len(list(islice(fitting, 2 if most else 1)))
-        return count == 1
 
     def _check_object(
         self, value: dict[str, object], schema: Schema, at: str, depth: int
@@ -202,16 +181,8 @@ class _Checker:
             yield from self.check(item, known, f"{at}[{number}]", depth)
 
 
-def _resolve(root: Schema, place: str) -> object:
-    found: object = root
-    for part in filter(None, place.removeprefix("#").split("/")):
-        name = part.replace("~1", "/").replace("~0", "~")
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found
-
-
 def _own(value: object, schema: Schema, at: str) -> Iterator[str]:
-    """Yield what a schema's own words say against a value, without what is inside."""
+    """Yield what a schema's own keywords say against a value, without what is inside."""
     kind = schema.get("type", [])
     kinds = cast("list[str]", kind if isinstance(kind, list) else [kind])
     if kinds and not any(_TYPES[one](value) for one in kinds):
@@ -223,9 +194,9 @@ def _own(value: object, schema: Schema, at: str) -> Iterator[str]:
         yield f"{at} is none of {schema['enum']}"
     if "const" in schema and not _same(value, schema["const"]):
         yield f"{at} is not {schema['const']!r}"
-    for word, (about, keeps) in _BOUNDS.items():
-        if word in schema and _TYPES[about](value) and not keeps(value, schema[word]):
-            yield f"{at} breaks {word} {schema[word]!r}"
+    for keyword, (about, keeps) in _BOUNDS.items():
+        if keyword in schema and _TYPES[about](value) and not keeps(value, schema[keyword]):
+            yield f"{at} breaks {keyword} {schema[keyword]!r}"
 
 
 def _join(at: str, name: str) -> str:

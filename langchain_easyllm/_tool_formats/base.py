@@ -11,25 +11,13 @@ from typing import ClassVar
 from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Conversation, Extra
 from ..prompts.special_tokens import SpecialTokens
-from .call_syntax import AnswerReader, CallMarker, Tool, function_of
-
-__all__ = [
-    "OfferedTools",
-    "Tool",
-    "ToolCallFormat",
-    "Turn",
-    "TurnToolCallFormat",
-    "Turns",
-    "add_to_system",
-    "call_schema",
-    "dump",
-    "function_of",
-]
+from .call_syntax import AnswerReader, CallMarker, Tool, function_of, tool_name
+from .json_schema import DEFINITIONS, as_mapping
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedTools:
-    """The tools of one request in OpenAI's shape, and whether the answer has to call one."""
+    """The tools of one request in OpenAI's format, and whether the answer has to call one."""
 
     tools: tuple[Tool, ...] = ()
     required: bool = False
@@ -40,11 +28,11 @@ class OfferedTools:
         """The tools that the answer may call."""
         if self.only is None:
             return self.tools
-        return tuple([tool for tool in self.tools if function_of(tool).get("name") == self.only])
+        return tuple([tool for tool in self.tools if tool_name(tool) == self.only])
 
     @property
     def instruction(self) -> str:
-        """The sentence that asks for a call, or "" where the model is free."""
+        """The sentence that requires a call, or "" where the model is free."""
         if self.only is not None:
             return f"You must call the tool {self.only} now."
         return "You must call a tool now." if self.required else ""
@@ -56,29 +44,27 @@ Turn = tuple[str, str]
 Turns = list[Turn]
 
 
+def to_turns(conversation: Conversation) -> Turns:
+    return list(zip(conversation.roles, conversation.texts, strict=True))
+
+
+def from_turns(turns: Turns) -> Conversation:
+    return Conversation([role for role, _ in turns], [text for _, text in turns])
+
+
 @dataclass(frozen=True, kw_only=True)
 class ToolCallFormat(ABC):
-    """One format of tool calls, in both directions.
-
-    Attributes:
-        name: The format's name.
-        markers: How a call begins, where it is read; the more specific ones first.
-        stop: Texts at which the answer ends: where the model begins to invent a result.
-        special_tokens: Texts of the format that message content must not forge.
-        template_marks: Texts that a chat template holds if it writes tools in this format itself.
-        name_key: The key of the tool's name in a JSON call.
-        arguments_key: The key of its arguments.
-        final_action: The name of a call that stands for the answer itself, or "".
-    """
+    """One format of tool calls, in both directions."""
 
     name: str
-    markers: tuple[CallMarker, ...] = field(repr=False)
-    stop: tuple[str, ...] = ()
+    markers: tuple[CallMarker, ...] = field(repr=False)  # the more specific ones first
+    stop: tuple[str, ...] = ()  # where the model begins to invent a result
+    # texts of the format that message content must not forge
     special_tokens: SpecialTokens = field(default_factory=lambda: SpecialTokens(()), repr=False)
-    template_marks: tuple[str, ...] = ()
-    name_key: str = "name"
-    arguments_key: str = "arguments"
-    final_action: str = ""
+    template_marks: tuple[str, ...] = ()  # in a chat template that writes this format itself
+    name_key: str = "name"  # the key of the tool's name in a JSON call
+    arguments_key: str = "arguments"  # the key of its arguments
+    final_action: str = ""  # the name of a call that stands for the answer itself, or ""
 
     @abstractmethod
     def render(
@@ -118,8 +104,6 @@ class ToolCallFormat(ABC):
 
 
 class TurnToolCallFormat(ToolCallFormat):
-    """A format in which calls and results are turns of their own."""
-
     result_gap: ClassVar[str | None] = None  # between results in one turn; None for a turn each
 
     def render(
@@ -127,8 +111,7 @@ class TurnToolCallFormat(ToolCallFormat):
     ) -> Conversation:
         turns: Turns = []
         after_result = False
-        pairs = zip(conversation.roles, conversation.texts, strict=True)
-        for index, turn in enumerate(pairs):
+        for index, turn in enumerate(to_turns(conversation)):
             extra = conversation.extras.get(index, Extra())
             is_result = turn[0] in ("tool", "function")
             if extra.calls:
@@ -141,7 +124,7 @@ class TurnToolCallFormat(ToolCallFormat):
                 turns.append(turn)
             after_result = is_result
         self.describe(turns, offered, support)
-        return Conversation([role for role, _ in turns], [text for _, text in turns])
+        return from_turns(turns)
 
     @abstractmethod
     def describe(
@@ -200,27 +183,20 @@ def _object(properties: Mapping[str, object]) -> dict[str, object]:
     return {"type": "object", "properties": dict(properties), "required": list(properties)}
 
 
-_DEFINITIONS = ("$defs", "definitions")
-
-
 def _hoisted(schema: object, prefix: str, shared: dict[str, object]) -> object:
     """Move a schema's definitions to the root that it becomes a part of."""
     if isinstance(schema, list):
         return [_hoisted(item, prefix, shared) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    for key in _DEFINITIONS:
-        for name, definition in _mapping(schema.get(key)).items():
+    for key in DEFINITIONS:
+        for name, definition in as_mapping(schema.get(key)).items():
             shared[prefix + name] = _hoisted(definition, prefix, shared)
-    kept = {k: v for k, v in schema.items() if k not in _DEFINITIONS or not isinstance(v, Mapping)}
+    kept = {k: v for k, v in schema.items() if k not in DEFINITIONS or not isinstance(v, Mapping)}
     found = {key: _hoisted(value, prefix, shared) for key, value in kept.items()}
     ref = found.get("$ref")
     if isinstance(ref, str):
-        for key in _DEFINITIONS:
+        for key in DEFINITIONS:
             if ref.startswith(f"#/{key}/"):
                 found["$ref"] = f"#/$defs/{prefix}{ref.removeprefix(f'#/{key}/')}"
     return found
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}

@@ -9,25 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-__all__ = [
-    "FENCES",
-    "JSON",
-    "UNMARKED_JSON",
-    "AnswerReader",
-    "CallMarker",
-    "CallSyntax",
-    "JsonScan",
-    "ParsedCalls",
-    "ParsedReasoning",
-    "ParsedToolCall",
-    "Part",
-    "Tool",
-    "ValueScan",
-    "function_of",
-    "parse_arguments",
-    "skip_space",
-]
-
+from .json_schema import as_mapping
 
 FENCES = ("```", "~~~")
 """What opens and closes a code fence."""
@@ -36,9 +18,18 @@ Tool = Mapping[str, object]
 
 
 def function_of(tool: Tool) -> Mapping[str, object]:
-    """Return a tool's name, description and parameters."""
     function = tool.get("function")
     return function if isinstance(function, Mapping) else tool
+
+
+def tool_name(tool: Tool) -> str:
+    """Return the name of a tool, or of a choice that names one."""
+    return str(function_of(tool).get("name"))
+
+
+def properties_of(tool: Tool) -> Mapping[str, object]:
+    """Return the schema of each argument."""
+    return as_mapping(as_mapping(function_of(tool).get("parameters")).get("properties"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +69,7 @@ class AnswerReader(Protocol):
 
 
 class ValueScan(Protocol):
-    """Finds where a value ends in a text that grows."""
+    """Finds where a value ends in a growing text."""
 
     end: int | None  # where the value ends, or what surrounds it; None so far
     whole: bool  # whether the value was closed
@@ -108,7 +99,7 @@ _INSIDE = re.compile(r'["\\]')
 
 
 class JsonScan:
-    """Looks for the end of one JSON object or list, without parsing it.
+    """Finds the end of one JSON object or list, without parsing it.
 
     A value that is never closed ends at a closer outside of strings, which begins with `<` or a
     backtick.
@@ -217,23 +208,14 @@ def parse_arguments(text: str) -> dict[str, object] | None:
 
 @dataclass(frozen=True, slots=True)
 class CallMarker:
-    """One way in which a call begins.
+    """One way in which a call begins."""
 
-    Attributes:
-        words: Texts that follow each other, with any white space between them.
-        where: Whether it counts anywhere, at the start of a line, or at the start of the answer.
-        value: Which word begins the value; `len(words)` where the value follows them.
-        closer: What follows the value, or "".
-        marked: Whether it can mean nothing but a call, so that a broken one is a broken call.
-        syntax: How the value is written.
-    """
-
-    words: tuple[str, ...]
-    where: Literal["anywhere", "line", "start"]
-    value: int
-    closer: str = ""
-    marked: bool = False
-    syntax: CallSyntax = JSON
+    words: tuple[str, ...]  # texts that follow each other, with any white space between them
+    where: Literal["anywhere", "line", "start"]  # "start": of the answer
+    value: int  # which word begins the value; `len(words)` where the value follows them
+    closer: str = ""  # what follows the value, or ""
+    marked: bool = False  # whether it can mean nothing but a call, broken or not
+    syntax: CallSyntax = JSON  # how the value is written
 
     def match(self, text: str, *, final: bool) -> tuple[int | None, bool]:
         """Return where the value begins if the text begins so, and whether it may still."""

@@ -12,9 +12,6 @@ from ..prompts.special_tokens import SpecialTokens
 from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system, dump
 from .call_syntax import CallMarker
 
-__all__ = ["HERMES", "TOOLS", "TOOL_RESPONSE", "HermesFormat"]
-
-
 TOOLS = """\
 You can use these tools:
 <tools>

@@ -13,9 +13,6 @@ from ..prompts.conversation import Extra
 from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, dump
 from .call_syntax import CallMarker
 
-__all__ = ["LLAMA3"]
-
-
 _TOOLS = """\
 Given the following functions, please respond with a JSON for a function call with its proper \
 arguments that best answers the given prompt.

@@ -16,10 +16,8 @@ from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Conversation, Extra
 from ..prompts.normalize import merge
 from ..prompts.special_tokens import SpecialTokens
-from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, dump
+from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, dump, from_turns, to_turns
 from .call_syntax import CallMarker
-
-__all__ = ["MISTRAL"]
 
 
 class _Mistral(TurnToolCallFormat):
@@ -29,13 +27,12 @@ class _Mistral(TurnToolCallFormat):
         rendered = super().render(conversation, offered, support)
         if not support.forms:
             return rendered
-        pairs = list(zip(rendered.roles, rendered.texts, strict=True))
-        system = [text for role, text in pairs if role == "system"]
-        spoken = [pair for pair in pairs if pair[0] != "system"]
-        merged = Conversation([role for role, _ in spoken], [text for _, text in spoken])
+        turns = to_turns(rendered)
+        system = [text for role, text in turns if role == "system"]
+        merged = from_turns([turn for turn in turns if turn[0] != "system"])
         for role in ("user", "assistant"):
             merged = merge(merged, "\n\n", only=role)
-        last = _last_user(list(zip(merged.roles, merged.texts, strict=True)))
+        last = _last_user(to_turns(merged))
         if last is None:
             merged.roles.insert(0, "user")
             merged.texts.insert(0, "")
@@ -94,12 +91,12 @@ class _Mistral(TurnToolCallFormat):
 
 
 def _last_user(turns: Turns) -> int | None:
-    spoken = [
+    users = (
         index
         for index, (role, text) in enumerate(turns)
         if role == "user" and not text.startswith("[TOOL_RESULTS]")
-    ]
-    return spoken[-1] if spoken else None
+    )
+    return max(users, default=None)
 
 
 _SHORT = re.compile(r"[A-Za-z0-9]{9}")

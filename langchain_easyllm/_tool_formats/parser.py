@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from .call_syntax import (
     FENCES,
@@ -17,34 +17,28 @@ from .call_syntax import (
     ValueScan,
     function_of,
     parse_arguments,
+    properties_of,
     skip_space,
 )
+from .json_schema import as_mapping
 
 if TYPE_CHECKING:
     from .base import ToolCallFormat  # with the prompts, which load when used
 
-__all__ = ["Match", "PartialMatch", "StreamingToolCallParser", "TextTools"]
-
 
 @dataclass(frozen=True, slots=True)
 class TextTools:
-    """How an answer's text may hold tool calls, in one of some formats.
-
-    Attributes:
-        prompted: Whether the prompt asked for calls in this format: what is marked as a call is
-            then one, if only an invalid one, whatever it holds. Otherwise it stays text unless it
-            names a tool that is offered.
-        prefill: What the prompt begins the answer with.
-        stops: Stop sequences of the template and the format; nothing after them is a call.
-        unmarked_json: Whether an answer of nothing but JSON is a call: decoding is constrained.
-    """
+    """How an answer's text may hold tool calls, in one of some formats."""
 
     formats: tuple[ToolCallFormat, ...]
     tools: tuple[Tool, ...]
+    # whether the prompt requests calls in this format: what is marked as a call is then one, if
+    # only an invalid one, whatever it holds. Otherwise it stays text unless it names a tool that is
+    # offered
     prompted: bool = False
-    prefill: str = ""
-    stops: tuple[str, ...] = ()
-    unmarked_json: bool = False
+    prefill: str = ""  # what the prompt begins the answer with
+    stops: tuple[str, ...] = ()  # after which nothing is a call
+    unmarked_json: bool = False  # whether JSON alone is a call: decoding is constrained
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +148,7 @@ class StreamingToolCallParser:
         self._answer = next(filter(None, readers), None)
 
     def feed(self, text: str) -> list[Part]:
-        """Take the next piece and return what is decided: text, reasoning, and calls."""
+        """Take the next text and return what is decided: text, reasoning, and calls."""
         parts = self._push(text)
         return parts if self._answer is None else self._answer.feed(parts)
 
@@ -221,7 +215,6 @@ class StreamingToolCallParser:
         return [text]
 
     def _show_mark(self, size: int, word: str) -> list[Part]:
-        """Pass text on that ends with a mark, which may be a code fence."""
         if word in FENCES:
             self._fence = "" if self._fence else word
         return self._show(size)
@@ -324,9 +317,7 @@ def _either(words: Iterable[str]) -> str:
 
 def _only_argument(tool: Mapping[str, object]) -> str | None:
     """Return the name of the one argument that a lone value can stand for."""
-    parameters = tool.get("parameters")
-    known = parameters.get("properties") if isinstance(parameters, Mapping) else None
-    names = list(known) if isinstance(known, Mapping) else []
-    required = parameters.get("required") if isinstance(parameters, Mapping) else None
-    needed = required if isinstance(required, list) and len(required) == 1 else names
+    required = as_mapping(tool.get("parameters")).get("required")
+    one = isinstance(required, list) and len(required) == 1
+    needed = cast("list[object]", required) if one else [*properties_of(tool)]
     return str(needed[0]) if len(needed) == 1 else None

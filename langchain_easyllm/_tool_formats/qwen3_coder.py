@@ -14,19 +14,20 @@ from collections.abc import Iterator, Mapping
 from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Extra, ToolCall
 from ..prompts.special_tokens import SpecialTokens
-from .base import OfferedTools, Tool, Turn, Turns, add_to_system, dump, function_of
+from .base import OfferedTools, Turn, Turns, add_to_system, dump
 from .call_syntax import (
     CallMarker,
     CallSyntax,
     ParsedCalls,
     ParsedToolCall,
+    Tool,
     ValueScan,
+    function_of,
     parse_arguments,
+    properties_of,
 )
 from .hermes import HERMES, TOOL_RESPONSE, HermesFormat
-
-__all__ = ["QWEN3_CODER"]
-
+from .json_schema import as_mapping, resolve_ref
 
 _SYSTEM = "You are Qwen, a helpful AI assistant that can interact with a computer to solve tasks."
 _TOOLS = """\
@@ -91,9 +92,8 @@ class _Qwen3Coder(HermesFormat):
 def _described(tool: Tool) -> str:
     function = function_of(tool)
     parameters = function.get("parameters")
-    properties = _mapping(_mapping(parameters).get("properties"))
     lines = ["\n<function>", *_tags(function, "name", "description"), "\n<parameters>"]
-    for name, schema in properties.items():
+    for name, schema in properties_of(tool).items():
         lines += ["\n<parameter>", f"\n<name>{name}</name>", *_tags(schema, "type", "description")]
         lines += [*_other_tags(schema, "name", "type", "description"), "\n</parameter>"]
     lines += [*_other_tags(parameters, "type", "properties"), "\n</parameters>"]
@@ -102,12 +102,12 @@ def _described(tool: Tool) -> str:
 
 
 def _tags(value: object, *keys: str) -> Iterator[str]:
-    known = _mapping(value)
+    known = as_mapping(value)
     return (f"\n<{key}>{str(known[key]).strip()}</{key}>" for key in keys if key in known)
 
 
 def _other_tags(value: object, *handled: str) -> Iterator[str]:
-    for key, item in _mapping(value).items():
+    for key, item in as_mapping(value).items():
         if key not in handled:
             yield f"\n<{key}>{_to_text(item)}</{key}>"
 
@@ -127,22 +127,16 @@ def _to_text(value: object) -> str:
     return dump(value) if isinstance(value, Mapping | list | tuple) else str(value)
 
 
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
-
-
 _HEAD = re.compile(r"<function=([^<>\n]{1,200})>")
 _NEXT = re.compile(r"<parameter=([^<>\n]{1,200})>|</function>|</tool_call>")
 _LONGEST_TAG = 220
 _END = "</parameter>"
 # Only before one of these does the end of a parameter end it: a value may speak of the tags.
 _AFTER = ("<parameter=", "</function>", "</tool_call>")
-_WINDOW = 120  # characters after it that are looked at
+_WINDOW = 120  # characters after it that are searched
 
 
 class _XmlScan:
-    """Looks for the end of one `<function=...>`, and for its parameters."""
-
     def __init__(self, start: int) -> None:
         self._at = start
         self._name: str | None = None  # of the parameter that is open
@@ -204,11 +198,14 @@ class _XmlSyntax(CallSyntax):
         if not scan.parameters:
             read = parse_arguments(value[head.end() : scan.body_end].strip())
             return None if read is None else (ParsedToolCall(name, read),)
-        schema = _mapping(tools.get(name, {}).get("parameters"))
-        properties, others = _mapping(schema.get("properties")), schema.get("additionalProperties")
+        schema = as_mapping(tools.get(name, {}).get("parameters"))
+        properties, others = (
+            as_mapping(schema.get("properties")),
+            schema.get("additionalProperties"),
+        )
         arguments = {
-            key: _typed(value[slice(*place)], properties.get(key, others), schema)
-            for key, place in scan.parameters.items()
+            key: _typed(value[slice(*span)], properties.get(key, others), schema)
+            for key, span in scan.parameters.items()
         }
         return (ParsedToolCall(name, arguments),)
 
@@ -254,15 +251,12 @@ def _alternatives(
     schema: object, root: Mapping[str, object], seen: set[str]
 ) -> Iterator[Mapping[str, object]]:
     """Yield a schema and those that it refers to or is made of, each reference once."""
-    known = _mapping(schema)
+    known = as_mapping(schema)
     yield known
     ref = known.get("$ref")
     if isinstance(ref, str) and ref not in seen:
         seen.add(ref)
-        target: object = root
-        for part in ref.removeprefix("#/").split("/"):
-            target = _mapping(target).get(part.replace("~1", "/").replace("~0", "~"))
-        yield from _alternatives(target, root, seen)
+        yield from _alternatives(resolve_ref(ref, root), root, seen)
     for key in ("anyOf", "oneOf", "allOf"):
         options = known.get(key)
         for option in options if isinstance(options, list) else ():

@@ -1,8 +1,8 @@
 """ReAct with JSON actions, for models that have no tool-call format of their own.
 
-The format is ReAct's (https://arxiv.org/abs/2210.03629) as LangChain's agents read it: a thought,
+The format is ReAct's (https://arxiv.org/abs/2210.03629) as LangChain's agents read it: reasoning,
 an action as JSON in a code fence, then what it led to. All steps of one question stand in one user
-turn, which ends where the model is to think on.
+turn, which ends where the model goes on.
 """
 
 from __future__ import annotations
@@ -15,11 +15,19 @@ from typing import cast
 from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Conversation, Extra, ToolCall
 from ..prompts.special_tokens import SpecialTokens
-from .base import OfferedTools, Tool, ToolCallFormat, dump, function_of
-from .call_syntax import AnswerReader, CallMarker, ParsedReasoning, ParsedToolCall, Part
-
-__all__ = ["REACT", "REACT_JSON", "FinalAnswer"]
-
+from .base import OfferedTools, ToolCallFormat, dump, to_turns
+from .call_syntax import (
+    AnswerReader,
+    CallMarker,
+    ParsedReasoning,
+    ParsedToolCall,
+    Part,
+    Tool,
+    function_of,
+    properties_of,
+    tool_name,
+)
+from .json_schema import as_mapping
 
 REACT_JSON = """\
 Answer the question. You can use these tools:
@@ -48,8 +56,6 @@ _MARKS = ("Thought:", "Action:", "Action Input:", "Observation:", "Final Answer:
 
 @dataclass
 class _Step:
-    """One use of a tool: what the assistant wrote, the call's id, and the result."""
-
     log: str
     call_id: str | None
     result: str | None = None
@@ -68,7 +74,6 @@ class _Question:
         return "".join(each)
 
     def observe(self, call_id: str | None, result: str) -> None:
-        """Note a result at the step that it belongs to."""
         waiting = [step for step in self.steps if step.result is None]
         named = [step for step in waiting if step.call_id == call_id]
         if waiting:
@@ -82,8 +87,7 @@ class _React(ToolCallFormat):
         self, conversation: Conversation, offered: OfferedTools, _: TemplateToolSupport, /
     ) -> Conversation:
         turns: _Turns = []
-        pairs = zip(conversation.roles, conversation.texts, strict=True)
-        for index, (role, text) in enumerate(pairs):
+        for index, (role, text) in enumerate(to_turns(conversation)):
             extra = conversation.extras.get(index, Extra())
             if role == "user":
                 turns.append(_Question(text))
@@ -122,7 +126,7 @@ def _final(text: str) -> str:
 
 
 def _steps(text: str, calls: Sequence[ToolCall], offered: OfferedTools) -> list[_Step]:
-    arguments = {function_of(tool).get("name"): _arguments(tool) for tool in offered.tools}
+    arguments = {tool_name(tool): properties_of(tool) for tool in offered.tools}
     steps = []
     for call in calls:
         value = call.arguments
@@ -131,8 +135,8 @@ def _steps(text: str, calls: Sequence[ToolCall], offered: OfferedTools) -> list[
             only = next(iter(value.values()))
             value = only if isinstance(only, str) else value
         blob = dump({"action": call.name, "action_input": value})
-        thought = text.strip() or f"I need to use {call.name}."
-        steps.append(_Step(f"{thought}\nAction:\n```json\n{blob}\n```", call.id))
+        reasoning = text.strip() or f"I need to use {call.name}."
+        steps.append(_Step(f"{reasoning}\nAction:\n```json\n{blob}\n```", call.id))
         text = ""
     return steps
 
@@ -157,21 +161,14 @@ def _to_conversation(turns: _Turns, offered: OfferedTools) -> Conversation:
 
 
 def _prompt(question: _Question, offered: OfferedTools) -> str:
-    names = [str(function_of(tool).get("name")) for tool in offered.tools]
-    simple = all(len(_arguments(tool)) == 1 for tool in offered.tools)
+    simple = all(len(properties_of(tool)) == 1 for tool in offered.tools)
     template = REACT_JSON if simple else REACT_JSON.replace(_ONE_INPUT, _MANY_INPUTS)
     return template.format(
         tools="\n".join(map(_listed, offered.tools)),
-        tool_names=", ".join(names),
+        tool_names=", ".join(map(tool_name, offered.tools)),
         input="\n".join(filter(None, (question.text, offered.instruction))),
         agent_scratchpad=question.scratchpad(),
     )
-
-
-def _arguments(tool: Tool) -> Mapping[str, Mapping[str, object]]:
-    parameters = function_of(tool).get("parameters")
-    known = parameters.get("properties") if isinstance(parameters, Mapping) else None
-    return known if isinstance(known, Mapping) else {}
 
 
 def _listed(tool: Tool) -> str:
@@ -181,12 +178,13 @@ def _listed(tool: Tool) -> str:
     """
     function = function_of(tool)
     name, description = function.get("name"), str(function.get("description") or "").strip()
-    arguments = _arguments(tool)
+    arguments = properties_of(tool)
     types = {key: _type(schema) for key, schema in arguments.items()}
     if None in types.values():
         return f"{name} - {description} Arguments: {dump(function.get('parameters'))}"
     signature = ", ".join([f"{key}: {kind}" for key, kind in types.items()])
-    notes = [f"{k}: {s['description']}" for k, s in arguments.items() if "description" in s]
+    schemas = {key: as_mapping(schema) for key, schema in arguments.items()}
+    notes = [f"{k}: {s['description']}" for k, s in schemas.items() if "description" in s]
     about = ["-", description] if description else []
     return " ".join([f"{name}({signature}) -> str", *about, *notes])
 
@@ -218,11 +216,11 @@ _INVENTION = re.compile("|".join(_INVENTED))
 
 
 class FinalAnswer:
-    """Reads the thought before a final answer as reasoning.
+    """Reads the text before a final answer as reasoning.
 
     The first line is held back until the text after it decides what it is: reasoning before a final
     answer, text before a call, or an answer without form. A line of more than 400 characters is not
-    a thought. A final answer ends where the model goes on to invent a thought or a question.
+    reasoning. A final answer ends where the model goes on to invent another step or question.
     """
 
     def __init__(self) -> None:
@@ -256,9 +254,9 @@ class FinalAnswer:
         held = self._held
         line, newline, rest = held.lstrip().partition("\n")
         final = _FINAL.search(held) if len(line) <= _LONGEST else None
-        if final is not None and _is_thought(held[: final.start()]):
-            if thought := _without_mark(held[: final.start()]).rstrip():
-                out.append(ParsedReasoning(thought))
+        if final is not None and _is_reasoning(held[: final.start()]):
+            if reasoning := _without_mark(held[: final.start()]).rstrip():
+                out.append(ParsedReasoning(reasoning))
             self._held, self._decided, self._final, self._begins = "", True, True, True
             self._pass_on(held[final.end() :], out)
             return
@@ -289,13 +287,13 @@ class FinalAnswer:
         return text[:end]
 
 
-def _is_thought(text: str) -> bool:
+def _is_reasoning(text: str) -> bool:
     """Whether a text before a final answer is one line at most, and near."""
     return len(text) <= _MOST_HELD and "\n" not in text.strip()
 
 
 def _without_mark(text: str) -> str:
-    """Return a thought without the word that announces it."""
+    """Return reasoning without the word that announces it."""
     return text.lstrip().removeprefix("Thought:").lstrip()
 
 
@@ -314,4 +312,4 @@ REACT = _React(
     arguments_key="action_input",
     final_action="Final Answer",  # the action that LangChain's structured chat agents finish with
 )
-"""Thought, action, observation."""
+"""`Thought:`, `Action:`, `Observation:`."""

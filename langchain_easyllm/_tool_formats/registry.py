@@ -9,9 +9,6 @@ from ..prompts.base import ChatPrompt
 from . import hermes, llama3, mistral, qwen3_coder, react
 from .base import ToolCallFormat
 
-__all__ = ["TOOL_FORMATS", "tool_format_for", "tool_formats_named"]
-
-
 # The first whose marks are in a template, or at a call's beginning, is the one that counts.
 _FORMATS = (
     qwen3_coder.QWEN3_CODER,
@@ -26,12 +23,10 @@ TOOL_FORMATS: Mapping[str, ToolCallFormat] = MappingProxyType({f.name: f for f i
 
 
 def tool_format_for(prompt: ChatPrompt | None, name: str | None = None) -> ToolCallFormat:
-    """Choose the format in which tools are described.
+    """Choose the format in which tools are described, by its name or for a template.
 
-    Args:
-        prompt: The template; None where a server renders its own.
-        name: The format's name; None or `"auto"` for the template's own, which is ReAct where it
-            has none, and Hermes' tags where the template is not known.
+    None and `"auto"` mean the template's own, which is ReAct where it has none, and Hermes' tags
+    where the template is not known, as a server renders its own.
     """
     chosen = TOOL_FORMATS.get(name or "")
     if chosen is not None:
@@ -44,5 +39,5 @@ def tool_format_for(prompt: ChatPrompt | None, name: str | None = None) -> ToolC
 
 
 def tool_formats_named(name: str) -> tuple[ToolCallFormat, ...]:
-    """Return the formats in which calls are looked for: one, or all of them under `"auto"`."""
+    """Return the formats in which calls are read: one, or all of them under `"auto"`."""
     return _FORMATS if name == "auto" else (TOOL_FORMATS[name],)

@@ -8,10 +8,9 @@ from typing import cast
 
 from ..prompts.base import ChatPrompt, TemplateToolSupport
 from ..prompts.conversation import Conversation, escaped, escaped_values, read
-from .base import OfferedTools, Tool, ToolCallFormat, function_of
+from .base import OfferedTools, ToolCallFormat, Turns, to_turns
+from .call_syntax import Tool, tool_name
 from .registry import tool_format_for
-
-__all__ = ["describe_tools", "render_tools"]
 
 
 def render_tools(
@@ -21,9 +20,6 @@ def render_tools(
 
     Special tokens of the template are broken in all that messages, tools and results hold, and
     those of the format in what does not come from the developer.
-
-    Raises:
-        PromptError: If the template cannot express the conversation.
     """
     own = form is tool_format_for(prompt)
     conversation = _escaped(read(messages), form, prompt.escape)
@@ -32,29 +28,21 @@ def render_tools(
     support = prompt.host
     if own and form.is_written_by(support.template):
         text = prompt.render_own_tools(form.for_template(conversation), tools)
-        names = [str(function_of(tool).get("name")) for tool in tools]
-        if text is not None and all(name in text for name in names):
+        if text is not None and all(tool_name(tool) in text for tool in tools):
             return text
     if own:
         support = replace(support, tool_format=form.name)
     else:
         support = replace(support, tool_format="", forms=frozenset())
     rendered = form.render(conversation, offered, support)
-    pairs = list(zip(rendered.roles, rendered.texts, strict=True))
-    return prompt.render_told(pairs, own_forms=bool(support.forms))
+    return prompt.render_told(to_turns(rendered), own_forms=bool(support.forms))
 
 
-def describe_tools(
-    messages: object, offered: OfferedTools, form: ToolCallFormat
-) -> list[tuple[str, str]]:
-    """Render a conversation with tools as roles and texts, for a server that has a template.
-
-    Raises:
-        PromptError: If a message holds anything but text.
-    """
+def describe_tools(messages: object, offered: OfferedTools, form: ToolCallFormat) -> Turns:
+    """Render a conversation with tools as roles and texts, for a server that has a template."""
     conversation = _escaped(read(messages), form, str)
     rendered = form.render(conversation, offered, TemplateToolSupport(tool_format=""))
-    return list(zip(rendered.roles, rendered.texts, strict=True))
+    return to_turns(rendered)
 
 
 def _escaped(

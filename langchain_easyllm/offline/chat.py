@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-from .._tool_formats.base import OfferedTools, Tool, dump, function_of
+from .._tool_formats.base import OfferedTools, dump
+from .._tool_formats.call_syntax import Tool, function_of
 from .._tool_formats.hermes import HERMES
 from .._tool_formats.rendering import render_tools
 from ..prompts import PROMPT_MAPPING, PromptError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_easyllm._protocols.request import needs_server, stop_limit, to_fields
+from langchain_easyllm._protocols.request import needs_server, to_fields
 from langchain_easyllm._protocols.stop_sequences import stop_policy
 from langchain_easyllm._servers.in_process import IN_PROCESS
 from langchain_easyllm._servers.inference_providers import INFERENCE_PROVIDERS
@@ -231,7 +231,7 @@ def test_no_more_stops_are_sent_than_the_server_takes(
 ) -> None:
     stops = tuple("abcdef")
     own = 4 if dialect in (TGI, INFERENCE_PROVIDERS, OPENAI_COMPATIBLE) else 6
-    taken = stop_limit(ServerInfo(dialect, max_stops=limit))
+    taken = ServerInfo(dialect, max_stops=limit).stop_limit
     policy = stop_policy(stops, (), limit=taken, hidden=False, reads_calls=False)
     assert policy.sent == stops[: own if limit is None else limit]
 

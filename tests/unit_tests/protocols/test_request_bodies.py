@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_easyllm._protocols.registry import route_of, to_body
-from langchain_easyllm._protocols.request import ProtocolRequest, stop_limit
+from langchain_easyllm._protocols.request import ProtocolRequest
 from langchain_easyllm._protocols.stop_sequences import stop_policy
 from langchain_easyllm._servers.in_process import IN_PROCESS
 from langchain_easyllm._servers.openai_compatible import OPENAI_COMPATIBLE
@@ -37,7 +37,7 @@ def body_of(
 ) -> dict[str, object]:
     asked = {"messages": MESSAGES} if wire is GenerationApi.CHAT else {"prompt": "Hi"}
     server = server if isinstance(server, ServerInfo) else ServerInfo(server)
-    limit = stop_limit(server)
+    limit = server.stop_limit
     stops = stop_policy(stops, (), limit=limit, hidden=False, reads_calls=False).sent
     call = ProtocolRequest(api=wire, params=params or {}, stops=stops, **asked, **more)
     return to_body(call, server)

@@ -104,7 +104,7 @@ VALUES = st.recursive(
 def as_chunks(pieces: list[ToolCallDelta]) -> AIMessageChunk:
     whole = AIMessageChunk("")
     for one in pieces:
-        args = one.arguments + one.ending
+        args = one.arguments + one.unparseable_suffix
         chunk = tool_call_chunk(name=one.name, args=args, id=one.id, index=one.index)
         whole += AIMessageChunk("", tool_call_chunks=[chunk])
     return whole

@@ -6,8 +6,7 @@ import pytest
 
 from langchain_easyllm._servers.urls import (
     ROUTER,
-    is_dedicated_endpoint,
-    looks_like_url,
+    is_url,
     parse_server_url,
 )
 from langchain_easyllm.errors import ConfigurationError
@@ -173,11 +172,11 @@ def test_refused_addresses(text: str) -> None:
     ],
 )
 def test_dedicated_endpoints(url: str, dedicated: bool) -> None:
-    assert is_dedicated_endpoint(url) is dedicated
+    assert parse_server_url(url).is_dedicated is dedicated
 
 
 @pytest.mark.parametrize(
-    ("text", "is_url"),
+    ("text", "expected"),
     [
         ("http://localhost", True),
         ("HTTPS://example.org", True),
@@ -186,5 +185,5 @@ def test_dedicated_endpoints(url: str, dedicated: bool) -> None:
         ("", False),
     ],
 )
-def test_a_model_that_is_an_address(text: str, is_url: bool) -> None:
-    assert looks_like_url(text) is is_url
+def test_a_model_that_is_an_address(text: str, expected: bool) -> None:
+    assert is_url(text) is expected

@@ -433,7 +433,7 @@ def test_a_way_that_was_chosen_is_kept(wire_server: WireServer, whole: str) -> N
         (Numbers, {"method": "function_calling"}, "'Numbers' is no object"),
         ("Person", {}, "is no schema"),
         (Person, {"method": "magic"}, "'json_schema', 'function_calling', 'json_mode'"),
-        ({**SCHEMA, "default": object()}, {}, "cannot be told as JSON"),
+        ({**SCHEMA, "default": object()}, {}, "cannot be written as JSON"),
         (Person, {"temprature": 1}, "did you mean 'temperature'"),
     ],
 )
