@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
-__all__ = ["SPACING", "close_schema", "compile_grammar"]
 
 SPACING: JsonCompileOptions = {
     "whitespace_flexible": False,

@@ -1,8 +1,8 @@
-"""Prompts for agents that write their steps as text, built in: nothing comes from the Hub.
+"""Built-in prompts for agents that write their steps as text; nothing is downloaded from the Hub.
 
-They are what the offline model was trained on, and short, which helps every small model; a large
-one understands them as well. The format is ReAct's (https://arxiv.org/abs/2210.03629), as the
-output parsers of `langchain_classic.agents` read it.
+The offline model was trained on them. They are short, which helps every small model, and work with
+large ones as well. The format is ReAct's (https://arxiv.org/abs/2210.03629), as the output parsers
+of `langchain_classic.agents` read it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Question: {input}
 Thought:{agent_scratchpad}"""
 
 AGENT_PROMPTS: Mapping[str, str] = MappingProxyType({"react": REACT, "react-json": REACT_JSON})
-"""The text of each built-in prompt by its name, as an f-string template."""
+"""The built-in prompts by name, as f-string templates."""
 
 
 def agent_prompt(name: str) -> PromptTemplate:
@@ -52,16 +52,16 @@ def agent_prompt(name: str) -> PromptTemplate:
 
     Args:
         name: `"react"`: an action is two lines of text, `Action:` and `Action Input:`, which
-            `create_react_agent` reads by default. `"react-json"`: an action is a JSON object in a
-            fence of three backticks; give `create_react_agent` also
-            `output_parser=ReActJsonSingleInputOutputParser()`. Both want the stop sequence
-            `"\nObservation"`, which `create_react_agent` sets.
+            `create_react_agent` parses by default. `"react-json"`: an action is a JSON object in a
+            fence of three backticks; also pass
+            `output_parser=ReActJsonSingleInputOutputParser()` to `create_react_agent`. Both need
+            the stop sequence `"\nObservation"`, which `create_react_agent` sets.
 
     Returns:
-        A prompt of the variables `tools`, `tool_names`, `input` and `agent_scratchpad`.
+        A prompt with the variables `tools`, `tool_names`, `input` and `agent_scratchpad`.
 
     Raises:
-        ConfigurationError: If there is no prompt of that name, with the nearest one.
+        ConfigurationError: If there is no prompt of that name; the message suggests one.
     """
     text = AGENT_PROMPTS.get(name)
     if text is not None:

@@ -38,24 +38,130 @@ __all__ = ["EasyLLMChat"]
 class EasyLLMChat(TextModel, BaseChatModel):
     """Chat model on any Hugging Face server: Inference Providers, endpoints, TGI, vLLM, llama.cpp.
 
-    Example:
+    Setup:
+        Install the package, and set a token if the server is Hugging Face's:
+
+        ```bash
+        pip install langchain-easyllm
+        export HF_TOKEN="hf_..."
+        ```
+
+    Key init args (connection):
+        model: Repository id on the Hugging Face Hub.
+        base_url: URL of the server. Default: Inference Providers.
+        provider: The Inference Provider, if not the one that Hugging Face chooses.
+        api_key: Access token, if not the one of the environment.
+        timeout: Maximum time of a call in seconds.
+        max_retries: Maximum number of retries after a temporary failure.
+        wait_for_model: Maximum time in seconds to wait for a model that is loading.
+
+    Key init args (generation):
+        temperature: Sampling temperature; 0 is greedy decoding.
+        max_tokens: Maximum number of tokens to generate.
+        stop: Stop sequences.
+        prompt_builder: Prompt template, for servers that do not render messages themselves.
+
+    Instantiate:
         ```python
         from langchain_easyllm import EasyLLMChat
 
-        llm = EasyLLMChat(model="meta-llama/Llama-3.1-8B-Instruct")  # Inference Providers
-        llm = EasyLLMChat(base_url="http://localhost:8080")  # your own server
-        llm.invoke("Why is the sky blue?").content
+        # Inference Providers
+        llm = EasyLLMChat(model="meta-llama/Llama-3.1-8B-Instruct", temperature=0)
+
+        # Your own server, or an Inference Endpoint
+        llm = EasyLLMChat(base_url="http://localhost:8080", temperature=0, max_tokens=256)
         ```
 
-    `EasyLLMChat(llm=...)` takes over what an LLM object was explicitly given: an `EasyLLM`, or a
-    `HuggingFaceEndpoint`, `HuggingFacePipeline`, `HuggingFaceTextGenInference` or
-    `HuggingFaceHub`, of langchain-huggingface or langchain-community. Fields given beside it win;
-    the object itself is not kept.
+        `EasyLLMChat(llm=...)` copies the settings of an LLM: an `EasyLLM`, or a
+        `HuggingFaceEndpoint`, `HuggingFacePipeline`, `HuggingFaceTextGenInference` or
+        `HuggingFaceHub` of langchain-huggingface or langchain-community. Arguments given beside
+        it take precedence.
+
+    Invoke:
+        ```python
+        messages = [
+            ("system", "You are a helpful assistant."),
+            ("human", "What is the capital of France?"),
+        ]
+        message = llm.invoke(messages)
+        message.text
+        ```
+
+    Stream:
+        ```python
+        for chunk in llm.stream(messages):
+            print(chunk.text, end="", flush=True)
+        ```
+
+    Async:
+        ```python
+        message = await llm.ainvoke(messages)
+
+        async for chunk in llm.astream(messages):
+            print(chunk.text, end="", flush=True)
+
+        answers = await llm.abatch([messages, messages])
+        ```
+
+    Tool calling:
+        ```python
+        def multiply(a: int, b: int) -> int:
+            '''Multiply two numbers.'''
+            return a * b
+
+
+        llm_with_tools = llm.bind_tools([multiply])
+        tool_calls = llm_with_tools.invoke("What is 17 times 23?").tool_calls
+        ```
+
+    Structured output:
+        ```python
+        from pydantic import BaseModel
+
+
+        class Person(BaseModel):
+            '''A person.'''
+
+            name: str
+            age: int
+
+
+        structured_llm = llm.with_structured_output(Person)
+        person = structured_llm.invoke("Ida Lowell is 41 years old.")
+        ```
+
+    Image input:
+        For a model that accepts images, on a chat server:
+
+        ```python
+        from langchain_core.messages import HumanMessage
+
+        picture = {"type": "image", "url": "https://example.com/cat.png"}
+        description = llm.invoke([HumanMessage(["What is in this picture?", picture])])
+        ```
+
+    Token usage:
+        If the server reports it; the last chunk of a stream has it too.
+
+        ```python
+        usage = llm.invoke(messages).usage_metadata
+        ```
+
+    Logprobs:
+        ```python
+        logprobs_llm = llm.bind(logprobs=True, top_logprobs=2)
+        logprobs = logprobs_llm.invoke(messages).response_metadata["logprobs"]["content"]
+        ```
+
+    Response metadata:
+        ```python
+        metadata = llm.invoke(messages).response_metadata
+        metadata["model_name"], metadata["finish_reason"]
+        ```
 
     Raises:
-        ValueError: If a field is unknown (the message names the nearest right one) or has a value
-            that cannot work.
-        langchain_easyllm.errors.EasyLLMError: When a call fails; see `langchain_easyllm.errors`.
+        ValueError: If a field is unknown (the message suggests the right one) or invalid.
+        langchain_easyllm.errors.EasyLLMError: If a call fails; see `langchain_easyllm.errors`.
     """
 
     model_config = CONFIG
@@ -64,16 +170,17 @@ class EasyLLMChat(TextModel, BaseChatModel):
         llm: Convertible[None, BaseLLM] = UNSET
 
     api: Literal["auto", "chat", "completions", "generate", "local"] = "auto"
-    """Protocol. `"auto"` (default): `"chat"`, or with a `prompt_builder` a text api; `"local"`: a
-    model in this process, whose own chat template is used without a `prompt_builder`."""
+    """The protocol. `"auto"` (default) means `"chat"`, or with a `prompt_builder` the server's text
+    protocol (`"generate"` or `"completions"`). `"local"` runs the model in this process; without a
+    `prompt_builder`, its own chat template is used."""
 
     parse_tool_calls: (
         Literal["auto", "hermes", "llama3", "mistral", "qwen3-coder", "react"] | None
     ) = None
-    """The format of tool calls in text. Default None: where tools are described in the prompt, the
-    format of the prompt template; a chat server's text is left as it is. A name describes tools in
-    that format, and also reads the calls that a chat server leaves in its text; `"auto"` reads them
-    in every format."""
+    """The format of tool calls that the model writes as text. Default None: the server parses tool
+    calls, and on a text protocol, where the prompt describes the tools, calls have the format of
+    the prompt template. A name describes the tools in that format, and also parses calls that a
+    chat server returns as text. `"auto"` parses such calls in every format."""
 
     @classmethod
     def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
@@ -90,16 +197,19 @@ class EasyLLMChat(TextModel, BaseChatModel):
         tools: Sequence[ToolLike] | None = None,
         tool_choice: str | bool | Mapping[str, Any] | None = None,
     ) -> str:
-        """Return the exact string that a text api would be sent.
+        """Return the exact prompt that would be sent on a text protocol.
 
-        Without a `prompt_builder` that is the model's own template at work, which a text api would
-        have to be told of (`prompt_builder="auto"`).
+        Without a `prompt_builder`, the prompt is rendered by the model's own template, as with
+        `prompt_builder="auto"`.
 
         Args:
-            messages: Anything that `invoke` takes.
-            tools: What `bind_tools` takes.
-            tool_choice: What `bind_tools` takes. Where it wants a call, the request also begins the
-                answer.
+            messages: The conversation, in any form that `invoke` accepts.
+            tools: The tools, in any form that `bind_tools` accepts.
+            tool_choice: The tool choice, as in `bind_tools`. If a call is required, the prompt also
+                has the beginning of the answer.
+
+        Returns:
+            The prompt.
 
         Raises:
             ConfigurationError: If there is no template, or it cannot express the messages.
@@ -158,22 +268,24 @@ class EasyLLMChat(TextModel, BaseChatModel):
         parallel_tool_calls: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Return this model with tools that it may call.
+        """Bind tools to this model.
 
         Args:
             tools: LangChain tools, functions, pydantic classes, TypedDicts, or dicts that describe
                 a function.
-            tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` (also `True`) for one call at
-                least, a tool's name, or OpenAI's dict for that tool. Default: the server's own.
-            strict: Whether arguments are to fit their schema exactly, where the server can see to
-                it.
-            parallel_tool_calls: Whether one answer may hold several calls. Default: the server's
+            tool_choice: `"auto"`, `"none"`, `"any"` or `"required"` (also `True`) for at least one
+                call, the name of a tool, or OpenAI's dict for that tool. Default: the server's own.
+            strict: Whether arguments must fit their schema exactly, on servers that support it.
+            parallel_tool_calls: Whether one answer may have several calls. Default: the server's
                 own.
-            kwargs: Generation fields to bind with them.
+            kwargs: Generation fields to bind as well.
+
+        Returns:
+            A runnable that answers with an `AIMessage`, with the calls in `tool_calls`.
 
         Raises:
-            ConfigurationError: If two tools have one name, one cannot be told as JSON, or
-                `tool_choice` names none of them.
+            ConfigurationError: If two tools have the same name, a tool has no JSON schema, or
+                `tool_choice` names none of the tools.
         """
         own = ConvertedTools(to_tools(tools, strict=strict))
         bound: dict[str, object] = {"tools": own, "tool_choice": to_choice(tool_choice, own)}
@@ -191,36 +303,40 @@ class EasyLLMChat(TextModel, BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """Return a chain that answers with an object of this shape, checked.
+        """Return a runnable that answers with an object that fits a schema.
 
         Args:
             schema: A pydantic class (2 or 1), a TypedDict, a JSON schema or OpenAI's dict of a
-                function. Answers are objects of the class, or dicts.
-            method: How the shape is asked for: `"json_schema"` constrains decoding,
-                `"function_calling"` forces a call of a tool that takes it, `"json_mode"` asks for
-                any JSON object (describe it in the prompt), `"prompt"` tells the model the schema.
-                None (default) or `"auto"` takes the strongest that the server has, steps down where
-                one is refused, and asks once more in words where the answer does not fit. Which way
-                it was stands in the message's `response_metadata["structured_output_method"]`.
+                function.
+            method: How the object is requested. `"json_schema"` constrains decoding,
+                `"function_calling"` requires a call of a tool with this schema, `"json_mode"`
+                requests any JSON object (describe it in the prompt), `"prompt"` describes the
+                schema in the prompt. None (default) or `"auto"` uses the strongest method that the
+                server supports, falls back to the next one if the server refuses it, and sends one
+                more request to repair an answer that does not fit. The method that was used is in
+                the message's `response_metadata["structured_output_method"]`.
             include_raw: Whether to return a dict with `raw` (the message), `parsed` and
-                `parsing_error` in place of raising.
-            strict: Whether the server is asked to hold to the schema exactly.
-            kwargs: Generation fields to bind.
+                `parsing_error` instead of raising an error for an answer that does not fit.
+            strict: Whether the server must follow the schema exactly, if it supports that.
+            kwargs: Generation fields to bind as well.
+
+        Returns:
+            A runnable that answers with an instance of the pydantic class, else with a dict.
 
         Raises:
-            ConfigurationError: If the schema or the method is not known. When a call's answer does
-                not fit, a `langchain_easyllm.errors.StructuredOutputError`.
+            ConfigurationError: If the schema or the method is not known. A call whose answer does
+                not fit raises `langchain_easyllm.errors.StructuredOutputError`.
         """
         from typing_extensions import is_typeddict  # noqa: PLC0415 - as above
 
         from ._structured_output.parser import structured  # noqa: PLC0415 - as above
         from ._structured_output.schema import make_output_schema  # noqa: PLC0415 - seldom needed
 
-        shape = make_output_schema(schema, method, strict=strict)
-        told = shape.schema if is_typeddict(schema) else schema  # langchain-core converts the rest
-        asked = {"kwargs": {"method": method or "auto", "strict": strict}, "schema": told}
-        model = self.bind(structured_output=shape, ls_structured_output_format=asked, **kwargs)
-        return structured(model, shape, include_raw=include_raw)
+        output = make_output_schema(schema, method, strict=strict)
+        traced = output.schema if is_typeddict(schema) else schema  # langchain-core converts others
+        trace = {"kwargs": {"method": method or "auto", "strict": strict}, "schema": traced}
+        model = self.bind(structured_output=output, ls_structured_output_format=trace, **kwargs)
+        return structured(model, output, include_raw=include_raw)
 
     @inspected
     def _generate(

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, cast
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
@@ -23,89 +14,119 @@ from ._fields.connection import CONFIG, LOCAL
 from ._fields.constructor_types import EmbeddingNames
 from ._fields.local import LocalModelChoice
 from ._protocols.embeddings import EmbeddingApi
-from ._protocols.texts import check_several, check_text, check_texts
+from ._protocols.texts import check_several, check_text, prepare_texts
 from ._servers.profile import EMBEDDING_FIELDS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ._batch.embedding import ArrayJob, EmbeddingRequest, EmbeddingTask
-    from ._batch.scheduler import BatchJob
-    from ._protocols.embeddings import Vector
-    from ._servers.profile import ServerInfo
-    from ._servers.session import ServerSession
-
-    Array = NDArray[np.float32]
+    from ._batch.clients import EmbeddingClient
+    from ._batch.embedding import Array
 
 __all__ = ["EasyLLMEmbeddings"]
 
-J = TypeVar("J", bound="BatchJob[Vector]")
-
-Bar = Callable[[int], object] | None
-
-# What an `api` that is no protocol's name means; None is chosen by the server.
+# The values of `api` that are no protocol's name; None is chosen by the server.
 _APIS: Mapping[str, EmbeddingApi | None] = {"auto": None, LOCAL: EmbeddingApi.EMBED}
-
-WINDOW = 32
-"""Batches that `iter_embeddings` reads ahead at a time, and whose vectors make one array."""
 
 
 class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embeddings):
     """Embeddings on any Hugging Face server: TEI, vLLM, llama.cpp, Inference Providers; or local.
 
-    Example:
+    Setup:
+        Install the package, and set a token if the server is Hugging Face's:
+
+        ```bash
+        pip install langchain-easyllm
+        export HF_TOKEN="hf_..."
+        ```
+
+    Key init args (connection):
+        model: Repository id on the Hugging Face Hub. Default on Inference Providers:
+            sentence-transformers/all-mpnet-base-v2, as in langchain-huggingface.
+        base_url: URL of the server. Default: Inference Providers.
+        api_key: Access token, if not the one of the environment.
+        timeout: Maximum time of each request in seconds.
+        max_retries: Maximum number of retries of each request.
+        max_concurrency: Maximum number of requests in flight.
+
+    Key init args (embedding):
+        query_prompt: Text to put before each query (`"query: "` for E5).
+        document_prompt: Text to put before each document (`"passage: "` for E5).
+        normalize: Whether vectors have length 1.
+        dimensions: Number of dimensions, for models that support it.
+        batch_size: Maximum number of texts in one request.
+
+    Instantiate:
         ```python
         from langchain_easyllm import EasyLLMEmbeddings
 
         embeddings = EasyLLMEmbeddings(base_url="http://localhost:8080")
-        vectors = embeddings.embed_documents(["A text.", "Another one."])
         ```
 
-    With neither a server nor a model, Inference Providers embed with
-    sentence-transformers/all-mpnet-base-v2, as langchain-huggingface has it.
+    Embed a single text:
+        ```python
+        vector = embeddings.embed_query("When does the train leave?")
+        ```
 
-    Texts are cut into as many requests as the server wants and sent side by side, `max_concurrency`
-    at a time; `timeout` and `max_retries` are those of each request. Text is sent as it is; an
-    empty one is an error, as it has no meaning to a model and TEI refuses it.
+    Embed multiple texts:
+        Any number of texts: they are sent in as few requests as the server accepts, concurrently.
+        An empty text is an error, as it has no meaning to a model.
+
+        ```python
+        vectors = embeddings.embed_documents(["The train leaves at ten.", "Cats sleep a lot."])
+        ```
+
+    Embed to numpy arrays:
+        ```python
+        array = embeddings.embed_documents_array(["The train leaves at ten."])
+
+        for array in embeddings.iter_embeddings(f"Text {number}" for number in range(2_000)):
+            print(array.shape)
+        ```
+
+    Async:
+        ```python
+        vector = await embeddings.aembed_query("When does the train leave?")
+        vectors = await embeddings.aembed_documents(["The train leaves at ten."])
+        ```
 
     Raises:
-        ValueError: If a field is unknown (the message names the nearest right one) or has a value
-            that cannot work.
-        langchain_easyllm.errors.EasyLLMError: When a call fails; see `langchain_easyllm.errors`.
+        ValueError: If a field is unknown (the message suggests the right one) or invalid.
+        langchain_easyllm.errors.EasyLLMError: If a call fails; see `langchain_easyllm.errors`.
     """
 
     model_config = CONFIG
 
     api: Literal["auto", "embed", "embeddings", "feature-extraction", "local"] = "auto"
-    """Protocol: TEI's `"embed"`, OpenAI's `"embeddings"`, or the Hub's `"feature-extraction"`.
-    Default `"auto"`: what the server has. `"local"`: a sentence-transformers model in this
-    process."""
+    """The protocol: TEI's `"embed"`, OpenAI's `"embeddings"`, or the Hub's `"feature-extraction"`.
+    Default `"auto"`: the one that the server has. `"local"` runs a sentence-transformers model in
+    this process."""
 
     normalize: bool | None = None
-    """True brings every vector to length 1; False asks for vectors as the model made them. Default
-    None: as the server does it."""
+    """Whether to normalize vectors to length 1 (True), or to request them as the model computes
+    them (False). Default None: the server's own setting."""
 
     dimensions: int | None = Field(default=None, ge=1)
-    """Dimensions of the vectors, for models that can be cut (Matryoshka). Default None: all."""
+    """The number of dimensions of the vectors, for models that support it (Matryoshka). Default
+    None: all."""
 
     prompt_name: str | None = None
-    """Name of a prompt in the model's sentence-transformers configuration, which the server puts
-    before every text. Default None."""
+    """The name of a prompt in the model's sentence-transformers configuration, which the server
+    puts before every text. Default None."""
 
     query_prompt: str = ""
-    """Put before a query's text (`"query: "` for E5). Default: nothing."""
+    """A text to put before every query (`"query: "` for E5; alias: `query_instruction`). Default:
+    none."""
 
     document_prompt: str = ""
-    """Put before a document's text (`"passage: "` for E5). Default: nothing."""
+    """A text to put before every document (`"passage: "` for E5; alias: `embed_instruction`).
+    Default: none."""
 
     pooling: Literal["mean", "cls"] | None = None
-    """How one vector is made where a server answers one per token: their mean, or the first.
-    Default None: that is an error."""
+    """How to compute one vector if the server returns one per token: their mean, or the first.
+    Default None: such a response is an error."""
 
     show_progress: bool = False
-    """Whether `embed_documents` and `embed_documents_array` show a bar (needs tqdm). Default
-    False."""
+    """Whether `embed_documents` and `embed_documents_array` show a progress bar (needs tqdm).
+    Default False."""
 
     _tasks: ClassVar[tuple[str, ...]] = ("feature-extraction",)
     _default_model: ClassVar[str | None] = "sentence-transformers/all-mpnet-base-v2"
@@ -115,177 +136,101 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
     _embeds: ClassVar[bool] = True
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return the vectors of documents, in their order.
+        """Embed documents.
 
         Args:
-            texts: The documents, none of them empty.
+            texts: The documents. None of them may be empty.
+
+        Returns:
+            One vector per document, in their order.
 
         Raises:
-            EasyLLMError: If a text cannot be sent, or a request fails for good; a text that was
-                refused is named by its index and beginning.
+            EasyLLMError: If a text cannot be sent, or a request fails. If the server refuses a
+                text, the message has its index and its beginning.
         """
-        if not (given := _prepared(texts, self.document_prompt)):
-            return []
+        given = prepare_texts(texts, self.document_prompt)
         with progress_bar(len(given), shown=self.show_progress) as bar:
-            return self._lists(given, bar)
+            return self._embedding_client().lists(given, bar) if given else []
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return the vectors of documents; see `embed_documents`."""
-        if not (given := _prepared(texts, self.document_prompt)):
-            return []
+        """Embed documents; see `embed_documents`."""
+        given = prepare_texts(texts, self.document_prompt)
         with progress_bar(len(given), shown=self.show_progress) as bar:
-            return await self._alists(given, bar)
+            return await self._embedding_client().alists(given, bar) if given else []
 
     def embed_query(self, text: str) -> list[float]:
-        """Return the vector of a query.
+        """Embed a query.
 
         Args:
-            text: The query, not empty.
+            text: The query. It may not be empty.
+
+        Returns:
+            The vector.
 
         Raises:
-            EasyLLMError: If the request fails.
+            EasyLLMError: If the query cannot be sent, or the request fails.
         """
-        return self._lists([_question(text, self.query_prompt)])[0]
+        return self._embedding_client().lists([_prepare_query(text, self.query_prompt)])[0]
 
     async def aembed_query(self, text: str) -> list[float]:
-        """Return the vector of a query; see `embed_query`."""
-        return (await self._alists([_question(text, self.query_prompt)]))[0]
+        """Embed a query; see `embed_query`."""
+        return (await self._embedding_client().alists([_prepare_query(text, self.query_prompt)]))[0]
 
     def embed_documents_array(self, texts: Sequence[str]) -> Array:
-        """Return the vectors of documents as one numpy array (float32, `[n, dim]`).
+        """Embed documents to a numpy array.
 
         Args:
-            texts: The documents, none of them empty.
+            texts: The documents. None of them may be empty.
+
+        Returns:
+            The vectors as a float32 array of shape `[len(texts), dimensions]`.
 
         Raises:
-            EasyLLMError: As `embed_documents`; also if numpy is not installed.
+            EasyLLMError: As `embed_documents`, and if numpy is not installed.
         """
-        from ._batch.embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
-
-        given = _prepared(texts, self.document_prompt)
+        given = prepare_texts(texts, self.document_prompt)
         with progress_bar(len(given), shown=self.show_progress) as bar:
-            return self._finished(ArrayJob(given, on_progress=bar)).array
+            return self._embedding_client().array(given, bar)
 
     async def aembed_documents_array(self, texts: Sequence[str]) -> Array:
-        """Return the vectors of documents as one numpy array; see `embed_documents_array`."""
-        from ._batch.embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
-
-        given = _prepared(texts, self.document_prompt)
+        """Embed documents to a numpy array; see `embed_documents_array`."""
+        given = prepare_texts(texts, self.document_prompt)
         with progress_bar(len(given), shown=self.show_progress) as bar:
-            return (await self._afinished(ArrayJob(given, on_progress=bar))).array
+            return await self._embedding_client().aarray(given, bar)
 
     def iter_embeddings(self, texts: Iterable[str]) -> Iterator[Array]:
-        """Yield the vectors of documents as arrays (float32, `[m, dim]`), in their order.
+        """Embed any number of documents in constant memory.
 
-        Texts are read as they are wanted, and what is held besides is no more for a million of them
-        than for ten thousand. Each array holds the vectors of the next 1,024 texts, or so
-        (32 batches).
+        Texts are read as they are needed.
 
         Args:
-            texts: The documents, none of them empty; any iterable.
+            texts: The documents. None of them may be empty.
+
+        Yields:
+            The vectors of the next 32 batches (1,024 texts by default), in the order of the texts,
+            as float32 arrays of shape `[number of texts, dimensions]`.
 
         Raises:
             EasyLLMError: As `embed_documents_array`.
         """
-        from ._batch.workers import worker_pool  # noqa: PLC0415 - sockets load with the first request
-
         check_several(texts)
-        session, server = self._session_and_server(many=True)
-        batches = self._batches(self._task(session, server), server)
-        jobs: deque[ArrayJob] = deque()
-        with worker_pool(batches, session.transport) as workers:
-            for job in self._windows(texts, server):
-                workers.start(job)
-                jobs.append(job)
-                while jobs and (len(jobs) > self._ahead() or not jobs[0].left):
-                    workers.wait(jobs[0])
-                    yield jobs.popleft().array
-            while jobs:
-                workers.wait(jobs[0])
-                yield jobs.popleft().array
+        yield from self._embedding_client().iter_arrays(texts, self.document_prompt)
 
     async def aiter_embeddings(
         self, texts: Iterable[str] | AsyncIterable[str]
     ) -> AsyncIterator[Array]:
-        """Yield the vectors of documents as arrays; see `iter_embeddings`."""
-        from ._batch.workers import Tasks  # noqa: PLC0415 - sockets load with the first request
-
+        """Embed any number of documents in constant memory; see `iter_embeddings`."""
         check_several(texts, Iterable | AsyncIterable)
-        session, server = await self._asession_and_server(many=True)
-        batches = self._batches(self._task(session, server), server)
-        jobs: deque[ArrayJob] = deque()
-        async with Tasks(batches, session.transport) as workers:
-            async for job in self._awindows(texts, server):
-                await workers.start(job)
-                jobs.append(job)
-                while jobs and (len(jobs) > self._ahead() or not jobs[0].left):
-                    await workers.wait(jobs[0])
-                    yield jobs.popleft().array
-            while jobs:
-                await workers.wait(jobs[0])
-                yield jobs.popleft().array
+        arrays = self._embedding_client().aiter_arrays(texts, self.document_prompt)
+        async with aclosing(arrays):
+            async for array in arrays:
+                yield array
 
-    def _lists(self, texts: list[str], bar: Bar = None) -> list[list[float]]:
-        from ._batch.scheduler import BatchJob  # noqa: PLC0415 - sockets load with the first request
+    def _embedding_client(self) -> EmbeddingClient:
+        from ._batch.clients import EmbeddingClient  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.embedding import EmbeddingRequest  # noqa: PLC0415 - as above
 
-        job: BatchJob[Vector] = BatchJob(texts, on_progress=bar)
-        return cast("list[list[float]]", self._finished(job, as_floats=True).results)
-
-    async def _alists(self, texts: list[str], bar: Bar = None) -> list[list[float]]:
-        from ._batch.scheduler import BatchJob  # noqa: PLC0415 - sockets load with the first request
-
-        job: BatchJob[Vector] = BatchJob(texts, on_progress=bar)
-        return cast("list[list[float]]", (await self._afinished(job, as_floats=True)).results)
-
-    def _finished(self, job: J, *, as_floats: bool = False) -> J:
-        from ._batch.workers import run_job  # noqa: PLC0415 - sockets load with the first request
-
-        if not job.texts:
-            return job
-        session, server = self._session_and_server(many=len(job.texts) > 1)
-        task = self._task(session, server, as_floats=as_floats)
-        run_job(self._batches(task, server, job.texts), session.transport, job)
-        return job
-
-    async def _afinished(self, job: J, *, as_floats: bool = False) -> J:
-        from ._batch.workers import arun_job  # noqa: PLC0415 - sockets load with the first request
-
-        if not job.texts:
-            return job
-        session, server = await self._asession_and_server(many=len(job.texts) > 1)
-        task = self._task(session, server, as_floats=as_floats)
-        await arun_job(self._batches(task, server, job.texts), session.transport, job)
-        return job
-
-    def _session_and_server(self, *, many: bool) -> tuple[ServerSession, ServerInfo | None]:
-        """Return the session, and its server as far as the requests depend on it."""
-        session = self._connect().session
-        if self._asks(session, many=many):
-            return session, session.detect(self._patience())
-        return session, session.server
-
-    async def _asession_and_server(self, *, many: bool) -> tuple[ServerSession, ServerInfo | None]:
-        session = self._connect().session
-        if self._asks(session, many=many):
-            return session, await session.adetect(self._patience())
-        return session, session.server
-
-    def _asks(self, session: ServerSession, *, many: bool) -> bool:
-        from ._batch.embedding import depends_on_server  # noqa: PLC0415 - sockets load with the first request
-
-        return depends_on_server(self._ask(), session, many=many and self.batch_size is None)
-
-    def _task(
-        self, session: ServerSession, server: ServerInfo | None, *, as_floats: bool = False
-    ) -> EmbeddingTask:
-        from ._batch.embedding import EmbeddingTask  # noqa: PLC0415 - sockets load with the first request
-
-        return EmbeddingTask(self._ask(), session, server, as_floats=as_floats)
-
-    def _ask(self) -> EmbeddingRequest:
-        from ._batch.embedding import EmbeddingRequest  # noqa: PLC0415 - sockets load with the first request
-
-        return EmbeddingRequest(
+        request = EmbeddingRequest(
             api=_APIS[self.api] if self.api in _APIS else EmbeddingApi(self.api),
             model=self.model,
             provider=self.provider,
@@ -293,53 +238,10 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
             extra=self._kwargs_of_body(),
             pooling=self.pooling,
         )
-
-    def _windows(self, texts: Iterable[str], server: ServerInfo | None) -> Iterator[ArrayJob]:
-        """Yield jobs of so many texts that a few of them keep all workers busy."""
-        rest = iter(texts)
-        first = 0
-        while chunk := list(islice(rest, self._most(server) * WINDOW)):
-            yield self._window(chunk, first)
-            first += len(chunk)
-
-    async def _awindows(
-        self, texts: Iterable[str] | AsyncIterable[str], server: ServerInfo | None
-    ) -> AsyncIterator[ArrayJob]:
-        if isinstance(texts, Iterable):
-            for job in self._windows(texts, server):
-                yield job
-            return
-        chunk: list[str] = []
-        first = 0
-        async for text in texts:
-            chunk.append(text)
-            if len(chunk) == self._most(server) * WINDOW:
-                yield self._window(chunk, first)
-                first += len(chunk)
-                chunk = []
-        if chunk:
-            yield self._window(chunk, first)
-
-    def _window(self, chunk: list[str], first: int) -> ArrayJob:
-        from ._batch.embedding import ArrayJob  # noqa: PLC0415 - sockets load with the first request
-
-        return ArrayJob(_prepared(chunk, self.document_prompt, first), first)
-
-    def _ahead(self) -> int:
-        """How many jobs are begun before the first has to be done."""
-        return -(-self.max_concurrency // WINDOW)
+        return EmbeddingClient(self._connect().session, self._limits(), request)
 
 
-def _prepared(texts: Sequence[str], prompt: str, first: int = 0) -> list[str]:
-    """Return texts as they are sent, once all of them can be."""
-    checked = check_texts(texts, first=first)
-    if not prompt:
-        return checked
-    check_text(prompt, "document_prompt")
-    return [prompt + text for text in checked]
-
-
-def _question(text: str, prompt: str) -> str:
+def _prepare_query(text: str, prompt: str) -> str:
     """Return a query as it is sent, once it can be."""
     checked = check_text(text, "The query")
     return check_text(prompt, "query_prompt") + checked if prompt else checked

@@ -1,8 +1,8 @@
-"""Everything this package raises, in one hierarchy.
+"""The errors of this package, in one hierarchy.
 
     EasyLLMError                         langchain_core.exceptions.ModelError
-    ├── ConfigurationError               ValueError            wrong before anything is sent
-    │   └── PromptError                  no prompt can be made of it
+    ├── ConfigurationError               ValueError            found before anything is sent
+    │   └── PromptError                  no prompt can be rendered
     ├── AuthenticationError              ModelAuthenticationError              401
     ├── PermissionDeniedError            ModelPermissionDeniedError            403
     ├── NotFoundError                    ModelNotFoundError                    404
@@ -12,10 +12,10 @@
     │   └── ModelOverloadedError         no free slot on the server       429, 503
     ├── ServerError                      ModelAPIError                         5xx
     ├── ModelLoadingError                ModelAPIError              cold start 503
-    │   └── EndpointPausedError          not retryable: somebody has to resume it
+    │   └── EndpointPausedError          not retryable: it has to be resumed
     ├── GenerationError                  ModelAPIError      failed while generating
-    │   └── StructuredOutputError        OutputParserException, ValueError: not as asked for
-    ├── ProtocolError                    ModelAPIError      the answer makes no sense
+    │   └── StructuredOutputError        OutputParserException, ValueError: does not fit the schema
+    ├── ProtocolError                    ModelAPIError      the response makes no sense
     ├── ConnectionError                  ModelConnectionError, builtin ConnectionError
     │   └── IncompleteStreamError        the stream ended before the answer did
     └── TimeoutError                     ModelTimeoutError, builtin TimeoutError
@@ -58,19 +58,19 @@ __all__ = [
 ]
 
 MAX_BODY = 2000
-"""Characters of a server's answer that an error keeps."""
+"""The maximum number of characters of a response that an error keeps."""
 
 
 class EasyLLMError(core.ModelError):
-    """Base of every error of this package.
+    """The base class of every error of this package.
 
     Args:
         message: What went wrong and what to do next.
-        status_code: HTTP status of the answer, if there was one.
-        url: Address that was asked, without credentials or query.
+        status_code: The HTTP status of the response, if there was one.
+        url: The URL of the request, without credentials or query.
         request_id: The server's own id of the request, for its operators.
-        body: The server's words, shortened to 2,000 characters.
-        retry_after: Seconds that the server asked to wait.
+        body: The response, shortened to 2,000 characters.
+        retry_after: The time in seconds that the server asked to wait.
         partial: For a stream, the text that had arrived before the failure.
     """
 
@@ -109,15 +109,15 @@ def _rebuild(cls: type[EasyLLMError], message: str, state: Mapping[str, object])
 
 
 class ConfigurationError(EasyLLMError, ValueError):
-    """Settings or input that cannot work, found before anything was sent."""
+    """Invalid settings or input, found before anything was sent."""
 
 
 class PromptError(ConfigurationError):
-    """A conversation, a template or a name that no prompt can be made of."""
+    """A conversation, a template or a name of a template that cannot be rendered to a prompt."""
 
 
 class AuthenticationError(EasyLLMError, core.ModelAuthenticationError):
-    """The server wants a token, or refuses the one it got (401)."""
+    """The server requires a token, or rejects the one that was sent (401)."""
 
 
 class PermissionDeniedError(EasyLLMError, core.ModelPermissionDeniedError):
@@ -125,15 +125,15 @@ class PermissionDeniedError(EasyLLMError, core.ModelPermissionDeniedError):
 
 
 class NotFoundError(EasyLLMError, core.ModelNotFoundError):
-    """The server knows no such model or route (404)."""
+    """The server does not have this model or route (404)."""
 
 
 class BadRequestError(EasyLLMError, core.ModelInvalidRequestError):
-    """The server refuses the request and will refuse it again (400, 413, 422)."""
+    """The server rejects the request and will reject it again (400, 413, 422)."""
 
 
 class ContextOverflowError(BadRequestError, core.ContextOverflowError):
-    """Prompt and answer together exceed the model's context length."""
+    """The prompt and the answer together exceed the model's context length."""
 
 
 class RateLimitError(EasyLLMError, core.ModelRateLimitError):
@@ -141,7 +141,7 @@ class RateLimitError(EasyLLMError, core.ModelRateLimitError):
 
 
 class ModelOverloadedError(RateLimitError):
-    """The server has no free slot for the request right now."""
+    """The server has no capacity for the request right now."""
 
 
 class ServerError(EasyLLMError, core.ModelAPIError):
@@ -153,7 +153,7 @@ class ModelLoadingError(EasyLLMError, core.ModelAPIError):
 
 
 class EndpointPausedError(ModelLoadingError):
-    """The endpoint is paused: it does not start by itself."""
+    """The endpoint is paused. It does not start by itself."""
 
     is_retryable = False
 
@@ -163,11 +163,11 @@ class GenerationError(EasyLLMError, core.ModelAPIError):
 
 
 class StructuredOutputError(GenerationError, core.OutputParserException):
-    """The model's answer is not of the shape that was asked for.
+    """The model's answer does not fit the schema.
 
     Args:
         message: What does not fit and what to do next.
-        raw: The answer as the model wrote it, which stands in `llm_output`.
+        raw: The answer as the model wrote it, also in `llm_output`.
     """
 
     def __init__(self, message: str = "", *, raw: str | None = None) -> None:
@@ -176,7 +176,7 @@ class StructuredOutputError(GenerationError, core.OutputParserException):
 
 
 class ProtocolError(EasyLLMError, core.ModelAPIError):
-    """The server's answer is not what its protocol promises."""
+    """The server's response does not follow its protocol."""
 
     is_retryable = False
 
@@ -186,18 +186,18 @@ class ConnectionError(EasyLLMError, core.ModelConnectionError, builtins.Connecti
 
 
 class IncompleteStreamError(ConnectionError):
-    """A stream ended without the server saying that the answer is complete."""
+    """A stream ended before the server reported that the answer is complete."""
 
 
 class TimeoutError(EasyLLMError, core.ModelTimeoutError, builtins.TimeoutError):
-    """The server did not answer, or did not go on, within the time allowed."""
+    """The server did not respond, or a stream did not go on, within the time allowed."""
 
 
 def one_sentence(error: ValidationError) -> str:
-    """Return pydantic's complaint in one sentence, without the values that were given."""
+    """Return pydantic's errors as one sentence, without the values that were given."""
     parts = []
     for item in error.errors(include_input=False, include_url=False):
         cause = item.get("ctx", {}).get("error")
-        place = ".".join(str(part) for part in item["loc"])
-        parts.append(str(cause) if isinstance(cause, ValueError) else f"{place}: {item['msg']}")
+        field = ".".join(str(part) for part in item["loc"])
+        parts.append(str(cause) if isinstance(cause, ValueError) else f"{field}: {item['msg']}")
     return "; ".join(dict.fromkeys(parts))

@@ -28,30 +28,86 @@ __all__ = ["EasyLLM"]
 
 
 class EasyLLM(TextModel, LLM):
-    """LLM on any Hugging Face server: text in, text out.
+    r"""LLM (text in, text out) on any Hugging Face server: TGI, vLLM, llama.cpp, endpoints.
 
-    Example:
+    Setup:
+        Install the package, and set a token if the server is Hugging Face's:
+
+        ```bash
+        pip install langchain-easyllm
+        export HF_TOKEN="hf_..."
+        ```
+
+    Key init args (connection):
+        model: Repository id on the Hugging Face Hub.
+        base_url: URL of the server. Default: Inference Providers.
+        api_key: Access token, if not the one of the environment.
+        timeout: Maximum time of a call in seconds.
+        max_retries: Maximum number of retries after a temporary failure.
+        wait_for_model: Maximum time in seconds to wait for a model that is loading.
+
+    Key init args (generation):
+        temperature: Sampling temperature; 0 is greedy decoding.
+        max_tokens: Maximum number of tokens to generate.
+        stop: Stop sequences.
+        prompt_builder: Prompt template that the prompt is put into. Default: none.
+
+    Instantiate:
         ```python
         from langchain_easyllm import EasyLLM
 
-        llm = EasyLLM(base_url="http://localhost:8080", max_tokens=64)
-        llm.invoke("Once upon a time")
+        llm = EasyLLM(base_url="http://localhost:8080", max_tokens=64, stop=["\nQuestion"])
+        ```
+
+    Invoke:
+        ```python
+        prompt = "Question: What is the capital of France?\nAnswer:"
+        text = llm.invoke(prompt)
+        ```
+
+    Stream:
+        ```python
+        for chunk in llm.stream(prompt):
+            print(chunk, end="", flush=True)
+        ```
+
+    Async:
+        ```python
+        text = await llm.ainvoke(prompt)
+
+        async for chunk in llm.astream(prompt):
+            print(chunk, end="", flush=True)
+
+        texts = await llm.abatch([prompt, prompt])
+        ```
+
+    Token usage:
+        If the server reports it:
+
+        ```python
+        usage = llm.generate([prompt]).llm_output.get("token_usage")
+        ```
+
+    Logprobs:
+        ```python
+        [generation] = llm.generate([prompt], logprobs=True).generations[0]
+        logprobs = generation.generation_info["logprobs"]["content"]
         ```
 
     Raises:
-        ValueError: If a field is unknown (the message names the nearest right one) or has a value
-            that cannot work.
-        langchain_easyllm.errors.EasyLLMError: When a call fails; see `langchain_easyllm.errors`.
+        ValueError: If a field is unknown (the message suggests the right one) or invalid.
+        langchain_easyllm.errors.EasyLLMError: If a call fails; see `langchain_easyllm.errors`.
     """
 
     model_config = CONFIG
 
     api: Literal["auto", "generate", "completions", "chat", "local"] = "auto"
-    """Protocol. `"auto"` (default): a text api; on Inference Providers, which are chat-only,
-    `"chat"` with the prompt as one user message. `"local"`: a model in this process."""
+    """The protocol. `"auto"` (default) means the server's text protocol (`"generate"` or
+    `"completions"`); on Inference Providers, which are chat-only, `"chat"` with the prompt as one
+    user message. `"local"` runs the model in this process."""
 
     rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True)
-    """Asked for leave before each request. Default: none."""
+    """A rate limiter, which every request waits for. Default: none."""
 
     _prefers_text: ClassVar[bool] = True
 

@@ -16,10 +16,7 @@ from ._protocols.texts import check_several, check_text
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from ._batch.reranking import RerankTask
-    from ._batch.scheduler import BatchJob
-    from ._servers.profile import ServerInfo
-    from ._servers.session import ServerSession
+    from ._batch.clients import RerankClient
 
 __all__ = ["EasyLLMRerank"]
 
@@ -27,32 +24,55 @@ __all__ = ["EasyLLMRerank"]
 class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
     """Document compressor on any Hugging Face reranker: TEI, vLLM, llama.cpp, the Hub.
 
-    Example:
+    Key init args:
+        model: Repository id on the Hugging Face Hub.
+        base_url: URL of the server. Default: Inference Providers.
+        top_n: Maximum number of documents to return.
+
+    Instantiate:
         ```python
-        from langchain_classic.retrievers import ContextualCompressionRetriever
         from langchain_easyllm import EasyLLMRerank
 
-        rerank = EasyLLMRerank(base_url="http://localhost:8080", top_n=3)
+        rerank = EasyLLMRerank(base_url="http://localhost:8080", top_n=1)
+        ```
+
+    Rerank documents:
+        ```python
+        from langchain_core.documents import Document
+
+        documents = [Document("Cats sleep a lot."), Document("The train leaves at ten.")]
+        best = rerank.compress_documents(documents, "When does the train leave?")
+        ```
+
+    Use with a retriever:
+        ```python
+        from langchain_classic.retrievers import ContextualCompressionRetriever
+        from langchain_core.vectorstores import InMemoryVectorStore
+
+        from langchain_easyllm import EasyLLMEmbeddings
+
+        store = InMemoryVectorStore(EasyLLMEmbeddings(base_url="http://localhost:8080"))
+        store.add_documents(documents)
         retriever = ContextualCompressionRetriever(
             base_compressor=rerank, base_retriever=store.as_retriever(search_kwargs={"k": 20})
         )
+        found = retriever.invoke("When does the train leave?")
         ```
 
     Raises:
-        ValueError: If a field is unknown (the message names the nearest right one) or has a value
-            that cannot work.
-        langchain_easyllm.errors.EasyLLMError: When a call fails; see `langchain_easyllm.errors`.
+        ValueError: If a field is unknown (the message suggests the right one) or invalid.
+        langchain_easyllm.errors.EasyLLMError: If a call fails; see `langchain_easyllm.errors`.
     """
 
     model_config = CONFIG
 
     api: Literal["auto", "tei", "jina", "text-ranking"] = "auto"
-    """Protocol: TEI's `/rerank`, Jina's `/v1/rerank` (vLLM, llama.cpp), or the Hub's text-ranking
-    (Hugging Face's own provider, endpoints with sentence-transformers). Default `"auto"`: what the
-    server has."""
+    """The protocol: TEI's `/rerank`, Jina's `/v1/rerank` (vLLM, llama.cpp), or the Hub's
+    text-ranking (Hugging Face's own provider, endpoints with sentence-transformers). Default
+    `"auto"`: the one that the server has."""
 
     top_n: int | None = Field(default=None, ge=1)
-    """How many documents are kept. Default None: all, the best first."""
+    """The maximum number of documents to return. Default None: all."""
 
     _tasks: ClassVar[tuple[str, ...]] = ("text-ranking",)
     _neutral: ClassVar[tuple[str, ...]] = ("truncate", "truncation_direction")
@@ -63,31 +83,24 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         query: str,
         callbacks: Callbacks | None = None,  # noqa: ARG002 - as langchain-core calls it
     ) -> list[Document]:
-        """Return the documents that fit a query best, the best first.
+        """Return the documents that are most relevant to a query, the best first.
 
         Args:
-            documents: The documents, none of them empty. They are not changed.
-            query: What they are ranked for, not empty.
-            callbacks: Not used: no call of a model is reported for a reranker.
+            documents: The documents. None of them may be empty. They are not changed.
+            query: The query. It may not be empty.
+            callbacks: Not used: LangChain has no callbacks for rerankers.
 
         Returns:
-            Copies with the score in `metadata["relevance_score"]`.
+            Copies of the documents, with the score in `metadata["relevance_score"]`.
 
         Raises:
-            EasyLLMError: If a text cannot be sent, or a request fails for good; a document that
-                was refused is named by its index and beginning.
+            EasyLLMError: If a text cannot be sent, or a request fails. If the server refuses a
+                document, the message has its index and its beginning.
         """
         documents = _listed(documents)
         if not (texts := _texts(documents)):
             return []
-        from ._batch.workers import run_job  # noqa: PLC0415 - sockets load with the first request
-
-        session = self._connect().session
-        asks = self._asks(session)
-        server = session.detect(self._patience()) if asks else session.server
-        task, job = self._task(session, server, query, texts)
-        run_job(self._batches(task, server, texts), session.transport, job)
-        return self._best(documents, job)
+        return self._best(documents, self._rerank_client(query).scores(texts))
 
     async def acompress_documents(
         self,
@@ -95,31 +108,17 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         query: str,
         callbacks: Callbacks | None = None,  # noqa: ARG002 - as langchain-core calls it
     ) -> list[Document]:
-        """Return the documents that fit a query best; see `compress_documents`."""
+        """Return the documents that are most relevant to a query; see `compress_documents`."""
         documents = _listed(documents)
         if not (texts := _texts(documents)):
             return []
-        from ._batch.workers import arun_job  # noqa: PLC0415 - sockets load with the first request
+        return self._best(documents, await self._rerank_client(query).ascores(texts))
 
-        session = self._connect().session
-        asks = self._asks(session)
-        server = await session.adetect(self._patience()) if asks else session.server
-        task, job = self._task(session, server, query, texts)
-        await arun_job(self._batches(task, server, texts), session.transport, job)
-        return self._best(documents, job)
+    def _rerank_client(self, query: str) -> RerankClient:
+        from ._batch.clients import RerankClient  # noqa: PLC0415 - sockets load with the first request
+        from ._batch.reranking import RerankRequest  # noqa: PLC0415 - as above
 
-    def _asks(self, session: ServerSession) -> bool:
-        if session.url.router:
-            return False
-        return self.api in ("auto", "jina") or self.batch_size is None
-
-    def _task(
-        self, session: ServerSession, server: ServerInfo | None, query: str, texts: list[str]
-    ) -> tuple[RerankTask, BatchJob[float]]:
-        from ._batch.reranking import RerankRequest, RerankTask  # noqa: PLC0415 - as above
-        from ._batch.scheduler import BatchJob  # noqa: PLC0415 - sockets load with the first request
-
-        ask = RerankRequest(
+        request = RerankRequest(
             api=None if self.api == "auto" else RerankApi(self.api),
             query=check_text(query, "The query"),
             model=self.model,
@@ -130,16 +129,15 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
             },
             extra=self.model_kwargs,
         )
-        return RerankTask(ask, session, server), BatchJob(texts)
+        return RerankClient(self._connect().session, self._limits(), request)
 
-    def _best(self, documents: Sequence[Document], job: BatchJob[float]) -> list[Document]:
-        scores = [score for score in job.results if score is not None]
+    def _best(self, documents: Sequence[Document], scores: Sequence[float]) -> list[Document]:
         order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[: self.top_n]
         return [
-            documents[place].model_copy(
-                update={"metadata": {**documents[place].metadata, "relevance_score": scores[place]}}
+            documents[index].model_copy(
+                update={"metadata": {**documents[index].metadata, "relevance_score": scores[index]}}
             )
-            for place in order
+            for index in order
         ]
 
 

@@ -1,4 +1,4 @@
-"""Embedding requests: which protocol, which body, and what becomes of the answers. No I/O."""
+"""Embedding requests: which protocol, which body, and the reading of responses. No I/O."""
 
 from __future__ import annotations
 
@@ -28,28 +28,22 @@ from .._servers.urls import ROUTER
 from ..errors import BadRequestError, ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
 from .scheduler import Batch, BatchJob
 
-__all__ = ["ArrayJob", "EmbeddingRequest", "EmbeddingTask", "depends_on_server", "import_numpy"]
-
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[np.float32]
 
-__all__ = ["ArrayJob", "EmbeddingRequest", "EmbeddingTask", "depends_on_server", "import_numpy"]
 
 _ROUTES = frozenset({"/feature-extraction", "/pipeline/feature-extraction"})
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """What an embeddings object wants of a server.
+    """The fields of one call.
 
     Attributes:
         api: The protocol, or None to choose it by the server.
-        model: The caller's model name, or None.
-        provider: Inference Providers selection, or None.
         params: Neutral embedding fields (`EMBEDDING_FIELDS`), None where unset.
         extra: The caller's own keys for the body.
         pooling: How to make one vector of one per token.
@@ -63,109 +57,78 @@ class EmbeddingRequest:
     pooling: Pooling | None
 
 
-def depends_on_server(ask: EmbeddingRequest, session: ServerSession, *, many: bool) -> bool:
-    """Whether the requests depend on which server will answer them.
-
-    Args:
-        ask: What is wanted.
-        session: Where it is wanted from.
-        many: Whether there may be more texts than one, and nobody said how many make a request.
-    """
-    if session.url.router:
-        return False
-    # Elsewhere it decides on the protocol, on field names, a name for the model, or the route.
-    return ask.api is not EmbeddingApi.EMBED or many
-
-
 class EmbeddingTask:
-    """Makes the requests of one call and reads their answers.
-
-    Args:
-        ask: What is wanted.
-        session: Where it is wanted from.
-        server: Which server that is; None where nobody asked.
-        as_floats: Whether vectors are wanted as lists of floats, however they came.
-
-    Attributes:
-        call: What the next request is made of.
+    """Builds the requests of one call and reads their responses.
 
     Raises:
         ConfigurationError: If the request cannot be expressed on this server.
     """
 
-    what = "Text"
+    noun = "Text"
 
     def __init__(
         self,
-        ask: EmbeddingRequest,
+        request: EmbeddingRequest,
         session: ServerSession,
         server: ServerInfo | None,
-        *,
-        as_floats: bool,
     ) -> None:
-        self._ask = ask
+        self._request = request
         self._session = session
         self._server = server
-        self._as_floats = as_floats
         self._missing: EasyLLMError | None = None
-        wanted = ask.params.get("dimensions")
-        self._dims: dict[str, object] = {"dim": wanted} if wanted else {}
-        self.call = self._new_call()
+        self._dimensions = request.params.get("dimensions")
+        self._current = self._protocol_request()
 
     @property
     def overhead(self) -> int:
         """Bytes of a request's body without any text."""
-        return self.call.overhead
+        return self._current.overhead
 
-    def request(self, batch: Batch[Vector]) -> Request:
+    def build_request(self, batch: Batch[Vector]) -> Request:
         """Return the request for a batch."""
-        call = batch.tag = self.call
-        return Request("POST", self._url(call.api), call.body(batch.body))
+        request = batch.tag = self._current
+        return Request("POST", self._url(request.api), request.body(batch.body))
 
     def read(self, batch: Batch[Vector], body: bytes) -> list[Vector] | Failure:
-        """Return the vectors of a batch, in its order; or a failure that the answer reports.
+        """Return the vectors of a batch, in its order; or a failure that the response reports.
 
         Raises:
-            ProtocolError: If the answer makes no sense.
+            ProtocolError: If the response makes no sense.
         """
-        vectors = read_vectors(body, batch.indices, self._ask.pooling)
+        vectors = read_vectors(body, batch.indices, self._request.pooling)
         if isinstance(vectors, Failure):
             return vectors
         self._check_lengths(vectors, batch.indices)
         if isinstance(batch.tag, EmbeddingProtocolRequest) and batch.tag.normalizes_locally:
             return [normalized(vector) for vector in vectors]
-        return [to_floats(vector) for vector in vectors] if self._as_floats else vectors
+        return vectors
 
-    def other_way(self, batch: Batch[Vector], error: EasyLLMError) -> bool:
-        """Whether a refused batch has another way, which the next request for it takes."""
-        if batch.tag is not self.call:
+    def learn_fallback(self, batch: Batch[Vector], error: EasyLLMError) -> bool:
+        """Learn from a refusal; return whether the next request for the batch is another one."""
+        current = self._current
+        if batch.tag is not current:
             return True  # another batch has found it already
         unsupported = self._session.capabilities.unsupported
         if isinstance(error, NotFoundError):
             if self._missing is not None:
                 unsupported.discard(EmbeddingApi.EMBEDDINGS.value)
                 self._session.recheck()
-                raise self._missing  # neither route is there: the usual one is what to speak of
-            if (
-                self._ask.api is None
-                and self.call.api is EmbeddingApi.EMBEDDINGS
-                and self._may_be_tei()
-            ):
+                raise self._missing  # neither route is there: name the usual one
+            usual = self._request.api is None and current.api is EmbeddingApi.EMBEDDINGS
+            if usual and self._may_be_tei():
                 unsupported.add(EmbeddingApi.EMBEDDINGS.value)
                 self._missing = error
-        elif isinstance(error, BadRequestError) and self.call.base64:
+        elif isinstance(error, BadRequestError) and current.base64:
             words = (error.body or error.message).lower()
             if "encoding_format" in words or "base64" in words:
                 unsupported.add("base64")
-        other = self._new_call()
-        if (other.api, other.base64) == (self.call.api, self.call.base64):
+        other = self._protocol_request()
+        if (other.api, other.base64) == (current.api, current.base64):
             if isinstance(error, NotFoundError):
-                self._session.recheck()  # by now it may be another server: the next call looks
-                unsupported.discard(
-                    EmbeddingApi.EMBEDDINGS.value
-                )  # its substitute is missing as well
+                self._session.recheck()  # by now it may be another server: the next call finds out
+                unsupported.discard(EmbeddingApi.EMBEDDINGS.value)  # so is its substitute
             return False
-        self.call = other
+        self._current = other
         return True
 
     def _may_be_tei(self) -> bool:
@@ -174,26 +137,26 @@ class EmbeddingTask:
             server is None or server.tei or not server.known
         )
 
-    def _new_call(self) -> EmbeddingProtocolRequest:
-        ask, server = self._ask, self._server
+    def _protocol_request(self) -> EmbeddingProtocolRequest:
+        request, server = self._request, self._server
         api = self._choose()
         named = server or ServerInfo(OPENAI_COMPATIBLE)
         return EmbeddingProtocolRequest(
             api=api,
-            params=ask.params,
+            params=request.params,
             server=server,
-            model=named.model_for(ask.model) if api is EmbeddingApi.EMBEDDINGS else None,
-            extra=ask.extra,
+            model=named.model_for(request.model) if api is EmbeddingApi.EMBEDDINGS else None,
+            extra=request.extra,
             base64=api is EmbeddingApi.EMBEDDINGS
             and "base64" not in self._session.capabilities.unsupported,
         )
 
     def _choose(self) -> EmbeddingApi:
-        ask, address, server = self._ask, self._session.url, self._server
+        request, address, server = self._request, self._session.url, self._server
         if address.router:
             return self._choose_at_router()
-        if ask.api:
-            return ask.api
+        if request.api:
+            return request.api
         if address.route in _ROUTES:
             return EmbeddingApi.FEATURE_EXTRACTION
         if server is not None:
@@ -203,23 +166,23 @@ class EmbeddingTask:
         if EmbeddingApi.EMBEDDINGS.value in self._session.capabilities.unsupported:
             return EmbeddingApi.EMBED
         # TEI has both; its OpenAI route sends base64, but knows fewer fields.
-        if server and server.tei and not _fits(EmbeddingApi.EMBEDDINGS, server, ask.params):
+        if server and server.tei and not _fits(EmbeddingApi.EMBEDDINGS, server, request.params):
             return EmbeddingApi.EMBED
         return EmbeddingApi.EMBEDDINGS
 
     def _choose_at_router(self) -> EmbeddingApi:
-        own = self._ask.provider in (None, "hf-inference")
+        own = self._request.provider in (None, "hf-inference")
         if self._session.url.root != ROUTER:
             own = False  # a provider's own root below the router's
-        elif self._ask.provider in ("auto", "fastest", "cheapest"):
+        elif self._request.provider in ("auto", "fastest", "cheapest"):
             raise ConfigurationError(
-                f"provider={self._ask.provider!r} chooses for chat only: name the provider that "
-                "embeds this model, or leave provider out for Hugging Face's own."
+                f"provider={self._request.provider!r} chooses for chat only: name the provider "
+                "that embeds this model, or leave provider out for Hugging Face's own."
             )
         fits = EmbeddingApi.FEATURE_EXTRACTION if own else EmbeddingApi.EMBEDDINGS
-        if self._ask.api not in (None, fits):
+        if self._request.api not in (None, fits):
             raise ConfigurationError(
-                f"api={self._ask.api.value!r} is not to be had there: this provider speaks "
+                f"api={self._request.api.value!r} is not available there: this provider has "
                 f"{fits.value!r}. Leave api at 'auto', or set base_url to your own server."
             )
         return fits
@@ -227,28 +190,28 @@ class EmbeddingTask:
     def _url(self, api: EmbeddingApi) -> str:
         address = self._session.url
         if address.router and address.root == ROUTER:
-            return ROUTER + hub_route(self._ask.provider, self._ask.model or "")
+            return ROUTER + hub_route(self._request.provider, self._request.model or "")
         if api is EmbeddingApi.FEATURE_EXTRACTION:
             if address.route in _ROUTES:
                 return address.url(address.route or "/")
             if self._server and self._server.tei:
-                api = EmbeddingApi.EMBED  # the same protocol, on a route that is its own
+                api = EmbeddingApi.EMBED  # the same protocol on a route of its own
         return address.url(embed_route(api))
 
     def _check_lengths(self, vectors: Sequence[Vector], indices: Sequence[int]) -> None:
+        wanted = self._request.params.get("dimensions")
         for vector, index in zip(vectors, indices, strict=True):
             size = len(vector) // 4 if type(vector) is bytes else len(vector)
-            if size == self._dims.setdefault("dim", size):
-                continue
-            wanted = self._ask.params.get("dimensions")
-            raise ProtocolError(
-                f"The vector of text {index} has {size} dimensions where {self._dims['dim']} "
-                + (
-                    "were asked for: the server passes over dimensions, leave it out."
-                    if wanted
-                    else "are right for the others: the address may lead to different models."
+            self._dimensions = self._dimensions or size
+            if size != self._dimensions:
+                raise ProtocolError(
+                    f"The vector of text {index} has {size} dimensions where {self._dimensions} "
+                    + (
+                        "were requested: the server ignores dimensions, leave it out."
+                        if wanted
+                        else "are right for the others: the URL may lead to different models."
+                    )
                 )
-            )
 
 
 def _check_serves(server: ServerInfo) -> None:
@@ -272,6 +235,14 @@ def _fits(api: EmbeddingApi, server: ServerInfo, params: Mapping[str, object]) -
     return True
 
 
+class ListJob(BatchJob[Vector]):
+    """A job whose results are lists of floats, whatever the server sent."""
+
+    def put(self, batch: Batch[Vector], results: Sequence[Vector]) -> None:
+        """Store the vectors of a batch."""
+        super().put(batch, [to_floats(vector) for vector in results])
+
+
 class ArrayJob(BatchJob[Vector]):
     """A job whose results are the rows of one float32 array."""
 
@@ -287,22 +258,22 @@ class ArrayJob(BatchJob[Vector]):
         self.array: Array = self._numpy.empty((0, 0), dtype="float32")
 
     def put(self, batch: Batch[Vector], results: Sequence[Vector]) -> None:
-        """Take the vectors of a batch: each goes to its row at once."""
+        """Store each vector of a batch in its row."""
         np = self._numpy
-        packed = [vector for vector in results if type(vector) is bytes]
-        if len(packed) == len(results):
-            rows = np.frombuffer(b"".join(packed), dtype="float32").reshape(len(packed), -1)
+        binary = [vector for vector in results if type(vector) is bytes]
+        if len(binary) == len(results):
+            rows = np.frombuffer(b"".join(binary), dtype="float32").reshape(len(binary), -1)
         else:
             with np.errstate(over="ignore"):
                 rows = np.asarray([to_floats(vector) for vector in results], dtype="float32")
             self._check_finite(rows, batch.indices)
         if not self.array.size:
             self.array = np.empty((len(self.texts), rows.shape[1]), dtype="float32")
-        self.array[batch.places] = rows
+        self.array[batch.positions] = rows
         self.count(batch)
 
     def drop(self) -> None:
-        """Let go of the texts and of all results."""
+        """Release the texts and all results."""
         super().drop()
         self.array = self._numpy.empty((0, 0), dtype="float32")
 
@@ -316,13 +287,9 @@ class ArrayJob(BatchJob[Vector]):
 
 
 def import_numpy() -> ModuleType:
-    """Return numpy, which only arrays need.
-
-    Raises:
-        ConfigurationError: If it is not installed.
-    """
+    """Return numpy, which only arrays need."""
     try:
-        import numpy as np  # noqa: PLC0415 - as said
+        import numpy as np  # noqa: PLC0415 - optional
     except ImportError as error:
         raise ConfigurationError(
             'Arrays need numpy: pip install "numpy". embed_documents gives lists without it.'

@@ -1,4 +1,4 @@
-"""Reranking requests: which protocol, which body, and what becomes of the answers. No I/O."""
+"""Reranking requests: which protocol, which body, and the reading of responses. No I/O."""
 
 from __future__ import annotations
 
@@ -16,18 +16,13 @@ from .._servers.urls import ROUTER
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError
 from .scheduler import Batch
 
-__all__ = ["RerankRequest", "RerankTask"]
-
 
 @dataclass(frozen=True, slots=True)
 class RerankRequest:
-    """What a reranker object wants of a server.
+    """The fields of one query.
 
     Attributes:
         api: The protocol, or None to choose it by the server.
-        query: What documents are ranked for.
-        model: The caller's model name, or None.
-        provider: Inference Providers selection, or None.
         params: Neutral fields, None where unset.
         extra: The caller's own keys for the body.
     """
@@ -41,64 +36,61 @@ class RerankRequest:
 
 
 class RerankTask:
-    """Makes the requests of one query and reads their answers.
-
-    Args:
-        ask: What is wanted.
-        session: Where it is wanted from.
-        server: Which server that is; None where nobody asked.
+    """Builds the requests of one query and reads their responses.
 
     Raises:
         ConfigurationError: If the request cannot be expressed on this server.
     """
 
-    what = "Document"
+    noun = "Document"
 
     def __init__(
-        self, ask: RerankRequest, session: ServerSession, server: ServerInfo | None
+        self, request: RerankRequest, session: ServerSession, server: ServerInfo | None
     ) -> None:
         self._session = session
-        self._model = ask.model
-        api = _choose(ask, session, server)
+        self._model = request.model
+        api = _choose(request, session, server)
         named = server or ServerInfo(OPENAI_COMPATIBLE)
-        model = named.model_for(ask.model) if api is RerankApi.JINA else None
-        self._call = RerankProtocolRequest(api, ask.query, ask.params, model, ask.extra)
-        self.overhead = self._call.overhead
+        model = named.model_for(request.model) if api is RerankApi.JINA else None
+        self._protocol_request = RerankProtocolRequest(
+            api, request.query, request.params, model, request.extra
+        )
+        self.overhead = self._protocol_request.overhead
 
-    def request(self, batch: Batch[float]) -> Request:
+    def build_request(self, batch: Batch[float]) -> Request:
         """Return the request for a batch."""
-        api = self._call.api
+        api = self._protocol_request.api
         if self._session.url.router:
             url = ROUTER + hub_route(None, self._model or "", "text-ranking")
         else:
             url = self._session.url.url(rerank_route(api))
-        return Request("POST", url, self._call.body(batch.body))
+        return Request("POST", url, self._protocol_request.body(batch.body))
 
     def read(self, batch: Batch[float], body: bytes) -> Sequence[float] | Failure:
-        """Return the scores of a batch, in its order; or a failure that the answer reports.
+        """Return the scores of a batch, in its order; or a failure that the response reports.
 
         Raises:
-            ProtocolError: If the answer makes no sense.
+            ProtocolError: If the response makes no sense.
         """
         return read_scores(body, batch.indices)
 
-    def other_way(self, _batch: Batch[float], error: EasyLLMError) -> bool:
-        """Whether a refused batch has another way: no, every server has one route."""
+    def learn_fallback(self, _batch: Batch[float], error: EasyLLMError) -> bool:
+        """Return False: every server has one route."""
         if isinstance(error, NotFoundError):
-            self._session.recheck()  # by now it may be another server: the next call looks
+            self._session.recheck()  # by now it may be another server: the next call finds out
         return False
 
 
-def _choose(ask: RerankRequest, session: ServerSession, server: ServerInfo | None) -> RerankApi:
+def _choose(request: RerankRequest, session: ServerSession, server: ServerInfo | None) -> RerankApi:
     if session.url.router:
-        if ask.provider not in (None, "hf-inference"):
+        if request.provider not in (None, "hf-inference"):
             raise ConfigurationError(
-                f"provider={ask.provider!r} has no reranking: leave it out for Hugging Face's own, "
-                "or set base_url to your own server."
+                f"provider={request.provider!r} has no reranking: leave it out for Hugging Face's "
+                "own, or set base_url to your own server."
             )
         return RerankApi.HUB
-    if ask.api:
-        return ask.api
+    if request.api:
+        return request.api
     if server is None or not (server.tei or server.profile.generates_only):
         return RerankApi.JINA
     # A server that is TGI and TEI at once may have models of every kind.

@@ -1,4 +1,4 @@
-"""Workers side by side: tasks of the running event loop, or of one in the background."""
+"""Pools of workers: tasks of the running event loop, or of one in a background thread."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from .scheduler import BatchJob, BatchScheduler
 if TYPE_CHECKING:
     from .._http.client import Transport
 
-__all__ = ["Tasks", "arun_job", "run_job", "worker_pool"]
-
 
 T = TypeVar("T")
 
@@ -25,13 +23,8 @@ class _Closed(Exception):  # noqa: N818 - a reason, not an error
     """Nobody waits for the results any more."""
 
 
-class Tasks(AsyncClosing, Generic[T]):
-    """Works on jobs in tasks of the running event loop; closing it cancels them.
-
-    Args:
-        batches: What is to be done.
-        sender: Sends the requests.
-    """
+class WorkerPool(AsyncClosing, Generic[T]):
+    """Runs jobs in tasks of the running event loop; closing it cancels them."""
 
     def __init__(self, batches: BatchScheduler[T], sender: Transport) -> None:
         self._batches = batches
@@ -41,19 +34,15 @@ class Tasks(AsyncClosing, Generic[T]):
         batches.on_change = self._changed.set
 
     async def start(self, job: BatchJob[T]) -> None:
-        """Begin a job; where one worker is enough, do it."""
+        """Start a job; where one worker is enough, run it."""
         self._batches.add(job)
         if self._batches.limit > 1:
             self._spawn()
-        elif self._batches.hire():
-            await self._work()
+        elif self._batches.add_worker():
+            await self._run_worker()
 
     async def wait(self, job: BatchJob[T]) -> None:
-        """Return once a job is done.
-
-        Raises:
-            EasyLLMError: If it, or any other job, has failed.
-        """
+        """Wait until a job is done; raise the error if it, or any other job, has failed."""
         while job.left and self._batches.error is None:
             self._changed.clear()
             await self._changed.wait()
@@ -61,45 +50,45 @@ class Tasks(AsyncClosing, Generic[T]):
             raise self._batches.error
 
     async def aclose(self) -> None:
-        """Cancel what is under way."""
+        """Cancel what is running."""
         self._batches.stop(_Closed())
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spawn(self) -> None:
-        if self._batches.hire():
-            task = asyncio.get_running_loop().create_task(self._work())
+        if self._batches.add_worker():
+            task = asyncio.get_running_loop().create_task(self._run_worker())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _work(self) -> None:
+    async def _run_worker(self) -> None:
         try:
-            await arun_flow(self._batches.work(self._spawn), lambda step: self._sender.asend(*step))
+            await arun_flow(self._batches.run(self._spawn), lambda step: self._sender.asend(*step))
         except Exception as error:  # noqa: BLE001 - raised where the results are waited for
             self._batches.stop(error)
 
 
-class _BackgroundWorkers(Closing, Generic[T]):
-    """Works on jobs in tasks of the background loop; closing it cancels them."""
+class BackgroundWorkers(Closing, Generic[T]):
+    """Runs jobs in tasks of the background loop; closing it cancels them."""
 
     def __init__(self, batches: BatchScheduler[T], sender: Transport) -> None:
-        self._tasks = Tasks(batches, sender)
+        self._pool = WorkerPool(batches, sender)
         self._loop = background()
 
     def start(self, job: BatchJob[T]) -> None:
-        self._loop.run(self._tasks.start(job))
+        self._loop.run(self._pool.start(job))
 
     def wait(self, job: BatchJob[T]) -> None:
-        self._loop.run(self._tasks.wait(job))
+        self._loop.run(self._pool.wait(job))
 
     def close(self) -> None:
         # Not waited for: a generator that holds this may be collected on the loop itself.
-        self._loop.start(self._tasks.aclose())
+        self._loop.start(self._pool.aclose())
 
 
-class _SerialWorkers(Closing, Generic[T]):
-    """Works on jobs where it is called, one request after the other."""
+class SerialWorkers(Closing, Generic[T]):
+    """Runs jobs in the calling thread, one request after the other."""
 
     def __init__(self, batches: BatchScheduler[T], sender: Transport) -> None:
         self._batches = batches
@@ -107,52 +96,35 @@ class _SerialWorkers(Closing, Generic[T]):
 
     def start(self, job: BatchJob[T]) -> None:
         self._batches.add(job)
-        if self._batches.hire():
-            run_flow(self._batches.work(lambda: None), lambda step: self._sender.send(*step))
+        if self._batches.add_worker():
+            run_flow(self._batches.run(lambda: None), lambda step: self._sender.send(*step))
 
     def wait(self, job: BatchJob[T]) -> None:  # noqa: ARG002 - it is done, or has failed
         if self._batches.error is not None:
             raise self._batches.error
 
     def close(self) -> None:
-        """Nothing is under way."""
+        """Nothing is running."""
 
 
-def worker_pool(
+def blocking_pool(
     batches: BatchScheduler[T], sender: Transport
-) -> _BackgroundWorkers[T] | _SerialWorkers[T]:
-    """Return who works on jobs for a caller that blocks; a context manager like `Tasks`.
-
-    Args:
-        batches: What is to be done.
-        sender: Sends the requests.
-    """
-    return (
-        _BackgroundWorkers(batches, sender)
-        if batches.limit > 1
-        else _SerialWorkers(batches, sender)
-    )
+) -> BackgroundWorkers[T] | SerialWorkers[T]:
+    """Return the worker pool for a caller that blocks."""
+    return (BackgroundWorkers if batches.limit > 1 else SerialWorkers)(batches, sender)
 
 
 def run_job(batches: BatchScheduler[T], sender: Transport, job: BatchJob[T]) -> None:
-    """Do one job.
-
-    Raises:
-        EasyLLMError: If a batch of it fails for good.
-    """
-    with _dropped_if_failed(job), worker_pool(batches, sender) as workers:
+    """Run one job."""
+    with _dropped_if_failed(job), blocking_pool(batches, sender) as workers:
         workers.start(job)
         workers.wait(job)
 
 
 async def arun_job(batches: BatchScheduler[T], sender: Transport, job: BatchJob[T]) -> None:
-    """Do one job.
-
-    Raises:
-        EasyLLMError: If a batch of it fails for good.
-    """
+    """Run one job."""
     with _dropped_if_failed(job):
-        async with Tasks(batches, sender) as workers:
+        async with WorkerPool(batches, sender) as workers:
             await workers.start(job)
             await workers.wait(job)
 

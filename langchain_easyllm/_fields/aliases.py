@@ -1,7 +1,7 @@
-"""Constructor arguments of langchain-huggingface and langchain-community that are no fields here.
+"""Other packages' names of fields, and their arguments that are no fields here.
 
-Where a class of theirs has one name for one of our fields, `_names.ALIASES` has it. What is left is
-here: arguments that hold several settings, and arguments that choose what needs no choice.
+A name of theirs for one of our fields stands in `ALIASES`. The rest are arguments that hold several
+settings, and arguments for what needs no choice here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from difflib import get_close_matches
 from typing import cast
 
 from ..errors import ConfigurationError
-
-__all__ = ["ALIASES", "TEXT_TASKS", "canonical", "fields_in", "without_old_names"]
-
 
 ALIASES: Mapping[str, str] = {
     "model_name": "model",
@@ -33,25 +30,22 @@ ALIASES: Mapping[str, str] = {
     "embed_instruction": "document_prompt",
     "chunk_size": "batch_size",
 }
-"""Names of langchain-huggingface, -openai, -community and EasyLLM, and ours for them."""
+"""Names of langchain-huggingface, -openai, -community and EasyLLM, and ours."""
 
 
 def canonical(
     values: Mapping[str, object], known: Collection[str], objects: Collection[str] = ()
 ) -> dict[str, object]:
-    """Return keyword arguments under this package's own names.
+    """Return keyword arguments under this package's own names, those in `known`.
 
-    Args:
-        values: Keyword arguments as the caller wrote them.
-        known: The names that exist where they are going.
-        objects: The names that exist on the object only, not per call.
+    A name in `objects` only is a field of the object, which a call cannot set.
 
     Raises:
-        ConfigurationError: For an unknown name, with the nearest right one, and where one thing
+        ConfigurationError: For an unknown name (with the most similar one), and for a field that
             was given under two names.
     """
     result: dict[str, object] = {}
-    written: dict[str, str] = {}
+    given_as: dict[str, str] = {}
     for name, value in values.items():
         own = name if name in known else ALIASES.get(name, name)
         if own in objects and own not in known:
@@ -62,10 +56,10 @@ def canonical(
         if own not in known:
             raise ConfigurationError(_unknown(name, known))
         if own in result and result[own] is not None and value is not None:
-            names = f"as {written[own]} and as {name}"
+            names = f"as {given_as[own]} and as {name}"
             raise ConfigurationError(f"{own} was given twice, {names}: give it once.")
         if value is not None or own not in result:
-            result[own], written[own] = value, name
+            result[own], given_as[own] = value, name
     return result
 
 
@@ -79,9 +73,9 @@ def _unknown(name: str, known: Collection[str]) -> str:
 
 
 TEXT_TASKS = ("text-generation", "text2text-generation", "conversational")
-"""Values of `task` that mean what a text-generating class does anyway."""
+"""Values of `task` that a text-generating class does not need."""
 
-# What their `server_kwargs` hands to an HTTP client, and our fields for it.
+# Keys of their `server_kwargs`, and our fields.
 _SERVER_KWARGS = {
     "api_key": "api_key",
     "base_url": "base_url",
@@ -90,7 +84,7 @@ _SERVER_KWARGS = {
     "timeout": "timeout",
     "token": "api_key",
 }
-# What the `encode_kwargs` of their local embeddings holds, and our fields for it.
+# Keys of the `encode_kwargs` of their local embeddings, and our fields.
 _ENCODE_KWARGS = {
     "batch_size": "batch_size",
     "normalize_embeddings": "normalize",
@@ -101,23 +95,17 @@ _ENCODE_KWARGS = {
 _CLIENTS = ("client", "async_client", "tokenizer")
 
 
-def without_old_names(
+def without_legacy_kwargs(
     values: Mapping[str, object], known: Collection[str], tasks: Collection[str]
 ) -> dict[str, object]:
-    """Return constructor arguments with what other packages' own arguments say as fields.
+    """Return constructor arguments with the fields that other packages' own arguments stand for.
 
     `server_kwargs` and `encode_kwargs` become the fields they hold, `additional_headers` and
-    `headers` become `default_headers`, and a `task` that the class does anyway, `client=None` and
-    `provider="auto"` say nothing.
-
-    Args:
-        values: Keyword arguments as the caller wrote them; they are left as they are.
-        known: The fields of the class: a name that is one of them is never read as an old one.
-        tasks: Values of `task` that need no saying.
+    `headers` become `default_headers`; `client=None`, `provider="auto"` and a `task` that needs no
+    choice (one of `tasks`) are left out. Fields of the class (`known`) are never replaced.
 
     Raises:
-        ConfigurationError: For another task, a client object, and a setting that has no meaning
-            here.
+        ConfigurationError: For another task, a client object, and a setting without a meaning here.
     """
     result = dict(values)
     if "task" not in known:
@@ -126,7 +114,7 @@ def without_old_names(
         if name not in known and result.pop(name, None) is not None:
             raise ConfigurationError(
                 f"{name}=... is another package's own object: leave it out. base_url and api_key "
-                "say which server to ask, prompt_builder how its prompts are written."
+                "choose the server, prompt_builder the template of its prompts."
             )
     if result.get("provider") == "auto":  # any that has the model, as without it
         del result["provider"]
@@ -142,17 +130,9 @@ def without_old_names(
 def fields_in(
     values: MutableMapping[str, object], known: Collection[str], neutral: Collection[str]
 ) -> tuple[dict[str, object], dict[str, str]]:
-    """Take the fields of a request out of a `model_kwargs`.
+    """Take the fields of a request out of `model_kwargs`; return them, and the name of each there.
 
-    A field that was given beside it stays where it is, and is merged into the body last as ever.
-
-    Args:
-        values: Constructor arguments under our own names; `model_kwargs` is replaced by its rest.
-        known: The fields of the class.
-        neutral: Those that belong to a request.
-
-    Returns:
-        The fields, and the name that each was written under.
+    A field that was also given as an argument stays in `model_kwargs`, which is merged last.
     """
     given = values.get("model_kwargs")
     if not isinstance(given, Mapping):
@@ -172,7 +152,7 @@ def _check_task(task: object, tasks: Collection[str]) -> None:
     if task is not None and task not in tasks:
         raise ConfigurationError(
             f"task={task!r} is not what this class does ({', '.join(tasks)}): leave it out, and "
-            "say in the prompt what is to be done."
+            "describe the task in the prompt."
         )
 
 
@@ -184,7 +164,6 @@ def _mapping(values: MutableMapping[str, object], name: str) -> Mapping[str, obj
 
 
 def _unpack_server(settings: Mapping[str, object], result: MutableMapping[str, object]) -> None:
-    """Put the settings of a `server_kwargs` under the names of our fields."""
     rest = dict(settings)
     _add_headers(_mapping(rest, "headers"), result)
     if cookies := _mapping(rest, "cookies"):

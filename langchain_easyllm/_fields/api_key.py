@@ -1,14 +1,12 @@
-"""A token as a field: where it came from decides where it may go."""
+"""A token as a field: its origin decides where it may be sent."""
 
 from __future__ import annotations
 
 from pydantic import SecretStr
 
-__all__ = ["EnvironmentKey", "GivenKey", "environment_key"]
-
 
 class _Key(SecretStr):
-    """A key that knows where it came from."""
+    """A key that compares equal to any `SecretStr` of the same value."""
 
     def __repr__(self) -> str:
         return f"SecretStr('{self}')"
@@ -21,15 +19,15 @@ class _Key(SecretStr):
 
 
 class EnvironmentKey(_Key):
-    """A token that nobody gave by hand, however often an object is made again from its fields."""
+    """A token of the environment, also where another object's fields pass it on."""
 
 
 class GivenKey(_Key):
-    """A key given by hand, and the server's root that it was given for."""
+    """A key given by hand, with the root URL of the server that it was given for."""
 
-    def __init__(self, value: str, home: str) -> None:
+    def __init__(self, value: str, origin: str) -> None:
         super().__init__(value)
-        self.home = home
+        self.origin = origin
 
 
 def environment_key() -> SecretStr | None:

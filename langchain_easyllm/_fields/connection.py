@@ -1,20 +1,15 @@
-"""Constructor fields that say which server is asked, and how."""
+"""Constructor fields of the server, the model on it and the connection to it, and their rules."""
 
 from __future__ import annotations
 
 import os
 import ssl
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from inspect import Signature
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from langchain_core.load.serializable import (
-    Serializable,
-    SerializedConstructor,
-    SerializedNotImplemented,
-)
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -28,14 +23,12 @@ from pydantic import (
 from .._servers.profile import NEUTRAL_FIELDS
 from .._servers.urls import ROUTER, ServerURL, is_url, parse_server_url
 from ..errors import ConfigurationError, one_sentence
-from .aliases import TEXT_TASKS, canonical, fields_in, without_old_names
+from .aliases import TEXT_TASKS, canonical, fields_in, without_legacy_kwargs
 from .api_key import EnvironmentKey, GivenKey, environment_key
 from .constructor_types import Convertible
 
 if TYPE_CHECKING:
-    from .._generation.client import GenerationClient
-
-__all__ = ["CONFIG", "LOCAL", "ConnectionFields"]
+    from .._http.models import RetryPolicy
 
 
 CONFIG = ConfigDict(
@@ -45,10 +38,7 @@ CONFIG = ConfigDict(
     hide_input_in_errors=True,
     defer_build=True,  # the schema of 45 fields is built when the first object is made
 )
-"""How the classes of this package take their fields."""
-
-HUB = "https://huggingface.co"
-"""Where models' files are."""
+"""The pydantic configuration of the public classes."""
 
 LOCAL = "local"
 """The `api` of a model in this process."""
@@ -76,80 +66,81 @@ class _Signature:
         return owner.__signature__
 
 
-class ConnectionFields(Serializable):
-    """Which server, which model on it, and how patiently it is asked."""
+class ConnectionFields(BaseModel):
+    """The server, the model on it, and the limits of a call."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     model: str | None = None
-    """Hub repo id (aliases: `model_name`, `repo_id`, `model_id`). Default None. Without a
-    `base_url` it is routed by Inference Providers; with one it may stay empty and is then read
-    from the server. A server's address is taken for `base_url`."""
+    """The model's repository id on the Hugging Face Hub (aliases: `model_name`, `repo_id`,
+    `model_id`). Without a `base_url`, Inference Providers serve it. With a `base_url` it may be
+    left out and is then read from the server. A URL given here is used as `base_url`. Default
+    None."""
 
     base_url: str | None = Field(default_factory=_environment_base)
-    """Address of the server (aliases: `endpoint_url`, `inference_server_url`, `api_base`): its
-    root, `/v1`, or a full route. Default: `HUGGINGFACE_API_BASE`, then `HF_INFERENCE_ENDPOINT`,
-    then Inference Providers."""
+    """The URL of the server (aliases: `endpoint_url`, `inference_server_url`, `api_base`): its
+    root, `/v1`, or a full route such as `/v1/chat/completions`. Default: the environment variable
+    `HUGGINGFACE_API_BASE`, then `HF_INFERENCE_ENDPOINT`, then Inference Providers."""
 
     provider: str | None = None
-    """Which of the Inference Providers serves the model (`"together"`, `"hf-inference"`,
-    `"fastest"`, `"cheapest"`), sent as `model:provider`. Default None: theirs to choose."""
+    """The Inference Provider that serves the model (`"together"`, `"hf-inference"`, `"fastest"`,
+    `"cheapest"`, ...); it is sent as `model:provider`. Default None: Hugging Face chooses one."""
 
     api_key: Convertible[SecretStr | None, str] = Field(
         default_factory=environment_key  # type: ignore[arg-type]
     )
-    """Token (aliases: `token`, `huggingfacehub_api_token`). Default: `HUGGINGFACE_TOKEN`,
-    `HF_TOKEN`, `HUGGINGFACEHUB_API_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, then the stored login. One
-    given by hand goes to `base_url`, any other to Hugging Face's own hosts only, never to a
+    """The access token (aliases: `token`, `huggingfacehub_api_token`). Default: the environment
+    variable `HUGGINGFACE_TOKEN`, `HF_TOKEN`, `HUGGINGFACEHUB_API_TOKEN` or
+    `HUGGING_FACE_HUB_TOKEN`, then the token of `hf auth login`. A token given here is sent to
+    `base_url`. A token of the environment is sent to Hugging Face's own hosts only, and never to a
     Space."""
 
     timeout: float | None = Field(default=120.0, gt=0)
-    """Seconds a call may take, retries included; for a stream, until its first byte, and then
-    the longest silence. Default 120. None: no limit."""
+    """The maximum time of a call in seconds, retries included. For a stream, it limits the time to
+    the first byte and then each silence between bytes. Default 120. None: no limit."""
 
     max_retries: int = Field(default=2, ge=0)
-    """Further attempts of one call after a failure that may pass: 2 means three requests at most,
-    for a stream too. Default 2."""
+    """The maximum number of retries of a call after a temporary failure: 2 means at most three
+    requests, for a stream too. Default 2."""
 
     wait_for_model: float = Field(default=0.0, ge=0)
-    """Seconds that a cold start (scale-to-zero, a model loading) may take before it counts as a
-    failure. Default 0."""
+    """The maximum time in seconds to wait for a model that is still loading (a cold start, or an
+    endpoint that was scaled to zero) before that is an error. Default 0."""
 
     max_concurrency: int = Field(default=128, ge=1)
-    """Most requests of one call in flight: in `batch` and `abatch`, where a config's
-    `max_concurrency` lowers it, in `embed_documents` and in reranking. Default 128, TGI's own
-    limit."""
+    """The maximum number of requests that one call has in flight: in `batch` and `abatch`, where
+    the `max_concurrency` of a config lowers it, in `embed_documents` and in reranking. Default 128,
+    TGI's own limit."""
 
     default_headers: dict[str, str] = Field(default_factory=dict, repr=False)
-    """Headers sent with every request. Default: none."""
+    """Headers to send with every request. Default: none."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Merged into every request's body as it is. Default: nothing. A generation field that is
-    written here becomes that field; a protocol that has no name for it is sent it as it is."""
+    """Extra parameters to merge into the body of every request, unchanged. A generation field given
+    here is treated as that field; where the protocol has no name for it, it is sent unchanged.
+    Default: none."""
 
     verify: bool | str | ssl.SSLContext = Field(default=True, repr=False)
-    """TLS verification: True (default), False, a CA file or folder, or an `ssl.SSLContext`."""
+    """How to verify TLS certificates: True, False, the path of a CA file or folder, or an
+    `ssl.SSLContext`. Default True."""
 
     _tasks: ClassVar[tuple[str, ...]] = TEXT_TASKS
-    """Values of other packages' `task` that this class does anyway."""
+    """Values of other packages' `task` that need no field here."""
 
     _default_model: ClassVar[str | None] = None
-    """What Inference Providers are asked for where nobody named a model or a server."""
+    """The model on Inference Providers if neither a model nor a server was given."""
 
     _neutral: ClassVar[tuple[str, ...]] = NEUTRAL_FIELDS
     """Fields of a request, which are also found in `model_kwargs`."""
 
     _unchecked: Mapping[str, str] = PrivateAttr(default_factory=dict)
-    _client: GenerationClient | None = PrivateAttr(default=None)
-    _client_key: tuple[object, ...] = PrivateAttr(default=())
-    _left_behind: tuple[str, ...] = PrivateAttr(default=())
     _retired: bool = PrivateAttr(default=False)
 
     def __init__(self, **values: Any) -> None:
         known = type(self).model_fields
         own = self._own_arguments(values)
-        taken, unchecked = fields_in(own, known, self._neutral)
-        own.update(taken)
+        found, unchecked = fields_in(own, known, self._neutral)
+        own.update(found)
         key = own.get("api_key")
         if isinstance(key, EnvironmentKey):
             del own["api_key"]
@@ -162,7 +153,7 @@ class ConnectionFields(Serializable):
             raise ConfigurationError(one_sentence(error)) from None
         self._unchecked = unchecked
         if isinstance(key, GivenKey):
-            self.api_key = key  # an object made again from another's fields: bound as it was
+            self.api_key = key  # made of another object's fields: it keeps its origin
         elif self.api_key is not None and not isinstance(self.api_key, EnvironmentKey):
             self.api_key = GivenKey(self.api_key.get_secret_value(), self._address().root)
         if self._retired:
@@ -175,14 +166,14 @@ class ConnectionFields(Serializable):
             cls.__signature__ = _Signature()  # type: ignore[assignment]
 
     def model_post_init(self, context: object, /) -> None:
-        """Hand on to langchain-core's hook: pydantic's own for private fields ends the chain."""
+        """Call langchain-core's hook, which pydantic's own for private attributes would not."""
         super().model_post_init(context)
 
     @classmethod
     def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
         """Return constructor arguments under this package's names."""
         known = cls.model_fields
-        return canonical(without_old_names(values, known, cls._tasks), known)
+        return canonical(without_legacy_kwargs(values, known, cls._tasks), known)
 
     @model_validator(mode="after")
     def _check_address(self) -> Self:
@@ -192,13 +183,13 @@ class ConnectionFields(Serializable):
         if self.model and is_url(self.model):
             if self.base_url and "base_url" in self.model_fields_set:
                 raise ConfigurationError(
-                    "model is a server's address and base_url is set too: give the address as "
-                    "base_url, and as model the name of a model on it (or nothing)."
+                    "model is a server's URL and base_url is set too: give the URL as base_url, "
+                    "and as model the name of a model on that server (or nothing)."
                 )
             self.base_url, self.model = self.model, None
             self.model_fields_set.add("base_url")
         address = self._checked_address()
-        if address.retired or address.model:  # the address names the model, as the router does not
+        if address.retired or address.model:  # an old URL, which names the model
             self._retired = address.retired
             self.model = self.model or address.model
             self.provider = self.provider or "hf-inference"
@@ -220,18 +211,14 @@ class ConnectionFields(Serializable):
         return self
 
     def _check_local(self) -> None:
-        """Refuse a server beside a model in this process.
-
-        Raises:
-            ConfigurationError: If there is one.
-        """
+        """Check that no server was given with `api="local"`."""
         for name in ("base_url", "provider"):
             if name in self.model_fields_set and getattr(self, name) is not None:
                 raise ConfigurationError(
-                    f"api='local' is a model in this process, and {name} names another: leave one "
-                    "of them out."
+                    f"api='local' runs a model in this process, and {name} names a server: leave "
+                    "one of them out."
                 )
-        self.base_url = None  # the environment's is for servers
+        self.base_url = None  # one of the environment is meant for calls of a server
 
     def _checked_address(self) -> ServerURL:
         try:
@@ -244,166 +231,38 @@ class ConnectionFields(Serializable):
             ) from error
 
     def _address(self) -> ServerURL:
-        # An empty one is no wish to have texts sent to Hugging Face: it is refused.
+        # An empty URL is refused: nobody who gives one wants texts sent to Hugging Face.
         return _parse(ROUTER if self.base_url is None else self.base_url)
 
     def _explicit_key(self, root: str | None = None) -> str | None:
-        """Return the key given by hand, if a server (None: the one in force) may have it."""
+        """Return the key given by hand if it may be sent to a server (default: the current)."""
         key = self.api_key
         if key is None or isinstance(key, EnvironmentKey):
             return None
-        here = self._address().root
-        home = key.home if isinstance(key, GivenKey) else here
-        root = root or here
-        if home != root:
+        current = self._address().root
+        origin = key.origin if isinstance(key, GivenKey) else current
+        root = root or current
+        if origin != root:
             from .._http.models import on_hugging_face  # noqa: PLC0415 - loads with the first request
 
-            if not (on_hugging_face(home) and on_hugging_face(root)):
+            if not (on_hugging_face(origin) and on_hugging_face(root)):
                 return None
         return key.get_secret_value().strip()
 
-    def _hub_token(self) -> str | None:
-        """Return the token for files of the Hub: one that it may have, else the environment's."""
-        from .._http.auth import environment_token  # noqa: PLC0415 - loads with the first request
+    def _retry_policy(self, call: Mapping[str, Any] | None = None) -> RetryPolicy:
+        """Return the limits of a call, its own fields before the object's."""
+        from .._http.models import RetryPolicy  # noqa: PLC0415 - loads with the first request
 
-        return self._explicit_key(HUB) or environment_token()
-
-    def _connect(self) -> GenerationClient:
-        """Return the client for the server that the fields name now."""
-        # Read from the dictionaries: on every call, attribute access through pydantic would cost
-        # more than all the rest of this.
-        fields, private = self.__dict__, self.__pydantic_private__ or {}
-        headers: dict[str, str] = fields["default_headers"]
-        key = (fields["base_url"], fields["api_key"], fields["verify"], *headers.items())
-        if fields.get("api") == LOCAL:
-            key = (LOCAL, fields["model"])
-        client: GenerationClient | None = private["_client"]
-        if client is None or private["_client_key"] != key:
-            client = private["_client"] = self._new_client()
-            private["_client_key"] = key
-        return client
-
-    def _has_secret(self, name: str) -> bool:
-        return self.api_key is not None if name == "api_key" else name in self.default_headers
-
-    def _new_client(self) -> GenerationClient:
-        from .._generation.client import GenerationClient  # noqa: PLC0415 - sockets load with the first request
-        from .._servers.session import SessionSettings, connect  # noqa: PLC0415 - as above
-
-        _warn_of_secrets(name for name in self._left_behind if not self._has_secret(name))
-        settings = SessionSettings(
-            url=self._address(),
-            api_key=self._explicit_key(),
-            headers=tuple(self.default_headers.items()),
-            verify=self.verify,
-        )
-        return GenerationClient(connect(settings), self._hub_token())
-
-    def _public_headers(self) -> dict[str, str]:
-        """Return the headers that hold no secret, going by their names."""
-        if not self.default_headers:
-            return {}
-        from .._http.headers import without_secrets  # noqa: PLC0415 - loads with the first request
-
-        return dict(without_secrets(self.default_headers))
-
-    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
-        """Return LangChain's serialised form; a key of the environment is not part of it."""
-        result = super().to_json()
-        if isinstance(self.api_key, EnvironmentKey) and result["type"] == "constructor":
-            result["kwargs"].pop("api_key", None)
-        return result
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Whether LangChain's `dumps` and `loads` know this class: yes."""
-        return True
-
-    @property
-    def lc_secrets(self) -> dict[str, str]:
-        """Which field is a secret, and the environment variable that stands for it."""
-        return {"api_key": "HF_TOKEN"}
-
-    @property
-    def lc_attributes(self) -> dict[str, Any]:
-        """What stands in the serialised form in place of fields that must not be in it."""
-        return {"default_headers": self._public_headers()} if self.default_headers else {}
-
-    def close(self) -> None:
-        """Close this object's connections. It opens new ones when it is used again."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
-    async def aclose(self) -> None:
-        """Close this object's connections. It opens new ones when it is used again."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        memo = {} if memo is None else memo
-        memo[id(self.verify)] = self.verify  # a TLS context cannot be copied, and need not be
-        return super().__deepcopy__(memo)
-
-    def __getstate__(self) -> dict[Any, Any]:
-        # Neither sockets nor a key given by hand travel in a pickle.
-        if isinstance(self.verify, ssl.SSLContext):
-            raise ConfigurationError(
-                "An ssl.SSLContext cannot be pickled: give verify as a CA file instead."
-            )
-        state = super().__getstate__()
-        fields, private = dict(state["__dict__"]), dict(state["__pydantic_private__"] or {})
-        private["_client"], private["_client_key"] = None, ()
-        public = self._public_headers()
-        given = self.api_key is not None and not isinstance(self.api_key, EnvironmentKey)
-        dropped = [name for name in self.default_headers if name not in public]
-        private["_left_behind"] = (*(["api_key"] if given else []), *dropped)
-        fields["api_key"] = None
-        fields.pop("_serialized", None)
-        fields["default_headers"] = public
-        chosen = state["__pydantic_fields_set__"] - {"api_key"}
-        return {
-            **state,
-            "__dict__": fields,
-            "__pydantic_private__": private,
-            "__pydantic_fields_set__": chosen,
-        }
-
-    def __setstate__(self, state: dict[Any, Any]) -> None:
-        super().__setstate__(state)
-        self.__dict__["api_key"] = environment_key()
+        fields = {**self.__dict__, **call} if call else self.__dict__
+        return RetryPolicy(fields["timeout"], fields["max_retries"], fields["wait_for_model"])
 
 
 @lru_cache(maxsize=1)
 def _warn_retired() -> None:
-    # Once a process: the cache is what remembers.
+    # The cache makes it once a process.
     warnings.warn(
         "api-inference.huggingface.co is retired: the request goes to Inference Providers "
         "(provider='hf-inference'). Set model and leave base_url out.",
         FutureWarning,
         stacklevel=3,
     )
-
-
-def _warn_of_secrets(names: Iterable[str]) -> None:
-    missing = ", ".join(names)
-    if missing:
-        warnings.warn(
-            f"A pickled object leaves its secrets behind, and {missing} is missing here: set "
-            "HF_TOKEN, or assign .api_key and .default_headers.",
-            UserWarning,
-            stacklevel=4,
-        )

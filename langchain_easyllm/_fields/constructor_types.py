@@ -1,7 +1,6 @@
-"""What type checkers are to know of constructors, beside the fields as they are read.
+"""The arguments of constructors for type checkers: fields that convert, and other packages' names.
 
-At run time none of this says anything: the fields are what pydantic sees, and other packages' names
-are put under ours by `_names` and `_old_names`.
+At run time this has no effect: pydantic sees the fields, and `aliases` renames arguments.
 """
 
 from __future__ import annotations
@@ -10,9 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, SecretStr
-
-__all__ = ["UNSET", "BatchNames", "Convertible", "EmbeddingNames", "ModelNames"]
-
 
 Read = TypeVar("Read")
 Given = TypeVar("Given")
@@ -23,7 +19,7 @@ UNSET: Any = None
 if TYPE_CHECKING:
 
     class Convertible(Generic[Read, Given]):
-        """The type of a field that is read as one type, and given as that or as another."""
+        """The type of a field that converts: it is read as one type, and also set as another."""
 
         def __get__(self, instance: object, owner: object) -> Read: ...
         def __set__(self, instance: object, value: Read | Given) -> None: ...
@@ -31,15 +27,15 @@ if TYPE_CHECKING:
 else:
 
     class Convertible:
-        """The type of a field that is read as one type, and given as that or as another."""
+        """The type of a field that converts: it is read as one type, and also set as another."""
 
         def __class_getitem__(cls, types: tuple[object, object]) -> object:
-            """Return what pydantic checks."""
+            """Return the type that pydantic checks."""
             return types[0]
 
 
 class ConnectionNames(BaseModel):
-    """Names of other packages that all classes take, and arguments that are no fields."""
+    """Names of other packages that all classes accept, and arguments that are no fields."""
 
     if TYPE_CHECKING:
         model_name: Convertible[None, str] = UNSET
@@ -60,7 +56,7 @@ class ConnectionNames(BaseModel):
 
 
 class ModelNames(ConnectionNames):
-    """Names of other packages that the language models take."""
+    """Names of other packages that the language models accept."""
 
     if TYPE_CHECKING:
         model_id: Convertible[str | None, str] = UNSET
@@ -71,14 +67,14 @@ class ModelNames(ConnectionNames):
 
 
 class BatchNames(ConnectionNames):
-    """Names of other packages that embeddings and rerankers take."""
+    """Names of other packages that embeddings and rerankers accept."""
 
     if TYPE_CHECKING:
         model_id: Convertible[None, str] = UNSET
 
 
 class EmbeddingNames(BatchNames):
-    """Names of other packages that embeddings take."""
+    """Names of other packages that embeddings accept."""
 
     if TYPE_CHECKING:
         query_instruction: Convertible[None, str] = UNSET

@@ -1,4 +1,4 @@
-"""Constructor fields that say how an answer is generated."""
+"""Constructor fields of generation and of prompts, and the fields of a call."""
 
 from __future__ import annotations
 
@@ -26,88 +26,78 @@ from .constructor_types import UNSET, Convertible
 if TYPE_CHECKING:
     from ..prompts import ChatPrompt
 
-__all__ = [
-    "AUTO",
-    "CallFields",
-    "GenerationFields",
-    "PromptFields",
-    "environment_prompt",
-    "params_of",
-    "streaming_of",
-]
-
 
 class GenerationFields(BaseModel):
-    """How an answer is generated. None means the server's own default; 0 and False are values."""
+    """How to generate. None means the server's own default; 0 and False are values."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     temperature: float | None = Field(default=None, allow_inf_nan=False, ge=0)
-    """Randomness. 0 is greedy decoding, also on servers that refuse 0."""
+    """The sampling temperature. 0 means greedy decoding, also on servers that reject 0."""
 
     top_p: float | None = Field(default=None, allow_inf_nan=False, ge=0, le=1)
-    """Nucleus sampling: the smallest set of tokens with this total probability."""
+    """Nucleus sampling: sample from the smallest set of tokens with this total probability."""
 
     top_k: int | None = Field(default=None, ge=-1)
-    """Sample from this many most probable tokens; 0 or -1 turns it off."""
+    """The number of most probable tokens to sample from. 0 or -1 means all."""
 
     max_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens of an answer (aliases: `max_new_tokens`). On the generate api 1024 is sent if
-    unset."""
+    """The maximum number of tokens to generate (alias: `max_new_tokens`). If it is not set, 1024 is
+    sent on TGI's `generate` protocol, whose own default is much lower."""
 
     stop: Convertible[list[str] | None, str] = UNSET
-    """Stop sequences (alias: `stop_sequences`): the answer ends before the first of them."""
+    """The stop sequences (alias: `stop_sequences`). The answer ends before the first of them."""
 
     n: int | None = Field(default=None, ge=1)
-    """How many answers to one prompt; not with streaming."""
+    """The number of answers to generate for one prompt. Not for streams."""
 
     seed: int | None = None
-    """Seed of the sampling."""
+    """The random seed for sampling."""
 
     repetition_penalty: float | None = Field(default=None, allow_inf_nan=False, gt=0)
-    """Factor by which tokens that occurred become less likely; 1 is none."""
+    """The factor by which tokens that occurred become less probable. 1 means no penalty."""
 
     frequency_penalty: float | None = Field(default=None, allow_inf_nan=False, ge=-2, le=2)
-    """Penalty that grows with how often a token occurred in the answer; 0 is none."""
+    """The penalty for each time that a token occurred in the answer. 0 means no penalty."""
 
     presence_penalty: float | None = Field(default=None, allow_inf_nan=False, ge=-2, le=2)
-    """Penalty for a token that occurred in the answer at all; 0 is none."""
+    """The penalty for a token that occurred in the answer at all. 0 means no penalty."""
 
     typical_p: float | None = Field(default=None, allow_inf_nan=False, ge=0, le=1)
-    """Locally typical sampling: total probability of the tokens kept."""
+    """Locally typical sampling: the total probability of the tokens to keep."""
 
     truncate: int | None = Field(default=None, ge=1)
-    """Cut the prompt to its last this many tokens."""
+    """The maximum number of prompt tokens. A longer prompt is cut at its beginning."""
 
     logprobs: bool | None = None
-    """Whether to report the log probabilities of the answer's tokens."""
+    """Whether to return the log probabilities of the generated tokens."""
 
     top_logprobs: int | None = Field(default=None, ge=0)
-    """How many likely alternatives to report for each token."""
+    """The number of most probable tokens to return for each position."""
 
     best_of: int | None = Field(default=None, ge=1)
-    """Generate this many answers and keep the best."""
+    """The number of answers to generate, of which the best is returned."""
 
     do_sample: bool | None = None
-    """False is greedy decoding, on every server."""
+    """Whether to sample. False means greedy decoding, on every server."""
 
     watermark: bool | None = None
-    """Whether TGI watermarks the answer."""
+    """Whether to watermark the answer (TGI)."""
 
     return_full_text: bool | None = None
-    """Whether the answer begins with the prompt (alias: `echo`); text apis only."""
+    """Whether the answer begins with the prompt (alias: `echo`). Text protocols only."""
 
     response_format: dict[str, Any] | None = None
-    """Shape of the answer: a JSON schema, or the server's own `response_format`."""
+    """The format of the answer: a JSON schema, or the server's own `response_format`."""
 
     grammar: dict[str, Any] | None = None
-    """Constraint on decoding, `{"type": "json" | "regex", "value": ...}`."""
+    """A constraint on decoding: `{"type": "json" | "regex", "value": ...}`."""
 
     stream_usage: bool = True
-    """Whether a stream ends with token counts, where the server has them."""
+    """Whether a stream ends with token counts, if the server reports them. Default True."""
 
     thinking: bool | None = None
-    """Switches a reasoning model's thinking, where the server has a switch."""
+    """Whether a reasoning model thinks before it answers, on servers that support the choice."""
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -118,12 +108,12 @@ class GenerationFields(BaseModel):
 
 
 def _same_list(value: object, check: Callable[[object], object]) -> object:
-    """Keep a list as it is, where pydantic would copy it: `bind_tools` gives one of its own."""
+    """Keep a list, which pydantic would copy: `bind_tools` passes one of its own class."""
     return value if isinstance(value, list) else check(value)
 
 
 class CallFields(GenerationFields):
-    """What a single call may set, beside the constructor."""
+    """The fields of a single call."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
@@ -154,13 +144,10 @@ class CallFields(GenerationFields):
     def read(cls, kwargs: Mapping[str, object], objects: Collection[str]) -> dict[str, Any]:
         """Return a call's keyword arguments, validated, under this package's names.
 
-        Args:
-            kwargs: The arguments.
-            objects: The object's fields, to tell a misplaced name from a misspelt one.
+        `objects` are the object's fields: those that a call cannot set have an error of their own.
 
         Raises:
-            ConfigurationError: For an unknown name, with the nearest right one, and for a value of
-                the wrong type or range.
+            ConfigurationError: For an unknown name (with the most similar one) or an invalid value.
         """
         if not kwargs:
             return {}
@@ -173,7 +160,7 @@ class CallFields(GenerationFields):
         return {name: getattr(checked, name) for name in checked.model_fields_set}
 
 
-# A call's None unsets a generation field; of these it leaves the object's own.
+# None in a call unsets a generation field, but not one of these.
 _OBJECTS_OWN = (
     "max_retries",
     "wait_for_model",
@@ -185,9 +172,9 @@ _OBJECTS_OWN = (
 
 
 def streaming_of(call: Mapping[str, Any]) -> bool | None:
-    """Return whether a call is to be streamed; None where it does not say.
+    """Return whether a call is streamed; None if it does not say so.
 
-    `stream` is langchain-core's own name for it.
+    `stream` is langchain-core's own name of the field.
     """
     own: bool | None = call.get("streaming")
     return call.get("stream") if own is None else own
@@ -197,11 +184,9 @@ _NAMES = frozenset(NEUTRAL_FIELDS) - {"stop"}
 
 
 def params_of(model: BaseModel, overrides: Mapping[str, Any]) -> dict[str, object]:
-    """Return the neutral generation fields that are set, a call's own before the object's.
+    """Return the generation fields that are set, a call's own before the object's.
 
-    Args:
-        model: The object; a field that was never set has no value of its own.
-        overrides: A call's own; None there unsets the object's.
+    None in a call unsets the object's.
     """
     chosen = _NAMES & model.model_fields_set.union(overrides)
     if not chosen:
@@ -220,19 +205,20 @@ def environment_prompt() -> str | None:
 
 
 class PromptFields(BaseModel):
-    """How messages become the one string of a text api."""
+    """How messages become the prompt of a text protocol."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     prompt_builder: str | Callable[[Any], str] | None = Field(default_factory=environment_prompt)
-    """A name of `langchain_easyllm.prompts.PROMPT_MAPPING`, a callable `(messages) -> str`, a
-    `ChatPrompt`, a Jinja chat template, or `"auto"` for the model's own template. Default:
-    `HUGGINGFACE_PROMPT`, else None: the server renders."""
+    """The prompt template: a name of `langchain_easyllm.prompts.PROMPT_MAPPING`, a callable
+    `(messages) -> str`, a `ChatPrompt`, a Jinja chat template, or `"auto"` for the model's own.
+    Default: the environment variable `HUGGINGFACE_PROMPT`, else None: the server renders the
+    messages."""
 
     _found: tuple[object, ChatPrompt] | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: object, /) -> None:
-        """Hand on to the next hook, as `ConnectionFields` does."""
+        """Call the next hook, as `ConnectionFields` does."""
         super().model_post_init(context)
 
     @field_validator("prompt_builder", mode="before")
@@ -255,11 +241,11 @@ class PromptFields(BaseModel):
         if builder is None:
             return self
         if getattr(self, "api", None) == "chat":
-            # An object made again from another's fields gives the environment's by hand.
+            # An object made of another's fields passes the environment's by hand.
             if builder != environment_prompt():
                 raise ConfigurationError(
-                    "prompt_builder renders prompts for text apis, and api='chat' leaves that to "
-                    "the server: leave one of them out."
+                    "prompt_builder renders prompts for text protocols, and with api='chat' the "
+                    "server renders them: leave one of them out."
                 )
             self.prompt_builder = None
         elif builder != AUTO and "prompt_builder" not in self.model_fields_set:
@@ -269,7 +255,7 @@ class PromptFields(BaseModel):
         return self
 
     def _template(self) -> ChatPrompt | None:
-        """Return the template that the field names, or None for none and for `"auto"`."""
+        """Return the template that the field names; None for `"auto"` too."""
         spec = self.prompt_builder
         if spec is None or spec == AUTO:
             return None

@@ -10,40 +10,39 @@ from pydantic import ConfigDict, Field, model_validator
 
 from .._servers.urls import is_url
 from ..errors import ConfigurationError
-from .connection import LOCAL, ConnectionFields
+from .client_owner import ClientOwner
+from .connection import LOCAL
 
 if TYPE_CHECKING:
     from .._generation.client import GenerationClient
     from .._local.settings import LocalSettings
 
-__all__ = ["LocalModelChoice", "LocalModelFields"]
 
-
-class LocalModelChoice(ConnectionFields):
-    """What every local model (`api="local"`) has."""
+class LocalModelChoice(ClientOwner):
+    """Fields of every local model (`api="local"`), and its client."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     device: int | str | None = None
-    """Where a local model goes: `"cpu"`, `"cuda"`, `0`, ... Default: the library's choice."""
+    """The device of a local model: `"cpu"`, `"cuda"`, `0`, ... Default: the library's choice."""
 
     _only_local: ClassVar[tuple[str, ...]] = ("device",)
-    """Fields that say nothing to a server."""
+    """Fields that are for a local model only."""
 
     _libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
-    """What a local model needs."""
+    """The libraries that a local model needs."""
 
     _model_files: ClassVar[tuple[str, ...]] = ("config.json",)
-    """Files of which a local model's folder holds one."""
+    """Files of which the folder of a local model has at least one."""
 
     _embeds: ClassVar[bool] = False
-    """Whether a local model embeds, in place of generating text."""
+    """Whether a local model embeds instead of generating text."""
 
     def _is_local(self) -> bool:
         return self.__dict__.get("api") == LOCAL
 
     @model_validator(mode="after")
-    def _check_place(self) -> Self:
+    def _check_local_fields(self) -> Self:
         for name in () if self._is_local() else self._only_local:
             if self.__dict__[name] not in (None, {}):
                 raise ConfigurationError(
@@ -56,11 +55,7 @@ class LocalModelChoice(ConnectionFields):
         self._check_local_model()
 
     def _check_local_model(self) -> None:
-        """Refuse what cannot be loaded, as far as that can be told without loading it.
-
-        Raises:
-            ConfigurationError: If there is no model, or not a good one, or a library is missing.
-        """
+        """Check what can be checked without loading the model."""
         from .._local.settings import check_libraries, check_model  # noqa: PLC0415 - if local
 
         if not self.model or is_url(self.model):
@@ -72,11 +67,10 @@ class LocalModelChoice(ConnectionFields):
         check_libraries(*self._libraries)
 
     def _kwargs_of_body(self) -> Mapping[str, object]:
-        """Return what `model_kwargs` adds to a request; a local model is loaded with it instead."""
+        """Return what `model_kwargs` adds to a request; it loads a local model instead."""
         return {} if self._is_local() else self.model_kwargs
 
     def _local_settings(self) -> LocalSettings:
-        """Return what the model is loaded with."""
         from .._local.settings import LocalSettings, check_model  # noqa: PLC0415 - if local
 
         return LocalSettings(
@@ -97,21 +91,21 @@ class LocalModelChoice(ConnectionFields):
 
 
 class LocalModelFields(LocalModelChoice):
-    """What a local language model is loaded with, and how much it does at once."""
+    """Fields of a local language model."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     pipeline: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
-    """A `transformers` text-generation pipeline of your own, in place of `model`. Default: none."""
+    """A `transformers` text-generation pipeline to use instead of `model`. Default: none."""
 
     device_map: str | dict[str, int | str] | None = None
-    """How a local model is spread over devices (`"auto"`); needs accelerate. Default: it is not."""
+    """How to distribute a local model over devices (`"auto"`); needs accelerate. Default: not."""
 
     pipeline_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Further arguments of `transformers.pipeline` for a local model. Default: none."""
+    """More arguments of `transformers.pipeline` for a local model. Default: none."""
 
     batch_size: int = Field(default=8, ge=1)
-    """Most prompts that go through a local model together. Default 8."""
+    """The maximum number of prompts that a local model processes together. Default 8."""
 
     _only_local: ClassVar[tuple[str, ...]] = ("device", "device_map", "pipeline", "pipeline_kwargs")
 
@@ -126,7 +120,7 @@ class LocalModelFields(LocalModelChoice):
         from .._local.settings import check_pipeline  # noqa: PLC0415 - if local
 
         if self.device is not None and self.device_map is not None:
-            raise ConfigurationError("device and device_map are two ways to say one: set one.")
+            raise ConfigurationError("device and device_map exclude each other: set one of them.")
         if self.pipeline is None:
             super()._check_local_model()
             return

@@ -1,6 +1,6 @@
 """`EasyLLMChat(llm=...)`: the settings of an LLM object, ours or another package's.
 
-Other packages' classes are known by their names, so that none of them is imported.
+Other packages' classes are recognised by their names, so that none of them is imported.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from ..errors import ConfigurationError
 from .aliases import ALIASES
 from .generation import AUTO
 
-__all__ = ["fields_of_llm"]
-
-
-# Classes whose settings can be taken over, and the attributes of each that say nothing about it.
+# Classes whose settings are copied, and the attributes of each that are no settings.
 _CLIENTS = frozenset({"client", "async_client", "task"})
 _PIPELINES = (
     ("langchain_huggingface", "HuggingFacePipeline"),
@@ -31,7 +28,7 @@ _OURS = "langchain_easyllm", "EasyLLM"
 _TGI = "langchain_community", "HuggingFaceTextGenInference"
 _KNOWN: Mapping[tuple[str, str], frozenset[str]] = {
     _OURS: frozenset(),
-    # It declares an `inference_server_url`, and asks `model` all the same.
+    # It declares an `inference_server_url`, but uses `model`.
     ("langchain_huggingface", "HuggingFaceEndpoint"): _CLIENTS | {"inference_server_url"},
     ("langchain_community", "HuggingFaceEndpoint"): _CLIENTS | {"inference_server_url"},
     _TGI: _CLIENTS,
@@ -46,11 +43,10 @@ def fields_of_llm(
     own: Callable[[Mapping[str, object]], dict[str, object]],
     known: Collection[str],
 ) -> dict[str, object]:
-    """Return constructor arguments made of an LLM object and of what was given beside it.
+    """Return constructor arguments from an LLM object and from what was given beside it.
 
     Args:
-        values: Keyword arguments, with `llm` among them: an `EasyLLM`, or a `HuggingFaceEndpoint`,
-            `HuggingFacePipeline`, `HuggingFaceTextGenInference` or `HuggingFaceHub`.
+        values: Keyword arguments, with `llm` among them.
         own: Puts arguments under our own names.
         known: Fields of the chat model; an `EasyLLM` may have others.
 
@@ -58,38 +54,38 @@ def fields_of_llm(
         ConfigurationError: If it is no such object, or has settings that have no meaning here.
     """
     given = own({name: value for name, value in values.items() if name != "llm"})
-    taken = own(_settings_of(values["llm"], known))
-    inner = cast("Mapping[str, object]", taken.get("model_kwargs") or {})
+    copied = own(_settings_of(values["llm"], known))
+    inner = cast("Mapping[str, object]", copied.get("model_kwargs") or {})
     kept = {key: value for key, value in inner.items() if ALIASES.get(key, key) not in given}
-    if not given.keys() & {"api", "prompt_builder"} and _needs_template(values["llm"], taken):
-        taken["prompt_builder"] = AUTO
-    return {**taken, "model_kwargs": kept, **given}
+    if not given.keys() & {"api", "prompt_builder"} and _needs_template(values["llm"], copied):
+        copied["prompt_builder"] = AUTO
+    return {**copied, "model_kwargs": kept, **given}
 
 
-def _needs_template(llm: object, taken: Mapping[str, object]) -> bool:
-    """Whether what was taken over needs a text api, for which nobody chose a template."""
+def _needs_template(llm: object, copied: Mapping[str, object]) -> bool:
+    """Whether the copied settings need a text protocol, for which nobody chose a template."""
     if _name_of(llm) == _OURS:
-        text = taken.get("api") in (GenerationApi.GENERATE, GenerationApi.COMPLETIONS)
-        return text and taken.get("prompt_builder") is None
+        text = copied.get("api") in (GenerationApi.GENERATE, GenerationApi.COMPLETIONS)
+        return text and copied.get("prompt_builder") is None
     chat = {*TGI.api(GenerationApi.CHAT).fields, "do_sample"}
-    return _name_of(llm) == _TGI and bool(taken.keys() & set(NEUTRAL_FIELDS) - chat)
+    return _name_of(llm) == _TGI and bool(copied.keys() & set(NEUTRAL_FIELDS) - chat)
 
 
 def _name_of(llm: object) -> tuple[str, str] | None:
-    """Return the package and name of the class that an object is known as."""
+    """Return the package and name of the known class of an object."""
     bases = ((base.__module__.partition(".")[0], base.__name__) for base in type(llm).__mro__)
     return next((base for base in bases if base in _KNOWN), None)
 
 
 def _settings_of(llm: object, known: Collection[str]) -> dict[str, object]:
-    """Return what an LLM object was explicitly given, under the names of its class."""
+    """Return the settings that an LLM object was given, under the names of its class."""
     found = _name_of(llm)
     if found is None or not isinstance(llm, BaseModel):
         raise ConfigurationError(
             f"llm is of type {type(llm).__name__}: give an EasyLLM, HuggingFaceEndpoint, "
             "HuggingFacePipeline, HuggingFaceTextGenInference or HuggingFaceHub."
         )
-    if found in _PIPELINES:  # what it was made with is in the pipeline itself
+    if found in _PIPELINES:  # its settings are in the pipeline itself
         kept = {"pipeline": "pipeline", "model": "model_id", "batch_size": "batch_size"}
         return {name: getattr(llm, theirs) for name, theirs in kept.items()}
     given = {name: getattr(llm, name) for name in _given(llm) - _KNOWN[found]}
@@ -99,11 +95,11 @@ def _settings_of(llm: object, known: Collection[str]) -> dict[str, object]:
 
 
 def _given(llm: BaseModel) -> set[str]:
-    """Return which fields were given to an object, as far as it can tell.
+    """Return the fields that were given to an object.
 
-    langchain-community fills in every default before pydantic sees the values. There a value that
-    differs from the default was given, and so may have been the limit of the answer's length, whose
-    default is the value that every example gives.
+    langchain-community fills in every default before pydantic sees the values. There, a value that
+    differs from the default was given, and perhaps also `max_new_tokens`, whose default is the
+    value of every example.
     """
     given, fields = llm.model_fields_set, type(llm).model_fields
     if len(given) < len(fields):
@@ -117,10 +113,10 @@ def _given(llm: BaseModel) -> set[str]:
 
 
 def _ours(llm: BaseModel, given: dict[str, object]) -> dict[str, object]:
-    """Put back into `model_kwargs` what had been taken out of it."""
-    written = cast("Mapping[str, str]", getattr(llm, "_unchecked", {}))
+    """Put back into `model_kwargs` what came from there."""
+    names = cast("Mapping[str, str]", getattr(llm, "_unchecked", {}))
     own = cast("Mapping[str, object]", given.get("model_kwargs") or {})
-    moved = {key: given.pop(name) for name, key in written.items() if name in given}
+    moved = {key: given.pop(name) for name, key in names.items() if name in given}
     return {**given, "model_kwargs": {**moved, **own}} if moved or own else given
 
 
@@ -131,7 +127,7 @@ def _foreign(given: dict[str, object]) -> dict[str, object]:
     elif isinstance(model, str) and is_url(model):
         given["endpoint_url"] = given.pop("model")
     metadata = cast("Mapping[str, object]", given.get("metadata") or {})
-    # langchain-core's note of the package, which is another one now.
+    # langchain-core's note of the package, which is another one here.
     given["metadata"] = {k: v for k, v in metadata.items() if k != "lc_versions"} or None
     token = given.get(_HUB_TOKEN)
     plain = token.get_secret_value() if isinstance(token, SecretStr) else token

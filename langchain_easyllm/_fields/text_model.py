@@ -1,4 +1,4 @@
-"""What the chat model and the LLM have in common: fields to one request, and back."""
+"""The common base of the chat model and the LLM: from fields to a request."""
 
 from __future__ import annotations
 
@@ -21,27 +21,21 @@ from .._protocols.stop_sequences import merge_stops
 from .._servers.profile import GenerationApi
 from .._version import __version__
 from ..errors import ConfigurationError
-from .connection import CONFIG, LOCAL
+from .connection import LOCAL
 from .constructor_types import ModelNames
 from .generation import AUTO, CallFields, GenerationFields, PromptFields, params_of, streaming_of
 from .local import LocalModelFields
 
-if TYPE_CHECKING:
-    from .._http.models import RetryPolicy
-
-__all__ = ["CONFIG", "TextModel", "calling", "inspected"]
-
-
-# What an `api` that is no protocol's name means; None is chosen by the server.
+# The values of `api` that are no protocol's name; None is chosen by the server.
 _APIS: Mapping[str, GenerationApi | None] = {"auto": None, LOCAL: GenerationApi.GENERATE}
 
 
 class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, LocalModelFields):
-    """Fields and requests of a text-generating model object."""
+    """Fields and requests of a language model."""
 
     streaming: bool | None = None
-    """True streams every call, also `invoke`; False streams none, also not `stream`. Default
-    None: each does what its name says."""
+    """Whether to stream every call, also `invoke` (True), or none, also not `stream` (False).
+    Default None: only `stream` and `astream` do."""
 
     if TYPE_CHECKING:  # langchain-core's, of both classes
 
@@ -53,12 +47,12 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         return self
 
     def _streams(self, call: Mapping[str, Any]) -> bool | None:
-        """Whether a call is streamed, as it says itself or else the object does."""
+        """Whether a call is streamed: its own choice, else the object's."""
         own = streaming_of(call)
         return self.streaming if own is None else own
 
     _prefers_text: ClassVar[bool] = False
-    """Whether a text protocol is wanted where the choice is free."""
+    """Whether a text protocol is preferred where the server has both."""
 
     def _build_request(
         self,
@@ -68,11 +62,7 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         *,
         stream: bool = False,
     ) -> GenerationRequest:
-        """Return what one call wants, its own fields before the object's.
-
-        Raises:
-            ConfigurationError: For an unknown field, or several answers to one stream.
-        """
+        """Return the request of one call, its own fields before the object's."""
         if not source:
             wanted = "The prompt is empty: send some text."
             none = "There are no messages: send one at least."
@@ -116,14 +106,8 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         """Whether the prompt of a text protocol is rendered by the model's own template."""
         return bool(self.__dict__["prompt_builder"] == AUTO)
 
-    def _retry_policy(self, call: Mapping[str, Any] | None = None) -> RetryPolicy:
-        from .._http.models import RetryPolicy  # noqa: PLC0415 - sockets load with the first request
-
-        fields = {**self.__dict__, **call} if call else self.__dict__
-        return RetryPolicy(fields["timeout"], fields["max_retries"], fields["wait_for_model"])
-
     def _model_id(self) -> str | None:
-        """The model's name: as it was given, else as the server tells it, which is asked once."""
+        """The name of the model: the one that was given, else the server's (one request, once)."""
         if self.model or self._address().router:
             return self.model
         return self._connect().session.detect(self._retry_policy()).model
@@ -134,11 +118,11 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
     @property
     @abstractmethod
     def _llm_type(self) -> str:
-        """What kind of model this is, for langchain-core."""
+        """The kind of model, for langchain-core."""
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """What tells one model from another, without secrets."""
+        """The parameters that identify a model in caches and traces, without secrets."""
         params = params_of(self, {})
         if self.stop:
             # langchain-core overwrites "stop" by the call's own in what it caches answers under.
@@ -158,24 +142,27 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What stands in the serialised form in place of fields that cannot, or must not, be."""
+        """Values of the serialised form that replace what cannot, or must not, be in it."""
         found = super().lc_attributes
         if callable(self.prompt_builder):
             found["prompt_builder"] = _name_of(self.prompt_builder)
         return found
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the model's own tokens of a text.
+        """Return the token ids of a text, by the model's own tokenizer.
 
-        `custom_get_token_ids` counts if it is set; else the server's tokenize route is asked, else
-        a local or cached `tokenizer.json` is read.
+        `custom_get_token_ids` is used if it is set, else the server's tokenize route, else a local
+        or cached `tokenizer.json`.
 
         Args:
-            text: Any text.
+            text: The text.
+
+        Returns:
+            The token ids.
 
         Raises:
-            ConfigurationError: If neither is to be had: nothing is guessed with another model's
-                tokenizer.
+            ConfigurationError: If no tokenizer of the model is available. Another model's tokenizer
+                is never used.
         """
         own = getattr(self, "custom_get_token_ids", None)
         if own is not None:
@@ -187,13 +174,23 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         return token_ids(text, self.model, client.session, policy, client.hub_token)
 
     def get_num_tokens(self, text: str) -> int:
-        """Return how many of the model's own tokens a text has; see `get_token_ids`."""
+        """Return the number of tokens of a text; see `get_token_ids`.
+
+        Args:
+            text: The text.
+
+        Returns:
+            The number of tokens.
+
+        Raises:
+            ConfigurationError: As `get_token_ids`.
+        """
         return len(self.get_token_ids(text))
 
     def _tracing_params(
         self, kind: Literal["chat", "llm"], stop: list[str] | None, call: Mapping[str, Any]
     ) -> LangSmithParams:
-        """Return what LangSmith is told, a call's own fields before the object's."""
+        """Return the parameters for LangSmith, a call's own fields before the object's."""
         fields = self.__dict__
         params = LangSmithParams(ls_provider=PROVIDER, ls_model_type=kind)
         model = call.get("model") or fields["model"] or self._served_model()
@@ -210,23 +207,23 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         return params
 
     def _served_model(self) -> str | None:
-        """Return the server's model, if it was asked for it already."""
+        """Return the server's model, if it is known already."""
         client = (self.__pydantic_private__ or {}).get("_client")
         server = client.session.server if client else None
         return server.model if server else None
 
     def _dict_for_compat(self) -> dict[str, Any]:
-        # langchain-core's own enters `warnings.catch_warnings`, which no thread of a batch may.
+        # langchain-core's own uses `warnings.catch_warnings`, which is not thread-safe.
         return {**self._identifying_params, "_type": self._llm_type}
 
 
-# Fields of the call under way, for what langchain-core caches an LLM's answers under.
+# Fields of the current call, for the key under which langchain-core caches an LLM's answers.
 _call_fields: ContextVar[Mapping[str, Any]] = ContextVar("_call_fields", default={})  # noqa: B039
 
 
 @contextmanager
 def calling(kwargs: Mapping[str, Any]) -> Iterator[None]:
-    """Let `_identifying_params` tell a call's own fields, which langchain-core forgets."""
+    """Add a call's own fields to `_identifying_params`, as langchain-core does not."""
     token = _call_fields.set(kwargs)
     try:
         yield
@@ -238,13 +235,13 @@ Hook = TypeVar("Hook", bound=Callable[..., object])
 
 
 def inspected(hook: Hook) -> Hook:
-    """Keep a hook's signature on it: langchain-core works it out anew on every call."""
+    """Store a hook's signature on it: langchain-core inspects it on every call."""
     hook.__signature__ = inspect.signature(hook)  # type: ignore[attr-defined]
     return hook
 
 
 def _name_of(builder: object) -> object:
-    """Return what tells one prompt builder from another: its text, or its name and identity."""
+    """Return what identifies a prompt builder: its text, or its name and identity."""
     if builder is None or isinstance(builder, str):
         return builder
     name = getattr(builder, "name", getattr(builder, "__qualname__", type(builder).__name__))

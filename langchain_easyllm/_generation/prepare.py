@@ -259,7 +259,7 @@ def _check_names(request: GenerationRequest, url: ServerURL, server: ServerInfo 
     """Refuse a call's own model and provider where the constructor would."""
     if request.model and is_url(request.model):
         raise ConfigurationError(
-            f"model={request.model!r} is a server's address: a call can name another model only. "
+            f"model={request.model!r} is a server's URL: a call can name another model only. "
             "Make an object with that base_url."
         )
     if server and server.profile.fixed_model and request.model not in (None, server.model):

@@ -16,9 +16,6 @@ from ..errors import EasyLLMError
 from .exchange import Attempt
 from .http1 import ResponseParser
 
-__all__ = ["AsyncConnection"]
-
-
 MAX_UNREAD = 128 * 1024
 """Bytes of a stream that wait for their reader before the server has to wait."""
 

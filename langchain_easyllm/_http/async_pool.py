@@ -38,9 +38,6 @@ from .socket_errors import Phase, connection_lost, incomplete, raise_translated
 from .stream import AsyncEventStream
 from .tls import Verify, context_for
 
-__all__ = ["AsyncBackend", "AsyncPool"]
-
-
 MAX_CONNECTING = 64
 """Connections to one server that are opened at once.
 

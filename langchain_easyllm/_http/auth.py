@@ -10,9 +10,6 @@ from pathlib import Path
 from ..errors import ConfigurationError
 from .models import URL, is_hugging_face, parse_url
 
-__all__ = ["Credentials", "environment_token", "redact", "remember"]
-
-
 TOKEN_VARIABLES = (
     "HUGGINGFACE_TOKEN",
     "HF_TOKEN",

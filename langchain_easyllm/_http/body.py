@@ -10,9 +10,6 @@ from .auth import redact
 from .error_mapping import parse_error_body
 from .sse import DONE, SSEDecoder
 
-__all__ = ["BodyEvents", "Decompressor", "plain_body"]
-
-
 HEAD = 4096
 """Bytes that are kept for an error, while no event of a body without a name has come."""
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from .sync_pool import SyncPool
     from .tls import Verify
 
-__all__ = ["AsyncResponseStream", "HTTPTransport", "ResponseStream", "Transport"]
-
 
 class ResponseStream(Protocol):
     """A streamed response: yields non-empty lists of events, each the data of one event."""

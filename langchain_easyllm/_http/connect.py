@@ -17,23 +17,6 @@ from .models import Response
 from .proxies import Proxy
 from .socket_errors import Phase, proxy_refusal
 
-__all__ = [
-    "CONNECT_TIMEOUT",
-    "MAX_IDLE",
-    "AddrInfo",
-    "IdleConnections",
-    "Resolver",
-    "check_tunnel",
-    "connect_socket",
-    "look_up",
-    "render",
-    "render_tunnel",
-    "response",
-    "set_options",
-    "time_allowed",
-]
-
-
 CONNECT_TIMEOUT = 10.0
 """Seconds for the name, the connection, a proxy's tunnel and TLS together."""
 

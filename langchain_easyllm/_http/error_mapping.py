@@ -19,16 +19,6 @@ from .auth import redact
 from .models import is_dedicated, parse_url, public_url
 from .retries import RETRIED_STATUSES
 
-__all__ = [
-    "ServerMessage",
-    "error_from_event",
-    "error_from_response",
-    "parse_error_body",
-    "retry_after_seconds",
-    "with_advice",
-]
-
-
 _BY_STATUS: dict[int, type[EasyLLMError]] = {
     401: errors.AuthenticationError,
     402: errors.PermissionDeniedError,

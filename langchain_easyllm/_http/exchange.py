@@ -19,9 +19,6 @@ from .error_mapping import error_from_response, retry_after_seconds
 from .headers import RequestHeaders, without_secrets
 from .models import URL, Request, RetryPolicy, is_dedicated, parse_url, public_url
 
-__all__ = ["Attempt", "AttemptResult", "arun_flow", "exchange", "run_flow"]
-
-
 A = TypeVar("A")
 T = TypeVar("T")
 

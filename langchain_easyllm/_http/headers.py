@@ -12,16 +12,6 @@ from ..errors import ConfigurationError
 from .auth import Credentials, remember
 from .models import URL, Request, RetryPolicy, is_dedicated
 
-__all__ = [
-    "HEADER_NAME",
-    "RequestHeaders",
-    "basic",
-    "checked_headers",
-    "remember_value",
-    "without_secrets",
-]
-
-
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _SECRET = re.compile(r"auth|cookie|token|secret|password|credential|key", re.IGNORECASE)

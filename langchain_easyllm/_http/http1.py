@@ -12,9 +12,6 @@ from functools import lru_cache
 from ..errors import IncompleteStreamError, ProtocolError
 from .headers import HEADER_NAME
 
-__all__ = ["ResponseParser"]
-
-
 MAX_HEAD = 64 * 1024
 """Bytes of status line and headers, of a chunk's line, or of trailers."""
 

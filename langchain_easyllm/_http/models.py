@@ -12,18 +12,6 @@ from urllib.parse import quote, unquote, urlsplit
 from ..errors import ConfigurationError
 from .retries import CallBudget
 
-__all__ = [
-    "URL",
-    "Request",
-    "Response",
-    "RetryPolicy",
-    "is_dedicated",
-    "is_hugging_face",
-    "on_hugging_face",
-    "parse_url",
-    "public_url",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Request:

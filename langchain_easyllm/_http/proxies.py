@@ -12,8 +12,6 @@ from ..errors import ConfigurationError
 from .headers import basic, remember_value
 from .models import URL, parse_url
 
-__all__ = ["Proxies", "Proxy", "proxy_for"]
-
 
 class Proxy(NamedTuple):
     """An http proxy."""

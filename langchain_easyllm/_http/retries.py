@@ -9,9 +9,6 @@ from time import monotonic
 from ..errors import ConnectionError, EasyLLMError, EndpointPausedError, ModelLoadingError
 from ..errors import TimeoutError as OutOfTime
 
-__all__ = ["RETRIED_STATUSES", "Backoff", "CallBudget"]
-
-
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
 

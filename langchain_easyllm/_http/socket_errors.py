@@ -10,9 +10,6 @@ from ..errors import ConnectionError, EasyLLMError, IncompleteStreamError, Timeo
 from .auth import redact
 from .models import parse_url, public_url
 
-__all__ = ["Phase", "connection_lost", "incomplete", "proxy_refusal", "raise_translated"]
-
-
 Phase = Literal["connect", "answer", "stream"]
 """What is being waited for: the connection, the response, more of it."""
 

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from ..errors import ProtocolError
 
-__all__ = ["DONE", "ErrorEvent", "SSEDecoder"]
-
-
 DONE = b"[DONE]"
 MAX_BUFFER = 64 * 1024 * 1024
 """Bytes of one unfinished event that are kept before the server is taken to be broken."""

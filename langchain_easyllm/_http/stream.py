@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .http1 import ResponseParser
     from .sync_connection import SyncConnection
 
-__all__ = ["GRACE", "AsyncClosing", "AsyncEventStream", "Closing", "EventStream"]
-
 
 class Closing(ABC):
     """A context manager that closes itself."""

@@ -9,9 +9,6 @@ from pathlib import Path
 
 from ..errors import ConfigurationError
 
-__all__ = ["Verify", "context_for"]
-
-
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
 CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")

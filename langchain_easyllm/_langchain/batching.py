@@ -1,4 +1,4 @@
-"""Batches that keep as many requests in flight as the server should have."""
+"""Batches that keep up to `max_concurrency` requests in flight."""
 
 from __future__ import annotations
 
@@ -8,42 +8,39 @@ from typing import Any
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables import Runnable, RunnableConfig
 
-__all__ = ["BatchingMixin", "capped", "joined", "split_run_id"]
-
-
 Config = RunnableConfig | Sequence[RunnableConfig] | None
 
 
-def capped(config: Config, most: int) -> Any:  # noqa: ANN401 - whichever form the caller used
-    """Return a config whose `max_concurrency` is set, and at most `most`."""
+def capped(config: Config, limit: int) -> Any:  # noqa: ANN401 - whichever form the caller used
+    """Return a config whose `max_concurrency` is set, and at most `limit`."""
     if isinstance(config, Sequence):
-        return [capped(one, most) for one in config]
+        return [capped(one, limit) for one in config]
     wanted = (config or {}).get("max_concurrency")
-    return {**(config or {}), "max_concurrency": most if wanted is None else min(wanted, most)}
+    return {**(config or {}), "max_concurrency": limit if wanted is None else min(wanted, limit)}
 
 
-# Called with a mixin, which no type of langchain-core's describes.
+# Called with a mixin, which no type of langchain-core describes.
 _PLAIN: Any = Runnable
 
 
 class BatchingMixin:
-    """Runs each input of a batch by itself, `max_concurrency` at a time.
+    """Runs the inputs of a batch separately, `max_concurrency` at a time.
 
     langchain-core's language models send an LLM's batch one after the other, or in waves that
     wait for their slowest; a plain runnable's batch starts the next input as soon as one is done,
-    and one input's failure is that input's alone.
+    and a failure concerns one input only.
     """
 
     max_concurrency: int
 
     def batch(self, inputs: list[Any], config: Config = None, **kwargs: Any) -> list[Any]:
-        """Answer many inputs, in threads; see `Runnable.batch`."""
+        """Run many inputs, in threads; see `Runnable.batch`."""
         cap = capped(config, self.max_concurrency)
         answers: list[Any] = _PLAIN.batch(self, inputs, cap, **kwargs)
         return answers
 
     async def abatch(self, inputs: list[Any], config: Config = None, **kwargs: Any) -> list[Any]:
-        """Answer many inputs; see `Runnable.abatch`."""
+        """Run many inputs; see `Runnable.abatch`."""
         cap = capped(config, self.max_concurrency)
         answers: list[Any] = await _PLAIN.abatch(self, inputs, cap, **kwargs)
         return answers
@@ -51,7 +48,7 @@ class BatchingMixin:
     def batch_as_completed(
         self, inputs: Sequence[Any], config: Config = None, **kwargs: Any
     ) -> Iterator[tuple[int, Any]]:
-        """Answer many inputs in the order in which they finish; see `Runnable`."""
+        """Run many inputs; yield results as they finish; see `Runnable`."""
         cap = capped(config, self.max_concurrency)
         answers: Iterator[tuple[int, Any]] = _PLAIN.batch_as_completed(self, inputs, cap, **kwargs)
         return answers
@@ -59,7 +56,7 @@ class BatchingMixin:
     def abatch_as_completed(
         self, inputs: Sequence[Any], config: Config = None, **kwargs: Any
     ) -> AsyncIterator[tuple[int, Any]]:
-        """Answer many inputs in the order in which they finish; see `Runnable`."""
+        """Run many inputs; yield results as they finish; see `Runnable`."""
         cap = capped(config, self.max_concurrency)
         answers: AsyncIterator[tuple[int, Any]] = _PLAIN.abatch_as_completed(
             self, inputs, cap, **kwargs
@@ -68,13 +65,13 @@ class BatchingMixin:
 
 
 def split_run_id(kwargs: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
-    """Return a call's keyword arguments for each of its inputs; a run id is the first one's."""
+    """Return the keyword arguments of each input of a call; the first one gets the run id."""
     rest = {key: value for key, value in kwargs.items() if key != "run_id"}
     return [dict(kwargs), *(dict(rest) for _ in range(count - 1))]
 
 
 def joined(results: Iterable[LLMResult]) -> LLMResult:
-    """Put the results of single inputs together as one."""
+    """Merge the results of single inputs."""
     each = list(results)
     return LLMResult(
         generations=[group for result in each for group in result.generations],

@@ -1,4 +1,4 @@
-"""LangChain messages as the chat protocol wants them."""
+"""LangChain messages as messages of the chat protocol."""
 
 from __future__ import annotations
 
@@ -20,9 +20,6 @@ from langchain_core.messages.tool import tool_call
 
 from ..errors import ConfigurationError
 
-__all__ = ["refuse_other_than_text", "to_chat_messages", "with_failures"]
-
-
 _ROLES = {
     "human": "user",
     "user": "user",
@@ -33,14 +30,14 @@ _ROLES = {
     "tool": "tool",
     "function": "function",
 }
-# Blocks that say nothing to a server: thinking goes back by its own name, calls by tool_calls.
-_SILENT = frozenset(
+# Blocks that are not sent: reasoning goes back by a field of its own, calls by tool_calls.
+_NOT_SENT = frozenset(
     {
         *("reasoning", "thinking", "redacted_thinking"),
         *("tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call"),
     }
 )
-# Blocks that OpenAI-style servers take as they are.
+# Blocks that OpenAI-style servers accept unchanged.
 _AS_IS = frozenset(
     {"image_url", "input_audio", "audio_url", "video_url", "video", "file", "refusal"}
 )
@@ -50,21 +47,21 @@ def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]
     """Convert a conversation to OpenAI's chat messages.
 
     Raises:
-        ConfigurationError: If there is nothing in it, or a role or content is not known.
+        ConfigurationError: If it is empty, or a role or content is unknown.
     """
     if not messages:
         raise ConfigurationError("There are no messages: send one at least.")
     answered = _answered(messages)
-    converted = [_convert(message, place, answered) for place, message in enumerate(messages)]
+    converted = [_convert(message, index, answered) for index, message in enumerate(messages)]
     if not any(message.get("content") or message.get("tool_calls") for message in converted):
         raise ConfigurationError("Every message is empty: send some text.")
     return converted
 
 
 def with_failures(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Return messages that say what failed, for a prompt has no other place for it.
+    """Return messages that describe failures in their text, which a prompt has no field for.
 
-    A tool's answer says it in its text. A call that could not be run and was answered is one.
+    Calls that could not be run but were answered become calls.
     """
     answered = _answered(messages)
     return [_with_failure(message, answered) for message in messages]
@@ -83,15 +80,15 @@ def _answered(messages: Sequence[BaseMessage]) -> Collection[str]:
 
 
 def _calls(message: AIMessage, answered: Collection[str]) -> list[ToolCall]:
-    """Return the calls to show: all that could be run, and the others that were answered.
+    """Return the calls to send: all that could be run, and the others that were answered.
 
-    A server wants an answer to every call that it is shown, and arguments that are JSON.
+    A server expects an answer to every call, and arguments that are JSON.
     """
     failed = [call for call in message.invalid_tool_calls if call["id"] in answered]
-    return [*message.tool_calls, *map(_mended, failed)]
+    return [*message.tool_calls, *map(_repaired, failed)]
 
 
-def _mended(call: InvalidToolCall) -> ToolCall:
+def _repaired(call: InvalidToolCall) -> ToolCall:
     from .._tool_formats.call_syntax import parse_arguments  # noqa: PLC0415 - seldom needed
 
     args = parse_arguments(call["args"] or "") or {}
@@ -99,27 +96,23 @@ def _mended(call: InvalidToolCall) -> ToolCall:
 
 
 def refuse_other_than_text(messages: Sequence[BaseMessage]) -> None:
-    """Check a conversation that is going to be flattened to one string.
-
-    Raises:
-        ConfigurationError: If a message holds anything but text, which would be lost.
-    """
-    for place, message in enumerate(messages):
+    """Refuse content that would be lost where a conversation becomes one string."""
+    for index, message in enumerate(messages):
         for block in message.content if isinstance(message.content, list) else ():
             kind = "text" if isinstance(block, str) else block.get("type")
-            if kind != "text" and kind not in _SILENT:
+            if kind != "text" and kind not in _NOT_SENT:
                 raise ConfigurationError(
-                    f"Message {place} holds a block of type {kind!r}, and an LLM takes text only: "
+                    f"Message {index} holds a block of type {kind!r}, and an LLM takes text only: "
                     "use EasyLLMChat with api='chat'."
                 )
 
 
-def _convert(message: BaseMessage, place: int, answered: Collection[str]) -> dict[str, object]:
-    role = _role(message, place)
+def _convert(message: BaseMessage, index: int, answered: Collection[str]) -> dict[str, object]:
+    role = _role(message, index)
     content = message.content
     result: dict[str, object] = {
         "role": role,
-        "content": content if isinstance(content, str) else _blocks(content, place),
+        "content": content if isinstance(content, str) else _blocks(content, index),
     }
     if message.name:
         result["name"] = message.name
@@ -133,13 +126,13 @@ def _convert(message: BaseMessage, place: int, answered: Collection[str]) -> dic
 
 
 def _as_failure(content: object) -> object:
-    """Say that a tool failed, in the text: the protocol has no other place for it."""
+    """Add to the text that a tool failed: the protocol has no field for it."""
     if isinstance(content, list):
         return [{"type": "text", "text": "Error:"}, *content]
     return content if "error" in str(content).lower() else f"Error: {content}"
 
 
-def _role(message: BaseMessage, place: int) -> str:
+def _role(message: BaseMessage, index: int) -> str:
     if isinstance(message, ChatMessage):
         word = message.role
     else:
@@ -147,23 +140,23 @@ def _role(message: BaseMessage, place: int) -> str:
     role = _ROLES.get(word.removesuffix("MessageChunk").lower())
     if role is None:
         known = ", ".join(sorted(set(_ROLES.values())))
-        raise ConfigurationError(f"Message {place} has the unknown role {word!r}: use {known}.")
+        raise ConfigurationError(f"Message {index} has the unknown role {word!r}: use {known}.")
     return role
 
 
 def _add_answer(message: AIMessage, result: dict[str, object], answered: Collection[str]) -> None:
-    """Add an earlier answer's tool calls, and its thinking in the name the server spoke."""
+    """Add an earlier answer's tool calls, and its reasoning in the field that the server used."""
     if calls := _calls(message, answered):
         result["tool_calls"] = [_call(call, number) for number, call in enumerate(calls)]
         result["content"] = result["content"] or None
-    thought = message.additional_kwargs.get("reasoning_content")
+    reasoning = message.additional_kwargs.get("reasoning_content")
     name = message.response_metadata.get("reasoning_field")
-    if not thought or not name:
+    if not reasoning or not name:
         return
     if name == "think":
-        result["content"] = f"<think>{thought}</think>\n\n{result['content'] or ''}"
+        result["content"] = f"<think>{reasoning}</think>\n\n{result['content'] or ''}"
     else:
-        result[name] = thought
+        result[name] = reasoning
 
 
 def _call(call: ToolCall, number: int) -> dict[str, object]:
@@ -172,9 +165,9 @@ def _call(call: ToolCall, number: int) -> dict[str, object]:
     return {"type": "function", "id": call["id"] or f"call_{number}", "function": function}
 
 
-def _blocks(content: Sequence[str | dict[str, Any]], place: int) -> str | list[dict[str, object]]:
-    """Convert content blocks; text alone becomes a plain string, which every server takes."""
-    blocks = [b for block in content if (b := _block(block, place)) is not None]
+def _blocks(content: Sequence[str | dict[str, Any]], index: int) -> str | list[dict[str, object]]:
+    """Convert content blocks; text alone becomes a plain string, which every server accepts."""
+    blocks = [b for block in content if (b := _block(block, index)) is not None]
     if all(block["type"] == "text" for block in blocks):
         return "".join(str(block["text"]) for block in blocks)
     return blocks
@@ -185,11 +178,11 @@ def _anthropic_image(source: Mapping[str, Any]) -> dict[str, object]:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
-def _block(block: str | Mapping[str, Any], place: int) -> dict[str, object] | None:
+def _block(block: str | Mapping[str, Any], index: int) -> dict[str, object] | None:
     if isinstance(block, str):
         return {"type": "text", "text": block}
     kind = block.get("type")
-    if kind in _SILENT:
+    if kind in _NOT_SENT:
         return None
     if kind == "text":
         return {"type": "text", "text": block.get("text", "")}
@@ -202,6 +195,6 @@ def _block(block: str | Mapping[str, Any], place: int) -> dict[str, object] | No
     if is_data_content_block(dict(block)):
         return convert_to_openai_data_block(dict(block))
     raise ConfigurationError(
-        f"Message {place} has content of the unknown type {kind!r}: "
+        f"Message {index} has content of the unknown type {kind!r}: "
         "use text, image, audio or file blocks."
     )

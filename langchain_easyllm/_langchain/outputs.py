@@ -1,4 +1,4 @@
-"""Answers of the wire as LangChain's messages, generations and chunks."""
+"""Answers as LangChain's messages, generations and chunks."""
 
 from __future__ import annotations
 
@@ -26,28 +26,15 @@ if TYPE_CHECKING:
     from .._protocols.events import Delta, ToolCallDelta, Usage
     from .._protocols.reader import Answer, Chunk
 
-__all__ = [
-    "PROVIDER",
-    "ChunkFields",
-    "chat_chunk",
-    "text_chunk",
-    "to_chat_chunks",
-    "to_chat_result",
-    "to_generations",
-    "to_text_chunks",
-    "to_whole_chunk",
-    "with_usage_of",
-]
-
 
 T = TypeVar("T")
 
 PROVIDER = "huggingface"
-"""The provider's name in `response_metadata` and in LangSmith."""
+"""The provider in `response_metadata` and in LangSmith."""
 
 
 def to_chat_result(answers: Sequence[Answer]) -> ChatResult:
-    """Return whole answers as a chat result; token counts stand on the first."""
+    """Return whole answers as a chat result, with the token counts on the first."""
     _count_once(answers)
     generations = [_chat_generation(answer) for answer in answers]
     fields = {"generations": generations, "llm_output": None}
@@ -63,7 +50,7 @@ def to_whole_chunk(result: ChatResult) -> ChatGenerationChunk:
 
 
 def with_usage_of(first: ChatResult, second: ChatResult) -> ChatResult:
-    """Return the second of two results, with what both cost."""
+    """Return the second of two results, with the token counts of both."""
     one, other = first.generations[0].message, second.generations[0].message
     if isinstance(one, AIMessage) and isinstance(other, AIMessage) and one.usage_metadata:
         other.usage_metadata = add_usage(one.usage_metadata, other.usage_metadata)
@@ -71,7 +58,7 @@ def with_usage_of(first: ChatResult, second: ChatResult) -> ChatResult:
 
 
 def _count_once(answers: Sequence[Answer]) -> None:
-    """Leave the request's token counts on the first of several answers, so that sums are true."""
+    """Keep the request's token counts on the first answer only, so that sums are right."""
     for answer in answers[1:]:
         answer.end.usage = None
 
@@ -156,11 +143,11 @@ def _tool_calls(calls: Sequence[ToolCallDelta]) -> tuple[list[ToolCall], list[In
     return good, bad
 
 
-def to_chat_chunks(pieces: Iterable[Chunk]) -> Iterator[ChatGenerationChunk]:
-    """Yield pieces of a streamed answer as chunks, made as they are asked for."""
+def to_chat_chunks(chunks: Iterable[Chunk]) -> Iterator[ChatGenerationChunk]:
+    """Convert the chunks of a streamed answer, one by one."""
     set_fields = ChunkFields()
-    for piece in pieces:
-        yield chat_chunk(piece, set_fields) if isinstance(piece, str) else _rich_chunk(piece)
+    for chunk in chunks:
+        yield chat_chunk(chunk, set_fields) if isinstance(chunk, str) else _rich_chunk(chunk)
 
 
 def _rich_chunk(delta: Delta) -> ChatGenerationChunk:
@@ -183,7 +170,7 @@ def _call_chunk(call: ToolCallDelta) -> ToolCallChunk:
 
 
 def to_generations(answers: Sequence[Answer]) -> list[Generation]:
-    """Return whole answers as an LLM's generations; token counts stand on the first."""
+    """Return whole answers as an LLM's generations, with the token counts on the first."""
     _count_once(answers)
     return [
         Generation(text=answer.text, generation_info=_text_info(answer.end, answer.logprobs))
@@ -191,15 +178,15 @@ def to_generations(answers: Sequence[Answer]) -> list[Generation]:
     ]
 
 
-def to_text_chunks(pieces: Iterable[Chunk]) -> Iterator[GenerationChunk]:
-    """Yield pieces of a streamed answer as an LLM's chunks, made as they are asked for."""
+def to_text_chunks(chunks: Iterable[Chunk]) -> Iterator[GenerationChunk]:
+    """Convert the chunks of a streamed answer to an LLM's, one by one."""
     set_fields = ChunkFields()
-    for piece in pieces:
-        if isinstance(piece, str):
-            yield text_chunk(piece, set_fields)
+    for chunk in chunks:
+        if isinstance(chunk, str):
+            yield text_chunk(chunk, set_fields)
         else:
-            info = _text_info(piece, piece.logprobs, piece.reasoning)
-            yield GenerationChunk(text=piece.text, generation_info=info)
+            info = _text_info(chunk, chunk.logprobs, chunk.reasoning)
+            yield GenerationChunk(text=chunk.text, generation_info=info)
 
 
 def _text_info(
@@ -231,7 +218,7 @@ _TEXT = GenerationChunk(text="").__dict__
 
 
 class ChunkFields:
-    """Which fields count as set, shared by the chunks that were read together.
+    """The names of the fields that are set, shared by chunks that were read together.
 
     A set for each chunk would be a third of what the garbage collector has to follow. The names
     are those that langchain-core sets on every chunk.
@@ -245,7 +232,7 @@ class ChunkFields:
 
 
 def chat_chunk(text: str, set_fields: ChunkFields) -> ChatGenerationChunk:
-    """Return a chat model's chunk that holds nothing but text."""
+    """Return a chat model's chunk that has text only."""
     fields = _MESSAGE.copy()
     fields["content"] = text
     fields["additional_kwargs"] = {}
@@ -256,7 +243,7 @@ def chat_chunk(text: str, set_fields: ChunkFields) -> ChatGenerationChunk:
     message = _new(AIMessageChunk)
     _put(message, "__dict__", fields)
     _put(message, "__pydantic_fields_set__", set_fields.message)
-    _put(message, "__pydantic_extra__", {})  # messages allow fields of one's own
+    _put(message, "__pydantic_extra__", {})  # messages allow extra fields
     _put(message, "__pydantic_private__", None)
     fields = _CHAT.copy()
     fields["text"] = text
@@ -270,7 +257,7 @@ def chat_chunk(text: str, set_fields: ChunkFields) -> ChatGenerationChunk:
 
 
 def text_chunk(text: str, set_fields: ChunkFields) -> GenerationChunk:
-    """Return an LLM's chunk that holds nothing but text."""
+    """Return an LLM's chunk that has text only."""
     fields = _TEXT.copy()
     fields["text"] = text
     chunk = _new(GenerationChunk)

@@ -1,4 +1,4 @@
-"""Tools as LangChain's users write them, in OpenAI's shape and checked."""
+"""LangChain's tools and tool choices in OpenAI's format, checked."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ if TYPE_CHECKING:
 
     from .._protocols.request import Tool, ToolChoice
 
-__all__ = ["ConvertedTools", "ToolLike", "to_choice", "to_tools"]
 
-
-# langchain-core evaluates the annotations of `bind_tools` (`with_fallbacks`): this is there at run
-# time, and says Runnable, which LangChain's tools are, as their own module takes long to load.
+# langchain-core evaluates the annotations of `bind_tools` (`with_fallbacks`): this exists at run
+# time, with Runnable, which LangChain's tools are, as their own module takes long to load.
 ToolLike: TypeAlias = Mapping[str, Any] | type | Callable[..., object] | Runnable[Any, Any]
 
 
 class ConvertedTools(list[Any]):
-    """Tools in OpenAI's shape, as a list that need not be converted again unless it is changed."""
+    """Tools in OpenAI's format, as a list that is not converted again unless it was changed."""
 
     __slots__ = ("_json",)
 
@@ -37,7 +35,7 @@ class ConvertedTools(list[Any]):
 
     @property
     def unchanged(self) -> bool:
-        """Whether the list is still what it was made of."""
+        """Whether the list is as it was made."""
         try:
             return orjson.dumps(self) == self._json
         except orjson.JSONEncodeError:
@@ -45,15 +43,11 @@ class ConvertedTools(list[Any]):
 
 
 def to_tools(tools: Sequence[ToolLike] | None, *, strict: bool | None = None) -> tuple[Tool, ...]:
-    """Return tools in OpenAI's shape.
-
-    Args:
-        tools: Anything that `convert_to_openai_tool` takes.
-        strict: Whether arguments are to fit their schema exactly, where the server can see to it.
+    """Return tools in OpenAI's format; the same tool twice is one tool.
 
     Raises:
-        ConfigurationError: If one is no function to call, has no name or a name that another one
-            has, or cannot be written as JSON. The same tool twice is one tool.
+        ConfigurationError: If one is not a function, has no name or the name of another one, or
+            cannot be written as JSON.
     """
     if isinstance(tools, ConvertedTools) and strict is None and tools.unchanged:
         return tuple(tools)
@@ -68,7 +62,7 @@ def to_tools(tools: Sequence[ToolLike] | None, *, strict: bool | None = None) ->
 
 
 def _untitled(value: object) -> object:
-    """Return a schema without titles, which a class and its JSON schema differ in."""
+    """Return a schema without titles, in which a class and its JSON schema differ."""
     if isinstance(value, list):
         return [_untitled(item) for item in value]
     if not isinstance(value, Mapping):
@@ -82,24 +76,26 @@ def _to_tool(tool: ToolLike, *, strict: bool | None) -> Tool:
     if kind == "function" and isinstance(tool, Mapping):
         tool = _checked(tool.get("function", tool))
     try:
-        known = cast("Mapping[str, Any] | BaseTool", _as_known(tool))
+        known = cast("Mapping[str, Any] | BaseTool", _convertible(tool))
         converted = convert_to_openai_tool(known, strict=strict)
         orjson.dumps(converted)
-    except Exception as error:  # whatever langchain-core, pydantic or a schema of one's own raises
-        raise ConfigurationError(f"{_called(tool)} cannot be told as a tool: {error}") from error
+    except Exception as error:  # of langchain-core, pydantic or the caller's own schema
+        raise ConfigurationError(
+            f"{_display_name(tool)} cannot be described as a tool: {error}"
+        ) from error
     if converted.get("type") != "function":
         raise ConfigurationError(
-            f"{_called(tool)} is a tool of the kind {converted.get('type')!r}, which runs at "
+            f"{_display_name(tool)} is a tool of the kind {converted.get('type')!r}, which runs at "
             "OpenAI: give a function, a pydantic class, or a dict with its name and parameters."
         )
     _checked(converted["function"])
     return converted
 
 
-def _as_known(tool: ToolLike) -> ToolLike:
-    """Return what langchain-core converts rightly.
+def _convertible(tool: ToolLike) -> ToolLike:
+    """Return what langchain-core converts correctly.
 
-    A function that says nothing of its arguments takes none: servers want the key.
+    A function without a description of its arguments has none: servers require the key.
     """
     if is_typeddict(tool):
         return typed_dict_schema(tool)
@@ -115,11 +111,13 @@ def _checked(function: object) -> Mapping[str, Any]:
         raise ConfigurationError("A tool has no name: give it one ('name' in its dict).")
     parameters = cast("Mapping[str, object]", function).get("parameters")
     if parameters is not None and not isinstance(parameters, Mapping):
-        raise ConfigurationError(f"The parameters of tool {name!r} are no JSON schema: use a dict.")
+        raise ConfigurationError(
+            f"The parameters of tool {name!r} are not a JSON schema: use a dict."
+        )
     return cast("Mapping[str, Any]", function)
 
 
-def _called(tool: ToolLike) -> str:
+def _display_name(tool: ToolLike) -> str:
     name = tool.get("name") if isinstance(tool, Mapping) else getattr(tool, "name", None)
     name = name or getattr(tool, "__name__", None)
     return f"{name!r}" if name else f"A tool ({type(tool).__name__})"
@@ -139,29 +137,26 @@ _MODES = {
 
 
 def to_choice(choice: object, tools: Sequence[Tool]) -> ToolChoice | None:
-    """Return a choice of tool in OpenAI's shape.
-
-    Args:
-        choice: `"auto"`, `"none"`, `"any"` or `"required"` (also `True`), a tool's name, or a dict
-            that names one or says a mode; None (also `False`) for the server's default.
-        tools: The tools that are offered, in OpenAI's shape.
+    """Return a tool choice in OpenAI's format; None (also for `False`) is the server's default.
 
     Raises:
-        ConfigurationError: If it is none of these, or there is no tool to choose.
+        ConfigurationError: If the choice is unknown, or there is no tool to choose.
     """
     if choice is None or choice is False:
         return None
-    wanted = _wanted(choice)
-    if wanted is None:
+    parsed = _parse_choice(choice)
+    if parsed is None:
         raise ConfigurationError(
             f"tool_choice={choice!r} is not known: use 'auto', 'none', 'any', 'required', True, "
             "a tool's name, or {'type': 'function', 'function': {'name': ...}}."
         )
-    mode, name = wanted
+    mode, name = parsed
     names = [_name(tool) for tool in tools]
     if name is None:
         if mode == "required" and not names:
-            raise ConfigurationError("tool_choice wants a call, and there are no tools: give some.")
+            raise ConfigurationError(
+                "tool_choice requires a call, and there are no tools: give some."
+            )
         return mode if names else None
     if name not in names:
         offered = ", ".join(names) or "none"
@@ -171,8 +166,8 @@ def to_choice(choice: object, tools: Sequence[Tool]) -> ToolChoice | None:
     return {"type": "function", "function": {"name": name}}
 
 
-def _wanted(choice: object) -> tuple[str, None] | tuple[None, str] | None:
-    """Return the mode or the tool's name that a choice says."""
+def _parse_choice(choice: object) -> tuple[str, None] | tuple[None, str] | None:
+    """Return the mode or the tool's name of a choice."""
     if isinstance(choice, str | bool):
         mode = _MODES.get(choice)
         return (mode, None) if mode else (None, str(choice))

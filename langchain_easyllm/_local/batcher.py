@@ -10,9 +10,6 @@ from collections.abc import Callable, Sequence
 from .forking import renew_in_children
 from .requests import LocalSequence
 
-__all__ = ["Batcher"]
-
-
 GATHER = 0.005
 """Seconds for which a batch that is not full waits for one more sequence."""
 

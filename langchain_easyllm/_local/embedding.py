@@ -15,8 +15,6 @@ from .settings import LocalSettings
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["EmbeddingModel"]
-
 
 class _Body(TypedDict, total=False):
     """A request to TEI's `/embed`."""

@@ -6,8 +6,6 @@ import os
 import weakref
 from typing import Protocol
 
-__all__ = ["Renewable", "renew_in_children"]
-
 
 class Renewable(Protocol):
     """An object with locks, which a thread may hold while the process forks."""

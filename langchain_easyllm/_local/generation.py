@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Penalties", "Progress", "RunningSequence", "prepare", "rng_scope"]
-
 
 _DECODE_CONTEXT = 5
 """Number of preceding tokens that decide how the first tokens of a text are decoded."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Grammar", "compile_tgi_grammar"]
-
 
 def compile_tgi_grammar(grammar: Mapping[str, object]) -> str:
     """Return llguidance's form of a `grammar` in TGI's format.

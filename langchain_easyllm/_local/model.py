@@ -16,8 +16,6 @@ from .settings import Limits, LocalSettings, limits_of
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TextGenerationPipeline
 
-__all__ = ["PipelineModel"]
-
 
 TASK = "text-generation"
 # Arguments of `from_pretrained` that `transformers.pipeline` takes itself.

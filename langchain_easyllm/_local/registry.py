@@ -12,9 +12,6 @@ from .model import PipelineModel
 from .settings import LocalSettings
 from .transport import LocalModel, LocalTransport
 
-__all__ = ["open_embeddings", "open_model"]
-
-
 _loaded: dict[object, LocalTransport] = {}
 # A pipeline belongs to the caller, and is kept as long as somebody uses it.
 _of_pipelines: weakref.WeakValueDictionary[object, LocalTransport] = weakref.WeakValueDictionary()

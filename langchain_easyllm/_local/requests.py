@@ -11,18 +11,6 @@ import orjson
 
 from ..errors import BadRequestError, EasyLLMError, GenerationError
 
-__all__ = [
-    "Job",
-    "LocalSequence",
-    "SequenceEvent",
-    "Started",
-    "TGIResponseWriter",
-    "Token",
-    "to_easyllm_error",
-    "to_job",
-    "write_body",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Job:

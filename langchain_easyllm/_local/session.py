@@ -9,8 +9,6 @@ from .._servers.urls import ServerURL
 from .registry import open_embeddings, open_model
 from .settings import LocalSettings
 
-__all__ = ["local_session"]
-
 EMBEDDING_BATCH = 32
 """Texts that a local embedding model takes at once: sentence-transformers' own default."""
 

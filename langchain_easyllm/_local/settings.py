@@ -14,16 +14,6 @@ from ..errors import ConfigurationError
 if TYPE_CHECKING:
     from transformers import TextGenerationPipeline
 
-__all__ = [
-    "DEFAULT_LIMIT",
-    "Limits",
-    "LocalSettings",
-    "check_libraries",
-    "check_model",
-    "check_pipeline",
-    "limits_of",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:

@@ -30,9 +30,6 @@ from .requests import (
     write_body,
 )
 
-__all__ = ["LocalAsyncStream", "LocalModel", "LocalStream", "LocalTransport"]
-
-
 _Event = tuple[int, SequenceEvent]  # with the index of its sequence
 _HEADERS: Mapping[str, str] = {"content-type": "application/json"}
 

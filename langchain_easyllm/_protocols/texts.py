@@ -122,3 +122,12 @@ def body_parts(key: str, rest: Mapping[str, object]) -> tuple[bytes, bytes]:
         ) from error
     comma = b"," if rest else b""
     return b'{"' + key.encode() + b'":[', b"]" + comma + tail[1:]
+
+
+def prepare_texts(texts: Sequence[str], prompt: str, first: int = 0) -> list[str]:
+    """Return documents as they are sent, once all of them can be."""
+    checked = check_texts(texts, first=first)
+    if not prompt:
+        return checked
+    check_text(prompt, "document_prompt")
+    return [prompt + text for text in checked]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr
 
-from .._fields.connection import ConnectionFields
+from .._fields.client_owner import ClientOwner
 from .._fields.generation import environment_prompt
 from .._generation.request import GenerationRequest, RenderedPrompt
 from .._http.models import RetryPolicy
@@ -52,7 +52,7 @@ class ClientTarget(NamedTuple):
     api_key: SecretStr | None
 
 
-class Target(ConnectionFields):
+class Target(ClientOwner):
     """Which model of which server is asked."""
 
     def client(self) -> GenerationClient:
@@ -148,7 +148,7 @@ def _find_prompt(builder: object) -> ChatPrompt | None:
     return CallablePrompt(family.name, stop=family.stop, build=build)
 
 
-# What the package's own classes are told, and what helps the caller of these clients.
+# The names of the package's own classes, and what helps the caller of these clients.
 _WORDS = (
     (re.compile(r"\brepetition_penalty\b"), "frequency_penalty"),
     (re.compile(r"\breturn_full_text\b"), "echo"),

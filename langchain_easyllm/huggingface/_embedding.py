@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
+from .._batch.clients import EmbeddingClient
 from .._batch.embedding import EmbeddingTask
 from .._protocols.events import Failure
 from ..embeddings import EasyLLMEmbeddings
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from .._batch.scheduler import Batch
     from .._protocols.embeddings import Vector
     from .._servers.profile import ServerInfo
-    from .._servers.session import ServerSession
 
 __all__ = ["CountedEmbeddings", "prepare_embedding"]
 
@@ -32,12 +33,9 @@ class CountedEmbeddings(EasyLLMEmbeddings):
 
     _counts: list[int | None] = PrivateAttr(default_factory=list)
 
-    def _task(
-        self, session: ServerSession, server: ServerInfo | None, *, as_floats: bool = False
-    ) -> EmbeddingTask:
-        task = _CountingTask(self._ask(), session, server, as_floats=as_floats)
-        task.counts = self._counts
-        return task
+    def _embedding_client(self) -> EmbeddingClient:
+        client = super()._embedding_client()
+        return _CountingClient(client.session, client.limits, client.request, self._counts)
 
     def result(self, vectors: Sequence[Sequence[float]], request: EmbeddingsRequest) -> Json:
         """Return a result, whose `usage` is None unless the server counted for every request."""
@@ -56,6 +54,18 @@ class CountedEmbeddings(EasyLLMEmbeddings):
         if request.debug:
             log("Embedded %d texts: %s", len(vectors), result["usage"])
         return result
+
+
+@dataclass(frozen=True)
+class _CountingClient(EmbeddingClient):
+    """Embeds texts, and notes the token counts of the responses."""
+
+    counts: list[int | None]
+
+    def task(self, server: ServerInfo | None) -> EmbeddingTask:
+        task = _CountingTask(self.request, self.session, server)
+        task.counts = self.counts
+        return task
 
 
 class _CountingTask(EmbeddingTask):

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from langchain_easyllm import huggingface
 from langchain_easyllm.offline import Faults
 
 from ..support import fake_embedding_servers, fake_text_servers
+from ..support.documentation import code_blocks, run
 from ..support.fake_server import WireServer
 from ..tables import TABLES, updated
 
@@ -27,34 +29,31 @@ def test_the_tables_of_servers_are_the_codes(page):
     assert updated(page) == (ROOT / "docs" / page).read_text(encoding="utf-8"), "run: make tables"
 
 
+def run_page(page: str, *servers: str) -> dict[str, Any]:
+    """Run a page's examples, with these servers in place of those at ports 8080 and 8081."""
+    urls = {f"http://localhost:{8080 + number}": url for number, url in enumerate(servers)}
+    return run(code_blocks("python", (ROOT / page).read_text("utf-8")), urls)
+
+
 def test_the_examples_for_embeddings_run(wire_server, capsys):
     fake_embedding_servers.serve_tei(wire_server)
-    names: dict[str, object] = {}
     with WireServer() as ranker:
         fake_embedding_servers.serve_tei(ranker, "reranker")
-        for block in code_blocks("python", (ROOT / "docs" / "embeddings.md").read_text("utf-8")):
-            block = block.replace("http://localhost:8080", wire_server.url)
-            exec(block.replace("http://localhost:8081", ranker.url), names)
+        names = run_page("docs/embeddings.md", wire_server.url, ranker.url)
     assert names["query"] == fake_embedding_servers.vector_of("query: When does the train leave?")
     assert names["array"].tolist() == names["vectors"][:1]
     assert capsys.readouterr().out.count("(1024, ") == 4
     assert len(names["best"]) == 1
 
 
-def code_blocks(language: str, text: str = README) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
-
-
 def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
     for name in ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGINGFACE_API_BASE", "HUGGINGFACE_PROMPT"):
         monkeypatch.delenv(name, raising=False)
     fake_text_servers.serve(wire_server, "tgi", ["Bon", "jour", " !"])
-    names: dict[str, object] = {}
-    for block in code_blocks("python"):
-        exec(block.replace("http://localhost:8080", wire_server.url), names)
+    names = run_page("README.md", wire_server.url)
     out = capsys.readouterr().out
     assert out.count("Bonjour !") == 4
-    assert code_blocks("text")[0].strip() in out
+    assert code_blocks("text", README)[0].strip() in out
     assert "17 times 23 is 391.\n" in out
     assert names["answers"] == ["Bonjour !"] * 200
     assert str(names["person"]) == "name='Ida Lowell' age=41"
@@ -64,9 +63,7 @@ def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
 
 def test_the_korean_readmes_examples_run(wire_server, capsys):
     fake_text_servers.serve(wire_server, "tgi", ["Bon", "jour", " !"])
-    names: dict[str, object] = {}
-    for block in code_blocks("python", (ROOT / "README.ko.md").read_text("utf-8")):
-        exec(block.replace("http://localhost:8080", wire_server.url), names)
+    names = run_page("README.ko.md", wire_server.url)
     assert capsys.readouterr().out == "Bonjour !\nBonjour !17 times 23 is 391.\n"
     assert str(names["person"]) == "name='Ida Lowell' age=41"
     assert [each.page_content for each in names["best"]] == ["The train to Vienna leaves at ten."]
@@ -87,12 +84,9 @@ def test_the_examples_for_easyllms_users_run(wire_server, monkeypatch, capsys):
     monkeypatch.setattr(huggingface, "api_base", None)
     monkeypatch.setattr(huggingface, "prompt_builder", None)
     fake_text_servers.serve(wire_server, "tgi", ["Bon", "jour", " !"])
-    names: dict[str, object] = {}
     with WireServer() as tei:
         fake_embedding_servers.serve_tei(tei)
-        for block in code_blocks("python", (ROOT / "docs" / "easyllm.md").read_text("utf-8")):
-            block = block.replace("http://localhost:8080", wire_server.url)
-            exec(block.replace("http://localhost:8081", tei.url), names)
+        names = run_page("docs/easyllm.md", wire_server.url, tei.url)
     texts = ["What is the meaning of life?", "What is the sun?"]
     assert names["vectors"] == fake_embedding_servers.vectors_of(texts)
     assert capsys.readouterr().out == "Bonjour !\nBonjour !"

@@ -22,12 +22,9 @@ ENDPOINT = "https://abc.us-east-1.aws.endpoints.huggingface.cloud"
 
 def request_of(model: Any, server: ServerInfo | None = None) -> Request:
     """The request that an object would send for "Hi"."""
-    connection = model._connect().session
-    if isinstance(model, EasyLLMEmbeddings):
-        task, job = model._task(connection, server), BatchJob(["Hi"])
-    else:
-        task, job = model._task(connection, server, "query", ["Hi"])
-    return task.request(job.cut(1, 1000))
+    embeds = isinstance(model, EasyLLMEmbeddings)
+    client = model._embedding_client() if embeds else model._rerank_client("query")
+    return client.task(server).build_request(BatchJob(["Hi"]).next_batch(1, 1000))
 
 
 def body_of(request: Request) -> dict[str, Any]:
@@ -37,7 +34,7 @@ def body_of(request: Request) -> dict[str, Any]:
 @pytest.mark.parametrize("provider", [None, "hf-inference", "auto"])
 def test_the_hubs_own_provider_extracts_features(provider: str | None) -> None:
     model = EasyLLMEmbeddings(model="org/a name", provider=provider, normalize=True)
-    assert not model._asks(model._connect().session, many=True)
+    assert not model._embedding_client().depends_on_server(many=True)
     request = request_of(model)
     expected = f"{ROUTER}/hf-inference/models/org/a%20name/pipeline/feature-extraction"
     assert request.url == expected

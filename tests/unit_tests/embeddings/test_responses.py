@@ -152,11 +152,9 @@ def test_vectors_of_one_call_have_one_length(wire_server: WireServer, many: str)
         embedded(many, model, ["a", "b"])
 
 
-def test_a_server_that_passes_over_dimensions_is_found_out(
-    wire_server: WireServer, way: str
-) -> None:
+def test_a_server_that_ignores_dimensions_is_found_out(wire_server: WireServer, way: str) -> None:
     model = answering(wire_server, data([1.0, 2.0, 3.0]), "embeddings", dimensions=2)
-    with pytest.raises(ProtocolError, match="passes over dimensions"):
+    with pytest.raises(ProtocolError, match="ignores dimensions"):
         embedded(way, model, ["a"])
 
 

@@ -79,7 +79,7 @@ def test_one_that_was_given_is_still_refused_beside_a_chat_api(
 ) -> None:
     for value in ("zephyr", " llama2 ", "unknown"):
         monkeypatch.setenv("HUGGINGFACE_PROMPT", value)
-        with pytest.raises(ConfigurationError, match="leaves that to the server"):
+        with pytest.raises(ConfigurationError, match="the server renders them"):
             cls(base_url=NOWHERE, api="chat", prompt_builder="vicuna")
 
 

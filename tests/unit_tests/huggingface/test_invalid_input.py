@@ -32,7 +32,7 @@ WRONG = [
     ({"timeout": 0}, "timeout: "),
     ({"api_base": "nowhere"}, "api_base 'nowhere' is no HTTP address"),
     ({"api_key": 7}, "api_key is a text"),
-    ({"model": "http://other.example"}, "server's address"),
+    ({"model": "http://other.example"}, "server's URL"),
 ]
 
 

@@ -265,11 +265,11 @@ def test_batches_and_pickles(wire_server: WireServer, any_way: str) -> None:
 
 
 BAD = [
-    ("Sorry, I cannot.", "it holds no JSON"),
+    ("Sorry, I cannot.", "it has no JSON"),
     ('{"name": "Ida"}', "age"),
     ('{"name": "Ida", "age": "old"}', "age"),
     ("[1]", "object|Person|dict"),
-    ("", "it holds no JSON"),
+    ("", "it has no JSON"),
 ]
 EXPLICIT = {"method": "json_schema"}
 
@@ -428,10 +428,10 @@ def test_a_way_that_was_chosen_is_kept(wire_server: WireServer, whole: str) -> N
 @pytest.mark.parametrize(
     ("schema", "fields", "complaint"),
     [
-        (7, {}, "is no schema"),
-        (dict, {}, "dict is no schema"),
-        (Numbers, {"method": "function_calling"}, "'Numbers' is no object"),
-        ("Person", {}, "is no schema"),
+        (7, {}, "is not a schema"),
+        (dict, {}, "dict is not a schema"),
+        (Numbers, {"method": "function_calling"}, "'Numbers' is not an object"),
+        ("Person", {}, "is not a schema"),
         (Person, {"method": "magic"}, "'json_schema', 'function_calling', 'json_mode'"),
         ({**SCHEMA, "default": object()}, {}, "cannot be written as JSON"),
         (Person, {"temprature": 1}, "did you mean 'temperature'"),

@@ -162,9 +162,9 @@ class Unwritable(BaseModel):
         ([{"type": "function", "function": {"description": "x"}}], "has no name"),
         ([{"type": "function", "name": " "}], "has no name"),
         ([{"type": "object", "properties": {}}], "title"),
-        ([{**FUNCTION, "parameters": "none"}], "no JSON schema"),
-        ([{**FUNCTION, "parameters": {"x": object()}}], "'find' cannot be told as a tool"),
-        ([Unwritable], "'Unwritable' cannot be told as a tool"),
+        ([{**FUNCTION, "parameters": "none"}], "not a JSON schema"),
+        ([{**FUNCTION, "parameters": {"x": object()}}], "'find' cannot be described as a tool"),
+        ([Unwritable], "'Unwritable' cannot be described as a tool"),
         ([7], "int"),
         (["weather"], "str"),
         ([None], "NoneType"),
@@ -325,7 +325,7 @@ def test_a_list_that_somebody_changed_is_sent_as_it_is_now(
     answer(way, copy.deepcopy(model))
     assert body_of(wire_server).get("tools", []) == sent
     model.kwargs["tools"].append({"name": "bad", "parameters": {"x": object()}})
-    with pytest.raises(ConfigurationError, match="'bad' cannot be told as a tool"):
+    with pytest.raises(ConfigurationError, match="'bad' cannot be described as a tool"):
         answer(way, model)
 
 

@@ -1,0 +1,241 @@
+"""Embeds and reranks: finds out which server it is, cuts texts into requests, sends them."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from .._http.models import RetryPolicy
+from .._protocols.embeddings import EmbeddingApi, Vector
+from .._protocols.rerank import RerankApi
+from .._protocols.texts import prepare_texts
+from .._servers.profile import ServerInfo
+from .._servers.session import ServerSession
+from .embedding import ArrayJob, EmbeddingRequest, EmbeddingTask, ListJob
+from .reranking import RerankRequest, RerankTask
+from .scheduler import BatchJob, BatchScheduler, Task
+from .workers import WorkerPool, arun_job, blocking_pool, run_job
+
+if TYPE_CHECKING:
+    from .embedding import Array
+
+
+T = TypeVar("T")
+OnProgress = Callable[[int], object] | None
+
+DEFAULT_SIZE = 32
+"""Texts per request where the server does not say how many it takes: TEI's own default."""
+
+WINDOW = 32
+"""Batches that are read ahead at a time, and whose vectors make one array."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """The limits of the requests of one call."""
+
+    batch_size: int | None
+    max_bytes: int
+    max_concurrency: int
+    policy: RetryPolicy
+
+    def size(self, server: ServerInfo | None) -> int:
+        """Return the maximum number of texts in a request."""
+        allowed = server.max_batch if server and server.tei else None
+        return min(self.batch_size or allowed or DEFAULT_SIZE, allowed or sys.maxsize)
+
+    def scheduler(
+        self, task: Task[T], server: ServerInfo | None, texts: Sequence[str] | None = None
+    ) -> BatchScheduler[T]:
+        """Return what cuts texts into requests; without `texts`, nobody knows how many come."""
+        size, limit = self.size(server), self.max_concurrency
+        if server and server.profile.max_concurrency:
+            limit = server.profile.max_concurrency
+        if texts is not None:
+            length = sum(map(len, texts))
+            limit = min(limit, max(-(-len(texts) // size), -(-length // self.max_bytes)))
+        return BatchScheduler(
+            task, size=size, max_bytes=self.max_bytes, limit=limit, policy=self.policy
+        )
+
+
+@dataclass(frozen=True)
+class _BatchClient(ABC, Generic[T]):
+    """Sends the texts of a call in as few requests as the server allows."""
+
+    session: ServerSession
+    limits: BatchLimits
+
+    @abstractmethod
+    def depends_on_server(self, *, many: bool) -> bool:
+        """Whether the requests depend on which server answers them."""
+
+    @abstractmethod
+    def task(self, server: ServerInfo | None) -> Task[T]:
+        """Return what builds the requests."""
+
+    def run(self, job: BatchJob[T]) -> None:
+        """Send the texts of a job, whose results it then has."""
+        if job.texts:
+            server = self._detect(many=len(job.texts) > 1)
+            scheduler = self.limits.scheduler(self.task(server), server, job.texts)
+            run_job(scheduler, self.session.transport, job)
+
+    async def arun(self, job: BatchJob[T]) -> None:
+        if job.texts:
+            server = await self._adetect(many=len(job.texts) > 1)
+            scheduler = self.limits.scheduler(self.task(server), server, job.texts)
+            await arun_job(scheduler, self.session.transport, job)
+
+    def _detect(self, *, many: bool) -> ServerInfo | None:
+        if self.depends_on_server(many=many):
+            return self.session.detect(self.limits.policy)
+        return self.session.server
+
+    async def _adetect(self, *, many: bool) -> ServerInfo | None:
+        if self.depends_on_server(many=many):
+            return await self.session.adetect(self.limits.policy)
+        return self.session.server
+
+
+@dataclass(frozen=True)
+class EmbeddingClient(_BatchClient[Vector]):
+    """Embeds texts on one server."""
+
+    request: EmbeddingRequest
+
+    def depends_on_server(self, *, many: bool) -> bool:
+        if self.session.url.router:
+            return False
+        # Elsewhere it decides on the protocol, on field names, a name for the model, or the route.
+        unknown_size = many and self.limits.batch_size is None
+        return self.request.api is not EmbeddingApi.EMBED or unknown_size
+
+    def task(self, server: ServerInfo | None) -> EmbeddingTask:
+        return EmbeddingTask(self.request, self.session, server)
+
+    def lists(self, texts: list[str], on_progress: OnProgress = None) -> list[list[float]]:
+        job = ListJob(texts, on_progress=on_progress)
+        self.run(job)
+        return cast("list[list[float]]", job.results)
+
+    async def alists(self, texts: list[str], on_progress: OnProgress = None) -> list[list[float]]:
+        job = ListJob(texts, on_progress=on_progress)
+        await self.arun(job)
+        return cast("list[list[float]]", job.results)
+
+    def array(self, texts: list[str], on_progress: OnProgress = None) -> Array:
+        job = ArrayJob(texts, on_progress=on_progress)
+        self.run(job)
+        return job.array
+
+    async def aarray(self, texts: list[str], on_progress: OnProgress = None) -> Array:
+        job = ArrayJob(texts, on_progress=on_progress)
+        await self.arun(job)
+        return job.array
+
+    def iter_arrays(self, texts: Iterable[str], prompt: str) -> Iterator[Array]:
+        """Yield vectors as arrays, in the order of the texts, which are read as they are needed."""
+        server = self._detect(many=True)
+        jobs: deque[ArrayJob] = deque()
+        with blocking_pool(
+            self.limits.scheduler(self.task(server), server), self.session.transport
+        ) as workers:
+            for job in self._windows(texts, prompt, server):
+                workers.start(job)
+                jobs.append(job)
+                while jobs and (len(jobs) > self._jobs_ahead() or not jobs[0].left):
+                    workers.wait(jobs[0])
+                    yield jobs.popleft().array
+            while jobs:
+                workers.wait(jobs[0])
+                yield jobs.popleft().array
+
+    async def aiter_arrays(
+        self, texts: Iterable[str] | AsyncIterable[str], prompt: str
+    ) -> AsyncGenerator[Array, None]:
+        """Yield vectors as arrays; see `iter_arrays`."""
+        server = await self._adetect(many=True)
+        jobs: deque[ArrayJob] = deque()
+        async with WorkerPool(
+            self.limits.scheduler(self.task(server), server), self.session.transport
+        ) as workers:
+            async for job in self._awindows(texts, prompt, server):
+                await workers.start(job)
+                jobs.append(job)
+                while jobs and (len(jobs) > self._jobs_ahead() or not jobs[0].left):
+                    await workers.wait(jobs[0])
+                    yield jobs.popleft().array
+            while jobs:
+                await workers.wait(jobs[0])
+                yield jobs.popleft().array
+
+    def _jobs_ahead(self) -> int:
+        """How many jobs are started before the first has to be done."""
+        return -(-self.limits.max_concurrency // WINDOW)
+
+    def _windows(
+        self, texts: Iterable[str], prompt: str, server: ServerInfo | None
+    ) -> Iterator[ArrayJob]:
+        """Yield jobs of so many texts that a few of them keep all workers busy."""
+        rest = iter(texts)
+        first = 0
+        while chunk := list(islice(rest, self.limits.size(server) * WINDOW)):
+            yield ArrayJob(prepare_texts(chunk, prompt, first), first)
+            first += len(chunk)
+
+    async def _awindows(
+        self, texts: Iterable[str] | AsyncIterable[str], prompt: str, server: ServerInfo | None
+    ) -> AsyncIterator[ArrayJob]:
+        if isinstance(texts, Iterable):
+            for job in self._windows(texts, prompt, server):
+                yield job
+            return
+        chunk: list[str] = []
+        first = 0
+        async for text in texts:
+            chunk.append(text)
+            if len(chunk) == self.limits.size(server) * WINDOW:
+                yield ArrayJob(prepare_texts(chunk, prompt, first), first)
+                first += len(chunk)
+                chunk = []
+        if chunk:
+            yield ArrayJob(prepare_texts(chunk, prompt, first), first)
+
+
+@dataclass(frozen=True)
+class RerankClient(_BatchClient[float]):
+    """Scores documents for one query on one server."""
+
+    request: RerankRequest
+
+    def depends_on_server(self, *, many: bool) -> bool:  # noqa: ARG002 - one text is rare
+        if self.session.url.router:
+            return False
+        return self.request.api in (None, RerankApi.JINA) or self.limits.batch_size is None
+
+    def task(self, server: ServerInfo | None) -> RerankTask:
+        return RerankTask(self.request, self.session, server)
+
+    def scores(self, texts: list[str]) -> list[float]:
+        job = BatchJob[float](texts)
+        self.run(job)
+        return cast("list[float]", job.results)
+
+    async def ascores(self, texts: list[str]) -> list[float]:
+        job = BatchJob[float](texts)
+        await self.arun(job)
+        return cast("list[float]", job.results)

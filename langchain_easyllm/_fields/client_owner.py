@@ -1,0 +1,171 @@
+"""The connection of an object: opened when it is used, and left out of copies and pickles."""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self
+
+from langchain_core.load.serializable import (
+    Serializable,
+    SerializedConstructor,
+    SerializedNotImplemented,
+)
+from pydantic import ConfigDict, PrivateAttr
+
+from ..errors import ConfigurationError
+from .api_key import EnvironmentKey, environment_key
+from .connection import LOCAL, ConnectionFields
+
+if TYPE_CHECKING:
+    from .._generation.client import GenerationClient
+
+
+HUB = "https://huggingface.co"
+"""The server of models' files."""
+
+
+class ClientOwner(ConnectionFields, Serializable):
+    """Opens, keeps and closes the client of the server that the fields name."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
+
+    _client: GenerationClient | None = PrivateAttr(default=None)
+    _client_key: tuple[object, ...] = PrivateAttr(default=())
+    _missing_secrets: tuple[str, ...] = PrivateAttr(default=())
+
+    def _hub_token(self) -> str | None:
+        """Return the token for files of the Hub: one that may be sent there."""
+        from .._http.auth import environment_token  # noqa: PLC0415 - loads with the first request
+
+        return self._explicit_key(HUB) or environment_token()
+
+    def _connect(self) -> GenerationClient:
+        """Return the client of the server that the fields name now."""
+        # Read from the dictionaries: on every call, attribute access through pydantic would cost
+        # more than all the rest of this.
+        fields, private = self.__dict__, self.__pydantic_private__ or {}
+        headers: dict[str, str] = fields["default_headers"]
+        key = (fields["base_url"], fields["api_key"], fields["verify"], *headers.items())
+        if fields.get("api") == LOCAL:
+            key = (LOCAL, fields["model"])
+        client: GenerationClient | None = private["_client"]
+        if client is None or private["_client_key"] != key:
+            client = private["_client"] = self._new_client()
+            private["_client_key"] = key
+        return client
+
+    def _new_client(self) -> GenerationClient:
+        from .._generation.client import GenerationClient  # noqa: PLC0415 - sockets load with the first request
+        from .._servers.session import SessionSettings, connect  # noqa: PLC0415 - as above
+
+        _warn_of_secrets(name for name in self._missing_secrets if not self._has_secret(name))
+        settings = SessionSettings(
+            url=self._address(),
+            api_key=self._explicit_key(),
+            headers=tuple(self.default_headers.items()),
+            verify=self.verify,
+        )
+        return GenerationClient(connect(settings), self._hub_token())
+
+    def _has_secret(self, name: str) -> bool:
+        return self.api_key is not None if name == "api_key" else name in self.default_headers
+
+    def _public_headers(self) -> dict[str, str]:
+        """Return the headers whose names show that they hold no secret."""
+        if not self.default_headers:
+            return {}
+        from .._http.headers import without_secrets  # noqa: PLC0415 - loads with the first request
+
+        return dict(without_secrets(self.default_headers))
+
+    def close(self) -> None:
+        """Close this object's connections. It opens new ones when it is used again."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close this object's connections. It opens new ones when it is used again."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return True: LangChain's `dumps` and `loads` know this class."""
+        return True
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The fields that hold a secret, and the environment variable of each."""
+        return {"api_key": "HF_TOKEN"}
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """Values of the serialised form that replace fields with secrets."""
+        return {"default_headers": self._public_headers()} if self.default_headers else {}
+
+    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
+        """Return LangChain's serialised form, without a key of the environment."""
+        result = super().to_json()
+        if isinstance(self.api_key, EnvironmentKey) and result["type"] == "constructor":
+            result["kwargs"].pop("api_key", None)
+        return result
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        memo = {} if memo is None else memo
+        memo[id(self.verify)] = self.verify  # a TLS context cannot be copied, and need not be
+        return super().__deepcopy__(memo)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # Neither sockets nor a key given by hand travel in a pickle.
+        if isinstance(self.verify, ssl.SSLContext):
+            raise ConfigurationError(
+                "An ssl.SSLContext cannot be pickled: give verify as a CA file instead."
+            )
+        state = super().__getstate__()
+        fields, private = dict(state["__dict__"]), dict(state["__pydantic_private__"] or {})
+        private["_client"], private["_client_key"] = None, ()
+        public = self._public_headers()
+        given = self.api_key is not None and not isinstance(self.api_key, EnvironmentKey)
+        dropped = [name for name in self.default_headers if name not in public]
+        private["_missing_secrets"] = (*(["api_key"] if given else []), *dropped)
+        fields["api_key"] = None
+        fields.pop("_serialized", None)
+        fields["default_headers"] = public
+        chosen = state["__pydantic_fields_set__"] - {"api_key"}
+        return {
+            **state,
+            "__dict__": fields,
+            "__pydantic_private__": private,
+            "__pydantic_fields_set__": chosen,
+        }
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__["api_key"] = environment_key()
+
+
+def _warn_of_secrets(names: Iterable[str]) -> None:
+    missing = ", ".join(names)
+    if missing:
+        warnings.warn(
+            f"A pickled object leaves its secrets behind, and {missing} is missing here: set "
+            "HF_TOKEN, or assign .api_key and .default_headers.",
+            UserWarning,
+            stacklevel=4,
+        )
