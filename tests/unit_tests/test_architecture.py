@@ -19,16 +19,20 @@ NAME = langchain_easyllm.__name__
 PACKAGE = Path(langchain_easyllm.__file__).parent
 ROOT = Path(__file__).parents[2]
 TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
-# What each layer may import of the package, beside itself; the face may import everything.
-LAYERS = {
-    "errors": set(),
-    "_http": {"errors", "_version"},
-    "_protocols": {"errors", "_servers", "_tool_formats"},
-    "_lazy": set(),
-    "_llguidance": set(),
-    "_local": {"errors", "_http", "_llguidance", "_servers"},
-    "offline": {"errors", "prompts", "_lazy", "_llguidance", "_tool_formats"},
-}
+# The folders of the package and its loose modules, from the ground up: each may import its own
+# floor and those below it. `offline` stands beside them.
+FLOORS = (
+    {"errors", "_version", "_lazy", "_llguidance"},
+    {"_http", "prompts"},
+    {"_servers", "_tool_formats"},
+    {"_protocols", "_structured_output"},
+    {"_langchain"},
+    {"_generation", "_batch", "_local"},
+    {"_fields"},
+    {"chat_models", "llms", "embeddings", "rerank", "agents"},
+    {"huggingface"},
+)
+BESIDE = {"offline": {"errors", "prompts", "_lazy", "_llguidance", "_tool_formats"}}
 HEAVY = ["aiohttp", "huggingface_hub", "numpy", "torch", "transformers", "jinja2"]
 HEAVY += ["llguidance", "safetensors", "starlette", "tokenizers", "uvicorn"]
 
@@ -104,36 +108,85 @@ def public(body: list[ast.stmt]) -> Iterator[ast.ClassDef | Function]:
                 yield from public(node.body)
 
 
+def allowed(name: str) -> set[str]:
+    """Return what a folder or loose module may import of the package."""
+    if name in BESIDE:
+        return BESIDE[name] | {name}
+    height = next(height for height, floor in enumerate(FLOORS) if name in floor)
+    return set().union(*FLOORS[: height + 1])
+
+
 @every_module
 def test_imports_point_downwards(path: Path) -> None:
-    if layer(path) not in LAYERS:
+    if layer(path) == "__init__":  # which loads the public names at first use
         return
-    allowed = LAYERS[layer(path)] | {layer(path)}
     names = [name.split(".") for name in imports(path)]
     own = {name[1] for name in names if name[0] == NAME and len(name) > 1}
-    assert own <= allowed
-    if layer(path) in ("_protocols", "_http"):
+    assert own <= allowed(layer(path))
+    if layer(path) in ("_http", "_servers", "_protocols"):
         assert "langchain_core" not in {name[0] for name in names}
 
 
-def test_nothing_else_needs_the_offline_models() -> None:
-    users = {
-        layer(path)
-        for path in TREES
-        for name in imports(path)
-        if name.startswith(f"{NAME}.offline")
-    }
-    assert users == {"offline"}
-
-
-def test_the_import_rules_see_every_layer() -> None:
-    assert LAYERS.keys() <= {layer(path) for path in TREES}
+def test_the_import_rules_see_every_module() -> None:
+    assert {layer(path) for path in TREES} - {"__init__"} == set().union(*FLOORS, BESIDE)
     seen = {name for path in TREES for name in imports(path)}
-    assert {
-        f"{NAME}.errors.ProtocolError",
-        f"{NAME}._protocols.request.ProtocolRequest",
-        "orjson",
-    } <= seen
+    own = {f"{NAME}.errors.ProtocolError", f"{NAME}._protocols.request.ProtocolRequest"}
+    assert own | {"orjson"} <= seen
+
+
+def test_no_modules_import_each_other() -> None:
+    """Imports for type checkers, and those at first use, count as well."""
+    modules = {dotted(path) for path in TREES}
+    graph = {dotted(path): set(imported(path, modules)) - {dotted(path)} for path in TREES}
+    while free := {module for module, used in graph.items() if not used}:
+        graph = {module: used - free for module, used in graph.items() if module not in free}
+    assert graph == {}
+
+
+def imported(path: Path, modules: set[str]) -> Iterator[str]:
+    """Yield the modules of the package that a module imports, or imports a name from."""
+    for name in imports(path):
+        module = name if name in modules else name.rpartition(".")[0]
+        if module in modules:
+            yield module
+
+
+def test_each_class_has_a_name_of_its_own() -> None:
+    names = [
+        node.name
+        for path, tree in TREES.items()
+        if layer(path) != "offline"
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert len(names) > 100
+    assert sorted(names) == sorted(set(names))
+
+
+# Words that once stood for terms of the field; see docs/glossary.md.
+COINAGES = re.compile(
+    r"\b(told|thinker|toolless|patience|crew|hire|talk|unsent|other_way|dice|company|Lead|Beside)\b"
+)
+
+
+@every_module
+def test_the_words_are_those_of_the_field(path: Path) -> None:
+    """Text in prompts to a model is free to use any word."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.Module | ast.ClassDef | Function)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    lines = path.read_text("utf-8").splitlines()
+    for node in ast.walk(TREES[path]):
+        text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if text and id(node) not in docstrings:
+            for number in range(node.lineno - 1, node.end_lineno or node.lineno):
+                lines[number] = ""
+    found = [line for line in lines if COINAGES.search(line)]
+    assert found == []
 
 
 @pytest.mark.parametrize("module", PUBLIC)
