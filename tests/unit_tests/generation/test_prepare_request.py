@@ -38,9 +38,16 @@ def plan_of(
     request = model._build_request(source, None, call, stream=stream)
     session = model._connect().session
     assert server is not None or not depends_on_server(request, session.url)
-    return prepare_request(
-        request, session.url, server, session.capabilities, request.template, stream=stream
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        for opens in ("socket.socket", "builtins.open"):
+            patch.setattr(opens, refuse)
+        return prepare_request(
+            request, session.url, server, session.capabilities, request.template, stream=stream
+        )
+
+
+def refuse(*_: object, **__: object) -> None:
+    pytest.fail("preparing a request does no I/O")
 
 
 def body_of(plan: PreparedRequest) -> dict[str, Any]:

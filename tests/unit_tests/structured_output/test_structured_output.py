@@ -14,6 +14,8 @@ from pydantic import BaseModel, Field, RootModel, field_validator
 from pydantic.v1 import BaseModel as BaseModelV1
 
 from langchain_easyllm import EasyLLMChat
+from langchain_easyllm._generation import client
+from langchain_easyllm._generation.prepare import PreparedRequest, prepare_request
 from langchain_easyllm.errors import (
     BadRequestError,
     ConfigurationError,
@@ -354,6 +356,22 @@ def test_one_repair_is_all(wire_server: WireServer, whole: str) -> None:
     with pytest.raises(StructuredOutputError):
         answer(whole, chain)
     assert sum(request.method == "POST" for request in wire_server.requests) == 2
+
+
+def test_a_repair_builds_two_requests(
+    wire_server: WireServer, whole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[object] = []
+
+    def counting(*args: Any, **kwargs: Any) -> PreparedRequest:
+        built.append(args)
+        return prepare_request(*args, **kwargs)
+
+    monkeypatch.setattr(client, "prepare_request", counting)
+    serve_turns(wire_server, "vllm", Turn(["No."]), TEXT)
+    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(Person)
+    assert answer(whole, chain) == Person(**VALUE)
+    assert len(built) == 2
 
 
 def refusing(
