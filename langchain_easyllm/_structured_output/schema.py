@@ -92,8 +92,10 @@ class OutputSchema:
         if value is not NOTHING:
             return value
         for bad in getattr(message, "invalid_tool_calls", ()):
-            raise self._misfit(str(bad["error"] or "a call whose arguments are no JSON"), message)
-        raise self._misfit("it holds no JSON", message)
+            raise self._misfit(
+                str(bad["error"] or "a call whose arguments are not valid JSON"), message
+            )
+        raise self._misfit("it has no JSON", message)
 
     def _build(self, value: object) -> object:
         target = self.target
@@ -140,8 +142,8 @@ def make_output_schema(
     output = OutputSchema(schema, name, found, own, strict)
     if own == "function_calling" and not output.is_object:
         raise ConfigurationError(
-            f"{name!r} is no object, which arguments of a call are: put it in a field of one, or "
-            "choose another method."
+            f"{name!r} is not an object, as the arguments of a call must be: put it in a field of "
+            "one, or choose another method."
         )
     return output
 
@@ -165,7 +167,8 @@ def _schema_of(schema: object, *, strict: bool | None) -> dict[str, Any]:
     elif not (isinstance(schema, type) and (is_basemodel_subclass(schema) or is_typeddict(schema))):
         called = schema.__name__ if isinstance(schema, type) else f"A {type(schema).__name__}"
         raise ConfigurationError(
-            f"{called} is no schema: give a pydantic class, a TypedDict or a JSON schema as a dict."
+            f"{called} is not a schema: give a pydantic class, a TypedDict or a JSON schema as a "
+            "dict."
         )
     try:
         if isinstance(schema, type) and issubclass(schema, BaseModel) and not strict:
@@ -183,7 +186,7 @@ def _schema_of(schema: object, *, strict: bool | None) -> dict[str, Any]:
 
 
 NOTHING = object()
-"""What is found where there is no JSON; None is JSON."""
+"""The value where there is no JSON; None is JSON."""
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)(?:\n?```|\Z)", re.DOTALL)
 _MAX_TRIES = 100

@@ -186,7 +186,7 @@ def _own(value: object, schema: Schema, at: str) -> Iterator[str]:
     kind = schema.get("type", [])
     kinds = cast("list[str]", kind if isinstance(kind, list) else [kind])
     if kinds and not any(_TYPES[one](value) for one in kinds):
-        yield f"{at} is no {' or '.join(map(str, kinds))}"
+        yield f"{at} is not of type {' or '.join(map(str, kinds))}"
         return
     if "enum" in schema and not any(
         _same(value, one) for one in cast("list[object]", schema["enum"])
