@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
-
 SPACING: JsonCompileOptions = {
     "whitespace_flexible": False,
     "item_separator": ", ",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict, cast
 
-from ..errors import ConfigurationError, ContextOverflowError, NotFoundError
+from ..errors import ContextOverflowError, NotFoundError
 from .forking import renew_in_children
 from .requests import LocalSequence
-from .settings import LocalSettings
+from .settings import LocalSettings, explained_loading
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -36,7 +35,6 @@ class EmbeddingModel:
         self._model: SentenceTransformer | None = None
 
     def renew(self) -> None:
-        """Take a lock that nobody holds."""
         self._lock = threading.Lock()
 
     def look_up(self, route: str, body: Mapping[str, object]) -> object:
@@ -47,7 +45,6 @@ class EmbeddingModel:
             return _vectors(self._loaded(), cast("_Body", body))
 
     def run(self, sequences: Sequence[LocalSequence]) -> None:  # noqa: ARG002 - it cannot
-        """Refuse to generate text."""
         raise NotFoundError("An embedding model generates no text.")
 
     def _loaded(self) -> SentenceTransformer:
@@ -56,11 +53,8 @@ class EmbeddingModel:
 
             settings = self._settings
             given = {"device": settings.device, "token": settings.token, **settings.model_kwargs}
-            try:
+            with explained_loading(settings.model):
                 self._model = SentenceTransformer(settings.model, **given)
-            except Exception as error:
-                reason = str(error).strip().partition("\n")[0] or type(error).__name__
-                raise ConfigurationError(f"{settings.model} cannot be loaded: {reason}") from error
         return self._model
 
 
@@ -75,8 +69,12 @@ def _vectors(model: SentenceTransformer, body: _Body) -> object:
     }
     options |= {"prompt_name": body["prompt_name"]} if "prompt_name" in body else {}
     options |= {"truncate_dim": body["dimensions"]} if "dimensions" in body else {}
-    with _truncation_side(model, body.get("truncation_direction")):
+    direction, usual = body.get("truncation_direction"), model.tokenizer.truncation_side
+    try:
+        model.tokenizer.truncation_side = direction.lower() if direction else usual
         return model.encode(texts, **options)
+    finally:
+        model.tokenizer.truncation_side = usual
 
 
 def _check_lengths(model: SentenceTransformer, texts: Sequence[str]) -> None:
@@ -86,14 +84,3 @@ def _check_lengths(model: SentenceTransformer, texts: Sequence[str]) -> None:
             raise ContextOverflowError(
                 f"`inputs` must have less than {limit} tokens. Given: {len(ids)}", status_code=413
             )
-
-
-@contextmanager
-def _truncation_side(model: SentenceTransformer, direction: str | None) -> Iterator[None]:
-    """Set the side on which texts that are too long are cut."""
-    usual = model.tokenizer.truncation_side
-    try:
-        model.tokenizer.truncation_side = direction.lower() if direction else usual
-        yield
-    finally:
-        model.tokenizer.truncation_side = usual

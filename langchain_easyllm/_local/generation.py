@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-_DECODE_CONTEXT = 5
-"""Number of preceding tokens that decide how the first tokens of a text are decoded."""
+_DECODE_CONTEXT = 5  # preceding tokens, which decide how a text's first tokens are decoded
 
 
 class Detokenizer:
@@ -84,7 +83,6 @@ def prepare(
 
 
 def _last_tokens(text: str, count: int, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the text of a text's last tokens."""
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     offsets = encoded["offset_mapping"]
     return text if len(offsets) <= count else text[offsets[-count][0] :]
@@ -115,7 +113,6 @@ class Progress:
     def __call__(
         self, input_ids: torch.LongTensor, scores: tuple[torch.FloatTensor, ...] | None
     ) -> torch.BoolTensor:
-        """Return which sequences are done."""
         fresh = input_ids[:, self.width :]
         stopped = self._stops(fresh, scores).tolist() if self._stops else None
         tokens = fresh[:, -1].tolist()
@@ -176,7 +173,6 @@ class Penalties:
         self._width = width
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """Return the logits minus the penalties."""
         answer = input_ids[:, self._width :]
         counts = scores.new_zeros(scores.shape)
         counts.scatter_add_(1, answer, scores.new_ones(answer.shape))
@@ -204,8 +200,14 @@ def rng_scope(seed: int | None, device: torch.device) -> Iterator[None]:
     answer depends on nothing else, and get their former state back. Each GPU has one of its own.
     """
     if seed is None:
-        with _shared_rng():
+        with _rng_users.changed:
+            _rng_users.count += 1
+        try:
             yield
+        finally:
+            with _rng_users.changed:
+                _rng_users.count -= 1
+                _rng_users.changed.notify_all()
         return
     import torch  # noqa: PLC0415 - heavy
 
@@ -214,15 +216,3 @@ def rng_scope(seed: int | None, device: torch.device) -> Iterator[None]:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
             yield
-
-
-@contextmanager
-def _shared_rng() -> Iterator[None]:
-    with _rng_users.changed:
-        _rng_users.count += 1
-    try:
-        yield
-    finally:
-        with _rng_users.changed:
-            _rng_users.count -= 1
-            _rng_users.changed.notify_all()

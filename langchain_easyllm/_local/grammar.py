@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 
 
 def compile_tgi_grammar(grammar: Mapping[str, object]) -> str:
-    """Return llguidance's form of a `grammar` in TGI's format.
-
-    Raises:
-        BadRequestError: With the reason, if it cannot be compiled.
-        ConfigurationError: If llguidance is not installed.
-    """
+    """Return llguidance's form of a `grammar` in TGI's format."""
     check_libraries("llguidance")
     value = grammar.get("value")
     try:
@@ -53,7 +48,6 @@ class Grammar:
         self._matchers: list[LLMatcher] = []
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """Return the logits, minus infinity where a token does not fit."""
         if not self._matchers:
             self._start(scores.shape[-1])
         fresh = input_ids[:, self._read :].tolist()

@@ -6,18 +6,17 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from ..errors import ConfigurationError, ContextOverflowError, NotFoundError
+from ..errors import ContextOverflowError, NotFoundError
 from .forking import renew_in_children
-from .generation import Penalties, Progress, RunningSequence, prepare, rng_scope
+from .generation import Penalties, Progress, prepare, rng_scope
 from .grammar import Grammar, compile_tgi_grammar
-from .requests import Job, LocalSequence, Started
-from .settings import Limits, LocalSettings, limits_of
+from .requests import LocalSequence, Started
+from .settings import TASK, LocalSettings, explained_loading, limits_of
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase, TextGenerationPipeline
+    from transformers import TextGenerationPipeline
 
 
-TASK = "text-generation"
 # Arguments of `from_pretrained` that `transformers.pipeline` takes itself.
 _PIPELINE_ARGUMENTS = ("revision", "trust_remote_code", "dtype", "torch_dtype")
 
@@ -31,7 +30,6 @@ class PipelineModel:
         self._pipeline = cast("TextGenerationPipeline | None", settings.pipeline)
 
     def renew(self) -> None:
-        """Take a lock that nobody holds."""
         self._lock = threading.Lock()
 
     def pipeline(self) -> TextGenerationPipeline:
@@ -93,7 +91,13 @@ class PipelineModel:
             "return_tensors": True,
             "stopping_criteria": StoppingCriteriaList([progress]),
         }
-        if processors := _processors(job, running, tokenizer, limits, progress.width):
+        processors: list[object] = []
+        if job.frequency_penalty or job.presence_penalty:
+            processors.append(Penalties(job, progress.width))
+        if job.grammar is not None:
+            grammar = compile_tgi_grammar(job.grammar)
+            processors.append(Grammar(grammar, running, tokenizer, limits.ends, progress.width))
+        if processors:
             options["logits_processor"] = LogitsProcessorList(processors)
         if job.logprobs:
             options |= {"output_scores": True, "return_dict_in_generate": True}
@@ -101,23 +105,6 @@ class PipelineModel:
         with rng_scope(job.seed, pipeline.device):
             pipeline(prompts, batch_size=len(prompts), **options)
         progress.finish()
-
-
-def _processors(
-    job: Job,
-    running: Sequence[RunningSequence],
-    tokenizer: PreTrainedTokenizerBase,
-    limits: Limits,
-    width: int,
-) -> list[object]:
-    """Return the processors of the model's logits."""
-    processors: list[object] = []
-    if job.frequency_penalty or job.presence_penalty:
-        processors.append(Penalties(job, width))
-    if job.grammar is not None:
-        grammar = compile_tgi_grammar(job.grammar)
-        processors.append(Grammar(grammar, running, tokenizer, limits.ends, width))
-    return processors
 
 
 def _load(settings: LocalSettings) -> TextGenerationPipeline:
@@ -129,8 +116,8 @@ def _load(settings: LocalSettings) -> TextGenerationPipeline:
     if settings.token:
         shared["token"] = settings.token
     placement = {"device": settings.device, "device_map": settings.device_map}
-    try:
-        return pipeline(
+    with explained_loading(name):
+        loaded: TextGenerationPipeline = pipeline(
             TASK,
             model=name,
             model_kwargs=loading,
@@ -138,6 +125,4 @@ def _load(settings: LocalSettings) -> TextGenerationPipeline:
             **shared,
             **settings.pipeline_kwargs,
         )
-    except Exception as error:  # whatever loading a model may raise
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ConfigurationError(f"{name} cannot be loaded: {reason}") from error
+    return loaded

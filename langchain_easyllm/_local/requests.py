@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict, cast
 
@@ -40,8 +40,6 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of an answer."""
-
     id: int  # negative where the answer ended without one more
     text: str  # empty while a character is incomplete
     logprob: float | None = None
@@ -51,8 +49,6 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The generation of an answer began."""
-
     input_length: int
 
 
@@ -114,7 +110,7 @@ def to_job(parameters: Mapping[str, object]) -> Job:
 
 
 def _sampling(parameters: Mapping[str, object]) -> dict[str, object]:
-    """Return the options of sampling, which any of them turns on unless `do_sample` is false."""
+    """Any option of sampling turns it on, unless `do_sample` is false."""
     given = {name: parameters[name] for name in _SAMPLING if name in parameters}
     if parameters.get("do_sample") is False:
         # Unset: transformers warns of the model's own values, which greedy decoding ignores.
@@ -160,7 +156,6 @@ class TGIResponseWriter:
         return orjson.dumps(written)
 
     def response(self) -> dict[str, object]:
-        """Return the complete answer."""
         details = self._details()
         if self.logprobs:
             details["tokens"] = [_token(token) for token in self._tokens]
@@ -176,12 +171,6 @@ class TGIResponseWriter:
             "generated_tokens": len(self._tokens),
             "input_length": self._input_length,
         }
-
-
-def write_body(writers: Sequence[TGIResponseWriter]) -> bytes:
-    """Return the body of a response with one or several answers."""
-    answers = [writer.response() for writer in writers]
-    return orjson.dumps(answers[0] if len(answers) == 1 else answers)
 
 
 def to_easyllm_error(error: Exception) -> EasyLLMError:

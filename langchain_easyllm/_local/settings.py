@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +31,6 @@ class LocalSettings:
 
     @property
     def key(self) -> object:
-        """The model's key in the registry."""
         if self.pipeline is not None:
             return id(self.pipeline), self.batch_size
         settings = (self.device, self.device_map, self.model_kwargs, self.pipeline_kwargs)
@@ -70,8 +70,17 @@ def check_model(model: str, files: Sequence[str] = ("config.json",)) -> str:
     return model
 
 
+@contextmanager
+def explained_loading(model: str | None) -> Iterator[None]:
+    """Raise whatever loading a model may raise as an error with its first line."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ConfigurationError(f"{model} cannot be loaded: {reason}") from error
+
+
 def check_pipeline(pipeline: object) -> None:
-    """Check that an object is a `transformers` pipeline that generates text."""
     task = getattr(pipeline, "task", None)
     if not callable(pipeline) or task is None:
         raise ConfigurationError(
@@ -93,8 +102,7 @@ def _is_path(model: str) -> bool:
     return model.startswith(start) or model.count("/") > 1 or (os.sep != "/" and os.sep in model)
 
 
-DEFAULT_LIMIT = 1024
-"""Maximum number of new tokens where neither the caller nor the model sets it."""
+DEFAULT_LIMIT = 1024  # new tokens at most, where neither the caller nor the model sets it
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, closing
+from functools import partial
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from langchain_core.runnables.config import ContextThreadPoolExecutor
@@ -16,9 +17,8 @@ from ._calls import PreparedCall, prepare, renders_slowly, translate_errors
 from ._requests import ChatRequest, CompletionRequest, EmbeddingsRequest, read_request
 from ._results import ChatResults, CompletionResults, Json, Results
 
-__all__ = ["ChatCompletion", "Completion", "Embedding"]
-
 P = ParamSpec("P")
+R = TypeVar("R")
 
 # A dict, or with stream=True an iterator of dicts: the value of an argument says which, no type.
 Result: TypeAlias = Any
@@ -27,64 +27,57 @@ Request: TypeAlias = ChatRequest | CompletionRequest
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def _sync(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Result]:
+def _sync(kind: Callable[P, R], run: Callable[[R, frozenset[str]], Result]) -> Callable[P, Result]:
     """Return a client's `create`, which takes the parameters of a kind of request."""
 
     def create(*args: P.args, **kwargs: P.kwargs) -> Result:
         with translate_errors():
-            call = prepare(*read_request(kind, *args, **kwargs))
-            output = results(call.served_model)
-            if call.stream:
-                return _stream(call, output)
-            return _logged(call, output.response(_answers(call)))
+            return run(*read_request(kind, *args, **kwargs))
 
     return _documented(create, kind)
 
 
-def _async(kind: Callable[P, Request], results: type[Results]) -> Callable[P, Awaitable[Result]]:
-    """Return a client's `acreate`, which takes the parameters of a kind of request."""
-
+def _async(
+    kind: Callable[P, R], run: Callable[[R, frozenset[str]], Awaitable[Result]]
+) -> Callable[P, Awaitable[Result]]:
     async def acreate(*args: P.args, **kwargs: P.kwargs) -> Result:
         with translate_errors():
-            request, given = read_request(kind, *args, **kwargs)
-            if renders_slowly(request):
-                call = await asyncio.to_thread(prepare, request, given)
-            else:
-                call = prepare(request, given)
-            output = results(call.served_model)
-            if call.stream:
-                return _astream(call, output)
-            return _logged(call, output.response(await _aanswers(call)))
+            return await run(*read_request(kind, *args, **kwargs))
 
     return _documented(acreate, kind)
 
 
-def _sync_embedding(kind: Callable[P, EmbeddingsRequest]) -> Callable[P, Json]:
-    """Return `create` of the client that embeds."""
-
-    def create(*args: P.args, **kwargs: P.kwargs) -> Json:
-        from ._embedding import prepare_embedding  # noqa: PLC0415 - loads with the first embedding
-
-        with translate_errors():
-            request, _ = read_request(kind, *args, **kwargs)
-            embeddings, texts = prepare_embedding(request)
-            return embeddings.result(embeddings.embed_documents(texts), request)
-
-    return _documented(create, kind)
+def _generate(results: type[Results], request: Request, given: frozenset[str]) -> Result:
+    call = prepare(request, given)
+    output = results(call.served_model)
+    if call.stream:
+        return _stream(call, output)
+    return _logged(call, output.response(_answers(call)))
 
 
-def _async_embedding(kind: Callable[P, EmbeddingsRequest]) -> Callable[P, Awaitable[Json]]:
-    """Return `acreate` of the client that embeds."""
+async def _agenerate(results: type[Results], request: Request, given: frozenset[str]) -> Result:
+    if renders_slowly(request):
+        call = await asyncio.to_thread(prepare, request, given)
+    else:
+        call = prepare(request, given)
+    output = results(call.served_model)
+    if call.stream:
+        return _astream(call, output)
+    return _logged(call, output.response(await _aanswers(call)))
 
-    async def acreate(*args: P.args, **kwargs: P.kwargs) -> Json:
-        from ._embedding import prepare_embedding  # noqa: PLC0415 - as above
 
-        with translate_errors():
-            request, _ = read_request(kind, *args, **kwargs)
-            embeddings, texts = prepare_embedding(request)
-            return embeddings.result(await embeddings.aembed_documents(texts), request)
+def _embed(request: EmbeddingsRequest, _: frozenset[str]) -> Json:
+    from ._embedding import prepare_embedding  # noqa: PLC0415 - loads with the first embedding
 
-    return _documented(acreate, kind)
+    embeddings = prepare_embedding(request)
+    return embeddings.result(embeddings.embed_documents(request.texts), request)
+
+
+async def _aembed(request: EmbeddingsRequest, _: frozenset[str]) -> Json:
+    from ._embedding import prepare_embedding  # noqa: PLC0415 - as above
+
+    embeddings = prepare_embedding(request)
+    return embeddings.result(await embeddings.aembed_documents(request.texts), request)
 
 
 def _answers(call: PreparedCall) -> list[Answer]:
@@ -147,19 +140,19 @@ class ChatCompletion:
     the server's chat api renders the model's own template.
     """
 
-    create = staticmethod(_sync(ChatRequest, ChatResults))
-    acreate = staticmethod(_async(ChatRequest, ChatResults))
+    create = staticmethod(_sync(ChatRequest, partial(_generate, ChatResults)))
+    acreate = staticmethod(_async(ChatRequest, partial(_agenerate, ChatResults)))
 
 
 class Completion:
     """Complete a text: `create` and `acreate`, with the parameters of `CompletionRequest`."""
 
-    create = staticmethod(_sync(CompletionRequest, CompletionResults))
-    acreate = staticmethod(_async(CompletionRequest, CompletionResults))
+    create = staticmethod(_sync(CompletionRequest, partial(_generate, CompletionResults)))
+    acreate = staticmethod(_async(CompletionRequest, partial(_agenerate, CompletionResults)))
 
 
 class Embedding:
     """Embed texts: `create` and `acreate`, with the parameters of `EmbeddingsRequest`."""
 
-    create = staticmethod(_sync_embedding(EmbeddingsRequest))
-    acreate = staticmethod(_async_embedding(EmbeddingsRequest))
+    create = staticmethod(_sync(EmbeddingsRequest, _embed))
+    acreate = staticmethod(_async(EmbeddingsRequest, _aembed))

@@ -13,7 +13,7 @@ from .._batch.clients import EmbeddingClient
 from .._batch.embedding import EmbeddingTask
 from .._protocols.events import Failure
 from ..embeddings import EasyLLMEmbeddings
-from ._calls import read_place
+from ._calls import module_settings, read_target
 from ._requests import EmbeddingsRequest, log
 from ._results import UNKNOWN_MODEL, Json
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .._batch.scheduler import Batch
     from .._protocols.embeddings import Vector
     from .._servers.profile import ServerInfo
-
-__all__ = ["CountedEmbeddings", "prepare_embedding"]
 
 # Found in the text: parsing all the vectors again would cost more than the rest.
 _PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
@@ -69,12 +67,9 @@ class _CountingClient(EmbeddingClient):
 
 
 class _CountingTask(EmbeddingTask):
-    """Notes the token counts of its answers."""
-
     counts: list[int | None]
 
     def read(self, batch: Batch[Vector], body: bytes) -> list[Vector] | Failure:
-        """Return the vectors of a batch; see `EmbeddingTask.read`."""
         vectors = super().read(batch, body)
         if not isinstance(vectors, Failure):
             found = _PROMPT_TOKENS.search(body)
@@ -82,15 +77,11 @@ class _CountingTask(EmbeddingTask):
         return vectors
 
 
-def prepare_embedding(request: EmbeddingsRequest) -> tuple[CountedEmbeddings, list[str]]:
-    """Return the embedding model and the texts, checked; nothing is sent yet."""
-    target = read_place(request)
-    embeddings = CountedEmbeddings(
-        model=target.model,
-        base_url=target.base_url,
-        api_key=target.api_key,
+def prepare_embedding(request: EmbeddingsRequest) -> CountedEmbeddings:
+    """Return the embedding model; nothing is sent yet."""
+    return CountedEmbeddings(
+        **read_target(request, module_settings()),
         timeout=request.timeout,
         max_retries=request.max_retries,
         wait_for_model=request.wait_for_model,
     )
-    return embeddings, request.texts

@@ -15,20 +15,6 @@ from .._fields.generation import CallFields
 from .._protocols.request import Message
 from ..errors import ConfigurationError
 
-__all__ = [
-    "ChatMessage",
-    "ChatRequest",
-    "CompletionRequest",
-    "EmbeddingsRequest",
-    "GenerationOptions",
-    "Options",
-    "checked",
-    "log",
-    "read_request",
-    "to_messages",
-]
-
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -157,7 +143,6 @@ class EmbeddingsRequest(Options):
 
     @property
     def texts(self) -> list[str]:
-        """The texts as a list."""
         if self.input is not None and self.text is not None:
             raise ConfigurationError("input and text are one parameter: give one of them.")
         given = self.input if self.input is not None else self.text
@@ -175,18 +160,28 @@ class EmbeddingsRequest(Options):
 def read_request(
     kind: Callable[P, R], *args: P.args, **kwargs: P.kwargs
 ) -> tuple[R, frozenset[str]]:
-    """Return a request, and which of its parameters the caller gave.
-
-    Raises:
-        ConfigurationError: For an unknown parameter, with the right one's name.
-        TypeError: If a required one is missing.
-    """
+    """Return a request and which of its parameters the caller gave; refuse unknown ones."""
     signature = inspect.signature(kind)
     for name in kwargs:
         if name not in signature.parameters:
             raise ConfigurationError(_unknown(name, signature.parameters))
     given = signature.bind(*args, **kwargs).arguments
     return kind(*args, **kwargs), frozenset(given)
+
+
+# Fields of a request's body, and the parameters that they come from.
+SENT = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "max_tokens": "max_tokens",
+    "repetition_penalty": "frequency_penalty",
+    "seed": "seed",
+    "logprobs": "logprobs",
+    "return_full_text": "echo",
+}
+# Parameters of the call itself, as they are once they were validated.
+KEPT = ("n", "stream", "timeout", "max_retries", "wait_for_model")
 
 
 def checked(request: GenerationOptions, seed: int | None) -> dict[str, Any]:
@@ -197,21 +192,11 @@ def checked(request: GenerationOptions, seed: int | None) -> dict[str, Any]:
             f"frequency_penalty={penalty} is no factor: EasyLLM sends it as the repetition "
             "penalty, so give a number above 0 (1.0 is none)."
         )
-    fields: dict[str, object] = {
-        "temperature": request.temperature,
-        "top_p": None if request.top_p in (0, 1) else request.top_p,
-        "top_k": request.top_k,
-        "n": request.n,
-        "max_tokens": request.max_tokens,
-        "repetition_penalty": penalty,
-        "seed": seed,
-        "stream": request.stream,
-        "timeout": request.timeout,
-        "max_retries": request.max_retries,
-        "wait_for_model": request.wait_for_model,
-    }
-    if isinstance(request, CompletionRequest):
-        fields |= {"logprobs": request.logprobs or None, "return_full_text": request.echo or None}
+    fields: dict[str, object] = {name: getattr(request, name) for name in KEPT}
+    fields |= {name: getattr(request, given, None) for name, given in SENT.items()}
+    fields |= {"top_p": None if request.top_p in (0, 1) else request.top_p, "seed": seed}
+    for flag in ("logprobs", "return_full_text"):
+        fields[flag] = fields[flag] or None
     found = {k: v for k, v in CallFields.read(fields, ()).items() if v is not None}
     if found.get("stream") and found.get("n", 1) > 1:
         raise ConfigurationError("n > 1 cannot be streamed: leave stream out, or n at 1.")
@@ -234,17 +219,14 @@ class ChatMessage(dict[str, object]):
 
     @property
     def role(self) -> object:
-        """The role."""
         return self["role"]
 
     @property
     def content(self) -> object:
-        """The content."""
         return self["content"]
 
 
 def to_messages(messages: object) -> list[ChatMessage]:
-    """Return a conversation's messages, checked."""
     if isinstance(messages, str | Mapping) or not isinstance(messages, Sequence):
         raise ConfigurationError(
             "messages is a list of {'role': ..., 'content': ...}, not "

@@ -12,8 +12,6 @@ from typing import cast
 from .._protocols.events import Delta, Usage
 from .._protocols.reader import Answer, Chunk
 
-__all__ = ["ChatResults", "CompletionResults", "Json", "Results", "usage_of"]
-
 Json = dict[str, object]
 """A result, or a part of one."""
 
@@ -37,7 +35,6 @@ class Results(ABC):
         self._opened = False
 
     def response(self, answers: Sequence[Answer]) -> Json:
-        """Return complete answers as one result."""
         choices = [
             {"index": index, **self.choice(answer), "finish_reason": answer.end.finish_reason}
             for index, answer in enumerate(answers)
@@ -60,19 +57,19 @@ class Results(ABC):
 
     @abstractmethod
     def choice(self, answer: Answer) -> Json:
-        """Return the choice of a complete result."""
+        """The choice of a complete result."""
 
     @abstractmethod
     def opening(self) -> Iterable[Json]:
-        """Return the choices of the chunks before any text."""
+        """The choices of the chunks before any text."""
 
     @abstractmethod
     def part(self, delta: Delta) -> Json:
-        """Return the choice of a chunk."""
+        """The choice of a chunk."""
 
     @abstractmethod
     def closing(self) -> Json:
-        """Return the choice of the last chunk."""
+        """The choice of the last chunk."""
 
     def _head(self, kind: str, reported: str | None) -> Json:
         model = self._served() or reported or UNKNOWN_MODEL
@@ -84,33 +81,25 @@ class Results(ABC):
 
 
 class ChatResults(Results):
-    """Writes chat completions."""
-
     response_object = "chat.completion"
     chunk_object = "chat.completion.chunk"
 
     def choice(self, answer: Answer) -> Json:
-        """Return the assistant's message."""
         message: Json = {"role": "assistant", "content": answer.text}
         return {"message": {**message, **_reasoning(answer.reasoning)}}
 
     def opening(self) -> Iterable[Json]:
-        """Return the role."""
         return [{"delta": {"role": "assistant"}}]
 
     def part(self, delta: Delta) -> Json:
-        """Return a part of the answer, or of the reasoning before it."""
         text: Json = {"content": delta.text} if delta.text else {}
         return {"delta": {**text, **_reasoning(delta.reasoning)}}
 
     def closing(self) -> Json:
-        """Return an empty delta."""
         return {"delta": {}}
 
 
 class CompletionResults(Results):
-    """Writes text completions."""
-
     response_object = chunk_object = "text.completion"
 
     def choice(self, answer: Answer) -> Json:
@@ -120,7 +109,6 @@ class CompletionResults(Results):
         return {"text": answer.text, **_reasoning(answer.reasoning), "logprobs": found or None}
 
     def opening(self) -> Iterable[Json]:
-        """Return nothing: the first chunk is text."""
         return ()
 
     def part(self, delta: Delta) -> Json:
@@ -134,7 +122,6 @@ class CompletionResults(Results):
         }
 
     def closing(self) -> Json:
-        """Return an empty delta."""
         return {"text": "", "logprobs": None}
 
 

@@ -12,8 +12,6 @@ from dataclasses import fields
 from ..errors import ConfigurationError
 from .faults import Faults
 
-__all__ = ["main"]
-
 _METAVARS = {
     "cold_start": "SECONDS",
     "cold_start_as": "loading|proxy",

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 from ..errors import ConfigurationError
 
-__all__ = ["MissingExtraError", "needs_extra"]
-
 _MODULES = frozenset(
     {"llguidance", "numpy", "safetensors", "starlette", "threadpoolctl", "tokenizers", "uvicorn"}
 )

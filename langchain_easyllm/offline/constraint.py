@@ -16,8 +16,6 @@ with needs_extra():
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-__all__ = ["Constraint", "ConstraintError", "Guide"]
-
 
 class ConstraintError(ValueError):
     """A schema, expression or grammar that cannot be compiled, or grew too large while used."""
@@ -38,12 +36,10 @@ class Constraint:
 
     @classmethod
     def regex(cls, pattern: str) -> Constraint:
-        """Return the constraint of a regular expression that the complete answer matches."""
         return _compile("regex", pattern)
 
     @classmethod
     def lark(cls, grammar: str) -> Constraint:
-        """Return the constraint of a context-free grammar in Lark's notation."""
         return _compile("lark", grammar)
 
     def start(self, tokenizer: str, ends: tuple[int, ...]) -> Guide:
@@ -67,7 +63,6 @@ class Guide:
         return np.frombuffer(mask, np.uint8) > 0
 
     def accept(self, token: int) -> None:
-        """Go on past a token that was allowed."""
         self._matcher.consume_token(token)
         self._check()
 

@@ -22,8 +22,6 @@ with needs_extra():
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-__all__ = ["EmbeddingModel"]
-
 Array = NDArray[np.float32]
 
 _LOADING = Lock()
@@ -88,7 +86,8 @@ class EmbeddingModel:
                         f"A text has {len(ids)} tokens, but the model takes "
                         f"{self.max_input_length}: split it, or set truncate."
                     )
-                ids = _cut(ids, self.max_input_length, truncation_direction)
+                longest = self.max_input_length
+                ids = ids[-longest:] if truncation_direction == "left" else ids[:longest]
             if ids:
                 row[:] = self._vectors(ids).mean(0)[:size]
         return _normalized(rows) if normalize else rows
@@ -121,10 +120,6 @@ class EmbeddingModel:
     def _vectors(self, ids: list[int]) -> Array:
         vectors: Array = self._table[ids].astype(np.float32) * self._scale[ids, None]
         return vectors
-
-
-def _cut(ids: list[int], length: int, direction: Literal["left", "right"]) -> list[int]:
-    return ids[-length:] if direction == "left" else ids[:length]
 
 
 def _normalized(rows: Array) -> Array:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from .bodies import HTTPError
 from .constraint import ConstraintError
 from .embedding_model import EmbeddingModel
 from .faults import Faults
 from .language_model import LanguageModel, Token
 from .plan import Plan
-from .responses import HTTPError
-
-__all__ = ["ConnectionCut", "Engine"]
 
 _Result = TypeVar("_Result")
 
@@ -35,11 +33,9 @@ class Engine:
         self._threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1), "easyllm-offline")
 
     def close(self) -> None:
-        """End the threads."""
         self._threads.shutdown(cancel_futures=True)
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
-        """Run a function in a worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def tokens(self, plan: Plan) -> AsyncIterator[Token]:
@@ -47,13 +43,18 @@ class Engine:
 
         Each token is a step of its own in the threads, so that concurrent answers take turns; an
         answer that nobody waits for any more takes no further step.
-
-        Raises:
-            HTTPError: If generation fails.
-            ConnectionCut: Where `Faults.cut_after` closes the connection.
         """
         try:
-            steps = await self.run(partial(self._start, plan))
+            generate = partial(
+                self.language.generate,
+                plan.ids,
+                plan.sampling,
+                max_new_tokens=plan.max_new_tokens,
+                stop=plan.stop,
+                top_n=plan.top_n,
+                constraint=plan.constraint,
+            )
+            steps = await self.run(generate)
             count = 0
             await self._misbehave(count)
             while (token := await self.run(partial(next, steps, None))) is not None:
@@ -62,16 +63,6 @@ class Engine:
                 await self._misbehave(count)
         except ConstraintError as error:
             raise _failed(str(error)) from error
-
-    def _start(self, plan: Plan) -> Iterator[Token]:
-        return self.language.generate(
-            plan.ids,
-            plan.sampling,
-            max_new_tokens=plan.max_new_tokens,
-            stop=plan.stop,
-            top_n=plan.top_n,
-            constraint=plan.constraint,
-        )
 
     async def _misbehave(self, count: int) -> None:
         faults = self.faults

@@ -22,11 +22,7 @@ with needs_extra():
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-__all__ = ["GREEDY", "LanguageModel", "Sampling", "Token", "TokenText"]
-
 GREEDY = Sampling()
-"""Takes the most likely token each time."""
-
 _BOS = "<s>"
 _LOADING = Lock()
 _ENDS = ("</s>", "<|end|>", "<|endoftext|>")
@@ -34,8 +30,6 @@ _ENDS = ("</s>", "<|end|>", "<|endoftext|>")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of an answer."""
-
     id: int
     text: str  # empty while a character is incomplete; of a special token not part of the answer
     logprob: float
@@ -98,13 +92,8 @@ class LanguageModel:
 
         The answer ends with the complete token that completes a stop sequence. The last token has a
         finish reason; when several apply, the first of length, end token and stop sequence, as with
-        TGI. `top_n` of the likeliest tokens are reported at each position.
-
-        Raises:
-            ConfigurationError: For an empty prompt, an unknown token id or no token to write.
-            ContextOverflowError: If prompt and answer do not fit into the context.
-            ConstraintError: If the constraint cannot be followed (any further, where it is raised
-                by `next`).
+        TGI. `top_n` of the likeliest tokens are reported at each position. A constraint that cannot
+        be followed any further is a `ConstraintError` of `next`.
         """
         self._check(prompt)
         if max_new_tokens < 1:
@@ -178,8 +167,6 @@ class LanguageModel:
 
 @dataclass(slots=True)
 class _Ending:
-    """Detects the end of an answer."""
-
     max_new_tokens: int
     stop: Sequence[str]
     eos_ids: Sequence[int]
@@ -187,7 +174,6 @@ class _Ending:
     tail: str = ""
 
     def after(self, token: int, text: str) -> str | None:
-        """Return the finish reason of this token, or None."""
         self.count += 1
         if self.count == self.max_new_tokens:
             return "length"

@@ -14,16 +14,14 @@ from typing import cast
 import orjson
 
 from .._llguidance import close_schema
+from .bodies import BOOLEAN, COUNT, INTEGER, NUMBER, OBJECT, SEED, STRINGS, Json, Kind, invalid
 from .constraint import Constraint, ConstraintError
-from .fields import BOOLEAN, COUNT, INTEGER, NUMBER, OBJECT, SEED, STRINGS, Json, Kind
-from .info import MAX_BEST_OF, MAX_STOPS, MAX_TOP_TOKENS, max_total_tokens
 from .language_model import LanguageModel
-from .responses import invalid
+from .limits import MAX_BEST_OF, MAX_STOPS, MAX_TOP_TOKENS, max_total_tokens
 from .sampling import Sampling
 from .tokenizing import TokenText
 
-__all__ = ["PARAMETERS", "Plan", "make_plan", "read_grammar"]
-
+# The fields of `parameters` on `/generate`.
 PARAMETERS: Mapping[str, Kind] = {
     "adapter_id": Kind("null: there are no adapters", lambda _: False),
     "best_of": COUNT,
@@ -45,7 +43,6 @@ PARAMETERS: Mapping[str, Kind] = {
     "typical_p": NUMBER,
     "watermark": Kind("false: watermarking is not supported", lambda value: value is False),
 }
-"""The fields of `parameters` on `/generate`."""
 
 # In TGI's order: the first that is broken is reported.
 _BOUNDS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
@@ -58,19 +55,13 @@ _BOUNDS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("typical_p", lambda x: 0 < x < 1, "> 0.0 and < 1.0"),
     ("top_k", lambda n: n > 0, "strictly positive"),
     ("max_new_tokens", lambda n: n > 0, "strictly positive"),
-    (
-        "top_n_tokens",
-        lambda n: n <= MAX_TOP_TOKENS,
-        f">= 0 and <= {MAX_TOP_TOKENS}. Given: {{}}",
-    ),
+    ("top_n_tokens", lambda n: n <= MAX_TOP_TOKENS, f">= 0 and <= {MAX_TOP_TOKENS}. Given: {{}}"),
 )
 _WARPERS = ("temperature", "top_k", "top_p", "typical_p")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run of the model."""
-
     prompt: tuple[TokenText, ...]
     max_new_tokens: int
     sampling: Sampling
@@ -81,16 +72,14 @@ class Plan:
 
     @property
     def ids(self) -> list[int]:
-        """The prompt's token ids."""
         return [token.id for token in self.prompt]
 
     @property
     def seed(self) -> int | None:
-        """The seed of the sampling; None for greedy decoding."""
+        """None for greedy decoding."""
         return None if self.sampling.temperature is None else self.sampling.seed
 
     def reseeded(self) -> Plan:
-        """Return the same run with another seed."""
         return replace(self, sampling=replace(self.sampling, seed=_random_seed()))
 
 
@@ -105,13 +94,8 @@ def make_plan(
 ) -> Plan:
     """Check a request by TGI's rules and plan its run; the first broken rule is reported.
 
-    Args:
-        inputs: The prompt.
-        parameters: Fields of `PARAMETERS`, their kinds already checked; and `presence_penalty`.
-        model: The model.
-        stream: Whether the answer is streamed.
-        add_special_tokens: Whether the prompt gets its BOS.
-        constraint: A constraint other than `parameters["grammar"]`.
+    The kinds of the parameters, those of `PARAMETERS` and `presence_penalty`, were checked already.
+    A `constraint` stands in for the grammar among them.
     """
     _check_bounds(parameters)
     _check_best_of(parameters, stream=stream)

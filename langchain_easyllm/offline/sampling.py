@@ -18,41 +18,23 @@ with needs_extra():
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Sampler", "Sampling", "log_softmax"]
-
 Scores = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to choose tokens.
-
-    Attributes:
-        temperature: Divides the logits; above 0. None takes the most likely token each time, and
-            the three filters then have no effect.
-        top_k: Draw from this many most likely tokens only (and those as likely as the last).
-        top_p: Draw from the fewest tokens whose probabilities add up to this, 0 to 1.
-        typical_p: Draw from the tokens nearest to the expected information, up to this mass, 0 to
-            1 (https://arxiv.org/abs/2202.00666).
-        repetition_penalty: Divides positive and multiplies negative logits of every token that has
-            occurred, in the prompt too; above 0, 1.0 for none (https://arxiv.org/abs/1909.05858).
-        frequency_penalty: Taken off a token's logit for each time that the answer has it; 0.0 for
-            none.
-        presence_penalty: Taken off a token's logit once if the answer has it; 0.0 for none.
-        seed: The same seed, from 0, draws the same tokens again. None draws others each time.
-
-    Raises:
-        ConfigurationError: If a value is out of range, naming it.
-    """
-
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
+    temperature: float | None = None  # None: the most likely token each time, without filters
+    top_k: int | None = None  # the most likely tokens, and those as likely as the last
+    top_p: float | None = None  # the fewest tokens whose probabilities add up to this
+    # The tokens nearest to the expected information, up to this mass
+    # (https://arxiv.org/abs/2202.00666).
     typical_p: float | None = None
+    # Divides positive and multiplies negative logits of every token that has occurred, in the
+    # prompt too (https://arxiv.org/abs/1909.05858).
     repetition_penalty: float = 1.0
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0  # taken off a token's logit for each time that the answer has it
+    presence_penalty: float = 0.0  # taken off once if the answer has it
     seed: int | None = None
 
     def __post_init__(self) -> None:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from ..errors import ConfigurationError
 from ._extra import needs_extra
-from .app import make_app
-from .endpoint import CUT, Received, State
+from .app import CUT, Received, State, make_app
 from .engine import Engine
 from .faults import Faults
 
@@ -135,8 +134,6 @@ class _Server(uvicorn.Server):
 
 
 class _Thread:
-    """A server in a thread of its own."""
-
     def __init__(self, state: State, listener: socket.socket) -> None:
         self._ready: Future[None] = Future()
         self._server = _Server(state, self._ready)
@@ -177,14 +174,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        raise ConfigurationError(_no_port(host, port, error)) from error
+        failure = f"Cannot listen on {host}:{port} ({error}): choose another port"
+        if error.errno == errno.EADDRINUSE:
+            failure = f"Port {port} of {host} is in use: choose another"
+        raise ConfigurationError(f"{failure}, or 0 for any free one.") from error
     return listener
-
-
-def _no_port(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} of {host} is in use: choose another, or 0 for any free one."
-    return f"Cannot listen on {host}:{port} ({error}): choose another port, or 0 for any free one."
 
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound

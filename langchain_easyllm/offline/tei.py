@@ -11,16 +11,25 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from .bodies import (
+    BOOLEAN,
+    COUNT,
+    OBJECT,
+    STRING,
+    STRINGS,
+    HTTPError,
+    Json,
+    Kind,
+    invalid,
+    one_of,
+    read_fields,
+)
 from .embedding_model import EmbeddingModel
-from .fields import BOOLEAN, COUNT, OBJECT, STRING, STRINGS, Json, Kind, one_of, read_fields
-from .info import MAX_BATCH, MAX_CHARACTERS_PER_TOKEN
-from .responses import HTTPError, invalid
+from .limits import MAX_BATCH, MAX_CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-__all__ = ["embed", "embeddings", "feature_extraction", "is_tei_tokenize", "rerank", "tokenize"]
 
 _TEXTS = Kind(
     "a text or a list of texts (token ids are not supported)",
@@ -51,7 +60,6 @@ _FEATURES = {**_EMBED, "parameters": OBJECT, "options": OBJECT}
 
 
 def embed(model: EmbeddingModel, body: Json) -> list[list[float]]:
-    """Answer `/embed`: a vector for each text."""
     request = read_fields(body, _EMBED, required=("inputs",))
     found: list[list[float]] = _vectors(model, _batch(request["inputs"]), request).tolist()
     return found
@@ -100,7 +108,7 @@ def is_tei_tokenize(body: Json) -> bool:
 
 
 def tokenize(model: EmbeddingModel, body: Json) -> list[list[dict[str, object]]]:
-    """Answer TEI's `/tokenize`: the tokens of each text. There are no special tokens."""
+    """Answer TEI's `/tokenize`; there are no special tokens."""
     request = read_fields(body, _TOKENIZE, required=("inputs",))
     return [
         [

@@ -11,8 +11,6 @@ from ._extra import needs_extra
 with needs_extra():
     from tokenizers import Tokenizer
 
-__all__ = ["Detokenizer", "TokenText", "encoded", "token_bytes"]
-
 
 @dataclass(frozen=True, slots=True)
 class TokenText:
@@ -37,9 +35,7 @@ def encoded(tokenizer: Tokenizer, text: str, *, add_special_tokens: bool) -> lis
 def token_bytes(vocabulary: Mapping[str, int], special: Sequence[int]) -> list[bytes]:
     """Return the bytes of each token of a byte-level vocabulary, by id.
 
-    Args:
-        vocabulary: Tokens as `tokenizer.json` spells them, with their ids.
-        special: Ids of the tokens that are spelled as plain text.
+    The special tokens, given by their ids, are spelled as plain text.
     """
     byte_of = {char: byte for byte, char in enumerate(_spellings())}
     table = [b""] * (max(vocabulary.values()) + 1)
@@ -61,7 +57,6 @@ class Detokenizer:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token: int) -> str:
-        """Return the text that a token completes."""
         return self._decoder.decode(self._table[token])
 
 

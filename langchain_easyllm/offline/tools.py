@@ -17,12 +17,9 @@ import orjson
 from .._llguidance import SPACING, close_schema
 from .._tool_formats.base import OfferedTools, call_schema
 from .._tool_formats.call_syntax import JsonScan
+from .bodies import BOOLEAN, OBJECT, STRING, HTTPError, Json, read_fields
 from .constraint import Constraint, ConstraintError
-from .fields import BOOLEAN, OBJECT, STRING, Json, read_fields
-from .responses import HTTPError
 from .wordings import CALL_END, CALL_START
-
-__all__ = ["CallReader", "Called", "forced", "read_calls", "read_tools"]
 
 _TOOL = {"type": STRING, "function": OBJECT}
 _FUNCTION = {
@@ -34,19 +31,6 @@ _FUNCTION = {
 }
 _CHOICE = {"type": STRING, "function": OBJECT}
 _OPENING = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
-
-
-@dataclass(frozen=True, slots=True)
-class Called:
-    """A tool call; the arguments are JSON."""
-
-    name: str
-    arguments: str
-
-    def to_json(self) -> dict[str, object]:
-        """Return the call as a chat message has it."""
-        function = {"name": self.name, "description": None, "arguments": self.arguments}
-        return {"id": "0", "type": "function", "function": function}
 
 
 def read_tools(tools: Sequence[Json]) -> list[Json]:
@@ -82,15 +66,17 @@ def forced(choice: object, tools: Sequence[Json]) -> tuple[Sequence[Json], Const
     return tools, _call_of(use)
 
 
-def read_calls(text: str) -> list[Called]:
+def read_calls(text: str) -> list[dict[str, object]]:
     """Return the calls of an answer; none if it is plain text or a call that is not valid."""
     if not text.lstrip().startswith(CALL_START.strip()):
         return []
-    calls = []
+    calls: list[dict[str, object]] = []
     for part in text.split(CALL_START.strip())[1:]:
         try:
             value = json.loads(part.partition(CALL_END.strip())[0])
-            calls.append(Called(value["name"], json.dumps(value["arguments"], ensure_ascii=False)))
+            arguments = json.dumps(value["arguments"], ensure_ascii=False)
+            function = {"name": value["name"], "description": None, "arguments": arguments}
+            calls.append({"id": "0", "type": "function", "function": function})
         except (KeyError, TypeError, ValueError):
             return []
     return calls

@@ -14,8 +14,6 @@ with needs_extra():
     from numpy.typing import NDArray
     from safetensors.numpy import load
 
-__all__ = ["bundled", "read_tensors", "read_verified"]
-
 _REINSTALL = 'reinstall the package: pip install --force-reinstall "langchain-easyllm[offline]".'
 
 
@@ -25,13 +23,7 @@ def bundled(name: str) -> Traversable:
 
 
 def read_verified(folder: Traversable) -> dict[str, bytes]:
-    """Read the files that a folder's `SHA256SUMS` lists, by name.
-
-    The bytes returned are the very bytes that were verified.
-
-    Raises:
-        ConfigurationError: If a file is missing or damaged, naming it.
-    """
+    """Read the files that a folder's `SHA256SUMS` lists: the very bytes that were verified."""
     sums = _read(folder, "SHA256SUMS").decode("ascii", "replace")
     listed = [line.split(maxsplit=1) for line in sums.splitlines()]
     if not listed or any(len(entry) != 2 for entry in listed):
@@ -45,7 +37,6 @@ def read_verified(folder: Traversable) -> dict[str, bytes]:
 
 
 def read_tensors(data: bytes) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a safetensors file by name, in their stored types."""
     return load(data)
 
 

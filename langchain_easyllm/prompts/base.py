@@ -7,12 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ..errors import PromptError
-
 if TYPE_CHECKING:
     from .conversation import Conversation
-
-__all__ = ["ChatPrompt", "PromptError", "RoleMode", "TemplateToolSupport", "TokenMode"]
 
 RoleMode = Literal["fold", "strict"]
 """What to do with a conversation that the template cannot express: normalize it, or raise."""
@@ -23,22 +19,15 @@ TokenMode = Literal["escape", "allow", "error"]
 
 @dataclass(frozen=True, slots=True)
 class TemplateToolSupport:
-    """What a template has for tools.
+    """What a template has for tools."""
 
-    Attributes:
-        tool_format: Name of the tool-call format that its models know.
-        forms: Roles that it has a form of its own for: `tools` (descriptions), `calls` (an
-            assistant turn that makes calls) and `tool` (a result).
-        space: What stands between a special token and the JSON that it announces.
-        default_system: System text of the template's own.
-        template: Source of a template that may write tools itself, by which its format is found.
-    """
-
-    tool_format: str = "react"
+    tool_format: str = "react"  # name of the tool-call format that its models know
+    # Roles that it has a form of its own for: `tools` (descriptions), `calls` (an assistant message
+    # that makes calls) and `tool` (a result).
     forms: frozenset[str] = frozenset()
-    space: str = " "
-    default_system: str | None = None
-    template: str = ""
+    space: str = " "  # between a special token and the JSON that it announces
+    default_system: str | None = None  # system text of the template's own
+    template: str = ""  # source of one that may write tools itself: its format is found by it
 
 
 @dataclass(frozen=True)
@@ -114,7 +103,7 @@ class ChatPrompt(ABC):
 
         Args:
             pairs: The conversation as roles and texts, escaped already.
-            own_forms: Whether it uses the roles of `Host.forms`.
+            own_forms: Whether it uses the roles of `TemplateToolSupport.forms`.
         """
         del own_forms
         return self.render(list(pairs), special_tokens="allow")

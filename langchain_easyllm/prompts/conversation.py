@@ -9,17 +9,6 @@ from dataclasses import dataclass, field
 
 from ..errors import PromptError
 
-__all__ = [
-    "ROLES",
-    "Conversation",
-    "Extra",
-    "ToolCall",
-    "escaped",
-    "escaped_values",
-    "read",
-    "text_of",
-]
-
 ROLES = {
     "user": "user",
     "human": "user",
@@ -37,6 +26,7 @@ ROLES = {
 }
 """Every accepted role name, and the role it means."""
 
+_KNOWN_ROLES = "known roles are user (human), assistant (ai), system (developer), tool, function"
 _CHAT_TYPES = frozenset({"chat", "ChatMessageChunk"})
 _HIDDEN_BLOCKS = frozenset({"reasoning", "reasoning_content", "thinking", "redacted_thinking"})
 _CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "tool_use", "invalid_tool_call"})
@@ -44,8 +34,6 @@ _CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "tool_use", "invalid_t
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool call of the assistant."""
-
     name: str
     arguments: object
     id: str | None = None
@@ -76,36 +64,36 @@ class Conversation:
 
 
 def read(messages: object) -> Conversation:
-    """Read a conversation.
+    """Read a conversation of any form that `ChatPrompt.render` takes.
 
-    Args:
-        messages: A string (one user message), a LangChain prompt value, or an iterable of LangChain
-            messages, `(role, text)` pairs, role/content dicts or objects with these attributes.
-
-    Raises:
-        PromptError: If it is empty, or a message has an unknown role or content that is not text.
+    Those are a string (one user message), a LangChain prompt value, or an iterable of LangChain
+    messages, `(role, text)` pairs, role/content dicts or objects with these attributes.
     """
     if isinstance(messages, str):
         return Conversation(["user"], [messages])
     if hasattr(messages, "content"):
         raise PromptError("One message is no conversation: give a list of messages.")
+    to_messages = getattr(messages, "to_messages", None)
+    if callable(to_messages):
+        messages = to_messages()
+    if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
+        raise PromptError(f"Messages come as a string or a list, not as {type(messages).__name__}.")
     conversation = Conversation()
     add_role, add_text = conversation.roles.append, conversation.texts.append
-    for index, message in enumerate(_items(messages)):
+    for index, message in enumerate(messages):
         if isinstance(message, dict):
             given, content = message.get("role"), message.get("content")
         else:
             given, content = _parts(message, index)
         role = ROLES.get(given) if isinstance(given, str) else None
         if role is None:
-            raise _unknown_role(index, given)
+            raise PromptError(f"Message {index} has the unknown role {given!r}; {_KNOWN_ROLES}.")
         add_role(role)
         add_text(content if isinstance(content, str) else text_of(content, index, role))
         if role not in _PLAIN_ROLES:
             _read_extra(conversation, index, role, message)
     if not conversation.roles:
-        msg = "There are no messages to render; give at least one."
-        raise PromptError(msg)
+        raise PromptError("There are no messages to render; give at least one.")
     return conversation
 
 
@@ -114,9 +102,6 @@ def text_of(content: object, index: int, role: str) -> str:
 
     Reasoning and tool-call blocks of assistant messages are left out: reasoning is not sent back,
     and calls are read from `tool_calls`.
-
-    Raises:
-        PromptError: If a block is not text.
     """
     if content is None:
         return ""
@@ -125,8 +110,7 @@ def text_of(content: object, index: int, role: str) -> str:
     blocks = [content] if isinstance(content, Mapping) else content
     if not isinstance(blocks, Iterable):
         kind = type(content).__name__
-        msg = f"Message {index} ({role}) has content of type {kind}; text is needed."
-        raise PromptError(msg)
+        raise PromptError(f"Message {index} ({role}) has content of type {kind}; text is needed.")
     return "".join([_block_text(block, index, role) for block in blocks])
 
 
@@ -141,46 +125,23 @@ def _block_text(block: object, index: int, role: str) -> str:
             return text
         if role == "assistant" and (kind in _HIDDEN_BLOCKS or kind in _CALL_BLOCKS):
             return ""
-    msg = (
+    raise PromptError(
         f"Message {index} ({role}) holds a block of type {kind!r}, and a prompt holds only text; "
         'use api="chat" for a server that takes such messages.'
     )
-    raise PromptError(msg)
-
-
-def _items(messages: object) -> Iterable[object]:
-    to_messages = getattr(messages, "to_messages", None)
-    if callable(to_messages):
-        messages = to_messages()
-    if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
-        kind = type(messages).__name__
-        msg = f"Messages come as a string or a list, not as {kind}."
-        raise PromptError(msg)
-    return messages
 
 
 def _parts(message: object, index: int) -> tuple[object, object]:
-    """Return the role of a message as it is given, and its content."""
     if isinstance(message, (tuple, list)):
-        return _pair(message, index)
+        if len(message) != 2:
+            raise PromptError(f"Message {index} has {len(message)} parts; a pair is (role, text).")
+        return message[0], message[1]
     given = getattr(message, "type", None)
     if given is None or given in _CHAT_TYPES:
         given = getattr(message, "role", None)
     if given is None and isinstance(message, Mapping):
         return message.get("role"), message.get("content")
     return given, getattr(message, "content", None)
-
-
-def _pair(message: tuple[object, ...] | list[object], index: int) -> tuple[object, object]:
-    if len(message) != 2:
-        msg = f"Message {index} has {len(message)} parts; a pair is (role, text)."
-        raise PromptError(msg)
-    return message[0], message[1]
-
-
-def _unknown_role(index: int, role: object) -> PromptError:
-    known = "user (human), assistant (ai), system (developer), tool, function"
-    return PromptError(f"Message {index} has the unknown role {role!r}; known roles are {known}.")
 
 
 def _field(source: object, name: str) -> object:
@@ -216,13 +177,11 @@ def _call(call: object) -> ToolCall:
 
 
 def escaped(conversation: Conversation, escape: Callable[[str], str]) -> Conversation:
-    """Escape all texts of a conversation, its tool calls among them."""
     extras = {index: _escaped_extra(extra, escape) for index, extra in conversation.extras.items()}
     return Conversation(conversation.roles, [escape(text) for text in conversation.texts], extras)
 
 
 def escaped_values(value: object, escape: Callable[[str], str]) -> object:
-    """Escape all texts inside of a JSON value."""
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, Mapping):

@@ -9,8 +9,6 @@ from __future__ import annotations
 from .spec import ChatTemplateSpec, RoleTemplate
 from .special_tokens import SpecialTokens
 
-__all__ = ["EASYLLM"]
-
 
 def _turns(
     system: tuple[str, str], user: tuple[str, str], assistant: tuple[str, str]
@@ -29,7 +27,7 @@ def _tagged(name: str, user: str, gap: str, end: str, after: str) -> ChatTemplat
         system_first=True,
         answer="<|assistant|>",
         stop=(end,),
-        control=SpecialTokens((*tags, end)),
+        special_tokens=SpecialTokens((*tags, end)),
     )
 
 
@@ -49,7 +47,7 @@ _LIST = (
         bos="<s>",
         answer=" [/INST]",
         stop=("</s>",),
-        control=SpecialTokens(("<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")),
+        special_tokens=SpecialTokens(("<s>", "</s>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")),
     ),
     ChatTemplateSpec(
         name="vicuna",
@@ -57,7 +55,7 @@ _LIST = (
         system_first=True,
         answer="ASSISTANT: ",
         stop=("</s>",),
-        control=SpecialTokens(("</s>", "USER:", "ASSISTANT:")),
+        special_tokens=SpecialTokens(("</s>", "USER:", "ASSISTANT:")),
     ),
     ChatTemplateSpec(
         name="wizardlm",
@@ -66,7 +64,7 @@ _LIST = (
         strip_start=True,
         answer=" ASSISTANT: ",
         stop=("</s>",),
-        control=SpecialTokens(("</s>", "USER:", "ASSISTANT:")),
+        special_tokens=SpecialTokens(("</s>", "USER:", "ASSISTANT:")),
     ),
     ChatTemplateSpec(
         name="stablebeluga",
@@ -76,7 +74,7 @@ _LIST = (
         system_first=True,
         answer="### Assistant:",
         stop=("</s>",),
-        control=SpecialTokens(("</s>", "### System:", "### User:", "### Assistant:")),
+        special_tokens=SpecialTokens(("</s>", "### System:", "### User:", "### Assistant:")),
     ),
     ChatTemplateSpec(
         name="falcon",
@@ -88,7 +86,7 @@ _LIST = (
         system_first=True,
         answer="Falcon: ",
         stop=("\nUser:", "<|endoftext|>", " User:", "###"),
-        control=SpecialTokens(("<|endoftext|>", "\nSystem:", "\nUser:", "\nFalcon:")),
+        special_tokens=SpecialTokens(("<|endoftext|>", "\nSystem:", "\nUser:", "\nFalcon:")),
     ),
     ChatTemplateSpec(
         name="anthropic",
@@ -100,7 +98,7 @@ _LIST = (
         system_first=True,
         answer="\n\nAssistant: ",
         stop=("\n\nUser:", "User:"),
-        control=SpecialTokens(("\nHuman:", "\nAssistant:")),
+        special_tokens=SpecialTokens(("\nHuman:", "\nAssistant:")),
     ),
 )
 

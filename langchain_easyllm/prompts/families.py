@@ -12,34 +12,32 @@ from dataclasses import replace
 from .spec import CallForm, ChatTemplateSpec, RoleTemplate, ToolForm
 from .special_tokens import SpecialTokens
 
-__all__ = ["ALIASES", "FAMILIES"]
-
 _SENTENCEPIECE = ("<s>", "</s>", "<unk>")
 _CHATML = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
 _TRIO = ("system", "user", "assistant")
 _FIVE = (*_TRIO, "tool", "function")
 
-_LLAMA3_CONTROL = SpecialTokens(
+_LLAMA3_TOKENS = SpecialTokens(
     (
         *("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|python_tag|>"),
         *("<|start_header_id|>", "<|end_header_id|>", "<|finetune_right_pad_id|>"),
         "<|reserved_special_token_",  # 250 of them, all numbered
     )
 )
-_PHI3_CONTROL = SpecialTokens(
+_PHI3_TOKENS = SpecialTokens(
     (
         *_SENTENCEPIECE,
         *("<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"),
         "<|placeholder",
     )
 )
-_MISTRAL_V3_CONTROL = (
+_MISTRAL_V3_TOKENS = (
     *_SENTENCEPIECE,
     *("[INST]", "[/INST]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"),
     *("[TOOL_RESULTS]", "[/TOOL_RESULTS]"),
 )
-_MISTRAL_NEMO_CONTROL = (*_MISTRAL_V3_CONTROL, "[PREFIX]", "[MIDDLE]", "[SUFFIX]")
-_GEMMA_CONTROL = SpecialTokens(
+_MISTRAL_NEMO_TOKENS = (*_MISTRAL_V3_TOKENS, "[PREFIX]", "[MIDDLE]", "[SUFFIX]")
+_GEMMA_TOKENS = SpecialTokens(
     (
         *("<bos>", "<eos>", "<pad>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
         *("<start_of_image>", "<end_of_image>"),
@@ -59,14 +57,13 @@ def _turns(
 
 
 def _chatml(name: str, default_system: str | None = None) -> ChatTemplateSpec:
-    """Make a variant of ChatML."""
     return ChatTemplateSpec(
         name=name,
         turns=_turns(_FIVE, "<|im_start|>{}\n", "<|im_end|>\n"),
         answer="<|im_start|>assistant\n",
         default_system=default_system,
         stop=("<|im_end|>",) if default_system is None else ("<|im_end|>", "<|endoftext|>"),
-        control=SpecialTokens(_CHATML),
+        special_tokens=SpecialTokens(_CHATML),
         tool_format="hermes",
     )
 
@@ -81,7 +78,7 @@ def _phi3(name: str, *, skip_empty_system: bool) -> ChatTemplateSpec:
         answer="<|assistant|>\n",
         end="<|endoftext|>",
         stop=("<|end|>", "<|endoftext|>"),
-        control=_PHI3_CONTROL,
+        special_tokens=_PHI3_TOKENS,
     )
 
 
@@ -91,7 +88,7 @@ def _mistral(
     assistant: RoleTemplate,
     *,
     first: bool,
-    control: tuple[str, ...],
+    special_tokens: tuple[str, ...],
     tool_space: str | None = None,
 ) -> ChatTemplateSpec:
     """Make a version of Mistral; they differ in spaces and in where system text goes."""
@@ -103,7 +100,7 @@ def _mistral(
         start="<s>",
         bos="<s>",
         stop=("</s>",),
-        control=SpecialTokens(control),
+        special_tokens=SpecialTokens(special_tokens),
         tool_format="react" if tool_space is None else "mistral",
         tool_form=None if tool_space is None else _mistral_tools(tool_space),
     )
@@ -134,7 +131,7 @@ def _gemma(name: str, *, takes_system: bool) -> ChatTemplateSpec:
         bos="<bos>",
         answer="<start_of_turn>model\n",
         stop=("<end_of_turn>", "<eos>"),
-        control=_GEMMA_CONTROL,
+        special_tokens=_GEMMA_TOKENS,
     )
 
 
@@ -161,7 +158,7 @@ def _llama3(name: str, *, dated: bool) -> ChatTemplateSpec:
         bos="<|begin_of_text|>",
         answer=header.replace("{}", "assistant"),
         stop=("<|eot_id|>", "<|end_of_text|>", *(("<|eom_id|>",) if dated else ())),
-        control=_LLAMA3_CONTROL,
+        special_tokens=_LLAMA3_TOKENS,
         tool_format="llama3" if dated else "react",
         tool_form=ToolForm({"tool": turns["tool"]}, tool_system_template) if dated else None,
     )
@@ -181,7 +178,7 @@ _LIST = (
         trim_block=True,
         bos="<s>",
         stop=("</s>",),
-        control=SpecialTokens((*_SENTENCEPIECE, "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")),
+        special_tokens=SpecialTokens((*_SENTENCEPIECE, "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")),
     ),
     # meta-llama/Meta-Llama-3-8B-Instruct, meta-llama/Llama-3.1-8B-Instruct
     _llama3("llama3", dated=False),
@@ -192,7 +189,7 @@ _LIST = (
         turns=_turns(_TRIO, "<|{}|>\n", "</s>\n"),
         answer="<|assistant|>\n",
         stop=("</s>",),
-        control=SpecialTokens((*_SENTENCEPIECE, "<|system|>", "<|user|>", "<|assistant|>")),
+        special_tokens=SpecialTokens((*_SENTENCEPIECE, "<|system|>", "<|user|>", "<|assistant|>")),
     ),
     # microsoft/Phi-3-mini-4k-instruct, microsoft/Phi-3.5-mini-instruct, microsoft/phi-4
     _phi3("phi-3", skip_empty_system=False),
@@ -202,7 +199,7 @@ _LIST = (
         turns=_turns(_TRIO, "<|im_start|>{}<|im_sep|>", "<|im_end|>"),
         answer="<|im_start|>assistant<|im_sep|>",
         stop=("<|im_end|>", "<|endoftext|>"),
-        control=SpecialTokens(
+        special_tokens=SpecialTokens(
             (
                 *(*_CHATML, "<|im_sep|>", "<|dummy_"),
                 *("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"),
@@ -215,14 +212,14 @@ _LIST = (
         RoleTemplate(" [INST] ", " [/INST]"),
         RoleTemplate(" ", "</s>"),
         first=True,
-        control=(*_SENTENCEPIECE, "[INST]", "[/INST]"),
+        special_tokens=(*_SENTENCEPIECE, "[INST]", "[/INST]"),
     ),
     _mistral(
         "mistral-v0.3",
         RoleTemplate("[INST] ", "[/INST]"),
         RoleTemplate(" ", "</s>", trim=True),
         first=False,
-        control=_MISTRAL_V3_CONTROL,
+        special_tokens=_MISTRAL_V3_TOKENS,
         tool_space=" ",
     ),
     _mistral(
@@ -230,7 +227,7 @@ _LIST = (
         RoleTemplate("[INST]", "[/INST]"),
         RoleTemplate("", "</s>"),
         first=False,
-        control=_MISTRAL_NEMO_CONTROL,
+        special_tokens=_MISTRAL_NEMO_TOKENS,
         tool_space="",
     ),
     # google/gemma-2-9b-it, google/gemma-3-4b-it
@@ -262,7 +259,7 @@ _LIST = (
         bos="<s>",
         answer="GPT4 Correct Assistant:",
         stop=("<|end_of_turn|>",),
-        control=SpecialTokens(
+        special_tokens=SpecialTokens(
             (
                 *(*_SENTENCEPIECE, "<|end_of_turn|>", "<|pad_0|>"),
                 *[f"GPT4 Correct {role.title()}:" for role in _FIVE],
@@ -281,7 +278,7 @@ _LIST = (
         bos="<｜begin▁of▁sentence｜>",
         answer="Assistant:",
         stop=("<｜end▁of▁sentence｜>",),
-        control=SpecialTokens(
+        special_tokens=SpecialTokens(
             ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "\nUser:", "\nAssistant:")
         ),
     ),
@@ -297,7 +294,7 @@ _LIST = (
         default_system=_VICUNA_SYSTEM,
         answer="ASSISTANT:",
         stop=("</s>",),
-        control=SpecialTokens((*_SENTENCEPIECE, "USER:", "ASSISTANT:")),
+        special_tokens=SpecialTokens((*_SENTENCEPIECE, "USER:", "ASSISTANT:")),
     ),
 )
 

@@ -12,18 +12,13 @@ from .normalize import merge, normalize
 from .spec import ChatTemplateSpec
 from .special_tokens import SpecialTokens
 
-__all__ = ["FamilyPrompt", "check_modes", "refuse_tokens"]
-
 
 @dataclass(frozen=True)
 class FamilyPrompt(ChatPrompt):
-    """A built-in prompt."""
-
     family: ChatTemplateSpec = field(kw_only=True, repr=False)
 
     @classmethod
     def of(cls, family: ChatTemplateSpec) -> FamilyPrompt:
-        """Make the prompt of a family."""
         return cls(family.name, family.stop, family.bos, family=family)
 
     def render(
@@ -34,15 +29,14 @@ class FamilyPrompt(ChatPrompt):
         roles: RoleMode = "fold",
         special_tokens: TokenMode = "escape",
     ) -> str:
-        """Render a conversation; see `ChatPrompt.render`."""
         check_modes(roles, special_tokens)
         family = self.family
         conversation = read(messages)
         if special_tokens == "error":
-            refuse_tokens(family.control, conversation, family.roles_at_line_start)
+            refuse_tokens(family.special_tokens, conversation, family.roles_at_line_start)
         conversation = normalize(family, conversation, roles)
         if special_tokens != "allow":
-            texts = family.control.escape_all(
+            texts = family.special_tokens.escape_all(
                 conversation.texts, conversation.roles, family.roles_at_line_start
             )
             conversation = Conversation(conversation.roles, texts, conversation.extras)
@@ -50,7 +44,6 @@ class FamilyPrompt(ChatPrompt):
 
     @property
     def host(self) -> TemplateToolSupport:
-        """What the family's template has for tools."""
         family = self.family
         form = family.tool_form
         return TemplateToolSupport(
@@ -62,38 +55,34 @@ class FamilyPrompt(ChatPrompt):
 
     def escape(self, text: str) -> str:
         """Put a space into the family's special tokens, as at the start of a line."""
-        return self.family.control.escape(text, at_line_start=True)
+        return self.family.special_tokens.escape(text, at_line_start=True)
 
     def render_told(self, pairs: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
-        """Render a conversation with tools; see `ChatPrompt.render_told`."""
         family = self.family.with_tools if own_forms else self.family
         conversation = Conversation([role for role, _ in pairs], [text for _, text in pairs])
         return _write(family, normalize(family, conversation, "fold"), answer=True)
 
 
 def check_modes(roles: str, special_tokens: str) -> None:
-    """Raise a `PromptError` for an unknown mode."""
     if roles not in {"fold", "strict"}:
-        msg = f'roles is "fold" or "strict", not {roles!r}.'
-        raise PromptError(msg)
+        raise PromptError(f'roles is "fold" or "strict", not {roles!r}.')
     if special_tokens not in {"escape", "allow", "error"}:
-        msg = f'special_tokens is "escape", "allow" or "error", not {special_tokens!r}.'
-        raise PromptError(msg)
+        raise PromptError(
+            f'special_tokens is "escape", "allow" or "error", not {special_tokens!r}.'
+        )
 
 
 def refuse_tokens(
-    control: SpecialTokens, conversation: Conversation, roles_at_line_start: Container[str] = ()
+    tokens: SpecialTokens, conversation: Conversation, roles_at_line_start: Container[str] = ()
 ) -> None:
-    """Raise a `PromptError` for content that holds a special token."""
     for index, text in enumerate(conversation.texts):
-        token = control.find(text, at_line_start=conversation.roles[index] in roles_at_line_start)
+        token = tokens.find(text, at_line_start=conversation.roles[index] in roles_at_line_start)
         if token is not None:
             role = conversation.roles[index]
-            msg = (
-                f"Message {index} ({role}) holds {token!r}, which is a control token of this "
+            raise PromptError(
+                f"Message {index} ({role}) holds {token!r}, which is a special token of this "
                 'prompt; special_tokens="escape" neutralises it.'
             )
-            raise PromptError(msg)
 
 
 def _write(family: ChatTemplateSpec, conversation: Conversation, answer: bool) -> str:

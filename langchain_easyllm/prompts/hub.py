@@ -16,8 +16,6 @@ from ..errors import PromptError
 from .base import ChatPrompt
 from .jinja import JinjaPrompt, turn_ends
 
-__all__ = ["load_prompt", "read_file"]
-
 _Read = Callable[[str], str | None]
 
 _NUMBERED = re.compile(r"(\D{4,})\d+\D*")
@@ -38,14 +36,15 @@ def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = Fa
     Raises:
         PromptError: If the model has no template, or its files cannot be downloaded or read.
     """
-    directory = Path(model).expanduser()
-    read = _reader_of(directory) if directory.is_dir() else _reader_from_hub(str(model), token)
+    read = _reader(model, token)
     config = _json(read, "tokenizer_config.json", model)
     template = _template(read, config, model, tools=tools)
     special = {**_json(read, "special_tokens_map.json", model), **config}
     bos, eos = _text(special.get("bos_token")), _text(special.get("eos_token"))
-    added = _added_tokens(config)
-    ends = [added.get(end) for end in _end_ids(_json(read, "generation_config.json", model))]
+    added = config.get("added_tokens_decoder")
+    added = added if isinstance(added, Mapping) else {}
+    ids = _json(read, "generation_config.json", model).get("eos_token_id")
+    ends = [_text(added.get(str(end))) for end in (ids if isinstance(ids, list) else [ids])]
     stop = [eos, *ends, *turn_ends(template)]
     return JinjaPrompt.of(
         template,
@@ -53,7 +52,7 @@ def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = Fa
         stop=tuple(dict.fromkeys([text for text in stop if text])),
         bos_token=bos,
         eos_token=eos,
-        tokens=tuple(_without_numbers(_special_tokens(config, special, template))),
+        tokens=tuple(_without_numbers(_special_tokens(added.values(), special, template))),
     )
 
 
@@ -65,11 +64,10 @@ def _template(read: _Read, config: Mapping[str, object], model: str | Path, *, t
         found = _named(source.get("chat_template"), tools=tools)
         if found is not None:
             return found
-    msg = (
+    raise PromptError(
         f"{model} has no chat template; name the prompt of its family instead "
         "(the names in PROMPT_MAPPING), or give a template of your own."
     )
-    raise PromptError(msg)
 
 
 def _named(value: object, *, tools: bool) -> str | None:
@@ -91,9 +89,12 @@ def _named(value: object, *, tools: bool) -> str | None:
 
 def read_file(model: str, name: str, *, token: str | None = None) -> str | None:
     """Return the text of a model's file, or None if there is none; see `load_prompt`."""
+    return _reader(model, token)(name)
+
+
+def _reader(model: str | Path, token: str | None) -> _Read:
     directory = Path(model).expanduser()
-    read = _reader_of(directory) if directory.is_dir() else _reader_from_hub(model, token)
-    return read(name)
+    return _reader_of(directory) if directory.is_dir() else _reader_from_hub(str(model), token)
 
 
 def _reader_of(directory: Path) -> _Read:
@@ -102,8 +103,7 @@ def _reader_of(directory: Path) -> _Read:
         try:
             return path.read_text(encoding="utf-8") if path.is_file() else None
         except (OSError, UnicodeDecodeError) as error:
-            msg = f"{path} cannot be read: {error}"
-            raise PromptError(msg) from error
+            raise PromptError(f"{path} cannot be read: {error}") from error
 
     return read
 
@@ -118,37 +118,30 @@ def _reader_from_hub(model: str, token: str | None) -> _Read:
             path = hf_hub_download(model, name, token=token, local_files_only=offline)
             return Path(path).read_text(encoding="utf-8")
         except errors.EntryNotFoundError:
+            if name == "tokenizer_config.json" and offline:
+                raise PromptError(
+                    f"{model} is not in the local cache and the Hub cannot be reached; connect "
+                    "once, or name the prompt of its family instead."
+                ) from None
             return None
         except errors.GatedRepoError as error:
-            msg = (
+            raise PromptError(
                 f"{model} is gated: accept its licence at https://huggingface.co/{model} and pass "
                 "a token of that account."
-            )
-            raise PromptError(msg) from error
+            ) from error
         except errors.RepositoryNotFoundError as error:
-            msg = (
+            raise PromptError(
                 f"There is no model {model!r} on the Hub that this token may see, and no local "
                 "directory of that name; check the name, or pass a token for a private model."
-            )
-            raise PromptError(msg) from error
+            ) from error
         except errors.HFValidationError as error:
-            msg = f"{model!r} is neither a local directory nor the id of a model: {error}"
-            raise PromptError(msg) from error
+            raise PromptError(
+                f"{model!r} is neither a local directory nor the id of a model: {error}"
+            ) from error
         except (errors.HfHubHTTPError, OSError, UnicodeDecodeError) as error:
-            msg = f"{name} of {model} cannot be downloaded or read: {error}"
-            raise PromptError(msg) from error
+            raise PromptError(f"{name} of {model} cannot be downloaded or read: {error}") from error
 
-    def checked(name: str) -> str | None:
-        text = read(name)
-        if text is None and name == "tokenizer_config.json" and offline:
-            msg = (
-                f"{model} is not in the local cache and the Hub cannot be reached; connect once, "
-                "or name the prompt of its family instead."
-            )
-            raise PromptError(msg)
-        return text
-
-    return checked
+    return read
 
 
 def _reachable(model: str, token: str | None) -> bool:
@@ -171,36 +164,22 @@ def _json(read: _Read, name: str, model: str | Path) -> dict[str, object]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        msg = f"{name} of {model} is not valid JSON: {error}"
-        raise PromptError(msg) from error
+        raise PromptError(f"{name} of {model} is not valid JSON: {error}") from error
     return value if isinstance(value, dict) else {}
 
 
 def _text(token: object) -> str | None:
-    """Read a token written as a string or as a serialised `AddedToken`."""
+    """Read a token: a string, or a serialised `AddedToken`."""
     if isinstance(token, Mapping):
         token = token.get("content")
     return token if isinstance(token, str) and token else None
 
 
-def _added_tokens(config: Mapping[str, object]) -> dict[str, str]:
-    added = config.get("added_tokens_decoder")
-    entries = added.items() if isinstance(added, Mapping) else ()
-    texts = {str(token_id): _text(token) for token_id, token in entries}
-    return {token_id: text for token_id, text in texts.items() if text is not None}
-
-
-def _end_ids(generation: Mapping[str, object]) -> list[str]:
-    ids = generation.get("eos_token_id")
-    return [str(end) for end in (ids if isinstance(ids, list) else [ids]) if end is not None]
-
-
 def _special_tokens(
-    config: Mapping[str, object], special: Mapping[str, object], template: str
+    added: Iterable[object], special: Mapping[str, object], template: str
 ) -> Iterable[str]:
     """List the special tokens, and the added ones that the template writes."""
-    added = config.get("added_tokens_decoder")
-    for token in added.values() if isinstance(added, Mapping) else ():
+    for token in added:
         text = _text(token)
         is_special = isinstance(token, Mapping) and token.get("special") is True
         if text is not None and text.strip() and (is_special or text in template):

@@ -7,24 +7,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+
+from jinja2 import Template
+from jinja2.exceptions import TemplateError
 
 from ..errors import PromptError
 from .base import ChatPrompt, RoleMode, TemplateToolSupport, TokenMode
 from .conversation import Conversation, ToolCall, escaped, read
 from .family import check_modes, refuse_tokens
 from .normalize import flatten_tools, merge
-from .sandbox import BUDGET, Budget
+from .sandbox import BUDGET, Budget, ChatEnvironment, RaisedError
 from .special_tokens import SpecialTokens
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-__all__ = ["JinjaPrompt", "turn_ends"]
-
-
-MAX_TEMPLATE = 1_000_000
-"""Maximum characters of a template's source."""
+MAX_TEMPLATE = 1_000_000  # characters of a template's source
 
 _MARKS = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|\[/?[A-Z_]{2,24}\]|<</?SYS>>"
@@ -50,18 +46,11 @@ _TURN_ENDS = (
 
 @dataclass(frozen=True)
 class JinjaPrompt(ChatPrompt):
-    """A Jinja chat template as a prompt.
-
-    Attributes:
-        template: The template's source.
-        bos_token: The template's `bos_token`; None leaves it undefined.
-        eos_token: The template's `eos_token`; None leaves it undefined.
-        tokens: Special tokens of the tokenizer, beside those that the template spells out.
-    """
-
     template: str = field(kw_only=True, repr=False)
+    # The template's variables; None leaves one undefined.
     bos_token: str | None = field(default=None, kw_only=True)
     eos_token: str | None = field(default=None, kw_only=True)
+    # Special tokens of the tokenizer, beside those that the template spells out.
     tokens: tuple[str, ...] = field(default=(), kw_only=True, repr=False)
 
     may_block: ClassVar[bool] = True
@@ -78,11 +67,7 @@ class JinjaPrompt(ChatPrompt):
         eos_token: str | None = None,
         tokens: tuple[str, ...] = (),
     ) -> JinjaPrompt:
-        """Make a prompt of a template, by default with the turn ends that it writes as stops.
-
-        Raises:
-            PromptError: If the template is not valid Jinja.
-        """
+        """Make a prompt of a template, by default with the turn ends that it writes as stops."""
         _compiled(template)
         writes_bos = bos_token and ("bos_token" in template or bos_token in template)
         return cls(
@@ -96,7 +81,7 @@ class JinjaPrompt(ChatPrompt):
         )
 
     @cached_property
-    def control(self) -> SpecialTokens:
+    def special_tokens(self) -> SpecialTokens:
         """The special tokens that are given, and those that the template spells out."""
         spelled = [token for token in (self.bos_token, self.eos_token) if token]
         return SpecialTokens([*self.tokens, *spelled, *_MARKS.findall(self.template)])
@@ -118,14 +103,14 @@ class JinjaPrompt(ChatPrompt):
         check_modes(roles, special_tokens)
         conversation = read(messages)
         if special_tokens == "error":
-            refuse_tokens(self.control, conversation)
+            refuse_tokens(self.special_tokens, conversation)
         refused: Exception | None = None
         incomplete: str | None = None
         for attempt in _attempts(conversation) if roles == "fold" else (conversation,):
             safe = attempt if special_tokens == "allow" else self._escaped(attempt)
             try:
                 text = _run(self, safe, add_generation_prompt)
-            except _raised_error() as error:
+            except RaisedError as error:
                 refused = refused or error
                 continue
             except PromptError:
@@ -137,12 +122,14 @@ class JinjaPrompt(ChatPrompt):
             incomplete = incomplete or text
         if incomplete is not None:
             return incomplete
-        msg = f"The chat template {self.name!r} refuses the conversation: {refused}"
-        raise PromptError(msg) from refused
+        raise PromptError(
+            f"The chat template {self.name!r} refuses the conversation: {refused}"
+        ) from refused
 
     def _escaped(self, conversation: Conversation) -> Conversation:
-        extras = escaped(Conversation(extras=conversation.extras), self.control.escape).extras
-        return Conversation(conversation.roles, self.control.escape_all(conversation.texts), extras)
+        tokens = self.special_tokens
+        extras = escaped(Conversation(extras=conversation.extras), tokens.escape).extras
+        return Conversation(conversation.roles, tokens.escape_all(conversation.texts), extras)
 
     @property
     def host(self) -> TemplateToolSupport:
@@ -153,22 +140,20 @@ class JinjaPrompt(ChatPrompt):
         )
 
     def escape(self, text: str) -> str:
-        """Break the template's special tokens in a text."""
-        return self.control.escape(text)
+        return self.special_tokens.escape(text)
 
     def render_own_tools(
         self, conversation: Conversation, tools: Sequence[Mapping[str, object]]
     ) -> str | None:
-        """Render tools by the template; None if it refuses them, or leaves out what a tool said."""
+        """Render tools by the template; None if it refuses them, or leaves out a tool's result."""
         try:
             text = _run(self, conversation, True, tools)
-        except (PromptError, _raised_error()):
+        except (PromptError, RaisedError):
             return None
         return None if _leaves_out(conversation, text, every=False) else text
 
 
 def turn_ends(template: str) -> tuple[str, ...]:
-    """Return the known tokens that end a message in a template."""
     return tuple([end for end in _TURN_ENDS if end in template])
 
 
@@ -208,8 +193,6 @@ def _run(
     answer: bool,
     tools: Sequence[Mapping[str, object]] | None = None,
 ) -> str:
-    from jinja2.exceptions import TemplateError  # noqa: PLC0415 - loads at first use
-
     compiled = _compiled(prompt.template)
     variables: dict[str, object] = {
         "messages": _messages(conversation),
@@ -225,7 +208,7 @@ def _run(
     reset = BUDGET.set(Budget(size))
     try:
         return "".join(list(compiled.generate(**variables)))
-    except (PromptError, _raised_error()):
+    except (PromptError, RaisedError):
         raise
     except (
         TemplateError,
@@ -236,14 +219,14 @@ def _run(
         ValueError,
     ) as e:
         kind = type(e).__name__
-        msg = f"The chat template {prompt.name!r} failed on this conversation: {kind}: {e}"
-        raise PromptError(msg) from e
+        raise PromptError(
+            f"The chat template {prompt.name!r} failed on this conversation: {kind}: {e}"
+        ) from e
     finally:
         BUDGET.reset(reset)
 
 
 def _messages(conversation: Conversation) -> list[dict[str, object]]:
-    """Write messages as the role/content dicts that chat templates read."""
     messages: list[dict[str, object]] = []
     for index, (role, text) in enumerate(zip(conversation.roles, conversation.texts, strict=True)):
         message: dict[str, object] = {"role": role, "content": text}
@@ -269,23 +252,13 @@ def _call(call: ToolCall) -> dict[str, object]:
     return written if call.id is None else {"id": call.id, **written}
 
 
-def _raised_error() -> type[Exception]:
-    from .sandbox import RaisedError  # noqa: PLC0415 - loads jinja2 at first use
-
-    return RaisedError
-
-
 @lru_cache(maxsize=64)
 def _compiled(template: str) -> Template:
-    from jinja2.exceptions import TemplateError  # noqa: PLC0415 - loads at first use
-
-    from .sandbox import ChatEnvironment  # noqa: PLC0415 - loads jinja2
-
     if len(template) > MAX_TEMPLATE:
-        msg = f"A chat template of {len(template):,} characters is above {MAX_TEMPLATE:,}."
-        raise PromptError(msg)
+        raise PromptError(
+            f"A chat template of {len(template):,} characters is above {MAX_TEMPLATE:,}."
+        )
     try:
         return ChatEnvironment().from_string(template)
     except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
-        msg = f"The chat template is not valid Jinja: {error}"
-        raise PromptError(msg) from error
+        raise PromptError(f"The chat template is not valid Jinja: {error}") from error

@@ -17,21 +17,12 @@ from collections.abc import Container
 
 from ..errors import PromptError
 from .base import RoleMode
-from .conversation import Conversation, Extra, ToolCall
+from .conversation import Conversation, Extra
 from .spec import ChatTemplateSpec
-
-__all__ = ["flatten_tools", "merge", "normalize", "refusal"]
-
-
-_BLANK_LINE = "\n\n"
 
 
 def normalize(family: ChatTemplateSpec, conversation: Conversation, mode: RoleMode) -> Conversation:
-    """Return a conversation that the template accepts; the same one where it accepts that.
-
-    Raises:
-        PromptError: In strict mode, naming the message and the reason.
-    """
+    """Return a conversation that the template accepts; the same one where it accepts that."""
     conversation = _write_calls(family, conversation)
     why = refusal(family, conversation)
     if why is None:
@@ -46,19 +37,25 @@ def normalize(family: ChatTemplateSpec, conversation: Conversation, mode: RoleMo
 
 def refusal(family: ChatTemplateSpec, conversation: Conversation) -> str | None:
     """Return why a template cannot express a conversation, naming the message; None if it can."""
+    found = _first_refused(family, conversation)
+    if found is None:
+        return None
+    index, reason = found
+    return (
+        f"Message {index} ({conversation.roles[index]}) does not fit the {family.name} prompt: "
+        f'{reason}; roles="fold" rewrites it.'
+    )
+
+
+def _first_refused(family: ChatTemplateSpec, conversation: Conversation) -> tuple[int, str] | None:
     for index, extra in conversation.extras.items():
         if extra.calls:
-            return _why(
-                family,
-                conversation,
-                index,
-                "it makes tool calls, which the template has no form for",
-            )
+            return index, "it makes tool calls, which the template has no form for"
     roles = conversation.roles
     start = 0
     if roles[0] == "system" and family.strict_alternation:
         if family.system_in == "nowhere":
-            return _why(family, conversation, 0, "the template has no system role")
+            return 0, "the template has no system role"
         start = 1
     if _alternates(roles, start) and not family.system_first:
         return None
@@ -66,23 +63,16 @@ def refusal(family: ChatTemplateSpec, conversation: Conversation) -> str | None:
     for index in range(start, len(roles)):
         role = roles[index]
         if role not in known:
-            return _why(
-                family, conversation, index, f"the template has no {role} role at that place"
-            )
+            return index, f"the template has no {role} role at that place"
         if family.strict_alternation and (role == "user") != ((index - start) % 2 == 0):
             wanted = "user" if role != "user" else "assistant"
-            return _why(
-                family, conversation, index, f"the template wants the {wanted} to speak there"
-            )
+            return index, f"the template wants the {wanted} to speak there"
         if family.system_first and role == "system" and index:
-            return _why(
-                family, conversation, index, "the template takes a system message only at the start"
-            )
+            return index, "the template takes a system message only at the start"
     return None
 
 
 def _write_calls(family: ChatTemplateSpec, conversation: Conversation) -> Conversation:
-    """Write tool calls in the template's own syntax, if it has one."""
     form = family.calls
     if form is None or not conversation.extras:
         return conversation
@@ -114,22 +104,22 @@ def flatten_tools(conversation: Conversation, keep: Container[str] = ()) -> Conv
         extra = conversation.extras.get(index, Extra())
         if extra.calls:
             lines = [text] if text else []
-            flat.texts[index] = "\n".join(lines + [_call_text(call) for call in extra.calls])
+            for call in extra.calls:
+                written = {"name": call.name, "arguments": call.arguments}
+                lines.append(f"Tool call: {json.dumps(written, ensure_ascii=False, default=str)}")
+            flat.texts[index] = "\n".join(lines)
         elif role in {"tool", "function"} and role not in keep:
             flat.roles[index] = "user"
-            flat.texts[index] = _result_text(extra, text)
+            flat.texts[index] = f"Tool result{f' ({extra.name})' if extra.name else ''}: {text}"
     return flat
 
 
 def merge(
     conversation: Conversation, gap: str | None = None, only: str | None = None
 ) -> Conversation:
-    """Join neighbours of one role.
+    """Join neighbours of one role, or of the role `only`.
 
-    Args:
-        conversation: The conversation; it is not changed.
-        gap: Text between joined messages; by default a blank line, and none beside empty ones.
-        only: The one role whose messages are joined; None for every role.
+    Between joined messages stands `gap`; None means a blank line, and none beside empty ones.
     """
     roles: list[str] = []
     groups: list[list[str]] = []  # joined at the end: joining each time would be quadratic
@@ -143,12 +133,9 @@ def merge(
 
 
 def _gather_system(family: ChatTemplateSpec, conversation: Conversation) -> Conversation:
-    others = [
-        (r, t) for r, t in zip(conversation.roles, conversation.texts, strict=True) if r != "system"
-    ]
-    system = [
-        t for r, t in zip(conversation.roles, conversation.texts, strict=True) if r == "system"
-    ]
+    pairs = list(zip(conversation.roles, conversation.texts, strict=True))
+    others = [(role, text) for role, text in pairs if role != "system"]
+    system = [text for role, text in pairs if role == "system"]
     if not system:
         return conversation
     text = _join(*system)
@@ -169,20 +156,4 @@ def _alternate(conversation: Conversation) -> Conversation:
 
 
 def _join(*texts: str) -> str:
-    return _BLANK_LINE.join([text for text in texts if text])
-
-
-def _call_text(call: ToolCall) -> str:
-    written = {"name": call.name, "arguments": call.arguments}
-    return f"Tool call: {json.dumps(written, ensure_ascii=False, default=str)}"
-
-
-def _result_text(extra: Extra, text: str) -> str:
-    return f"Tool result ({extra.name}): {text}" if extra.name else f"Tool result: {text}"
-
-
-def _why(family: ChatTemplateSpec, conversation: Conversation, index: int, reason: str) -> str:
-    return (
-        f"Message {index} ({conversation.roles[index]}) does not fit the {family.name} prompt: "
-        f'{reason}; roles="fold" rewrites it.'
-    )
+    return "\n\n".join([text for text in texts if text])

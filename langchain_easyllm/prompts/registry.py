@@ -23,23 +23,12 @@ from .easyllm import EASYLLM
 from .families import ALIASES, FAMILIES
 from .family import FamilyPrompt, check_modes
 
-__all__ = [
-    "PROMPT_MAPPING",
-    "Builder",
-    "CallablePrompt",
-    "get_prompt",
-    "register_prompt",
-    "table_names",
-]
-
 Builder = Callable[[object], str]
 """A prompt as a function: messages to the prompt's text."""
 
 
 @dataclass(frozen=True)
 class CallablePrompt(ChatPrompt):
-    """A user's function as a prompt."""
-
     # Gets the messages as the caller gave them; the modes of `render` do not apply.
     build: Builder = field(kw_only=True)
 
@@ -51,13 +40,13 @@ class CallablePrompt(ChatPrompt):
         roles: RoleMode = "fold",
         special_tokens: TokenMode = "escape",
     ) -> str:
-        """Call the function; see `ChatPrompt.render`."""
         del add_generation_prompt
         check_modes(roles, special_tokens)
         text = self.build(messages)
         if not isinstance(text, str):
-            msg = f"The prompt builder {self.name} returned {type(text).__name__}, not a string."
-            raise PromptError(msg)
+            raise PromptError(
+                f"The prompt builder {self.name} returned {type(text).__name__}, not a string."
+            )
         return text
 
     def render_told(self, pairs: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
@@ -110,11 +99,10 @@ def get_prompt(spec: object) -> ChatPrompt:
     if callable(spec):
         name = getattr(spec, "__name__", type(spec).__name__)
         return CallablePrompt(str(name), build=spec)
-    msg = (
+    raise PromptError(
         "A prompt is a name, a ChatPrompt, a callable or a Jinja template, "
         f"not {type(spec).__name__}."
     )
-    raise PromptError(msg)
 
 
 def register_prompt(
@@ -136,24 +124,23 @@ def register_prompt(
     """
     plain = isinstance(name, str) and name.strip() and "{{" not in name and "{%" not in name
     if not plain or name == "auto":  # which means the model's own template
-        msg = f"A prompt needs a plain name, not {name!r}."
-        raise PromptError(msg)
+        raise PromptError(f"A prompt needs a plain name, not {name!r}.")
     if isinstance(stop, str):
         stop = (stop,)
     made = get_prompt(prompt)
     made = replace(made, name=name, stop=made.stop if stop is None else tuple(stop))
     with _lock:
         if name in _prompts and not overwrite:
-            msg = f"There is already a prompt named {name!r}; overwrite=True replaces it."
-            raise PromptError(msg)
+            raise PromptError(
+                f"There is already a prompt named {name!r}; overwrite=True replaces it."
+            )
         _prompts[name] = made
     return made
 
 
 def _unknown(name: str) -> PromptError:
     if name == "auto":
-        msg = "'auto' means a model's own template; load_prompt(model) loads it."
-        return PromptError(msg)
+        return PromptError("'auto' means a model's own template; load_prompt(model) loads it.")
     near = get_close_matches(name.lower(), list(_prompts), n=3, cutoff=0.5)
     if near:
         hint = "did you mean " + " or ".join(repr(match) for match in near) + "?"
@@ -175,47 +162,6 @@ _EASYLLM_TITLES = {
 _WITHOUT_EMPTY_SYSTEM = frozenset({"llama2"})
 
 
-def _easyllm_builder(name: str) -> Builder:
-    prompt = FamilyPrompt.of(EASYLLM[name])
-
-    def build(messages: object) -> str:
-        return prompt.render(_pairs(messages, name), roles="strict", special_tokens="allow")
-
-    build.__doc__ = f"""Build the `{name}` prompt exactly as EasyLLM 0.6.2 does.
-
-    Args:
-        messages: A string (one user turn), or a list of role/content dicts or objects with `role`
-            and `content`; a system message may stand only at the start.
-
-    Returns:
-        The prompt, with the assistant's answer opened at the end.
-
-    Raises:
-        PromptError: If the list is empty, or holds a role or content that the prompt cannot write.
-    """
-    return build
-
-
-def _official_builder(name: str) -> Builder:
-    prompt = FamilyPrompt.of(FAMILIES[name])
-
-    def build(messages: object) -> str:
-        return prompt.render(messages)
-
-    build.__doc__ = f"""Build the official `{name}` prompt with the defaults of `ChatPrompt.render`.
-
-    Args:
-        messages: What `ChatPrompt.render` takes.
-
-    Returns:
-        The prompt, with the assistant's answer opened at the end.
-
-    Raises:
-        PromptError: If there is no conversation to render.
-    """
-    return build
-
-
 def _builder_name(family: str) -> str:
     plain = family.replace("phi-", "phi").replace("-", "_").replace(".", "_")
     return f"build_{plain}_prompt"
@@ -228,7 +174,6 @@ _STOP_SEQUENCES = {f"{name}_stop_sequences": list(each.stop) for name, each in E
 
 
 def table_names() -> list[str]:
-    """Return the names of all `build_*_prompt` and `*_stop_sequences`."""
     return sorted([*_BUILDERS, *_STOP_SEQUENCES])
 
 
@@ -240,10 +185,44 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+_EASYLLM_DOC = """Build the `{}` prompt exactly as EasyLLM 0.6.2 does.
+
+    Args:
+        messages: A string (one user message), or a list of role/content dicts or objects with
+            `role` and `content`; a system message may stand only at the start.
+
+    Returns:
+        The prompt, with the assistant's answer opened at the end.
+
+    Raises:
+        PromptError: If the list is empty, or holds a role or content that the prompt cannot write.
+    """
+_OFFICIAL_DOC = """Build the official `{}` prompt with the defaults of `ChatPrompt.render`.
+
+    Args:
+        messages: What `ChatPrompt.render` takes.
+
+    Returns:
+        The prompt, with the assistant's answer opened at the end.
+
+    Raises:
+        PromptError: If there is no conversation to render.
+    """
+
+
 @cache
 def _builder(family: str) -> Builder:
-    build = _easyllm_builder(family) if family in EASYLLM else _official_builder(family)
+    easyllm = family in EASYLLM
+    prompt = FamilyPrompt.of(EASYLLM[family] if easyllm else FAMILIES[family])
+
+    def build(messages: object) -> str:
+        if easyllm:
+            messages = _pairs(messages, family)
+            return prompt.render(messages, roles="strict", special_tokens="allow")
+        return prompt.render(messages)
+
     build.__name__ = build.__qualname__ = _builder_name(family)
+    build.__doc__ = (_EASYLLM_DOC if easyllm else _OFFICIAL_DOC).format(family)
     return build
 
 
@@ -252,8 +231,7 @@ def _pairs(messages: object, name: str) -> list[tuple[str, str]]:
         empty = [] if name in _WITHOUT_EMPTY_SYSTEM else [("system", "")]
         return [*empty, ("user", messages)]
     if not isinstance(messages, Iterable):
-        msg = f"Messages come as a string or a list, not as {type(messages).__name__}."
-        raise PromptError(msg)
+        raise PromptError(f"Messages come as a string or a list, not as {type(messages).__name__}.")
     return [_pair(name, index, message) for index, message in enumerate(messages)]
 
 
@@ -266,12 +244,13 @@ def _pair(name: str, index: int, message: object) -> tuple[str, str]:
             role = ROLES.get(str(getattr(message, "type", None)))
     if role == "function":
         title = _EASYLLM_TITLES.get(name, name)
-        msg = f"{title} does not support function calls. Message {index} is one."
-        raise PromptError(msg)
+        raise PromptError(f"{title} does not support function calls. Message {index} is one.")
     if not isinstance(role, str) or role not in _ROLES:
-        msg = f"Message {index} has the invalid role {role!r}; EasyLLM knows {sorted(_ROLES)}."
-        raise PromptError(msg)
+        raise PromptError(
+            f"Message {index} has the invalid role {role!r}; EasyLLM knows {sorted(_ROLES)}."
+        )
     if not isinstance(content, str):
-        msg = f"Message {index} ({role}) has content of type {type(content).__name__}, not str."
-        raise PromptError(msg)
+        raise PromptError(
+            f"Message {index} ({role}) has content of type {type(content).__name__}, not str."
+        )
     return role, content

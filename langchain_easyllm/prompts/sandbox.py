@@ -27,18 +27,6 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ..errors import PromptError
 
-__all__ = [
-    "BUDGET",
-    "STEP",
-    "Budget",
-    "ChatEnvironment",
-    "LimitError",
-    "RaisedError",
-    "check_format",
-    "size_of",
-]
-
-
 _STR_METHOD_NAMES = """
     capitalize casefold center count endswith find format format_map index isalnum isalpha
     isascii isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper
@@ -83,7 +71,6 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
-        """Do an arithmetic operation whose size was measured first."""
         budget = BUDGET.get()
         if operator == "*":
             budget.charge_product(left, right)
@@ -96,7 +83,7 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
-        """Return whether a template may read an attribute; of strings, only plain methods."""
+        """Of strings, a template may read only plain methods."""
         if isinstance(obj, str) and attr not in _STR_METHODS:
             return False
         if isinstance(obj, (int, float, bytes)):
@@ -104,7 +91,6 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
         return super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: object) -> Callable[..., str] | None:
-        """Wrap `str.format`, which the sandbox does itself, with a measure before it."""
         wrapped = super().wrap_str_format(value)
         if wrapped is None:
             return None
@@ -123,7 +109,6 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
         *args: object,
         **kwargs: object,
     ) -> object:
-        """Call something from a template, measured before and after."""
         budget = BUDGET.get()
         if isinstance(__obj, (Macro, BlockReference, LoopContext)):
             budget.charge(1000 * (1 + sum([size_of(arg) for arg in args])))
@@ -230,8 +215,7 @@ def _sum(original: Callable[..., object]) -> Callable[..., object]:
     @wraps(original)
     def bounded(*args: object, start: object = 0, **kwargs: object) -> object:
         if not isinstance(start, (int, float)):
-            msg = "The chat template sums up something other than numbers."
-            raise LimitError(msg)
+            raise LimitError("The chat template sums up something other than numbers.")
         return original(*args, start=start, **kwargs)
 
     return bounded
@@ -309,25 +293,16 @@ def _check_arguments(budget: Budget, name: str, text: str, args: Sequence[object
 
 def _check_width(width: int) -> None:
     if abs(width) > MAX_WIDTH:
-        msg = f"The chat template asks for a width or count of {width}, above {MAX_WIDTH:,}."
-        raise LimitError(msg)
+        raise LimitError(
+            f"The chat template asks for a width or count of {width}, above {MAX_WIDTH:,}."
+        )
 
 
-MAX_SECONDS = 3.0
-"""Maximum seconds of one render."""
-
-MAX_TEXT = 64_000_000
-"""Maximum characters that one render makes in all its steps, beside `INPUT_SHARE`."""
-
-INPUT_SHARE = 64
-"""How many times a render may copy its whole input on top of that."""
-
-MAX_WIDTH = 10_000
-"""The largest width or count that a filter or a string method may be given."""
-
-STEP = 32
-"""The cost of one step of a loop, or one item of a list, in characters."""
-
+MAX_SECONDS = 3.0  # of one render
+MAX_TEXT = 64_000_000  # characters that one render makes in all its steps, beside `INPUT_SHARE`
+INPUT_SHARE = 64  # how many times a render may copy its whole input on top of that
+MAX_WIDTH = 10_000  # the largest width or count that a filter or a string method may be given
+STEP = 32  # the cost of one step of a loop, or one item of a list, in characters
 _MAX_INT_BITS = 16_384
 _WIDE = re.compile(r"\d{4}|[%{:][^%{}]*[*{]")
 
@@ -349,11 +324,9 @@ class Budget:
         """Subtract characters or steps; raise a `LimitError` if the budget or time is spent."""
         self._left -= amount
         if self._left < 0:
-            msg = "The chat template makes too much text; it was stopped."
-            raise LimitError(msg)
+            raise LimitError("The chat template makes too much text; it was stopped.")
         if time.monotonic() > self._deadline:
-            msg = f"The chat template did not end within {MAX_SECONDS:g} seconds."
-            raise LimitError(msg)
+            raise LimitError(f"The chat template did not end within {MAX_SECONDS:g} seconds.")
 
     def charge_value(self, value: object, pad: int = 0) -> None:
         """Charge the length of a value before it is written out, `pad` characters per level."""
@@ -372,7 +345,6 @@ class Budget:
                 stack += [(part, depth + 1) for part in item]
 
     def charge_product(self, left: object, right: object) -> None:
-        """Charge `left * right` before it is made."""
         if isinstance(left, int) and isinstance(right, int):
             self._charge_bits(left.bit_length() + right.bit_length())
         elif isinstance(left, int) and isinstance(right, Sequence):
@@ -381,14 +353,12 @@ class Budget:
             self.charge(max(right, 0) * len(left))
 
     def charge_power(self, base: object, exponent: object) -> None:
-        """Charge `base ** exponent` before it is made."""
         if isinstance(base, int) and isinstance(exponent, int):
             self._charge_bits(base.bit_length() * abs(exponent))
 
     def _charge_bits(self, bits: int) -> None:
         if bits > _MAX_INT_BITS:
-            msg = "The chat template makes a number too large to be meant."
-            raise LimitError(msg)
+            raise LimitError("The chat template makes a number too large to be meant.")
         self.charge()
 
 
@@ -406,8 +376,7 @@ def size_of(value: object) -> int:
 def check_format(budget: Budget, template: str, values: Sequence[object]) -> None:
     """Charge a `%` or `{}` format string; refuse wide or computed field widths."""
     if _WIDE.search(template):
-        msg = "The chat template formats text with a field too wide to be meant."
-        raise LimitError(msg)
+        raise LimitError("The chat template formats text with a field too wide to be meant.")
     for _ in range(template.count("%") + template.count("{")):
         budget.charge_value(values)
     budget.charge(len(template))

@@ -10,13 +10,9 @@ from typing import Literal
 
 from .special_tokens import SpecialTokens
 
-__all__ = ["CallForm", "ChatTemplateSpec", "RoleTemplate", "ToolForm"]
-
 
 @dataclass(frozen=True, slots=True)
 class RoleTemplate:
-    """How one role's messages are written."""
-
     before: str
     after: str
     trim: bool = False  # the content, by `str.strip`
@@ -24,7 +20,6 @@ class RoleTemplate:
     skip_empty: bool = False
 
     def write(self, text: str) -> str:
-        """Write one message of this role."""
         if self.trim:
             text = text.strip()
         if self.skip_empty and not text:
@@ -49,19 +44,16 @@ class ToolForm:
     """A template's own syntax for tools."""
 
     turns: Mapping[str, RoleTemplate]  # of `tools` (descriptions), `calls` and `tool` (results)
-    system_template: RoleTemplate | None = (
-        None  # of the system message at the start, where it differs
-    )
+    # Of the system message at the start, where it differs.
+    system_template: RoleTemplate | None = None
     space: str = " "  # between a special token and the JSON that follows it
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatTemplateSpec:
-    """The template of one model family."""
-
     name: str
     turns: Mapping[str, RoleTemplate]
-    control: SpecialTokens
+    special_tokens: SpecialTokens
     stop: tuple[str, ...]
     bos: str | None = None  # the BOS that the template writes
     start: str = ""
@@ -93,11 +85,10 @@ class ChatTemplateSpec:
         form = self.tool_form
         if form is None:
             return self
-        system_template = form.system_template or self.system_template
         return replace(
             self,
             turns={**self.turns, **form.turns},
-            system_template=system_template,
+            system_template=form.system_template or self.system_template,
             calls=None,
             strict_alternation=False,
         )

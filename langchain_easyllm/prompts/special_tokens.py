@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from itertools import zip_longest
 
-__all__ = ["SpecialTokens"]
-
 
 class SpecialTokens:
     r"""The special tokens of one template.
@@ -27,7 +25,6 @@ class SpecialTokens:
         self._has_line_tokens = any(token[0] == "\n" for token in self.tokens)
 
     def find(self, text: str, *, at_line_start: bool = False) -> str | None:
-        """Return the first special token in a text, or None."""
         if at_line_start:
             text = "\n" + text
         if not self._may_hold(text):
@@ -36,7 +33,6 @@ class SpecialTokens:
         return min(found)[1] if found else None
 
     def escape(self, text: str, *, at_line_start: bool = False) -> str:
-        """Put a space into every special token of a text."""
         if at_line_start and self._has_line_tokens:
             return self.escape("\n" + text)[1:]
         if not self._may_hold(text):
@@ -55,13 +51,7 @@ class SpecialTokens:
     ) -> list[str]:
         """Put a space into every special token of a conversation's texts.
 
-        Args:
-            texts: The contents of messages.
-            roles: Their roles.
-            roles_at_line_start: Roles whose content the template puts at the start of a line.
-
-        Returns:
-            The texts; the very same list where none of them can hold a token.
+        Returns the very same list where none of them can hold a token.
         """
         # One search in all of them settles nearly every real conversation, and one pass over all of
         # them most others: no token spans a NUL, and few texts hold one.

@@ -8,7 +8,7 @@ from ...support.subprocess_scripts import MAY_FORK, assert_silent
 
 BATCHER = """
 import os, signal, threading
-from langchain_easyllm._local.batcher import Batcher
+from langchain_easyllm._local.transport import Batcher
 from langchain_easyllm._local.requests import Job, LocalSequence
 
 def run(sequences):
@@ -99,7 +99,7 @@ MOMENTS = {
 
 LOCKS = """
 import os, signal, threading
-from langchain_easyllm._local import generation, registry
+from langchain_easyllm._local import generation, session
 from langchain_easyllm._local.embedding import EmbeddingModel
 from langchain_easyllm._local.model import PipelineModel
 from langchain_easyllm._local.settings import LocalSettings
@@ -131,7 +131,7 @@ if not pid:
     assert vectors.look_up("/embed", {"inputs": ["Hi"]}) == [0.5]
     with generation._rng_users.changed:
         assert generation._rng_users.changed.wait_for(lambda: generation._rng_users.count == 0, 1)
-    registry.open_model(settings)
+    session.open_model(settings)
     os._exit(0)
 over.set()
 thread.join()

@@ -21,7 +21,7 @@ import pytest
 
 from langchain_easyllm import EasyLLM
 from langchain_easyllm import errors as ours
-from langchain_easyllm.offline import Faults, OfflineServer, endpoint, offline_server
+from langchain_easyllm.offline import Faults, OfflineServer, limits, offline_server
 from langchain_easyllm.offline.language_model import LanguageModel
 
 from ...support.offline_client import ANSWER, PROMPT, ask, generate, send
@@ -166,7 +166,7 @@ def test_an_answer_ends_with_its_client(
 def test_more_requests_than_there_is_room_for(
     offline_server: OfflineServer, offline_faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoint, "MAX_CONCURRENT", 2)
+    monkeypatch.setattr(limits, "MAX_CONCURRENT", 2)
     offline_faults.stall_after = 0
     held = [begin(offline_server, "/generate", {"inputs": PROMPT}) for _ in range(2)]
     wait_until(lambda: offline_server._state.in_flight == 2)

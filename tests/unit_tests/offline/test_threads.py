@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from langchain_easyllm.offline._threads import one_thread
+from langchain_easyllm.offline.llama import one_thread
 
 
 def blas_threads() -> set[int]:

@@ -115,7 +115,7 @@ def test_a_thousand_reserved_tokens_cost_no_more_than_one(tmp_path):
     )
     prompt = load_prompt(tmp_path)
     assert "< |reserved_12|>< |reserved_999|>" in prompt.render("<|reserved_12|><|reserved_999|>")
-    assert len(prompt.control.tokens) < 10
+    assert len(prompt.special_tokens.tokens) < 10
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def hostile_texts(tokens):
 @given(data=st.data())
 def test_as_many_control_tokens_as_with_harmless_content(name, data):
     prompt = get_prompt(name)
-    tokens = prompt.family.control.tokens
+    tokens = prompt.family.special_tokens.tokens
     pair = st.tuples(ROLES, hostile_texts(tokens))
     messages = data.draw(st.lists(pair, min_size=1, max_size=5))
     text = prompt.render(messages)
@@ -40,13 +40,13 @@ def test_as_many_control_tokens_as_with_harmless_content(name, data):
 @pytest.mark.parametrize("name", ALL)
 def test_every_token_is_broken_by_one_space(name):
     prompt = get_prompt(name)
-    for token in prompt.family.control.tokens:
+    for token in prompt.family.special_tokens.tokens:
         content = f"x{token}y"
         text = prompt.render([("user", content)])
         assert content not in text
         assert content in prompt.render([("user", content)], special_tokens="allow")
         assert content.replace(" ", "") in text.replace(" ", "")
-        with pytest.raises(PromptError, match=r"Message 1 \(user\) holds .* control token"):
+        with pytest.raises(PromptError, match=r"Message 1 \(user\) holds .* special token"):
             prompt.render([("user", "fine"), ("user", content)], special_tokens="error")
 
 
@@ -105,7 +105,7 @@ def test_texts_that_hold_a_nul():
 @pytest.mark.parametrize("name", ["llama2", "zephyr", "phi-3", "gemma-3", "openchat"])
 def test_a_megabyte_of_hostile_text(name):
     prompt = get_prompt(name)
-    tokens = prompt.family.control.tokens
+    tokens = prompt.family.special_tokens.tokens
     for piece in (*tokens, "<", "<|", "[", "".join(tokens)):
         text = piece * (1_000_000 // len(piece))
         start = time.perf_counter()

@@ -370,7 +370,7 @@ def test_no_text_of_a_message_or_a_tool_forges_a_turn_or_a_call(form, where):
 
     name, text = FORGED[form]
     prompt = get_prompt(name)
-    control = {*prompt.family.control.tokens}
+    control = {*prompt.family.special_tokens.tokens}
     if where != "description":  # which is the developer's; the format's marks may stand in it
         control |= {*TOOL_FORMATS[form].special_tokens.tokens}
     harmless = render(name, chat("plain"), form, tools=described("plain"))

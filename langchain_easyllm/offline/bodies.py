@@ -1,4 +1,9 @@
-"""Reading a request's JSON by tables of fields; errors name the field."""
+"""JSON bodies: requests, read by tables of fields; errors and events in each protocol's format.
+
+TGI writes `data:` with no space, one line each. Sources: the OpenAPI documents of Text Generation
+Inference 3 (`ErrorResponse`) and of Text Embeddings Inference 1.9 (`ErrorResponse`,
+`OpenAICompatErrorResponse`).
+"""
 
 from __future__ import annotations
 
@@ -9,28 +14,7 @@ from typing import cast
 
 import orjson
 
-from .responses import HTTPError, invalid
-
-__all__ = [
-    "ANY",
-    "BOOLEAN",
-    "COUNT",
-    "INTEGER",
-    "NUMBER",
-    "OBJECT",
-    "SEED",
-    "STRING",
-    "STRINGS",
-    "Json",
-    "Kind",
-    "list_of",
-    "one_of",
-    "parse_body",
-    "read_fields",
-]
-
 Json = Mapping[str, object]
-"""A JSON object."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +44,10 @@ ANY = Kind("anything", lambda _: True)
 
 
 def list_of(kind: Kind, description: str) -> Kind:
-    """Return the kind of a list of items of one kind."""
     return Kind(description, lambda value: isinstance(value, list) and all(map(kind.holds, value)))
 
 
 def one_of(*values: str) -> Kind:
-    """Return the kind of some strings."""
     return Kind("one of " + ", ".join(f'"{value}"' for value in values), values.__contains__)
 
 
@@ -95,7 +77,9 @@ def read_fields(
     """
     for name in value:
         if name not in known:
-            raise invalid(f"unknown field `{where}{name}`{_nearest(name, known)}")
+            near = get_close_matches(name, list(known), n=1)
+            hint = f", did you mean `{near[0]}`?" if near else ""
+            raise invalid(f"unknown field `{where}{name}`{hint}")
     found = {name: item for name, item in value.items() if item is not None}
     for name in required:
         if name not in found:
@@ -106,6 +90,77 @@ def read_fields(
     return found
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=1)
-    return f", did you mean `{near[0]}`?" if near else ""
+class HTTPError(Exception):
+    """An error that is the response to a request.
+
+    `kind` is its type in TGI's spelling; `""` writes the bare message as text, as the servers' HTTP
+    library does before either has seen a request. A `shape` replaces that of the route.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        kind: str = "validation",
+        status: int = 422,
+        headers: Mapping[str, str] | None = None,
+        shape: Shape | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.status = status
+        self.headers = dict(headers or {})
+        self.shape = shape
+
+
+Shape = Callable[[HTTPError], dict[str, object]]
+"""Writes an error in a protocol's format."""
+
+
+def invalid(message: str) -> HTTPError:
+    return HTTPError(f"Input validation error: {message}")
+
+
+def tgi_shape(error: HTTPError) -> dict[str, object]:
+    return {"error": error.message, "error_type": error.kind}
+
+
+def tei_shape(error: HTTPError) -> dict[str, object]:
+    """Write an error as TEI does, whose types have a capital."""
+    return {"error": error.message, "error_type": error.kind.capitalize()}
+
+
+def openai_shape(error: HTTPError) -> dict[str, object]:
+    """Write an error as TEI's OpenAI-style route does, by both names of its type.
+
+    Its document calls the type `error_type`, the program `type`.
+    """
+    kind = error.kind.capitalize()
+    return {"message": error.message, "code": error.status, "type": kind, "error_type": kind}
+
+
+# Of a stream.
+HEADERS = {
+    "content-type": "text/event-stream",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
+DONE = b"data:[DONE]\n\n"  # ends a stream of the OpenAI-style routes
+
+
+def event(value: object) -> bytes:
+    return b"data:" + orjson.dumps(value) + b"\n\n"
+
+
+def failure(error: HTTPError) -> bytes:
+    """Return the last event of a stream of TGI's own that fails, with the usual body."""
+    return event(tgi_shape(error))
+
+
+def openai_failure(error: HTTPError) -> bytes:
+    """Return the end of a stream of TGI's OpenAI-style routes that fails.
+
+    TGI writes it for OpenAI's client, with 422 whatever the reason, and ends the stream as usual
+    (https://github.com/huggingface/text-generation-inference/pull/2668).
+    """
+    return event({"error": {"message": error.message, "http_status_code": 422}}) + DONE

@@ -1,0 +1,565 @@
+"""TGI's routes: its own protocol, the OpenAI-style ones and those that tokenize.
+
+Format: the OpenAPI document of Text Generation Inference 3 (`GenerateRequest`, `GenerateResponse`,
+`StreamResponse`; `CompletionRequest`, `Chunk`, `CompletionFinal`; `ChatRequest`, `ChatCompletion`,
+`ChatCompletionChunk`).
+
+The template of a chat's prompt is Zephyr's. Tools, calls, results and schemas are written as in the
+model's training (`wordings`): the tools and the schema in the system message, a call as
+`<tool_call>` text of the assistant, a result as a user message.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from .._tool_formats.base import OfferedTools, dump
+from .._tool_formats.call_syntax import Tool, function_of
+from .._tool_formats.hermes import HERMES
+from .._tool_formats.rendering import render_tools
+from ..prompts import PROMPT_MAPPING, PromptError
+from .bodies import (
+    ANY,
+    BOOLEAN,
+    COUNT,
+    DONE,
+    NUMBER,
+    OBJECT,
+    SEED,
+    STRING,
+    STRINGS,
+    HTTPError,
+    Json,
+    Kind,
+    event,
+    invalid,
+    list_of,
+    read_fields,
+)
+from .constraint import Constraint
+from .engine import Engine
+from .language_model import LanguageModel, Token
+from .limits import FINGERPRINT, MAX_BATCH
+from .plan import PARAMETERS, Plan, make_plan, read_grammar
+from .tokenizing import TokenText
+from .tools import CallReader, forced, read_calls, read_tools
+from .wordings import SCHEMA
+
+_GENERATE_FIELDS = {"inputs": STRING, "parameters": OBJECT, "add_special_tokens": BOOLEAN}
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    plan: Plan
+    tokens: Sequence[Token]
+
+    @property
+    def text(self) -> str:
+        """A stop sequence that ended the answer is part of its text, as with TGI."""
+        return "".join(token.text for token in self.tokens if not token.special)
+
+    @property
+    def reason(self) -> str:
+        return self.tokens[-1].finish_reason or "length"
+
+    @property
+    def likelihood(self) -> float:
+        return sum(token.logprob for token in self.tokens) / len(self.tokens)
+
+
+def _read_generate(body: Json, *, root: bool = False) -> tuple[str, dict[str, object]]:
+    """Return the prompt, and the parameters with `add_special_tokens` among them.
+
+    The root route has a field `stream` as well.
+    """
+    known = {**_GENERATE_FIELDS, "stream": BOOLEAN} if root else _GENERATE_FIELDS
+    request = read_fields(body, known, required=("inputs",))
+    given = cast("Json", request.get("parameters", {}))
+    parameters = read_fields(given, PARAMETERS, where="parameters.")
+    parameters["add_special_tokens"] = request.get("add_special_tokens", True)
+    return cast("str", request["inputs"]), parameters
+
+
+async def _finish(engine: Engine, plan: Plan) -> _Finished:
+    return _Finished(plan, [token async for token in engine.tokens(plan)])
+
+
+async def generate(engine: Engine, body: Json) -> object:
+    return await _generate(engine, *_read_generate(body))
+
+
+async def generate_stream(engine: Engine, body: Json) -> object:
+    return _generate_stream(engine, *_read_generate(body))
+
+
+async def generate_at_root(engine: Engine, body: Json) -> object:
+    inputs, parameters = _read_generate(body, root=True)
+    if body.get("stream"):
+        return _generate_stream(engine, inputs, parameters)
+    return [await _generate(engine, inputs, parameters)]
+
+
+async def _generate(engine: Engine, inputs: str, parameters: Json) -> dict[str, object]:
+    plan = await _plan(engine, inputs, parameters, stream=False)
+    answers = [await _finish(engine, plan)]
+    answers += [await _finish(engine, plan.reseeded()) for _ in range(1, plan.best_of)]
+    answers.sort(key=lambda answer: -answer.likelihood)
+    echo = inputs if parameters.get("return_full_text") else ""
+    best, others = answers[0], answers[1:]
+    result: dict[str, object] = {"generated_text": echo + best.text}
+    if parameters.get("details") or parameters.get("decoder_input_details"):
+        prefill = await _prefill(engine, plan) if parameters.get("decoder_input_details") else []
+        sequences = [
+            {"generated_text": echo + each.text, **_details(each, prefill)} for each in others
+        ]
+        result["details"] = {**_details(best, prefill), "best_of_sequences": sequences or None}
+    return result
+
+
+async def _generate_stream(engine: Engine, inputs: str, parameters: Json) -> AsyncIterator[bytes]:
+    """Answer `/generate_stream`: an event for each token, the last one with the whole text."""
+    plan = await _plan(engine, inputs, parameters, stream=True)
+    echo = inputs if parameters.get("return_full_text") else ""
+    tokens: list[Token] = []
+    async for token in engine.tokens(plan):
+        tokens.append(token)
+        written: dict[str, object] = {
+            "index": len(tokens),
+            "token": _token(token),
+            "generated_text": None,
+            "details": None,
+        }
+        if plan.top_n:
+            written["top_tokens"] = _top(token)
+        if token.finish_reason:
+            written["generated_text"] = echo + _Finished(plan, tokens).text
+            if parameters.get("details"):
+                written["details"] = {
+                    "finish_reason": token.finish_reason,
+                    "generated_tokens": len(tokens),
+                    "input_length": len(plan.prompt),
+                    "seed": plan.seed,
+                }
+        yield event(written)
+
+
+async def _plan(engine: Engine, inputs: str, parameters: Json, *, stream: bool) -> Plan:
+    special = bool(parameters["add_special_tokens"])
+    model = engine.language
+    return await engine.run(
+        partial(make_plan, inputs, parameters, model, stream=stream, add_special_tokens=special)
+    )
+
+
+async def _prefill(engine: Engine, plan: Plan) -> list[dict[str, object]]:
+    logprobs = await engine.run(lambda: engine.language.prompt_logprobs(plan.ids))
+    return [
+        {"id": token.id, "text": token.text, "logprob": logprob}
+        for token, logprob in zip(plan.prompt, logprobs, strict=True)
+    ]
+
+
+def _details(answer: _Finished, prefill: list[dict[str, object]]) -> dict[str, object]:
+    details: dict[str, object] = {
+        "finish_reason": answer.reason,
+        "generated_tokens": len(answer.tokens),
+        "seed": answer.plan.seed,
+        "prefill": prefill,
+        "tokens": [_token(token) for token in answer.tokens],
+    }
+    if answer.plan.top_n:
+        details["top_tokens"] = [_top(token) for token in answer.tokens]
+    return details
+
+
+def _token(token: Token) -> dict[str, object]:
+    return {
+        "id": token.id,
+        "text": token.text,
+        "logprob": token.logprob,
+        "special": token.special,
+    }
+
+
+def _top(token: Token) -> list[dict[str, object]]:
+    return [
+        {"id": id, "text": text, "logprob": logprob, "special": False}
+        for id, text, logprob in token.top
+    ]
+
+
+# Request fields of both OpenAI-style routes.
+_OPENAI_FIELDS: dict[str, Kind] = {
+    "frequency_penalty": NUMBER,
+    "max_tokens": COUNT,
+    "model": STRING,
+    "seed": SEED,
+    "stop": STRINGS,
+    "stream": BOOLEAN,
+    "stream_options": OBJECT,
+    "temperature": NUMBER,
+    "top_p": NUMBER,
+    # Fields of OpenAI's that TGI ignores.
+    "logit_bias": ANY,
+    "metadata": ANY,
+    "n": COUNT,
+    "store": ANY,
+    "user": ANY,
+}
+# TGI's finish reasons on these routes, of which it changes only one to OpenAI's.
+_REASONS = {"length": "length", "eos_token": "stop", "stop_sequence": "stop_sequence"}
+_SAME = ("frequency_penalty", "presence_penalty", "repetition_penalty", "seed", "stop", "top_p")
+
+
+def _to_parameters(request: Json) -> dict[str, object]:
+    """Return a request's parameters as `/generate` calls them.
+
+    Decoding is greedy unless the request asks to sample, so that a test gets the same answer each
+    time; TGI samples at temperature 1.0 here by default.
+    """
+    parameters = {name: request[name] for name in _SAME if name in request}
+    if "max_tokens" in request:
+        parameters["max_new_tokens"] = request["max_tokens"]
+    if request.get("temperature"):  # 0 means greedy on these routes
+        parameters["temperature"] = request["temperature"]
+    elif "temperature" in request:
+        parameters.pop("top_p", None)
+    return parameters
+
+
+def _head(kind: str) -> dict[str, object]:
+    return {
+        "object": kind,
+        "id": "",
+        "created": int(time.time()),
+        "model": LanguageModel.name,
+        "system_fingerprint": FINGERPRINT,
+    }
+
+
+def _usage(plans: list[tuple[Plan, int]]) -> dict[str, int]:
+    """Return the usage of runs, each with its number of new tokens."""
+    prompt = sum(len(plan.prompt) for plan, _ in plans)
+    written = sum(count for _, count in plans)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": written,
+        "total_tokens": prompt + written,
+    }
+
+
+def _wants_usage(request: Json) -> bool:
+    options = request.get("stream_options")
+    if not isinstance(options, dict):
+        return False
+    known = {"include_usage": BOOLEAN, "include_obfuscation": ANY}
+    return bool(read_fields(options, known, where="stream_options.").get("include_usage"))
+
+
+_PROMPT = Kind(
+    "a string or a list of strings",
+    lambda value: all(isinstance(each, str) for each in _prompts(value)),
+)
+_COMPLETION_FIELDS = {
+    **_OPENAI_FIELDS,
+    "prompt": _PROMPT,
+    "repetition_penalty": NUMBER,
+    "suffix": STRING,
+}
+
+
+def _read_completions(body: Json) -> dict[str, object]:
+    request = read_fields(body, _COMPLETION_FIELDS, required=("prompt",))
+    if "suffix" in request:
+        message = "Suffix is not supported and can be achieved by preprocessing the prompt."
+        raise HTTPError(message, "suffix not supported")
+    if len(_prompts(request["prompt"])) > MAX_BATCH:
+        message = f"Number of prompts exceeds the maximum allowed batch size of {MAX_BATCH}"
+        raise HTTPError(message, "batch size exceeded")
+    return request
+
+
+async def completions(engine: Engine, body: Json) -> object:
+    request = _read_completions(body)
+    if request.get("stream"):
+        return _stream_completions(engine, request)
+    answers = [await _finish(engine, plan) for plan in await _plans(engine, request, stream=False)]
+    choices = [
+        _choice(index, answer.text, _REASONS[answer.reason]) for index, answer in enumerate(answers)
+    ]
+    counted = _usage([(answer.plan, len(answer.tokens)) for answer in answers])
+    return {**_head("text_completion"), "choices": choices, "usage": counted}
+
+
+async def _stream_completions(engine: Engine, request: Json) -> AsyncIterator[bytes]:
+    """Answer a request as a stream: a chunk for each token, one prompt after the other.
+
+    The finish reasons are TGI's own: here it forgets to change them to OpenAI's.
+    """
+    for index, plan in enumerate(await _plans(engine, request, stream=True)):
+        count = 0
+        async for token in engine.tokens(plan):
+            count += 1
+            yield event(_completion_chunk(index, plan, token, count))
+    yield DONE
+
+
+def _completion_chunk(index: int, plan: Plan, token: Token, count: int) -> dict[str, object]:
+    reason = token.finish_reason or ""
+    text = "" if token.special else token.text
+    chunk: dict[str, object] = {
+        **_head("text_completion"),
+        "choices": [_choice(index, text, reason)],
+    }
+    if reason:
+        chunk["usage"] = _usage([(plan, count)])
+    return chunk
+
+
+def _choice(index: int, text: str, reason: str) -> dict[str, object]:
+    return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+
+
+async def _plans(engine: Engine, request: Json, *, stream: bool) -> list[Plan]:
+    parameters = _to_parameters(request)
+    model = engine.language
+    prompts = _prompts(request["prompt"])
+    return await engine.run(
+        lambda: [make_plan(prompt, parameters, model, stream=stream) for prompt in prompts]
+    )
+
+
+def _prompts(value: object) -> list[str]:
+    return cast("list[str]", value) if isinstance(value, list) else [cast("str", value)]
+
+
+_CHAT_FIELDS: dict[str, Kind] = {
+    **_OPENAI_FIELDS,
+    "guideline": STRING,
+    "logprobs": BOOLEAN,
+    "max_completion_tokens": COUNT,
+    "messages": list_of(OBJECT, "a list of objects"),
+    "parallel_tool_calls": ANY,
+    "presence_penalty": NUMBER,
+    "response_format": OBJECT,
+    "tool_choice": ANY,
+    "tool_prompt": STRING,
+    "tools": list_of(OBJECT, "a list of objects"),
+    "top_logprobs": COUNT,
+}
+
+_MESSAGE = {
+    "role": STRING,
+    "content": ANY,
+    "name": STRING,
+    "tool_calls": list_of(OBJECT, "a list of objects"),
+    "tool_call_id": STRING,
+    # Fields of answers of OpenAI's and other servers that are sent back.
+    **dict.fromkeys(("annotations", "audio", "function_call", "reasoning", "refusal"), ANY),
+    "reasoning_content": ANY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _ChatRequest:
+    prompt: str
+    parameters: dict[str, object]  # by the names of `/generate`
+    constraint: Constraint | None
+    tools: bool  # the answer may be a tool call
+    logprobs: bool
+    stream: bool
+    usage: bool  # a stream ends with its usage
+
+    async def plan(self, engine: Engine) -> Plan:
+        plan = partial(make_plan, self.prompt, self.parameters, engine.language)
+        return await engine.run(partial(plan, stream=self.stream, constraint=self.constraint))
+
+
+def _read_chat(body: Json) -> _ChatRequest:
+    request = read_fields(body, _CHAT_FIELDS, required=("messages",))
+    tools = read_tools(cast("list[Json]", request.get("tools", [])))
+    shown, constraint = forced(request.get("tool_choice") if tools else "none", tools)
+    schema = None
+    if "response_format" in request:
+        if tools:
+            raise HTTPError("Tool error: Grammar and tools are mutually exclusive", "tool_error")
+        constraint, schema = read_grammar(cast("Json", request["response_format"]))
+    if "max_completion_tokens" in request:
+        request.setdefault("max_tokens", request["max_completion_tokens"])
+    parameters = _to_parameters(request)
+    logprobs = bool(request.get("logprobs"))
+    if logprobs:
+        parameters["top_n_tokens"] = request.get("top_logprobs", 0)
+    return _ChatRequest(
+        prompt=_render(cast("list[Json]", request["messages"]), shown, schema),
+        parameters=parameters,
+        constraint=constraint,
+        tools=bool(shown),
+        logprobs=logprobs,
+        stream=bool(request.get("stream")),
+        usage=_wants_usage(request),
+    )
+
+
+async def chat(engine: Engine, body: Json) -> object:
+    request = await engine.run(partial(_read_chat, body))
+    if request.stream:
+        return _stream_chat(engine, request)
+    plan = await request.plan(engine)
+    answer = await _finish(engine, plan)
+    calls = read_calls(answer.text) if request.tools else []
+    message: dict[str, object] = {"role": "assistant", "content": None if calls else answer.text}
+    if calls:
+        message["tool_calls"] = calls
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": _logprobs(answer.tokens) if request.logprobs else None,
+        "finish_reason": _REASONS[answer.reason],
+    }
+    counted = _usage([(plan, len(answer.tokens))])
+    return {**_head("chat.completion"), "choices": [choice], "usage": counted}
+
+
+async def _stream_chat(engine: Engine, request: _ChatRequest) -> AsyncIterator[bytes]:
+    """Answer a request as a stream: a chunk for each token, the last with the finish reason."""
+    plan = await request.plan(engine)
+    reader = CallReader(plain=not request.tools)
+    count, held = 0, list[Token]()
+    async for token in engine.tokens(plan):
+        count += 1
+        held.append(token)
+        text = reader.push("" if token.special else token.text)
+        if token.finish_reason:
+            text += reader.rest()
+        delta = _delta(reader, text)
+        if delta or token.finish_reason:
+            yield event(_chat_chunk(delta or _text_delta(""), held, logprobs=request.logprobs))
+            held.clear()
+    if request.usage:
+        counted = _usage([(plan, count)])
+        yield event({**_head("chat.completion.chunk"), "choices": [], "usage": counted})
+    yield DONE
+
+
+async def chat_tokenize(engine: Engine, body: Json) -> object:
+    def work() -> dict[str, object]:
+        prompt = _read_chat(body).prompt
+        tokens = _simple_tokens(engine.language.encode(prompt))
+        return {"templated_text": prompt, "tokenize_response": tokens}
+
+    return await engine.run(work)
+
+
+async def tokenize(engine: Engine, body: Json) -> object:
+    inputs, parameters = _read_generate(body)
+    special = bool(parameters["add_special_tokens"])
+    encode = partial(engine.language.encode, inputs, add_special_tokens=special)
+    return _simple_tokens(await engine.run(encode))
+
+
+def _simple_tokens(tokens: list[TokenText]) -> list[dict[str, object]]:
+    """Return tokens as TGI's tokenize routes list them."""
+    return [
+        {"id": token.id, "text": token.text, "start": token.start, "stop": token.stop}
+        for token in tokens
+    ]
+
+
+def _delta(reader: CallReader, text: str) -> dict[str, object] | None:
+    """Return a chunk's delta, or None while the answer may still be a call or plain text."""
+    if reader.plain:
+        return _text_delta(text)
+    name, reader.name = reader.name, None
+    if name is None and not text:
+        return None
+    if not reader.calling:
+        return _text_delta(text)  # held back in vain
+    call = {"index": 0, "id": "0", "type": "function"}
+    function = {"name": name, "arguments": text}
+    return {"role": "assistant", "tool_calls": [{**call, "function": function}]}
+
+
+def _text_delta(text: str) -> dict[str, object]:
+    return {"role": "assistant", "content": text}
+
+
+def _chat_chunk(
+    delta: dict[str, object], tokens: Sequence[Token], *, logprobs: bool
+) -> dict[str, object]:
+    choice = {
+        "index": 0,
+        "delta": delta,
+        "logprobs": _logprobs(tokens) if logprobs else None,
+        "finish_reason": _REASONS.get(tokens[-1].finish_reason or ""),
+    }
+    return {**_head("chat.completion.chunk"), "choices": [choice], "usage": None}
+
+
+def _logprobs(tokens: Sequence[Token]) -> dict[str, object]:
+    content = [
+        {
+            "token": token.text,
+            "logprob": token.logprob,
+            "top_logprobs": [{"token": text, "logprob": value} for _, text, value in token.top],
+        }
+        for token in tokens
+    ]
+    return {"content": content}
+
+
+def _render(messages: Sequence[Json], tools: Sequence[Tool] = (), schema: object = None) -> str:
+    for index, message in enumerate(messages):
+        where = f"messages[{index}]."
+        fields = read_fields(message, _MESSAGE, required=("role",), where=where)
+        if "content" not in fields and "tool_calls" not in fields:
+            raise invalid(f"missing field `{where}content`")
+    if schema is not None:
+        messages = _with_system(messages, SCHEMA.format(schema=dump(schema)))
+    prompt = PROMPT_MAPPING["zephyr"]
+    offered = OfferedTools(tuple(map(_described, tools)))
+    try:
+        return render_tools(prompt, messages, offered, HERMES) if tools else prompt.render(messages)
+    except PromptError as error:
+        raise HTTPError(f"Template error: {error}", "template_error") from error
+
+
+def _with_system(messages: Sequence[Json], text: str) -> list[Json]:
+    if not messages or messages[0]["role"] not in ("system", "developer"):
+        return [{"role": "system", "content": text}, *messages]
+    first, *rest = messages
+    own = first["content"]
+    parts = own if isinstance(own, list) else [own]
+    return [{**first, "content": [*parts, f"\n\n{text}"]}, *rest]
+
+
+def _described(tool: Tool) -> Json:
+    """Return a tool as in the model's training: keys in this order, without titles."""
+    function = function_of(tool)
+    return {
+        "name": function["name"],
+        "description": function.get("description") or "",
+        "parameters": _in_order(function["parameters"]),
+    }
+
+
+def _in_order(parameters: object) -> object:
+    if not isinstance(parameters, Mapping):
+        return parameters
+    first = ("type", "properties", "required")
+    kept = {key: parameters[key] for key in first if key in parameters}
+    rest = {key: value for key, value in parameters.items() if key not in (*first, "title")}
+    properties = kept.get("properties")
+    if isinstance(properties, Mapping):
+        kept["properties"] = {name: _untitled(value) for name, value in properties.items()}
+    return {**kept, **rest}
+
+
+def _untitled(schema: object) -> object:
+    if not isinstance(schema, Mapping):
+        return schema
+    return {key: value for key, value in schema.items() if key != "title"}
