@@ -205,8 +205,8 @@ class EasyLLMChat(TextModel, BaseChatModel):
         Args:
             messages: The conversation, in any form that `invoke` accepts.
             tools: The tools, in any form that `bind_tools` accepts.
-            tool_choice: The tool choice, as in `bind_tools`. If a call is required, the prompt also
-                has the beginning of the answer.
+            tool_choice: The tool choice, as in `bind_tools`. If a call is required, the request
+                also begins the answer, behind this prompt.
 
         Returns:
             The prompt.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from functools import reduce
+from operator import add
 from typing import Any, ClassVar, Literal
 
 from langchain_core.callbacks import (
@@ -277,10 +279,7 @@ def _whole_chunk(generations: Sequence[Generation]) -> GenerationChunk:
 
 def _merged(chunks: Iterable[GenerationChunk]) -> list[Generation]:
     """Put a stream's chunks together as one generation."""
-    pieces = list(chunks)
-    whole = pieces[0]
-    for piece in pieces[1:]:
-        whole += piece
+    whole = reduce(add, chunks)
     return [Generation(text=whole.text, generation_info=whole.generation_info)]
 
 

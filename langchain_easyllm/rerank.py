@@ -97,10 +97,8 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
             EasyLLMError: If a text cannot be sent, or a request fails. If the server refuses a
                 document, the message has its index and its beginning.
         """
-        documents = _listed(documents)
-        if not (texts := _texts(documents)):
-            return []
-        return self._best(documents, self._rerank_client(query).scores(texts))
+        given, texts = _checked(documents)
+        return self._best(given, self._rerank_client(query).scores(texts)) if texts else []
 
     async def acompress_documents(
         self,
@@ -109,10 +107,8 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         callbacks: Callbacks | None = None,  # noqa: ARG002 - as langchain-core calls it
     ) -> list[Document]:
         """Return the documents that are most relevant to a query; see `compress_documents`."""
-        documents = _listed(documents)
-        if not (texts := _texts(documents)):
-            return []
-        return self._best(documents, await self._rerank_client(query).ascores(texts))
+        given, texts = _checked(documents)
+        return self._best(given, await self._rerank_client(query).ascores(texts)) if texts else []
 
     def _rerank_client(self, query: str) -> RerankClient:
         from ._batch.clients import RerankClient  # noqa: PLC0415 - sockets load with the first request
@@ -141,18 +137,16 @@ class EasyLLMRerank(BatchFields, BaseDocumentCompressor):
         ]
 
 
-def _listed(documents: Iterable[Document]) -> list[Document]:
+def _checked(documents: Iterable[Document]) -> tuple[list[Document], list[str]]:
+    """Return documents and their texts, once these can be sent."""
     check_several(documents, what="document", one=str | bytes | Document)
-    return list(documents)
-
-
-def _texts(documents: Sequence[object]) -> list[str]:
-    return [_text(document, f"Document {index}") for index, document in enumerate(documents)]
-
-
-def _text(document: object, name: str) -> str:
-    if not isinstance(document, Document):
-        raise ConfigurationError(
-            f"{name} is no Document but {type(document).__name__}: pass Document(page_content=...)."
-        )
-    return check_text(document.page_content, name)
+    given = list(documents)
+    texts = []
+    for index, document in enumerate(given):
+        if not isinstance(document, Document):
+            raise ConfigurationError(
+                f"Document {index} is no Document but {type(document).__name__}: pass "
+                "Document(page_content=...)."
+            )
+        texts.append(check_text(document.page_content, f"Document {index}"))
+    return given, texts

@@ -41,12 +41,7 @@ class Background:
             raise
 
     def run(self, work: Coroutine[object, object, T]) -> T:
-        """Return what a coroutine returns on the loop; it is cancelled if the wait is interrupted.
-
-        Raises:
-            ConfigurationError: If the loop is a parent process's.
-            SystemExit: If the loop is stopped, as it is at the interpreter's exit.
-        """
+        """Return what a coroutine returns on the loop; cancel it if the wait is interrupted."""
         result = self.start(work)
         try:
             return result.result()
@@ -89,7 +84,6 @@ _inherited: list[Background] = []
 
 
 def background() -> Background:
-    """Return this process's background loop."""
     with _lock:
         # A daemon that goes on at the interpreter's exit gets the stopped one, and ends.
         if not _open or not (_open[0].accepting or threading.current_thread().daemon):

@@ -16,7 +16,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .._http.models import RetryPolicy
 from .._protocols.embeddings import EmbeddingApi, Vector
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+J = TypeVar("J", bound=BatchJob[Any])
 OnProgress = Callable[[int], object] | None
 
 DEFAULT_SIZE = 32
@@ -45,15 +46,12 @@ WINDOW = 32
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """The limits of the requests of one call."""
-
     batch_size: int | None
     max_bytes: int
     max_concurrency: int
     policy: RetryPolicy
 
     def size(self, server: ServerInfo | None) -> int:
-        """Return the maximum number of texts in a request."""
         allowed = server.max_batch if server and server.tei else None
         return min(self.batch_size or allowed or DEFAULT_SIZE, allowed or sys.maxsize)
 
@@ -87,18 +85,20 @@ class _BatchClient(ABC, Generic[T]):
     def task(self, server: ServerInfo | None) -> Task[T]:
         """Return what builds the requests."""
 
-    def run(self, job: BatchJob[T]) -> None:
-        """Send the texts of a job, whose results it then has."""
+    def run(self, job: J) -> J:
+        """Send the texts of a job, and return it with their results."""
         if job.texts:
             server = self._detect(many=len(job.texts) > 1)
             scheduler = self.limits.scheduler(self.task(server), server, job.texts)
             run_job(scheduler, self.session.transport, job)
+        return job
 
-    async def arun(self, job: BatchJob[T]) -> None:
+    async def arun(self, job: J) -> J:
         if job.texts:
             server = await self._adetect(many=len(job.texts) > 1)
             scheduler = self.limits.scheduler(self.task(server), server, job.texts)
             await arun_job(scheduler, self.session.transport, job)
+        return job
 
     def _detect(self, *, many: bool) -> ServerInfo | None:
         if self.depends_on_server(many=many):
@@ -113,8 +113,6 @@ class _BatchClient(ABC, Generic[T]):
 
 @dataclass(frozen=True)
 class EmbeddingClient(_BatchClient[Vector]):
-    """Embeds texts on one server."""
-
     request: EmbeddingRequest
 
     def depends_on_server(self, *, many: bool) -> bool:
@@ -128,32 +126,25 @@ class EmbeddingClient(_BatchClient[Vector]):
         return EmbeddingTask(self.request, self.session, server)
 
     def lists(self, texts: list[str], on_progress: OnProgress = None) -> list[list[float]]:
-        job = ListJob(texts, on_progress=on_progress)
-        self.run(job)
+        job = self.run(ListJob(texts, on_progress=on_progress))
         return cast("list[list[float]]", job.results)
 
     async def alists(self, texts: list[str], on_progress: OnProgress = None) -> list[list[float]]:
-        job = ListJob(texts, on_progress=on_progress)
-        await self.arun(job)
+        job = await self.arun(ListJob(texts, on_progress=on_progress))
         return cast("list[list[float]]", job.results)
 
     def array(self, texts: list[str], on_progress: OnProgress = None) -> Array:
-        job = ArrayJob(texts, on_progress=on_progress)
-        self.run(job)
-        return job.array
+        return self.run(ArrayJob(texts, on_progress=on_progress)).array
 
     async def aarray(self, texts: list[str], on_progress: OnProgress = None) -> Array:
-        job = ArrayJob(texts, on_progress=on_progress)
-        await self.arun(job)
-        return job.array
+        return (await self.arun(ArrayJob(texts, on_progress=on_progress))).array
 
     def iter_arrays(self, texts: Iterable[str], prompt: str) -> Iterator[Array]:
         """Yield vectors as arrays, in the order of the texts, which are read as they are needed."""
         server = self._detect(many=True)
         jobs: deque[ArrayJob] = deque()
-        with blocking_pool(
-            self.limits.scheduler(self.task(server), server), self.session.transport
-        ) as workers:
+        batches = self.limits.scheduler(self.task(server), server)
+        with blocking_pool(batches, self.session.transport) as workers:
             for job in self._windows(texts, prompt, server):
                 workers.start(job)
                 jobs.append(job)
@@ -167,12 +158,10 @@ class EmbeddingClient(_BatchClient[Vector]):
     async def aiter_arrays(
         self, texts: Iterable[str] | AsyncIterable[str], prompt: str
     ) -> AsyncGenerator[Array, None]:
-        """Yield vectors as arrays; see `iter_arrays`."""
         server = await self._adetect(many=True)
         jobs: deque[ArrayJob] = deque()
-        async with WorkerPool(
-            self.limits.scheduler(self.task(server), server), self.session.transport
-        ) as workers:
+        batches = self.limits.scheduler(self.task(server), server)
+        async with WorkerPool(batches, self.session.transport) as workers:
             async for job in self._awindows(texts, prompt, server):
                 await workers.start(job)
                 jobs.append(job)
@@ -218,8 +207,6 @@ class EmbeddingClient(_BatchClient[Vector]):
 
 @dataclass(frozen=True)
 class RerankClient(_BatchClient[float]):
-    """Scores documents for one query on one server."""
-
     request: RerankRequest
 
     def depends_on_server(self, *, many: bool) -> bool:  # noqa: ARG002 - one text is rare
@@ -231,11 +218,7 @@ class RerankClient(_BatchClient[float]):
         return RerankTask(self.request, self.session, server)
 
     def scores(self, texts: list[str]) -> list[float]:
-        job = BatchJob[float](texts)
-        self.run(job)
-        return cast("list[float]", job.results)
+        return cast("list[float]", self.run(BatchJob[float](texts)).results)
 
     async def ascores(self, texts: list[str]) -> list[float]:
-        job = BatchJob[float](texts)
-        await self.arun(job)
-        return cast("list[float]", job.results)
+        return cast("list[float]", (await self.arun(BatchJob[float](texts))).results)

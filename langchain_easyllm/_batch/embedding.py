@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from .._http.models import Request
@@ -40,37 +39,19 @@ _ROUTES = frozenset({"/feature-extraction", "/pipeline/feature-extraction"})
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """The fields of one call.
-
-    Attributes:
-        api: The protocol, or None to choose it by the server.
-        params: Neutral embedding fields (`EMBEDDING_FIELDS`), None where unset.
-        extra: The caller's own keys for the body.
-        pooling: How to make one vector of one per token.
-    """
-
-    api: EmbeddingApi | None
+    api: EmbeddingApi | None  # None to choose it by the server
     model: str | None
     provider: str | None
-    params: Mapping[str, object]
-    extra: Mapping[str, object]
+    params: Mapping[str, object]  # `EMBEDDING_FIELDS`, None where unset
+    extra: Mapping[str, object]  # the caller's own keys for the body
     pooling: Pooling | None
 
 
 class EmbeddingTask:
-    """Builds the requests of one call and reads their responses.
-
-    Raises:
-        ConfigurationError: If the request cannot be expressed on this server.
-    """
-
     noun = "Text"
 
     def __init__(
-        self,
-        request: EmbeddingRequest,
-        session: ServerSession,
-        server: ServerInfo | None,
+        self, request: EmbeddingRequest, session: ServerSession, server: ServerInfo | None
     ) -> None:
         self._request = request
         self._session = session
@@ -81,20 +62,13 @@ class EmbeddingTask:
 
     @property
     def overhead(self) -> int:
-        """Bytes of a request's body without any text."""
         return self._current.overhead
 
     def build_request(self, batch: Batch[Vector]) -> Request:
-        """Return the request for a batch."""
         request = batch.tag = self._current
         return Request("POST", self._url(request.api), request.body(batch.body))
 
     def read(self, batch: Batch[Vector], body: bytes) -> list[Vector] | Failure:
-        """Return the vectors of a batch, in its order; or a failure that the response reports.
-
-        Raises:
-            ProtocolError: If the response makes no sense.
-        """
         vectors = read_vectors(body, batch.indices, self._request.pooling)
         if isinstance(vectors, Failure):
             return vectors
@@ -104,7 +78,6 @@ class EmbeddingTask:
         return vectors
 
     def learn_fallback(self, batch: Batch[Vector], error: EasyLLMError) -> bool:
-        """Learn from a refusal; return whether the next request for the batch is another one."""
         current = self._current
         if batch.tag is not current:
             return True  # another batch has found it already
@@ -114,8 +87,10 @@ class EmbeddingTask:
                 unsupported.discard(EmbeddingApi.EMBEDDINGS.value)
                 self._session.recheck()
                 raise self._missing  # neither route is there: name the usual one
+            server = self._server
+            may_be_tei = server is None or server.tei or not server.known
             usual = self._request.api is None and current.api is EmbeddingApi.EMBEDDINGS
-            if usual and self._may_be_tei():
+            if usual and may_be_tei and not self._session.url.router:
                 unsupported.add(EmbeddingApi.EMBEDDINGS.value)
                 self._missing = error
         elif isinstance(error, BadRequestError) and current.base64:
@@ -130,12 +105,6 @@ class EmbeddingTask:
             return False
         self._current = other
         return True
-
-    def _may_be_tei(self) -> bool:
-        server = self._server
-        return not self._session.url.router and bool(
-            server is None or server.tei or not server.known
-        )
 
     def _protocol_request(self) -> EmbeddingProtocolRequest:
         request, server = self._request, self._server
@@ -239,7 +208,6 @@ class ListJob(BatchJob[Vector]):
     """A job whose results are lists of floats, whatever the server sent."""
 
     def put(self, batch: Batch[Vector], results: Sequence[Vector]) -> None:
-        """Store the vectors of a batch."""
         super().put(batch, [to_floats(vector) for vector in results])
 
 
@@ -254,11 +222,16 @@ class ArrayJob(BatchJob[Vector]):
     ) -> None:
         super().__init__(texts, first, on_progress)
         self.results = []
-        self._numpy = import_numpy()
+        try:
+            import numpy as np  # noqa: PLC0415 - optional
+        except ImportError as error:
+            raise ConfigurationError(
+                'Arrays need numpy: pip install "numpy". embed_documents gives lists without it.'
+            ) from error
+        self._numpy = np
         self.array: Array = self._numpy.empty((0, 0), dtype="float32")
 
     def put(self, batch: Batch[Vector], results: Sequence[Vector]) -> None:
-        """Store each vector of a batch in its row."""
         np = self._numpy
         binary = [vector for vector in results if type(vector) is bytes]
         if len(binary) == len(results):
@@ -273,7 +246,6 @@ class ArrayJob(BatchJob[Vector]):
         self.count(batch)
 
     def drop(self) -> None:
-        """Release the texts and all results."""
         super().drop()
         self.array = self._numpy.empty((0, 0), dtype="float32")
 
@@ -284,14 +256,3 @@ class ArrayJob(BatchJob[Vector]):
                 f"The vector of text {indices[int(finite.argmin())]} has a number beyond float32: "
                 "embed_documents gives it as it is, but the model on the server may be broken."
             )
-
-
-def import_numpy() -> ModuleType:
-    """Return numpy, which only arrays need."""
-    try:
-        import numpy as np  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise ConfigurationError(
-            'Arrays need numpy: pip install "numpy". embed_documents gives lists without it.'
-        ) from error
-    return np

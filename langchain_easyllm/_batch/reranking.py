@@ -19,29 +19,15 @@ from .scheduler import Batch
 
 @dataclass(frozen=True, slots=True)
 class RerankRequest:
-    """The fields of one query.
-
-    Attributes:
-        api: The protocol, or None to choose it by the server.
-        params: Neutral fields, None where unset.
-        extra: The caller's own keys for the body.
-    """
-
-    api: RerankApi | None
+    api: RerankApi | None  # None to choose it by the server
     query: str
     model: str | None
     provider: str | None
-    params: Mapping[str, object]
-    extra: Mapping[str, object]
+    params: Mapping[str, object]  # neutral fields, None where unset
+    extra: Mapping[str, object]  # the caller's own keys for the body
 
 
 class RerankTask:
-    """Builds the requests of one query and reads their responses.
-
-    Raises:
-        ConfigurationError: If the request cannot be expressed on this server.
-    """
-
     noun = "Document"
 
     def __init__(
@@ -58,7 +44,6 @@ class RerankTask:
         self.overhead = self._protocol_request.overhead
 
     def build_request(self, batch: Batch[float]) -> Request:
-        """Return the request for a batch."""
         api = self._protocol_request.api
         if self._session.url.router:
             url = ROUTER + hub_route(None, self._model or "", "text-ranking")
@@ -67,11 +52,6 @@ class RerankTask:
         return Request("POST", url, self._protocol_request.body(batch.body))
 
     def read(self, batch: Batch[float], body: bytes) -> Sequence[float] | Failure:
-        """Return the scores of a batch, in its order; or a failure that the response reports.
-
-        Raises:
-            ProtocolError: If the response makes no sense.
-        """
         return read_scores(body, batch.indices)
 
     def learn_fallback(self, _batch: Batch[float], error: EasyLLMError) -> bool:

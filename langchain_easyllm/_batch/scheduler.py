@@ -43,10 +43,8 @@ _BATCH_SIZE = re.compile(
 class BatchJob(Generic[T]):
     """Texts to process, and their results.
 
-    Args:
-        texts: The texts, checked.
-        first: The index of the first in the caller's input.
-        on_progress: Called with the number of texts of each batch that is done.
+    `first` is the index of the first text in the caller's input; `on_progress` is called with the
+    number of texts of each batch that is done.
     """
 
     def __init__(
@@ -87,17 +85,14 @@ class BatchJob(Generic[T]):
         return Batch(self, positions, b",".join(encoded)) if positions else None
 
     def put(self, batch: Batch[T], results: Sequence[T]) -> None:
-        """Store the results of a batch."""
         for position, result in zip(batch.positions, results, strict=True):
             self.results[position] = result
         self.count(batch)
 
     def drop(self) -> None:
-        """Release the texts and all results."""
         self.texts, self.results, self._rest = [], [], iter(())
 
     def count(self, batch: Batch[T]) -> None:
-        """Note that a batch is done."""
         self.left -= len(batch.positions)
         if self._on_progress is not None:
             self._on_progress(len(batch.positions))
@@ -105,28 +100,17 @@ class BatchJob(Generic[T]):
 
 @dataclass(slots=True)
 class Batch(Generic[T]):
-    """The texts of one request.
-
-    Args:
-        positions: The indices of the texts in the job.
-        body: The texts as JSON, with commas between them.
-        ready: When (`time.monotonic`) it may be sent.
-        sent: When it was sent last.
-        until: When it is no longer retried.
-        schedule: When to retry; None before the first failure.
-        answered: How many batches had been answered when it was refused last.
-        tag: How it was sent, for the task that sends it.
-    """
+    """The texts of one request; moments are `time.monotonic`'s."""
 
     job: BatchJob[T]
-    positions: list[int]
-    body: bytes
-    ready: float = 0.0
-    sent: float = 0.0
-    until: float = inf
-    schedule: Backoff | None = None
-    answered: int = 0
-    tag: object = None
+    positions: list[int]  # the indices of the texts in the job
+    body: bytes  # the texts as JSON, with commas between them
+    ready: float = 0.0  # when it may be sent
+    sent: float = 0.0  # when it was sent last
+    until: float = inf  # when it is no longer retried
+    schedule: Backoff | None = None  # None before the first failure
+    answered: int = 0  # how many batches had been answered when it was refused last
+    tag: object = None  # how it was sent, for the task that sends it
 
     @property
     def indices(self) -> list[int]:
@@ -135,7 +119,6 @@ class Batch(Generic[T]):
         return [first + position for position in self.positions] if first else self.positions
 
     def halves(self) -> list[Batch[T]]:
-        """Return the batch as two."""
         middle = (len(self.positions) + 1) // 2
         texts = self.job.texts
         return [
@@ -168,15 +151,7 @@ class Task(Protocol[T]):
 class BatchScheduler(Generic[T]):
     """Cuts jobs into batches as workers need them. It belongs to one thread at a time.
 
-    Args:
-        size: The maximum number of texts in a request.
-        max_bytes: The maximum number of bytes in a request's body.
-        limit: The maximum number of requests in flight.
-
-    Attributes:
-        answered: How many batches were answered.
-        error: Why nothing more is started.
-        on_change: Called when a job is done, and when one has failed.
+    A request has at most `size` texts and `max_bytes` bytes; `limit` of them are in flight.
     """
 
     def __init__(
@@ -196,7 +171,8 @@ class BatchScheduler(Generic[T]):
         self._in_flight = 0
         self._jobs: deque[BatchJob[T]] = deque()
         self._retries: deque[Batch[T]] = deque()
-        self.error: BaseException | None = None
+        self.error: BaseException | None = None  # why nothing more is started
+        # Called when a job is done, and when one has failed.
         self.on_change: Callable[[], object] = lambda: None
 
     def add(self, job: BatchJob[T]) -> None:
@@ -325,7 +301,6 @@ class BatchScheduler(Generic[T]):
             raise error
 
     def _named(self, batch: Batch[T], error: EasyLLMError) -> EasyLLMError:
-        """Return an error that says which text was refused."""
         text, noun = batch.job.texts[batch.positions[0]], self._task.noun
         if isinstance(error, ContextOverflowError):
             with_advice(error, f"Split the {noun.lower()}, or set truncate=True.")
@@ -339,7 +314,6 @@ class BatchScheduler(Generic[T]):
 
 
 def _is_too_large(error: EasyLLMError) -> bool:
-    """Whether a batch was refused for its size."""
     if error.status_code == 413:
         return True
     refused = isinstance(error, BadRequestError | RateLimitError) or error.status_code == 500

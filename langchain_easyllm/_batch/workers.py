@@ -50,7 +50,6 @@ class WorkerPool(AsyncClosing, Generic[T]):
             raise self._batches.error
 
     async def aclose(self) -> None:
-        """Cancel what is running."""
         self._batches.stop(_Closed())
         for task in self._tasks:
             task.cancel()
@@ -110,7 +109,6 @@ class SerialWorkers(Closing, Generic[T]):
 def blocking_pool(
     batches: BatchScheduler[T], sender: Transport
 ) -> BackgroundWorkers[T] | SerialWorkers[T]:
-    """Return the worker pool for a caller that blocks."""
     return (BackgroundWorkers if batches.limit > 1 else SerialWorkers)(batches, sender)
 
 

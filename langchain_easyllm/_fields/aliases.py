@@ -39,10 +39,6 @@ def canonical(
     """Return keyword arguments under this package's own names, those in `known`.
 
     A name in `objects` only is a field of the object, which a call cannot set.
-
-    Raises:
-        ConfigurationError: For an unknown name (with the most similar one), and for a field that
-            was given under two names.
     """
     result: dict[str, object] = {}
     given_as: dict[str, str] = {}
@@ -54,7 +50,7 @@ def canonical(
                 "configurable_fields."
             )
         if own not in known:
-            raise ConfigurationError(_unknown(name, known))
+            raise _unknown(name, known)
         if own in result and result[own] is not None and value is not None:
             names = f"as {given_as[own]} and as {name}"
             raise ConfigurationError(f"{own} was given twice, {names}: give it once.")
@@ -63,13 +59,15 @@ def canonical(
     return result
 
 
-def _unknown(name: str, known: Collection[str]) -> str:
+def _unknown(name: str, known: Collection[str]) -> ConfigurationError:
     names = [*known, *(alias for alias, own in ALIASES.items() if own in known)]
     near = get_close_matches(name, names, n=1, cutoff=0.6)
     hint = (
         f"did you mean {near[0]!r}?" if near else "see the documentation for the names there are."
     )
-    return f"There is no field {name!r}: {hint} model_kwargs sends any key to the server as it is."
+    return ConfigurationError(
+        f"There is no field {name!r}: {hint} model_kwargs sends any key to the server as it is."
+    )
 
 
 TEXT_TASKS = ("text-generation", "text2text-generation", "conversational")
@@ -77,11 +75,7 @@ TEXT_TASKS = ("text-generation", "text2text-generation", "conversational")
 
 # Keys of their `server_kwargs`, and our fields.
 _SERVER_KWARGS = {
-    "api_key": "api_key",
-    "base_url": "base_url",
-    "model": "model",
-    "provider": "provider",
-    "timeout": "timeout",
+    **{name: name for name in ("api_key", "base_url", "model", "provider", "timeout")},
     "token": "api_key",
 }
 # Keys of the `encode_kwargs` of their local embeddings, and our fields.
@@ -103,13 +97,14 @@ def without_legacy_kwargs(
     `server_kwargs` and `encode_kwargs` become the fields they hold, `additional_headers` and
     `headers` become `default_headers`; `client=None`, `provider="auto"` and a `task` that needs no
     choice (one of `tasks`) are left out. Fields of the class (`known`) are never replaced.
-
-    Raises:
-        ConfigurationError: For another task, a client object, and a setting without a meaning here.
     """
     result = dict(values)
-    if "task" not in known:
-        _check_task(result.pop("task", None), tasks)
+    task = result.pop("task", None) if "task" not in known else None
+    if task is not None and task not in tasks:
+        raise ConfigurationError(
+            f"task={task!r} is not what this class does ({', '.join(tasks)}): leave it out, and "
+            "describe the task in the prompt."
+        )
     for name in _CLIENTS:
         if name not in known and result.pop(name, None) is not None:
             raise ConfigurationError(
@@ -146,14 +141,6 @@ def fields_in(
         names = set(written.values())
         values["model_kwargs"] = {k: v for k, v in given.items() if k not in names}
     return {own: given[name] for own, name in written.items()}, written
-
-
-def _check_task(task: object, tasks: Collection[str]) -> None:
-    if task is not None and task not in tasks:
-        raise ConfigurationError(
-            f"task={task!r} is not what this class does ({', '.join(tasks)}): leave it out, and "
-            "describe the task in the prompt."
-        )
 
 
 def _mapping(values: MutableMapping[str, object], name: str) -> Mapping[str, object]:

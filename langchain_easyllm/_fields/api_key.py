@@ -31,7 +31,6 @@ class GivenKey(_Key):
 
 
 def environment_key() -> SecretStr | None:
-    """Return the environment's token, or the stored login's."""
     from .._http.auth import environment_token  # noqa: PLC0415 - sockets load with the first object
 
     token = environment_token()

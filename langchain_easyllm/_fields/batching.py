@@ -10,7 +10,6 @@ from pydantic import Field, field_validator
 
 from ..errors import ConfigurationError
 from .client_owner import ClientOwner
-from .connection import CONFIG
 from .constructor_types import BatchNames
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 class BatchFields(BatchNames, ClientOwner):
     """The size of a request, and what happens to texts that are too long."""
-
-    model_config = CONFIG
 
     batch_size: int | None = Field(default=None, ge=1)
     """The maximum number of texts in one request (alias: `chunk_size`). A batch that is refused for

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import warnings
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.load.serializable import (
@@ -12,7 +11,7 @@ from langchain_core.load.serializable import (
     SerializedConstructor,
     SerializedNotImplemented,
 )
-from pydantic import ConfigDict, PrivateAttr
+from pydantic import PrivateAttr
 
 from ..errors import ConfigurationError
 from .api_key import EnvironmentKey, environment_key
@@ -29,8 +28,6 @@ HUB = "https://huggingface.co"
 class ClientOwner(ConnectionFields, Serializable):
     """Opens, keeps and closes the client of the server that the fields name."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
-
     _client: GenerationClient | None = PrivateAttr(default=None)
     _client_key: tuple[object, ...] = PrivateAttr(default=())
     _missing_secrets: tuple[str, ...] = PrivateAttr(default=())
@@ -42,7 +39,6 @@ class ClientOwner(ConnectionFields, Serializable):
         return self._explicit_key(HUB) or environment_token()
 
     def _connect(self) -> GenerationClient:
-        """Return the client of the server that the fields name now."""
         # Read from the dictionaries: on every call, attribute access through pydantic would cost
         # more than all the rest of this.
         fields, private = self.__dict__, self.__pydantic_private__ or {}
@@ -60,7 +56,15 @@ class ClientOwner(ConnectionFields, Serializable):
         from .._generation.client import GenerationClient  # noqa: PLC0415 - sockets load with the first request
         from .._servers.session import SessionSettings, connect  # noqa: PLC0415 - as above
 
-        _warn_of_secrets(name for name in self._missing_secrets if not self._has_secret(name))
+        here = {"api_key"} if self.api_key is not None else set()
+        here.update(self.default_headers)
+        if missing := ", ".join(name for name in self._missing_secrets if name not in here):
+            warnings.warn(
+                f"A pickled object leaves its secrets behind, and {missing} is missing here: set "
+                "HF_TOKEN, or assign .api_key and .default_headers.",
+                UserWarning,
+                stacklevel=3,
+            )
         settings = SessionSettings(
             url=self._address(),
             api_key=self._explicit_key(),
@@ -68,9 +72,6 @@ class ClientOwner(ConnectionFields, Serializable):
             verify=self.verify,
         )
         return GenerationClient(connect(settings), self._hub_token())
-
-    def _has_secret(self, name: str) -> bool:
-        return self.api_key is not None if name == "api_key" else name in self.default_headers
 
     def _public_headers(self) -> dict[str, str]:
         """Return the headers whose names show that they hold no secret."""
@@ -148,24 +149,9 @@ class ClientOwner(ConnectionFields, Serializable):
         fields.pop("_serialized", None)
         fields["default_headers"] = public
         chosen = state["__pydantic_fields_set__"] - {"api_key"}
-        return {
-            **state,
-            "__dict__": fields,
-            "__pydantic_private__": private,
-            "__pydantic_fields_set__": chosen,
-        }
+        own = {"__pydantic_private__": private, "__pydantic_fields_set__": chosen}
+        return {**state, "__dict__": fields, **own}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
         self.__dict__["api_key"] = environment_key()
-
-
-def _warn_of_secrets(names: Iterable[str]) -> None:
-    missing = ", ".join(names)
-    if missing:
-        warnings.warn(
-            f"A pickled object leaves its secrets behind, and {missing} is missing here: set "
-            "HF_TOKEN, or assign .api_key and .default_headers.",
-            UserWarning,
-            stacklevel=4,
-        )

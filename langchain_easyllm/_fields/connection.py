@@ -171,7 +171,6 @@ class ConnectionFields(BaseModel):
 
     @classmethod
     def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
-        """Return constructor arguments under this package's names."""
         known = cls.model_fields
         return canonical(without_legacy_kwargs(values, known, cls._tasks), known)
 
@@ -211,7 +210,6 @@ class ConnectionFields(BaseModel):
         return self
 
     def _check_local(self) -> None:
-        """Check that no server was given with `api="local"`."""
         for name in ("base_url", "provider"):
             if name in self.model_fields_set and getattr(self, name) is not None:
                 raise ConfigurationError(
@@ -243,9 +241,9 @@ class ConnectionFields(BaseModel):
         origin = key.origin if isinstance(key, GivenKey) else current
         root = root or current
         if origin != root:
-            from .._http.models import on_hugging_face  # noqa: PLC0415 - loads with the first request
+            from .._http.models import is_hugging_face, parse_url  # noqa: PLC0415 - seldom needed
 
-            if not (on_hugging_face(origin) and on_hugging_face(root)):
+            if not all(is_hugging_face(parse_url(url)) for url in (origin, root)):
                 return None
         return key.get_secret_value().strip()
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 else:
 
     class Convertible:
-        """The type of a field that converts: it is read as one type, and also set as another."""
-
         def __class_getitem__(cls, types: tuple[object, object]) -> object:
             """Return the type that pydantic checks."""
             return types[0]

@@ -145,9 +145,6 @@ class CallFields(GenerationFields):
         """Return a call's keyword arguments, validated, under this package's names.
 
         `objects` are the object's fields: those that a call cannot set have an error of their own.
-
-        Raises:
-            ConfigurationError: For an unknown name (with the most similar one) or an invalid value.
         """
         if not kwargs:
             return {}
@@ -161,13 +158,8 @@ class CallFields(GenerationFields):
 
 
 # None in a call unsets a generation field, but not one of these.
-_OBJECTS_OWN = (
-    "max_retries",
-    "wait_for_model",
-    "stream_usage",
-    "model_kwargs",
-    "model",
-    "provider",
+_OBJECTS_OWN = frozenset(
+    {"max_retries", "wait_for_model", "stream_usage", "model_kwargs", "model", "provider"}
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from .._servers.urls import is_url
 from ..errors import ConfigurationError
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 class LocalModelChoice(ClientOwner):
     """Fields of every local model (`api="local"`), and its client."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     device: int | str | None = None
     """The device of a local model: `"cpu"`, `"cuda"`, `0`, ... Default: the library's choice."""
@@ -92,8 +90,6 @@ class LocalModelChoice(ClientOwner):
 
 class LocalModelFields(LocalModelChoice):
     """Fields of a local language model."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     pipeline: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
     """A `transformers` text-generation pipeline to use instead of `model`. Default: none."""

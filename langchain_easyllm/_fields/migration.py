@@ -20,10 +20,6 @@ from .generation import AUTO
 
 # Classes whose settings are copied, and the attributes of each that are no settings.
 _CLIENTS = frozenset({"client", "async_client", "task"})
-_PIPELINES = (
-    ("langchain_huggingface", "HuggingFacePipeline"),
-    ("langchain_community", "HuggingFacePipeline"),
-)
 _OURS = "langchain_easyllm", "EasyLLM"
 _TGI = "langchain_community", "HuggingFaceTextGenInference"
 _KNOWN: Mapping[tuple[str, str], frozenset[str]] = {
@@ -33,7 +29,8 @@ _KNOWN: Mapping[tuple[str, str], frozenset[str]] = {
     ("langchain_community", "HuggingFaceEndpoint"): _CLIENTS | {"inference_server_url"},
     _TGI: _CLIENTS,
     ("langchain_community", "HuggingFaceHub"): _CLIENTS,
-    **dict.fromkeys(_PIPELINES, _CLIENTS),
+    ("langchain_huggingface", "HuggingFacePipeline"): _CLIENTS,
+    ("langchain_community", "HuggingFacePipeline"): _CLIENTS,
 }
 _HUB_TOKEN = "huggingfacehub_api_token"  # noqa: S105 - a field's name
 
@@ -43,15 +40,9 @@ def fields_of_llm(
     own: Callable[[Mapping[str, object]], dict[str, object]],
     known: Collection[str],
 ) -> dict[str, object]:
-    """Return constructor arguments from an LLM object and from what was given beside it.
+    """Return constructor arguments from `llm` among the values, and from those given beside it.
 
-    Args:
-        values: Keyword arguments, with `llm` among them.
-        own: Puts arguments under our own names.
-        known: Fields of the chat model; an `EasyLLM` may have others.
-
-    Raises:
-        ConfigurationError: If it is no such object, or has settings that have no meaning here.
+    `own` puts arguments under our own names; `known` are the fields of the chat model.
     """
     given = own({name: value for name, value in values.items() if name != "llm"})
     copied = own(_settings_of(values["llm"], known))
@@ -85,7 +76,7 @@ def _settings_of(llm: object, known: Collection[str]) -> dict[str, object]:
             f"llm is of type {type(llm).__name__}: give an EasyLLM, HuggingFaceEndpoint, "
             "HuggingFacePipeline, HuggingFaceTextGenInference or HuggingFaceHub."
         )
-    if found in _PIPELINES:  # its settings are in the pipeline itself
+    if found[1] == "HuggingFacePipeline":  # its settings are in the pipeline itself
         kept = {"pipeline": "pipeline", "model": "model_id", "batch_size": "batch_size"}
         return {name: getattr(llm, theirs) for name, theirs in kept.items()}
     given = {name: getattr(llm, name) for name in _given(llm) - _KNOWN[found]}

@@ -47,7 +47,6 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         return self
 
     def _streams(self, call: Mapping[str, Any]) -> bool | None:
-        """Whether a call is streamed: its own choice, else the object's."""
         own = streaming_of(call)
         return self.streaming if own is None else own
 
@@ -103,7 +102,6 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         )
 
     def _uses_model_template(self) -> bool:
-        """Whether the prompt of a text protocol is rendered by the model's own template."""
         return bool(self.__dict__["prompt_builder"] == AUTO)
 
     def _model_id(self) -> str | None:
@@ -193,7 +191,9 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         """Return the parameters for LangSmith, a call's own fields before the object's."""
         fields = self.__dict__
         params = LangSmithParams(ls_provider=PROVIDER, ls_model_type=kind)
-        model = call.get("model") or fields["model"] or self._served_model()
+        client = (self.__pydantic_private__ or {}).get("_client")
+        server = client.session.server if client else None  # if it is known already
+        model = call.get("model") or fields["model"] or (server.model if server else None)
         temperature = call.get("temperature", fields["temperature"])
         most = call.get("max_tokens", call.get("max_new_tokens", fields["max_tokens"]))
         if model:
@@ -205,12 +205,6 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         if stops := stop or fields["stop"]:
             params["ls_stop"] = stops
         return params
-
-    def _served_model(self) -> str | None:
-        """Return the server's model, if it is known already."""
-        client = (self.__pydantic_private__ or {}).get("_client")
-        server = client.session.server if client else None
-        return server.model if server else None
 
     def _dict_for_compat(self) -> dict[str, Any]:
         # langchain-core's own uses `warnings.catch_warnings`, which is not thread-safe.

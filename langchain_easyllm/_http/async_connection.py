@@ -26,28 +26,9 @@ SLICE = 256 * 1024
 class AsyncConnection(asyncio.Protocol):
     """A connection whose waits have a deadline: a moment of `time.monotonic`."""
 
-    __slots__ = (
-        "_chunks",
-        "_closed",
-        "_deadline",
-        "_early",
-        "_failure",
-        "_give_back",
-        "_loop",
-        "_on_lost",
-        "_parser",
-        "_paused",
-        "_poll",
-        "_timer",
-        "_transport",
-        "_unread",
-        "_used",
-        "_waiter",
-        "_whole",
-        "_writable",
-        "idle_since",
-        "lost",
-    )
+    __slots__ = ("_chunks", "_closed", "_deadline", "_early", "_failure", "_give_back", "_loop",
+                 "_on_lost", "_parser", "_paused", "_poll", "_timer", "_transport", "_unread",
+                 "_used", "_waiter", "_whole", "_writable", "idle_since", "lost")  # fmt: skip
 
     def __init__(
         self,
@@ -95,7 +76,6 @@ class AsyncConnection(asyncio.Protocol):
             await self._sleep(deadline)
 
     async def wait_whole(self, deadline: float) -> None:
-        """Wait for the rest of the response."""
         self._whole = True
         self._resume()
         while self._parser is not None and not self._parser.complete:
@@ -117,7 +97,6 @@ class AsyncConnection(asyncio.Protocol):
         return chunk
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Wrap the connection in TLS."""
         assert self._transport is not None  # noqa: S101 - the caller has connected it
         # Whatever came before TLS is nobody's response.
         self._parser = None
@@ -167,7 +146,6 @@ class AsyncConnection(asyncio.Protocol):
     # What the loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note the transport."""
         # uvloop's transports have no class in common with asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         sock = transport.get_extra_info("socket")
@@ -176,7 +154,6 @@ class AsyncConnection(asyncio.Protocol):
             self._poll.register(sock.fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and wake who waits for what came."""
         parser = self._parser
         if parser is None:
             if self._used:
@@ -207,18 +184,15 @@ class AsyncConnection(asyncio.Protocol):
         self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end, for the pool too."""
         self._end(exc)
         self._stop_timer()
         self._transport = self._poll = None
         self._on_lost(self)
 
     def pause_writing(self) -> None:
-        """Let the sender wait for the server."""
         self._writable = False
 
     def resume_writing(self) -> None:
-        """Let the sender go on."""
         self._writable = True
         self._wake()
 

@@ -56,8 +56,6 @@ _leaked: list[AsyncPool] = []
 
 
 class _OriginPool:
-    """The connections to one server, and who waits for one."""
-
     __slots__ = ("connecting", "idle", "waiting")
 
     def __init__(self) -> None:
@@ -90,11 +88,9 @@ class AsyncPool:
         return self._pid == os.getpid()
 
     def is_usable(self) -> bool:
-        """Whether new attempts may be made with it."""
         return not self._retired and self.is_own()
 
     def take(self, address: URL) -> AsyncConnection | None:
-        """An idle connection to an address, if there is one."""
         origin = self._origins.get(address.origin)
         return origin.idle.take() if origin else None
 
@@ -140,7 +136,6 @@ class AsyncPool:
         return connection
 
     def forget(self, connection: AsyncConnection) -> None:
-        """Forget a connection that is closed."""
         self._connections.discard(connection)
         for origin in self._origins.values():
             if connection in origin.idle:
@@ -319,7 +314,6 @@ class AsyncBackend:
         self._proxies = Proxies()
 
     async def send(self, attempt: Attempt) -> Response | AsyncEventStream:
-        """Make one attempt on the running loop."""
         phase: Phase = "connect"
         connection = None
         try:

@@ -33,16 +33,9 @@ class Credentials:
     in a stored login goes to Hugging Face over https and to nobody else: not to a Space, whose
     program is its author's.
 
-    Args:
-        api_key: The caller's key; None or blank to look for one in the environment
-            (`HUGGINGFACE_TOKEN`, `HF_TOKEN`, `HUGGINGFACEHUB_API_TOKEN`,
-            `HUGGING_FACE_HUB_TOKEN`), in the file that `hf auth login` wrote, and in
-            `~/.huggingface/token`.
-        base_url: The server that `api_key` was given for; None for Hugging Face.
-
-    Raises:
-        ConfigurationError: If the key holds characters that no header can carry, or `base_url`
-            is no address.
+    Without `api_key` one is looked for in the environment, in the file that `hf auth login` wrote,
+    and in `~/.huggingface/token`. `base_url` is the server that `api_key` was given for; None for
+    Hugging Face.
     """
 
     __slots__ = ("__weakref__", "_found", "_given", "_headers", "_searched", "_server")

@@ -35,7 +35,6 @@ class Decompressor:
         self._left = MAX_PLAIN
 
     def feed(self, block: bytes) -> bytes:
-        """Return what the next bytes hold, as far as they go."""
         try:
             data = self._stream.decompress(block, self._left)
         except zlib.error as error:
@@ -46,13 +45,11 @@ class Decompressor:
         return data
 
     def close(self) -> None:
-        """Say that no more bytes come."""
         if not self._stream.eof:
             raise IncompleteStreamError("The compressed answer was cut off before its end.")
 
 
 def plain_body(headers: Mapping[str, str], body: bytes) -> bytes:
-    """The body without the coding that its headers name."""
     coding = _coding(headers)
     if not coding or not body:
         return body
@@ -63,18 +60,7 @@ def plain_body(headers: Mapping[str, str], body: bytes) -> bytes:
 
 
 class BodyEvents:
-    """Turns a streamed body into lists of events.
-
-    Args:
-        headers: The response's headers, names in lower case.
-
-    Attributes:
-        framed: Whether the body is an event stream; otherwise it is JSON and comes as one item.
-        done: Whether the last event said that the response is complete (`[DONE]`).
-
-    Raises:
-        ProtocolError: If the body is encoded in a way that is not known here.
-    """
+    """Turns a streamed body into lists of events."""
 
     __slots__ = ("_body", "_decoder", "_decompressor", "_has_events", "_type", "done", "framed")
 
@@ -84,8 +70,9 @@ class BodyEvents:
         self._type = headers.get("content-type", "").partition(";")[0].strip().lower()
         self._decoder = SSEDecoder()
         self._body = bytearray()
-        self.framed = not (self._type.endswith(("json", "html", "xml")))
-        self.done = False
+        # Whether it is an event stream; otherwise it is JSON and comes as one item.
+        self.framed = not self._type.endswith(("json", "html", "xml"))
+        self.done = False  # whether the last event said that the response is complete
         self._has_events = self._type == "text/event-stream"
 
     def feed(self, block: bytes) -> list[bytes]:
@@ -104,7 +91,6 @@ class BodyEvents:
         return events
 
     def end(self) -> list[bytes]:
-        """End the body and return what is left of it."""
         if self._decompressor is not None:
             self._decompressor.close()
         if self.framed:

@@ -78,15 +78,6 @@ class HTTPTransport(Closing, AsyncClosing):
     """A `Transport` over own connections; a token goes only where it may.
 
     Nothing is opened before the first request.
-
-    Args:
-        credentials: Which host gets which token.
-        headers: Headers for every request; one of the transport's own names wins over it.
-        verify: TLS certificates to accept: True for the usual authorities, False for any, a file
-            or directory of authorities, or an `ssl.SSLContext`.
-
-    Raises:
-        ConfigurationError: If a header cannot be sent as it is.
     """
 
     def __init__(
@@ -104,17 +95,14 @@ class HTTPTransport(Closing, AsyncClosing):
         weakref.finalize(self, self._backends.close)
 
     def send(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
-        """Send a request and read the whole response."""
         flow = exchange(request, policy, self._headers, streaming=False)
         return cast("Response", run_flow(flow, self._sync_pool().send))
 
     async def asend(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
-        """Send a request and read the whole response, on the running event loop."""
         flow = exchange(request, policy, self._headers, streaming=False)
         return cast("Response", await arun_flow(flow, self._async_backend().send))
 
     def open(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> EventStream:  # noqa: B008
-        """Send a request for an event stream and wait until its response begins."""
         flow = exchange(request, policy, self._headers, streaming=True)
         return cast("EventStream", run_flow(flow, self._sync_pool().send))
 
@@ -123,16 +111,13 @@ class HTTPTransport(Closing, AsyncClosing):
         request: Request,
         policy: RetryPolicy = RetryPolicy(),  # noqa: B008
     ) -> AsyncEventStream:
-        """Send a request for an event stream, on the running event loop."""
         flow = exchange(request, policy, self._headers, streaming=True)
         return cast("AsyncEventStream", await arun_flow(flow, self._async_backend().send))
 
     def close(self) -> None:
-        """Close the idle connections of all threads and event loops."""
         self._backends.close()
 
     async def aclose(self) -> None:
-        """Close the idle connections, those of the running loop before this returns."""
         if self._backends.asynchronous is not None:
             await self._backends.asynchronous.aclose()
         self.close()

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .body import plain_body
 from .exchange import Attempt
@@ -16,6 +16,10 @@ from .http1 import ResponseParser
 from .models import Response
 from .proxies import Proxy
 from .socket_errors import Phase, proxy_refusal
+
+if TYPE_CHECKING:
+    from .async_connection import AsyncConnection
+    from .sync_connection import SyncConnection
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for the name, the connection, a proxy's tunnel and TLS together."""
@@ -36,17 +40,7 @@ AddrInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 """One way to reach a host, as `socket.getaddrinfo` gives it."""
 
 
-class _Connection(Protocol):
-    idle_since: float
-
-    def is_spent(self) -> bool:
-        """Whether it cannot carry another request."""
-
-    def close(self) -> None:
-        """Close it at once."""
-
-
-C = TypeVar("C", bound=_Connection)
+C = TypeVar("C", "SyncConnection", "AsyncConnection")
 
 
 class IdleConnections(deque[C]):
@@ -79,7 +73,6 @@ class IdleConnections(deque[C]):
             pass
 
     def close(self) -> None:
-        """Close all."""
         with suppress(IndexError):  # until all are gone, whoever takes the last one
             while True:
                 self.pop().close()
@@ -188,7 +181,6 @@ def look_up(host: str, port: int, flags: int = 0) -> Sequence[AddrInfo]:
 
 
 def set_options(sock: socket.socket) -> None:
-    """Set a connected socket up: no delays, and signs of life."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # A generation may be silent for minutes, and a dead peer says nothing.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -202,7 +194,6 @@ def time_allowed(attempt: Attempt, phase: Phase) -> float:
 
 
 def render(attempt: Attempt, proxy: Proxy | None) -> bytes:
-    """The bytes of a request, head and body."""
     address = attempt.address
     target = address.target
     lines = [f"{name}: {value}" for name, value in attempt.headers.items()]
@@ -218,7 +209,6 @@ def render(attempt: Attempt, proxy: Proxy | None) -> bytes:
 
 
 def response(attempt: Attempt, parser: ResponseParser, body: bytes) -> Response:
-    """The whole response to an attempt, decompressed."""
     plain = plain_body(parser.headers, body)
     return Response(parser.status, parser.headers, plain, attempt.address.url)
 
@@ -234,6 +224,5 @@ def render_tunnel(attempt: Attempt, proxy: Proxy) -> bytes:
 
 
 def check_tunnel(attempt: Attempt, parser: ResponseParser) -> None:
-    """Raise if the proxy did not make the tunnel."""
     if parser.status != 200:
         raise proxy_refusal(attempt.address.url, parser.status)

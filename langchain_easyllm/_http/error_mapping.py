@@ -19,6 +19,8 @@ from .auth import redact
 from .models import is_dedicated, parse_url, public_url
 from .retries import RETRIED_STATUSES
 
+_PHRASES: Mapping[int, str] = {status: status.phrase for status in HTTPStatus}
+
 _BY_STATUS: dict[int, type[EasyLLMError]] = {
     401: errors.AuthenticationError,
     402: errors.PermissionDeniedError,
@@ -88,31 +90,15 @@ _TGI_FAILED = re.compile(r"^(?:Request failed during|Incomplete) generation")
 _PAUSED = re.compile(r"endpoint is paused", re.IGNORECASE)
 
 
-class _Case(NamedTuple):
-    """What is known about a refusal when its class is chosen."""
-
-    status: int
-    message: ServerMessage
-    dedicated: bool
-
-    def says(self, pattern: re.Pattern[str]) -> bool:
-        return bool(pattern.search(f"{self.message.text} {self.message.kind} {self.message.code}"))
-
-
 def error_from_response(
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    url: str,
-    *,
-    token_withheld: bool = False,
+    status: int, headers: Mapping[str, str], body: bytes, url: str, *, token_withheld: bool = False
 ) -> EasyLLMError:
     """Translate a response that is no success; the error holds no secret that is known here."""
     text = _readable(body)
     message = parse_error_body(text)
     address = parse_url(url)
-    kind = _classify(_Case(status, message, is_dedicated(address.host)))
-    name = _phrase(status)
+    kind = _classify(status, message, dedicated=is_dedicated(address.host))
+    phrase = _PHRASES.get(status, "(no known status)")
     advice = _advice(kind, status, token_withheld=token_withheld)
     where = headers.get("location")
     if where and 300 <= status < 400:
@@ -120,15 +106,20 @@ def error_from_response(
             where = redact(public_url(urljoin(url, where)))
             advice = f"It points to {where}: use that address as base_url."
     request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
+    seconds = retry_after_seconds(headers.get("retry-after"))
+    if seconds is None and issubclass(kind, errors.ModelLoadingError):
+        seconds = message.estimated_time
     error = kind(
-        f"{address.authority} answered {status} {name}{_quoted(message.short)} {advice}".strip(),
+        f"{address.authority} answered {status} {phrase}{_quoted(message.short)} {advice}".strip(),
         status_code=status,
         url=redact(public_url(url)),
         request_id=redact(request_id) if request_id else request_id,
         body=text,
-        retry_after=_retry_after(headers, message, kind),
+        retry_after=seconds,
     )
-    if error.is_retryable and not _may_pass(status, message):
+    # Whether the same request may succeed later; a used-up quota does not come back.
+    exhausted = "insufficient_quota" in {message.code, message.kind}
+    if error.is_retryable and (exhausted or status not in RETRIED_STATUSES | {424}):
         error.is_retryable = False
     return error
 
@@ -136,18 +127,17 @@ def error_from_response(
 def error_from_event(payload: bytes, url: str) -> EasyLLMError:
     """Translate an error object that came inside a successful answer.
 
-    Args:
-        payload: The event's data or the body: `{"error": ..., "error_type": ...}`,
-            `{"error": {"message": ..., "code" or "type" or "http_status_code": ...}}`, or text.
-        url: Address that answered.
+    It is `{"error": ..., "error_type": ...}`,
+    `{"error": {"message": ..., "code" or "type" or "http_status_code": ...}}`, or text.
     """
     text = _readable(payload)
     message = parse_error_body(text)
     status = message.status
-    case = _Case(status or 400, message, dedicated=False)
-    kind = _special(case) or _BY_TYPE.get(message.kind) or _BY_TYPE.get(message.code)
+    kind = _special(status or 400, message) or _BY_TYPE.get(
+        message.kind, _BY_TYPE.get(message.code)
+    )
     if kind is None:
-        kind = _classify(case) if status else errors.GenerationError
+        kind = _classify(status, message) if status else errors.GenerationError
     host = parse_url(url).authority
     advice = _ADVICE.get(kind, "")
     return kind(
@@ -197,41 +187,34 @@ def _seconds_until(date: str) -> float:
     return (moment - datetime.now(UTC)).total_seconds()
 
 
-def _classify(case: _Case) -> type[EasyLLMError]:
-    """The special cases first, then the table, then the hundreds."""
-    if special := _special(case):
-        return special
-    if known := _BY_STATUS.get(case.status):
-        return known
-    if case.status >= 500:
-        return errors.ServerError
-    return errors.BadRequestError if case.status >= 400 else errors.ProtocolError
+def _classify(
+    status: int, message: ServerMessage, *, dedicated: bool = False
+) -> type[EasyLLMError]:
+    known = _special(status, message, dedicated=dedicated) or _BY_STATUS.get(status)
+    if known or status >= 500:
+        return known or errors.ServerError
+    return errors.BadRequestError if status >= 400 else errors.ProtocolError
 
 
-def _special(case: _Case) -> type[EasyLLMError] | None:
-    status = case.status
-    if case.says(_PAUSED):
+def _special(
+    status: int, message: ServerMessage, *, dedicated: bool = False
+) -> type[EasyLLMError] | None:
+    if message.says(_PAUSED):
         return errors.EndpointPausedError
-    if case.message.kind == "overloaded" or (status in {429, 503} and case.says(_OVERLOADED)):
+    if message.kind == "overloaded" or (status in {429, 503} and message.says(_OVERLOADED)):
         return errors.ModelOverloadedError
-    if status == 422 and case.says(_TGI_OVERLOADED):
+    if status == 422 and message.says(_TGI_OVERLOADED):
         return errors.ModelOverloadedError
-    if status == 422 and case.says(_TGI_FAILED):
+    if status == 422 and message.says(_TGI_FAILED):
         return errors.GenerationError
-    if status == 503 and (case.message.estimated_time is not None or case.says(_LOADING)):
+    if status == 503 and (message.estimated_time is not None or message.says(_LOADING)):
         return errors.ModelLoadingError
-    if status in {502, 503} and case.dedicated:
+    if status in {502, 503} and dedicated:
         return errors.ModelLoadingError
     # 500: some servers wrap the tokenizer's own refusal
-    if status in {400, 413, 422, 500} and case.says(_OVERFLOW):
+    if status in {400, 413, 422, 500} and message.says(_OVERFLOW):
         return errors.ContextOverflowError
     return None
-
-
-def _may_pass(status: int, message: ServerMessage) -> bool:
-    """Whether the same request may succeed later; a used-up quota does not come back."""
-    exhausted = "insufficient_quota" in {message.code, message.kind}
-    return status in RETRIED_STATUSES | {424} and not exhausted
 
 
 def _advice(kind: type[EasyLLMError], status: int, *, token_withheld: bool) -> str:
@@ -240,22 +223,6 @@ def _advice(kind: type[EasyLLMError], status: int, *, token_withheld: bool) -> s
     if status == 401:
         return _SIGN_IN
     return {402: _PAY, 413: _TOO_LARGE}.get(status) or _ADVICE.get(kind, "")
-
-
-def _retry_after(
-    headers: Mapping[str, str], message: ServerMessage, kind: type[EasyLLMError]
-) -> float | None:
-    seconds = retry_after_seconds(headers.get("retry-after"))
-    if seconds is None and issubclass(kind, errors.ModelLoadingError):
-        return message.estimated_time
-    return seconds
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "(no known status)"
 
 
 def _quoted(text: str) -> str:
@@ -269,35 +236,27 @@ LONGEST = 300
 
 
 class ServerMessage(NamedTuple):
-    """What a server says about a failure.
-
-    Args:
-        text: Its message.
-        kind: Its name for the kind of failure, in lower case (`error_type`, `type`).
-        code: Its code, in lower case.
-        status: An HTTP status that the body names.
-        estimated_time: Seconds until a loading model is expected to be ready.
-    """
+    """What a server says about a failure."""
 
     text: str = ""
-    kind: str = ""
-    code: str = ""
-    status: int | None = None
-    estimated_time: float | None = None
+    kind: str = ""  # `error_type` or `type`, in lower case
+    code: str = ""  # in lower case
+    status: int | None = None  # an HTTP status that the body names
+    estimated_time: float | None = None  # seconds until a model that is loading is ready
 
     @property
     def short(self) -> str:
-        """The message in one line of bounded length."""
         line = " ".join(self.text.split())
         return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
+    def says(self, pattern: re.Pattern[str]) -> bool:
+        return bool(pattern.search(f"{self.text} {self.kind} {self.code}"))
+
 
 def parse_error_body(body: str) -> ServerMessage:
-    """Read a failure's body.
+    """Read a failure's body: HTML, plain text, or JSON in one of the servers' shapes.
 
-    Args:
-        body: JSON in one of the servers' shapes (`{"error": "..."}`, `{"error": {...}}`,
-            `{"message": ...}`, `{"detail": ...}`), HTML, or plain text.
+    These are `{"error": "..."}`, `{"error": {...}}`, `{"message": ...}` and `{"detail": ...}`.
     """
     import orjson  # noqa: PLC0415 - a success never needs it here
 

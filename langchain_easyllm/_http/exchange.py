@@ -41,22 +41,15 @@ class AttemptResult(Protocol):
 
 @dataclass(slots=True)
 class Attempt:
-    """One request, ready to be sent.
-
-    Args:
-        headers: All headers but those of framing, names in lower case.
-        streaming: Whether a success is returned before its body has arrived.
-        deadline: Moment (`time.monotonic`) when the attempt must be over; infinity for never.
-        timeout: The policy's bound in seconds; infinity for none.
-    """
+    """One request, ready to be sent."""
 
     method: str
     address: URL
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)  # names in lower case
     body: bytes | None
-    streaming: bool
-    deadline: float
-    timeout: float
+    streaming: bool  # whether a success is returned before its body has arrived
+    deadline: float  # of `time.monotonic`; infinity for never
+    timeout: float  # the policy's bound in seconds; infinity for none
 
 
 Flow = Generator["Attempt | float", "AttemptResult | None", "AttemptResult"]
@@ -75,14 +68,9 @@ def exchange(
     while True:
         retry_after = None
         try:
+            limits = budget.deadline, budget.timeout
             result = yield Attempt(
-                request.method,
-                address,
-                headers,
-                request.body,
-                streaming,
-                budget.deadline,
-                budget.timeout,
+                request.method, address, headers, request.body, streaming, *limits
             )
         except EasyLLMError as error:
             failure = error
@@ -93,8 +81,13 @@ def exchange(
             if target := _redirect_target(request.method, result, address):
                 hops += 1
                 if hops > MAX_REDIRECTS:
-                    raise _too_many_redirects(address)
-                headers = _headers_for(target, address, headers)
+                    raise ProtocolError(
+                        f"{address.authority} redirected more than {MAX_REDIRECTS} times. Check "
+                        "base_url.",
+                        url=public_url(address.url),
+                    )
+                kept = headers if target.origin == address.origin else without_secrets(headers)
+                headers = {**kept, "host": target.authority}
                 address = target
                 continue
             retry_after = retry_after_seconds(result.headers.get("retry-after"))
@@ -109,12 +102,9 @@ def exchange(
 def run_flow(flow: Generator[object, A, T], send: Callable[[Any], A]) -> T:
     """Do a flow's steps one after the other and return its result.
 
-    The flow is closed however it ends: what it holds must not wait for the garbage collector.
-
-    Args:
-        flow: Yields what to send, or seconds to pause; receives each result (None after a pause),
-            or the `EasyLLMError` that came instead.
-        send: Sends one step.
+    The flow yields what to send, or seconds to pause; it receives each result (None after a pause),
+    or the `EasyLLMError` that came instead. It is closed however it ends: what it holds must not
+    wait for the garbage collector.
     """
     try:
         step = next(flow)
@@ -180,18 +170,6 @@ def _redirect_target(method: str, result: AttemptResult, address: URL) -> URL | 
         )
     # After 301 to 303 a POST would become a GET without its body: an error says so instead.
     return target if status in {307, 308} or method in {"GET", "HEAD"} else None
-
-
-def _headers_for(target: URL, address: URL, headers: Mapping[str, str]) -> Mapping[str, str]:
-    same = target.origin == address.origin
-    return {**(headers if same else without_secrets(headers)), "host": target.authority}
-
-
-def _too_many_redirects(address: URL) -> ProtocolError:
-    return ProtocolError(
-        f"{address.authority} redirected more than {MAX_REDIRECTS} times. Check base_url.",
-        url=public_url(address.url),
-    )
 
 
 def _refusal(result: AttemptResult, address: URL, headers: RequestHeaders) -> EasyLLMError:

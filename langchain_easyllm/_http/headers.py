@@ -19,8 +19,6 @@ _FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection
 
 
 class RequestHeaders:
-    """What every request of one transport carries."""
-
     __slots__ = ("__weakref__", "_cache", "_credentials", "_extra")
 
     def __init__(self, credentials: Credentials, headers: Mapping[str, str] | None) -> None:
@@ -43,7 +41,6 @@ class RequestHeaders:
         return {**shared, **checked_headers(request.headers)} if request.headers else shared
 
     def withheld_from(self, address: URL) -> bool:
-        """Whether a token is known that the address was not sent."""
         return "authorization" not in self._extra and self._credentials.withheld_from(address.url)
 
     def _build(
@@ -96,7 +93,6 @@ def remember_value(owner: object, value: str) -> None:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a header of this name may hold a secret."""
     return bool(_SECRET.search(name))
 
 

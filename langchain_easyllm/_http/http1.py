@@ -24,18 +24,6 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 
 
 class ResponseParser:
-    """The state of one response that is arriving.
-
-    Args:
-        method: The request's method; the response to HEAD has no body.
-
-    Attributes:
-        status: Status code, 0 until the head is there.
-        headers: Headers with names in lower case.
-        complete: Whether the whole response has arrived.
-        reusable: Whether the connection may carry another request after it.
-    """
-
     __slots__ = ("_buffer", "_chunked", "_expect", "_head_only", "_left", "_trailers",
                  "complete", "headers", "reusable", "status")  # fmt: skip
 
@@ -47,10 +35,10 @@ class ResponseParser:
         self._trailers = 0
         # Bytes left of the body, or of the current chunk; -1: until the connection ends
         self._left = 0
-        self.status = 0
-        self.headers: dict[str, str] = {}
+        self.status = 0  # until the head is there
+        self.headers: dict[str, str] = {}  # names in lower case
         self.complete = False
-        self.reusable = False
+        self.reusable = False  # whether the connection may carry another request after it
 
     def feed(self, block: bytes) -> bytes:
         """Take the next bytes and return those of the body among them."""
@@ -67,7 +55,6 @@ class ResponseParser:
         return block if self._left < 0 else self._take_counted(block)
 
     def feed_eof(self) -> None:
-        """Say that the server closed the connection."""
         self.reusable = False
         if self.status and self._left < 0:
             self.complete = True

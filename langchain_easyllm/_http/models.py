@@ -29,36 +29,22 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole HTTP response.
-
-    Args:
-        headers: Headers with names in lower case; repeated ones are joined by `", "`.
-        url: Where it came from, after redirects, without credentials.
-    """
-
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # names in lower case; repeated ones are joined by ", "
     body: bytes
-    url: str
+    url: str  # where it came from, after redirects, without credentials
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait and how often to try again.
-
-    Args:
-        timeout: Seconds a whole call may take, retries included; for a stream, seconds until its
-            first byte, retries included, and then the longest silence. None for no bound.
-        max_retries: Further attempts after a failure that may pass; 0 for none.
-        wait_for_model: Seconds that a cold start may take before it counts as a failure.
-        on_retry: Called with the error and the seconds to wait before each new attempt.
-        budget: What is left of the call that the request is part of; None if it is all of it.
-    """
+    """How long to wait and how often to try again; the fields of `ConnectionFields` explain it."""
 
     timeout: float | None = 120.0
     max_retries: int = 2
     wait_for_model: float = 0.0
+    # Called with the error and the seconds to wait before each new attempt.
     on_retry: Callable[[Exception, float], None] | None = None
+    # What is left of the call that the request is part of; None if it is all of it.
     budget: CallBudget | None = None
 
     def call_budget(self) -> CallBudget:
@@ -85,21 +71,11 @@ _RESERVED = "!#$%&'()*+,/:;=?@[]~"
 
 
 class URL(NamedTuple):
-    """An absolute http address in its parts.
-
-    Args:
-        scheme: `"http"` or `"https"`.
-        host: Host name in lower case and ASCII, or an IP address without brackets.
-        port: Port number, the scheme's own if none was given.
-        target: Path and query, percent-encoded, as a request line wants them.
-        login: `user:password` if the address had one, decoded.
-    """
-
     scheme: str
-    host: str
-    port: int
-    target: str
-    login: str | None
+    host: str  # in lower case and ASCII, or an IP address without brackets
+    port: int  # the scheme's own if none was given
+    target: str  # path and query, percent-encoded
+    login: str | None  # user:password, decoded
 
     def __repr__(self) -> str:
         return f"URL({public_url(self.url)!r})"
@@ -123,20 +99,13 @@ class URL(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def parse_url(url: str) -> URL:
-    """Take an absolute http address apart.
-
-    Args:
-        url: The address.
-
-    Raises:
-        ConfigurationError: If it is no absolute http or https address.
-    """
     # urlsplit silently drops line breaks; an address with one is somebody's mistake or attack.
     if _FORBIDDEN.search(url.strip()):
         raise ConfigurationError("A URL may not contain spaces or control characters.")
     try:
         parts = urlsplit(url.strip())
-        host = _ascii_host(parts.hostname or "")
+        host = parts.hostname or ""
+        host = host if host.isascii() else host.encode("idna").decode("ascii")
         port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     except ValueError as error:
         raise ConfigurationError(f"{public_url(url)!r} is not a valid URL.") from error
@@ -167,15 +136,6 @@ def is_hugging_face(address: URL) -> bool:
     )
 
 
-def on_hugging_face(url: str) -> bool:
-    """Whether an address is Hugging Face's, where any of its tokens may go."""
-    return is_hugging_face(parse_url(url))
-
-
 def is_dedicated(host: str) -> bool:
     """Whether a host is a dedicated Inference Endpoint, which may be scaled to zero."""
     return host.endswith(DEDICATED_HOSTS)
-
-
-def _ascii_host(host: str) -> str:
-    return host if host.isascii() else host.encode("idna").decode("ascii")

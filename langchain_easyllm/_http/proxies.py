@@ -14,8 +14,6 @@ from .models import URL, parse_url
 
 
 class Proxy(NamedTuple):
-    """An http proxy."""
-
     address: URL
     authorization: str | None
 
@@ -24,8 +22,6 @@ class Proxy(NamedTuple):
 
 
 class Proxies:
-    """The proxies of the addresses that were asked already."""
-
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, int], Proxy | None] = {}
 
@@ -43,19 +39,16 @@ class Proxies:
 def proxy_for(address: URL) -> Proxy | None:
     """The proxy for an address, or None for a direct connection.
 
-    Args:
-        address: The address to be asked. `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`
-            are read, in either case, and on macOS and Windows the system's settings.
-
-    Raises:
-        ConfigurationError: If the proxy is not an http proxy.
+    `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are read, in either case, and on macOS
+    and Windows the system's settings.
     """
     named = getproxies()
     url = named.get(address.scheme) or named.get("all")
     host = f"{address.host}:{address.port}"
     if not url or proxy_bypass(address.host) or proxy_bypass(host):
         return None
-    proxy = parse_url(url if "://" in url else f"http://{url}") if _is_http(url) else None
+    url = url if "://" in url else f"http://{url}"
+    proxy = parse_url(url) if url.lower().startswith("http") else None
     if proxy is None or proxy.scheme != "http":
         raise ConfigurationError(
             f"The proxy for {address.authority} is of the kind {url.partition(':')[0]!r}; only "
@@ -63,7 +56,3 @@ def proxy_for(address: URL) -> Proxy | None:
             "NO_PROXY."
         )
     return Proxy(proxy, basic(proxy.login) if proxy.login else None)
-
-
-def _is_http(url: str) -> bool:
-    return "://" not in url or url.lower().startswith("http")

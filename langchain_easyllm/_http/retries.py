@@ -37,23 +37,10 @@ class Backoff:
 
 
 class CallBudget:
-    """The time and the attempts of one call, however many requests it takes.
+    """The time and the attempts of one call, however many requests it takes."""
 
-    Args:
-        timeout: Seconds for the whole call; for a stream, until its first byte. None for no bound.
-        max_retries: Further attempts, whatever made them necessary.
-        wait_for_model: Seconds that a cold start may take before it counts as a failure.
-    """
-
-    __slots__ = (
-        "_backoff",
-        "_max_retries",
-        "_used",
-        "_wait_for_model",
-        "deadline",
-        "started",
-        "timeout",
-    )
+    __slots__ = ("_backoff", "_max_retries", "_used", "_wait_for_model",
+                 "deadline", "started", "timeout")  # fmt: skip
 
     def __init__(self, timeout: float | None, max_retries: int, wait_for_model: float) -> None:
         self.started = monotonic()
@@ -76,7 +63,8 @@ class CallBudget:
 
     def pause_after(self, failure: EasyLLMError, retry_after: float | None) -> float:
         """Seconds until the next attempt; raises the failure if there is none."""
-        if self._wait_for_model > 0 and _is_cold_start(failure):
+        loading = isinstance(failure, ModelLoadingError)
+        if self._wait_for_model > 0 and loading and not isinstance(failure, EndpointPausedError):
             return self._pause_of_cold_start(failure, retry_after)
         if self._used >= self._max_retries:
             raise failure
@@ -112,10 +100,6 @@ class CallBudget:
         pause = min(pause, left)
         self.deadline = max(self.deadline, now + pause + self.timeout)
         return pause
-
-
-def _is_cold_start(failure: EasyLLMError) -> bool:
-    return isinstance(failure, ModelLoadingError) and not isinstance(failure, EndpointPausedError)
 
 
 def _may_pass(failure: EasyLLMError) -> bool:

@@ -51,7 +51,6 @@ def connection_lost(url: str) -> EasyLLMError:
 
 
 def proxy_refusal(url: str, status: int) -> EasyLLMError:
-    """The error for a proxy that does not connect to an address."""
     text = (
         f"The proxy for {_host(url)} refused to connect to it ({status}). Check HTTPS_PROXY and "
         "the credentials in it, or add the host to NO_PROXY."

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 
 class Closing(ABC):
-    """A context manager that closes itself."""
-
     __slots__ = ()
 
     @abstractmethod
@@ -36,8 +34,6 @@ class Closing(ABC):
 
 
 class AsyncClosing(ABC):
-    """An asynchronous context manager that closes itself."""
-
     __slots__ = ()
 
     @abstractmethod
@@ -61,19 +57,8 @@ C = TypeVar("C", "SyncConnection", "AsyncConnection")
 class _StreamState(Generic[C]):
     """The state of a streamed response: what has arrived of it, and what is left to read."""
 
-    __slots__ = (
-        "_attempt",
-        "_chunk",
-        "_connection",
-        "_deadline",
-        "_ended",
-        "_events",
-        "_idle_limit",
-        "_parser",
-        "headers",
-        "status",
-        "url",
-    )  # fmt: skip
+    __slots__ = ("_attempt", "_chunk", "_connection", "_deadline", "_ended", "_events",
+                 "_idle_limit", "_parser", "headers", "status", "url")  # fmt: skip
 
     def __init__(
         self, connection: C, parser: ResponseParser, chunk: bytes, attempt: Attempt
@@ -173,10 +158,7 @@ class EventStream(_StreamState["SyncConnection"], Closing):
 
 
 class AsyncEventStream(_StreamState["AsyncConnection"], AsyncClosing):
-    """A streamed response. `async for` yields non-empty lists of events, one list per read.
-
-    All else as in `EventStream`.
-    """
+    """An `EventStream` for `async for` and `async with`."""
 
     __slots__ = ()
 
@@ -195,7 +177,6 @@ class AsyncEventStream(_StreamState["AsyncConnection"], AsyncClosing):
         return events
 
     async def aclose(self) -> None:
-        """Give the connection back if the response is finished, else close it at once."""
         try:
             # Behind [DONE] comes only the end of the framing: a moment saves a new connection.
             if self._connection is not None and self._events.done and not self._parser.complete:

@@ -6,9 +6,10 @@ import builtins
 import select
 import socket
 import ssl
+from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .exchange import Attempt
@@ -18,33 +19,25 @@ if TYPE_CHECKING:
 READ_SIZE = 64 * 1024
 
 
-class _Keeper(Protocol):
-    """What keeps connections for more requests, of one process."""
-
-    owner: object
-
-    def give_back(self, connection: SyncConnection, address: URL) -> None:
-        """Keep a connection whose response is complete."""
-
-
 class SyncConnection:
-    """A connected socket whose waits have a deadline; `pool` takes it back."""
+    """A connected socket whose waits have a deadline; its owner takes it back."""
 
-    __slots__ = ("_pool", "_sock", "_timeout", "idle_since", "owner")
+    __slots__ = ("_give_back", "_sock", "_timeout", "idle_since", "owner")
 
-    def __init__(self, sock: socket.socket, pool: _Keeper) -> None:
+    def __init__(
+        self, sock: socket.socket, owner: object, give_back: Callable[[SyncConnection, URL], None]
+    ) -> None:
         self._sock = sock
-        self._pool = pool
+        self._give_back = give_back
         self._timeout = -1.0
         self.idle_since = 0.0
-        self.owner = pool.owner
+        self.owner = owner
 
     def __del__(self) -> None:
         # A stream that was dropped unread must not make Python warn about its socket.
         self.close()
 
     def send(self, data: bytes, deadline: float) -> None:
-        """Send all bytes, or raise the socket's error."""
         self._bound(deadline)
         self._sock.sendall(data)
 
@@ -54,7 +47,6 @@ class SyncConnection:
         return self._sock.recv(READ_SIZE)
 
     def is_readable(self, wait: float) -> bool:
-        """Whether there is something to read within `wait` seconds."""
         if not hasattr(select, "poll"):
             return bool(select.select([self._sock], [], [], wait)[0])
         poll = select.poll()
@@ -66,7 +58,6 @@ class SyncConnection:
         return self.is_readable(0)
 
     def start_tls(self, context: ssl.SSLContext, host: str, deadline: float) -> None:
-        """Wrap the connection in TLS."""
         self._bound(deadline)
         self._sock = context.wrap_socket(self._sock, server_hostname=host)
         self._timeout = -1.0
@@ -74,12 +65,11 @@ class SyncConnection:
     def finish(self, parser: ResponseParser, attempt: Attempt) -> None:
         """Keep the connection for another request if the response allows it, else close it."""
         if parser.reusable:
-            self._pool.give_back(self, attempt.address)
+            self._give_back(self, attempt.address)
         else:
             self.close()
 
     def close(self) -> None:
-        """Close the socket."""
         self._sock.close()
 
     def _bound(self, deadline: float) -> None:

@@ -35,14 +35,11 @@ from .tls import Verify, context_for
 
 
 class SyncPool:
-    """Connections of one transport, and the attempts made over them."""
-
     def __init__(self, verify: Verify) -> None:
         self._verify = verify
         self._reset()
 
     def send(self, attempt: Attempt) -> Response | EventStream:
-        """Make one attempt."""
         phase: Phase = "connect"
         connection = None
         try:
@@ -55,8 +52,7 @@ class SyncPool:
                 connection.close()
             raise_translated(exc, attempt.address.url, phase, time_allowed(attempt, phase))
 
-    def give_back(self, connection: SyncConnection, address: URL) -> None:
-        """Keep a connection whose response is finished for another request."""
+    def _give_back(self, connection: SyncConnection, address: URL) -> None:
         idle = self._idle.setdefault(address.origin, IdleConnections())
         if connection.owner is not self.owner or len(idle) >= MAX_IDLE:
             connection.close()
@@ -89,7 +85,8 @@ class SyncPool:
         address = attempt.address
         context = context_for(self._verify) if address.scheme == "https" else None
         nearest = proxy.address if proxy else address
-        connection = SyncConnection(_connect(nearest.host, nearest.port, deadline), self)
+        sock = _connect(nearest.host, nearest.port, deadline)
+        connection = SyncConnection(sock, self.owner, self._give_back)
         if context is None:
             return connection
         try:

@@ -17,13 +17,8 @@ CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_
 def context_for(verify: Verify) -> ssl.SSLContext:
     """The TLS context for a `verify` setting.
 
-    Args:
-        verify: True for the system's authorities, or those that `SSL_CERT_FILE`, `SSL_CERT_DIR`,
-            `REQUESTS_CA_BUNDLE` or `CURL_CA_BUNDLE` name; False for no verification; a file or
-            directory of authorities; or a context of the caller's own.
-
-    Raises:
-        ConfigurationError: If the file or directory cannot be loaded.
+    True means the system's authorities, or those that one of `CA_VARIABLES` names; False means no
+    verification; else it is a file or directory of authorities, or a context of the caller's own.
     """
     if isinstance(verify, ssl.SSLContext):
         return verify
@@ -37,19 +32,19 @@ def context_for(verify: Verify) -> ssl.SSLContext:
 
 @lru_cache(maxsize=16)
 def _build(check: bool, authorities: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context() if authorities is None else _trusting(authorities)
+    if authorities is None:
+        context = ssl.create_default_context()
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        _load(context, authorities)
     if not check:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif authorities is None and not _system_store():
-        _load(context, _certifi())
+        import certifi  # noqa: PLC0415 - huggingface_hub brings it
+
+        _load(context, certifi.where())
     context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def _trusting(authorities: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    _load(context, authorities)
     return context
 
 
@@ -68,9 +63,3 @@ def _system_store() -> bool:
     """Whether OpenSSL knows where the system keeps its authorities; some builds do not."""
     paths = ssl.get_default_verify_paths()
     return bool(paths.cafile or paths.capath) or os.name == "nt"
-
-
-def _certifi() -> str:
-    import certifi  # noqa: PLC0415 - huggingface_hub brings it
-
-    return certifi.where()

@@ -71,7 +71,6 @@ def split_run_id(kwargs: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
 
 
 def joined(results: Iterable[LLMResult]) -> LLMResult:
-    """Merge the results of single inputs."""
     each = list(results)
     return LLMResult(
         generations=[group for result in each for group in result.generations],

@@ -44,11 +44,6 @@ _AS_IS = frozenset(
 
 
 def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]:
-    """Convert a conversation to OpenAI's chat messages.
-
-    Raises:
-        ConfigurationError: If it is empty, or a role or content is unknown.
-    """
     if not messages:
         raise ConfigurationError("There are no messages: send one at least.")
     answered = _answered(messages)
@@ -173,11 +168,6 @@ def _blocks(content: Sequence[str | dict[str, Any]], index: int) -> str | list[d
     return blocks
 
 
-def _anthropic_image(source: Mapping[str, Any]) -> dict[str, object]:
-    url = source.get("url") or f"data:{source.get('media_type')};base64,{source.get('data')}"
-    return {"type": "image_url", "image_url": {"url": url}}
-
-
 def _block(block: str | Mapping[str, Any], index: int) -> dict[str, object] | None:
     if isinstance(block, str):
         return {"type": "text", "text": block}
@@ -186,10 +176,11 @@ def _block(block: str | Mapping[str, Any], index: int) -> dict[str, object] | No
         return None
     if kind == "text":
         return {"type": "text", "text": block.get("text", "")}
-    if kind == "image_url" and isinstance(block.get("image_url"), str):
-        return {"type": "image_url", "image_url": {"url": block["image_url"]}}
-    if kind == "image" and isinstance(block.get("source"), Mapping):
-        return _anthropic_image(block["source"])
+    if kind == "image_url" and isinstance(url := block.get("image_url"), str):
+        return {"type": "image_url", "image_url": {"url": url}}
+    if kind == "image" and isinstance(source := block.get("source"), Mapping):  # Anthropic's
+        url = source.get("url") or f"data:{source.get('media_type')};base64,{source.get('data')}"
+        return {"type": "image_url", "image_url": {"url": url}}
     if kind in _AS_IS and kind in block:
         return dict(block)
     if is_data_content_block(dict(block)):

@@ -144,7 +144,6 @@ def _tool_calls(calls: Sequence[ToolCallDelta]) -> tuple[list[ToolCall], list[In
 
 
 def to_chat_chunks(chunks: Iterable[Chunk]) -> Iterator[ChatGenerationChunk]:
-    """Convert the chunks of a streamed answer, one by one."""
     set_fields = ChunkFields()
     for chunk in chunks:
         yield chat_chunk(chunk, set_fields) if isinstance(chunk, str) else _rich_chunk(chunk)
@@ -179,7 +178,6 @@ def to_generations(answers: Sequence[Answer]) -> list[Generation]:
 
 
 def to_text_chunks(chunks: Iterable[Chunk]) -> Iterator[GenerationChunk]:
-    """Convert the chunks of a streamed answer to an LLM's, one by one."""
     set_fields = ChunkFields()
     for chunk in chunks:
         if isinstance(chunk, str):

@@ -35,7 +35,6 @@ class ConvertedTools(list[Any]):
 
     @property
     def unchanged(self) -> bool:
-        """Whether the list is as it was made."""
         try:
             return orjson.dumps(self) == self._json
         except orjson.JSONEncodeError:
@@ -43,12 +42,7 @@ class ConvertedTools(list[Any]):
 
 
 def to_tools(tools: Sequence[ToolLike] | None, *, strict: bool | None = None) -> tuple[Tool, ...]:
-    """Return tools in OpenAI's format; the same tool twice is one tool.
-
-    Raises:
-        ConfigurationError: If one is not a function, has no name or the name of another one, or
-            cannot be written as JSON.
-    """
+    """Return tools in OpenAI's format; the same tool twice is one tool."""
     if isinstance(tools, ConvertedTools) and strict is None and tools.unchanged:
         return tuple(tools)
     named: dict[str, Tool] = {}
@@ -127,21 +121,12 @@ def _name(tool: Tool) -> str:
     return cast("Mapping[str, str]", tool["function"])["name"]
 
 
-_MODES = {
-    "auto": "auto",
-    "none": "none",
-    "any": "required",
-    "required": "required",
-    True: "required",
-}
+_REQUIRED = ("any", "required", True)
+_MODES = {"auto": "auto", "none": "none", **dict.fromkeys(_REQUIRED, "required")}
 
 
 def to_choice(choice: object, tools: Sequence[Tool]) -> ToolChoice | None:
-    """Return a tool choice in OpenAI's format; None (also for `False`) is the server's default.
-
-    Raises:
-        ConfigurationError: If the choice is unknown, or there is no tool to choose.
-    """
+    """Return a tool choice in OpenAI's format; None (also for `False`) is the server's default."""
     if choice is None or choice is False:
         return None
     parsed = _parse_choice(choice)
