@@ -26,7 +26,7 @@ PARSERS: Mapping[str, AgentOutputParser] = {
     "react-json": ReActJsonSingleInputOutputParser(),
 }
 OFF_FORMAT = f"{ERROR} that was not in the format."
-"""What a model is told that did not keep to the format."""
+"""What is sent to a model that did not keep to the format."""
 
 
 def agent(place: Place, question: str, *, variant: str, model: type[EasyLLM | EasyLLMChat]) -> bool:

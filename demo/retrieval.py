@@ -33,7 +33,7 @@ def retrieval(place: Place, question: str) -> str:
     """Answer a question from the project's documentation, and return the answer."""
     with embedder(place) as embeddings, EasyLLMChat(**place.agent) as llm:
         store = indexed(documentation(), embeddings)
-        found = store.as_retriever(search_kwargs={"k": place.passages}) | RunnableLambda(told)
+        found = store.as_retriever(search_kwargs={"k": place.passages}) | RunnableLambda(as_text)
         chain = (
             {"context": found, "question": RunnablePassthrough()} | PROMPT | llm | StrOutputParser()
         )
@@ -70,7 +70,7 @@ def indexed(passages: Sequence[Document], embeddings: EasyLLMEmbeddings) -> Vect
     return store
 
 
-def told(passages: Sequence[Document]) -> str:
+def as_text(passages: Sequence[Document]) -> str:
     """Print the passages that were found, and return them as one text."""
     texts = [" ".join(passage.page_content.split()) for passage in passages]
     for passage, text in zip(passages, texts, strict=True):

@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from langchain_easyllm._servers.session import SESSIONS
 
-from .support.fake_server import WireServer
+from .support.fake_server import FakeServer
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
@@ -17,13 +17,13 @@ pytest_plugins = ["langchain_easyllm.offline.pytest_plugin"]
 
 
 @pytest.fixture
-def wire_server() -> Iterator[WireServer]:
+def fake_server() -> Iterator[FakeServer]:
     """A running byte-level server, closed after the test."""
-    with WireServer() as server:
+    with FakeServer() as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
-def _strangers() -> None:
+def forget_servers() -> None:
     """Meet every server for the first time: its port may have been another test's before."""
     SESSIONS.forget()

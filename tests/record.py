@@ -25,7 +25,7 @@ from langchain_easyllm._servers.urls import parse_server_url
 
 from .support.real_servers.llama_cpp_serve import has_llama_cpp, llama_cpp_serve
 from .support.real_servers.transformers_serve import transformers_serve
-from .support.recorded_conversations import CONVERSATIONS, Place
+from .support.recorded_conversations import CONVERSATIONS, Target
 from .support.recording import Recorder
 
 TESTS = Path(__file__).parent
@@ -33,7 +33,7 @@ CASSETTES = TESTS / "cassettes"
 MODEL_NAME = "tiny-llama"
 
 
-def own_servers() -> Iterator[tuple[str, Place]]:
+def own_servers() -> Iterator[tuple[str, Target]]:
     """Yield the servers that can be started here, with the tests' tiny model, while they run."""
     python = os.environ.get("EASYLLM_SERVERS_PYTHON", sys.executable)
     licence = TESTS.parent / "langchain_easyllm" / "offline" / "models" / "embeddings" / "LICENSE"
@@ -41,12 +41,12 @@ def own_servers() -> Iterator[tuple[str, Place]]:
         directory = Path(folder) / MODEL_NAME
         make(python, "make_model.py", directory, licence)
         with transformers_serve(python, directory) as server:
-            yield "transformers", Place(server.base_url, server.model)
+            yield "transformers", Target(server.base_url, server.model)
         if has_llama_cpp(python):
             gguf = directory.with_suffix(".gguf")
             make(python, "make_gguf.py", directory, gguf)
             with llama_cpp_serve(python, gguf) as server:
-                yield "llama-cpp-python", Place(server.base_url, server.model)
+                yield "llama-cpp-python", Target(server.base_url, server.model)
 
 
 def make(python: str, script: str, *arguments: Path) -> None:
@@ -55,15 +55,15 @@ def make(python: str, script: str, *arguments: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def record(name: str, place: Place) -> int:
-    """Have every conversation in one place; return how many were recorded."""
+def record(name: str, target: Target) -> int:
+    """Have every conversation with one target; return how many were recorded."""
     recorded = 0
-    hide = {place.model: MODEL_NAME} if place.model and Path(place.model).is_absolute() else {}
-    for title, talk in CONVERSATIONS.items():
+    hide = {target.model: MODEL_NAME} if target.model and Path(target.model).is_absolute() else {}
+    for title, conversation in CONVERSATIONS.items():
         SESSIONS.forget()
-        with Recorder(parse_server_url(place.base_url).root, hide) as recorder:
+        with Recorder(parse_server_url(target.base_url).root, hide) as recorder:
             try:
-                talk(replace(place, base_url=recorder.url))
+                conversation(replace(target, base_url=recorder.url))
             except (Exception, pytest.fail.Exception):
                 print(f"{name}/{title}: not recorded\n{traceback.format_exc(limit=-2)}")
             else:
@@ -77,12 +77,12 @@ def main() -> int:
     """Record what the environment names; return the exit status: 0 if anything was recorded."""
     base_url, name = os.environ.get("BASE_URL"), os.environ.get("NAME")
     if not base_url:
-        return sum(record(name, place) for name, place in own_servers()) == 0
+        return sum(record(name, target) for name, target in own_servers()) == 0
     if not name:
         print("Set NAME=... to what the cassettes' folder shall be called (tgi, router, ...).")
         return 2
     token = os.environ.get("HF_TOKEN") or None
-    return record(name, Place(base_url, os.environ.get("MODEL") or None, token)) == 0
+    return record(name, Target(base_url, os.environ.get("MODEL") or None, token)) == 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables of words and sentences read better unbroken
-"""Skill (b): tool-using episodes, told as ReAct prompts (text or JSON) and the replies wanted."""
+"""Skill (b): tool-using episodes, written as ReAct prompts (text or JSON) and the replies wanted."""
 
 from __future__ import annotations
 

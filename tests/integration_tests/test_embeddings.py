@@ -18,7 +18,7 @@ from langchain_easyllm import EasyLLMEmbeddings
 from langchain_easyllm.errors import BadRequestError
 from training.retrieval_set import PASSAGES
 
-from ..support.embedding_modes import MANY, WAYS, embedded
+from ..support.embedding_modes import BATCH_MODES, MODES, embedded
 from ..support.real_servers.server_process import RunningServer
 
 TEXTS = [
@@ -73,13 +73,13 @@ class TestStandard(EmbeddingsIntegrationTests):
         return {"base_url": self.base_url, **self.fields}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("api", APIS)
 def test_every_api_gives_the_local_models_vectors(
-    minilm_server: RunningServer, api: str, way: str, wanted: Any
+    minilm_server: RunningServer, api: str, mode: str, wanted: Any
 ) -> None:
-    texts = TEXTS if way in MANY else TEXTS[:5]
-    vectors = np.array(embedded(way, embeddings(minilm_server, api), texts))
+    texts = TEXTS if mode in BATCH_MODES else TEXTS[:5]
+    vectors = np.array(embedded(mode, embeddings(minilm_server, api), texts))
     np.testing.assert_allclose(vectors, wanted[: len(texts)], rtol=0, atol=1e-6)
     # What the server computed is float32, and nothing was added or lost on the way.
     assert (vectors == vectors.astype(np.float32)).all()
@@ -98,14 +98,14 @@ def test_fields_are_the_local_models_too(
     np.testing.assert_allclose(prompted.embed_documents(texts), right, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("way", ["documents", "aiter"])
+@pytest.mark.parametrize("mode", ["documents", "aiter"])
 def test_a_text_that_is_too_long_is_named_or_cut(
-    minilm_server: RunningServer, way: str, local: SentenceTransformer
+    minilm_server: RunningServer, mode: str, local: SentenceTransformer
 ) -> None:
     texts = [*TEXTS, "word " * 400]
     with pytest.raises(BadRequestError, match=r"Text 75 .* less than 256 tokens"):
-        embedded(way, embeddings(minilm_server, "auto"), texts)
-    cut = embedded(way, embeddings(minilm_server, "auto", truncate=True), texts)
+        embedded(mode, embeddings(minilm_server, "auto"), texts)
+    cut = embedded(mode, embeddings(minilm_server, "auto", truncate=True), texts)
     np.testing.assert_allclose(cut[-1], local.encode(texts[-1]), rtol=0, atol=1e-6)
 
 

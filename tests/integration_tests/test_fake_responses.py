@@ -1,4 +1,4 @@
-"""The canned answers of the unit tests have the shape that the real programs answer."""
+"""The fake servers of the unit tests answer with the keys of the real programs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import urllib.request
 
 import pytest
 
-from ..support.fake_server import WireServer
-from ..support.fake_text_servers import DIALECTS, end_at_stop, serve
+from ..support.fake_server import FakeServer
+from ..support.fake_text_servers import RESPONSE_SHAPES, end_at_stop, serve
 from ..support.real_servers.server_process import RunningServer
 
 FIXTURES = {"transformers": "transformers_server", "llama-cpp-python": "llama_cpp_server"}
@@ -26,45 +26,45 @@ def ask(base_url: str, path: str, body: dict[str, object]) -> str:
         return response.read().decode()
 
 
-def shape(value: object) -> object:
+def structure(value: object) -> object:
     """What is left of an answer without its particulars: the keys, and the kinds of the values."""
     if isinstance(value, dict):
-        return {key: shape(item) for key, item in sorted(value.items())}
+        return {key: structure(item) for key, item in sorted(value.items())}
     if isinstance(value, list):
-        return [shape(item) for item in value]
+        return [structure(item) for item in value]
     return type(value).__name__
 
 
 def events(stream: str) -> list[str]:
-    """The shapes of a stream's events, neighbours of one shape once."""
+    """The structures of a stream's events, equal neighbours once."""
     data = [line for line in stream.split("\n") if line]
     shapes = [
-        line if line.endswith("[DONE]") else repr(shape(json.loads(line.removeprefix("data:"))))
+        line if line.endswith("[DONE]") else repr(structure(json.loads(line.removeprefix("data:"))))
         for line in data
     ]
     return [one for one, before in zip(shapes, [None, *shapes], strict=False) if one != before]
 
 
 @pytest.mark.parametrize("path", BODIES)
-@pytest.mark.parametrize("dialect", FIXTURES)
-def test_same_shape_whole_and_streamed(
-    request: pytest.FixtureRequest, wire_server: WireServer, dialect: str, path: str
+@pytest.mark.parametrize("server_name", FIXTURES)
+def test_whole_and_streamed_answers_have_the_same_keys(
+    request: pytest.FixtureRequest, fake_server: FakeServer, server_name: str, path: str
 ) -> None:
-    real: RunningServer = request.getfixturevalue(FIXTURES[dialect])
-    serve(wire_server, dialect, ["a", "b", "c"], model=real.model, finish_reason="length")
+    real: RunningServer = request.getfixturevalue(FIXTURES[server_name])
+    serve(fake_server, server_name, ["a", "b", "c"], model=real.model, finish_reason="length")
     body = {"model": real.model, "max_tokens": 12, "temperature": 0, **BODIES[path]}
-    canned, answered = (ask(url, path, body) for url in (wire_server.url, real.base_url))
-    assert shape(json.loads(canned)) == shape(json.loads(answered))
+    canned, answered = (ask(url, path, body) for url in (fake_server.url, real.base_url))
+    assert structure(json.loads(canned)) == structure(json.loads(answered))
     body["stream"] = True
-    canned, answered = (ask(url, path, body) for url in (wire_server.url, real.base_url))
+    canned, answered = (ask(url, path, body) for url in (fake_server.url, real.base_url))
     assert events(canned) == events(answered)
 
 
-@pytest.mark.parametrize("dialect", FIXTURES)
+@pytest.mark.parametrize("server_name", FIXTURES)
 def test_a_stop_sequence_ends_the_text_in_the_same_place(
-    request: pytest.FixtureRequest, dialect: str
+    request: pytest.FixtureRequest, server_name: str
 ) -> None:
-    real: RunningServer = request.getfixturevalue(FIXTURES[dialect])
+    real: RunningServer = request.getfixturevalue(FIXTURES[server_name])
     path = "/v1/completions"
     body = {"model": real.model, "max_tokens": 24, "temperature": 0, **BODIES[path]}
     stream = ask(real.base_url, path, {**body, "stream": True})
@@ -72,6 +72,6 @@ def test_a_stop_sequence_ends_the_text_in_the_same_place(
     tokens = [chunk["choices"][0]["text"] for chunk in chunks]
     text = "".join(tokens)
     stop = next(part for at in range(8, len(text)) if (part := text[at : at + 3]).isalpha())
-    said, stopped = end_at_stop(tokens, [stop], DIALECTS[dialect].stop)
+    said, stopped = end_at_stop(tokens, [stop], RESPONSE_SHAPES[server_name].stop)
     choice = json.loads(ask(real.base_url, path, {**body, "stop": [stop]}))["choices"][0]
     assert (choice["text"], choice["finish_reason"] == "stop") == ("".join(said), stopped)

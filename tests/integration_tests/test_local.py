@@ -46,7 +46,7 @@ TEMPLATE = """{{ bos_token }}{% for message in messages %}<|{{ message.role }}|>
 {% endfor %}{% if add_generation_prompt %}<|assistant|>
 {% endif %}"""
 QUESTION = "What is the capital of France?"
-WAYS = pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+EVERY_MODE = pytest.mark.parametrize("mode", ["invoke", "ainvoke", "stream", "astream"])
 
 
 @pytest.fixture(scope="module")
@@ -76,29 +76,29 @@ def passes(pipe):
     hook.remove()
 
 
-@WAYS
-def test_a_question_is_answered(trained_model, way):
+@EVERY_MODE
+def test_a_question_is_answered(trained_model, mode):
     chat = EasyLLMChat(api="local", model=trained_model, temperature=0)
-    said = answer(way, chat, QUESTION)
+    said = answer(mode, chat, QUESTION)
     assert said.text == "The capital of France is Paris."
     assert said.response_metadata["finish_reason"] == "stop"
     assert said.usage_metadata["output_tokens"] < 20
 
 
-@WAYS
+@EVERY_MODE
 @pytest.mark.parametrize("choice", [None, "any", "calculator"])
-def test_a_tool_that_is_told_in_the_prompt_is_called(trained_model, way, choice):
+def test_a_tool_that_is_described_in_the_prompt_is_called(trained_model, mode, choice):
     def calculator(expression: str) -> str:
         """Compute an arithmetic expression."""
 
     chat = EasyLLMChat(api="local", model=trained_model, temperature=0, max_tokens=100)
-    said = answer(way, chat.bind_tools([calculator], tool_choice=choice), "What is 17 times 23?")
+    said = answer(mode, chat.bind_tools([calculator], tool_choice=choice), "What is 17 times 23?")
     [call] = said.tool_calls
     assert (call["name"], call["args"]) == ("calculator", {"expression": "17*23"})
     assert said.response_metadata["finish_reason"] == "tool_calls"
 
 
-def test_an_answer_of_a_shape(trained_model):
+def test_an_answer_that_fits_a_schema(trained_model):
     class Person(BaseModel):
         """A person."""
 
@@ -106,8 +106,10 @@ def test_an_answer_of_a_shape(trained_model):
         age: int
 
     chat = EasyLLMChat(api="local", model=trained_model, temperature=0, max_tokens=100)
-    shaped = chat.with_structured_output(Person)
-    assert shaped.invoke("Bob is 31 years old. Extract the person.") == Person(name="Bob", age=31)
+    structured = chat.with_structured_output(Person)
+    assert structured.invoke("Bob is 31 years old. Extract the person.") == Person(
+        name="Bob", age=31
+    )
 
 
 def test_a_grammar_holds_even_a_model_that_knows_nothing(tiny_model):
@@ -118,8 +120,10 @@ def test_a_grammar_holds_even_a_model_that_knows_nothing(tiny_model):
         "required": ["a", "b"],
         "additionalProperties": False,
     }
-    shaped = llm.bind(grammar={"type": "json", "value": schema})
-    answers = [json.loads(text) for text in [*shaped.batch(["x", "yy"]), *map(shaped.invoke, "ab")]]
+    structured = llm.bind(grammar={"type": "json", "value": schema})
+    answers = [
+        json.loads(text) for text in [*structured.batch(["x", "yy"]), *map(structured.invoke, "ab")]
+    ]
     assert all(one["a"] in (1, 2) and one["b"] in (True, False) for one in answers)
     number = llm.bind(grammar={"type": "regex", "value": "[0-9]{3}-[a-f]{2}"})
     assert re.fullmatch("[0-9]{3}-[a-f]{2}", "".join(number.stream("Hello")))
@@ -140,15 +144,15 @@ def test_the_model_sees_what_its_own_template_makes(trained_model):
     assert seen[0] == list(wanted["input_ids"])
 
 
-@WAYS
+@EVERY_MODE
 @pytest.mark.parametrize("size", [1, 2, 4, 9])
-def test_a_stop_sequence_ends_the_generation(tiny_model, way, size):
+def test_a_stop_sequence_ends_the_generation(tiny_model, mode, size):
     llm = EasyLLM(api="local", model=str(tiny_model), temperature=0, max_tokens=60)
     whole = llm.invoke("The server answers")
     at = len(whole) // 3
     stop = whole[at : at + size]
     before = whole[: whole.index(stop)]
-    said = answer(way, llm, "The server answers", stop=[stop, "never"])
+    said = answer(mode, llm, "The server answers", stop=[stop, "never"])
     assert said == before
     result = llm.generate(["The server answers"], stop=[stop])
     assert result.generations[0][0].generation_info["finish_reason"] == "stop"
@@ -364,7 +368,7 @@ def test_time_is_counted_from_when_the_model_begins(tiny_model):
         llm.invoke("Hello", max_tokens=400)
 
 
-def test_other_packages_pipelines_are_taken_over(trained_model):
+def test_other_packages_pipelines_are_migrated(trained_model):
     from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
 
     theirs = HuggingFacePipeline.from_model_id(
@@ -382,7 +386,7 @@ def test_other_packages_pipelines_are_taken_over(trained_model):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
-def test_other_packages_classes_are_taken_over(monkeypatch):
+def test_other_packages_classes_are_migrated(monkeypatch):
     from langchain_community.llms import HuggingFaceTextGenInference
     from langchain_core._api.deprecation import LangChainDeprecationWarning
     from langchain_huggingface import HuggingFaceEndpoint

@@ -1,4 +1,4 @@
-"""`EasyLLMEmbeddings(api="local")`: the vectors of sentence-transformers, by every way."""
+"""`EasyLLMEmbeddings(api="local")`: the vectors of sentence-transformers, in every mode."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def wanted():
     return SentenceTransformer(FOLDER).encode(TEXTS)
 
 
-def test_the_vectors_are_the_models_by_every_way(embeddings, wanted):
+def test_the_vectors_are_the_models_in_every_mode(embeddings, wanted):
     async def asynchronous():
         arrays = [array async for array in embeddings.aiter_embeddings(TEXTS)]
         return [await embeddings.aembed_documents(TEXTS), np.concatenate(arrays)]
 
-    ways = [
+    modes = [
         embeddings.embed_documents(TEXTS),
         [embeddings.embed_query(text) for text in TEXTS],
         embeddings.embed_documents_array(TEXTS),
         np.concatenate(list(embeddings.iter_embeddings(iter(TEXTS)))),
         *asyncio.run(asynchronous()),
     ]
-    for vectors in ways:
+    for vectors in modes:
         np.testing.assert_allclose(vectors, wanted, atol=1e-6)
 
 

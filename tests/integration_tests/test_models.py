@@ -1,6 +1,6 @@
 """Both classes on real servers and on a model in this process: the same of each.
 
-One answer by every way, exact stops, true token counts.
+One answer in every mode, exact stops, true token counts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def server(request):
 
 @pytest.fixture(params=["transformers_server", "llama_cpp_server", "local"])
 def place(request, tiny_model):
-    """Where the model is, as a constructor is told."""
+    """Where the model is, as fields of a constructor."""
     if request.param == "local":
         return {"api": "local", "model": str(tiny_model)}
     return {"base_url": request.getfixturevalue(request.param).base_url}
@@ -44,13 +44,13 @@ def llm(place):
         yield model
 
 
-def every_way(runnable, given) -> list[str]:
-    """The answer by each of the six ways of asking."""
+def every_mode(runnable, given) -> list[str]:
+    """The answer by each of the six invocation modes."""
 
     async def asynchronous():
         return [
             await runnable.ainvoke(given),
-            "".join([piece async for piece in runnable.astream(given)]),
+            "".join([chunk async for chunk in runnable.astream(given)]),
             *await runnable.abatch([given, given]),
         ]
 
@@ -62,15 +62,17 @@ def every_way(runnable, given) -> list[str]:
     ]
 
 
-def test_a_chat_chain_gives_one_answer_by_every_way(chat):
+def test_a_chat_chain_gives_one_answer_in_every_mode(chat):
     chain = ChatPromptTemplate.from_messages([("human", "{question}")]) | chat | StrOutputParser()
-    answers = every_way(chain, {"question": "Say something."})
+    answers = every_mode(chain, {"question": "Say something."})
     assert answers[0]
     assert len(set(answers)) == 1
 
 
-def test_an_llm_chain_gives_one_answer_by_every_way(llm):
-    answers = every_way(PromptTemplate.from_template("The {thing} answers") | llm, {"thing": "cat"})
+def test_an_llm_chain_gives_one_answer_in_every_mode(llm):
+    answers = every_mode(
+        PromptTemplate.from_template("The {thing} answers") | llm, {"thing": "cat"}
+    )
     assert answers[0]
     assert len(set(answers)) == 1
 
@@ -81,7 +83,7 @@ def test_a_stop_inside_the_answer_cuts_it_exactly(llm, size):
     middle = len(whole) // 2
     stop = whole[middle : middle + size]
     wanted = whole[: whole.index(stop)]
-    assert set(every_way(llm.bind(stop=[stop]), "The server answers")) == {wanted}
+    assert set(every_mode(llm.bind(stop=[stop]), "The server answers")) == {wanted}
 
 
 def test_more_stops_than_a_server_might_take_all_work(chat):

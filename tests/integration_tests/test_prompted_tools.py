@@ -1,4 +1,4 @@
-"""Calls of real servers' random model: where its decoding is held to one, and in words."""
+"""Calls of real servers' random model: where its decoding is constrained, and in the prompt."""
 
 from __future__ import annotations
 

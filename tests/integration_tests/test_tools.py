@@ -36,7 +36,7 @@ def server(request: pytest.FixtureRequest) -> RunningServer:
     return request.getfixturevalue(request.param)
 
 
-def in_every_way(runnable: Any, given: Any) -> list[Any]:
+def in_every_mode(runnable: Any, given: Any) -> list[Any]:
     async def streamed() -> Any:
         return [chunk async for chunk in runnable.astream(given)]
 
@@ -58,7 +58,7 @@ def in_every_way(runnable: Any, given: Any) -> list[Any]:
 def test_a_server_takes_tools(server: RunningServer, choice: str | None) -> None:
     model = EasyLLMChat(base_url=server.base_url, **GREEDY)
     asked = model.bind_tools([look, Choice], tool_choice=choice)
-    answers = in_every_way(asked, "Look around.")
+    answers = in_every_mode(asked, "Look around.")
     assert len({answer.text for answer in answers}) == 1
     assert {answer.response_metadata["finish_reason"] for answer in answers} <= {"stop", "length"}
 
@@ -68,14 +68,14 @@ def test_a_server_takes_calls_and_their_answers(server: RunningServer) -> None:
         {"name": "look", "args": {"where": "up"}, "id": "c00000001", "type": "tool_call"},
         {"name": "look", "args": {}, "id": "c00000002", "type": "tool_call"},
     ]
-    talk = [
+    messages = [
         HumanMessage("Look up."),
         AIMessage("", tool_calls=calls),
         ToolMessage("sky", tool_call_id="c00000001"),
         ToolMessage("no place", tool_call_id="c00000002", status="error"),
     ]
     model = EasyLLMChat(base_url=server.base_url, **GREEDY).bind_tools([look])
-    assert len({answer.text for answer in in_every_way(model, talk)}) == 1
+    assert len({answer.text for answer in in_every_mode(model, messages)}) == 1
 
 
 @pytest.mark.parametrize("choice", ["Choice", "any", True])
@@ -83,7 +83,7 @@ def test_llama_cpp_python_is_made_to_call(llama_cpp_server: RunningServer, choic
     model = EasyLLMChat(base_url=llama_cpp_server.base_url, **GREEDY)
     tools = [Choice] if choice != "Choice" else [look, Choice]
     asked = model.bind_tools(tools, tool_choice=choice)
-    for answer in in_every_way(asked, "Choose."):
+    for answer in in_every_mode(asked, "Choose."):
         (call,) = answer.tool_calls
         assert call["name"] == "Choice"
         Choice.model_validate(call["args"])
@@ -92,7 +92,7 @@ def test_llama_cpp_python_is_made_to_call(llama_cpp_server: RunningServer, choic
 
 def test_a_call_that_is_cut_off_is_no_call(llama_cpp_server: RunningServer) -> None:
     model = EasyLLMChat(base_url=llama_cpp_server.base_url, temperature=0, max_tokens=4)
-    for answer in in_every_way(model.bind_tools([Choice], tool_choice="any"), "Choose."):
+    for answer in in_every_mode(model.bind_tools([Choice], tool_choice="any"), "Choose."):
         assert answer.tool_calls == []
         assert answer.invalid_tool_calls[0]["name"] == "Choice"
         assert answer.response_metadata["finish_reason"] == "length"
@@ -100,7 +100,7 @@ def test_a_call_that_is_cut_off_is_no_call(llama_cpp_server: RunningServer) -> N
 
 @pytest.mark.parametrize("method", [None, "json_schema", "function_calling"])
 @pytest.mark.parametrize("schema", [Choice, Choice.model_json_schema()])
-def test_llama_cpp_python_is_held_to_a_shape(
+def test_llama_cpp_python_is_constrained_to_a_schema(
     llama_cpp_server: RunningServer, method: Any, schema: Any
 ) -> None:
     model = EasyLLMChat(base_url=llama_cpp_server.base_url, **GREEDY)

@@ -1,4 +1,4 @@
-"""One agent, asked in each of the ways that agents have."""
+"""One agent, invoked in each mode that agents have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["ainvoke", "asked", "invoke", "ways"]
+__all__ = ["agent_input", "ainvoke", "every_mode", "invoke"]
 
 
 def invoke(agent: Any, given: dict[str, Any], config: Any = None) -> Any:
@@ -18,9 +18,9 @@ def ainvoke(agent: Any, given: dict[str, Any], config: Any = None) -> Any:
     return asyncio.run(agent.ainvoke(given, config))
 
 
-ways = pytest.mark.parametrize("ask", [invoke, ainvoke])
+every_mode = pytest.mark.parametrize("invoke_agent", [invoke, ainvoke])
 
 
-def asked(text: str) -> dict[str, Any]:
+def agent_input(text: str) -> dict[str, Any]:
     """What an agent of messages is given."""
     return {"messages": [("human", text)]}

@@ -1,4 +1,4 @@
-"""One call of EasyLLM's clients, made in each of the ways they have."""
+"""One call of EasyLLM's clients, sync and async."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ CLIENTS = {"chat": huggingface.ChatCompletion, "text": huggingface.Completion}
 GIVEN = {"chat": [{"role": "user", "content": "Hi"}], "text": "Hi"}
 
 
-def call(way: str, kind: str, *given: object, **kwargs: object) -> Any:
+def call(mode: str, kind: str, *given: object, **kwargs: object) -> Any:
     """Call `create` ("sync") or `acreate` ("async") of a client."""
     client: Any = CLIENTS[kind]
     given = given or (GIVEN[kind],)
-    if way == "sync":
+    if mode == "sync":
         return client.create(*given, **kwargs)
     return asyncio.run(client.acreate(*given, **kwargs))
 
 
-def chunks(way: str, kind: str, *given: object, **kwargs: object) -> list[Any]:
+def chunks(mode: str, kind: str, *given: object, **kwargs: object) -> list[Any]:
     """The chunks of a streamed call."""
     client: Any = CLIENTS[kind]
     given = given or (GIVEN[kind],)
@@ -30,7 +30,7 @@ def chunks(way: str, kind: str, *given: object, **kwargs: object) -> list[Any]:
     async def read() -> list[Any]:
         return [chunk async for chunk in await client.acreate(*given, stream=True, **kwargs)]
 
-    if way == "sync":
+    if mode == "sync":
         return list(client.create(*given, stream=True, **kwargs))
     return asyncio.run(read())
 

@@ -1,4 +1,4 @@
-"""One call, made in each of the ways that embeddings and rerankers have."""
+"""One call, made in each mode of embeddings and rerankers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from langchain_easyllm import EasyLLMEmbeddings
 
-__all__ = ["MANY", "WAYS", "bodies", "embedded"]
+__all__ = ["BATCH_MODES", "MODES", "bodies", "embedded"]
 
 Texts = Sequence[str]
 
@@ -34,7 +34,7 @@ def _array(model: EasyLLMEmbeddings, texts: Texts) -> list[Any]:
     return array.tolist()
 
 
-MANY: dict[str, Callable[[EasyLLMEmbeddings, Any], list[list[float]]]] = {
+BATCH_MODES: dict[str, Callable[[EasyLLMEmbeddings, Any], list[list[float]]]] = {
     "documents": lambda model, texts: model.embed_documents(texts),
     "adocuments": lambda model, texts: asyncio.run(model.aembed_documents(texts)),
     "array": _array,
@@ -46,12 +46,12 @@ ONE: dict[str, Callable[[EasyLLMEmbeddings, Any], list[list[float]]]] = {
     "query": lambda model, texts: [model.embed_query(text) for text in texts],
     "aquery": lambda model, texts: [asyncio.run(model.aembed_query(text)) for text in texts],
 }
-WAYS = MANY | ONE
+MODES = BATCH_MODES | ONE
 
 
-def embedded(way: str, model: EasyLLMEmbeddings, texts: Any) -> list[list[float]]:
-    """The vectors of texts, in one of `WAYS`."""
-    return WAYS[way](model, texts)
+def embedded(mode: str, model: EasyLLMEmbeddings, texts: Any) -> list[list[float]]:
+    """The vectors of texts, in one of `MODES`."""
+    return MODES[mode](model, texts)
 
 
 def bodies(server: Any, path: str | None = None) -> list[dict[str, Any]]:

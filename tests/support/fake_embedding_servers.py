@@ -1,7 +1,7 @@
 """Whole embedding and reranking servers, after the servers' own documents.
 
-    serve_tei(wire_server)
-    serve_openai(wire_server, owned_by="vllm")
+    serve_tei(fake_server)
+    serve_openai(fake_server, owned_by="vllm")
 
 What they answer follows from the texts alone, so that a test knows what each text's vector is.
 """
@@ -15,13 +15,13 @@ from hashlib import blake2b
 from typing import cast
 
 from .fake_errors import error
-from .fake_server import Answer, Received, Reply, WireServer
+from .fake_server import Answer, FakeServer, Received, Reply
 from .fake_text_servers import info_tei, models
 
 __all__ = [
     "DIM",
+    "base64_vector",
     "openai_route",
-    "packed",
     "rank_route",
     "score_of",
     "serve_openai",
@@ -82,7 +82,7 @@ def tei_route(limit: int = 32, longest: int = 512) -> Answer:
     return answer
 
 
-def packed(vector: Sequence[float]) -> str:
+def base64_vector(vector: Sequence[float]) -> str:
     """A vector as OpenAI's base64."""
     return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
@@ -107,7 +107,7 @@ def openai_route(
             {
                 "object": "embedding",
                 "index": index,
-                "embedding": packed(vector) if as_base64 else vector,
+                "embedding": base64_vector(vector) if as_base64 else vector,
             }
             for index, vector in enumerate(vectors)
         ]
@@ -119,7 +119,7 @@ def openai_route(
 
 
 def rank_route(limit: int = 32) -> Answer:
-    """Every `/rerank` there is: TEI's, Jina's and the Hub's, told apart by the body."""
+    """Every `/rerank` there is: TEI's, Jina's and the Hub's, distinguished by the body."""
 
     def answer(request: Received) -> Reply:
         body = cast("Json", request.json)
@@ -138,7 +138,7 @@ def rank_route(limit: int = 32) -> Answer:
     return answer
 
 
-def serve_tei(server: WireServer, kind: str = "embedding", limit: int = 32, **info: object) -> None:
+def serve_tei(server: FakeServer, kind: str = "embedding", limit: int = 32, **info: object) -> None:
     """Make `server` Text Embeddings Inference with a model of this kind."""
     server.on("GET", "/info", info_tei(kind, max_client_batch_size=limit, **info))
     if kind == "embedding":
@@ -148,7 +148,7 @@ def serve_tei(server: WireServer, kind: str = "embedding", limit: int = 32, **in
         server.on("POST", "/rerank", rank_route(limit))
 
 
-def serve_openai(server: WireServer, owned_by: str = "vllm", limit: int = 2048) -> None:
+def serve_openai(server: FakeServer, owned_by: str = "vllm", limit: int = 2048) -> None:
     """Make `server` an OpenAI-style one with an embedding model and a reranker."""
     server.on("GET", "/info", error("fastapi-not-found"))
     server.on("GET", "/v1/models", models("tiny", owned_by=owned_by))

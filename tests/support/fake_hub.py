@@ -1,7 +1,7 @@
-"""The Hub's routes of one model, on a `WireServer`.
+"""The Hub's routes of one model, on a `FakeServer`.
 
-use_hub(monkeypatch, wire_server.url, tmp_path)
-serve_files(wire_server, "org/name", {"tokenizer_config.json": {"chat_template": "..."}})
+use_hub(monkeypatch, fake_server.url, tmp_path)
+serve_files(fake_server, "org/name", {"tokenizer_config.json": {"chat_template": "..."}})
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .fake_server import Piece, Received, Reply, WireServer
+from .fake_server import Chunk, FakeServer, Received, Reply
 
 __all__ = ["FILES", "serve_files", "use_hub"]
 
@@ -40,12 +40,12 @@ def use_hub(monkeypatch: pytest.MonkeyPatch, url: str, folder: Path) -> None:
 
 
 def serve_files(
-    server: WireServer,
+    server: FakeServer,
     model: str,
     files: Mapping[str, object],
     *,
     token: str | None = None,
-    before: Sequence[Piece] = (),
+    before: Sequence[Chunk] = (),
 ) -> None:
     """Serve a model's files.
 

@@ -1,4 +1,4 @@
-"""What a `WireServer` answers: a reply as a value, down to the pieces in which it is sent."""
+"""What a `FakeServer` answers: a reply as a value, down to the chunks in which it is sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from itertools import groupby
 from typing import Literal
 
-__all__ = ["Action", "Crowd", "Cut", "Pause", "Piece", "Reply", "Reset", "Stall", "sse"]
+__all__ = ["Action", "Barrier", "Chunk", "Cut", "Pause", "Reply", "Reset", "Stall", "sse"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Pause:
 
 
 @dataclass(frozen=True)
-class Crowd:
+class Barrier:
     """Send nothing until so many requests have been in flight at once, or the time is over."""
 
     count: int
@@ -42,26 +42,26 @@ class Reset:
     """Reset the connection (RST) here."""
 
 
-Action = Pause | Crowd | Stall | Cut | Reset
-Piece = bytes | Action
+Action = Pause | Barrier | Stall | Cut | Reset
+Chunk = bytes | Action
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer: a whole `body`, or `pieces` that are each sent by a send of their own.
+    """One answer: a whole `body`, or `chunks` that are each sent by a send of their own.
 
     `body` may be bytes, text, or any other object, which is sent as JSON. `before` is what happens
     ahead of the status line; its bytes go out raw, without framing. Without a `framing`, a body has
-    a content-length and pieces are chunked. A content-length in `headers` wins over the true one.
+    a content-length and chunks are chunked. A content-length in `headers` wins over the true one.
     """
 
     body: object = b""
     status: int = 200
     headers: Mapping[str, str] | None = None
-    pieces: Sequence[Piece] | None = None
+    chunks: Sequence[Chunk] | None = None
     framing: Literal["chunked", "length", "close"] | None = None
     keep_alive: bool = True
-    before: Sequence[Piece] = ()
+    before: Sequence[Chunk] = ()
 
     @property
     def closes(self) -> bool:
@@ -70,21 +70,21 @@ class Reply:
 
     @property
     def chunked(self) -> bool:
-        """Whether the pieces are sent as chunks."""
-        return self.framing == "chunked" or (self.framing is None and self.pieces is not None)
+        """Whether the body is sent with chunked framing."""
+        return self.framing == "chunked" or (self.framing is None and self.chunks is not None)
 
-    def payload(self) -> Sequence[Piece]:
-        """The pieces to send after the head."""
-        return self.pieces if self.pieces is not None else [_encode(self.body)[0]]
+    def payload(self) -> Sequence[Chunk]:
+        """The chunks to send after the head."""
+        return self.chunks if self.chunks is not None else [_encode(self.body)[0]]
 
     def head(self) -> bytes:
         """The status line and the headers."""
-        kind = "application/octet-stream" if self.pieces is not None else _encode(self.body)[1]
+        kind = "application/octet-stream" if self.chunks is not None else _encode(self.body)[1]
         headers = {"content-type": kind}
         if self.chunked:
             headers["transfer-encoding"] = "chunked"
         elif self.framing != "close":
-            size = sum(len(piece) for piece in self.payload() if isinstance(piece, bytes))
+            size = sum(len(chunk) for chunk in self.payload() if isinstance(chunk, bytes))
             headers["content-length"] = str(size)
         if self.closes:
             headers["connection"] = "close"
@@ -120,24 +120,24 @@ def sse(
         per_event: Whether each event is sent on its own, and not all at once.
         pause: Seconds between events.
         comments: Whether a comment line goes before each event.
-        split: Send the stream in pieces of this many bytes, wherever that cuts it.
+        split: Send the stream in chunks of this many bytes, wherever that cuts it.
         headers: More headers.
     """
     end = b"\r\n" if crlf else b"\n"
-    pieces: list[Piece] = []
+    chunks: list[Chunk] = []
     if done:
         events = (*events, b"data:" + b" " * done_space + b"[DONE]" + end + end)
     for event in events:
         if isinstance(event, Action):
-            pieces.append(event)
+            chunks.append(event)
             continue
-        if pieces and pause:
-            pieces.append(Pause(pause))
+        if chunks and pause:
+            chunks.append(Pause(pause))
         comment = b": ping" + end + end if comments else b""
-        pieces.append(comment + _event(event, space=space, end=end))
+        chunks.append(comment + _event(event, space=space, end=end))
     if split or not per_event:
-        pieces = list(_resplit(pieces, split))
-    return Reply(pieces=pieces, headers={"content-type": "text/event-stream", **(headers or {})})
+        chunks = list(_resplit(chunks, split))
+    return Reply(chunks=chunks, headers={"content-type": "text/event-stream", **(headers or {})})
 
 
 def _event(event: Mapping[str, object] | str | bytes, *, space: bool, end: bytes) -> bytes:
@@ -148,13 +148,13 @@ def _event(event: Mapping[str, object] | str | bytes, *, space: bool, end: bytes
     return end.join([*(line.encode() for line in lines), b"", b""])
 
 
-def _resplit(pieces: Iterable[Piece], size: int | None) -> Iterable[Piece]:
+def _resplit(chunks: Iterable[Chunk], size: int | None) -> Iterable[Chunk]:
     """Join the neighbouring bytes, and cut them again every `size` bytes (not at all for None)."""
-    for is_bytes, run in groupby(pieces, lambda piece: isinstance(piece, bytes)):
+    for is_bytes, run in groupby(chunks, lambda chunk: isinstance(chunk, bytes)):
         if not is_bytes:
             yield from run
             continue
-        joined = b"".join(piece for piece in run if isinstance(piece, bytes))
+        joined = b"".join(chunk for chunk in run if isinstance(chunk, bytes))
         step = size or len(joined)
         yield from (joined[at : at + step] for at in range(0, len(joined), step))
 

@@ -1,4 +1,4 @@
-"""What each text-generation server sends, as replies for a `WireServer`.
+"""What each text-generation server sends, as replies for a `FakeServer`.
 
 What the OpenAI-style servers share is built once; how each departs from it stands in its row of
 `text_servers`. `fake_text_servers.serve` makes a whole server of them.
@@ -13,7 +13,7 @@ from .fake_server import Reply, sse
 from .text_servers import TEXT_SERVERS, Json, ResponseShape
 
 __all__ = [
-    "DIALECTS",
+    "RESPONSE_SHAPES",
     "Json",
     "Options",
     "ResponseShape",
@@ -30,7 +30,7 @@ __all__ = [
 
 CREATED = 1_700_000_000
 PROMPT_TOKENS = 7
-DIALECTS: Mapping[str, ResponseShape] = {
+RESPONSE_SHAPES: Mapping[str, ResponseShape] = {
     name: server.responses for name, server in TEXT_SERVERS.items()
 }
 
@@ -38,14 +38,14 @@ DIALECTS: Mapping[str, ResponseShape] = {
 def chat(
     content: str | None,
     *,
-    dialect: str = "openai",
+    server_name: str = "openai",
     finish_reason: str = "stop",
     completion_tokens: int = 2,
     model: str = "tiny",
     message: Json | None = None,
 ) -> Reply:
     """Build a whole chat answer; `message` adds keys such as `tool_calls` or `reasoning`."""
-    row = DIALECTS[dialect]
+    row = RESPONSE_SHAPES[server_name]
     said = {"role": "assistant", "content": content, **row.message, **(message or {})}
     choice = {"index": 0, "message": said, **row.whole, "finish_reason": finish_reason}
     top = {**row.top, "usage": _usage(completion_tokens)}
@@ -55,13 +55,13 @@ def chat(
 def completions(
     text: str,
     *,
-    dialect: str = "openai",
+    server_name: str = "openai",
     finish_reason: str = "stop",
     completion_tokens: int = 2,
     model: str = "tiny",
 ) -> Reply:
     """Build a whole answer of the completions route."""
-    row = _text_row(dialect)
+    row = _text_row(server_name)
     choice = {"index": 0, "text": text, **row.whole, "finish_reason": finish_reason}
     top = {**row.top, "usage": _usage(completion_tokens)}
     return Reply(_answer("text_completion", model, top, [choice]), headers=row.headers)
@@ -82,10 +82,10 @@ class Options(TypedDict, total=False):
 
 
 def chat_events(
-    tokens: Sequence[str], dialect: str = "openai", **options: Unpack[Options]
+    tokens: Sequence[str], server_name: str = "openai", **options: Unpack[Options]
 ) -> list[Json]:
     """List the chunks of a chat stream, one for each token and what stands around them."""
-    row = DIALECTS[dialect]
+    row = RESPONSE_SHAPES[server_name]
     parts: list[Json] = [{"delta": {**row.delta, "content": token}} for token in tokens]
     if row.first is not None:
         parts.insert(0, {"delta": row.first})
@@ -95,27 +95,27 @@ def chat_events(
 
 
 def completions_events(
-    tokens: Sequence[str], dialect: str = "openai", **options: Unpack[Options]
+    tokens: Sequence[str], server_name: str = "openai", **options: Unpack[Options]
 ) -> list[Json]:
     """List the chunks of a stream of the completions route."""
-    row = _text_row(dialect)
+    row = _text_row(server_name)
     texts = [*tokens, ""] if row.end or not tokens else tokens
     parts: list[Json] = [{"text": text} for text in texts]
     return _events("text_completion", parts, row, len(tokens), **options)
 
 
 def chat_stream(
-    tokens: Sequence[str], dialect: str = "openai", **options: Unpack[Options]
+    tokens: Sequence[str], server_name: str = "openai", **options: Unpack[Options]
 ) -> Reply:
     """Build a chat stream; for one with a fault, give `chat_events` and the fault to `sse`."""
-    return _stream(chat_events(tokens, dialect, **options), DIALECTS[dialect])
+    return _stream(chat_events(tokens, server_name, **options), RESPONSE_SHAPES[server_name])
 
 
 def completions_stream(
-    tokens: Sequence[str], dialect: str = "openai", **options: Unpack[Options]
+    tokens: Sequence[str], server_name: str = "openai", **options: Unpack[Options]
 ) -> Reply:
     """Build a stream of the completions route."""
-    return _stream(completions_events(tokens, dialect, **options), _text_row(dialect))
+    return _stream(completions_events(tokens, server_name, **options), _text_row(server_name))
 
 
 def tgi_generate(
@@ -126,7 +126,7 @@ def tgi_generate(
     details: bool = False,
     root: bool = False,
 ) -> Reply:
-    """Build a whole answer of TGI's own wire: from `/generate`, or a list of one from `/`."""
+    """Build a whole answer of TGI's own protocol: from `/generate`, or a list of one from `/`."""
     answer: dict[str, object] = {"generated_text": text}
     if details:
         answer["details"] = {
@@ -176,8 +176,8 @@ def _token(number: int, text: str, *, special: bool = False) -> Json:
     return {"id": 100 + number, "text": text, "logprob": -0.25, "special": special}
 
 
-def _text_row(dialect: str) -> ResponseShape:
-    return DIALECTS[dialect].text or DIALECTS[dialect]
+def _text_row(server_name: str) -> ResponseShape:
+    return RESPONSE_SHAPES[server_name].text or RESPONSE_SHAPES[server_name]
 
 
 def _stream(events: Sequence[Json], row: ResponseShape) -> Reply:

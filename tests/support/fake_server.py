@@ -3,7 +3,7 @@
 It listens on a real socket of 127.0.0.1, speaks HTTP/1.1 with keep-alive, and misbehaves on
 command::
 
-    with WireServer() as server:
+    with FakeServer() as server:
         busy = Reply({"error": "busy"}, status=429, headers={"retry-after": "0"})
         server.on("GET", "/info", Reply({"router": "text-generation-router"}))
         server.on("POST", "/generate_stream", busy, sse({"token": {"text": "Hi"}}, Stall()))
@@ -32,20 +32,20 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from .fake_reply import Action, Crowd, Cut, Pause, Piece, Reply, Reset, Stall, sse
+from .fake_reply import Action, Barrier, Chunk, Cut, Pause, Reply, Reset, Stall, sse
 
 __all__ = [
     "Action",
     "Answer",
-    "Crowd",
+    "Barrier",
+    "Chunk",
     "Cut",
+    "FakeServer",
     "Pause",
-    "Piece",
     "Received",
     "Reply",
     "Reset",
     "Stall",
-    "WireServer",
     "sse",
 ]
 
@@ -81,7 +81,7 @@ class _Closed(Exception):  # noqa: N818 - a signal, not an error
 class _Connection(asyncio.StreamReaderProtocol):
     """One TCP connection: reads its requests one after the other and sends the replies."""
 
-    def __init__(self, server: WireServer) -> None:
+    def __init__(self, server: FakeServer) -> None:
         self.reader = asyncio.StreamReader(limit=1 << 20)
         super().__init__(self.reader, self._start)
         self.server = server
@@ -103,7 +103,7 @@ class _Connection(asyncio.StreamReaderProtocol):
         self.number = self.server.connections
         self.writer = writer
         self.server._transports.add(writer.transport)
-        # A piece is sent once the kernel has it: nothing may wait in the loop's own buffer.
+        # A chunk is sent once the kernel has it: nothing may wait in the loop's own buffer.
         writer.transport.set_write_buffer_limits(high=0)
         self.server._track(asyncio.get_running_loop().create_task(self._serve()))
 
@@ -147,37 +147,37 @@ class _Connection(asyncio.StreamReaderProtocol):
         return body
 
     async def _send(self, reply: Reply, request: Received) -> None:
-        for piece in reply.before:
-            await self._piece(piece, chunked=False)
-        await self._piece(reply.head(), chunked=False)
+        for chunk in reply.before:
+            await self._send_chunk(chunk, chunked=False)
+        await self._send_chunk(reply.head(), chunked=False)
         if request.method == "HEAD" or reply.status in {204, 304}:
             return
-        for piece in reply.payload():
-            await self._piece(piece, chunked=reply.chunked)
+        for chunk in reply.payload():
+            await self._send_chunk(chunk, chunked=reply.chunked)
         if reply.chunked:
-            await self._piece(b"0\r\n\r\n", chunked=False)
+            await self._send_chunk(b"0\r\n\r\n", chunked=False)
 
-    async def _piece(self, piece: Piece, *, chunked: bool) -> None:
-        if isinstance(piece, Pause | Stall):
+    async def _send_chunk(self, chunk: Chunk, *, chunked: bool) -> None:
+        if isinstance(chunk, Pause | Stall):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.gone.wait(), getattr(piece, "seconds", None))
-        elif isinstance(piece, Crowd):
-            end = time.monotonic() + piece.seconds
+                await asyncio.wait_for(self.gone.wait(), getattr(chunk, "seconds", None))
+        elif isinstance(chunk, Barrier):
+            end = time.monotonic() + chunk.seconds
             # Looked at now and then: what else changes the count needs to know of nobody who waits.
-            while self.server.max_in_flight < piece.count and time.monotonic() < end:  # noqa: ASYNC110
+            while self.server.max_in_flight < chunk.count and time.monotonic() < end:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        elif isinstance(piece, Cut | Reset):
-            if isinstance(piece, Reset):
+        elif isinstance(chunk, Cut | Reset):
+            if isinstance(chunk, Reset):
                 linger = struct.pack("ii", 1, 0)
                 sock = self.writer.get_extra_info("socket")
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 self.writer.transport.abort()
             raise _Closed
-        elif piece:
-            self.writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        elif chunk:
+            self.writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
             with suppress(ConnectionError):  # `gone` tells
                 await self.writer.drain()
-            await asyncio.sleep(0)  # so that the loop sees a client that left between two pieces
+            await asyncio.sleep(0)  # so that the loop sees a client that left between two chunks
         if self.gone.is_set():
             raise _Gone
 
@@ -195,7 +195,7 @@ class _Route:
         return answer if isinstance(answer, Reply) else answer(request)
 
 
-class WireServer:
+class FakeServer:
     """The server; see the module for an example.
 
     Attributes:

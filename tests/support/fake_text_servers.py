@@ -1,6 +1,6 @@
 """Whole text-generation servers, made of canned answers.
 
-    serve(wire_server, "vllm", ["Hello", " world"])
+    serve(fake_server, "vllm", ["Hello", " world"])
 
 Everything the builders offer can be imported from here.
 """
@@ -13,7 +13,7 @@ from typing import cast
 
 from .fake_errors import ERRORS, error
 from .fake_responses import (
-    DIALECTS,
+    RESPONSE_SHAPES,
     Json,
     Options,
     ResponseShape,
@@ -27,12 +27,12 @@ from .fake_responses import (
     tgi_generate_events,
     tgi_generate_stream,
 )
-from .fake_server import Answer, Received, Reply, WireServer
+from .fake_server import Answer, FakeServer, Received, Reply
 from .text_servers import TEXT_SERVERS
 
 __all__ = [
-    "DIALECTS",
     "ERRORS",
+    "RESPONSE_SHAPES",
     "Json",
     "Options",
     "ResponseShape",
@@ -118,8 +118,8 @@ def detection_replies(name: str, model: str = "tiny") -> tuple[Reply, Reply]:
 
 
 def serve(
-    server: WireServer,
-    dialect: str,
+    server: FakeServer,
+    server_name: str,
     tokens: Sequence[str] = ("Hello", " world"),
     *,
     finish_reason: str = "stop",
@@ -133,48 +133,50 @@ def serve(
 
     Args:
         server: The server.
-        dialect: A row of `DIALECTS`.
+        server_name: A key of `RESPONSE_SHAPES`.
         tokens: What it generates.
         finish_reason: Why it ends when no stop sequence does, in OpenAI's words.
         model: The name of its model.
     """
-    info, listing = detection_replies(dialect, model)
+    info, listing = detection_replies(server_name, model)
     server.on("GET", "/info", info)
     server.on("GET", "/v1/models", listing)
     routes: dict[str, tuple[Callable[..., Reply], Callable[..., Reply]]]
     routes = {"/v1/chat/completions": (chat, chat_stream)}
-    if dialect != "router":
+    if server_name != "router":
         routes["/v1/completions"] = (completions, completions_stream)
     for path, (whole, stream) in routes.items():
-        server.on("POST", path, _openai_route(dialect, tokens, finish_reason, model, whole, stream))
-    if dialect == "tgi":
+        server.on(
+            "POST", path, _openai_route(server_name, tokens, finish_reason, model, whole, stream)
+        )
+    if server_name == "tgi":
         for path in ("/generate", "/generate_stream", "/"):
             server.on("POST", path, _generate_route(tokens, finish_reason))
 
 
 def _openai_route(
-    dialect: str,
+    server_name: str,
     tokens: Sequence[str],
     finish_reason: str,
     model: str,
     whole: Callable[..., Reply],
     stream: Callable[..., Reply],
 ) -> Answer:
-    row = DIALECTS[dialect]
+    row = RESPONSE_SHAPES[server_name]
 
     def answer(request: Received) -> Reply:
         body = cast("dict[str, object]", request.json)
-        if refusal := _refusal(dialect, body, model):
+        if refusal := _refusal(server_name, body, model):
             return error(refusal)
         said, stopped = end_at_stop(tokens, _stops(body.get("stop")), row.stop)
         reason = "stop" if stopped else finish_reason
         if body.get("stream"):
             options = cast("dict[str, object]", body.get("stream_options") or {})
             usage = bool(options.get("include_usage"))
-            return stream(said, dialect, finish_reason=reason, usage=usage, model=model)
+            return stream(said, server_name, finish_reason=reason, usage=usage, model=model)
         return whole(
             "".join(said),
-            dialect=dialect,
+            server_name=server_name,
             finish_reason=reason,
             completion_tokens=len(said),
             model=model,
@@ -183,16 +185,16 @@ def _openai_route(
     return answer
 
 
-def _refusal(dialect: str, body: Mapping[str, object], model: str) -> str | None:
+def _refusal(server_name: str, body: Mapping[str, object], model: str) -> str | None:
     """Name the error that the program answers to this request, if any."""
-    row = DIALECTS[dialect]
+    row = RESPONSE_SHAPES[server_name]
     if row.max_stops is not None and len(_stops(body.get("stop"))) > row.max_stops:
         return "tgi-validation"
     if row.refuses & body.keys():
         return "transformers-field"
-    if body.get("model") != model and dialect == "vllm":
+    if body.get("model") != model and server_name == "vllm":
         return "vllm-unknown-model"
-    if body.get("model", model) != model and dialect == "transformers":
+    if body.get("model", model) != model and server_name == "transformers":
         return "transformers-model"
     return None
 

@@ -1,4 +1,4 @@
-"""Two thin callers of a transport, so that one test body serves sync and async."""
+"""Two thin clients on a transport, so that one test body serves sync and async."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.models import Request, Response, RetryPolicy
 
-__all__ = ["AsyncCaller", "Caller", "SyncCaller", "post"]
+__all__ = ["AsyncClient", "Client", "SyncClient", "post"]
 
 ONCE = RetryPolicy(timeout=5, max_retries=0)
 
@@ -20,7 +20,7 @@ def post(url: str, body: bytes = b"{}", **headers: str) -> Request:
     return Request("POST", url, body, {name.replace("_", "-"): v for name, v in headers.items()})
 
 
-class SyncCaller:
+class SyncClient:
     """Calls a transport from this thread."""
 
     def __init__(self, transport: HTTPTransport) -> None:
@@ -55,7 +55,7 @@ class SyncCaller:
         self.transport.close()
 
 
-class AsyncCaller:
+class AsyncClient:
     """Calls a transport from one event loop."""
 
     def __init__(self, transport: HTTPTransport) -> None:
@@ -98,4 +98,4 @@ class AsyncCaller:
         self._runner.close()
 
 
-Caller = SyncCaller | AsyncCaller
+Client = SyncClient | AsyncClient

@@ -1,4 +1,4 @@
-"""One call, made in each of the ways that LangChain has."""
+"""One call, made in each of LangChain's invocation modes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,20 @@ from langchain_easyllm import EasyLLM, EasyLLMChat
 
 from .text_servers import TEXT_SERVERS
 
-__all__ = ["ALL", "CLASSES", "DIALECTS", "STREAMS", "WAYS", "WHOLE", "answer", "body_of", "text_of"]
+__all__ = [
+    "ALL_MODES",
+    "CLASSES",
+    "MODES",
+    "SERVER_NAMES",
+    "STREAM_MODES",
+    "WHOLE_MODES",
+    "answer",
+    "body_of",
+    "text_of",
+]
 
 CLASSES = (EasyLLMChat, EasyLLM)
-DIALECTS = tuple(name for name in TEXT_SERVERS if name != "router")
+SERVER_NAMES = tuple(name for name in TEXT_SERVERS if name != "router")
 
 Model = Runnable[Any, Any]
 
@@ -76,15 +86,15 @@ BATCHES: dict[str, Callable[..., object]] = {
     "batch_as_completed": _completed,
     "abatch_as_completed": _acompleted,
 }
-WHOLE: dict[str, Callable[..., object]] = {"invoke": _invoke, "ainvoke": _ainvoke}
-STREAMS: dict[str, Callable[..., object]] = {"stream": _stream, "astream": _astream}
-WAYS = WHOLE | STREAMS
-ALL = WAYS | BATCHES
+WHOLE_MODES: dict[str, Callable[..., object]] = {"invoke": _invoke, "ainvoke": _ainvoke}
+STREAM_MODES: dict[str, Callable[..., object]] = {"stream": _stream, "astream": _astream}
+MODES = WHOLE_MODES | STREAM_MODES
+ALL_MODES = MODES | BATCHES
 
 
-def answer(way: str, asked: Model, given: object = "Hi", /, **kwargs: object) -> Any:
-    """Ask in one of `ALL` ways; a stream's chunks are added up."""
-    return ALL[way](asked, given, **kwargs)
+def answer(mode: str, asked: Model, given: object = "Hi", /, **kwargs: object) -> Any:
+    """Ask in one of `ALL_MODES`; a stream's chunks are added up."""
+    return ALL_MODES[mode](asked, given, **kwargs)
 
 
 def body_of(server: Any, path: str | None = None) -> dict[str, Any]:

@@ -15,13 +15,13 @@ PROMPT = f"<|user|>\n{QUESTION}</s>\n<|assistant|>\n"
 USER = [{"role": "user", "content": QUESTION}]
 
 
-def tool(name: str, told: str, **types: str) -> dict[str, Any]:
+def tool(name: str, description: str, **types: str) -> dict[str, Any]:
     """Describe a tool as OpenAI does."""
     properties = {name: {"type": kind} for name, kind in types.items()}
     parameters = {"type": "object", "properties": properties, "required": list(types)}
     return {
         "type": "function",
-        "function": {"name": name, "description": told, "parameters": parameters},
+        "function": {"name": name, "description": description, "parameters": parameters},
     }
 
 
@@ -68,7 +68,7 @@ def events(server: OfflineServer, path: str, body: object) -> list[Any]:
     return [json.loads(each) for each in data(server, path, body) if each != "[DONE]"]
 
 
-def refusal(server: OfflineServer, path: str, body: object, status: int = 422) -> str:
+def error_of(server: OfflineServer, path: str, body: object, status: int = 422) -> str:
     """POST JSON and return the words of the error that answers."""
     response = send(server, path, body)
     assert response.status_code == status, response.text

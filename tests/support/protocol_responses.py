@@ -13,7 +13,7 @@ from langchain_easyllm._protocols.request import ProtocolRequest
 from langchain_easyllm._servers.profile import GenerationApi
 
 from .fake_text_servers import (
-    DIALECTS,
+    RESPONSE_SHAPES,
     chat,
     chat_events,
     completions,
@@ -31,48 +31,48 @@ class Protocol:
     """One protocol as one server speaks it.
 
     Args:
-        wire: The protocol.
-        dialect: A row of `DIALECTS`.
+        api: The protocol.
+        server_name: A key of `RESPONSE_SHAPES`.
     """
 
-    def __init__(self, wire: GenerationApi, dialect: str) -> None:
-        self.wire = wire
-        self.dialect = dialect
+    def __init__(self, api: GenerationApi, server_name: str) -> None:
+        self.api = api
+        self.server_name = server_name
 
     def __str__(self) -> str:
-        return f"{self.wire.value} of {self.dialect}"
+        return f"{self.api.value} of {self.server_name}"
 
     def events(self, tokens: Sequence[str], finish_reason: str = "stop") -> list[bytes]:
         """The data of a stream's events."""
-        if self.wire is GenerationApi.GENERATE:
+        if self.api is GenerationApi.GENERATE:
             reason = "eos_token" if finish_reason == "stop" else finish_reason
             return [*map(dumps, tgi_generate_events(tokens, finish_reason=reason))]
-        build = chat_events if self.wire is GenerationApi.CHAT else completions_events
-        row = DIALECTS[self.dialect]
-        done = (row if self.wire is GenerationApi.CHAT else row.text or row).done
-        events = build(tokens, self.dialect, finish_reason=finish_reason)
+        build = chat_events if self.api is GenerationApi.CHAT else completions_events
+        row = RESPONSE_SHAPES[self.server_name]
+        done = (row if self.api is GenerationApi.CHAT else row.text or row).done
+        events = build(tokens, self.server_name, finish_reason=finish_reason)
         return [*map(dumps, events), *[DONE] * done]
 
     def body(self, tokens: Sequence[str], finish_reason: str = "stop") -> bytes:
         """The same answer, not streamed."""
         text = "".join(tokens)
-        if self.wire is GenerationApi.GENERATE:
+        if self.api is GenerationApi.GENERATE:
             reason = "eos_token" if finish_reason == "stop" else finish_reason
             return dumps(tgi_generate(text, finish_reason=reason, details=True).body)
-        build: Callable[..., object] = chat if self.wire is GenerationApi.CHAT else completions
-        reply = build(text, dialect=self.dialect, finish_reason=finish_reason)
+        build: Callable[..., object] = chat if self.api is GenerationApi.CHAT else completions
+        reply = build(text, server_name=self.server_name, finish_reason=finish_reason)
         return dumps(reply.body)
 
     def decoder(self) -> Decoder:
         """A new decoder."""
-        return decoder(self.wire)
+        return decoder(self.api)
 
 
 PROTOCOLS = [
     *(
-        Protocol(wire, dialect)
-        for wire in (GenerationApi.CHAT, GenerationApi.COMPLETIONS)
-        for dialect in DIALECTS
+        Protocol(api, server_name)
+        for api in (GenerationApi.CHAT, GenerationApi.COMPLETIONS)
+        for server_name in RESPONSE_SHAPES
     ),
     Protocol(GenerationApi.GENERATE, "tgi"),
 ]
@@ -83,9 +83,9 @@ def dumps(value: object) -> bytes:
     return orjson.dumps(value)
 
 
-def decoder(wire: GenerationApi, **params: object) -> Decoder:
+def decoder(api: GenerationApi, **params: object) -> Decoder:
     """Return a decoder for one answer to a call with these parameters."""
-    return new_decoder(ProtocolRequest(api=wire, params=params))
+    return new_decoder(ProtocolRequest(api=api, params=params))
 
 
 def read_stream(
@@ -95,35 +95,35 @@ def read_stream(
     *,
     reasoning_model: bool = False,
 ) -> tuple[list[Chunk], ResponseReader]:
-    """Read a stream to its end; returns its pieces and the reader."""
+    """Read a stream to its end; returns its chunks and the reader."""
     reader = ResponseReader(decoder, stops, reasoning_model=reasoning_model)
-    pieces: list[Chunk] = []
+    chunks: list[Chunk] = []
     for batch in events:
-        pieces += reader.feed([batch] if isinstance(batch, bytes) else batch)
+        chunks += reader.feed([batch] if isinstance(batch, bytes) else batch)
         if reader.over:
             break
     if reader.failure is None:
-        pieces += reader.close()
-    return pieces, reader
+        chunks += reader.close()
+    return chunks, reader
 
 
-def as_answer(pieces: Iterable[Chunk], end: Delta) -> Answer:
+def as_answer(chunks: Iterable[Chunk], end: Delta) -> Answer:
     """Put a streamed answer together."""
-    pieces = list(pieces)
-    deltas = [piece for piece in pieces if isinstance(piece, Delta)]
+    chunks = list(chunks)
+    deltas = [chunk for chunk in chunks if isinstance(chunk, Delta)]
     assert all(delta.text == "" for delta in deltas)
     return Answer(
-        text="".join(piece for piece in pieces if isinstance(piece, str)),
+        text="".join(chunk for chunk in chunks if isinstance(chunk, str)),
         end=end,
         reasoning="".join(delta.reasoning for delta in deltas),
     )
 
 
 def read_one(
-    wire: GenerationApi, body: Mapping[str, object] | list[object], **params: object
+    api: GenerationApi, body: Mapping[str, object] | list[object], **params: object
 ) -> Answer:
     """Read an answer that was not streamed and holds one completion."""
-    answers = read_answers(decoder(wire, **params), dumps(body), ())
+    answers = read_answers(decoder(api, **params), dumps(body), ())
     assert not isinstance(answers, Failure)
     assert len(answers) == 1
     return answers[0]

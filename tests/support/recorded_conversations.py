@@ -18,11 +18,11 @@ import pytest
 from langchain_easyllm import EasyLLM, EasyLLMChat, huggingface
 from langchain_easyllm.errors import EasyLLMError
 
-__all__ = ["CONVERSATIONS", "Place"]
+__all__ = ["CONVERSATIONS", "Target"]
 
 
 @dataclass(frozen=True)
-class Place:
+class Target:
     """Where a conversation is had.
 
     Attributes:
@@ -47,9 +47,9 @@ class Place:
         return {"base_url": self.base_url, "model": self.model, "api_key": self.api_key}
 
 
-def whole(place: Place) -> None:
+def whole(target: Target) -> None:
     """A whole answer is accounted for."""
-    message = place.chat(max_tokens=5).invoke("Tell me about the sea.")
+    message = target.chat(max_tokens=5).invoke("Tell me about the sea.")
     assert message.text
     assert message.response_metadata["finish_reason"] == "length"
     assert message.response_metadata["model_name"]
@@ -58,64 +58,64 @@ def whole(place: Place) -> None:
     assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
 
 
-def streamed(place: Place) -> None:
-    """A stream comes in pieces and ends as a whole answer does."""
-    pieces = list(place.chat(max_tokens=12).stream("Tell me about the sea."))
-    assert sum(bool(piece.text) for piece in pieces) > 1
-    message = reduce(add, pieces)
+def streamed(target: Target) -> None:
+    """A stream comes in chunks and ends as a whole answer does."""
+    chunks = list(target.chat(max_tokens=12).stream("Tell me about the sea."))
+    assert sum(bool(chunk.text) for chunk in chunks) > 1
+    message = reduce(add, chunks)
     assert message.response_metadata["finish_reason"] in ("length", "stop")
-    assert pieces[-1].chunk_position == "last"
+    assert chunks[-1].chunk_position == "last"
 
 
-def asynchronous(place: Place) -> None:
-    """The asynchronous ways give answers, several at a time."""
+def asynchronous(target: Target) -> None:
+    """The asynchronous modes give answers, several at a time."""
 
     async def ask() -> None:
-        chat = place.chat(max_tokens=8)
+        chat = target.chat(max_tokens=8)
         answers = await chat.abatch(["One word.", "Two words.", "Three words."])
         assert all(answer.text for answer in answers)
-        assert "".join([piece.text async for piece in chat.astream("One word.")])
+        assert "".join([chunk.text async for chunk in chat.astream("One word.")])
         await chat.aclose()
 
     asyncio.run(ask())
 
 
-def stopped(place: Place) -> None:
+def stopped(target: Target) -> None:
     """No stop sequence reaches the caller, streamed or not."""
-    chat = place.chat()
+    chat = target.chat()
     answer = chat.invoke("Tell me about the sea.").text
     middle = len(answer) // 2
     stop = answer[middle : middle + 3]
     unused = [f"<never {number}>" for number in range(6)]
     assert stop not in chat.invoke("Tell me about the sea.", stop=[stop]).text
     assert stop not in chat.invoke("Tell me about the sea.", stop=[*unused, stop]).text
-    pieces = [piece.text for piece in chat.stream("Tell me about the sea.", stop=[stop])]
-    assert stop not in "".join(pieces)
+    chunks = [chunk.text for chunk in chat.stream("Tell me about the sea.", stop=[stop])]
+    assert stop not in "".join(chunks)
 
 
-def remembered(place: Place) -> None:
+def remembered(target: Target) -> None:
     """A conversation of several turns, with a system message and characters of every width."""
-    talk: list[Any] = [
+    messages: list[Any] = [
         ("system", "You are brief."),
         ("human", "Grüße, 안녕, \N{WAVING HAND SIGN}!"),
     ]
-    answer = place.chat(max_tokens=12).invoke(talk)
+    answer = target.chat(max_tokens=12).invoke(messages)
     assert answer.text
-    assert place.chat(max_tokens=12).invoke([*talk, answer, ("human", "And now?")]).text
+    assert target.chat(max_tokens=12).invoke([*messages, answer, ("human", "And now?")]).text
 
 
-def completed(place: Place) -> None:
+def completed(target: Target) -> None:
     """An LLM completes a text, and several in the order in which they were asked."""
-    llm = place.llm(max_tokens=8)
+    llm = target.llm(max_tokens=8)
     prompts = ["Once upon a time", "The sea is", "Number one is"]
     assert all(llm.batch(prompts))
     assert "".join(llm.stream(prompts[0]))
 
 
-def as_easyllm(place: Place) -> None:
-    """EasyLLM's client gives the same kind of answer in its own shape."""
+def as_easyllm(target: Target) -> None:
+    """EasyLLM's client gives the same kind of answer in its own format."""
     messages = [{"role": "user", "content": "Tell me about the sea."}]
-    there = {"model": place.model, "api_base": place.base_url, "api_key": place.api_key}
+    there = {"model": target.model, "api_base": target.base_url, "api_key": target.api_key}
     create = huggingface.ChatCompletion.create
     response = create(messages, max_tokens=5, n=2, **there)
     assert [choice["finish_reason"] for choice in response["choices"]] == ["length", "length"]
@@ -125,17 +125,17 @@ def as_easyllm(place: Place) -> None:
     assert chunks[-1]["choices"][0]["finish_reason"] == "length"
 
 
-def refused(place: Place) -> None:
+def refused(target: Target) -> None:
     """A model that is not there is an error in the server's own words."""
     with pytest.raises(EasyLLMError) as caught:
-        place.chat().invoke("Hi", model="nobody/knows-it")
+        target.chat().invoke("Hi", model="nobody/knows-it")
     assert caught.value.status_code in (400, 404, 422)
     assert caught.value.body
 
 
-CONVERSATIONS: dict[str, Callable[[Place], None]] = {
-    talk.__name__: talk
-    for talk in (
+CONVERSATIONS: dict[str, Callable[[Target], None]] = {
+    conversation.__name__: conversation
+    for conversation in (
         whole,
         streamed,
         asynchronous,

@@ -30,7 +30,7 @@ from vcr.persisters.filesystem import FilesystemPersister
 from vcr.request import Request
 from vcr.serializers import yamlserializer
 
-from .fake_server import Received, Reply, WireServer
+from .fake_server import FakeServer, Received, Reply
 
 __all__ = ["HEADERS", "SECRETS", "Player", "Recorder"]
 
@@ -147,7 +147,7 @@ class Recorder:
         FilesystemPersister.save_cassette(path, said, yamlserializer)
 
 
-class Player(WireServer):
+class Player(FakeServer):
     """A server that answers what a cassette holds, matched by method, path and body.
 
     Equal requests get the recorded answers in turn, the last one again and again.
@@ -196,11 +196,11 @@ def _reply(response: Mapping[str, Any]) -> Reply:
     content: bytes = response["body"]["string"]
     headers = {name: values[0] for name, values in response["headers"].items()}
     streamed = headers.get("content-type", "").startswith("text/event-stream")
-    pieces = content.split(b"\n\n") if streamed else []
-    events = [piece + b"\n\n" for piece in pieces if piece]
+    chunks = content.split(b"\n\n") if streamed else []
+    events = [chunk + b"\n\n" for chunk in chunks if chunk]
     return Reply(
         content,
         status=response["status"]["code"],
         headers=headers,
-        pieces=events if streamed else None,
+        chunks=events if streamed else None,
     )

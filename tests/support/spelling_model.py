@@ -15,13 +15,13 @@ from langchain_easyllm._servers.profile import ServerInfo
 from langchain_easyllm._servers.session import ServerSession
 from langchain_easyllm._servers.urls import ServerURL
 
-__all__ = ["Pipeline", "SpellingModel", "client_of", "held"]
+__all__ = ["Pipeline", "SpellingModel", "client_of", "paused"]
 
 TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 
 
 class Pipeline:
-    """What can be told of a pipeline without running it."""
+    """What can be known of a pipeline without running it."""
 
     def __init__(self, task: str = "text-generation", tokenizer: object = "a tokenizer") -> None:
         self.task = task
@@ -32,7 +32,7 @@ class Pipeline:
 
 
 class SpellingModel:
-    """Says a prompt's characters one by one, a token each, until told to stop.
+    """Says a prompt's characters one by one, a token each, until it must stop.
 
     Attributes:
         batches: The prompts of each batch that ran.
@@ -82,7 +82,7 @@ class SpellingModel:
 
 
 @contextmanager
-def held(model: SpellingModel) -> Iterator[None]:
+def paused(model: SpellingModel) -> Iterator[None]:
     """Let the model generate nothing until the end of the block."""
     model.go.clear()
     try:

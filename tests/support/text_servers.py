@@ -54,7 +54,7 @@ TGI_TOP: Json = {"id": "", "system_fingerprint": "3.3.4-native"}
 
 @dataclass(frozen=True)
 class ResponseShape:
-    """How one server departs from the shape that all of them share.
+    """How one server departs from the format that all of them share.
 
     Attributes:
         top: More keys of every answer and chunk.
@@ -102,7 +102,7 @@ class Calls:
     Attributes:
         ids: Makes the id of call number n; None for no id.
         finish: What it says when calls end an answer; None if a stream says nothing.
-        style: How it streams a call: "pieces" of the arguments after a first chunk, every chunk
+        style: How it streams a call: "deltas" of the arguments after a first chunk, every chunk
             "repeated" with id and name, every chunk "typed" with id and type, a "whole" call in one
             chunk, or TGI 2's "bare" object.
         index: Whether a call has an index.
@@ -111,7 +111,7 @@ class Calls:
 
     ids: Callable[[int], object] = lambda n: f"call_{n}_abc"
     finish: str | None = "tool_calls"
-    style: str = "pieces"
+    style: str = "deltas"
     index: bool = True
     parsed: bool = False
 

@@ -1,4 +1,4 @@
-"""A process without anybody's token, and the fixtures that run one test in many ways."""
+"""A process without anybody's token, and the fixtures that run one test in many modes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..support.invocation_modes import ALL, WAYS, WHOLE
+from ..support.invocation_modes import ALL_MODES, MODES, WHOLE_MODES
 
 VARIABLES = (
     "HUGGINGFACE_TOKEN",
@@ -27,7 +27,7 @@ VARIABLES = (
 
 
 @pytest.fixture(autouse=True)
-def _nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "no-login"))
@@ -36,25 +36,25 @@ def _nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     logging.getLogger("langchain_easyllm").setLevel(logging.WARNING)
 
 
-@pytest.fixture(params=ALL)
-def any_way(request: pytest.FixtureRequest) -> str:
-    """Each way to ask, those of batches too."""
+@pytest.fixture(params=ALL_MODES)
+def any_mode(request: pytest.FixtureRequest) -> str:
+    """Each invocation mode, those of batches too."""
     return str(request.param)
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> str:
-    """Each way to ask that has code of its own."""
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    """Each invocation mode that has code of its own."""
     return str(request.param)
 
 
-@pytest.fixture(params=WHOLE)
-def whole(request: pytest.FixtureRequest) -> str:
-    """Each way to ask for a whole answer."""
+@pytest.fixture(params=WHOLE_MODES)
+def whole_mode(request: pytest.FixtureRequest) -> str:
+    """Each invocation mode that gives a whole answer."""
     return str(request.param)
 
 
 @pytest.fixture(params=("stream", "astream"))
-def streamed(request: pytest.FixtureRequest) -> str:
-    """Each way to ask for a stream."""
+def stream_mode(request: pytest.FixtureRequest) -> str:
+    """Each invocation mode that streams."""
     return str(request.param)

@@ -10,9 +10,9 @@ import yaml
 
 from langchain_easyllm import EasyLLMChat
 
-from ..support.fake_server import Received, Reply, WireServer
+from ..support.fake_server import FakeServer, Received, Reply
 from ..support.fake_text_servers import chat_stream, serve
-from ..support.recorded_conversations import CONVERSATIONS, Place
+from ..support.recorded_conversations import CONVERSATIONS, Target
 from ..support.recording import HEADERS, SECRETS, Player, Recorder
 
 CASSETTES = Path(__file__).parents[1] / "cassettes"
@@ -26,7 +26,7 @@ EVERY = pytest.mark.parametrize(
 @EVERY
 def test_a_recorded_conversation_goes_as_it_went(path: Path) -> None:
     with Player(path) as player:
-        CONVERSATIONS[path.stem](Place(player.url, player.model))
+        CONVERSATIONS[path.stem](Target(player.url, player.model))
     assert player.missing == []
 
 
@@ -75,19 +75,19 @@ def leaky(request: Received) -> Reply:
 
 
 def test_a_recording_is_scrubbed_and_plays_as_it_was(
-    wire_server: WireServer, tmp_path: Path
+    fake_server: FakeServer, tmp_path: Path
 ) -> None:
-    serve(wire_server, "openai", model="org/model-1")
-    wire_server.on("POST", "/v1/chat/completions", leaky)
+    serve(fake_server, "openai", model="org/model-1")
+    fake_server.on("POST", "/v1/chat/completions", leaky)
     path = tmp_path / "deep" / "cassette.yaml"
-    with Recorder(wire_server.url + "/", {"my cat": "a pet"}) as recorder:
+    with Recorder(fake_server.url + "/", {"my cat": "a pet"}) as recorder:
         llm = EasyLLMChat(base_url=recorder.url, api_key=TOKEN, default_headers={"cookie": "c=d"})
         assert TOKEN in llm.invoke("I am my cat.").text
         recorder.save(path)
-    assert wire_server.requests[-1].headers["authorization"] == f"Bearer {TOKEN}"
+    assert fake_server.requests[-1].headers["authorization"] == f"Bearer {TOKEN}"
     assert secrets_in(path) == []
     text = path.read_text(encoding="utf-8")
-    kept = ("session", "Root=1-2-3", "42-secret", TOKEN, "cookie", "my cat", wire_server.url[7:])
+    kept = ("session", "Root=1-2-3", "42-secret", TOKEN, "cookie", "my cat", fake_server.url[7:])
     assert [secret for secret in kept if secret in text] == []
     assert "org/model-1" in text
     with Player(path) as player:
@@ -95,25 +95,25 @@ def test_a_recording_is_scrubbed_and_plays_as_it_was(
         assert llm.invoke("I am a pet.").text == "You are TOKEN."
 
 
-def test_a_stream_and_a_failure_are_recorded_too(wire_server: WireServer, tmp_path: Path) -> None:
-    serve(wire_server, "openai")
+def test_a_stream_and_a_failure_are_recorded_too(fake_server: FakeServer, tmp_path: Path) -> None:
+    serve(fake_server, "openai")
     busy = Reply({"error": "busy"}, status=503, headers={"retry-after": "0"})
-    wire_server.on("POST", "/v1/chat/completions", busy, chat_stream(["Hel", "lo"]))
+    fake_server.on("POST", "/v1/chat/completions", busy, chat_stream(["Hel", "lo"]))
     path = tmp_path / "cassette.yaml"
-    with Recorder(wire_server.url) as recorder:
+    with Recorder(fake_server.url) as recorder:
         assert "".join(c.text for c in EasyLLMChat(base_url=recorder.url).stream("Hi")) == "Hello"
         recorder.save(path)
     for _ in range(2):
         with Player(path) as player:
-            pieces = [c.text for c in EasyLLMChat(base_url=player.url).stream("Hi")]
-        assert [piece for piece in pieces if piece] == ["Hel", "lo"]
+            chunks = [c.text for c in EasyLLMChat(base_url=player.url).stream("Hi")]
+        assert [chunk for chunk in chunks if chunk] == ["Hel", "lo"]
         assert [r.path for r in player.requests].count("/v1/chat/completions") == 2
 
 
-def test_what_was_not_recorded_is_said(wire_server: WireServer, tmp_path: Path) -> None:
-    serve(wire_server, "openai")
+def test_what_was_not_recorded_is_said(fake_server: FakeServer, tmp_path: Path) -> None:
+    serve(fake_server, "openai")
     path = tmp_path / "cassette.yaml"
-    with Recorder(wire_server.url) as recorder:
+    with Recorder(fake_server.url) as recorder:
         EasyLLMChat(base_url=recorder.url).invoke("Hi")
         recorder.save(path)
     with Player(path) as player:

@@ -17,7 +17,7 @@ from langchain_easyllm.offline import Faults
 
 from ..support import fake_embedding_servers, fake_text_servers
 from ..support.documentation import code_blocks, run
-from ..support.fake_server import WireServer
+from ..support.fake_server import FakeServer
 from ..tables import TABLES, updated
 
 ROOT = Path(__file__).parents[2]
@@ -35,22 +35,22 @@ def run_page(page: str, *servers: str) -> dict[str, Any]:
     return run(code_blocks("python", (ROOT / page).read_text("utf-8")), urls)
 
 
-def test_the_examples_for_embeddings_run(wire_server, capsys):
-    fake_embedding_servers.serve_tei(wire_server)
-    with WireServer() as ranker:
+def test_the_examples_for_embeddings_run(fake_server, capsys):
+    fake_embedding_servers.serve_tei(fake_server)
+    with FakeServer() as ranker:
         fake_embedding_servers.serve_tei(ranker, "reranker")
-        names = run_page("docs/embeddings.md", wire_server.url, ranker.url)
+        names = run_page("docs/embeddings.md", fake_server.url, ranker.url)
     assert names["query"] == fake_embedding_servers.vector_of("query: When does the train leave?")
     assert names["array"].tolist() == names["vectors"][:1]
     assert capsys.readouterr().out.count("(1024, ") == 4
     assert len(names["best"]) == 1
 
 
-def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
+def test_the_readmes_examples_run(fake_server, monkeypatch, capsys):
     for name in ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGINGFACE_API_BASE", "HUGGINGFACE_PROMPT"):
         monkeypatch.delenv(name, raising=False)
-    fake_text_servers.serve(wire_server, "tgi", ["Bon", "jour", " !"])
-    names = run_page("README.md", wire_server.url)
+    fake_text_servers.serve(fake_server, "tgi", ["Bon", "jour", " !"])
+    names = run_page("README.md", fake_server.url)
     out = capsys.readouterr().out
     assert out.count("Bonjour !") == 4
     assert code_blocks("text", README)[0].strip() in out
@@ -61,9 +61,9 @@ def test_the_readmes_examples_run(wire_server, monkeypatch, capsys):
     assert [each.page_content for each in names["best"]] == ["The train to Vienna leaves at ten."]
 
 
-def test_the_korean_readmes_examples_run(wire_server, capsys):
-    fake_text_servers.serve(wire_server, "tgi", ["Bon", "jour", " !"])
-    names = run_page("README.ko.md", wire_server.url)
+def test_the_korean_readmes_examples_run(fake_server, capsys):
+    fake_text_servers.serve(fake_server, "tgi", ["Bon", "jour", " !"])
+    names = run_page("README.ko.md", fake_server.url)
     assert capsys.readouterr().out == "Bonjour !\nBonjour !17 times 23 is 391.\n"
     assert str(names["person"]) == "name='Ida Lowell' age=41"
     assert [each.page_content for each in names["best"]] == ["The train to Vienna leaves at ten."]
@@ -71,22 +71,22 @@ def test_the_korean_readmes_examples_run(wire_server, capsys):
 
 def test_the_examples_for_prompts_run():
     made, own, _ = code_blocks("python", (ROOT / "docs" / "prompts.md").read_text("utf-8"))
-    told = re.findall(r"^(prompt\..*?)\s+# (.*)$", made, flags=re.MULTILINE)
-    program = made + own + "".join(f"\nprint(repr({line}))" for line, _ in told)
+    documented = re.findall(r"^(prompt\..*?)\s+# (.*)$", made, flags=re.MULTILINE)
+    program = made + own + "".join(f"\nprint(repr({line}))" for line, _ in documented)
     out = subprocess.run(  # in a process of its own, as it registers prompts
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    assert out.splitlines() == [value for _, value in told]
-    assert len(told) == 3
+    assert out.splitlines() == [value for _, value in documented]
+    assert len(documented) == 3
 
 
-def test_the_examples_for_easyllms_users_run(wire_server, monkeypatch, capsys):
+def test_the_examples_for_easyllms_users_run(fake_server, monkeypatch, capsys):
     monkeypatch.setattr(huggingface, "api_base", None)
     monkeypatch.setattr(huggingface, "prompt_builder", None)
-    fake_text_servers.serve(wire_server, "tgi", ["Bon", "jour", " !"])
-    with WireServer() as tei:
+    fake_text_servers.serve(fake_server, "tgi", ["Bon", "jour", " !"])
+    with FakeServer() as tei:
         fake_embedding_servers.serve_tei(tei)
-        names = run_page("docs/easyllm.md", wire_server.url, tei.url)
+        names = run_page("docs/easyllm.md", fake_server.url, tei.url)
     texts = ["What is the meaning of life?", "What is the sun?"]
     assert names["vectors"] == fake_embedding_servers.vectors_of(texts)
     assert capsys.readouterr().out == "Bonjour !\nBonjour !"
@@ -119,10 +119,10 @@ def test_the_offline_servers_examples_run(tmp_path, capsys):
 
 
 def test_the_offline_servers_faults_are_the_codes():
-    told = re.findall(r"^\| `(\w+)` \| `?\"?(\w+)\"?`? \|", OFFLINE, flags=re.MULTILINE)
+    documented = re.findall(r"^\| `(\w+)` \| `?\"?(\w+)\"?`? \|", OFFLINE, flags=re.MULTILINE)
     defaults = {fault.name: fault.default for fault in dataclasses.fields(Faults)}
-    assert [name for name, _ in told] == [*defaults]
-    for name, default in told:
+    assert [name for name, _ in documented] == [*defaults]
+    for name, default in documented:
         assert str(defaults[name]).removesuffix(".0") == default
 
 

@@ -14,7 +14,7 @@ from langchain_easyllm.offline import OfflineServer
 
 from ..support import fake_text_servers
 from ..support.documentation import code_blocks, run
-from ..support.fake_server import WireServer
+from ..support.fake_server import FakeServer
 from ..support.invocation_modes import body_of
 
 URL = "http://localhost:8080"
@@ -70,7 +70,7 @@ def test_every_class_that_is_exported_is_tested_here() -> None:
 
 
 def test_the_chat_models_examples_run(
-    offline_server: OfflineServer, wire_server: WireServer, capsys: pytest.CaptureFixture[str]
+    offline_server: OfflineServer, fake_server: FakeServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names: dict[str, Any] = {}
     for name in (*SECTIONS[EasyLLMChat][3:9], *SECTIONS[EasyLLMChat][10:]):
@@ -87,21 +87,21 @@ def test_the_chat_models_examples_run(
     assert all(one["top_logprobs"] for one in names["logprobs"])
     assert names["metadata"]["finish_reason"] == "stop"
 
-    fake_text_servers.serve(wire_server, "vllm", ["A", " cat."])
-    run_section(EasyLLMChat, "Instantiate", wire_server.url, names)
-    run_section(EasyLLMChat, "Image input", wire_server.url, names)
+    fake_text_servers.serve(fake_server, "vllm", ["A", " cat."])
+    run_section(EasyLLMChat, "Instantiate", fake_server.url, names)
+    run_section(EasyLLMChat, "Image input", fake_server.url, names)
     assert names["description"].text == "A cat."
-    [message] = body_of(wire_server)["messages"]
+    [message] = body_of(fake_server)["messages"]
     assert [block["type"] for block in message["content"]] == ["text", "image_url"]
 
 
 def test_the_llms_examples_run(
-    offline_server: OfflineServer, wire_server: WireServer, capsys: pytest.CaptureFixture[str]
+    offline_server: OfflineServer, fake_server: FakeServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake_text_servers.serve(wire_server, "vllm", [" Paris", ".\n", "Question", ": Why?"])
+    fake_text_servers.serve(fake_server, "vllm", [" Paris", ".\n", "Question", ": Why?"])
     names: dict[str, Any] = {}
     for name in SECTIONS[EasyLLM][3:8]:
-        run_section(EasyLLM, name, wire_server.url, names)
+        run_section(EasyLLM, name, fake_server.url, names)
     assert names["text"] == " Paris."
     assert capsys.readouterr().out == names["text"] * 2
     assert names["texts"] == [names["text"]] * 2

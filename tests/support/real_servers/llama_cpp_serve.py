@@ -27,6 +27,6 @@ def llama_cpp_serve(python: str, gguf: Path) -> AbstractContextManager[RunningSe
     port = free_port()
     command = [python, "-m", "llama_cpp.server", "--model", str(gguf), "--model_alias", MODEL]
     options = ["--host", "127.0.0.1", "--port", str(port), "--n_ctx", "512", "--n_threads", "2"]
-    # Unless told not to, it cuts a running stream short when another request comes in.
+    # Without this option, it cuts a running stream short when another request comes in.
     options += ["--interrupt_requests", "false", "--verbose", "false"]
     return running(command + options, port=port, model=MODEL)

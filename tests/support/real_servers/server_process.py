@@ -56,7 +56,7 @@ def running(
 
     Args:
         command: The program and its arguments; it has to listen on 127.0.0.1.
-        port: The port it was told to listen on.
+        port: The port it listens on.
         model: The name of its model.
         env: Environment variables to add.
         first: The request that it answers once it is ready. Default: a chat request.

@@ -46,7 +46,7 @@ def test_the_variables_are_those_of_create_react_agent(name):
 
 @pytest.mark.parametrize("name", AGENT_PROMPTS)
 def test_the_format_that_is_asked_for_is_the_one_that_is_read(name):
-    # The format's own example, filled in: what a model writes that does as it is told.
+    # The format's own example, filled in: what a model writes that keeps to it.
     text = agent_prompt(name).format(
         tools="add(expression: str) -> str - Add.",
         tool_names='"add"',
@@ -65,13 +65,13 @@ def test_the_format_that_is_asked_for_is_the_one_that_is_read(name):
 
 
 @pytest.mark.parametrize("name", AGENT_PROMPTS)
-def test_an_agent_sends_the_filled_prompt_and_its_steps(name, wire_server):
-    fake_text_servers.serve(wire_server, "tgi", [ACTIONS[name]])
-    with EasyLLM(base_url=wire_server.url, api="generate") as llm:
+def test_an_agent_sends_the_filled_prompt_and_its_steps(name, fake_server):
+    fake_text_servers.serve(fake_server, "tgi", [ACTIONS[name]])
+    with EasyLLM(base_url=fake_server.url, api="generate") as llm:
         agent = create_react_agent(llm, [add], agent_prompt(name), PARSERS[name])
         executor = AgentExecutor(agent=agent, tools=[add], max_iterations=2)
         executor.invoke({"input": "What is 1+2?"})
-    first, second = (r.json["inputs"] for r in wire_server.requests if "generate" in r.path)
+    first, second = (r.json["inputs"] for r in fake_server.requests if "generate" in r.path)
     assert " - Add numbers.\n\nUse this format:\n" in first
     assert first.endswith("\n\nQuestion: What is 1+2?\nThought:")
     assert second == f"{first}{ACTIONS[name]}\nObservation: 3\nThought: "
@@ -87,6 +87,6 @@ def test_an_agent_sends_the_filled_prompt_and_its_steps(name, wire_server):
         ("self-ask", "there are react, react-json"),
     ],
 )
-def test_an_unknown_name_is_told_the_right_one(name, hint):
+def test_the_error_of_an_unknown_name_gives_the_right_one(name, hint):
     with pytest.raises(ConfigurationError, match=f"{name!r}; {hint}"):
         agent_prompt(name)

@@ -18,14 +18,14 @@ from demo.tools import TOOLS
 from langchain_easyllm import EasyLLMChat
 from langchain_easyllm.offline import OfflineServer
 
-from ...support.agent_invocation import asked, ways
-from ...support.fake_server import WireServer
+from ...support.agent_invocation import agent_input, every_mode
+from ...support.fake_server import FakeServer
 from ...support.fake_tool_calls import Turn, serve_turns
 
 QUESTION = "Who is Ida Lowell's friend? What is the age of that person raised to the 0.43 power?"
 AGED = f"{29**0.43:.4f}"
-CALLERS = ["vllm", "tgi", "llama-cpp-python", "transformers", "idless"]
-callers = pytest.mark.parametrize("caller", CALLERS)
+SERVER_NAMES = ["vllm", "tgi", "llama-cpp-python", "transformers", "idless"]
+every_server = pytest.mark.parametrize("server_name", SERVER_NAMES)
 
 
 @tool
@@ -45,8 +45,8 @@ THEN = Turn(calls=[("add", '{"a": 3, "b": 34}')])
 LAST = Turn(["It", " is", " 37."])
 
 
-def served(server: WireServer, caller: str, *turns: Turn) -> EasyLLMChat:
-    serve_turns(server, caller, *turns)
+def served(server: FakeServer, server_name: str, *turns: Turn) -> EasyLLMChat:
+    serve_turns(server, server_name, *turns)
     return EasyLLMChat(base_url=server.url)
 
 
@@ -73,41 +73,47 @@ def pairs_of(bodies: Any) -> list[tuple[list[str], list[str]]]:
     ]
 
 
-@callers
-@ways
-def test_every_call_meets_its_answer(wire_server: WireServer, caller: str, ask: Any) -> None:
-    agent = create_agent(served(wire_server, caller, FIRST, THEN, LAST), [add])
-    messages = ask(agent, asked("Add 1, 2, 30 and 4."))["messages"]
+@every_server
+@every_mode
+def test_every_call_meets_its_answer(
+    fake_server: FakeServer, server_name: str, invoke_agent: Any
+) -> None:
+    agent = create_agent(served(fake_server, server_name, FIRST, THEN, LAST), [add])
+    messages = invoke_agent(agent, agent_input("Add 1, 2, 30 and 4."))["messages"]
     results = [message.content for message in messages if isinstance(message, ToolMessage)]
     assert results == ["3", "34", "37"]
     assert messages[-1].content == "It is 37."
-    bodies = [request.json for request in wire_server.requests if request.body]
+    bodies = [request.json for request in fake_server.requests if request.body]
     sent = pairs_of(bodies)
     assert [len(calls) for calls, _ in sent] == [0, 2, 3]
     assert all(calls == answers and len(set(calls)) == len(calls) for calls, answers in sent)
 
 
-@callers
-@ways
-def test_the_executor_runs_every_call(wire_server: WireServer, caller: str, ask: Any) -> None:
-    done = ask(executor(served(wire_server, caller, FIRST, THEN, LAST), [add]), {"input": "Add."})
+@every_server
+@every_mode
+def test_the_executor_runs_every_call(
+    fake_server: FakeServer, server_name: str, invoke_agent: Any
+) -> None:
+    done = invoke_agent(
+        executor(served(fake_server, server_name, FIRST, THEN, LAST), [add]), {"input": "Add."}
+    )
     assert done["output"] == "It is 37."
     assert [step[1] for step in done["intermediate_steps"]] == [3, 34, 37]
-    bodies = [request.json for request in wire_server.requests if request.body]
+    bodies = [request.json for request in fake_server.requests if request.body]
     assert all(calls == answers for calls, answers in pairs_of(bodies))
 
 
-@callers
+@every_server
 @pytest.mark.parametrize("streamed", ["sync", "async"])
-def test_steps_and_tokens_stream(wire_server: WireServer, caller: str, streamed: str) -> None:
-    agent = create_agent(served(wire_server, caller, FIRST, THEN, LAST), [add])
+def test_steps_and_tokens_stream(fake_server: FakeServer, server_name: str, streamed: str) -> None:
+    agent = create_agent(served(fake_server, server_name, FIRST, THEN, LAST), [add])
     modes: Any = ["updates", "messages"]
 
     async def list_all() -> list[Any]:
-        return [item async for item in agent.astream(asked("Add."), stream_mode=modes)]
+        return [item async for item in agent.astream(agent_input("Add."), stream_mode=modes)]
 
     if streamed == "sync":
-        seen = list(agent.stream(asked("Add."), stream_mode=modes))
+        seen = list(agent.stream(agent_input("Add."), stream_mode=modes))
     else:
         seen = asyncio.run(list_all())
     nodes = [next(iter(item)) for mode, item in seen if mode == "updates"]
@@ -119,8 +125,8 @@ def test_steps_and_tokens_stream(wire_server: WireServer, caller: str, streamed:
 
 
 @pytest.mark.parametrize("version", ["v2"])
-async def test_events_show_tokens_and_tools(wire_server: WireServer, version: Any) -> None:
-    agent = executor(served(wire_server, "vllm", FIRST, THEN, LAST), [add])
+async def test_events_show_tokens_and_tools(fake_server: FakeServer, version: Any) -> None:
+    agent = executor(served(fake_server, "vllm", FIRST, THEN, LAST), [add])
     events = [event async for event in agent.astream_events({"input": "Add."}, version=version)]
     tools = [e["data"]["output"] for e in events if e["event"] == "on_tool_end"]
     assert [int(str(getattr(one, "content", one))) for one in tools] == [3, 34, 37]
@@ -128,42 +134,46 @@ async def test_events_show_tokens_and_tools(wire_server: WireServer, version: An
     assert "".join(chunk.text for chunk in chunks).endswith("It is 37.")
 
 
-@callers
-@ways
-def test_a_memory_is_told_to_the_model(wire_server: WireServer, caller: str, ask: Any) -> None:
+@every_server
+@every_mode
+def test_a_memory_is_sent_to_the_model(
+    fake_server: FakeServer, server_name: str, invoke_agent: Any
+) -> None:
     turns = [THEN, LAST, Turn(calls=[("add", '{"a": 1, "b": 1}')]), Turn(["Two."])]
-    llm = served(wire_server, caller, *turns)
+    llm = served(fake_server, server_name, *turns)
     agent = create_agent(llm, [add], checkpointer=InMemorySaver())
     config = {"configurable": {"thread_id": "1"}}
     for question in ("Add 3 and 34.", "And 1 and 1?"):
-        messages = ask(agent, asked(question), config)["messages"]
+        messages = invoke_agent(agent, agent_input(question), config)["messages"]
     assert messages[-1].content == "Two."
-    calls, answers = pairs_of([wire_server.requests[-1].json])[0]
+    calls, answers = pairs_of([fake_server.requests[-1].json])[0]
     assert calls == answers
     assert len(set(calls)) == 2
 
 
-@ways
-def test_a_tool_that_fails_is_told(wire_server: WireServer, ask: Any) -> None:
+@every_mode
+def test_a_tools_failure_reaches_the_model(fake_server: FakeServer, invoke_agent: Any) -> None:
     failing = fail.model_copy(update={"handle_tool_error": True})
     turn = Turn(calls=[("fail", '{"why": "no network"}'), ("add", '{"a": "x", "b": 1}')])
-    agent = create_agent(served(wire_server, "vllm", turn, LAST), [add, failing])
+    agent = create_agent(served(fake_server, "vllm", turn, LAST), [add, failing])
     with pytest.raises(ValueError, match="no network"):
-        ask(agent, asked("Go."))
-    agent = create_agent(served(wire_server, "vllm", Turn(calls=turn.calls[1:]), LAST), [add])
-    messages = ask(agent, asked("Go."))["messages"]
+        invoke_agent(agent, agent_input("Go."))
+    agent = create_agent(served(fake_server, "vllm", Turn(calls=turn.calls[1:]), LAST), [add])
+    messages = invoke_agent(agent, agent_input("Go."))["messages"]
     assert messages[-1].content == "It is 37."
-    told: Any = wire_server.requests[-1].json
-    assert "error" in told["messages"][-1]["content"].lower()
+    body: Any = fake_server.requests[-1].json
+    assert "error" in body["messages"][-1]["content"].lower()
 
 
-@ways
-def test_a_call_of_no_tool_ends_without_a_crash(wire_server: WireServer, ask: Any) -> None:
+@every_mode
+def test_a_call_of_no_tool_ends_without_a_crash(fake_server: FakeServer, invoke_agent: Any) -> None:
     turn = Turn(["Hm."], [("search", '{"q": "x"}')])
-    messages = ask(create_agent(served(wire_server, "tgi", turn), [add]), asked("Go."))["messages"]
+    messages = invoke_agent(
+        create_agent(served(fake_server, "tgi", turn), [add]), agent_input("Go.")
+    )["messages"]
     assert messages[-1].content == "Hm."
     assert messages[-1].invalid_tool_calls[0]["name"] == "search"
-    done = ask(executor(served(wire_server, "tgi", turn), [add]), {"input": "Go."})
+    done = invoke_agent(executor(served(fake_server, "tgi", turn), [add]), {"input": "Go."})
     assert done["output"] == "Hm."
 
 
@@ -173,28 +183,38 @@ class Sum(BaseModel):
     total: int
 
 
-@callers
-@ways
-def test_an_agent_answers_with_an_object(wire_server: WireServer, caller: str, ask: Any) -> None:
-    if caller == "transformers":  # which cannot be told to call something: it is asked in words
+@every_server
+@every_mode
+def test_an_agent_answers_with_an_object(
+    fake_server: FakeServer, server_name: str, invoke_agent: Any
+) -> None:
+    if (
+        server_name == "transformers"
+    ):  # which cannot be made to call something: the prompt asks it to
         said = Turn(['<tool_call>\n{"name": "Sum", "arguments": {"total": 37}}\n</tool_call>'])
         turns = [said]
     else:
         turns = [THEN, Turn(calls=[("Sum", '{"total": 37}')])]
-    agent = create_agent(served(wire_server, caller, *turns), [add], response_format=Sum)
-    assert ask(agent, asked("Add 3 and 34."))["structured_response"] == Sum(total=37)
+    agent = create_agent(served(fake_server, server_name, *turns), [add], response_format=Sum)
+    assert invoke_agent(agent, agent_input("Add 3 and 34."))["structured_response"] == Sum(total=37)
 
 
-@ways
-def test_create_agent_on_the_offline_model(offline_server: OfflineServer, ask: Any) -> None:
-    messages = ask(create_agent(offline(offline_server), TOOLS), asked(QUESTION))["messages"]
+@every_mode
+def test_create_agent_on_the_offline_model(
+    offline_server: OfflineServer, invoke_agent: Any
+) -> None:
+    messages = invoke_agent(create_agent(offline(offline_server), TOOLS), agent_input(QUESTION))[
+        "messages"
+    ]
     made = [c["name"] for m in messages if isinstance(m, AIMessage) for c in m.tool_calls]
     assert made[:2] == ["search", "search"]
     assert AGED in messages[-1].content
 
 
-@ways
-def test_the_executor_on_the_offline_model(offline_server: OfflineServer, ask: Any) -> None:
-    done = ask(executor(offline(offline_server), TOOLS), {"input": QUESTION})
+@every_mode
+def test_the_executor_on_the_offline_model(
+    offline_server: OfflineServer, invoke_agent: Any
+) -> None:
+    done = invoke_agent(executor(offline(offline_server), TOOLS), {"input": QUESTION})
     assert AGED in done["output"]
     assert len(done["intermediate_steps"]) == 3

@@ -20,9 +20,9 @@ from demo.tools import TOOLS
 from langchain_easyllm import EasyLLMChat
 from langchain_easyllm.offline import OfflineServer
 
-from ...support.agent_invocation import asked, ways
+from ...support.agent_invocation import agent_input, every_mode
 from ...support.fake_responses import tgi_generate, tgi_generate_stream
-from ...support.fake_server import Received, Reply, WireServer
+from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import serve
 
 QUESTION = "Who is Ida Lowell's friend? What is the age of that person raised to the 0.43 power?"
@@ -50,58 +50,58 @@ def offline(server: OfflineServer, builder: str, tool_format: Any = None) -> Eas
     )
 
 
-def scripted(server: WireServer, builder: str, *said: str) -> EasyLLMChat:
+def scripted(server: FakeServer, builder: str, *said: str) -> EasyLLMChat:
     """A model that says one thing after the other."""
     serve(server, "tgi")
     left = list(said)
 
     def route(request: Received) -> Reply:
         text = left.pop(0)
-        pieces = [text[at : at + 3] for at in range(0, len(text), 3)]
+        chunks = [text[at : at + 3] for at in range(0, len(text), 3)]
         if request.path == "/generate_stream":
-            return tgi_generate_stream(pieces)
-        return tgi_generate(text, tokens=pieces, details=True)
+            return tgi_generate_stream(chunks)
+        return tgi_generate(text, tokens=chunks, details=True)
 
     for path in ("/generate", "/generate_stream"):
         server.on("POST", path, route)
     return EasyLLMChat(base_url=server.url, prompt_builder=builder)
 
 
-@ways
+@every_mode
 @formats
 @builders
 def test_create_agent_on_the_offline_model(
-    offline_server: OfflineServer, builder: str, tool_format: str | None, ask: Any
+    offline_server: OfflineServer, builder: str, tool_format: str | None, invoke_agent: Any
 ) -> None:
     agent = create_agent(offline(offline_server, builder, tool_format), TOOLS)
-    messages = ask(agent, asked(QUESTION))["messages"]
+    messages = invoke_agent(agent, agent_input(QUESTION))["messages"]
     made = [call for message in messages for call in getattr(message, "tool_calls", ())]
     assert [(call["name"], call["args"]) for call in made] == CALLS
     assert messages[-1].content.strip() == ANSWER
 
 
-@ways
+@every_mode
 @builders
 def test_a_tool_calling_agent_on_the_offline_model(
-    offline_server: OfflineServer, builder: str, ask: Any
+    offline_server: OfflineServer, builder: str, invoke_agent: Any
 ) -> None:
     prompt = ChatPromptTemplate.from_messages(
         [("human", "{input}"), ("placeholder", "{agent_scratchpad}")]
     )
     agent = create_tool_calling_agent(offline(offline_server, builder), TOOLS, prompt)
-    done = ask(AgentExecutor(agent=agent, tools=TOOLS), {"input": QUESTION})
+    done = invoke_agent(AgentExecutor(agent=agent, tools=TOOLS), {"input": QUESTION})
     assert done["output"].strip() == ANSWER
 
 
-@ways
+@every_mode
 def test_an_agent_with_a_memory_on_the_offline_model(
-    offline_server: OfflineServer, ask: Any
+    offline_server: OfflineServer, invoke_agent: Any
 ) -> None:
     agent = create_agent(offline(offline_server, "zephyr"), TOOLS, checkpointer=InMemorySaver())
     config = {"configurable": {"thread_id": "1"}}
     said = []
     for question in ("Who founded Stonebridge?", "What is 1234 times 56?"):
-        said.append(ask(agent, asked(question), config)["messages"][-1].content)
+        said.append(invoke_agent(agent, agent_input(question), config)["messages"][-1].content)
     assert said == ["Adam Thorne.", "1234 times 56 is 69104."]
     assert b"Final Answer: Adam Thorne." in offline_server.requests[-1].body
 
@@ -112,10 +112,10 @@ def test_steps_and_tokens_of_an_agent_stream(offline_server: OfflineServer, stre
     modes = ["updates", "messages"]
 
     async def list_all() -> list[Any]:
-        return [item async for item in agent.astream(asked(QUESTION), stream_mode=modes)]
+        return [item async for item in agent.astream(agent_input(QUESTION), stream_mode=modes)]
 
     if streamed == "sync":
-        seen = list(agent.stream(asked(QUESTION), stream_mode=modes))
+        seen = list(agent.stream(agent_input(QUESTION), stream_mode=modes))
     else:
         seen = asyncio.run(list_all())
     nodes = [next(iter(item)) for mode, item in seen if mode == "updates"]
@@ -128,10 +128,10 @@ def test_steps_and_tokens_of_an_agent_stream(offline_server: OfflineServer, stre
     assert not any("Action" in str(chunk.content) for chunk in chunks)
 
 
-@ways
+@every_mode
 @pytest.mark.parametrize("builder", ["zephyr", "chatml"])
-def test_what_a_model_invents_after_a_call_is_never_told_again(
-    wire_server: WireServer, builder: str, ask: Any
+def test_what_a_model_invents_after_a_call_is_never_sent_again(
+    fake_server: FakeServer, builder: str, invoke_agent: Any
 ) -> None:
     invented = {
         "zephyr": f"I look.\n{SEARCH}\nObservation: It is Bob.\nThought: Bob.\nFinal Answer: Bob",
@@ -139,26 +139,26 @@ def test_what_a_model_invents_after_a_call_is_never_told_again(
         + "\n<tool_response>\nIt is Bob.\n</tool_response>\nBob",
     }[builder]
     final = {"zephyr": FINAL, "chatml": "Karim Singh."}[builder]
-    llm = scripted(wire_server, builder, invented, final)
-    messages = ask(create_agent(llm, TOOLS), asked("Who?"))["messages"]
+    llm = scripted(fake_server, builder, invented, final)
+    messages = invoke_agent(create_agent(llm, TOOLS), agent_input("Who?"))["messages"]
     assert messages[-1].content == "Karim Singh."
     assert "Karim Singh" in messages[-2].content
     assert not any("Bob" in str(message) for message in messages)
-    told = wire_server.requests[-1].body.decode()
-    assert "Karim Singh" in told
-    assert "Bob" not in told
+    sent = fake_server.requests[-1].body.decode()
+    assert "Karim Singh" in sent
+    assert "Bob" not in sent
 
 
-@ways
-def test_calls_in_parallel(wire_server: WireServer, ask: Any) -> None:
+@every_mode
+def test_calls_in_parallel(fake_server: FakeServer, invoke_agent: Any) -> None:
     both = "\n".join(
         [
             HERMES.format("search", "query", "Ida Lowell's friend"),
             HERMES.format("calculator", "expression", "3*4"),
         ]
     )
-    llm = scripted(wire_server, "qwen2.5", both, "Karim Singh, and 12.")
-    messages = ask(create_agent(llm, TOOLS), asked("Who, and how much?"))["messages"]
+    llm = scripted(fake_server, "qwen2.5", both, "Karim Singh, and 12.")
+    messages = invoke_agent(create_agent(llm, TOOLS), agent_input("Who, and how much?"))["messages"]
     assert [m.content for m in messages[2:]] == [
         "Ida Lowell's friend is Karim Singh.",
         "12",
@@ -167,11 +167,13 @@ def test_calls_in_parallel(wire_server: WireServer, ask: Any) -> None:
     assert {m.tool_call_id for m in messages[2:4]} == {c["id"] for c in messages[1].tool_calls}
 
 
-@ways
-def test_a_tool_that_does_not_exist_is_not_called(wire_server: WireServer, ask: Any) -> None:
+@every_mode
+def test_a_tool_that_does_not_exist_is_not_called(
+    fake_server: FakeServer, invoke_agent: Any
+) -> None:
     wrong = HERMES.format("delete", "query", "x")
-    llm = scripted(wire_server, "chatml", wrong)
-    last = ask(create_agent(llm, TOOLS), asked("Who?"))["messages"][-1]
+    llm = scripted(fake_server, "chatml", wrong)
+    last = invoke_agent(create_agent(llm, TOOLS), agent_input("Who?"))["messages"][-1]
     assert last.tool_calls == []
     assert [call["name"] for call in last.invalid_tool_calls] == ["delete"]
 
@@ -184,18 +186,18 @@ STRUCTURED = ChatPromptTemplate.from_messages(
 )
 
 
-@ways
-def test_a_structured_chat_agent(wire_server: WireServer, ask: Any) -> None:
+@every_mode
+def test_a_structured_chat_agent(fake_server: FakeServer, invoke_agent: Any) -> None:
     llm = scripted(
-        wire_server,
+        fake_server,
         "llama2",
         f"{SEARCH}\nObservation: It is Bob.",
         'Action:\n```json\n{"action": "Final Answer", "action_input": "Karim Singh."}\n```',
     )
     agent = create_structured_chat_agent(llm, TOOLS, STRUCTURED)
     executor = AgentExecutor(agent=agent, tools=TOOLS, return_intermediate_steps=True)
-    done = ask(executor, {"input": "Who is Ida Lowell's friend?"})
+    done = invoke_agent(executor, {"input": "Who is Ida Lowell's friend?"})
     assert done["output"] == "Karim Singh."
     [(action, result)] = done["intermediate_steps"]
     assert (action.tool, result) == ("search", "Ida Lowell's friend is Karim Singh.")
-    assert "Bob" not in wire_server.requests[-1].body.decode()
+    assert "Bob" not in fake_server.requests[-1].body.decode()

@@ -55,19 +55,19 @@ def ainvoke(agent: AgentExecutor, question: str) -> dict[str, Any]:
     return asyncio.run(agent.ainvoke({"input": question}))
 
 
-ways = pytest.mark.parametrize("ask", [invoke, ainvoke])
+every_mode = pytest.mark.parametrize("invoke_agent", [invoke, ainvoke])
 
 
 def steps_of(done: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [(action.tool, action.tool_input, seen) for action, seen in done["intermediate_steps"]]
 
 
-@ways
+@every_mode
 @models
 @variants
-def test_the_offline_model_uses_its_tools_and_answers(variant, model, ask, offline_server):
+def test_the_offline_model_uses_its_tools_and_answers(variant, model, invoke_agent, offline_server):
     with offline(offline_server, model) as llm:
-        done = ask(executor(variant, llm), QUESTION)
+        done = invoke_agent(executor(variant, llm), QUESTION)
     assert steps_of(done) == STEPS
     assert done["output"] == ANSWER
 
@@ -150,14 +150,16 @@ async def test_tokens_are_streamed_as_events(variant, model, offline_server):
     assert texts[-1].endswith(f"\nFinal Answer: {ANSWER}")
 
 
-@ways
+@every_mode
 @variants
-def test_an_answer_out_of_format_is_an_error_or_the_next_observation(variant, ask, offline_server):
+def test_an_answer_out_of_format_is_an_error_or_the_next_observation(
+    variant, invoke_agent, offline_server
+):
     with offline(offline_server, EasyLLM, max_tokens=6) as llm:  # too few for an action
         with pytest.raises((OutputParserException, ValueError), match="Could not parse LLM output"):
-            ask(executor(variant, llm), QUESTION)
-        told = executor(variant, llm, handle_parsing_errors="Try again.", max_iterations=2)
-        done = ask(told, QUESTION)
+            invoke_agent(executor(variant, llm), QUESTION)
+        agent = executor(variant, llm, handle_parsing_errors="Try again.", max_iterations=2)
+        done = invoke_agent(agent, QUESTION)
     assert steps_of(done) == [("_Exception", "Try again.", "Try again.")] * 2
     assert done["output"] == "Agent stopped due to iteration limit or time limit."
 
@@ -174,28 +176,28 @@ ACTIONS = {
 FINAL = ["I know the answer.\n", "Final Answer: 3"]
 
 
-@ways
+@every_mode
 @models
 @variants
 @pytest.mark.parametrize("streamed", [True, False])
 @pytest.mark.parametrize("size", [1, 99])
 def test_an_invented_observation_never_reaches_the_scratchpad(
-    variant, model, ask, streamed, size, wire_server
+    variant, model, invoke_agent, streamed, size, fake_server
 ):
-    """The server does not look at `stop`: the model writes on, and its words come in any pieces."""
-    fake.serve(wire_server, "tgi")
+    """The server ignores `stop`: the model writes on, and its words come in any chunks."""
+    fake.serve(fake_server, "tgi")
     said = [*ACTIONS[variant], *(INVENTED[at : at + size] for at in range(0, len(INVENTED), size))]
     answers = (fake.tgi_generate_stream(said), fake.tgi_generate_stream(FINAL))
     if not streamed:
         answers = (fake.tgi_generate("".join(said)), fake.tgi_generate("".join(FINAL)))
     path = "/generate_stream" if streamed else "/generate"
-    wire_server.on("POST", path, *answers)
-    with model(base_url=wire_server.url, api="generate", prompt_builder="zephyr") as llm:
-        done = ask(executor(variant, llm, stream_runnable=streamed), "What is 1+2?")
+    fake_server.on("POST", path, *answers)
+    with model(base_url=fake_server.url, api="generate", prompt_builder="zephyr") as llm:
+        done = invoke_agent(executor(variant, llm, stream_runnable=streamed), "What is 1+2?")
     action = "".join(ACTIONS[variant])
     assert [taken.log for taken, _ in done["intermediate_steps"]] == [action]
     assert done["output"] == "3"
-    first, second = (r.json for r in wire_server.requests if r.path == path)
+    first, second = (r.json for r in fake_server.requests if r.path == path)
     assert first["parameters"]["stop"][0] == "\nObservation"
     assert f"Thought:{action}\nObservation: 3\nThought: </s>" in second["inputs"]
     assert "999" not in second["inputs"]

@@ -7,21 +7,21 @@ from langchain_core.messages import HumanMessage
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 
-from ...support.fake_server import Received, Reply, WireServer, sse
+from ...support.fake_server import FakeServer, Received, Reply, sse
 from ...support.fake_text_servers import chat, chat_events, serve
-from ...support.invocation_modes import STREAMS, answer, body_of
+from ...support.invocation_modes import STREAM_MODES, answer, body_of
 
 FIELDS = ("reasoning", "reasoning_content")
 BLOCKS = [{"type": "reasoning", "reasoning": "Let me see."}, {"type": "text", "text": "Yes."}]
 
 
-def thinks_aloud(server: WireServer, field: str) -> None:
+def thinks_aloud(server: FakeServer, field: str) -> None:
     """A server that keeps thinking in a field of its own."""
     serve(server, "vllm")
 
     def reply(request: Received) -> Reply:
         if not body_of(server).get("stream"):
-            return chat("Yes.", dialect="vllm", message={field: "Let me see."})
+            return chat("Yes.", server_name="vllm", message={field: "Let me see."})
         events = chat_events(["Ye", "s."], "vllm")
         thought = [
             {"choices": [{"index": 0, "delta": {field: part, "content": None}}]}
@@ -33,42 +33,42 @@ def thinks_aloud(server: WireServer, field: str) -> None:
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_field_of_its_own_becomes_a_block(wire_server: WireServer, field: str, way: str) -> None:
-    thinks_aloud(wire_server, field)
-    message = answer(way, EasyLLMChat(base_url=wire_server.url))
+def test_a_field_of_its_own_becomes_a_block(fake_server: FakeServer, field: str, mode: str) -> None:
+    thinks_aloud(fake_server, field)
+    message = answer(mode, EasyLLMChat(base_url=fake_server.url))
     assert message.text == "Yes."
     assert message.content_blocks == BLOCKS
 
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_it_goes_back_in_the_name_that_the_server_spoke(
-    wire_server: WireServer, field: str, way: str
+    fake_server: FakeServer, field: str, mode: str
 ) -> None:
-    thinks_aloud(wire_server, field)
-    model = EasyLLMChat(base_url=wire_server.url)
-    first = answer(way, model)
-    answer(way, model, [HumanMessage("Hi"), first, HumanMessage("And?")])
-    sent = body_of(wire_server)["messages"][1]
+    thinks_aloud(fake_server, field)
+    model = EasyLLMChat(base_url=fake_server.url)
+    first = answer(mode, model)
+    answer(mode, model, [HumanMessage("Hi"), first, HumanMessage("And?")])
+    sent = body_of(fake_server)["messages"][1]
     assert sent == {"role": "assistant", "content": "Yes.", field: "Let me see."}
 
 
-def test_tags_go_back_as_tags(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm", ["<think>", "Let me see.", "</think>", "\n\n", "Yes."])
-    model = EasyLLMChat(base_url=wire_server.url)
-    first = answer(way, model)
+def test_tags_go_back_as_tags(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm", ["<think>", "Let me see.", "</think>", "\n\n", "Yes."])
+    model = EasyLLMChat(base_url=fake_server.url)
+    first = answer(mode, model)
     assert first.content_blocks == BLOCKS
-    answer(way, model, [HumanMessage("Hi"), first, HumanMessage("And?")])
-    sent = body_of(wire_server)["messages"][1]
+    answer(mode, model, [HumanMessage("Hi"), first, HumanMessage("And?")])
+    sent = body_of(fake_server)["messages"][1]
     assert sent == {"role": "assistant", "content": "<think>Let me see.</think>\n\nYes."}
 
 
-@pytest.mark.parametrize("dialect", ["vllm", "tgi", "llamacpp", "router"])
-def test_tags_are_found_however_they_are_split(wire_server: WireServer, dialect: str) -> None:
+@pytest.mark.parametrize("server_name", ["vllm", "tgi", "llamacpp", "router"])
+def test_tags_are_found_however_they_are_split(fake_server: FakeServer, server_name: str) -> None:
     text = "<think>\nLet me see.\n</think>\n\nYes."
     splits = [list(text), [text], *([text[:at], text[at:]] for at in range(1, len(text)))]
-    model = EasyLLMChat(base_url=wire_server.url)
+    model = EasyLLMChat(base_url=fake_server.url)
     for tokens in splits:
-        serve(wire_server, dialect, tokens)
+        serve(fake_server, server_name, tokens)
         message = answer("stream", model)
         assert message.text == "Yes."
         assert message.additional_kwargs["reasoning_content"].strip() == "Let me see."
@@ -77,71 +77,71 @@ def test_tags_are_found_however_they_are_split(wire_server: WireServer, dialect:
 
 
 @pytest.mark.parametrize("name", ["deepseek-ai/DeepSeek-R1", "Qwen/QwQ-32B", "Qwen/Qwen3-8B"])
-def test_a_closing_tag_alone_is_enough_for_a_known_thinker(
-    wire_server: WireServer, name: str, way: str
+def test_a_closing_tag_alone_is_enough_for_a_known_reasoning_model(
+    fake_server: FakeServer, name: str, mode: str
 ) -> None:
-    serve(wire_server, "vllm", ["Let me", " see.", "</th", "ink>", "\n\n", "Yes."], model=name)
-    message = answer(way, EasyLLMChat(base_url=wire_server.url))
+    serve(fake_server, "vllm", ["Let me", " see.", "</th", "ink>", "\n\n", "Yes."], model=name)
+    message = answer(mode, EasyLLMChat(base_url=fake_server.url))
     assert message.text == "Yes."
     assert message.content_blocks == BLOCKS
 
 
-def test_a_known_thinker_that_does_not_think_answers(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm", ["Just", " yes."], model="Qwen/Qwen3-8B")
-    message = answer(way, EasyLLMChat(base_url=wire_server.url))
+def test_a_reasoning_model_that_does_not_reason_answers(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm", ["Just", " yes."], model="Qwen/Qwen3-8B")
+    message = answer(mode, EasyLLMChat(base_url=fake_server.url))
     assert message.content_blocks == [{"type": "text", "text": "Just yes."}]
 
 
 def test_a_closing_tag_alone_teaches_what_streams_cannot_see_coming(
-    wire_server: WireServer,
+    fake_server: FakeServer,
 ) -> None:
-    serve(wire_server, "vllm", ["Let me", " see.", "</think>", "\n\n", "Yes."])
-    model = EasyLLMChat(base_url=wire_server.url)
+    serve(fake_server, "vllm", ["Let me", " see.", "</think>", "\n\n", "Yes."])
+    model = EasyLLMChat(base_url=fake_server.url)
     answer("stream", model)
-    for way in STREAMS:
-        assert answer(way, model).content_blocks == BLOCKS
+    for mode in STREAM_MODES:
+        assert answer(mode, model).content_blocks == BLOCKS
 
 
-def test_tags_in_the_middle_of_an_answer_are_text(wire_server: WireServer, way: str) -> None:
+def test_tags_in_the_middle_of_an_answer_are_text(fake_server: FakeServer, mode: str) -> None:
     said = "Write <think> and </think> around it."
-    serve(wire_server, "vllm", list(said))
-    assert answer(way, EasyLLMChat(base_url=wire_server.url)).text == said
+    serve(fake_server, "vllm", list(said))
+    assert answer(mode, EasyLLMChat(base_url=fake_server.url)).text == said
 
 
-def test_unfinished_thinking_is_thinking(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm", ["<think>", "Let me see."], finish_reason="length")
-    message = answer(way, EasyLLMChat(base_url=wire_server.url))
+def test_unfinished_thinking_is_thinking(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm", ["<think>", "Let me see."], finish_reason="length")
+    message = answer(mode, EasyLLMChat(base_url=fake_server.url))
     assert message.text == ""
     assert message.additional_kwargs["reasoning_content"] == "Let me see."
     assert message.response_metadata["finish_reason"] == "length"
 
 
-def test_thinking_alone_is_no_empty_answer_error(wire_server: WireServer, way: str) -> None:
+def test_thinking_alone_is_no_empty_answer_error(fake_server: FakeServer, mode: str) -> None:
     """vLLM with a stop inside the thinking: content is null."""
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
 
     def reply(request: Received) -> Reply:
-        if body_of(wire_server).get("stream"):
+        if body_of(fake_server).get("stream"):
             events = chat_events([], "vllm")
             part = {"choices": [{"index": 0, "delta": {"reasoning": "Hm"}}]}
             return sse(events[0], part, *events[1:])
-        return chat(None, dialect="vllm", message={"reasoning": "Hm"})
+        return chat(None, server_name="vllm", message={"reasoning": "Hm"})
 
-    wire_server.on("POST", "/v1/chat/completions", reply)
-    message = answer(way, EasyLLMChat(base_url=wire_server.url))
+    fake_server.on("POST", "/v1/chat/completions", reply)
+    message = answer(mode, EasyLLMChat(base_url=fake_server.url))
     assert message.text == ""
     assert message.additional_kwargs["reasoning_content"] == "Hm"
 
 
-def test_an_llm_answers_without_its_thinking(wire_server: WireServer, way: str) -> None:
-    for dialect in ("tgi", "vllm"):
-        serve(wire_server, dialect, ["<think>", "Let me see.", "</think>", "\n\n", "Yes."])
-        assert answer(way, EasyLLM(base_url=wire_server.url)) == "Yes."
+def test_an_llm_answers_without_its_thinking(fake_server: FakeServer, mode: str) -> None:
+    for server_name in ("tgi", "vllm"):
+        serve(fake_server, server_name, ["<think>", "Let me see.", "</think>", "\n\n", "Yes."])
+        assert answer(mode, EasyLLM(base_url=fake_server.url)) == "Yes."
 
 
-def test_the_usage_tells_the_reasoning_tokens(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
-    reply = chat("Yes.", dialect="vllm", message={"reasoning": "Hm"})
+def test_the_usage_tells_the_reasoning_tokens(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
+    reply = chat("Yes.", server_name="vllm", message={"reasoning": "Hm"})
     usage = {
         "prompt_tokens": 7,
         "completion_tokens": 5,
@@ -149,8 +149,8 @@ def test_the_usage_tells_the_reasoning_tokens(wire_server: WireServer) -> None:
         "completion_tokens_details": {"reasoning_tokens": 3},
         "prompt_tokens_details": {"cached_tokens": 2},
     }
-    wire_server.on("POST", "/v1/chat/completions", Reply({**reply.body, "usage": usage}))
-    message = EasyLLMChat(base_url=wire_server.url).invoke("Hi")
+    fake_server.on("POST", "/v1/chat/completions", Reply({**reply.body, "usage": usage}))
+    message = EasyLLMChat(base_url=fake_server.url).invoke("Hi")
     assert message.usage_metadata == {
         "input_tokens": 7,
         "output_tokens": 5,
@@ -161,41 +161,41 @@ def test_the_usage_tells_the_reasoning_tokens(wire_server: WireServer) -> None:
 
 
 @pytest.mark.parametrize("thinking", [True, False])
-@pytest.mark.parametrize("dialect", ["vllm", "llamacpp", "openai"])
-def test_thinking_is_switched(wire_server: WireServer, dialect: str, thinking: bool) -> None:
-    serve(wire_server, dialect)
-    model = EasyLLMChat(base_url=wire_server.url, thinking=thinking)
+@pytest.mark.parametrize("server_name", ["vllm", "llamacpp", "openai"])
+def test_thinking_is_switched(fake_server: FakeServer, server_name: str, thinking: bool) -> None:
+    serve(fake_server, server_name)
+    model = EasyLLMChat(base_url=fake_server.url, thinking=thinking)
     model.invoke("Hi")
-    switch = body_of(wire_server)["chat_template_kwargs"]
+    switch = body_of(fake_server)["chat_template_kwargs"]
     assert switch["enable_thinking"] is thinking
     model.invoke("Hi", thinking=not thinking)
-    assert body_of(wire_server)["chat_template_kwargs"]["enable_thinking"] is not thinking
+    assert body_of(fake_server)["chat_template_kwargs"]["enable_thinking"] is not thinking
     model.invoke("Hi", thinking=None)
-    assert "chat_template_kwargs" not in body_of(wire_server)
+    assert "chat_template_kwargs" not in body_of(fake_server)
 
 
-@pytest.mark.parametrize("dialect", ["tgi", "llama-cpp-python"])
-def test_thinking_without_a_switch_is_an_error(wire_server: WireServer, dialect: str) -> None:
-    serve(wire_server, dialect)
+@pytest.mark.parametrize("server_name", ["tgi", "llama-cpp-python"])
+def test_thinking_without_a_switch_is_an_error(fake_server: FakeServer, server_name: str) -> None:
+    serve(fake_server, server_name)
     with pytest.raises(ValueError, match="thinking"):
-        EasyLLMChat(base_url=wire_server.url, thinking=False).invoke("Hi")
-    assert not [r for r in wire_server.requests if r.method == "POST"]
+        EasyLLMChat(base_url=fake_server.url, thinking=False).invoke("Hi")
+    assert not [r for r in fake_server.requests if r.method == "POST"]
 
 
-def test_content_blocks_of_an_earlier_answer_are_not_sent_as_text(wire_server: WireServer) -> None:
-    thinks_aloud(wire_server, "reasoning")
-    model = EasyLLMChat(base_url=wire_server.url)
+def test_content_blocks_of_an_earlier_answer_are_not_sent_as_text(fake_server: FakeServer) -> None:
+    thinks_aloud(fake_server, "reasoning")
+    model = EasyLLMChat(base_url=fake_server.url)
     first = model.invoke("Hi")
     again = first.model_copy(update={"content": first.content_blocks})
     model.invoke([HumanMessage("Hi"), again, HumanMessage("And?")])
-    assert body_of(wire_server)["messages"][1]["content"] == "Yes."
+    assert body_of(fake_server)["messages"][1]["content"] == "Yes."
 
 
-def test_v1_output_has_the_blocks_as_content(wire_server: WireServer, way: str) -> None:
-    thinks_aloud(wire_server, "reasoning")
-    model = EasyLLMChat(base_url=wire_server.url, output_version="v1")
-    message = answer(way, model)
+def test_v1_output_has_the_blocks_as_content(fake_server: FakeServer, mode: str) -> None:
+    thinks_aloud(fake_server, "reasoning")
+    model = EasyLLMChat(base_url=fake_server.url, output_version="v1")
+    message = answer(mode, model)
     assert [block["type"] for block in message.content] == ["reasoning", "text"]
-    answer(way, model, [HumanMessage("Hi"), message, HumanMessage("And?")])
-    sent = body_of(wire_server)["messages"][1]
+    answer(mode, model, [HumanMessage("Hi"), message, HumanMessage("And?")])
+    sent = body_of(fake_server)["messages"][1]
     assert sent == {"role": "assistant", "content": "Yes.", "reasoning": "Let me see."}

@@ -101,7 +101,7 @@ def test_the_tool_says_the_value_shortly_or_what_is_wrong(expression, said):
 @pytest.mark.parametrize(
     "given", [34, 3.5, {"wrong": "1"}, {"query": 1, "expression": 1}, {}, None]
 )
-def test_input_of_another_kind_is_told_to_the_model(tool, given):
+def test_input_of_another_kind_is_reported_to_the_model(tool, given):
     said = tool.run(given)
     assert said == f"{ERROR} the input must be one text."
     assert not found_something(said)

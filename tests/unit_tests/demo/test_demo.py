@@ -115,17 +115,17 @@ def test_another_server_is_asked_for_its_own_template(offline_server, ask):
     assert "   > human: Answer the question. You can use these tools:\n" in out
 
 
-def test_a_model_that_keeps_to_no_format_ends_the_demo_all_the_same(wire_server, ask):
-    fake_text_servers.serve(wire_server, "vllm", ["Let me", " think."])
-    code, out, errors = ask(BASE_URL=wire_server.url, ASK="Who are you?")
+def test_a_model_that_keeps_to_no_format_ends_the_demo_all_the_same(fake_server, ask):
+    fake_text_servers.serve(fake_server, "vllm", ["Let me", " think."])
+    code, out, errors = ask(BASE_URL=fake_server.url, ASK="Who are you?")
     assert (code, errors) == (0, "")
     assert answers(out)[-1] == "Let me think."
 
 
-def test_a_question_to_another_server_starts_none_of_its_own(wire_server, tmp_path):
-    fake_text_servers.serve(wire_server, "vllm", ["Let me", " think."])
+def test_a_question_to_another_server_starts_none_of_its_own(fake_server, tmp_path):
+    fake_text_servers.serve(fake_server, "vllm", ["Let me", " think."])
     (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError('no server can be started')")
-    done = run_demo(BASE_URL=wire_server.url, ASK="Who are you?", PYTHONPATH=str(tmp_path))
+    done = run_demo(BASE_URL=fake_server.url, ASK="Who are you?", PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     assert answers(done.stdout)[-1] == "Let me think."
 
@@ -144,10 +144,10 @@ def test_a_wrong_address_is_one_sentence(base_url, said, ask):
     assert len(errors.strip().splitlines()) == 1
 
 
-def test_a_refused_token_is_one_sentence(wire_server, ask):
-    fake_text_servers.serve(wire_server, "tgi")
-    wire_server.on("POST", "/v1/chat/completions", fake_text_servers.error("router-unauthorized"))
-    code, _, errors = ask(BASE_URL=wire_server.url, ASK="Hello!")
+def test_a_refused_token_is_one_sentence(fake_server, ask):
+    fake_text_servers.serve(fake_server, "tgi")
+    fake_server.on("POST", "/v1/chat/completions", fake_text_servers.error("router-unauthorized"))
+    code, _, errors = ask(BASE_URL=fake_server.url, ASK="Hello!")
     assert code == 1
     assert "answered 401 Unauthorized: Invalid username or password." in errors
     assert len(errors.strip().splitlines()) == 1

@@ -20,46 +20,48 @@ from ...support.fake_embedding_servers import (
     vectors_of,
 )
 from ...support.fake_errors import error
-from ...support.fake_server import Received, Reply, WireServer
+from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import info_tei, info_tgi
 
 TEXTS = ["Hi", "Grüße\nan alle", "한국어 \U0001f600", "a" * 300, "line\r\n two"]
 
 
-def test_every_way_gives_the_servers_vectors(wire_server: WireServer, way: str) -> None:
-    serve_tei(wire_server)
-    model = EasyLLMEmbeddings(base_url=wire_server.url)
-    assert embedded(way, model, TEXTS) == vectors_of(TEXTS)
+def test_every_mode_gives_the_servers_vectors(fake_server: FakeServer, mode: str) -> None:
+    serve_tei(fake_server)
+    model = EasyLLMEmbeddings(base_url=fake_server.url)
+    assert embedded(mode, model, TEXTS) == vectors_of(TEXTS)
 
 
 @pytest.mark.parametrize("api", ["embed", "embeddings"])
-def test_an_api_is_chosen_by_hand(wire_server: WireServer, api: str, way: str) -> None:
-    serve_tei(wire_server)
-    model = EasyLLMEmbeddings(base_url=wire_server.url, api=api)
-    assert embedded(way, model, TEXTS) == vectors_of(TEXTS)
+def test_an_api_is_chosen_by_hand(fake_server: FakeServer, api: str, mode: str) -> None:
+    serve_tei(fake_server)
+    model = EasyLLMEmbeddings(base_url=fake_server.url, api=api)
+    assert embedded(mode, model, TEXTS) == vectors_of(TEXTS)
     path = {"embed": "/embed", "embeddings": "/v1/embeddings"}[api]
-    assert {r.path for r in wire_server.requests if r.body} == {path}
+    assert {r.path for r in fake_server.requests if r.body} == {path}
 
 
 @pytest.mark.parametrize("owned_by", ["vllm", "llamacpp", "me", "somebody"])
 def test_other_servers_are_spoken_to_as_openai(
-    wire_server: WireServer, owned_by: str, both: str
+    fake_server: FakeServer, owned_by: str, sync_or_async: str
 ) -> None:
-    serve_openai(wire_server, owned_by)
-    model = EasyLLMEmbeddings(base_url=wire_server.url)
-    assert embedded(both, model, TEXTS) == vectors_of(TEXTS)
-    [body] = bodies(wire_server)
+    serve_openai(fake_server, owned_by)
+    model = EasyLLMEmbeddings(base_url=fake_server.url)
+    assert embedded(sync_or_async, model, TEXTS) == vectors_of(TEXTS)
+    [body] = bodies(fake_server)
     assert body["model"] == "tiny"
     assert sorted(body["input"]) == sorted(TEXTS)  # as they are
 
 
 @pytest.mark.parametrize("base64", [True, False])
-def test_vectors_are_put_in_order(wire_server: WireServer, base64: bool, both: str) -> None:
-    serve_openai(wire_server)
+def test_vectors_are_put_in_order(
+    fake_server: FakeServer, base64: bool, sync_or_async: str
+) -> None:
+    serve_openai(fake_server)
     reverse = openai_route(base64=base64, order=lambda data: data[::-1])
-    wire_server.on("POST", "/v1/embeddings", reverse)
-    model = EasyLLMEmbeddings(base_url=wire_server.url)
-    assert embedded(both, model, TEXTS) == vectors_of(TEXTS)
+    fake_server.on("POST", "/v1/embeddings", reverse)
+    model = EasyLLMEmbeddings(base_url=fake_server.url)
+    assert embedded(sync_or_async, model, TEXTS) == vectors_of(TEXTS)
 
 
 @pytest.mark.parametrize(
@@ -75,62 +77,64 @@ def test_vectors_are_put_in_order(wire_server: WireServer, base64: bool, both: s
     ],
 )
 def test_fields_that_only_tei_has_choose_its_own_route(
-    wire_server: WireServer, fields: dict[str, Any], sent: dict[str, Any], both: str
+    fake_server: FakeServer, fields: dict[str, Any], sent: dict[str, Any], sync_or_async: str
 ) -> None:
-    serve_tei(wire_server)
-    model = EasyLLMEmbeddings(base_url=wire_server.url, **fields)
-    embedded(both, model, ["Hi"])
-    assert bodies(wire_server, "/embed") == [{"inputs": ["Hi"], **sent}]
+    serve_tei(fake_server)
+    model = EasyLLMEmbeddings(base_url=fake_server.url, **fields)
+    embedded(sync_or_async, model, ["Hi"])
+    assert bodies(fake_server, "/embed") == [{"inputs": ["Hi"], **sent}]
 
 
 @pytest.mark.parametrize(
     "fields", [{}, {"dimensions": 4}, {"normalize": True}, {"truncate": False}]
 )
 def test_other_fields_leave_teis_faster_route(
-    wire_server: WireServer, fields: dict[str, Any]
+    fake_server: FakeServer, fields: dict[str, Any]
 ) -> None:
-    serve_tei(wire_server)
-    EasyLLMEmbeddings(base_url=wire_server.url, **fields).embed_query("Hi")
-    [body] = bodies(wire_server, "/v1/embeddings")
+    serve_tei(fake_server)
+    EasyLLMEmbeddings(base_url=fake_server.url, **fields).embed_query("Hi")
+    [body] = bodies(fake_server, "/v1/embeddings")
     assert body["encoding_format"] == "base64"
     assert body.get("dimensions") == fields.get("dimensions")
     assert not {"normalize", "truncate"} & body.keys()
 
 
-def test_a_server_that_is_tgi_and_tei_at_once_embeds(wire_server: WireServer, both: str) -> None:
+def test_a_server_that_is_tgi_and_tei_at_once_embeds(
+    fake_server: FakeServer, sync_or_async: str
+) -> None:
     both_infos = json.loads(json.dumps(info_tei().body)) | {
         "router": "text-generation-router",
         "max_total_tokens": 2048,
     }
-    serve_tei(wire_server, limit=7)
-    wire_server.on("GET", "/info", Reply(both_infos | {"max_client_batch_size": 7}))
-    model = EasyLLMEmbeddings(base_url=wire_server.url)
-    assert embedded(both, model, [str(n) for n in range(50)]) == vectors_of(
+    serve_tei(fake_server, limit=7)
+    fake_server.on("GET", "/info", Reply(both_infos | {"max_client_batch_size": 7}))
+    model = EasyLLMEmbeddings(base_url=fake_server.url)
+    assert embedded(sync_or_async, model, [str(n) for n in range(50)]) == vectors_of(
         [str(n) for n in range(50)]
     )
-    assert max(len(body["input"]) for body in bodies(wire_server)) == 7
+    assert max(len(body["input"]) for body in bodies(fake_server)) == 7
 
 
 def test_an_old_tei_without_openais_route_is_spoken_to_in_its_own(
-    wire_server: WireServer, many: str
+    fake_server: FakeServer, batch_mode: str
 ) -> None:
-    wire_server.on("GET", "/info", info_tei())
-    wire_server.on("POST", "/embed", tei_route())
+    fake_server.on("GET", "/info", info_tei())
+    fake_server.on("POST", "/embed", tei_route())
     texts = [str(n) for n in range(200)]
-    model = EasyLLMEmbeddings(base_url=wire_server.url)
-    assert embedded(many, model, texts) == vectors_of(texts)
-    tried = len(bodies(wire_server, "/v1/embeddings"))
-    assert embedded(many, model, texts) == vectors_of(texts)
-    assert len(bodies(wire_server, "/v1/embeddings")) == tried
+    model = EasyLLMEmbeddings(base_url=fake_server.url)
+    assert embedded(batch_mode, model, texts) == vectors_of(texts)
+    tried = len(bodies(fake_server, "/v1/embeddings"))
+    assert embedded(batch_mode, model, texts) == vectors_of(texts)
+    assert len(bodies(fake_server, "/v1/embeddings")) == tried
 
 
 def test_a_server_that_has_neither_route_is_an_error_that_names_the_usual_one(
-    wire_server: WireServer, both: str
+    fake_server: FakeServer, sync_or_async: str
 ) -> None:
-    model = EasyLLMEmbeddings(base_url=wire_server.url)
+    model = EasyLLMEmbeddings(base_url=fake_server.url)
     for _ in range(2):
         with pytest.raises(NotFoundError, match="v1/embeddings") as caught:
-            embedded(both, model, ["Hi"])
+            embedded(sync_or_async, model, ["Hi"])
         assert caught.value.url.endswith("/v1/embeddings")
 
 
@@ -142,9 +146,9 @@ def test_a_server_that_has_neither_route_is_an_error_that_names_the_usual_one(
     ],
 )
 def test_a_server_that_refuses_base64_is_asked_for_floats(
-    wire_server: WireServer, words: object, many: str
+    fake_server: FakeServer, words: object, batch_mode: str
 ) -> None:
-    serve_openai(wire_server)
+    serve_openai(fake_server)
     plain = openai_route()
 
     def strict(request: Received) -> Reply:
@@ -152,13 +156,13 @@ def test_a_server_that_refuses_base64_is_asked_for_floats(
             return Reply(words, status=422)
         return plain(request)
 
-    wire_server.on("POST", "/v1/embeddings", strict)
+    fake_server.on("POST", "/v1/embeddings", strict)
     texts = [str(n) for n in range(100)]
-    model = EasyLLMEmbeddings(base_url=wire_server.url, model="tiny")
-    assert embedded(many, model, texts) == vectors_of(texts)
-    sent = len(wire_server.requests)
-    assert embedded(many, model, texts) == vectors_of(texts)
-    assert all("encoding_format" not in b for b in bodies(wire_server)[sent:])
+    model = EasyLLMEmbeddings(base_url=fake_server.url, model="tiny")
+    assert embedded(batch_mode, model, texts) == vectors_of(texts)
+    sent = len(fake_server.requests)
+    assert embedded(batch_mode, model, texts) == vectors_of(texts)
+    assert all("encoding_format" not in b for b in bodies(fake_server)[sent:])
 
 
 @pytest.mark.parametrize(
@@ -173,97 +177,97 @@ def test_a_server_that_refuses_base64_is_asked_for_floats(
     ],
 )
 def test_a_field_that_cannot_be_expressed_is_an_error(
-    wire_server: WireServer, owned_by: str, fields: dict[str, Any], words: str, both: str
+    fake_server: FakeServer, owned_by: str, fields: dict[str, Any], words: str, sync_or_async: str
 ) -> None:
-    serve_openai(wire_server, owned_by)
+    serve_openai(fake_server, owned_by)
     with pytest.raises(ConfigurationError, match=words):
-        embedded(both, EasyLLMEmbeddings(base_url=wire_server.url, **fields), ["Hi"])
-    assert bodies(wire_server) == []
+        embedded(sync_or_async, EasyLLMEmbeddings(base_url=fake_server.url, **fields), ["Hi"])
+    assert bodies(fake_server) == []
 
 
-def test_the_openai_route_of_tei_says_which_api_has_the_field(wire_server: WireServer) -> None:
-    serve_tei(wire_server)
-    model = EasyLLMEmbeddings(base_url=wire_server.url, api="embeddings", truncate=True)
+def test_the_openai_route_of_tei_says_which_api_has_the_field(fake_server: FakeServer) -> None:
+    serve_tei(fake_server)
+    model = EasyLLMEmbeddings(base_url=fake_server.url, api="embeddings", truncate=True)
     with pytest.raises(ConfigurationError, match="api='embed'"):
         model.embed_query("Hi")
 
 
-def test_vllm_truncates_by_a_field_of_its_own(wire_server: WireServer) -> None:
-    serve_openai(wire_server)
-    EasyLLMEmbeddings(base_url=wire_server.url, truncate=True).embed_query("Hi")
-    assert bodies(wire_server)[0]["truncate_prompt_tokens"] == -1
+def test_vllm_truncates_by_a_field_of_its_own(fake_server: FakeServer) -> None:
+    serve_openai(fake_server)
+    EasyLLMEmbeddings(base_url=fake_server.url, truncate=True).embed_query("Hi")
+    assert bodies(fake_server)[0]["truncate_prompt_tokens"] == -1
 
 
 @pytest.mark.parametrize("api", ["embeddings", "feature-extraction"])
 def test_vectors_are_normalised_here_where_the_server_may_not(
-    wire_server: WireServer, api: str, many: str
+    fake_server: FakeServer, api: str, batch_mode: str
 ) -> None:
-    serve_openai(wire_server)
-    wire_server.on("POST", "/", tei_route())
-    model = EasyLLMEmbeddings(base_url=wire_server.url, api=api, normalize=True)
-    for vector, raw in zip(embedded(many, model, TEXTS), vectors_of(TEXTS), strict=True):
+    serve_openai(fake_server)
+    fake_server.on("POST", "/", tei_route())
+    model = EasyLLMEmbeddings(base_url=fake_server.url, api=api, normalize=True)
+    for vector, raw in zip(embedded(batch_mode, model, TEXTS), vectors_of(TEXTS), strict=True):
         length = math.hypot(*raw)
         assert vector == pytest.approx([number / length for number in raw], abs=1e-6)
 
 
-def test_a_vector_of_length_zero_stays(wire_server: WireServer) -> None:
-    wire_server.on("POST", "/", Reply([[0.0, 0.0]]))
-    model = EasyLLMEmbeddings(base_url=wire_server.url, api="feature-extraction", normalize=True)
+def test_a_vector_of_length_zero_stays(fake_server: FakeServer) -> None:
+    fake_server.on("POST", "/", Reply([[0.0, 0.0]]))
+    model = EasyLLMEmbeddings(base_url=fake_server.url, api="feature-extraction", normalize=True)
     assert model.embed_query("Hi") == [0.0, 0.0]
 
 
-def test_prompts_go_before_texts(wire_server: WireServer, way: str) -> None:
-    serve_tei(wire_server)
+def test_prompts_go_before_texts(fake_server: FakeServer, mode: str) -> None:
+    serve_tei(fake_server)
     model = EasyLLMEmbeddings(
-        base_url=wire_server.url, query_prompt="query: ", document_prompt="passage: "
+        base_url=fake_server.url, query_prompt="query: ", document_prompt="passage: "
     )
-    prompt = "query: " if "query" in way else "passage: "
-    assert embedded(way, model, ["Hi"]) == vectors_of([prompt + "Hi"])
+    prompt = "query: " if "query" in mode else "passage: "
+    assert embedded(mode, model, ["Hi"]) == vectors_of([prompt + "Hi"])
 
 
-def test_the_callers_keys_are_sent(wire_server: WireServer) -> None:
-    serve_openai(wire_server)
-    model = EasyLLMEmbeddings(base_url=wire_server.url, model_kwargs={"user": "me", "model": "x"})
+def test_the_callers_keys_are_sent(fake_server: FakeServer) -> None:
+    serve_openai(fake_server)
+    model = EasyLLMEmbeddings(base_url=fake_server.url, model_kwargs={"user": "me", "model": "x"})
     model.embed_query("Hi")
-    [body] = bodies(wire_server)
+    [body] = bodies(fake_server)
     assert (body["user"], body["model"]) == ("me", "x")
 
 
 @pytest.mark.parametrize("kwargs", [{"input": ["other"]}, {"x": object()}])
 def test_keys_that_cannot_be_sent_are_an_error(
-    wire_server: WireServer, kwargs: dict[str, Any]
+    fake_server: FakeServer, kwargs: dict[str, Any]
 ) -> None:
-    serve_openai(wire_server)
+    serve_openai(fake_server)
     with pytest.raises(ConfigurationError, match="model_kwargs"):
-        EasyLLMEmbeddings(base_url=wire_server.url, model_kwargs=kwargs).embed_query("Hi")
+        EasyLLMEmbeddings(base_url=fake_server.url, model_kwargs=kwargs).embed_query("Hi")
 
 
-def test_a_server_that_does_not_embed_says_so(wire_server: WireServer, both: str) -> None:
+def test_a_server_that_does_not_embed_says_so(fake_server: FakeServer, sync_or_async: str) -> None:
     for info, words in ((info_tgi(), "Text Generation"), (info_tei("reranker"), "EasyLLMRerank")):
-        wire_server.on("GET", "/info", info)
-        model = EasyLLMEmbeddings(base_url=wire_server.url, default_headers={"x": words})
+        fake_server.on("GET", "/info", info)
+        model = EasyLLMEmbeddings(base_url=fake_server.url, default_headers={"x": words})
         with pytest.raises(ConfigurationError, match=words):
-            embedded(both, model, ["Hi"])
+            embedded(sync_or_async, model, ["Hi"])
 
 
-def test_of_several_models_one_must_be_named(wire_server: WireServer, both: str) -> None:
-    serve_openai(wire_server, "somebody")
+def test_of_several_models_one_must_be_named(fake_server: FakeServer, sync_or_async: str) -> None:
+    serve_openai(fake_server, "somebody")
     listed = {"data": [{"id": "one", "owned_by": "x"}, {"id": "two", "owned_by": "x"}]}
-    wire_server.on("GET", "/v1/models", Reply(listed))
+    fake_server.on("GET", "/v1/models", Reply(listed))
     with pytest.raises(ConfigurationError, match="one, two"):
-        embedded(both, EasyLLMEmbeddings(base_url=wire_server.url), ["Hi"])
-    embedded(both, EasyLLMEmbeddings(base_url=wire_server.url, model="two"), ["Hi"])
-    assert bodies(wire_server)[0]["model"] == "two"
+        embedded(sync_or_async, EasyLLMEmbeddings(base_url=fake_server.url), ["Hi"])
+    embedded(sync_or_async, EasyLLMEmbeddings(base_url=fake_server.url, model="two"), ["Hi"])
+    assert bodies(fake_server)[0]["model"] == "two"
 
 
 @pytest.mark.parametrize("route", ["/feature-extraction", "/pipeline/feature-extraction"])
-def test_a_pasted_route_is_the_one_that_is_asked(wire_server: WireServer, route: str) -> None:
-    wire_server.on("POST", route, tei_route())
-    model = EasyLLMEmbeddings(base_url=wire_server.url + route)
+def test_a_pasted_route_is_the_one_that_is_asked(fake_server: FakeServer, route: str) -> None:
+    fake_server.on("POST", route, tei_route())
+    model = EasyLLMEmbeddings(base_url=fake_server.url + route)
     assert model.embed_query("Hi") == vectors_of(["Hi"])[0]
 
 
-def test_a_server_out_of_reach_of_the_probe_is_asked_as_openai(wire_server: WireServer) -> None:
-    wire_server.on("GET", "/info", error("fastapi-internal"))
-    wire_server.on("POST", "/v1/embeddings", openai_route())
-    assert EasyLLMEmbeddings(base_url=wire_server.url).embed_query("Hi") == vectors_of(["Hi"])[0]
+def test_a_server_that_detection_cannot_reach_is_asked_as_openai(fake_server: FakeServer) -> None:
+    fake_server.on("GET", "/info", error("fastapi-internal"))
+    fake_server.on("POST", "/v1/embeddings", openai_route())
+    assert EasyLLMEmbeddings(base_url=fake_server.url).embed_query("Hi") == vectors_of(["Hi"])[0]

@@ -15,7 +15,7 @@ from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.models import RetryPolicy
 from langchain_easyllm.errors import ServerError
 
-from ...support.fake_server import Reply, Stall, WireServer
+from ...support.fake_server import FakeServer, Reply, Stall
 from ...support.http_clients import post
 
 colour: ContextVar[str] = ContextVar("colour")
@@ -44,24 +44,24 @@ async def test_a_caller_may_have_a_running_loop_of_its_own() -> None:
     assert background().run(seen())[2] is not asyncio.get_running_loop()
 
 
-def test_an_error_comes_to_the_caller(wire_server: WireServer) -> None:
-    wire_server.on("POST", "/a", Reply({"error": "broken"}, status=500))
+def test_an_error_comes_to_the_caller(fake_server: FakeServer) -> None:
+    fake_server.on("POST", "/a", Reply({"error": "broken"}, status=500))
     with pytest.raises(ServerError, match="broken"):
         background().run(
-            HTTPTransport().asend(post(wire_server.url + "/a"), RetryPolicy(max_retries=0))
+            HTTPTransport().asend(post(fake_server.url + "/a"), RetryPolicy(max_retries=0))
         )
 
 
-def test_an_interrupted_caller_leaves_no_request_behind(wire_server: WireServer) -> None:
-    wire_server.on("POST", "/a", Reply(pieces=[Stall()]))
+def test_an_interrupted_caller_leaves_no_request_behind(fake_server: FakeServer) -> None:
+    fake_server.on("POST", "/a", Reply(chunks=[Stall()]))
 
     def interrupt() -> None:
-        wire_server.wait_until(lambda: wire_server.requests)
+        fake_server.wait_until(lambda: fake_server.requests)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        background().run(HTTPTransport().asend(post(wire_server.url + "/a")))
+        background().run(HTTPTransport().asend(post(fake_server.url + "/a")))
     thread.join()
-    wire_server.wait_until(lambda: wire_server.disconnects == 1)
+    fake_server.wait_until(lambda: fake_server.disconnects == 1)

@@ -14,11 +14,11 @@ from langchain_easyllm.errors import BadRequestError, ConfigurationError, Protoc
 
 from ...support.embedding_modes import bodies
 from ...support.fake_embedding_servers import rank_route, score_of, serve_openai, serve_tei
-from ...support.fake_server import Received, Reply, WireServer
+from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import info_tgi
 
 QUERY = "What is a cat?"
-WAYS = {
+MODES = {
     "sync": lambda model, documents, query: model.compress_documents(documents, query),
     "async": lambda model, documents, query: asyncio.run(
         model.acompress_documents(documents, query)
@@ -26,10 +26,10 @@ WAYS = {
 }
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=MODES)
 def rank(request: pytest.FixtureRequest) -> Any:
     """Sync and async."""
-    return WAYS[request.param]
+    return MODES[request.param]
 
 
 def documents_of(count: int) -> list[Document]:
@@ -46,7 +46,7 @@ def found(documents: list[Document]) -> list[tuple[str, float]]:
     return [(d.id or "", d.metadata["relevance_score"]) for d in documents]
 
 
-def serve(server: WireServer, api: str, limit: int = 32) -> EasyLLMRerank:
+def serve(server: FakeServer, api: str, limit: int = 32) -> EasyLLMRerank:
     if api == "tei":
         serve_tei(server, "reranker", limit)
     elif api == "jina":
@@ -60,39 +60,39 @@ def serve(server: WireServer, api: str, limit: int = 32) -> EasyLLMRerank:
 
 @pytest.mark.parametrize("api", ["tei", "jina", "text-ranking"])
 def test_documents_come_in_the_order_of_their_scores(
-    wire_server: WireServer, api: str, rank: Any
+    fake_server: FakeServer, api: str, rank: Any
 ) -> None:
-    model, documents = serve(wire_server, api), documents_of(70)
+    model, documents = serve(fake_server, api), documents_of(70)
     before = copy.deepcopy(documents)
     assert found(rank(model, documents, QUERY)) == right(documents)
     assert documents == before
-    assert [len(r.body) > 0 for r in wire_server.requests].count(True) == 3
+    assert [len(r.body) > 0 for r in fake_server.requests].count(True) == 3
     if api == "jina":
-        assert bodies(wire_server)[0]["model"] == "tiny"
+        assert bodies(fake_server)[0]["model"] == "tiny"
 
 
-def test_the_best_are_kept(wire_server: WireServer, rank: Any) -> None:
-    model, documents = serve(wire_server, "tei"), documents_of(40)
+def test_the_best_are_kept(fake_server: FakeServer, rank: Any) -> None:
+    model, documents = serve(fake_server, "tei"), documents_of(40)
     model.top_n = 3
     best = rank(model, documents, QUERY)
     assert found(best) == right(documents)[:3]
     assert all(d.metadata["n"] == int(d.id or "") for d in best)
 
 
-def test_of_equal_documents_the_first_comes_first(wire_server: WireServer, rank: Any) -> None:
-    model = serve(wire_server, "tei", limit=1)
+def test_of_equal_documents_the_first_comes_first(fake_server: FakeServer, rank: Any) -> None:
+    model = serve(fake_server, "tei", limit=1)
     same = [Document("the same", id=str(n)) for n in range(10)]
     assert [d.id for d in rank(model, same, QUERY)] == [d.id for d in same]
 
 
-def test_any_iterable_of_documents_will_do(wire_server: WireServer, rank: Any) -> None:
-    model, documents = serve(wire_server, "tei"), documents_of(5)
+def test_any_iterable_of_documents_will_do(fake_server: FakeServer, rank: Any) -> None:
+    model, documents = serve(fake_server, "tei"), documents_of(5)
     assert rank(model, iter(documents), QUERY) == rank(model, documents, QUERY)
 
 
-def test_no_documents_need_no_server(wire_server: WireServer, rank: Any) -> None:
-    assert rank(serve(wire_server, "tei"), [], QUERY) == []
-    assert wire_server.requests == []
+def test_no_documents_need_no_server(fake_server: FakeServer, rank: Any) -> None:
+    assert rank(serve(fake_server, "tei"), [], QUERY) == []
+    assert fake_server.requests == []
 
 
 @pytest.mark.parametrize(
@@ -110,23 +110,23 @@ def test_no_documents_need_no_server(wire_server: WireServer, rank: Any) -> None
     ],
 )
 def test_bad_input(
-    wire_server: WireServer, documents: Any, query: Any, words: str, rank: Any
+    fake_server: FakeServer, documents: Any, query: Any, words: str, rank: Any
 ) -> None:
-    model = serve(wire_server, "tei")
+    model = serve(fake_server, "tei")
     with pytest.raises(ConfigurationError, match=words):
         rank(model, documents, query)
-    assert bodies(wire_server) == []
+    assert bodies(fake_server) == []
 
 
-def test_a_document_that_is_refused_is_named(wire_server: WireServer, rank: Any) -> None:
-    model, documents = serve(wire_server, "tei"), documents_of(40)
+def test_a_document_that_is_refused_is_named(fake_server: FakeServer, rank: Any) -> None:
+    model, documents = serve(fake_server, "tei"), documents_of(40)
     plain = rank_route()
     refusal = Reply({"error": "`inputs` must have less than 512 tokens. Given: 600"}, status=422)
 
     def answer(request: Received) -> Reply:
         return refusal if "document 33" in request.json["texts"] else plain(request)
 
-    wire_server.on("POST", "/rerank", answer)
+    fake_server.on("POST", "/rerank", answer)
     words = (
         r"Document 33 \('document 33'\) was refused.* Split the document, or set truncate=True\."
     )
@@ -151,9 +151,9 @@ def test_a_document_that_is_refused_is_named(wire_server: WireServer, rank: Any)
         (Reply(b"<html>"), "no scores but '<html>': check base_url and api"),
     ],
 )
-def test_senseless_scores(wire_server: WireServer, body: Any, words: str, rank: Any) -> None:
-    model = serve(wire_server, "tei")
-    wire_server.on("POST", "/rerank", body if isinstance(body, Reply) else Reply(body))
+def test_senseless_scores(fake_server: FakeServer, body: Any, words: str, rank: Any) -> None:
+    model = serve(fake_server, "tei")
+    fake_server.on("POST", "/rerank", body if isinstance(body, Reply) else Reply(body))
     with pytest.raises(ProtocolError, match=words):
         rank(model, documents_of(2), QUERY)
 
@@ -173,12 +173,12 @@ def test_senseless_scores(wire_server: WireServer, body: Any, words: str, rank: 
         ("text-ranking", {"model_kwargs": {"x": 1}}, {"x": 1}),
     ],
 )
-def test_fields_on_the_wire(
-    wire_server: WireServer, api: str, fields: dict[str, Any], sent: dict[str, Any]
+def test_fields_in_the_body(
+    fake_server: FakeServer, api: str, fields: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    model = serve(wire_server, api).model_copy(update=fields)
+    model = serve(fake_server, api).model_copy(update=fields)
     model.compress_documents([Document("a")], QUERY)
-    [body] = bodies(wire_server)
+    [body] = bodies(fake_server)
     texts = body.pop("inputs", body)
     assert texts.pop("query") == QUERY
     assert texts.pop("documents" if api == "jina" else "texts") == ["a"]
@@ -198,20 +198,20 @@ def test_fields_on_the_wire(
     ],
 )
 def test_a_field_that_cannot_be_expressed_is_an_error(
-    wire_server: WireServer, api: str, fields: dict[str, Any], rank: Any
+    fake_server: FakeServer, api: str, fields: dict[str, Any], rank: Any
 ) -> None:
-    model = serve(wire_server, api).model_copy(update=fields)
+    model = serve(fake_server, api).model_copy(update=fields)
     with pytest.raises(ConfigurationError, match=next(iter(fields))):
         rank(model, documents_of(2), QUERY)
-    assert bodies(wire_server) == []
+    assert bodies(fake_server) == []
 
 
-def test_a_server_without_a_reranker_says_so(wire_server: WireServer, rank: Any) -> None:
+def test_a_server_without_a_reranker_says_so(fake_server: FakeServer, rank: Any) -> None:
     for info, words in (("embedding", "an embedding model"), ("classifier", "classifier")):
-        serve_tei(wire_server, info)
-        model = EasyLLMRerank(base_url=wire_server.url, default_headers={"x": info})
+        serve_tei(fake_server, info)
+        model = EasyLLMRerank(base_url=fake_server.url, default_headers={"x": info})
         with pytest.raises(ConfigurationError, match=words):
             rank(model, documents_of(2), QUERY)
-    wire_server.on("GET", "/info", info_tgi())
+    fake_server.on("GET", "/info", info_tgi())
     with pytest.raises(ConfigurationError, match="a language model"):
-        rank(EasyLLMRerank(base_url=wire_server.url), documents_of(2), QUERY)
+        rank(EasyLLMRerank(base_url=fake_server.url), documents_of(2), QUERY)

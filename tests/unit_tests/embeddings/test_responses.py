@@ -1,4 +1,4 @@
-"""What servers answer: every shape there is, and what makes no sense."""
+"""What servers answer: every format there is, and what makes no sense."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from langchain_easyllm import EasyLLMEmbeddings
 from langchain_easyllm.errors import EasyLLMError, GenerationError, ProtocolError
 
 from ...support.embedding_modes import embedded
-from ...support.fake_embedding_servers import packed, serve_tei
-from ...support.fake_server import Reply, WireServer
+from ...support.fake_embedding_servers import base64_vector, serve_tei
+from ...support.fake_server import FakeServer, Reply
 
 NAN, INFINITY = float("nan"), float("inf")
 TOKENS = [[1.0, 2.0], [3.0, 4.0], [5.0, 9.0]]
 THREE = ["a", "b", "c"]
 
 
-def answering(server: WireServer, body: object, api: str, **fields: Any) -> EasyLLMEmbeddings:
+def answering(server: FakeServer, body: object, api: str, **fields: Any) -> EasyLLMEmbeddings:
     path = {"embed": "/embed", "embeddings": "/v1/embeddings", "feature-extraction": "/"}[api]
     server.on("POST", path, body if isinstance(body, Reply) else Reply(body))
     return EasyLLMEmbeddings(base_url=server.url, api=api, **fields)
@@ -38,23 +38,28 @@ def data(*vectors: object) -> dict[str, object]:
         ("embed", [[0.5, 1], [2, -3], [0, 4]]),  # Python servers write whole numbers like that
         ("feature-extraction", {"embeddings": [[0.5, 1], [2, -3], [0, 4]]}),
         ("embeddings", data([0.5, 1], [2, -3], [0, 4])),
-        ("embeddings", data(packed([0.5, 1]), packed([2, -3]), packed([0, 4]))),
-        ("embeddings", data(packed([0.5, 1]), [2, -3], packed([0, 4]))),
+        (
+            "embeddings",
+            data(base64_vector([0.5, 1]), base64_vector([2, -3]), base64_vector([0, 4])),
+        ),
+        ("embeddings", data(base64_vector([0.5, 1]), [2, -3], base64_vector([0, 4]))),
         ("embeddings", {"data": [{"embedding": [0.5, 1]}, *data(0, [2, -3], [0, 4])["data"][1:]]}),
         ("embeddings", {"data": data([0.5, 1], [2, -3], [0, 4])["data"][::-1]}),
         ("feature-extraction", [[[0.5, 1]], [[2, -3]], [[0, 4]]]),
         ("feature-extraction", [[[[0.5, 1]]], [[[2, -3]]], [[[0, 4]]]]),
     ],
 )
-def test_every_shape_of_vectors(wire_server: WireServer, api: str, body: Any, many: str) -> None:
-    vectors = embedded(many, answering(wire_server, body, api), THREE)
+def test_every_format_of_vectors(
+    fake_server: FakeServer, api: str, body: Any, batch_mode: str
+) -> None:
+    vectors = embedded(batch_mode, answering(fake_server, body, api), THREE)
     assert vectors == [[0.5, 1.0], [2.0, -3.0], [0.0, 4.0]]
     assert {type(number) for vector in vectors for number in vector} == {float}
 
 
-def test_a_single_vector_without_a_list_around_it(wire_server: WireServer, way: str) -> None:
-    model = answering(wire_server, [0, 4.5], "feature-extraction")
-    assert embedded(way, model, ["a"]) == [[0.0, 4.5]]
+def test_a_single_vector_without_a_list_around_it(fake_server: FakeServer, mode: str) -> None:
+    model = answering(fake_server, [0, 4.5], "feature-extraction")
+    assert embedded(mode, model, ["a"]) == [[0.0, 4.5]]
 
 
 @pytest.mark.parametrize(
@@ -62,26 +67,26 @@ def test_a_single_vector_without_a_list_around_it(wire_server: WireServer, way: 
 )
 @pytest.mark.parametrize("deep", [False, True])
 def test_one_vector_per_token_is_pooled(
-    wire_server: WireServer, pooling: str, vector: list[float], deep: bool, many: str
+    fake_server: FakeServer, pooling: str, vector: list[float], deep: bool, batch_mode: str
 ) -> None:
     rows = [TOKENS, TOKENS[:1], TOKENS[::-1]]
     body = [[row] for row in rows] if deep else rows
-    model = answering(wire_server, body, "feature-extraction", pooling=pooling)
+    model = answering(fake_server, body, "feature-extraction", pooling=pooling)
     third = vector if pooling == "mean" else [5.0, 9.0]
-    assert embedded(many, model, THREE) == [vector, [1.0, 2.0], third]
+    assert embedded(batch_mode, model, THREE) == [vector, [1.0, 2.0], third]
 
 
-def test_pooling_is_the_callers_to_choose(wire_server: WireServer, both: str) -> None:
-    model = answering(wire_server, [TOKENS], "feature-extraction")
+def test_pooling_is_the_callers_to_choose(fake_server: FakeServer, sync_or_async: str) -> None:
+    model = answering(fake_server, [TOKENS], "feature-extraction")
     with pytest.raises(ProtocolError, match="pooling='mean' or 'cls'"):
-        embedded(both, model, ["a"])
+        embedded(sync_or_async, model, ["a"])
 
 
-def test_pooled_vectors_are_normalised_too(wire_server: WireServer, way: str) -> None:
+def test_pooled_vectors_are_normalised_too(fake_server: FakeServer, mode: str) -> None:
     body = [[[3.0, 8.0], [3.0, 0.0]]]
     fields = {"pooling": "mean", "normalize": True}
-    model = answering(wire_server, body, "feature-extraction", **fields)
-    assert embedded(way, model, ["a"]) == [pytest.approx([0.6, 0.8])]
+    model = answering(fake_server, body, "feature-extraction", **fields)
+    assert embedded(mode, model, ["a"]) == [pytest.approx([0.6, 0.8])]
 
 
 def exact(*numbers: float) -> str:
@@ -121,60 +126,60 @@ SENSELESS: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("api", "body", "words"), SENSELESS, ids=itertools.count())
 def test_an_answer_that_makes_no_sense_is_an_error(
-    wire_server: WireServer, api: str, body: Any, words: str, many: str
+    fake_server: FakeServer, api: str, body: Any, words: str, batch_mode: str
 ) -> None:
-    model = answering(wire_server, body, api, pooling="mean")
+    model = answering(fake_server, body, api, pooling="mean")
     with pytest.raises(ProtocolError, match=words) as caught:
-        embedded(many, model, THREE)
+        embedded(batch_mode, model, THREE)
     assert caught.value.status_code == 200
     assert caught.value.url is not None
-    assert caught.value.url.startswith(wire_server.url)
+    assert caught.value.url.startswith(fake_server.url)
 
 
 def test_the_text_is_named_by_its_place_in_the_callers_list(
-    wire_server: WireServer, many: str
+    fake_server: FakeServer, batch_mode: str
 ) -> None:
-    serve_tei(wire_server)
+    serve_tei(fake_server)
     broken = Reply(b'[["x"],[1.0]]')
-    wire_server.on("POST", "/embed", Reply([[1.0]] * 2), broken)
+    fake_server.on("POST", "/embed", Reply([[1.0]] * 2), broken)
     model = EasyLLMEmbeddings(
-        base_url=wire_server.url, api="embed", batch_size=2, max_concurrency=1
+        base_url=fake_server.url, api="embed", batch_size=2, max_concurrency=1
     )
     with pytest.raises(ProtocolError, match="text 2 has"):
-        embedded(many, model, ["a", "bbb", "cc", "dddd"])
+        embedded(batch_mode, model, ["a", "bbb", "cc", "dddd"])
 
 
-def test_vectors_of_one_call_have_one_length(wire_server: WireServer, many: str) -> None:
-    serve_tei(wire_server)
-    wire_server.on("POST", "/embed", Reply([[1.0, 2.0]]), Reply([[1.0]]))
-    model = EasyLLMEmbeddings(base_url=wire_server.url, api="embed", batch_size=1)
+def test_vectors_of_one_call_have_one_length(fake_server: FakeServer, batch_mode: str) -> None:
+    serve_tei(fake_server)
+    fake_server.on("POST", "/embed", Reply([[1.0, 2.0]]), Reply([[1.0]]))
+    model = EasyLLMEmbeddings(base_url=fake_server.url, api="embed", batch_size=1)
     with pytest.raises(ProtocolError, match="dimensions"):
-        embedded(many, model, ["a", "b"])
+        embedded(batch_mode, model, ["a", "b"])
 
 
-def test_a_server_that_ignores_dimensions_is_found_out(wire_server: WireServer, way: str) -> None:
-    model = answering(wire_server, data([1.0, 2.0, 3.0]), "embeddings", dimensions=2)
+def test_a_server_that_ignores_dimensions_is_found_out(fake_server: FakeServer, mode: str) -> None:
+    model = answering(fake_server, data([1.0, 2.0, 3.0]), "embeddings", dimensions=2)
     with pytest.raises(ProtocolError, match="ignores dimensions"):
-        embedded(way, model, ["a"])
+        embedded(mode, model, ["a"])
 
 
-def test_a_failure_that_comes_with_status_200(wire_server: WireServer, way: str) -> None:
+def test_a_failure_that_comes_with_status_200(fake_server: FakeServer, mode: str) -> None:
     body = {"error": "out of memory", "error_type": "backend"}
     with pytest.raises(GenerationError, match=r"Text 0 .*out of memory"):
-        embedded(way, answering(wire_server, body, "embed"), ["a"])
+        embedded(mode, answering(fake_server, body, "embed"), ["a"])
 
 
-def test_no_byte_of_an_answer_breaks_more_than_a_call(wire_server: WireServer) -> None:
+def test_no_byte_of_an_answer_breaks_more_than_a_call(fake_server: FakeServer) -> None:
     good = b'{"data":[{"index":0,"embedding":[1.0,2.0]}]}'
     for end in range(0, len(good), 3):
-        model = answering(wire_server, Reply(good[:end]), "embeddings", max_retries=0)
+        model = answering(fake_server, Reply(good[:end]), "embeddings", max_retries=0)
         with pytest.raises(EasyLLMError):
             model.embed_query("a")
 
 
-@pytest.mark.parametrize("way", ["array", "aarray", "iter", "aiter"])
-def test_a_number_beyond_float32_is_no_part_of_an_array(wire_server: WireServer, way: str) -> None:
-    model = answering(wire_server, [[1.0, 2.0], [1.0, 1e39], [0.0, 1.0]], "embed")
+@pytest.mark.parametrize("mode", ["array", "aarray", "iter", "aiter"])
+def test_a_number_beyond_float32_is_no_part_of_an_array(fake_server: FakeServer, mode: str) -> None:
+    model = answering(fake_server, [[1.0, 2.0], [1.0, 1e39], [0.0, 1.0]], "embed")
     assert embedded("documents", model, THREE)[1] == [1.0, 1e39]
     with pytest.raises(ProtocolError, match="text 1 has a number beyond float32"):
-        embedded(way, model, THREE)
+        embedded(mode, model, THREE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ...support.fake_embedding_servers import serve_tei
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 from ...support.subprocess_scripts import MAY_FORK, assert_silent
 
 # Each runs in a process of its own; the last lines are what is left unfinished at its exit.
@@ -64,16 +64,16 @@ USES = {
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
-def test_nothing_is_printed_at_exit(wire_server: WireServer, use: str) -> None:
-    serve_tei(wire_server, limit=2)
+def test_nothing_is_printed_at_exit(fake_server: FakeServer, use: str) -> None:
+    serve_tei(fake_server, limit=2)
     script = f"""
         import logging, os, sys, threading
         logging.getLogger("asyncio").setLevel(logging.ERROR)  # not that a step took 0.1 s
         from langchain_easyllm import EasyLLMEmbeddings
         from langchain_easyllm.errors import ConfigurationError
-        url = {wire_server.url!r}
+        url = {fake_server.url!r}
         model = EasyLLMEmbeddings(base_url=url)
         texts = [f"text {{n}}" for n in range(500)]
     """
     assert_silent(script, use, options=MAY_FORK)
-    wire_server.wait_until(lambda: wire_server.open_connections == 0)
+    fake_server.wait_until(lambda: fake_server.open_connections == 0)

@@ -18,7 +18,7 @@ from langchain_easyllm.errors import BadRequestError, ConfigurationError
 
 from ...support.fake_embedding_servers import serve_tei, vectors_of
 from ...support.fake_errors import error
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 
 CLASS = pytest.mark.parametrize("cls", [EasyLLMEmbeddings, EasyLLMRerank])
 
@@ -51,22 +51,22 @@ def use(obj: Any) -> None:
         assert len(obj.compress_documents([Document("Hi")], "Hi")) == 1
 
 
-def serve(server: WireServer, cls: type = EasyLLMEmbeddings) -> str:
+def serve(server: FakeServer, cls: type = EasyLLMEmbeddings) -> str:
     serve_tei(server, "embedding" if cls is EasyLLMEmbeddings else "reranker")
     return server.url
 
 
 @CLASS
-def test_making_one_asks_nobody(wire_server: WireServer, cls: type) -> None:
-    cls(base_url=serve(wire_server, cls), api_key="hf_x")
-    assert wire_server.connections == 0
+def test_making_one_asks_nobody(fake_server: FakeServer, cls: type) -> None:
+    cls(base_url=serve(fake_server, cls), api_key="hf_x")
+    assert fake_server.connections == 0
 
 
 @CLASS
 @pytest.mark.parametrize("name", ["endpoint_url", "inference_server_url", "api_base"])
-def test_other_packages_names(wire_server: WireServer, cls: type, name: str) -> None:
-    obj = cls(**{name: wire_server.url + "/"}, repo_id="org/name", huggingfacehub_api_token="hf_x")
-    assert (obj.base_url, obj.model) == (wire_server.url + "/", "org/name")
+def test_other_packages_names(fake_server: FakeServer, cls: type, name: str) -> None:
+    obj = cls(**{name: fake_server.url + "/"}, repo_id="org/name", huggingfacehub_api_token="hf_x")
+    assert (obj.base_url, obj.model) == (fake_server.url + "/", "org/name")
     assert obj.api_key.get_secret_value() == "hf_x"
 
 
@@ -130,8 +130,8 @@ def test_names_of_other_embeddings() -> None:
         EasyLLMEmbeddings(model="org/name", task="text-generation")
 
 
-def test_a_servers_address_given_as_the_model(wire_server: WireServer) -> None:
-    use(EasyLLMEmbeddings(model=serve(wire_server)))
+def test_a_servers_address_given_as_the_model(fake_server: FakeServer) -> None:
+    use(EasyLLMEmbeddings(model=serve(fake_server)))
 
 
 def test_neither_model_nor_server() -> None:
@@ -143,9 +143,9 @@ def test_neither_model_nor_server() -> None:
 
 
 @CLASS
-def test_secrets_are_shown_nowhere(wire_server: WireServer, cls: type) -> None:
+def test_secrets_are_shown_nowhere(fake_server: FakeServer, cls: type) -> None:
     headers = {"Authorization": "Bearer hf_header"}
-    obj = cls(base_url=serve(wire_server, cls), api_key="hf_topsecret", default_headers=headers)
+    obj = cls(base_url=serve(fake_server, cls), api_key="hf_topsecret", default_headers=headers)
     use(obj)
     for text in (repr(obj), str(obj), dumps(obj)):
         assert "hf_topsecret" not in text
@@ -158,7 +158,7 @@ def test_secrets_are_shown_nowhere(wire_server: WireServer, cls: type) -> None:
         assert b"hf_header" not in raw
         use(pickle.loads(raw))
     for path in ("/v1/embeddings", "/rerank"):
-        wire_server.on("POST", path, error("tei-body"))
+        fake_server.on("POST", path, error("tei-body"))
     with pytest.raises(BadRequestError) as caught:
         use(obj)
     assert "hf_topsecret" not in str(vars(caught.value))
@@ -167,20 +167,20 @@ def test_secrets_are_shown_nowhere(wire_server: WireServer, cls: type) -> None:
 
 @CLASS
 def test_a_key_goes_to_the_server_it_was_given_for(
-    wire_server: WireServer, cls: type, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, cls: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use(cls(base_url=serve(wire_server, cls), api_key="hf_given"))
-    assert {r.headers.get("authorization") for r in wire_server.requests} == {"Bearer hf_given"}
-    sent = len(wire_server.requests)
+    use(cls(base_url=serve(fake_server, cls), api_key="hf_given"))
+    assert {r.headers.get("authorization") for r in fake_server.requests} == {"Bearer hf_given"}
+    sent = len(fake_server.requests)
     monkeypatch.setenv("HF_TOKEN", "hf_environment")
-    use(cls(base_url=wire_server.url))
-    assert {r.headers.get("authorization") for r in wire_server.requests[sent:]} == {None}
+    use(cls(base_url=fake_server.url))
+    assert {r.headers.get("authorization") for r in fake_server.requests[sent:]} == {None}
 
 
 @CLASS
 @pytest.mark.parametrize("copier", [copy.copy, copy.deepcopy, lambda m: m.model_copy()])
-def test_copies_are_equal_and_work(wire_server: WireServer, cls: type, copier: Any) -> None:
-    obj = cls(base_url=serve(wire_server, cls), batch_size=3, max_concurrency=2)
+def test_copies_are_equal_and_work(fake_server: FakeServer, cls: type, copier: Any) -> None:
+    obj = cls(base_url=serve(fake_server, cls), batch_size=3, max_concurrency=2)
     for _ in range(2):  # before and after use
         again = copier(obj)
         assert again == obj
@@ -190,8 +190,8 @@ def test_copies_are_equal_and_work(wire_server: WireServer, cls: type, copier: A
 
 @CLASS
 @pytest.mark.parametrize("used", [False, True])
-def test_a_pickle_has_all_fields(wire_server: WireServer, cls: type, used: bool) -> None:
-    obj = cls(base_url=serve(wire_server, cls), batch_size=3, truncate=True, api_key=None)
+def test_a_pickle_has_all_fields(fake_server: FakeServer, cls: type, used: bool) -> None:
+    obj = cls(base_url=serve(fake_server, cls), batch_size=3, truncate=True, api_key=None)
     if used:
         use(obj)
     again = pickle.loads(pickle.dumps(obj))
@@ -200,34 +200,34 @@ def test_a_pickle_has_all_fields(wire_server: WireServer, cls: type, used: bool)
 
 
 @CLASS
-def test_closing_closes_and_the_next_call_opens_again(wire_server: WireServer, cls: type) -> None:
-    with cls(base_url=serve(wire_server, cls)) as obj:
+def test_closing_closes_and_the_next_call_opens_again(fake_server: FakeServer, cls: type) -> None:
+    with cls(base_url=serve(fake_server, cls)) as obj:
         use(obj)
-        assert wire_server.open_connections == 1
-    wire_server.wait_until(lambda: wire_server.open_connections == 0)
+        assert fake_server.open_connections == 1
+    fake_server.wait_until(lambda: fake_server.open_connections == 0)
     use(obj)
     obj.close()
 
 
-async def test_closing_within_a_loop(wire_server: WireServer) -> None:
-    serve_tei(wire_server)
-    async with EasyLLMEmbeddings(base_url=wire_server.url) as model:
+async def test_closing_within_a_loop(fake_server: FakeServer) -> None:
+    serve_tei(fake_server)
+    async with EasyLLMEmbeddings(base_url=fake_server.url) as model:
         assert await model.aembed_query("Hi") == vectors_of(["Hi"])[0]
 
 
 @CLASS
-def test_one_look_serves_every_object_of_a_server(wire_server: WireServer, cls: type) -> None:
+def test_one_detection_serves_every_object_of_a_server(fake_server: FakeServer, cls: type) -> None:
     for _ in range(3):
-        use(cls(base_url=serve(wire_server, cls)))
-    assert len(wire_server.received("/info")) == 1
+        use(cls(base_url=serve(fake_server, cls)))
+    assert len(fake_server.received("/info")) == 1
 
 
-def test_settings_are_those_of_the_moment(wire_server: WireServer) -> None:
-    serve_tei(wire_server)
-    model = EasyLLMEmbeddings(base_url=wire_server.url)
+def test_settings_are_those_of_the_moment(fake_server: FakeServer) -> None:
+    serve_tei(fake_server)
+    model = EasyLLMEmbeddings(base_url=fake_server.url)
     model.query_prompt = "x: "
     assert model.embed_query("Hi") == vectors_of(["x: Hi"])[0]
     model.timeout, model.max_retries = 0.1, 0
-    wire_server.on("POST", "/v1/embeddings", error("tei-overloaded"))
+    fake_server.on("POST", "/v1/embeddings", error("tei-overloaded"))
     with pytest.raises(Exception, match="overloaded"):
         model.embed_query("Hi")

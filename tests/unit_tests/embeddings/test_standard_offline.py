@@ -60,10 +60,10 @@ def vectors() -> Any:
 
 @pytest.mark.parametrize(("path", "fields"), APIS)
 def test_every_api_gives_the_models_own_vectors(
-    offline_server: OfflineServer, path: str, fields: dict[str, Any], way: str, vectors: Any
+    offline_server: OfflineServer, path: str, fields: dict[str, Any], mode: str, vectors: Any
 ) -> None:
     model = EasyLLMEmbeddings(base_url=offline_server.base_url + path, **fields)
-    assert np.abs(np.array(embedded(way, model, TEXTS)) - vectors).max() < 1e-6
+    assert np.abs(np.array(embedded(mode, model, TEXTS)) - vectors).max() < 1e-6
 
 
 @pytest.mark.parametrize("api", ["auto", "embed", "feature-extraction"])
@@ -79,14 +79,14 @@ def test_fields_mean_the_same_on_every_api(offline_server: OfflineServer, api: s
 
 @pytest.mark.parametrize(("words", "limit"), [(5_000, "512 tokens"), (100_000, "128000 char")])
 def test_a_text_that_is_too_long_is_named_or_cut(
-    offline_server: OfflineServer, many: str, words: int, limit: str
+    offline_server: OfflineServer, batch_mode: str, words: int, limit: str
 ) -> None:
     texts = [*TEXTS * 10, "word " * words, *TEXTS]
     match = rf"Text 50 \('word word .*less than {limit}.* Split the text, or set truncate=True\.$"
     with pytest.raises(ContextOverflowError, match=match):
-        embedded(many, EasyLLMEmbeddings(base_url=offline_server.base_url), texts)
+        embedded(batch_mode, EasyLLMEmbeddings(base_url=offline_server.base_url), texts)
     model = EasyLLMEmbeddings(base_url=offline_server.base_url, truncate=True)
-    assert len(embedded(many, model, texts)) == len(texts)
+    assert len(embedded(batch_mode, model, texts)) == len(texts)
 
 
 DOCUMENTS = [Document(text, metadata={"place": place}) for place, text in enumerate(TEXTS)]

@@ -1,4 +1,4 @@
-"""What type checkers are told of constructors, and what constructors take."""
+"""What type checkers know of constructors, and what constructors take."""
 
 from __future__ import annotations
 

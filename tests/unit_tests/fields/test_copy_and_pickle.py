@@ -13,7 +13,7 @@ import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, text_of
 from ...support.subprocess_scripts import assert_silent
@@ -21,34 +21,34 @@ from ...support.subprocess_scripts import assert_silent
 CLASS = pytest.mark.parametrize("cls", CLASSES)
 
 
-def sent_key(server: WireServer) -> str | None:
+def sent_key(server: FakeServer) -> str | None:
     return server.requests[-1].headers.get("authorization")
 
 
 @CLASS
 @pytest.mark.parametrize("used", [False, True])
 def test_a_pickled_object_works_and_has_its_fields(
-    wire_server: WireServer, cls: type, used: bool, way: str
+    fake_server: FakeServer, cls: type, used: bool, mode: str
 ) -> None:
-    serve(wire_server, "openai")
-    model = cls(base_url=wire_server.url, model="one", temperature=0.25, stop=["x"], top_k=None)
+    serve(fake_server, "openai")
+    model = cls(base_url=fake_server.url, model="one", temperature=0.25, stop=["x"], top_k=None)
     if used:
-        answer(way, model)
+        answer(mode, model)
     again = pickle.loads(pickle.dumps(model))
     assert again._identifying_params == model._identifying_params
     assert again.model_fields_set == model.model_fields_set
-    assert text_of(answer(way, again)) == "Hello world"
-    assert text_of(answer(way, model)) == "Hello world"
+    assert text_of(answer(mode, again)) == "Hello world"
+    assert text_of(answer(mode, model)) == "Hello world"
 
 
 @CLASS
 @pytest.mark.parametrize("used", [False, True])
 def test_a_pickle_leaves_the_key_behind_and_says_so(
-    wire_server: WireServer, cls: type, used: bool
+    fake_server: FakeServer, cls: type, used: bool
 ) -> None:
-    serve(wire_server, "openai")
+    serve(fake_server, "openai")
     headers = {"Authorization": "Bearer hf_header", "X-Team": "red"}
-    model = cls(base_url=wire_server.url, api_key="hf_topsecret", default_headers=headers)
+    model = cls(base_url=fake_server.url, api_key="hf_topsecret", default_headers=headers)
     if used:
         model.invoke("Hi")
     raw = pickle.dumps(model)
@@ -57,8 +57,8 @@ def test_a_pickle_leaves_the_key_behind_and_says_so(
     again = pickle.loads(raw)
     with pytest.warns(UserWarning, match="api_key"):
         again.invoke("Hi")
-    assert sent_key(wire_server) is None
-    assert wire_server.requests[-1].headers["x-team"] == "red"
+    assert sent_key(fake_server) is None
+    assert fake_server.requests[-1].headers["x-team"] == "red"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         again.invoke("Hi")  # said once
@@ -79,47 +79,47 @@ def test_a_loaded_object_takes_the_key_of_its_environment(
 
 
 def test_a_loaded_objects_new_key_goes_to_no_other_host(
-    wire_server: WireServer, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key in the environment was never given for this server."""
-    serve(wire_server, "openai")
-    raw = pickle.dumps(EasyLLMChat(base_url=wire_server.url, api_key="hf_topsecret"))
+    serve(fake_server, "openai")
+    raw = pickle.dumps(EasyLLMChat(base_url=fake_server.url, api_key="hf_topsecret"))
     monkeypatch.setenv("HF_TOKEN", "hf_there")
     again = pickle.loads(raw)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         again.invoke("Hi")
-    assert all("authorization" not in r.headers for r in wire_server.requests)
+    assert all("authorization" not in r.headers for r in fake_server.requests)
 
 
-def test_a_key_assigned_after_loading_is_sent(wire_server: WireServer) -> None:
+def test_a_key_assigned_after_loading_is_sent(fake_server: FakeServer) -> None:
     from pydantic import SecretStr
 
-    serve(wire_server, "openai")
-    raw = pickle.dumps(EasyLLMChat(base_url=wire_server.url, api_key="hf_topsecret"))
+    serve(fake_server, "openai")
+    raw = pickle.dumps(EasyLLMChat(base_url=fake_server.url, api_key="hf_topsecret"))
     again = pickle.loads(raw)
     again.api_key = SecretStr("hf_new")
     again.invoke("Hi")
-    assert sent_key(wire_server) == "Bearer hf_new"
+    assert sent_key(fake_server) == "Bearer hf_new"
 
 
 @CLASS
 @pytest.mark.parametrize("copier", [copy.copy, copy.deepcopy, lambda m: m.model_copy()])
-def test_copies_keep_the_key(wire_server: WireServer, cls: type, copier, way: str) -> None:
-    serve(wire_server, "openai")
-    model = cls(base_url=wire_server.url, api_key="hf_topsecret")
+def test_copies_keep_the_key(fake_server: FakeServer, cls: type, copier, mode: str) -> None:
+    serve(fake_server, "openai")
+    model = cls(base_url=fake_server.url, api_key="hf_topsecret")
     for _ in range(2):  # before and after use
         again = copier(model)
         assert again == model
-        answer(way, again)
-        assert sent_key(wire_server) == "Bearer hf_topsecret"
-        answer(way, model)
-        assert sent_key(wire_server) == "Bearer hf_topsecret"
+        answer(mode, again)
+        assert sent_key(fake_server) == "Bearer hf_topsecret"
+        answer(mode, model)
+        assert sent_key(fake_server) == "Bearer hf_topsecret"
 
 
 @CLASS
 def test_a_copy_may_go_elsewhere(cls: type) -> None:
-    with WireServer() as here, WireServer() as there:
+    with FakeServer() as here, FakeServer() as there:
         serve(here, "openai", ["here"])
         serve(there, "tgi", ["there"])
         model = cls(base_url=here.url)
@@ -135,9 +135,9 @@ def _in_child(model: EasyLLMChat, queue: multiprocessing.Queue) -> None:
     queue.put((text_of(model.invoke("Hi")), text_of(asyncio.run(model.ainvoke("Hi")))))
 
 
-def test_a_spawned_process_can_use_it(wire_server: WireServer) -> None:
-    serve(wire_server, "openai")
-    model = EasyLLMChat(base_url=wire_server.url)
+def test_a_spawned_process_can_use_it(fake_server: FakeServer) -> None:
+    serve(fake_server, "openai")
+    model = EasyLLMChat(base_url=fake_server.url)
     model.invoke("Hi")
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
@@ -209,18 +209,18 @@ if pid: assert os.waitpid(pid, 0)[1] == 0""",
 
 
 @pytest.mark.parametrize("use", USES)
-def test_nothing_is_printed_at_exit(wire_server: WireServer, use: str) -> None:
-    serve(wire_server, "vllm")
+def test_nothing_is_printed_at_exit(fake_server: FakeServer, use: str) -> None:
+    serve(fake_server, "vllm")
     script = f"""
 import asyncio, logging, os, sys, threading
 logging.getLogger("asyncio").setLevel(logging.ERROR)  # not that a step took 0.1 s in dev mode
 from langchain_easyllm import EasyLLM, EasyLLMChat
-url = {wire_server.url!r}
+url = {fake_server.url!r}
 {USES[use]}
 """
     environment = {key: value for key, value in os.environ.items() if key != "HF_TOKEN"}
     assert_silent(script, environment=environment)
-    wire_server.wait_until(lambda: wire_server.open_connections == 0)
+    fake_server.wait_until(lambda: fake_server.open_connections == 0)
 
 
 def test_an_llm_pickles_with_its_limiter_and_template() -> None:

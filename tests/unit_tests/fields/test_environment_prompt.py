@@ -10,7 +10,7 @@ from langchain_core.runnables import ConfigurableField
 from langchain_easyllm.errors import ConfigurationError
 
 from ...support.easyllm_clients import call
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, body_of, text_of
 
@@ -26,25 +26,25 @@ VALUES = ("zephyr", " zephyr ", "zephyr\n", "\tzephyr\r\n", "", " ", "\n", "zeph
 @CLASS
 @pytest.mark.parametrize("value", VALUES)
 def test_it_never_fails_an_object_whose_api_cannot_use_it(
-    wire_server: WireServer, cls: type, value: str, way: str, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, cls: type, value: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUGGINGFACE_PROMPT", value)
-    serve(wire_server, "openai")
-    model = cls(base_url=wire_server.url, api="chat")
+    serve(fake_server, "openai")
+    model = cls(base_url=fake_server.url, api="chat")
     assert model.prompt_builder is None
-    assert text_of(answer(way, model)) == "Hello world"
-    assert body_of(wire_server, CHAT)["messages"] == [{"role": "user", "content": "Hi"}]
+    assert text_of(answer(mode, model)) == "Hello world"
+    assert body_of(fake_server, CHAT)["messages"] == [{"role": "user", "content": "Hi"}]
 
 
 @CLASS
 @pytest.mark.parametrize("value", [" zephyr ", "zephyr\n", "\tzephyr\r\n"])
 def test_the_space_around_it_says_nothing(
-    wire_server: WireServer, cls: type, value: str, way: str, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, cls: type, value: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUGGINGFACE_PROMPT", value)
-    serve(wire_server, "openai")
-    answer(way, cls(base_url=wire_server.url))
-    assert body_of(wire_server)["prompt"] == ZEPHYR
+    serve(fake_server, "openai")
+    answer(mode, cls(base_url=fake_server.url))
+    assert body_of(fake_server)["prompt"] == ZEPHYR
 
 
 @CLASS
@@ -85,30 +85,30 @@ def test_one_that_was_given_is_still_refused_beside_a_chat_api(
 
 @CLASS
 def test_an_object_made_again_of_its_fields_may_take_a_chat_api(
-    wire_server: WireServer, cls: type, way: str, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, cls: type, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUGGINGFACE_PROMPT", " zephyr\n")
-    serve(wire_server, "openai")
-    model = copy.deepcopy(cls(base_url=wire_server.url))
+    serve(fake_server, "openai")
+    model = copy.deepcopy(cls(base_url=fake_server.url))
     chosen = model.configurable_fields(api=ConfigurableField(id="api"))
-    answer(way, chosen.with_config(configurable={"api": "chat"}))
-    assert body_of(wire_server, CHAT)["messages"]
-    answer(way, chosen)
-    assert body_of(wire_server)["prompt"] == ZEPHYR
+    answer(mode, chosen.with_config(configurable={"api": "chat"}))
+    assert body_of(fake_server, CHAT)["messages"]
+    answer(mode, chosen)
+    assert body_of(fake_server)["prompt"] == ZEPHYR
 
 
-@pytest.mark.parametrize("caller", ["sync", "async"])
+@pytest.mark.parametrize("mode", ["sync", "async"])
 def test_easyllms_clients_say_where_it_came_from(
-    wire_server: WireServer, caller: str, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve(wire_server, "tgi")
-    monkeypatch.setenv("HUGGINGFACE_API_BASE", wire_server.url)
+    serve(fake_server, "tgi")
+    monkeypatch.setenv("HUGGINGFACE_API_BASE", fake_server.url)
     monkeypatch.setenv("HUGGINGFACE_PROMPT", "lama2")
     with pytest.raises(ConfigurationError, match=r"'llama2'.*came from HUGGINGFACE_PROMPT"):
-        call(caller, "chat")
+        call(mode, "chat")
     with pytest.raises(ConfigurationError, match="'vicuna'") as caught:
-        call(caller, "chat", prompt_builder="vicunna")
+        call(mode, "chat", prompt_builder="vicunna")
     assert "HUGGINGFACE_PROMPT" not in str(caught.value)
     monkeypatch.setenv("HUGGINGFACE_PROMPT", " zephyr\n")
-    call(caller, "chat")
-    assert body_of(wire_server)["inputs"] == ZEPHYR
+    call(mode, "chat")
+    assert body_of(fake_server)["inputs"] == ZEPHYR

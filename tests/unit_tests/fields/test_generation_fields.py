@@ -9,9 +9,9 @@ import pytest
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
-from ...support.invocation_modes import CLASSES, DIALECTS, answer, body_of
+from ...support.invocation_modes import CLASSES, SERVER_NAMES, answer, body_of
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 OPENAI_FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
@@ -151,13 +151,13 @@ case("grammar", REGEX, ERROR, tgi={"response_format": REGEX}, generate={"grammar
 USUAL = {"model", "messages", "stream", "stream_options"}
 
 
-def model_of(server: WireServer, column: str, **fields: object) -> Any:
+def model_of(server: FakeServer, column: str, **fields: object) -> Any:
     serve(server, "tgi" if column == "generate" else column)
     cls: Any = EasyLLM if column == "generate" else EasyLLMChat
     return cls(base_url=server.url, **fields)
 
 
-def sent_fields(server: WireServer, column: str) -> dict[str, Any]:
+def sent_fields(server: FakeServer, column: str) -> dict[str, Any]:
     body = body_of(server)
     if column != "generate":
         return {name: value for name, value in body.items() if name not in USUAL}
@@ -168,12 +168,12 @@ def sent_fields(server: WireServer, column: str) -> dict[str, Any]:
 @pytest.mark.parametrize("column", [*CHAT, "generate"])
 @pytest.mark.parametrize("key", ON_CHAT, ids=lambda key: f"{key[0]}={key[1][:20]}")
 def test_a_field_is_sent_as_the_server_wants_it(
-    wire_server: WireServer, key: tuple[str, str], column: str
+    fake_server: FakeServer, key: tuple[str, str], column: str
 ) -> None:
     name, value = key[0], ON_CHAT[key]["value"]
     expected = ON_CHAT[key][column]
-    made = model_of(wire_server, column, **{name: value})
-    plain = model_of(wire_server, column)
+    made = model_of(fake_server, column, **{name: value})
+    plain = model_of(fake_server, column)
     for model, call in ((made, {}), (plain, {name: value}), (plain.bind(**{name: value}), {})):
         if expected is ERROR:
             with pytest.raises(ConfigurationError) as caught:
@@ -182,11 +182,11 @@ def test_a_field_is_sent_as_the_server_wants_it(
             assert name in said
             assert "model_kwargs" in said or "use" in said
             assert "\n" not in said
-            assert not [r for r in wire_server.requests if r.method == "POST"]
+            assert not [r for r in fake_server.requests if r.method == "POST"]
         else:
             want = {k: v for k, v in expected.items() if (k, v) != ("details", True)}
             model.invoke("Hi", **call)
-            assert sent_fields(wire_server, column) == want
+            assert sent_fields(fake_server, column) == want
 
 
 COMPLETIONS: dict[tuple[str, str, Any], Any] = {
@@ -215,28 +215,28 @@ COMPLETIONS: dict[tuple[str, str, Any], Any] = {
 
 @pytest.mark.parametrize("key", COMPLETIONS, ids=str)
 def test_a_field_on_the_completions_protocol(
-    wire_server: WireServer, key: tuple[str, str, Any]
+    fake_server: FakeServer, key: tuple[str, str, Any]
 ) -> None:
-    dialect, name, value = key
-    serve(wire_server, dialect)
-    model = EasyLLM(base_url=wire_server.url, api="completions", **{name: value})
+    server_name, name, value = key
+    serve(fake_server, server_name)
+    model = EasyLLM(base_url=fake_server.url, api="completions", **{name: value})
     if COMPLETIONS[key] is ERROR:
         with pytest.raises(ConfigurationError, match="echo|" + name):
             model.invoke("Hi")
         return
     model.invoke("Hi")
-    sent = body_of(wire_server)
+    sent = body_of(fake_server)
     assert {k: v for k, v in sent.items() if k not in ("model", "prompt")} == COMPLETIONS[key]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("server_name", SERVER_NAMES)
 @pytest.mark.parametrize("cls", CLASSES)
 def test_nothing_is_sent_that_nobody_set(
-    wire_server: WireServer, cls: type, dialect: str, way: str
+    fake_server: FakeServer, cls: type, server_name: str, mode: str
 ) -> None:
-    serve(wire_server, dialect)
-    answer(way, cls(base_url=wire_server.url))
-    body = body_of(wire_server)
+    serve(fake_server, server_name)
+    answer(mode, cls(base_url=fake_server.url))
+    body = body_of(fake_server)
     if "inputs" in body:
         assert body["parameters"] == {"max_new_tokens": 1024, "details": True}
         assert set(body) <= {"inputs", "parameters", "stream"}
@@ -244,24 +244,24 @@ def test_nothing_is_sent_that_nobody_set(
         assert set(body) <= {"model", "messages", "prompt", "stream", "stream_options"}
 
 
-def test_a_bare_grammar_that_nobody_knows_is_an_error(wire_server: WireServer) -> None:
-    serve(wire_server, "tgi")
+def test_a_bare_grammar_that_nobody_knows_is_an_error(fake_server: FakeServer) -> None:
+    serve(fake_server, "tgi")
     for value in ({"type": "yaml"}, {}, {"type": "regex"}):
         with pytest.raises(ConfigurationError):
-            EasyLLM(base_url=wire_server.url, grammar=value).invoke("Hi")
-    assert not [r for r in wire_server.requests if r.method == "POST"]
+            EasyLLM(base_url=fake_server.url, grammar=value).invoke("Hi")
+    assert not [r for r in fake_server.requests if r.method == "POST"]
 
 
-def test_model_kwargs_are_merged_last_and_deep(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm")
+def test_model_kwargs_are_merged_last_and_deep(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm")
     model = EasyLLMChat(
-        base_url=wire_server.url,
+        base_url=fake_server.url,
         temperature=0.5,
         thinking=False,
         model_kwargs={"min_p": 0.1, "temperature": 0.9, "chat_template_kwargs": {"x": 1}},
     )
-    answer(way, model, model_kwargs={"min_p": 0.2, "priority": 0})
-    body = body_of(wire_server)
+    answer(mode, model, model_kwargs={"min_p": 0.2, "priority": 0})
+    body = body_of(fake_server)
     assert (body["min_p"], body["temperature"], body["priority"]) == (0.2, 0.9, 0)
     assert body["chat_template_kwargs"]["x"] == 1
     assert body["chat_template_kwargs"]["enable_thinking"] is False
@@ -272,30 +272,32 @@ def test_model_kwargs_are_merged_last_and_deep(wire_server: WireServer, way: str
     }
 
 
-def test_model_kwargs_on_generate_are_parameters(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "tgi")
+def test_model_kwargs_on_generate_are_parameters(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "tgi")
     extra = {"adapter_id": "a", "parameters": {"decoder_input_details": False}, "options": {"b": 1}}
-    answer(way, EasyLLM(base_url=wire_server.url, model_kwargs=extra))
-    body = body_of(wire_server)
+    answer(mode, EasyLLM(base_url=fake_server.url, model_kwargs=extra))
+    body = body_of(fake_server)
     assert body["parameters"]["adapter_id"] == "a"
     assert body["parameters"]["decoder_input_details"] is False
     assert body["options"] == {"b": 1}
 
 
-def test_a_call_unsets_with_none(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
+def test_a_call_unsets_with_none(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
     fields: dict[str, Any] = {"temperature": 0, "seed": 0, "max_tokens": 5, "top_k": 3, "n": 1}
-    model = EasyLLMChat(base_url=wire_server.url, **fields)
+    model = EasyLLMChat(base_url=fake_server.url, **fields)
     model.invoke("Hi", **dict.fromkeys(fields))
-    assert set(body_of(wire_server)) == {"model", "messages"}
+    assert set(body_of(fake_server)) == {"model", "messages"}
 
 
-@pytest.mark.parametrize("dialect", ["tgi", "vllm", "llamacpp"])
-def test_the_prompt_is_part_of_a_full_text(wire_server: WireServer, dialect: str, way: str) -> None:
-    serve(wire_server, dialect, ["Hello", " STOP"])
-    if dialect == "llamacpp":
+@pytest.mark.parametrize("server_name", ["tgi", "vllm", "llamacpp"])
+def test_the_prompt_is_part_of_a_full_text(
+    fake_server: FakeServer, server_name: str, mode: str
+) -> None:
+    serve(fake_server, server_name, ["Hello", " STOP"])
+    if server_name == "llamacpp":
         with pytest.raises(ConfigurationError, match="return_full_text"):
-            answer(way, EasyLLM(base_url=wire_server.url, return_full_text=True))
+            answer(mode, EasyLLM(base_url=fake_server.url, return_full_text=True))
         return
-    model = EasyLLM(base_url=wire_server.url, echo=True, stop=["STOP", "Hi"])
-    assert answer(way, model) == "HiHello "
+    model = EasyLLM(base_url=fake_server.url, echo=True, stop=["STOP", "Hi"])
+    assert answer(mode, model) == "HiHello "

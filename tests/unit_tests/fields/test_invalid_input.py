@@ -18,14 +18,14 @@ from langchain_core.messages import (
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer
 
 CLASS = pytest.mark.parametrize("cls", CLASSES)
 
 
-def nothing_was_sent(server: WireServer) -> bool:
+def nothing_was_sent(server: FakeServer) -> bool:
     return not [request for request in server.requests if request.method == "POST"]
 
 
@@ -84,15 +84,15 @@ PER_CALL: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 @pytest.mark.parametrize("name", PER_CALL)
 @CLASS
 def test_a_bad_field_is_found_at_the_call(
-    wire_server: WireServer, cls: type, name: str, way: str
+    fake_server: FakeServer, cls: type, name: str, mode: str
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     fields, words = PER_CALL[name]
     with pytest.raises(ValueError, match=r"\w") as caught:
-        answer(way, cls(base_url=wire_server.url), **fields)
+        answer(mode, cls(base_url=fake_server.url), **fields)
     assert all(word in str(caught.value) for word in words)
     assert is_readable(caught.value), str(caught.value)
-    assert nothing_was_sent(wire_server)
+    assert nothing_was_sent(fake_server)
 
 
 MESSAGES: dict[str, tuple[dict[str, Any], Any, tuple[str, ...]]] = {
@@ -127,68 +127,68 @@ MESSAGES: dict[str, tuple[dict[str, Any], Any, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_bad_messages_are_found_before_they_are_sent(
-    wire_server: WireServer, name: str, way: str
+    fake_server: FakeServer, name: str, mode: str
 ) -> None:
-    serve(wire_server, "tgi", model="m")
+    serve(fake_server, "tgi", model="m")
     fields, messages, words = MESSAGES[name]
     with pytest.raises(ValueError, match=r"\w") as caught:
-        answer(way, EasyLLMChat(base_url=wire_server.url, **fields), messages)
+        answer(mode, EasyLLMChat(base_url=fake_server.url, **fields), messages)
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert is_readable(caught.value), str(caught.value)
-    assert nothing_was_sent(wire_server)
+    assert nothing_was_sent(fake_server)
 
 
 @pytest.mark.parametrize("api", ["auto", "chat", "generate", "completions"])
 @pytest.mark.parametrize("builder", [None, "zephyr"])
 def test_an_empty_prompt_is_an_error(
-    wire_server: WireServer, api: str, builder: str | None, way: str
+    fake_server: FakeServer, api: str, builder: str | None, mode: str
 ) -> None:
-    serve(wire_server, "tgi", model="m")
+    serve(fake_server, "tgi", model="m")
     if api == "chat":
         builder = None
-    model = EasyLLM(base_url=wire_server.url, api=api, prompt_builder=builder)
+    model = EasyLLM(base_url=fake_server.url, api=api, prompt_builder=builder)
     with pytest.raises(ValueError, match="empty") as caught:
-        answer(way, model, "")
+        answer(mode, model, "")
     assert is_readable(caught.value)
-    assert nothing_was_sent(wire_server)
+    assert nothing_was_sent(fake_server)
 
 
 @CLASS
 @pytest.mark.parametrize("n", [2, 3])
 def test_several_answers_cannot_be_streamed(
-    wire_server: WireServer, cls: type, n: int, streamed: str
+    fake_server: FakeServer, cls: type, n: int, stream_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     for model, call in (
-        (cls(base_url=wire_server.url, n=n), {}),
-        (cls(base_url=wire_server.url), {"n": n}),
+        (cls(base_url=fake_server.url, n=n), {}),
+        (cls(base_url=fake_server.url), {"n": n}),
     ):
         with pytest.raises(ConfigurationError, match=r"n > 1|n=") as caught:
-            answer(streamed, model, **call)
+            answer(stream_mode, model, **call)
         assert is_readable(caught.value)
-    assert nothing_was_sent(wire_server)
+    assert nothing_was_sent(fake_server)
 
 
 @CLASS
 def test_several_answers_of_a_streaming_object(
-    wire_server: WireServer, cls: type, whole: str
+    fake_server: FakeServer, cls: type, whole_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     with pytest.raises(ConfigurationError, match=r"n > 1|n="):
-        answer(whole, cls(base_url=wire_server.url, n=2, streaming=True))
-    assert nothing_was_sent(wire_server)
+        answer(whole_mode, cls(base_url=fake_server.url, n=2, streaming=True))
+    assert nothing_was_sent(fake_server)
 
 
 def test_a_field_that_cannot_be_expressed_names_a_way_out(
-    wire_server: WireServer, way: str
+    fake_server: FakeServer, mode: str
 ) -> None:
-    serve(wire_server, "tgi")
+    serve(fake_server, "tgi")
     with pytest.raises(ConfigurationError) as caught:
-        answer(way, EasyLLMChat(base_url=wire_server.url, top_k=5))
+        answer(mode, EasyLLMChat(base_url=fake_server.url, top_k=5))
     assert "top_k" in str(caught.value)
     assert "generate" in str(caught.value)
     assert is_readable(caught.value)
-    assert nothing_was_sent(wire_server)
+    assert nothing_was_sent(fake_server)
 
 
 def test_a_template_and_the_chat_api_exclude_each_other() -> None:
@@ -196,41 +196,41 @@ def test_a_template_and_the_chat_api_exclude_each_other() -> None:
         EasyLLMChat(base_url="http://localhost:9", api="chat", prompt_builder="zephyr")
 
 
-def test_a_body_that_is_no_json_is_an_error(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm")
-    model = EasyLLMChat(base_url=wire_server.url, model_kwargs={"x": object()})
+def test_a_body_that_is_no_json_is_an_error(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm")
+    model = EasyLLMChat(base_url=fake_server.url, model_kwargs={"x": object()})
     with pytest.raises(ConfigurationError, match="JSON"):
-        answer(way, model)
-    assert nothing_was_sent(wire_server)
+        answer(mode, model)
+    assert nothing_was_sent(fake_server)
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb"])
 def test_text_that_no_json_can_hold_is_an_error(
-    wire_server: WireServer, text: str, way: str
+    fake_server: FakeServer, text: str, mode: str
 ) -> None:
-    for dialect, cls in (("vllm", EasyLLMChat), ("tgi", EasyLLM)):
-        serve(wire_server, dialect)
+    for server_name, cls in (("vllm", EasyLLMChat), ("tgi", EasyLLM)):
+        serve(fake_server, server_name)
         with pytest.raises(ValueError, match=r"\w"):
-            answer(way, cls(base_url=wire_server.url), text)
-        assert nothing_was_sent(wire_server)
+            answer(mode, cls(base_url=fake_server.url), text)
+        assert nothing_was_sent(fake_server)
 
 
 @pytest.mark.parametrize(
     "builder", [lambda _: (_ for _ in ()).throw(KeyError("mine")), lambda: "no argument"]
 )
 def test_a_callers_own_error_stays_its_own(
-    wire_server: WireServer, builder: Callable[..., str]
+    fake_server: FakeServer, builder: Callable[..., str]
 ) -> None:
-    serve(wire_server, "tgi")
-    model = EasyLLMChat(base_url=wire_server.url, prompt_builder=builder)
+    serve(fake_server, "tgi")
+    model = EasyLLMChat(base_url=fake_server.url, prompt_builder=builder)
     with pytest.raises((KeyError, TypeError, ValueError)):
         model.invoke("Hi")
-    assert nothing_was_sent(wire_server)
+    assert nothing_was_sent(fake_server)
 
 
-def test_strange_but_good_input_is_sent(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm")
-    talk = [
+def test_strange_but_good_input_is_sent(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm")
+    messages = [
         SystemMessage(""),
         HumanMessage("a\x00b\N{GRINNING FACE}\r\n\u2028"),
         AIMessage(""),
@@ -239,6 +239,6 @@ def test_strange_but_good_input_is_sent(wire_server: WireServer, way: str) -> No
         ChatMessage("z", role="User"),
         ("human", "w"),
     ]
-    answer(way, EasyLLMChat(base_url=wire_server.url), talk)
-    roles = [m["role"] for m in wire_server.requests[-1].json["messages"]]
+    answer(mode, EasyLLMChat(base_url=fake_server.url), messages)
+    roles = [m["role"] for m in fake_server.requests[-1].json["messages"]]
     assert roles == ["system", "user", "assistant", "tool", "developer", "user", "user"]

@@ -9,7 +9,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError, ProtocolError
 
-from ...support.fake_server import Reply, WireServer
+from ...support.fake_server import FakeServer, Reply
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, body_of, text_of
 
@@ -24,35 +24,35 @@ IMAGE = [
     "field", ["api", "base_url", "token", "prompt_builder", "default_headers", "max_concurrency"]
 )
 def test_an_objects_field_per_call_is_called_misplaced(
-    wire_server: WireServer, cls: type, field: str
+    fake_server: FakeServer, cls: type, field: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"{field} is set on the object, not per call"):
-        cls(base_url=wire_server.url).invoke("Hi", **{field: "x"})
-    assert not wire_server.requests
+        cls(base_url=fake_server.url).invoke("Hi", **{field: "x"})
+    assert not fake_server.requests
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_streaming_can_be_chosen_per_call(wire_server: WireServer, cls: type) -> None:
-    serve(wire_server, "vllm")
-    model = cls(base_url=wire_server.url)
+def test_streaming_can_be_chosen_per_call(fake_server: FakeServer, cls: type) -> None:
+    serve(fake_server, "vllm")
+    model = cls(base_url=fake_server.url)
     assert text_of(model.invoke("Hi", streaming=True)) == "Hello world"
-    assert body_of(wire_server)["stream"] is True
+    assert body_of(fake_server)["stream"] is True
     assert "".join(map(text_of, model.stream("Hi", streaming=False))) == "Hello world"
-    assert "stream" not in body_of(wire_server)
+    assert "stream" not in body_of(fake_server)
 
 
 @pytest.mark.parametrize("given", [[HumanMessage(IMAGE)], [HumanMessage([{"type": "odd"}])]])
 @pytest.mark.parametrize("builder", [None, "zephyr"])
 def test_an_llm_refuses_what_is_not_text(
-    wire_server: WireServer, given: list[HumanMessage], builder: str | None, any_way: str
+    fake_server: FakeServer, given: list[HumanMessage], builder: str | None, any_mode: str
 ) -> None:
-    model = EasyLLM(base_url=wire_server.url, prompt_builder=builder)
+    model = EasyLLM(base_url=fake_server.url, prompt_builder=builder)
     with pytest.raises(ConfigurationError, match="an LLM takes text only"):
-        answer(any_way, model, given)
+        answer(any_mode, model, given)
     chain = ChatPromptTemplate.from_messages(given) | model
     with pytest.raises(ConfigurationError, match="an LLM takes text only"):
         chain.invoke({})
-    assert not wire_server.requests
+    assert not fake_server.requests
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -66,13 +66,13 @@ def test_an_llm_refuses_what_is_not_text(
     ],
 )
 def test_values_that_cannot_be_sent_are_refused(
-    wire_server: WireServer, cls: type, fields: dict[str, object], words: str
+    fake_server: FakeServer, cls: type, fields: dict[str, object], words: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        cls(base_url=wire_server.url, **fields)
+        cls(base_url=fake_server.url, **fields)
     with pytest.raises(ConfigurationError, match=words):
-        cls(base_url=wire_server.url).invoke("Hi", **fields)
-    assert not wire_server.requests
+        cls(base_url=fake_server.url).invoke("Hi", **fields)
+    assert not fake_server.requests
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -92,10 +92,10 @@ def test_the_environments_values_are_checked_and_named(monkeypatch: pytest.Monke
         EasyLLM(model="org/name")
 
 
-def test_another_protocols_answer_makes_no_sense(wire_server: WireServer) -> None:
-    wire_server.on("POST", "/v1/chat/completions", Reply({"choices": [{"text": "completion"}]}))
+def test_another_protocols_answer_makes_no_sense(fake_server: FakeServer) -> None:
+    fake_server.on("POST", "/v1/chat/completions", Reply({"choices": [{"text": "completion"}]}))
     with pytest.raises(ProtocolError, match="this protocol does not have"):
-        EasyLLMChat(base_url=wire_server.url, model="m", api="chat").invoke("Hi")
+        EasyLLMChat(base_url=fake_server.url, model="m", api="chat").invoke("Hi")
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -106,10 +106,10 @@ def test_the_router_has_no_completions(cls: type) -> None:
 
 
 @pytest.mark.parametrize("page", [b"<html>Welcome</html>", b"Welcome to this proxy"])
-def test_a_page_is_no_stream(wire_server: WireServer, page: bytes, any_way: str) -> None:
-    wire_server.on("POST", "/v1/chat/completions", Reply(page))
-    model = EasyLLMChat(base_url=wire_server.url, model="m", api="chat", max_retries=2)
+def test_a_page_is_no_stream(fake_server: FakeServer, page: bytes, any_mode: str) -> None:
+    fake_server.on("POST", "/v1/chat/completions", Reply(page))
+    model = EasyLLMChat(base_url=fake_server.url, model="m", api="chat", max_retries=2)
     with pytest.raises(ProtocolError, match="Welcome"):
-        answer(any_way, model)
-    assert {received.path for received in wire_server.requests} == {"/v1/chat/completions"}
-    assert len(wire_server.requests) <= 2  # two inputs of a batch, none of them asked twice
+        answer(any_mode, model)
+    assert {received.path for received in fake_server.requests} == {"/v1/chat/completions"}
+    assert len(fake_server.requests) <= 2  # two inputs of a batch, none of them asked twice

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import EasyLLMError
 
-from ...support.fake_server import Reply, WireServer
+from ...support.fake_server import FakeServer, Reply
 from ...support.fake_text_servers import error, serve
 from ...support.invocation_modes import CLASSES, answer
 
@@ -25,7 +25,7 @@ CLASS = pytest.mark.parametrize("cls", CLASSES)
 KEY, ENVIRONMENT, HEADER = "hf_givenByHand123", "hf_environment456", "hf_inAHeader789"
 
 
-def keys_seen(server: WireServer) -> set[str | None]:
+def keys_seen(server: FakeServer) -> set[str | None]:
     return {request.headers.get("authorization") for request in server.requests}
 
 
@@ -35,11 +35,11 @@ def keys_seen(server: WireServer) -> set[str | None]:
     ["HUGGINGFACE_TOKEN", "HF_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "HUGGING_FACE_HUB_TOKEN"],
 )
 def test_the_environments_token_goes_to_no_other_host(
-    wire_server: WireServer, cls: type, name: str, way: str, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, cls: type, name: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     monkeypatch.setenv(name, ENVIRONMENT)
-    model = cls(base_url=wire_server.url)
+    model = cls(base_url=fake_server.url)
     configured = model.configurable_fields(temperature=ConfigurableField("heat"))
     for one in (
         model,
@@ -51,23 +51,23 @@ def test_the_environments_token_goes_to_no_other_host(
         cls(**model.__dict__),
         cls(**dict(model)),
     ):
-        answer(way, one)
-    assert keys_seen(wire_server) == {None}
+        answer(mode, one)
+    assert keys_seen(fake_server) == {None}
 
 
 @CLASS
-def test_a_given_key_goes_to_its_server(wire_server: WireServer, cls: type, way: str) -> None:
-    serve(wire_server, "vllm")
+def test_a_given_key_goes_to_its_server(fake_server: FakeServer, cls: type, mode: str) -> None:
+    serve(fake_server, "vllm")
     for name in ("api_key", "token", "huggingfacehub_api_token"):
         for value in (KEY, SecretStr(KEY)):
-            answer(way, cls(base_url=wire_server.url, **{name: value}))
-    assert keys_seen(wire_server) == {f"Bearer {KEY}"}
+            answer(mode, cls(base_url=fake_server.url, **{name: value}))
+    assert keys_seen(fake_server) == {f"Bearer {KEY}"}
 
 
 @CLASS
 def test_a_given_key_does_not_follow_to_another_server(cls: type) -> None:
     """It was given for that very `base_url`."""
-    with WireServer() as mine, WireServer() as other:
+    with FakeServer() as mine, FakeServer() as other:
         serve(mine, "vllm")
         serve(other, "vllm")
         model = cls(base_url=mine.url, api_key=KEY)
@@ -81,7 +81,7 @@ def test_a_given_key_does_not_follow_to_another_server(cls: type) -> None:
 
 @CLASS
 def test_a_given_key_does_not_follow_a_redirect(cls: type) -> None:
-    with WireServer() as mine, WireServer() as other:
+    with FakeServer() as mine, FakeServer() as other:
         serve(mine, "vllm")
         serve(other, "vllm")
         for path in ("/v1/chat/completions", "/v1/completions"):
@@ -126,9 +126,9 @@ def shown(model: Any) -> str:
 @CLASS
 @pytest.mark.parametrize("used", [False, True])
 def test_an_object_shows_no_secret(
-    wire_server: WireServer, cls: type, used: bool, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, cls: type, used: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     monkeypatch.setenv("HF_TOKEN", ENVIRONMENT)
     headers = {
         "Authorization": f"Bearer {HEADER}",
@@ -138,7 +138,7 @@ def test_an_object_shows_no_secret(
         "X-Credential": HEADER,
     }
     for fields in ({"api_key": KEY, "default_headers": headers}, {}):
-        model = cls(base_url=wire_server.url, **fields)
+        model = cls(base_url=fake_server.url, **fields)
         if used:
             model.invoke("Hi")
         text = shown(model)
@@ -178,20 +178,20 @@ def test_a_failed_construction_shows_no_secret(cls: type, bad: dict[str, Any]) -
 
 @CLASS
 def test_a_failed_call_shows_no_secret(
-    wire_server: WireServer, cls: type, way: str, caplog: pytest.LogCaptureFixture
+    fake_server: FakeServer, cls: type, mode: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    for dialect in ("vllm", "tgi"):
-        serve(wire_server, dialect)
+    for server_name in ("vllm", "tgi"):
+        serve(fake_server, server_name)
         parrot = Reply({"error": f"who is Bearer {KEY} and {HEADER}?"}, status=401)
         for path in ("/v1/chat/completions", "/v1/completions", "/generate", "/generate_stream"):
-            wire_server.on("POST", path, parrot)
-        model = cls(base_url=wire_server.url, api_key=KEY, default_headers={"X-Api-Key": HEADER})
+            fake_server.on("POST", path, parrot)
+        model = cls(base_url=fake_server.url, api_key=KEY, default_headers={"X-Api-Key": HEADER})
         with pytest.raises(EasyLLMError) as caught:
-            answer(way, model)
+            answer(mode, model)
         failure = caught.value
-        told = f"{failure}{failure!r}{vars(failure)}{pickle.dumps(failure)!r}"
-        assert KEY not in told
+        shown = f"{failure}{failure!r}{vars(failure)}{pickle.dumps(failure)!r}"
+        assert KEY not in shown
     assert KEY not in caplog.text
 
 
@@ -202,13 +202,13 @@ def test_a_key_is_given_by_an_alias_once(cls: type) -> None:
 
 
 @CLASS
-def test_a_key_that_no_header_can_carry_is_an_error(wire_server: WireServer, cls: type) -> None:
-    serve(wire_server, "vllm")
+def test_a_key_that_no_header_can_carry_is_an_error(fake_server: FakeServer, cls: type) -> None:
+    serve(fake_server, "vllm")
     for key in ("hf_a\nb: c", "hf_\N{GREEK SMALL LETTER ALPHA}"):
         with pytest.raises(ValueError, match=r"token|api_key") as caught:
-            cls(base_url=wire_server.url, api_key=key).invoke("Hi")
+            cls(base_url=fake_server.url, api_key=key).invoke("Hi")
         assert key not in str(caught.value)
-    assert not wire_server.requests
+    assert not fake_server.requests
 
 
 def test_precedence_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,10 +222,10 @@ def test_precedence_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_error_without_a_token_says_what_to_do(
-    wire_server: WireServer, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", ENVIRONMENT)
-    serve(wire_server, "vllm")
-    wire_server.on("POST", "/v1/chat/completions", error("router-unauthorized"))
+    serve(fake_server, "vllm")
+    fake_server.on("POST", "/v1/chat/completions", error("router-unauthorized"))
     with pytest.raises(EasyLLMError, match="api_key"):
-        EasyLLMChat(base_url=wire_server.url).invoke("Hi")
+        EasyLLMChat(base_url=fake_server.url).invoke("Hi")

@@ -12,7 +12,7 @@ from langchain_core.messages import BaseMessage
 
 from langchain_easyllm.errors import ConfigurationError
 
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, body_of
 
@@ -30,14 +30,14 @@ def test_a_tls_context_is_shared_by_copies(cls: Any) -> None:
 
 
 @CLASS
-def test_a_callable_is_given_messages(wire_server: WireServer, cls: type, way: str) -> None:
-    serve(wire_server, "tgi")
+def test_a_callable_is_given_messages(fake_server: FakeServer, cls: type, mode: str) -> None:
+    serve(fake_server, "tgi")
     given: list[Any] = []
 
     def builder(messages: list[BaseMessage]) -> str:
         given.extend(messages)
         return f"Q: {messages[-1].content}\nA:"
 
-    answer(way, cls(base_url=wire_server.url, prompt_builder=builder))
+    answer(mode, cls(base_url=fake_server.url, prompt_builder=builder))
     assert all(isinstance(message, BaseMessage) for message in given)
-    assert body_of(wire_server)["inputs"] == "Q: Hi\nA:"
+    assert body_of(fake_server)["inputs"] == "Q: Hi\nA:"

@@ -13,7 +13,7 @@ from langchain_core import exceptions as core
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, errors
 
-from ...support.fake_server import Cut, Pause, Piece, Reply, Reset, Stall, WireServer, sse
+from ...support.fake_server import Chunk, Cut, FakeServer, Pause, Reply, Reset, Stall, sse
 from ...support.fake_text_servers import (
     chat,
     chat_events,
@@ -24,7 +24,7 @@ from ...support.fake_text_servers import (
 )
 from ...support.invocation_modes import answer, text_of
 
-# class, dialect, route, the events of an answer "Hello world" up to but without its end
+# class, server, route, the events of an answer "Hello world" up to but without its end
 BROKEN = {
     "chat": (EasyLLMChat, "vllm", "/v1/chat/completions", chat_events(["Hello", " world"], "vllm")),
     "completions": (
@@ -43,15 +43,15 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def broken(server: WireServer, kind: str, *end: object, **options: object):
+def broken(server: FakeServer, kind: str, *end: object, **options: object):
     """A model whose server streams "Hello world" and then does `end`."""
-    cls, dialect, path, events = BROKEN[kind]
-    serve(server, dialect)
+    cls, server_name, path, events = BROKEN[kind]
+    serve(server, server_name)
     server.on("POST", path, sse(*events[: KEPT[kind]], *end, done=False))
     return cls(base_url=server.url, max_retries=2, **options)
 
 
-def collect(way: str, model: object) -> tuple[str, BaseException | None]:
+def collect(mode: str, model: object) -> tuple[str, BaseException | None]:
     """The text that arrived, and what it ended with."""
     seen: list[str] = []
 
@@ -60,7 +60,7 @@ def collect(way: str, model: object) -> tuple[str, BaseException | None]:
             seen.append(text_of(chunk))
 
     try:
-        if way == "astream":
+        if mode == "astream":
             asyncio.run(run())
         else:
             for chunk in model.stream("Hi"):
@@ -72,10 +72,10 @@ def collect(way: str, model: object) -> tuple[str, BaseException | None]:
 
 @pytest.mark.parametrize("end", [(), (Cut(),), (Reset(),)], ids=["clean", "cut", "reset"])
 def test_a_stream_without_an_end_is_an_error(
-    wire_server: WireServer, kind: str, end: tuple[object, ...], streamed: str
+    fake_server: FakeServer, kind: str, end: tuple[object, ...], stream_mode: str
 ) -> None:
-    model = broken(wire_server, kind, *end)
-    text, failure = collect(streamed, model)
+    model = broken(fake_server, kind, *end)
+    text, failure = collect(stream_mode, model)
     assert text == "Hello world"
     assert isinstance(failure, errors.ConnectionError)
     if end != (Reset(),):
@@ -83,23 +83,23 @@ def test_a_stream_without_an_end_is_an_error(
     assert isinstance(failure, builtins.ConnectionError)
     assert isinstance(failure, core.ModelConnectionError)
     assert failure.partial == "Hello world"
-    assert len(wire_server.received(BROKEN[kind][2])) == 1  # pieces were handed over: no retry
+    assert len(fake_server.received(BROKEN[kind][2])) == 1  # chunks were handed over: no retry
     assert pickle.loads(pickle.dumps(failure)).partial == "Hello world"
 
 
-def test_invoke_of_a_broken_answer_is_no_answer(wire_server: WireServer, kind: str) -> None:
+def test_invoke_of_a_broken_answer_is_no_answer(fake_server: FakeServer, kind: str) -> None:
     cls, _, _, _ = BROKEN[kind]
-    model = broken(wire_server, kind, Cut())
-    for way in ("invoke", "ainvoke"):
+    model = broken(fake_server, kind, Cut())
+    for mode in ("invoke", "ainvoke"):
         with pytest.raises(errors.EasyLLMError):
-            answer(way, cls(base_url=model.base_url, streaming=True))
+            answer(mode, cls(base_url=model.base_url, streaming=True))
 
 
-def test_a_done_alone_is_no_end(wire_server: WireServer, streamed: str) -> None:
+def test_a_done_alone_is_no_end(fake_server: FakeServer, stream_mode: str) -> None:
     """llama-cpp-python writes [DONE] also where it breaks an answer off."""
     boom = b'data: {"error": {"message": "boom"}}\n\n'
-    model = broken(wire_server, "chat", boom, b"data: [DONE]\n\n")
-    text, failure = collect(streamed, model)
+    model = broken(fake_server, "chat", boom, b"data: [DONE]\n\n")
+    text, failure = collect(stream_mode, model)
     assert text == "Hello world"
     assert isinstance(failure, errors.EasyLLMError)
     assert "boom" in str(failure)
@@ -116,9 +116,9 @@ def test_a_done_alone_is_no_end(wire_server: WireServer, streamed: str) -> None:
     ids=["data", "event", "text"],
 )
 def test_an_error_inside_a_200_is_raised(
-    wire_server: WireServer, kind: str, event: bytes, streamed: str
+    fake_server: FakeServer, kind: str, event: bytes, stream_mode: str
 ) -> None:
-    text, failure = collect(streamed, broken(wire_server, kind, event))
+    text, failure = collect(stream_mode, broken(fake_server, kind, event))
     assert text == "Hello world"
     assert isinstance(failure, errors.GenerationError)
     assert isinstance(failure, core.ModelAPIError)
@@ -126,27 +126,27 @@ def test_an_error_inside_a_200_is_raised(
     assert failure.partial == "Hello world"
 
 
-def test_an_overload_inside_a_200_is_named(wire_server: WireServer, streamed: str) -> None:
+def test_an_overload_inside_a_200_is_named(fake_server: FakeServer, stream_mode: str) -> None:
     event = b'data: {"error": "Model is overloaded", "error_type": "overloaded"}\n\n'
-    _, failure = collect(streamed, broken(wire_server, "generate", event))
+    _, failure = collect(stream_mode, broken(fake_server, "generate", event))
     assert isinstance(failure, errors.ModelOverloadedError)
 
 
-def test_an_error_in_a_whole_200_is_raised(wire_server: WireServer, whole: str) -> None:
-    serve(wire_server, "vllm")
+def test_an_error_in_a_whole_200_is_raised(fake_server: FakeServer, whole_mode: str) -> None:
+    serve(fake_server, "vllm")
     said = Reply({"error": {"message": "boom", "type": "server_error"}})
-    wire_server.on("POST", "/v1/chat/completions", said)
+    fake_server.on("POST", "/v1/chat/completions", said)
     with pytest.raises(errors.EasyLLMError, match="boom"):
-        answer(whole, EasyLLMChat(base_url=wire_server.url, max_retries=0))
+        answer(whole_mode, EasyLLMChat(base_url=fake_server.url, max_retries=0))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>hi</html>", b"[]", b'{"choices": []}', b"null"])
-def test_nonsense_is_a_protocol_error(wire_server: WireServer, body: bytes, way: str) -> None:
-    serve(wire_server, "vllm")
+def test_nonsense_is_a_protocol_error(fake_server: FakeServer, body: bytes, mode: str) -> None:
+    serve(fake_server, "vllm")
     kind = {"content-type": "application/json"}
-    wire_server.on("POST", "/v1/chat/completions", Reply(body, headers=kind))
+    fake_server.on("POST", "/v1/chat/completions", Reply(body, headers=kind))
     with pytest.raises(errors.EasyLLMError) as caught:
-        answer(way, EasyLLMChat(base_url=wire_server.url, max_retries=0))
+        answer(mode, EasyLLMChat(base_url=fake_server.url, max_retries=0))
     assert isinstance(caught.value, errors.ProtocolError | errors.IncompleteStreamError)
 
 
@@ -163,9 +163,9 @@ def test_nonsense_is_a_protocol_error(wire_server: WireServer, body: bytes, way:
     ],
 )
 def test_a_broken_event_is_a_protocol_error(
-    wire_server: WireServer, event: bytes, streamed: str
+    fake_server: FakeServer, event: bytes, stream_mode: str
 ) -> None:
-    text, failure = collect(streamed, broken(wire_server, "chat", event))
+    text, failure = collect(stream_mode, broken(fake_server, "chat", event))
     assert text == "Hello world"
     assert isinstance(failure, errors.ProtocolError | errors.IncompleteStreamError)
     assert failure.partial == "Hello world"
@@ -184,11 +184,11 @@ def test_a_broken_event_is_a_protocol_error(
     ],
 )
 def test_a_broken_whole_answer_is_never_a_python_error(
-    wire_server: WireServer, body: object
+    fake_server: FakeServer, body: object
 ) -> None:
-    serve(wire_server, "vllm")
-    wire_server.on("POST", "/v1/chat/completions", Reply(body))
-    model = EasyLLMChat(base_url=wire_server.url, max_retries=0)
+    serve(fake_server, "vllm")
+    fake_server.on("POST", "/v1/chat/completions", Reply(body))
+    model = EasyLLMChat(base_url=fake_server.url, max_retries=0)
     try:
         message = model.invoke("Hi")
     except errors.ProtocolError:
@@ -198,24 +198,24 @@ def test_a_broken_whole_answer_is_never_a_python_error(
 
 @pytest.mark.parametrize("body", [{"generated_text": 5}, [{"generated_text": None}], []])
 def test_a_broken_generate_answer_is_never_a_python_error(
-    wire_server: WireServer, body: object
+    fake_server: FakeServer, body: object
 ) -> None:
-    serve(wire_server, "tgi")
-    wire_server.on("POST", "/generate", Reply(body))
-    model = EasyLLM(base_url=wire_server.url, max_retries=0)
+    serve(fake_server, "tgi")
+    fake_server.on("POST", "/generate", Reply(body))
+    model = EasyLLM(base_url=fake_server.url, max_retries=0)
     with suppress(errors.ProtocolError):
         assert isinstance(model.invoke("Hi"), str)
 
 
 @pytest.mark.parametrize("failure", [Cut(), Reset()], ids=["cut", "reset"])
-def test_a_failure_before_the_first_piece_is_tried_again(
-    wire_server: WireServer, failure: Piece, streamed: str
+def test_a_failure_before_the_first_chunk_is_tried_again(
+    fake_server: FakeServer, failure: Chunk, stream_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     good = sse(*chat_events(["Hello"], "vllm"))
     bad, busy = Reply(before=[failure]), error("tgi-overloaded", retry_after="0")
-    wire_server.on("POST", "/v1/chat/completions", bad, busy, good)
-    assert answer(streamed, EasyLLMChat(base_url=wire_server.url, max_retries=2)).text == "Hello"
+    fake_server.on("POST", "/v1/chat/completions", bad, busy, good)
+    assert answer(stream_mode, EasyLLMChat(base_url=fake_server.url, max_retries=2)).text == "Hello"
 
 
 ROLE = chat_events(["Hello"], "vllm")[0]
@@ -231,20 +231,20 @@ FAILURES = {
 }
 
 
-def posts(server: WireServer) -> list[str]:
+def posts(server: FakeServer) -> list[str]:
     return [request.path for request in server.requests if request.method == "POST"]
 
 
 @pytest.mark.parametrize("retries", [0, 2])
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_stream_is_asked_for_as_often_as_is_allowed(
-    wire_server: WireServer, failure: str, retries: int, streamed: str
+    fake_server: FakeServer, failure: str, retries: int, stream_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
-    wire_server.on("POST", "/v1/chat/completions", FAILURES[failure])
+    serve(fake_server, "vllm")
+    fake_server.on("POST", "/v1/chat/completions", FAILURES[failure])
     with pytest.raises(errors.EasyLLMError):
-        answer(streamed, EasyLLMChat(base_url=wire_server.url, max_retries=retries))
-    assert len(posts(wire_server)) == retries + 1
+        answer(stream_mode, EasyLLMChat(base_url=fake_server.url, max_retries=retries))
+    assert len(posts(fake_server)) == retries + 1
 
 
 @pytest.mark.parametrize(
@@ -258,85 +258,87 @@ def test_a_stream_is_asked_for_as_often_as_is_allowed(
     ids="-".join,
 )
 def test_failures_of_all_kinds_are_counted_together(
-    wire_server: WireServer, order: tuple[str, ...], streamed: str
+    fake_server: FakeServer, order: tuple[str, ...], stream_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     good = sse(*chat_events(["Hello"], "vllm"))
-    wire_server.on("POST", "/v1/chat/completions", *map(FAILURES.__getitem__, order), good)
+    fake_server.on("POST", "/v1/chat/completions", *map(FAILURES.__getitem__, order), good)
     with pytest.raises(errors.EasyLLMError):
-        answer(streamed, EasyLLMChat(base_url=wire_server.url, max_retries=2))
-    assert len(posts(wire_server)) == 3
-    wire_server.on("POST", "/v1/chat/completions", *map(FAILURES.__getitem__, order), good)
-    model = EasyLLMChat(base_url=wire_server.url, max_retries=3)
-    assert answer(streamed, model).text == "Hello"
+        answer(stream_mode, EasyLLMChat(base_url=fake_server.url, max_retries=2))
+    assert len(posts(fake_server)) == 3
+    fake_server.on("POST", "/v1/chat/completions", *map(FAILURES.__getitem__, order), good)
+    model = EasyLLMChat(base_url=fake_server.url, max_retries=3)
+    assert answer(stream_mode, model).text == "Hello"
 
 
 @pytest.mark.parametrize("then", ["busy", "empty"])
-def test_another_route_counts_too(wire_server: WireServer, then: str, way: str) -> None:
-    serve(wire_server, "tgi")
+def test_another_route_counts_too(fake_server: FakeServer, then: str, mode: str) -> None:
+    serve(fake_server, "tgi")
     for path in ("/generate", "/generate_stream"):
-        wire_server.on("POST", path, error("fastapi-not-found"))
-    wire_server.on("POST", "/", FAILURES[then])
+        fake_server.on("POST", path, error("fastapi-not-found"))
+    fake_server.on("POST", "/", FAILURES[then])
     with pytest.raises(errors.EasyLLMError):
-        answer(way, EasyLLM(base_url=wire_server.url, max_retries=2))
+        answer(mode, EasyLLM(base_url=fake_server.url, max_retries=2))
     # A whole answer that is empty is no failure that may pass.
-    whole = then == "empty" and "stream" not in way
-    assert len(posts(wire_server)) == (2 if whole else 3)
+    whole = then == "empty" and "stream" not in mode
+    assert len(posts(fake_server)) == (2 if whole else 3)
 
 
-def test_another_protocol_counts_too(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "tgi")
+def test_another_protocol_counts_too(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "tgi")
     for path in ("/generate", "/generate_stream", "/"):
-        wire_server.on("POST", path, error("router-task"))
-    wire_server.on("POST", "/v1/chat/completions", BUSY)
+        fake_server.on("POST", path, error("router-task"))
+    fake_server.on("POST", "/v1/chat/completions", BUSY)
     with pytest.raises(errors.ModelOverloadedError):
-        answer(way, EasyLLM(base_url=wire_server.url, max_retries=2))
-    assert len(posts(wire_server)) == 3
+        answer(mode, EasyLLM(base_url=fake_server.url, max_retries=2))
+    assert len(posts(fake_server)) == 3
 
 
-def test_another_route_is_found_without_any_retry(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "tgi")
+def test_another_route_is_found_without_any_retry(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "tgi")
     for path in ("/generate", "/generate_stream"):
-        wire_server.on("POST", path, error("fastapi-not-found"))
-    assert answer(way, EasyLLM(base_url=wire_server.url, max_retries=0)) == "Hello world"
+        fake_server.on("POST", path, error("fastapi-not-found"))
+    assert answer(mode, EasyLLM(base_url=fake_server.url, max_retries=0)) == "Hello world"
 
 
-def test_a_whole_answer_that_is_streamed_counts_alike(wire_server: WireServer, whole: str) -> None:
+def test_a_whole_answer_that_is_streamed_counts_alike(
+    fake_server: FakeServer, whole_mode: str
+) -> None:
     """More stop sequences than the server takes: the answer is read until one comes."""
-    serve(wire_server, "tgi")
-    wire_server.on("POST", "/generate_stream", FAILURES["empty"])
+    serve(fake_server, "tgi")
+    fake_server.on("POST", "/generate_stream", FAILURES["empty"])
     with pytest.raises(errors.EasyLLMError):
-        answer(whole, EasyLLM(base_url=wire_server.url, max_retries=2), stop=list("12345678"))
-    assert posts(wire_server) == ["/generate_stream"] * 3
+        answer(whole_mode, EasyLLM(base_url=fake_server.url, max_retries=2), stop=list("12345678"))
+    assert posts(fake_server) == ["/generate_stream"] * 3
 
 
 def test_a_stream_that_breaks_does_not_outlast_its_time(
-    wire_server: WireServer, streamed: str
+    fake_server: FakeServer, stream_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     broken, silent = sse(ROLE, Pause(0.5), Cut(), done=False), sse(Stall())
-    wire_server.on("POST", "/v1/chat/completions", broken, silent)
+    fake_server.on("POST", "/v1/chat/completions", broken, silent)
     started = time.monotonic()
     with pytest.raises(errors.EasyLLMError):
-        answer(streamed, EasyLLMChat(base_url=wire_server.url, timeout=1, max_retries=9))
+        answer(stream_mode, EasyLLMChat(base_url=fake_server.url, timeout=1, max_retries=9))
     assert time.monotonic() - started < 1.4
 
 
-def test_two_routes_have_the_time_of_one_call(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "tgi")
+def test_two_routes_have_the_time_of_one_call(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "tgi")
     missing = Reply({"detail": "Not Found"}, status=404, before=[Pause(0.7)])
     for path in ("/generate", "/generate_stream"):
-        wire_server.on("POST", path, missing)
-    wire_server.on("POST", "/", Reply(before=[Stall()]))
+        fake_server.on("POST", path, missing)
+    fake_server.on("POST", "/", Reply(before=[Stall()]))
     started = time.monotonic()
     with pytest.raises(errors.TimeoutError):
-        answer(way, EasyLLM(base_url=wire_server.url, timeout=1, max_retries=9))
+        answer(mode, EasyLLM(base_url=fake_server.url, timeout=1, max_retries=9))
     assert time.monotonic() - started < 1.5
 
 
-def test_a_stream_has_its_time_from_when_it_is_read(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
-    stream = EasyLLMChat(base_url=wire_server.url, timeout=0.5, max_retries=0).stream("Hi")
+def test_a_stream_has_its_time_from_when_it_is_read(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
+    stream = EasyLLMChat(base_url=fake_server.url, timeout=0.5, max_retries=0).stream("Hi")
     time.sleep(0.6)
     assert "".join(map(text_of, stream)) == "Hello world"
 
@@ -345,96 +347,96 @@ def test_a_stream_has_its_time_from_when_it_is_read(wire_server: WireServer) -> 
     "first", [(), (b'data: {"error": "overloaded"}\n\n',)], ids=["none", "error"]
 )
 def test_nothing_but_a_failure_is_a_failure(
-    wire_server: WireServer, first: tuple[bytes, ...], streamed: str
+    fake_server: FakeServer, first: tuple[bytes, ...], stream_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
-    wire_server.on("POST", "/v1/chat/completions", sse(*first, done=False))
+    serve(fake_server, "vllm")
+    fake_server.on("POST", "/v1/chat/completions", sse(*first, done=False))
     with pytest.raises(errors.EasyLLMError):
-        answer(streamed, EasyLLMChat(base_url=wire_server.url, max_retries=0))
+        answer(stream_mode, EasyLLMChat(base_url=fake_server.url, max_retries=0))
 
 
-@pytest.mark.parametrize("pieces", [0, 2])
+@pytest.mark.parametrize("chunks", [0, 2])
 def test_a_stalled_stream_times_out(
-    wire_server: WireServer, kind: str, pieces: int, streamed: str
+    fake_server: FakeServer, kind: str, chunks: int, stream_mode: str
 ) -> None:
-    cls, dialect, path, events = BROKEN[kind]
-    serve(wire_server, dialect)
-    wire_server.on("POST", path, sse(*events[:pieces], Stall(), done=False))
+    cls, server_name, path, events = BROKEN[kind]
+    serve(fake_server, server_name)
+    fake_server.on("POST", path, sse(*events[:chunks], Stall(), done=False))
     started = time.monotonic()
-    text, failure = collect(streamed, cls(base_url=wire_server.url, timeout=0.4, max_retries=0))
+    text, failure = collect(stream_mode, cls(base_url=fake_server.url, timeout=0.4, max_retries=0))
     assert time.monotonic() - started < 5
     assert isinstance(failure, errors.TimeoutError)
     assert isinstance(failure, builtins.TimeoutError)
     assert isinstance(failure, core.ModelTimeoutError)
     assert (failure.partial or "") == text
-    wire_server.wait_until(lambda: wire_server.disconnects == 1)
+    fake_server.wait_until(lambda: fake_server.disconnects == 1)
 
 
-def test_the_timeout_bounds_each_piece_and_not_the_stream(
-    wire_server: WireServer, streamed: str
+def test_the_timeout_bounds_each_chunk_and_not_the_stream(
+    fake_server: FakeServer, stream_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     slow = sse(*chat_events(list("abcdef"), "vllm"), pause=0.15)
-    wire_server.on("POST", "/v1/chat/completions", slow)
-    model = EasyLLMChat(base_url=wire_server.url, timeout=0.8, max_retries=0)
-    assert answer(streamed, model).text == "abcdef"
+    fake_server.on("POST", "/v1/chat/completions", slow)
+    model = EasyLLMChat(base_url=fake_server.url, timeout=0.8, max_retries=0)
+    assert answer(stream_mode, model).text == "abcdef"
 
 
-def test_a_stalled_answer_times_out(wire_server: WireServer, whole: str) -> None:
-    serve(wire_server, "vllm")
-    wire_server.on("POST", "/v1/chat/completions", Reply(before=[Stall()]))
+def test_a_stalled_answer_times_out(fake_server: FakeServer, whole_mode: str) -> None:
+    serve(fake_server, "vllm")
+    fake_server.on("POST", "/v1/chat/completions", Reply(before=[Stall()]))
     started = time.monotonic()
     with pytest.raises(errors.TimeoutError):
-        answer(whole, EasyLLMChat(base_url=wire_server.url), timeout=0.3, max_retries=0)
+        answer(whole_mode, EasyLLMChat(base_url=fake_server.url), timeout=0.3, max_retries=0)
     assert time.monotonic() - started < 5
 
 
-def test_a_server_that_is_not_there_is_a_connection_error(way: str) -> None:
+def test_a_server_that_is_not_there_is_a_connection_error(mode: str) -> None:
     for cls in (EasyLLMChat, EasyLLM):
         with pytest.raises(errors.ConnectionError):
-            answer(way, cls(base_url="http://127.0.0.1:9", max_retries=0))
+            answer(mode, cls(base_url="http://127.0.0.1:9", max_retries=0))
 
 
 @pytest.mark.parametrize("cls", [EasyLLMChat, EasyLLM])
-def test_closing_the_iterator_closes_the_connection(wire_server: WireServer, cls: type) -> None:
+def test_closing_the_iterator_closes_the_connection(fake_server: FakeServer, cls: type) -> None:
     kind = "chat" if cls is EasyLLMChat else "generate"
-    stream = broken(wire_server, kind, Stall()).stream("Hi")
+    stream = broken(fake_server, kind, Stall()).stream("Hi")
     assert text_of(next(stream)) in ("", "Hello")
     stream.close()
-    wire_server.wait_until(lambda: wire_server.disconnects == 1)
+    fake_server.wait_until(lambda: fake_server.disconnects == 1)
 
 
 @pytest.mark.parametrize("kind", ["chat", "generate"])
 async def test_closing_an_async_iterator_closes_the_connection(
-    wire_server: WireServer, kind: str
+    fake_server: FakeServer, kind: str
 ) -> None:
-    stream = broken(wire_server, kind, Stall()).astream("Hi")
+    stream = broken(fake_server, kind, Stall()).astream("Hi")
     await anext(stream)
     await stream.aclose()
-    await asyncio.to_thread(wire_server.wait_until, lambda: wire_server.disconnects == 1)
+    await asyncio.to_thread(fake_server.wait_until, lambda: fake_server.disconnects == 1)
 
 
 @pytest.mark.parametrize("kind", ["chat", "generate"])
 async def test_leaving_an_async_loop_closes_the_connection(
-    wire_server: WireServer, kind: str
+    fake_server: FakeServer, kind: str
 ) -> None:
     async def leave() -> None:
-        async for _ in broken(wire_server, kind, Stall()).astream("Hi"):
+        async for _ in broken(fake_server, kind, Stall()).astream("Hi"):
             break
 
     await leave()
-    await asyncio.to_thread(wire_server.wait_until, lambda: wire_server.disconnects == 1)
+    await asyncio.to_thread(fake_server.wait_until, lambda: fake_server.disconnects == 1)
 
 
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("kind", ["chat", "generate"])
 async def test_cancelling_a_task_closes_the_connection(
-    wire_server: WireServer, kind: str, streaming: bool
+    fake_server: FakeServer, kind: str, streaming: bool
 ) -> None:
-    model = broken(wire_server, kind, Stall())
+    model = broken(fake_server, kind, Stall())
     for path in ("/v1/chat/completions", "/generate"):
         if not streaming:
-            wire_server.on("POST", path, Reply(before=[Stall()]))
+            fake_server.on("POST", path, Reply(before=[Stall()]))
     seen = asyncio.Event()
 
     async def run() -> None:
@@ -446,22 +448,22 @@ async def test_cancelling_a_task_closes_the_connection(
         await seen.wait()
     else:
         await asyncio.to_thread(
-            wire_server.wait_until, lambda: any(r.method == "POST" for r in wire_server.requests)
+            fake_server.wait_until, lambda: any(r.method == "POST" for r in fake_server.requests)
         )
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.to_thread(wire_server.wait_until, lambda: wire_server.disconnects == 1)
+    await asyncio.to_thread(fake_server.wait_until, lambda: fake_server.disconnects == 1)
 
 
-async def test_a_cancelled_call_spoils_nothing_for_the_next(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
+async def test_a_cancelled_call_spoils_nothing_for_the_next(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
     slow = Reply(before=[Pause(0.3)])
-    wire_server.on("POST", "/v1/chat/completions", slow, chat("fine", dialect="vllm"))
-    model = EasyLLMChat(base_url=wire_server.url)
+    fake_server.on("POST", "/v1/chat/completions", slow, chat("fine", server_name="vllm"))
+    model = EasyLLMChat(base_url=fake_server.url)
     task = asyncio.create_task(model.ainvoke("Hi"))
     await asyncio.to_thread(
-        wire_server.wait_until, lambda: any(r.method == "POST" for r in wire_server.requests)
+        fake_server.wait_until, lambda: any(r.method == "POST" for r in fake_server.requests)
     )
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -469,14 +471,14 @@ async def test_a_cancelled_call_spoils_nothing_for_the_next(wire_server: WireSer
     assert (await model.ainvoke("Hi")).text == "fine"
 
 
-async def test_cancelling_while_the_server_is_looked_up_spoils_nothing(
-    wire_server: WireServer,
+async def test_cancelling_during_detection_spoils_nothing(
+    fake_server: FakeServer,
 ) -> None:
-    serve(wire_server, "vllm")
-    wire_server.on("GET", "/info", Reply(before=[Pause(0.3)]), error("fastapi-not-found"))
-    model = EasyLLMChat(base_url=wire_server.url)
+    serve(fake_server, "vllm")
+    fake_server.on("GET", "/info", Reply(before=[Pause(0.3)]), error("fastapi-not-found"))
+    model = EasyLLMChat(base_url=fake_server.url)
     task = asyncio.create_task(model.ainvoke("Hi"))
-    await asyncio.to_thread(wire_server.wait_until, lambda: wire_server.requests)
+    await asyncio.to_thread(fake_server.wait_until, lambda: fake_server.requests)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -485,10 +487,10 @@ async def test_cancelling_while_the_server_is_looked_up_spoils_nothing(
 
 
 def test_a_connection_lost_after_the_end_is_no_error(
-    wire_server: WireServer, streamed: str
+    fake_server: FakeServer, stream_mode: str
 ) -> None:
     for end in (Cut(), Reset()):
-        serve(wire_server, "vllm")
+        serve(fake_server, "vllm")
         events = chat_events(["Hello"], "vllm", usage=False)
-        wire_server.on("POST", "/v1/chat/completions", sse(*events, end, done=False))
-        assert answer(streamed, EasyLLMChat(base_url=wire_server.url)).text == "Hello"
+        fake_server.on("POST", "/v1/chat/completions", sse(*events, end, done=False))
+        assert answer(stream_mode, EasyLLMChat(base_url=fake_server.url)).text == "Hello"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 
-from ...support.fake_server import Received, Reply, WireServer, sse
+from ...support.fake_server import FakeServer, Received, Reply, sse
 from ...support.fake_text_servers import (
     chat,
     chat_events,
@@ -21,7 +21,7 @@ from ...support.fake_text_servers import (
     tgi_generate,
     tgi_generate_stream,
 )
-from ...support.invocation_modes import WAYS, answer, text_of
+from ...support.invocation_modes import MODES, answer, text_of
 
 PIECES = [
     "a",
@@ -45,21 +45,24 @@ THOUGHT = [["<think>"], ["<th", "ink>"], ["\n", "<think>\n"]]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[WireServer]:
-    with WireServer() as running:
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as running:
         yield running
 
 
-def ignore_stops(server: WireServer, dialect: str, tokens: list[str]) -> None:
+def ignore_stops(server: FakeServer, server_name: str, tokens: list[str]) -> None:
     """Answer all of the tokens on every route, whatever stops are asked for."""
     text = "".join(tokens)
 
     def reply(request: Received) -> Reply:
         body: Any = request.json
         if "messages" in body:
-            events, whole = chat_events(tokens, dialect), chat(text, dialect=dialect)
+            events, whole = chat_events(tokens, server_name), chat(text, server_name=server_name)
         else:
-            events, whole = completions_events(tokens, dialect), completions(text, dialect=dialect)
+            events, whole = (
+                completions_events(tokens, server_name),
+                completions(text, server_name=server_name),
+            )
         return sse(*events) if body.get("stream") else whole
 
     for path in ("/v1/chat/completions", "/v1/completions"):
@@ -77,29 +80,29 @@ def ignore_stops(server: WireServer, dialect: str, tokens: list[str]) -> None:
     closing=st.booleans(),
     stops=st.lists(st.sampled_from(STOPS), max_size=3, unique=True),
     cls=st.sampled_from([EasyLLMChat, EasyLLM]),
-    dialect=st.sampled_from(["vllm", "tgi", "llamacpp", "transformers"]),
+    server_name=st.sampled_from(["vllm", "tgi", "llamacpp", "transformers"]),
     honest=st.booleans(),
 )
-def test_all_ways_agree(
-    server: WireServer,
+def test_all_modes_agree(
+    server: FakeServer,
     tokens: list[str],
     thought: list[str],
     closing: bool,
     stops: list[str],
     cls: Any,
-    dialect: str,
+    server_name: str,
     honest: bool,
 ) -> None:
     if thought:
         tokens = [*thought, "hm", *(["</think>"] if closing else []), *tokens]
-    serve(server, dialect, tokens)
+    serve(server, server_name, tokens)
     if not honest:
-        ignore_stops(server, dialect, tokens)
+        ignore_stops(server, server_name, tokens)
     answers = set()
-    for way in WAYS:
+    for mode in MODES:
         # A new name each time: nothing that one way learned of the model helps the next.
-        model = cls(base_url=f"{server.url}?way={way}", timeout=20)
-        given = answer(way, model, stop=stops) if stops else answer(way, model)
+        model = cls(base_url=f"{server.url}?mode={mode}", timeout=20)
+        given = answer(mode, model, stop=stops) if stops else answer(mode, model)
         answers.add(text_of(given))
     [text] = answers
     assert not any(stop in text for stop in stops)

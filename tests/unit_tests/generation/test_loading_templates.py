@@ -23,7 +23,7 @@ from langchain_easyllm.prompts.jinja import JinjaPrompt
 
 from ...support.easyllm_clients import CLIENTS, GIVEN
 from ...support.fake_hub import serve_files, use_hub
-from ...support.fake_server import Crowd, Pause, Reply, WireServer
+from ...support.fake_server import Barrier, FakeServer, Pause, Reply
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, body_of
 
@@ -61,11 +61,11 @@ def folder(at: Path, template: str) -> str:
     return str(at)
 
 
-def prompt_of(server: WireServer) -> object:
+def prompt_of(server: FakeServer) -> object:
     return body_of(server, "/v1/completions")["prompt"]
 
 
-async def beside(server: WireServer, path: str, call: Awaitable[object]) -> None:
+async def beside(server: FakeServer, path: str, call: Awaitable[object]) -> None:
     """Make a call, and one of the loop's own while the call's request for `path` is answered."""
     before = len(server.received(path))
 
@@ -84,50 +84,50 @@ async def beside(server: WireServer, path: str, call: Awaitable[object]) -> None
 @CLASS
 @pytest.mark.parametrize("name", ["model", "model_name", "repo_id", "model_id"])
 @pytest.mark.parametrize("bound", [False, True])
-@pytest.mark.parametrize("caller", ASYNC)
+@pytest.mark.parametrize("mode", ASYNC)
 def test_a_calls_own_model_is_loaded_beside_the_loop(
-    wire_server: WireServer, cls: type, name: str, bound: bool, caller: str
+    fake_server: FakeServer, cls: type, name: str, bound: bool, mode: str
 ) -> None:
-    serve(wire_server, "llamacpp")
-    wire_server.on("GET", "/props", Reply({"chat_template": OWN}))
-    model = cls(base_url=wire_server.url, model="first", prompt_builder="auto")
+    serve(fake_server, "llamacpp")
+    fake_server.on("GET", "/props", Reply({"chat_template": OWN}))
+    model = cls(base_url=fake_server.url, model="first", prompt_builder="auto")
     model.invoke("Hi")
     # This server answers when two requests are there: the second is the loop's own.
-    crowd = Crowd(2, seconds=5)
-    wire_server.on("GET", "/props", Reply({"chat_template": OTHER}, before=[crowd]))
+    crowd = Barrier(2, seconds=5)
+    fake_server.on("GET", "/props", Reply({"chat_template": OTHER}, before=[crowd]))
     given = {name: "second"}
     asked = model.bind(**given) if bound else model
-    call = ASYNC[caller](asked, **({} if bound else given))
-    asyncio.run(beside(wire_server, "/props", call))
-    assert wire_server.max_in_flight >= 2
-    assert prompt_of(wire_server) == "[Hi]"
-    assert len(wire_server.received("/props")) == 2
+    call = ASYNC[mode](asked, **({} if bound else given))
+    asyncio.run(beside(fake_server, "/props", call))
+    assert fake_server.max_in_flight >= 2
+    assert prompt_of(fake_server) == "[Hi]"
+    assert len(fake_server.received("/props")) == 2
 
 
 @CLASS
 @pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("caller", ASYNC)
+@pytest.mark.parametrize("mode", ASYNC)
 def test_the_hub_is_asked_beside_the_loop(
-    wire_server: WireServer,
+    fake_server: FakeServer,
     cls: type,
     own: bool,
-    caller: str,
+    mode: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    use_hub(monkeypatch, wire_server.url, tmp_path)
-    serve(wire_server, "openai")
+    use_hub(monkeypatch, fake_server.url, tmp_path)
+    serve(fake_server, "openai")
     config = {"tokenizer_config.json": {"chat_template": OTHER}}
-    serve_files(wire_server, "org/name", config, before=[Crowd(2, seconds=5)])
+    serve_files(fake_server, "org/name", config, before=[Barrier(2, seconds=5)])
     first = "org/name" if own else folder(tmp_path / "first", OWN)
-    model = cls(base_url=wire_server.url, model=first, prompt_builder="auto")
+    model = cls(base_url=fake_server.url, model=first, prompt_builder="auto")
     if not own:
         model.invoke("Hi")
-    call = ASYNC[caller](model, **({} if own else {"repo_id": "org/name"}))
+    call = ASYNC[mode](model, **({} if own else {"repo_id": "org/name"}))
     path = "/org/name/resolve/main/tokenizer_config.json"
-    asyncio.run(beside(wire_server, path, call))
-    assert wire_server.max_in_flight >= 2
-    assert prompt_of(wire_server) == "[Hi]"
+    asyncio.run(beside(fake_server, path, call))
+    assert fake_server.max_in_flight >= 2
+    assert prompt_of(fake_server) == "[Hi]"
 
 
 class Opened:
@@ -163,38 +163,38 @@ def opened(hook: Opened) -> Any:
 
 @CLASS
 @pytest.mark.parametrize("name", ["model", "model_name", "repo_id", "model_id"])
-@pytest.mark.parametrize("caller", ASYNC)
+@pytest.mark.parametrize("mode", ASYNC)
 def test_a_directory_is_read_beside_the_loop(
-    wire_server: WireServer, cls: type, name: str, caller: str, tmp_path: Path, opened: Opened
+    fake_server: FakeServer, cls: type, name: str, mode: str, tmp_path: Path, opened: Opened
 ) -> None:
-    serve(wire_server, "openai")
+    serve(fake_server, "openai")
     one, other = folder(tmp_path / "one", OWN), folder(tmp_path / "other", OTHER)
     opened.files.clear()
-    model = cls(base_url=wire_server.url, model=one, prompt_builder="auto")
+    model = cls(base_url=fake_server.url, model=one, prompt_builder="auto")
     for given, wanted in (({}, "<user>Hi"), ({name: other}, "[Hi]")):
-        asyncio.run(ASYNC[caller](model, **given))
-        assert prompt_of(wire_server) == wanted
+        asyncio.run(ASYNC[mode](model, **given))
+        assert prompt_of(fake_server) == wanted
     for path in (one, other):
         assert opened.threads(path)
         assert threading.get_ident() not in opened.threads(path)
 
 
 @CLASS
-@pytest.mark.parametrize("caller", ["ainvoke", "astream"])
+@pytest.mark.parametrize("mode", ["ainvoke", "astream"])
 def test_another_servers_template_is_loaded_beside_the_loop(
-    wire_server: WireServer, cls: type, caller: str, tmp_path: Path, opened: Opened
+    fake_server: FakeServer, cls: type, mode: str, tmp_path: Path, opened: Opened
 ) -> None:
     """Another server listens at the address than was known: its model's template is another."""
     one, other = folder(tmp_path / "one", OWN), folder(tmp_path / "other", OTHER)
-    serve(wire_server, "tgi", model=one)
-    model = cls(base_url=wire_server.url, prompt_builder="auto")
+    serve(fake_server, "tgi", model=one)
+    model = cls(base_url=fake_server.url, prompt_builder="auto")
     model.invoke("Hi")
     opened.files.clear()
-    serve(wire_server, "llamacpp", model=other)
+    serve(fake_server, "llamacpp", model=other)
     for path in ("/", "/generate", "/generate_stream"):
-        wire_server.on("POST", path, Reply({"error": "gone"}, status=404))
-    asyncio.run(ASYNC[caller](model))
-    assert prompt_of(wire_server) == "[Hi]"
+        fake_server.on("POST", path, Reply({"error": "gone"}, status=404))
+    asyncio.run(ASYNC[mode](model))
+    assert prompt_of(fake_server) == "[Hi]"
     assert opened.threads(other)
     assert threading.get_ident() not in opened.threads(other)
 
@@ -219,30 +219,30 @@ class Gate(JinjaPrompt):
 
 @CLASS
 @pytest.mark.parametrize("named", [False, True])
-@pytest.mark.parametrize("caller", ASYNC)
+@pytest.mark.parametrize("mode", ASYNC)
 def test_jinja_renders_beside_the_loop(
-    wire_server: WireServer, cls: type, named: bool, caller: str
+    fake_server: FakeServer, cls: type, named: bool, mode: str
 ) -> None:
-    serve(wire_server, "openai")
+    serve(fake_server, "openai")
     gate = Gate.of(OTHER)
     assert isinstance(gate, Gate)
     builder = register_prompt("gate", gate, overwrite=True).name if named else gate
-    model = cls(base_url=wire_server.url, prompt_builder=builder)
+    model = cls(base_url=fake_server.url, prompt_builder=builder)
 
     async def both() -> None:
-        await asyncio.gather(ASYNC[caller](model), gate.open())
+        await asyncio.gather(ASYNC[mode](model), gate.open())
 
     asyncio.run(both())
-    assert prompt_of(wire_server) == "[Hi]"
+    assert prompt_of(fake_server) == "[Hi]"
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("streamed", [False, True])
 def test_easyllms_clients_render_jinja_beside_the_loop(
-    wire_server: WireServer, kind: str, streamed: bool, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, kind: str, streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve(wire_server, "openai")
-    monkeypatch.setenv("HUGGINGFACE_API_BASE", wire_server.url)
+    serve(fake_server, "openai")
+    monkeypatch.setenv("HUGGINGFACE_API_BASE", fake_server.url)
     gate = Gate.of(OTHER)
     assert isinstance(gate, Gate)
 
@@ -254,23 +254,23 @@ def test_easyllms_clients_render_jinja_beside_the_loop(
             assert [chunk async for chunk in result]
 
     asyncio.run(both())
-    assert prompt_of(wire_server) == "[Hi]"
+    assert prompt_of(fake_server) == "[Hi]"
 
 
 @CLASS
 @pytest.mark.parametrize("builder", [ENDLESS, "auto"], ids=["given", "auto"])
-@pytest.mark.parametrize("caller", ["ainvoke", "astream"])
+@pytest.mark.parametrize("mode", ["ainvoke", "astream"])
 def test_an_endless_template_leaves_the_loop_alone(
-    wire_server: WireServer,
+    fake_server: FakeServer,
     cls: type,
     builder: str,
-    caller: str,
+    mode: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "MAX_SECONDS", 0.5)
-    serve(wire_server, "llamacpp")
-    wire_server.on("GET", "/props", Reply({"chat_template": ENDLESS}))
-    model = cls(base_url=wire_server.url, prompt_builder=builder)
+    serve(fake_server, "llamacpp")
+    fake_server.on("GET", "/props", Reply({"chat_template": ENDLESS}))
+    model = cls(base_url=fake_server.url, prompt_builder=builder)
     model.model_id  # noqa: B018 - so that the server is known, and the call asks nobody
     beats = 0
 
@@ -283,12 +283,12 @@ def test_an_endless_template_leaves_the_loop_alone(
     async def both() -> None:
         heart = asyncio.create_task(beat())
         with pytest.raises(ConfigurationError, match="did not end within"):
-            await ASYNC[caller](model)
+            await ASYNC[mode](model)
         heart.cancel()
 
     asyncio.run(both())
     assert beats >= 10
-    assert not [request for request in wire_server.requests if request.method == "POST"]
+    assert not [request for request in fake_server.requests if request.method == "POST"]
 
 
 class Counting(ThreadPoolExecutor):
@@ -316,19 +316,19 @@ class Counting(ThreadPoolExecutor):
     ],
     ids=["none", "zephyr", "llama3.1", "object", "callable", "Jinja", "Jinja-object", "auto"],
 )
-@pytest.mark.parametrize("caller", ["ainvoke", "astream"])
+@pytest.mark.parametrize("mode", ["ainvoke", "astream"])
 def test_only_jinja_costs_a_thread(
-    wire_server: WireServer, cls: type, builder: Any, jobs: int, caller: str
+    fake_server: FakeServer, cls: type, builder: Any, jobs: int, mode: str
 ) -> None:
-    serve(wire_server, "llamacpp")
-    wire_server.on("GET", "/props", Reply({"chat_template": OWN}))
-    model = cls(base_url=wire_server.url, prompt_builder=builder)
+    serve(fake_server, "llamacpp")
+    fake_server.on("GET", "/props", Reply({"chat_template": OWN}))
+    model = cls(base_url=fake_server.url, prompt_builder=builder)
     model.invoke("Hi")
 
     async def count() -> int:
         threads = Counting()
         asyncio.get_running_loop().set_default_executor(threads)
-        await ASYNC[caller](model)
+        await ASYNC[mode](model)
         return threads.jobs
 
     assert asyncio.run(count()) == jobs
@@ -364,47 +364,47 @@ CROWD = pytest.mark.parametrize("crowd", CROWDS)
 @pytest.mark.parametrize("shared", [True, False], ids=["one object", "many objects"])
 @pytest.mark.parametrize("named", [True, False])
 def test_many_first_calls_load_a_servers_template_once(
-    wire_server: WireServer, cls: type, crowd: str, shared: bool, named: bool
+    fake_server: FakeServer, cls: type, crowd: str, shared: bool, named: bool
 ) -> None:
-    serve(wire_server, "llamacpp")
-    wire_server.on("GET", "/props", Reply({"chat_template": OTHER}, before=[Pause(0.1)]))
+    serve(fake_server, "llamacpp")
+    fake_server.on("GET", "/props", Reply({"chat_template": OTHER}, before=[Pause(0.1)]))
     name = "tiny" if named else None
 
     def make() -> Any:
-        return cls(base_url=wire_server.url, model=name, prompt_builder="auto")
+        return cls(base_url=fake_server.url, model=name, prompt_builder="auto")
 
     CROWDS[crowd]([make()] * MANY if shared else [make() for _ in range(MANY)])
-    assert len(wire_server.received("/props")) == 1
-    sent = [request.json for request in wire_server.received("/v1/completions")]
+    assert len(fake_server.received("/props")) == 1
+    sent = [request.json for request in fake_server.received("/v1/completions")]
     assert [body["prompt"] for body in sent] == ["[Hi]"] * MANY  # type: ignore[index,call-overload]
 
 
 @CROWD
 def test_many_first_calls_load_a_directory_once(
-    wire_server: WireServer, crowd: str, tmp_path: Path, opened: Opened
+    fake_server: FakeServer, crowd: str, tmp_path: Path, opened: Opened
 ) -> None:
-    serve(wire_server, "openai")
+    serve(fake_server, "openai")
     one, other = folder(tmp_path / "one", OTHER), folder(tmp_path / "other", OTHER)
     opened.files.clear()
     for path, calls in ((one, 1), (other, MANY)):
-        model = EasyLLMChat(base_url=wire_server.url, model=path, prompt_builder="auto")
+        model = EasyLLMChat(base_url=fake_server.url, model=path, prompt_builder="auto")
         CROWDS[crowd]([model] * calls)
     assert len(opened.threads(one)) == len(opened.threads(other)) > 0
 
 
 @CROWD
 def test_many_first_calls_load_of_the_hub_once(
-    wire_server: WireServer, crowd: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    fake_server: FakeServer, crowd: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    use_hub(monkeypatch, wire_server.url, tmp_path)
-    serve(wire_server, "openai")
+    use_hub(monkeypatch, fake_server.url, tmp_path)
+    serve(fake_server, "openai")
     files = {"tokenizer_config.json": {"chat_template": OTHER}}
     asked = {}
     for name, calls in (("org/one", 1), ("org/many", MANY)):
-        serve_files(wire_server, name, files, before=[Pause(0.01)])
-        model = EasyLLM(base_url=wire_server.url, model=name, prompt_builder="auto")
+        serve_files(fake_server, name, files, before=[Pause(0.01)])
+        model = EasyLLM(base_url=fake_server.url, model=name, prompt_builder="auto")
         CROWDS[crowd]([model] * calls)
-        paths = [(r.method, r.path.removeprefix(f"/{name}/")) for r in wire_server.requests]
+        paths = [(r.method, r.path.removeprefix(f"/{name}/")) for r in fake_server.requests]
         asked[name] = Counter(pair for pair in paths if pair[1].startswith("resolve/"))
     assert asked["org/one"] == asked["org/many"]
     assert asked["org/one"]["HEAD", "resolve/main/tokenizer_config.json"]
@@ -413,13 +413,13 @@ def test_many_first_calls_load_of_the_hub_once(
 @CLASS
 @CROWD
 def test_a_failed_load_fails_all_who_wait_and_is_tried_again(
-    wire_server: WireServer, cls: type, crowd: str, tmp_path: Path
+    fake_server: FakeServer, cls: type, crowd: str, tmp_path: Path
 ) -> None:
-    serve(wire_server, "llamacpp", model="nobody/nothing")
-    wire_server.on("GET", "/props", Reply({"error": "no"}, status=404, before=[Pause(0.1)]))
+    serve(fake_server, "llamacpp", model="nobody/nothing")
+    fake_server.on("GET", "/props", Reply({"error": "no"}, status=404, before=[Pause(0.1)]))
     path = tmp_path / "empty"
     path.mkdir()
-    model = cls(base_url=wire_server.url, model=str(path), prompt_builder="auto", max_retries=0)
+    model = cls(base_url=fake_server.url, model=str(path), prompt_builder="auto", max_retries=0)
     failed = 0
 
     class Failing:
@@ -437,31 +437,31 @@ def test_a_failed_load_fails_all_who_wait_and_is_tried_again(
 
     CROWDS[crowd]([Failing()] * MANY)
     assert failed == MANY
-    assert len(wire_server.received("/props")) < MANY
+    assert len(fake_server.received("/props")) < MANY
     folder(path, OTHER)
     answer("invoke", model)
-    assert prompt_of(wire_server) == "[Hi]"
+    assert prompt_of(fake_server) == "[Hi]"
 
 
 @pytest.mark.parametrize("template", [None, "", 5, ["a"]])
 def test_a_server_without_a_template_is_no_python_error(
-    wire_server: WireServer, template: object, way: str, tmp_path: Path
+    fake_server: FakeServer, template: object, mode: str, tmp_path: Path
 ) -> None:
-    serve(wire_server, "llamacpp")
-    wire_server.on("GET", "/props", Reply({"chat_template": template}))
+    serve(fake_server, "llamacpp")
+    fake_server.on("GET", "/props", Reply({"chat_template": template}))
     path = folder(tmp_path / "one", OTHER)
-    answer(way, EasyLLMChat(base_url=wire_server.url, model=path, prompt_builder="auto"))
-    assert prompt_of(wire_server) == "[Hi]"
+    answer(mode, EasyLLMChat(base_url=fake_server.url, model=path, prompt_builder="auto"))
+    assert prompt_of(fake_server) == "[Hi]"
 
 
-def test_a_call_that_is_cancelled_leaves_the_load_to_others(wire_server: WireServer) -> None:
-    serve(wire_server, "llamacpp")
-    wire_server.on("GET", "/props", Reply({"chat_template": OTHER}, before=[Pause(0.3)]))
-    model = EasyLLMChat(base_url=wire_server.url, prompt_builder="auto")
+def test_a_call_that_is_cancelled_leaves_the_load_to_others(fake_server: FakeServer) -> None:
+    serve(fake_server, "llamacpp")
+    fake_server.on("GET", "/props", Reply({"chat_template": OTHER}, before=[Pause(0.3)]))
+    model = EasyLLMChat(base_url=fake_server.url, prompt_builder="auto")
 
     async def ask() -> None:
         tasks = [asyncio.create_task(model.ainvoke("Hi")) for _ in range(MANY)]
-        while not wire_server.received("/props"):  # noqa: ASYNC110 - another thread's
+        while not fake_server.received("/props"):  # noqa: ASYNC110 - another thread's
             await asyncio.sleep(0.002)
         for task in tasks[::2]:
             task.cancel()
@@ -469,7 +469,7 @@ def test_a_call_that_is_cancelled_leaves_the_load_to_others(wire_server: WireSer
         assert [isinstance(one, BaseException) for one in done] == [True, False] * (MANY // 2)
 
     asyncio.run(ask())
-    assert len(wire_server.received("/props")) == 1
+    assert len(fake_server.received("/props")) == 1
 
 
 TOKENIZER = {
@@ -501,7 +501,7 @@ SERVER = "the server"
     ],
 )
 def test_the_hub_is_shown_the_key_that_it_may_have(
-    wire_server: WireServer,
+    fake_server: FakeServer,
     read: str,
     made: str | None,
     moved: str | None,
@@ -511,21 +511,21 @@ def test_the_hub_is_shown_the_key_that_it_may_have(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    use_hub(monkeypatch, wire_server.url, tmp_path)
+    use_hub(monkeypatch, fake_server.url, tmp_path)
     if environment:
         monkeypatch.setenv("HUGGINGFACE_TOKEN", environment)
-    serve(wire_server, "openai")
+    serve(fake_server, "openai")
     name = f"org/{abs(hash(tmp_path)):x}"  # tokenizers are kept by their name
     files = {"tokenizer.json": TOKENIZER, "tokenizer_config.json": {"chat_template": OTHER}}
-    serve_files(wire_server, name, files, token=wanted)
-    where = {SERVER: wire_server.url, ROUTER: None}
+    serve_files(fake_server, name, files, token=wanted)
+    where = {SERVER: fake_server.url, ROUTER: None}
     model = EasyLLMChat(model=name, base_url=where[made], api_key=key, prompt_builder="auto")
     model.base_url = where[moved]
     if read == "tokens":
         assert model.get_num_tokens("Hi Hi") == 2
     else:
         assert model.to_prompt("Hi") == "[Hi]"
-    shown = {r.headers.get("authorization") for r in wire_server.received(HUB.format(name))}
+    shown = {r.headers.get("authorization") for r in fake_server.received(HUB.format(name))}
     assert shown == {wanted and f"Bearer {wanted}"}
 
 
@@ -534,11 +534,11 @@ HUB = "/{}/resolve/main/tokenizer_config.json"
 
 @CLASS
 def test_tokens_of_a_gated_model_are_counted_with_the_right_key_only(
-    wire_server: WireServer, cls: type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    fake_server: FakeServer, cls: type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    use_hub(monkeypatch, wire_server.url, tmp_path)
+    use_hub(monkeypatch, fake_server.url, tmp_path)
     name = f"org/gated-{cls.__name__}"
-    serve_files(wire_server, name, {"tokenizer.json": TOKENIZER}, token="hf_good")
+    serve_files(fake_server, name, {"tokenizer.json": TOKENIZER}, token="hf_good")
     for key in ("hf_bad", None):
         with pytest.raises(ConfigurationError, match="gated"):
             cls(model=name, api_key=key).get_num_tokens("Hi")

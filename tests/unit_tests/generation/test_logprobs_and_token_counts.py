@@ -1,4 +1,4 @@
-"""Log probabilities in one shape, whatever the server's, and token counts by the model's own."""
+"""Log probabilities in one format, whatever the server's, and token counts by the model's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from langchain_core.messages import HumanMessage
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError, EasyLLMError
 
-from ...support.fake_server import Received, Reply, WireServer, sse
+from ...support.fake_server import FakeServer, Received, Reply, sse
 from ...support.fake_text_servers import (
     chat,
     chat_events,
@@ -32,7 +32,7 @@ def content_of(message: Any) -> list[dict[str, Any]]:
     return message.response_metadata["logprobs"]["content"]
 
 
-def in_chat(server: WireServer) -> None:
+def in_chat(server: FakeServer) -> None:
     serve(server, "vllm")
 
     def logprobs(token: str) -> dict[str, object]:
@@ -40,7 +40,7 @@ def in_chat(server: WireServer) -> None:
 
     def reply(request: Received) -> Reply:
         if not body_of(server).get("stream"):
-            whole: Any = chat("ab", dialect="vllm").body
+            whole: Any = chat("ab", server_name="vllm").body
             both = {"content": logprobs("a")["content"] + logprobs("b")["content"]}
             whole["choices"][0]["logprobs"] = both
             return Reply(whole)
@@ -52,7 +52,7 @@ def in_chat(server: WireServer) -> None:
     server.on("POST", "/v1/chat/completions", reply)
 
 
-def in_completions(server: WireServer) -> None:
+def in_completions(server: FakeServer) -> None:
     serve(server, "vllm")
 
     def logprobs(*tokens: str) -> dict[str, object]:
@@ -66,7 +66,7 @@ def in_completions(server: WireServer) -> None:
 
     def reply(request: Received) -> Reply:
         if not body_of(server).get("stream"):
-            whole: Any = completions("ab", dialect="vllm").body
+            whole: Any = completions("ab", server_name="vllm").body
             whole["choices"][0]["logprobs"] = logprobs("a", "b")
             return Reply(whole)
         events: Any = completions_events(["a", "b"], "vllm")
@@ -77,7 +77,7 @@ def in_completions(server: WireServer) -> None:
     server.on("POST", "/v1/completions", reply)
 
 
-def in_generate(server: WireServer) -> None:
+def in_generate(server: FakeServer) -> None:
     serve(server, "tgi")
     tops = [{"id": 1, "text": one["token"], "logprob": one["logprob"]} for one in TOP]
 
@@ -100,14 +100,16 @@ def in_generate(server: WireServer) -> None:
     server.on("POST", "/generate_stream", streamed)
 
 
-@pytest.mark.parametrize("wire", [in_chat, in_completions, in_generate])
-def test_log_probabilities_have_one_shape(wire_server: WireServer, wire: Any, way: str) -> None:
-    wire(wire_server)
-    builder = None if wire is in_chat else "zephyr"
+@pytest.mark.parametrize("protocol", [in_chat, in_completions, in_generate])
+def test_log_probabilities_have_one_format(
+    fake_server: FakeServer, protocol: Any, mode: str
+) -> None:
+    protocol(fake_server)
+    builder = None if protocol is in_chat else "zephyr"
     model = EasyLLMChat(
-        base_url=wire_server.url, prompt_builder=builder, logprobs=True, top_logprobs=2
+        base_url=fake_server.url, prompt_builder=builder, logprobs=True, top_logprobs=2
     )
-    message = answer(way, model)
+    message = answer(mode, model)
     assert message.text == "ab"
     found = content_of(message)
     assert [one["token"] for one in found] == ["a", "b"]
@@ -118,10 +120,10 @@ def test_log_probabilities_have_one_shape(wire_server: WireServer, wire: Any, wa
     ] == [TOP, TOP]
 
 
-@pytest.mark.parametrize("wire", [in_completions, in_generate])
-def test_an_llm_tells_them_in_its_generation_info(wire_server: WireServer, wire: Any) -> None:
-    wire(wire_server)
-    model = EasyLLM(base_url=wire_server.url, logprobs=True, top_logprobs=2)
+@pytest.mark.parametrize("protocol", [in_completions, in_generate])
+def test_an_llm_tells_them_in_its_generation_info(fake_server: FakeServer, protocol: Any) -> None:
+    protocol(fake_server)
+    model = EasyLLM(base_url=fake_server.url, logprobs=True, top_logprobs=2)
     info = model.generate(["Hi"]).generations[0][0].generation_info
     assert [one["token"] for one in info["logprobs"]["content"]] == ["a", "b"]
     chunks = list(model._stream("Hi"))
@@ -131,33 +133,35 @@ def test_an_llm_tells_them_in_its_generation_info(wire_server: WireServer, wire:
     assert [one["token"] for one in whole.generation_info["logprobs"]["content"]] == ["a", "b"]
 
 
-def test_nobody_asked_nobody_is_told(wire_server: WireServer, way: str) -> None:
-    in_generate(wire_server)  # TGI sends them always
-    message = answer(way, EasyLLMChat(base_url=wire_server.url, prompt_builder="zephyr"))
+def test_there_are_no_log_probabilities_unless_asked_for(
+    fake_server: FakeServer, mode: str
+) -> None:
+    in_generate(fake_server)  # TGI sends them always
+    message = answer(mode, EasyLLMChat(base_url=fake_server.url, prompt_builder="zephyr"))
     assert "logprobs" not in message.response_metadata
 
 
 TOKENIZERS = {name: row.tokenize for name, row in TEXT_SERVERS.items() if row.tokenize}
 
 
-@pytest.mark.parametrize("dialect", TOKENIZERS)
+@pytest.mark.parametrize("server_name", TOKENIZERS)
 @pytest.mark.parametrize("cls", CLASSES)
-def test_the_server_counts_tokens(wire_server: WireServer, cls: type, dialect: str) -> None:
-    path, field, reply = TOKENIZERS[dialect]
-    serve(wire_server, dialect)
-    wire_server.on("POST", path, Reply(reply))
-    model = cls(base_url=wire_server.url)
+def test_the_server_counts_tokens(fake_server: FakeServer, cls: type, server_name: str) -> None:
+    path, field, reply = TOKENIZERS[server_name]
+    serve(fake_server, server_name)
+    fake_server.on("POST", path, Reply(reply))
+    model = cls(base_url=fake_server.url)
     assert model.get_num_tokens("Hi there") == 2
     assert model.get_token_ids("Hi there") == [5, 6]
-    assert body_of(wire_server)[field] == "Hi there"
+    assert body_of(fake_server)[field] == "Hi there"
     assert model.get_num_tokens_from_messages([HumanMessage("Hi")]) > 0
 
 
-@pytest.mark.parametrize("dialect", ["transformers", "openai", "ollama", "tgi", "sglang"])
+@pytest.mark.parametrize("server_name", ["transformers", "openai", "ollama", "tgi", "sglang"])
 def test_without_a_route_a_local_file_counts(
-    wire_server: WireServer, dialect: str, tmp_path: Path
+    fake_server: FakeServer, server_name: str, tmp_path: Path
 ) -> None:
-    serve(wire_server, dialect)  # these TGI and SGLang are old ones without the route
+    serve(fake_server, server_name)  # these TGI and SGLang are old ones without the route
     vocabulary = {"Hi": 0, "there": 1, "[UNK]": 2}
     tokenizer = {
         "version": "1.0",
@@ -171,30 +175,30 @@ def test_without_a_route_a_local_file_counts(
         "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
     }
     (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
-    model = EasyLLMChat(base_url=wire_server.url, model=str(tmp_path))
+    model = EasyLLMChat(base_url=fake_server.url, model=str(tmp_path))
     assert model.get_token_ids("Hi there Bob") == [0, 1, 2]
 
 
-def test_nothing_is_guessed(wire_server: WireServer) -> None:
-    serve(wire_server, "openai", model="nobody/nothing")
+def test_nothing_is_guessed(fake_server: FakeServer) -> None:
+    serve(fake_server, "openai", model="nobody/nothing")
     for cls in CLASSES:
         with pytest.raises(ConfigurationError) as caught:
-            cls(base_url=wire_server.url).get_num_tokens("Hi")
+            cls(base_url=fake_server.url).get_num_tokens("Hi")
         assert "nobody/nothing" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "reply", [Reply("no json"), Reply({"tokens": "x"}), Reply({}), Reply([None])]
 )
-def test_a_broken_count_is_no_python_error(wire_server: WireServer, reply: Reply) -> None:
-    serve(wire_server, "tgi")
-    wire_server.on("POST", "/tokenize", reply)
+def test_a_broken_count_is_no_python_error(fake_server: FakeServer, reply: Reply) -> None:
+    serve(fake_server, "tgi")
+    fake_server.on("POST", "/tokenize", reply)
     with pytest.raises(EasyLLMError):
-        EasyLLMChat(base_url=wire_server.url).get_num_tokens("Hi")
+        EasyLLMChat(base_url=fake_server.url).get_num_tokens("Hi")
 
 
-def test_ones_own_counter_wins(wire_server: WireServer) -> None:
-    serve(wire_server, "tgi")
-    model = EasyLLMChat(base_url=wire_server.url, custom_get_token_ids=lambda text: [1] * len(text))
+def test_ones_own_counter_wins(fake_server: FakeServer) -> None:
+    serve(fake_server, "tgi")
+    model = EasyLLMChat(base_url=fake_server.url, custom_get_token_ids=lambda text: [1] * len(text))
     assert model.get_num_tokens("Hi") == 2
-    assert not wire_server.received("/tokenize")
+    assert not fake_server.received("/tokenize")

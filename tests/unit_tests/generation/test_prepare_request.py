@@ -56,7 +56,7 @@ def body_of(plan: PreparedRequest) -> dict[str, Any]:
 
 @CLASS
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_router_is_asked_for_a_chat_without_a_look(cls: type, stream: bool) -> None:
+def test_the_router_is_asked_for_a_chat_without_detection(cls: type, stream: bool) -> None:
     plan = plan_of(cls(model="org/name"), stream=stream)
     assert plan.request.url == f"{ROUTER}/v1/chat/completions"
     assert body_of(plan)["model"] == "org/name"

@@ -13,7 +13,7 @@ from langchain_core.messages import HumanMessage
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 
-from ...support.fake_server import Reply, WireServer, sse
+from ...support.fake_server import FakeServer, Reply, sse
 from ...support.fake_text_servers import chat_events, serve, tgi_generate_events
 from ...support.invocation_modes import CLASSES
 
@@ -22,21 +22,21 @@ WORD = " word"
 
 
 @pytest.fixture
-def long_stream(wire_server: WireServer) -> WireServer:
+def long_stream(fake_server: FakeServer) -> FakeServer:
     """A server whose streams have 20,000 tokens, ready made."""
-    serve(wire_server, "tgi")
+    serve(fake_server, "tgi")
     words = [WORD] * TOKENS
-    pieces = {
+    chunks = {
         "/v1/chat/completions": sse(*chat_events(words, "tgi"), per_event=False),
         "/generate_stream": sse(*tgi_generate_events(words), done=False, per_event=False),
     }
-    for path, reply in pieces.items():
-        ready = b"".join(piece for piece in reply.pieces or () if isinstance(piece, bytes))
-        wire_server.on("POST", path, Reply(pieces=[ready], headers=reply.headers))
-    return wire_server
+    for path, reply in chunks.items():
+        ready = b"".join(chunk for chunk in reply.chunks or () if isinstance(chunk, bytes))
+        fake_server.on("POST", path, Reply(chunks=[ready], headers=reply.headers))
+    return fake_server
 
 
-def growth(chunks: Iterator[Any]) -> tuple[int, int]:
+def memory_growth(chunks: Iterator[Any]) -> tuple[int, int]:
     """How much memory a stream holds at the most beyond its start, and how many tokens came."""
     first = next(chunks)
     gc.collect()
@@ -50,7 +50,7 @@ def growth(chunks: Iterator[Any]) -> tuple[int, int]:
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_long_stream_holds_little_more_than_its_text(
-    long_stream: WireServer, cls: type, monkeypatch: pytest.MonkeyPatch
+    long_stream: FakeServer, cls: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = cls(base_url=long_stream.url, stop=["never", "ever", "to", "come"])
     model.close()
@@ -58,7 +58,7 @@ def test_a_long_stream_holds_little_more_than_its_text(
     list(model._stream(source, stop=[WORD]))  # so that everything is loaded
     tracemalloc.start()
     try:
-        used, count = growth(model._stream(source))
+        used, count = memory_growth(model._stream(source))
     finally:
         tracemalloc.stop()
     assert count == TOKENS
@@ -66,7 +66,7 @@ def test_a_long_stream_holds_little_more_than_its_text(
     assert used < 6 * len(WORD) * TOKENS + 2_000_000
 
 
-async def test_an_async_stream_does_too(long_stream: WireServer) -> None:
+async def test_an_async_stream_does_too(long_stream: FakeServer) -> None:
     model = EasyLLM(base_url=long_stream.url)
     assert [c async for c in model._astream("Hi", stop=[WORD])]
     tracemalloc.start()
@@ -85,9 +85,9 @@ async def test_an_async_stream_does_too(long_stream: WireServer) -> None:
     await model.aclose()
 
 
-async def test_handles_do_not_grow_with_calls(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
-    model = EasyLLMChat(base_url=wire_server.url)
+async def test_handles_do_not_grow_with_calls(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
+    model = EasyLLMChat(base_url=fake_server.url)
 
     async def ask(times: int) -> None:
         for _ in range(times):

@@ -1,4 +1,4 @@
-"""Fixtures of the transport's tests: a clean environment, and a caller of each kind."""
+"""Fixtures of the transport's tests: a clean environment, and a client of each kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from langchain_easyllm._http.auth import TOKEN_VARIABLES, Credentials
 from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.tls import CA_VARIABLES
 
-from ...support.http_clients import AsyncCaller, Caller, SyncCaller
+from ...support.http_clients import AsyncClient, Client, SyncClient
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -28,21 +28,21 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-MakeCaller = Callable[..., Caller]
+MakeClient = Callable[..., Client]
 
 
-@pytest.fixture(params=[SyncCaller, AsyncCaller], ids=["sync", "async"])
-def make_caller(request: pytest.FixtureRequest) -> Iterator[MakeCaller]:
-    """Builds callers from `HTTPTransport`'s arguments, and closes them."""
+@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
+def make_client(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
+    """Builds clients from `HTTPTransport`'s arguments, and closes them."""
     with ExitStack() as stack:
 
-        def make(credentials: Credentials | None = None, **options: object) -> Caller:
+        def make(credentials: Credentials | None = None, **options: object) -> Client:
             return stack.enter_context(request.param(HTTPTransport(credentials, **options)))
 
         yield make
 
 
 @pytest.fixture
-def caller(make_caller: MakeCaller) -> Caller:
-    """A caller without any token."""
-    return make_caller()
+def client(make_client: MakeClient) -> Client:
+    """A client without any token."""
+    return make_client()

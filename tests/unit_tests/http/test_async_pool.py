@@ -15,14 +15,14 @@ from langchain_easyllm._http.connect import Resolver, connect_socket, look_up
 from langchain_easyllm._http.models import RetryPolicy
 from langchain_easyllm.errors import ConnectionError, IncompleteStreamError, TimeoutError
 
-from ...support.fake_server import Pause, Reply, Stall, WireServer, sse
+from ...support.fake_server import FakeServer, Pause, Reply, Stall, sse
 from ...support.http_clients import post
 
 POOL = "langchain_easyllm._http.async_pool"
 PATIENT = RetryPolicy(timeout=10, max_retries=0)
 
 
-async def until(server: WireServer, connections: int) -> None:
+async def until(server: FakeServer, connections: int) -> None:
     await asyncio.to_thread(server.wait_until, lambda: server.open_connections == connections)
 
 
@@ -30,29 +30,29 @@ async def until(server: WireServer, connections: int) -> None:
 
 
 async def test_the_first_one_that_becomes_free_is_taken(
-    wire_server: WireServer, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{POOL}._max_connections", lambda: 3)
-    wire_server.on("POST", "/a", Reply("hi", before=[Pause(0.01)]))
+    fake_server.on("POST", "/a", Reply("hi", before=[Pause(0.01)]))
     async with HTTPTransport() as transport:
-        calls = (transport.asend(post(wire_server.url + "/a"), PATIENT) for _ in range(30))
+        calls = (transport.asend(post(fake_server.url + "/a"), PATIENT) for _ in range(30))
         assert [answer.body for answer in await asyncio.gather(*calls)] == [b"hi"] * 30
-    assert wire_server.connections <= 3
+    assert fake_server.connections <= 3
 
 
 @pytest.mark.parametrize("opening", [1, 2])
 async def test_few_are_opened_at_once(
-    wire_server: WireServer, monkeypatch: pytest.MonkeyPatch, opening: int
+    fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch, opening: int
 ) -> None:
     monkeypatch.setattr(f"{POOL}.MAX_CONNECTING", opening)
-    wire_server.on("POST", "/s", sse("a", Stall()))
+    fake_server.on("POST", "/s", sse("a", Stall()))
     async with HTTPTransport() as transport:
-        calls = (transport.aopen(post(wire_server.url + "/s"), PATIENT) for _ in range(20))
+        calls = (transport.aopen(post(fake_server.url + "/s"), PATIENT) for _ in range(20))
         streams = await asyncio.gather(*calls)
-        assert wire_server.connections == 20
+        assert fake_server.connections == 20
         for stream in streams:
             await stream.aclose()
-        await until(wire_server, 0)
+        await until(fake_server, 0)
 
 
 async def test_failures_to_connect_fail_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,30 +64,30 @@ async def test_failures_to_connect_fail_nobody_else(monkeypatch: pytest.MonkeyPa
 
 
 async def test_what_is_idle_makes_way_for_another_server(
-    wire_server: WireServer, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{POOL}._max_connections", lambda: 1)
-    wire_server.on("POST", "/a", Reply("here"))
-    with WireServer() as other:
+    fake_server.on("POST", "/a", Reply("here"))
+    with FakeServer() as other:
         other.on("POST", "/a", Reply("there", before=[Pause(0.01)]))
         async with HTTPTransport() as transport:
             for _ in range(2):
                 answers = await asyncio.gather(
-                    transport.asend(post(wire_server.url + "/a"), PATIENT),
+                    transport.asend(post(fake_server.url + "/a"), PATIENT),
                     transport.asend(post(other.url + "/a"), PATIENT),
                 )
                 assert [answer.body for answer in answers] == [b"here", b"there"]
 
 
 async def test_who_waits_for_a_connection_can_give_up(
-    wire_server: WireServer, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{POOL}._max_connections", lambda: 1)
-    wire_server.on("POST", "/s", sse("a", Stall()))
-    wire_server.on("POST", "/a", Reply("hi"))
+    fake_server.on("POST", "/s", sse("a", Stall()))
+    fake_server.on("POST", "/a", Reply("hi"))
     async with HTTPTransport() as transport:
-        stream = await transport.aopen(post(wire_server.url + "/s"))
-        request = post(wire_server.url + "/a")
+        stream = await transport.aopen(post(fake_server.url + "/s"))
+        request = post(fake_server.url + "/a")
         with pytest.raises(TimeoutError, match=r"No connection .* within 0\.2 s"):
             await transport.asend(request, RetryPolicy(timeout=0.2, max_retries=0))
         tasks = [asyncio.create_task(transport.asend(request, PATIENT)) for _ in range(4)]
@@ -101,16 +101,16 @@ async def test_who_waits_for_a_connection_can_give_up(
 
 
 async def test_a_connection_given_to_one_who_has_gone_goes_to_the_next(
-    wire_server: WireServer, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{POOL}._max_connections", lambda: 1)
-    wire_server.on("POST", "/s", sse("a", Pause(0.1), "b"))
-    wire_server.on("POST", "/a", Reply("hi"))
+    fake_server.on("POST", "/s", sse("a", Pause(0.1), "b"))
+    fake_server.on("POST", "/a", Reply("hi"))
     async with HTTPTransport() as transport:
-        stream = await transport.aopen(post(wire_server.url + "/s"), PATIENT)
-        call = transport.asend(post(wire_server.url + "/a"), PATIENT)
+        stream = await transport.aopen(post(fake_server.url + "/s"), PATIENT)
+        call = transport.asend(post(fake_server.url + "/a"), PATIENT)
         gone = asyncio.create_task(call)
-        call = transport.asend(post(wire_server.url + "/a"), PATIENT)
+        call = transport.asend(post(fake_server.url + "/a"), PATIENT)
         waiting = asyncio.create_task(call)
         async for _ in stream:
             pass
@@ -118,23 +118,23 @@ async def test_a_connection_given_to_one_who_has_gone_goes_to_the_next(
         gone.cancel()
         assert (await waiting).body == b"hi"
         assert gone.cancelled()
-    assert wire_server.connections == 1
+    assert fake_server.connections == 1
 
 
 # What a close leaves alone
 
 
-@pytest.mark.parametrize("way", ["close", "aclose", "thread"])
-async def test_answers_under_way_outlive_a_close(wire_server: WireServer, way: str) -> None:
-    wire_server.on("POST", "/s", sse("a", Pause(0.1), "b"))
-    wire_server.on("POST", "/a", Reply("hi", before=[Pause(0.1)]))
+@pytest.mark.parametrize("mode", ["close", "aclose", "thread"])
+async def test_answers_under_way_outlive_a_close(fake_server: FakeServer, mode: str) -> None:
+    fake_server.on("POST", "/s", sse("a", Pause(0.1), "b"))
+    fake_server.on("POST", "/a", Reply("hi", before=[Pause(0.1)]))
     transport = HTTPTransport()
-    call = asyncio.create_task(transport.asend(post(wire_server.url + "/a"), PATIENT))
-    async with await transport.aopen(post(wire_server.url + "/s"), PATIENT) as stream:
+    call = asyncio.create_task(transport.asend(post(fake_server.url + "/a"), PATIENT))
+    async with await transport.aopen(post(fake_server.url + "/s"), PATIENT) as stream:
         events = list(await anext(stream))
-        if way == "close":
+        if mode == "close":
             transport.close()
-        elif way == "aclose":
+        elif mode == "aclose":
             await transport.aclose()
         else:
             await asyncio.to_thread(transport.close)
@@ -142,14 +142,14 @@ async def test_answers_under_way_outlive_a_close(wire_server: WireServer, way: s
             events += more
     assert events == [b"a", b"b", b"[DONE]"]
     assert (await call).body == b"hi"
-    await until(wire_server, 0)
-    assert wire_server.disconnects == 0
+    await until(fake_server, 0)
+    assert fake_server.disconnects == 0
 
 
-async def test_a_second_reader_of_a_stream_is_an_error(wire_server: WireServer) -> None:
-    wire_server.on("POST", "/s", sse("a", Stall()))
+async def test_a_second_reader_of_a_stream_is_an_error(fake_server: FakeServer) -> None:
+    fake_server.on("POST", "/s", sse("a", Stall()))
     async with HTTPTransport() as transport:
-        stream = await transport.aopen(post(wire_server.url + "/s"), PATIENT)
+        stream = await transport.aopen(post(fake_server.url + "/s"), PATIENT)
         await anext(stream)
         first = asyncio.create_task(anext(stream))
         await asyncio.sleep(0)
@@ -165,24 +165,24 @@ class Counted(list[bytes]):
     taken = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        for piece in super().__iter__():
+        for chunk in super().__iter__():
             self.taken += 1
-            yield piece
+            yield chunk
 
 
-async def test_a_server_waits_for_a_slow_reader(wire_server: WireServer) -> None:
+async def test_a_server_waits_for_a_slow_reader(fake_server: FakeServer) -> None:
     event = b"data: " + b"x" * 100_000 + b"\n\n"
-    pieces = Counted([event] * 640)
-    wire_server.on(
-        "POST", "/s", Reply(pieces=pieces, headers={"content-type": "text/event-stream"})
+    chunks = Counted([event] * 640)
+    fake_server.on(
+        "POST", "/s", Reply(chunks=chunks, headers={"content-type": "text/event-stream"})
     )
     async with HTTPTransport() as transport:
-        stream = await transport.aopen(post(wire_server.url + "/s"), PATIENT)
+        stream = await transport.aopen(post(fake_server.url + "/s"), PATIENT)
         async with stream:
             seen = len(await anext(stream))
             taken = -1
-            while taken != pieces.taken:
-                taken = pieces.taken
+            while taken != chunks.taken:
+                taken = chunks.taken
                 await asyncio.sleep(0.2)
             # Tens of them are in the buffers of both kernels.
             assert taken < 400
@@ -207,13 +207,13 @@ def deaf() -> Iterator[tuple[str, int]]:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         address = full.getsockname()
-        callers = [socket.socket() for _ in range(4)]
-        for caller in callers:
-            caller.setblocking(False)
-            caller.connect_ex(address)
+        clients = [socket.socket() for _ in range(4)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(address)
         yield address
-        for caller in callers:
-            caller.close()
+        for client in clients:
+            client.close()
 
 
 async def test_a_dead_address_is_not_waited_for(

@@ -14,9 +14,9 @@ from langchain_easyllm._servers.session import SessionSettings
 from langchain_easyllm._servers.urls import parse_server_url
 from langchain_easyllm.errors import AuthenticationError, ConfigurationError, EasyLLMError
 
-from ...support.fake_server import Received, Reply, WireServer, sse
-from ...support.http_clients import Caller, post
-from .conftest import MakeCaller
+from ...support.fake_server import FakeServer, Received, Reply, sse
+from ...support.http_clients import Client, post
+from .conftest import MakeClient
 
 HUB = "https://huggingface.co/api/whoami"
 ENDPOINT = "https://abc.us-east-1.aws.endpoints.huggingface.cloud/generate"
@@ -158,17 +158,17 @@ def test_no_value_shows_the_secret_that_it_holds(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_echoed_token_stays_out_of_errors(
-    wire_server: WireServer, make_caller: MakeCaller
+    fake_server: FakeServer, make_client: MakeClient
 ) -> None:
     def echo(request: Received) -> Reply:
         said = f"bad {request.headers['authorization']} and {request.headers['x-api-key']}"
         return Reply({"error": said}, status=401)
 
-    wire_server.on("POST", "/a", echo)
-    credentials = Credentials("hf_very_secret", base_url=wire_server.url)
-    caller = make_caller(credentials, headers={"X-API-Key": "another-secret"})
+    fake_server.on("POST", "/a", echo)
+    credentials = Credentials("hf_very_secret", base_url=fake_server.url)
+    client = make_client(credentials, headers={"X-API-Key": "another-secret"})
     with pytest.raises(AuthenticationError, match=r"Bearer \*\*\* and \*\*\*") as caught:
-        caller.send(post(wire_server.url + "/a"))
+        client.send(post(fake_server.url + "/a"))
     error = caught.value
     shown = f"{error!r} {error} {error.body} {error.url} {error.__dict__} {error.__cause__}"
     assert "hf_very_secret" not in shown
@@ -176,30 +176,30 @@ def test_an_echoed_token_stays_out_of_errors(
 
 
 def test_a_key_cut_in_two_by_the_quote_is_not_half_shown(
-    wire_server: WireServer, make_caller: MakeCaller
+    fake_server: FakeServer, make_client: MakeClient
 ) -> None:
     key = "hf_" + "k" * 40
-    wire_server.on("POST", "/a", Reply({"error": "x" * 280 + key}, status=400))
-    caller = make_caller(Credentials(key, base_url=wire_server.url))
+    fake_server.on("POST", "/a", Reply({"error": "x" * 280 + key}, status=400))
+    client = make_client(Credentials(key, base_url=fake_server.url))
     with pytest.raises(EasyLLMError) as caught:
-        caller.send(post(wire_server.url + "/a"))
+        client.send(post(fake_server.url + "/a"))
     assert "kkkk" not in str(caught.value)
 
 
 def test_a_withheld_token_is_named_as_the_reason(
-    monkeypatch: pytest.MonkeyPatch, wire_server: WireServer, caller: Caller
+    monkeypatch: pytest.MonkeyPatch, fake_server: FakeServer, client: Client
 ) -> None:
-    wire_server.on("POST", "/a", Reply({"error": "Unauthorized"}, status=401))
+    fake_server.on("POST", "/a", Reply({"error": "Unauthorized"}, status=401))
     with pytest.raises(AuthenticationError, match="set HF_TOKEN or api_key"):
-        caller.send(post(wire_server.url + "/a"))
+        client.send(post(fake_server.url + "/a"))
     monkeypatch.setenv("HF_TOKEN", "hf_from_env")
     with pytest.raises(AuthenticationError, match="pass api_key together with this base_url"):
-        type(caller)(type(caller.transport)()).send(post(wire_server.url + "/a"))
-    assert "authorization" not in wire_server.requests[1].headers
+        type(client)(type(client.transport)()).send(post(fake_server.url + "/a"))
+    assert "authorization" not in fake_server.requests[1].headers
 
 
-def test_streams_are_signed_too(wire_server: WireServer, make_caller: MakeCaller) -> None:
-    wire_server.on("POST", "/s", sse("a"))
-    caller = make_caller(Credentials("hf_argument", base_url=wire_server.url))
-    assert caller.read(post(wire_server.url + "/s")) == [b"a", b"[DONE]"]
-    assert wire_server.requests[0].headers["authorization"] == "Bearer hf_argument"
+def test_streams_are_signed_too(fake_server: FakeServer, make_client: MakeClient) -> None:
+    fake_server.on("POST", "/s", sse("a"))
+    client = make_client(Credentials("hf_argument", base_url=fake_server.url))
+    assert client.read(post(fake_server.url + "/s")) == [b"a", b"[DONE]"]
+    assert fake_server.requests[0].headers["authorization"] == "Bearer hf_argument"

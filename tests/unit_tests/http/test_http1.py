@@ -12,15 +12,15 @@ from langchain_easyllm.errors import EasyLLMError, IncompleteStreamError, Protoc
 BODIES = st.lists(st.binary(min_size=1, max_size=40), max_size=8)
 
 
-def answer(pieces: list[bytes], framing: str, *, end: bytes = b"\r\n") -> bytes:
+def answer(chunks: list[bytes], framing: str, *, end: bytes = b"\r\n") -> bytes:
     """An answer as a server might write it."""
     head = [b"HTTP/1.1 100 Continue", b"", b"HTTP/1.1 200 OK", b"X-One: 1", b"x-one:2"]
-    body = b"".join(pieces)
+    body = b"".join(chunks)
     if framing == "length":
         head.append(b"Content-Length:  %d " % len(body))
     elif framing == "chunked":
         head.append(b"Transfer-Encoding: Chunked")
-        parts = [b"%X;name=value%b%b%b" % (len(piece), end, piece, end) for piece in pieces]
+        parts = [b"%X;name=value%b%b%b" % (len(chunk), end, chunk, end) for chunk in chunks]
         body = b"".join([*parts, b"0", end, b"x-trailer: 1", end, end])
     return end.join([*head, b"", b""]) + body
 
@@ -40,23 +40,23 @@ def parse(blocks: list[bytes], *, eof: bool) -> tuple[ResponseParser, bytes]:
     st.data(),
 )
 def test_any_cut_gives_the_same_answer(
-    pieces: list[bytes], framing: str, end: bytes, data: st.DataObject
+    chunks: list[bytes], framing: str, end: bytes, data: st.DataObject
 ) -> None:
-    whole = answer(pieces, framing, end=end)
+    whole = answer(chunks, framing, end=end)
     cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=12)))
     bounds = [0, *cuts, len(whole)]
     blocks = [whole[a:b] for a, b in pairwise(bounds)]
     parser, body = parse(blocks, eof=framing == "close")
-    assert (parser.status, body, parser.complete) == (200, b"".join(pieces), True)
+    assert (parser.status, body, parser.complete) == (200, b"".join(chunks), True)
     assert parser.headers["x-one"] == "1, 2"
     assert parser.reusable == (framing != "close")
 
 
 @given(BODIES.filter(bool), st.sampled_from(["length", "chunked"]), st.data())
 def test_an_answer_cut_short_is_never_complete(
-    pieces: list[bytes], framing: str, data: st.DataObject
+    chunks: list[bytes], framing: str, data: st.DataObject
 ) -> None:
-    whole = answer(pieces, framing)
+    whole = answer(chunks, framing)
     kept = data.draw(st.integers(0, len(whole) - 1))
     parser = ResponseParser("POST")
     parser.feed(whole[:kept])

@@ -10,9 +10,9 @@ import pytest
 from langchain_easyllm._http.auth import Credentials, redact, remember
 from langchain_easyllm.errors import AuthenticationError, EasyLLMError
 
-from ...support.fake_server import Received, Reply, WireServer
+from ...support.fake_server import FakeServer, Received, Reply
 from ...support.http_clients import post
-from .conftest import MakeCaller
+from .conftest import MakeClient
 
 
 class Owner:
@@ -87,15 +87,15 @@ def echo(*names: str):
     ("key", "header"), [("hf_short_1", "hf_short_1_and_long"), ("hf_abcdef_2", "x_hf_abcdef_2")]
 )
 def test_secrets_that_hold_one_another_stay_out_of_errors(
-    wire_server: WireServer, make_caller: MakeCaller, key: str, header: str
+    fake_server: FakeServer, make_client: MakeClient, key: str, header: str
 ) -> None:
-    wire_server.on("POST", "/a", echo("authorization", "x-api-key"))
+    fake_server.on("POST", "/a", echo("authorization", "x-api-key"))
     for one, other in ((key, header), (header, key)):
-        credentials = Credentials(one, base_url=wire_server.url)
-        caller = make_caller(credentials, headers={"X-API-Key": other})
-        for ask in (caller.send, caller.read):
+        credentials = Credentials(one, base_url=fake_server.url)
+        client = make_client(credentials, headers={"X-API-Key": other})
+        for ask in (client.send, client.read):
             with pytest.raises(AuthenticationError, match=r"bad Bearer \*\*\* and \*\*\*\.") as got:
-                ask(post(wire_server.url + "/a"))
+                ask(post(fake_server.url + "/a"))
             assert "***_" not in f"{got.value!r} {got.value.body}"
 
 
@@ -109,44 +109,44 @@ def test_secrets_that_hold_one_another_stay_out_of_errors(
     ],
 )
 def test_every_part_of_a_secret_header_stays_out_of_errors(
-    wire_server: WireServer, make_caller: MakeCaller, value: str
+    fake_server: FakeServer, make_client: MakeClient, value: str
 ) -> None:
     for name in ("Authorization", "Cookie", "X-Auth-Token"):
         secret = uuid4().hex
-        wire_server.on("POST", "/a", Reply({"error": f"who is {secret}?"}, status=401))
+        fake_server.on("POST", "/a", Reply({"error": f"who is {secret}?"}, status=401))
         with pytest.raises(AuthenticationError, match=r"who is \*\*\*\?"):
-            make_caller(headers={name: value.format(secret)}).send(post(wire_server.url + "/a"))
+            make_client(headers={name: value.format(secret)}).send(post(fake_server.url + "/a"))
 
 
 def test_a_login_in_the_address_stays_out_of_errors(
-    wire_server: WireServer, make_caller: MakeCaller
+    fake_server: FakeServer, make_client: MakeClient
 ) -> None:
-    wire_server.on("POST", "/a", echo("authorization"))
-    wire_server.on("POST", "/b", Reply({"error": "no such user: me:pass-word-2"}, status=403))
-    address = wire_server.url.replace("://", "://me:pass-word-2@")
-    caller = make_caller()
+    fake_server.on("POST", "/a", echo("authorization"))
+    fake_server.on("POST", "/b", Reply({"error": "no such user: me:pass-word-2"}, status=403))
+    address = fake_server.url.replace("://", "://me:pass-word-2@")
+    client = make_client()
     for path, shown in (("/a", r"bad Basic \*\*\*"), ("/b", r"me:\*\*\*")):
         with pytest.raises(EasyLLMError, match=shown):
-            caller.send(post(address + path))
-    assert wire_server.requests[0].headers["authorization"].startswith("Basic ")
+            client.send(post(address + path))
+    assert fake_server.requests[0].headers["authorization"].startswith("Basic ")
 
 
 @pytest.mark.parametrize("status", [300, 301, 308, 400])
 def test_no_header_of_an_answer_brings_a_secret_back(
-    wire_server: WireServer, make_caller: MakeCaller, status: int
+    fake_server: FakeServer, make_client: MakeClient, status: int
 ) -> None:
     headers = {"location": "ftp://host/hf_very_secret", "x-request-id": "for-hf_very_secret"}
-    wire_server.on("POST", "/a", Reply("no", status=status, headers=headers))
-    caller = make_caller(Credentials("hf_very_secret", base_url=wire_server.url))
+    fake_server.on("POST", "/a", Reply("no", status=status, headers=headers))
+    client = make_client(Credentials("hf_very_secret", base_url=fake_server.url))
     with pytest.raises(EasyLLMError) as caught:
-        caller.send(post(wire_server.url + "/a"))
+        client.send(post(fake_server.url + "/a"))
     assert "hf_very_secret" not in f"{caught.value} {vars(caught.value)}"
 
 
 def test_a_proxys_password_stays_out_of_errors(
-    wire_server: WireServer, make_caller: MakeCaller, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("http_proxy", wire_server.url.replace("://", "://me:pass-word-1@"))
-    wire_server.on("POST", "/a", echo("proxy-authorization"))
+    monkeypatch.setenv("http_proxy", fake_server.url.replace("://", "://me:pass-word-1@"))
+    fake_server.on("POST", "/a", echo("proxy-authorization"))
     with pytest.raises(EasyLLMError, match=r"bad Basic \*\*\*"):
-        make_caller().send(post("http://example.test/a"))
+        make_client().send(post("http://example.test/a"))

@@ -21,8 +21,8 @@ from langchain_easyllm.errors import (
     ServerError,
 )
 
-from ...support.fake_server import Cut, Pause, Reply, Reset, WireServer, sse
-from ...support.http_clients import Caller, post
+from ...support.fake_server import Cut, FakeServer, Pause, Reply, Reset, sse
+from ...support.http_clients import Client, post
 
 LOADING = Reply({"error": "Model gpt2 is currently loading", "estimated_time": 20.0}, status=503)
 LLAMA_LOADING = Reply(
@@ -36,44 +36,44 @@ def soon(status: int, body: object = "busy") -> Reply:
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_what_may_pass_is_tried_again(wire_server: WireServer, caller: Caller, status: int) -> None:
-    wire_server.on("POST", "/a", soon(status), soon(status), READY)
-    assert caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20)).status == 200
-    assert len(wire_server.requests) == 3
+def test_what_may_pass_is_tried_again(fake_server: FakeServer, client: Client, status: int) -> None:
+    fake_server.on("POST", "/a", soon(status), soon(status), READY)
+    assert client.send(post(fake_server.url + "/a"), RetryPolicy(timeout=20)).status == 200
+    assert len(fake_server.requests) == 3
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 413, 422, 424, 501, 505])
 def test_what_will_not_change_is_not_tried_again(
-    wire_server: WireServer, caller: Caller, status: int
+    fake_server: FakeServer, client: Client, status: int
 ) -> None:
-    wire_server.on("POST", "/a", soon(status), READY)
+    fake_server.on("POST", "/a", soon(status), READY)
     with pytest.raises(EasyLLMError) as caught:
-        caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20))
+        client.send(post(fake_server.url + "/a"), RetryPolicy(timeout=20))
     assert caught.value.status_code == status
-    assert len(wire_server.requests) == 1
+    assert len(fake_server.requests) == 1
 
 
 def test_the_last_error_is_raised_after_max_retries(
-    wire_server: WireServer, caller: Caller
+    fake_server: FakeServer, client: Client
 ) -> None:
-    wire_server.on("POST", "/a", soon(500, "one"), soon(502, "two"), soon(503, "three"), READY)
+    fake_server.on("POST", "/a", soon(500, "one"), soon(502, "two"), soon(503, "three"), READY)
     seen: list[tuple[str, float]] = []
 
     def note(error: Exception, wait: float) -> None:
         seen.append((str(error), wait))
 
     with pytest.raises(ServerError, match="three"):
-        caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20, on_retry=note))
-    assert len(wire_server.requests) == 3
+        client.send(post(fake_server.url + "/a"), RetryPolicy(timeout=20, on_retry=note))
+    assert len(fake_server.requests) == 3
     assert ["one" in seen[0][0], "two" in seen[1][0]] == [True, True]
     assert [wait for _, wait in seen] == [0, 0]
 
 
-def test_no_retries_when_none_are_wanted(wire_server: WireServer, caller: Caller) -> None:
-    wire_server.on("POST", "/a", soon(503), READY)
+def test_no_retries_when_none_are_wanted(fake_server: FakeServer, client: Client) -> None:
+    fake_server.on("POST", "/a", soon(503), READY)
     with pytest.raises(ServerError):
-        caller.send(post(wire_server.url + "/a"), RetryPolicy(max_retries=0))
-    assert len(wire_server.requests) == 1
+        client.send(post(fake_server.url + "/a"), RetryPolicy(max_retries=0))
+    assert len(fake_server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -81,22 +81,22 @@ def test_no_retries_when_none_are_wanted(wire_server: WireServer, caller: Caller
     [
         Reply(before=[Cut()]),
         Reply(before=[Reset()]),
-        Reply(pieces=[b"half", Cut()], framing="length", headers={"content-length": "99"}),
+        Reply(chunks=[b"half", Cut()], framing="length", headers={"content-length": "99"}),
     ],
     ids=["cut", "reset", "half"],
 )
 def test_broken_connections_are_tried_again(
-    wire_server: WireServer, caller: Caller, reply: Reply
+    fake_server: FakeServer, client: Client, reply: Reply
 ) -> None:
-    wire_server.on("POST", "/a", reply, READY)
-    assert caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20)).status == 200
-    assert len(wire_server.requests) == 2
+    fake_server.on("POST", "/a", reply, READY)
+    assert client.send(post(fake_server.url + "/a"), RetryPolicy(timeout=20)).status == 200
+    assert len(fake_server.requests) == 2
 
 
-def test_a_refused_connection_is_tried_again(caller: Caller) -> None:
+def test_a_refused_connection_is_tried_again(client: Client) -> None:
     waits: list[float] = []
     with pytest.raises(ConnectionError):
-        caller.send(
+        client.send(
             post("http://127.0.0.1:1/"),
             RetryPolicy(timeout=20, on_retry=lambda error, wait: waits.append(wait)),
         )
@@ -104,26 +104,26 @@ def test_a_refused_connection_is_tried_again(caller: Caller) -> None:
     assert all(0 <= wait <= bound for wait, bound in zip(waits, (0.5, 1), strict=True))
 
 
-def test_retry_after_is_honoured(wire_server: WireServer, caller: Caller) -> None:
-    wire_server.on("POST", "/a", Reply("slow", status=429, headers={"retry-after": "0.3"}), READY)
+def test_retry_after_is_honoured(fake_server: FakeServer, client: Client) -> None:
+    fake_server.on("POST", "/a", Reply("slow", status=429, headers={"retry-after": "0.3"}), READY)
     started = time.monotonic()
-    caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20))
+    client.send(post(fake_server.url + "/a"), RetryPolicy(timeout=20))
     assert time.monotonic() - started >= 0.3
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_a_wait_beyond_the_time_left_fails_at_once(
-    wire_server: WireServer, caller: Caller, form: str
+    fake_server: FakeServer, client: Client, form: str
 ) -> None:
     in_an_hour = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     value = "3600" if form == "seconds" else in_an_hour
-    wire_server.on("POST", "/a", Reply("slow", status=429, headers={"retry-after": value}))
+    fake_server.on("POST", "/a", Reply("slow", status=429, headers={"retry-after": value}))
     started = time.monotonic()
     with pytest.raises(RateLimitError) as caught:
-        caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=60))
+        client.send(post(fake_server.url + "/a"), RetryPolicy(timeout=60))
     assert time.monotonic() - started < 10
     assert caught.value.retry_after == pytest.approx(3600, abs=60)
-    assert len(wire_server.requests) == 1
+    assert len(fake_server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,13 @@ def test_reading_retry_after(value: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(value) == seconds
 
 
-def test_a_used_up_quota_is_not_tried_again(wire_server: WireServer, caller: Caller) -> None:
+def test_a_used_up_quota_is_not_tried_again(fake_server: FakeServer, client: Client) -> None:
     error = {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}
-    wire_server.on("POST", "/a", Reply(error, status=429))
+    fake_server.on("POST", "/a", Reply(error, status=429))
     with pytest.raises(RateLimitError) as caught:
-        caller.send(post(wire_server.url + "/a"), RetryPolicy(timeout=20))
+        client.send(post(fake_server.url + "/a"), RetryPolicy(timeout=20))
     assert not caught.value.is_retryable
-    assert len(wire_server.requests) == 1
+    assert len(fake_server.requests) == 1
 
 
 # Cold starts
@@ -159,91 +159,91 @@ def test_a_used_up_quota_is_not_tried_again(wire_server: WireServer, caller: Cal
 
 @pytest.mark.parametrize("loading", [LOADING, LLAMA_LOADING], ids=["hub", "llama.cpp"])
 def test_a_cold_start_does_not_count_as_a_retry(
-    wire_server: WireServer, caller: Caller, loading: Reply
+    fake_server: FakeServer, client: Client, loading: Reply
 ) -> None:
-    wire_server.on("POST", "/a", *[loading] * 5, READY)
-    answer = caller.send(
-        post(wire_server.url + "/a"), RetryPolicy(timeout=5, max_retries=0, wait_for_model=30)
+    fake_server.on("POST", "/a", *[loading] * 5, READY)
+    answer = client.send(
+        post(fake_server.url + "/a"), RetryPolicy(timeout=5, max_retries=0, wait_for_model=30)
     )
     assert answer.status == 200
-    assert len(wire_server.requests) == 6
+    assert len(fake_server.requests) == 6
 
 
-def test_a_cold_start_that_takes_too_long(wire_server: WireServer, caller: Caller) -> None:
-    wire_server.on("POST", "/a", LOADING)
+def test_a_cold_start_that_takes_too_long(fake_server: FakeServer, client: Client) -> None:
+    fake_server.on("POST", "/a", LOADING)
     started = time.monotonic()
     with pytest.raises(ModelLoadingError, match="wait_for_model"):
-        caller.send(post(wire_server.url + "/a"), RetryPolicy(wait_for_model=0.5))
+        client.send(post(fake_server.url + "/a"), RetryPolicy(wait_for_model=0.5))
     assert 0.4 < time.monotonic() - started < 5
-    assert len(wire_server.requests) > 2
+    assert len(fake_server.requests) > 2
 
 
 def test_a_cold_start_is_an_ordinary_failure_by_default(
-    wire_server: WireServer, caller: Caller
+    fake_server: FakeServer, client: Client
 ) -> None:
-    wire_server.on("POST", "/a", LOADING)
+    fake_server.on("POST", "/a", LOADING)
     started = time.monotonic()
     with pytest.raises(ModelLoadingError) as caught:
-        caller.send(post(wire_server.url + "/a"), RetryPolicy(max_retries=1))
+        client.send(post(fake_server.url + "/a"), RetryPolicy(max_retries=1))
     assert time.monotonic() - started < 5
     assert caught.value.retry_after == 20
-    assert len(wire_server.requests) == 2
+    assert len(fake_server.requests) == 2
 
 
 def test_the_time_limit_starts_again_once_the_model_is_there(
-    wire_server: WireServer, caller: Caller
+    fake_server: FakeServer, client: Client
 ) -> None:
     slow = Reply({"ok": 1}, before=[Pause(0.6)])
-    wire_server.on("POST", "/a", *[LOADING] * 4, slow)
+    fake_server.on("POST", "/a", *[LOADING] * 4, slow)
     policy = RetryPolicy(timeout=0.9, max_retries=0, wait_for_model=10)
-    assert caller.send(post(wire_server.url + "/a"), policy).status == 200
+    assert client.send(post(fake_server.url + "/a"), policy).status == 200
 
 
 def test_a_server_that_wants_more_time_than_there_is(
-    wire_server: WireServer, caller: Caller
+    fake_server: FakeServer, client: Client
 ) -> None:
-    wire_server.on("POST", "/a", Reply("loading", status=503, headers={"retry-after": "99"}))
+    fake_server.on("POST", "/a", Reply("loading", status=503, headers={"retry-after": "99"}))
     with pytest.raises(ModelLoadingError) as caught:
-        caller.send(post(wire_server.url + "/a"), RetryPolicy(wait_for_model=5))
+        client.send(post(fake_server.url + "/a"), RetryPolicy(wait_for_model=5))
     assert caught.value.retry_after == 99
-    assert len(wire_server.requests) == 1
+    assert len(fake_server.requests) == 1
 
 
-def test_a_paused_endpoint_is_not_waited_for(wire_server: WireServer, caller: Caller) -> None:
+def test_a_paused_endpoint_is_not_waited_for(fake_server: FakeServer, client: Client) -> None:
     said = "The endpoint is paused, ask a maintainer to restart it"
-    wire_server.on("POST", "/a", Reply({"error": said}, status=400))
+    fake_server.on("POST", "/a", Reply({"error": said}, status=400))
     with pytest.raises(EndpointPausedError, match="ask a maintainer") as caught:
-        caller.send(post(wire_server.url + "/a"), RetryPolicy(wait_for_model=5))
+        client.send(post(fake_server.url + "/a"), RetryPolicy(wait_for_model=5))
     assert not caught.value.is_retryable
-    assert len(wire_server.requests) == 1
+    assert len(fake_server.requests) == 1
 
 
 # Streams
 
 
-def test_a_stream_is_tried_again_until_it_begins(wire_server: WireServer, caller: Caller) -> None:
-    wire_server.on("POST", "/s", soon(503), Reply(before=[Cut()]), sse("a", "b"))
-    events = caller.read(post(wire_server.url + "/s"), RetryPolicy(timeout=20))
+def test_a_stream_is_tried_again_until_it_begins(fake_server: FakeServer, client: Client) -> None:
+    fake_server.on("POST", "/s", soon(503), Reply(before=[Cut()]), sse("a", "b"))
+    events = client.read(post(fake_server.url + "/s"), RetryPolicy(timeout=20))
     assert events == [b"a", b"b", b"[DONE]"]
 
 
 def test_a_stream_is_never_tried_again_after_its_first_event(
-    wire_server: WireServer, caller: Caller
+    fake_server: FakeServer, client: Client
 ) -> None:
-    wire_server.on("POST", "/s", sse("a", Pause(0.05), Cut()), sse("again"))
+    fake_server.on("POST", "/s", sse("a", Pause(0.05), Cut()), sse("again"))
     events: list[bytes] = []
     with pytest.raises(ConnectionError):
-        caller.read(post(wire_server.url + "/s"), RetryPolicy(timeout=20), events)
+        client.read(post(fake_server.url + "/s"), RetryPolicy(timeout=20), events)
     assert events == [b"a"]
-    assert len(wire_server.requests) == 1
+    assert len(fake_server.requests) == 1
 
 
 def test_a_refused_stream_carries_the_servers_words(
-    wire_server: WireServer, caller: Caller
+    fake_server: FakeServer, client: Client
 ) -> None:
-    wire_server.on("POST", "/s", Reply({"error": "too hot"}, status=422))
+    fake_server.on("POST", "/s", Reply({"error": "too hot"}, status=422))
     with pytest.raises(BadRequestError, match="too hot"):
-        caller.read(post(wire_server.url + "/s"))
+        client.read(post(fake_server.url + "/s"))
 
 
 # Pauses

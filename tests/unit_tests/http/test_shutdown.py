@@ -16,7 +16,7 @@ import pytest
 from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.models import RetryPolicy
 
-from ...support.fake_server import Pause, Reply, Stall, WireServer, sse
+from ...support.fake_server import FakeServer, Pause, Reply, Stall, sse
 from ...support.http_clients import post
 from ...support.subprocess_scripts import MAY_FORK, ROOT, assert_silent
 
@@ -230,14 +230,14 @@ ENDINGS = {
 
 @pytest.fixture
 def server() -> object:
-    with WireServer() as server:
+    with FakeServer() as server:
         server.on("POST", "/a", Reply({"ok": 1}))
         server.on("POST", "/s", sse("a", Stall()))
         yield server
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
-def test_nothing_is_printed_at_the_end(server: WireServer, ending: str) -> None:
+def test_nothing_is_printed_at_the_end(server: FakeServer, ending: str) -> None:
     assert_silent(SETUP, ending, options=MAY_FORK, arguments=(server.url,))
     server.wait_until(lambda: server.open_connections == 0)
 
@@ -267,7 +267,7 @@ def open_files() -> int:
     return len(list(Path("/dev/fd").iterdir()))
 
 
-def test_handles_do_not_grow_with_calls(server: WireServer) -> None:
+def test_handles_do_not_grow_with_calls(server: FakeServer) -> None:
     transport = HTTPTransport()
     request, stream_request = post(server.url + "/a"), post(server.url + "/s")
 
@@ -297,7 +297,7 @@ def test_handles_do_not_grow_with_calls(server: WireServer) -> None:
 
 
 async def test_handles_of_dropped_transports_are_closed_while_the_loop_runs(
-    server: WireServer,
+    server: FakeServer,
 ) -> None:
     for _ in range(20):
         await HTTPTransport().asend(post(server.url + "/a"))
@@ -306,7 +306,7 @@ async def test_handles_of_dropped_transports_are_closed_while_the_loop_runs(
 
 
 def test_an_idle_burst_does_not_stay_open(
-    server: WireServer, monkeypatch: pytest.MonkeyPatch
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("langchain_easyllm._http.connect.IDLE_SECONDS", 0.2)
     server.on("POST", "/a", Reply({}, before=[Pause(0.1)]))
@@ -318,7 +318,7 @@ def test_an_idle_burst_does_not_stay_open(
         server.wait_until(lambda: server.open_connections <= 2)
 
 
-def test_threads_share_connections(server: WireServer) -> None:
+def test_threads_share_connections(server: FakeServer) -> None:
     request = post(server.url + "/a")
     with HTTPTransport() as transport, ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: transport.send(request).body, range(200)))
@@ -326,8 +326,8 @@ def test_threads_share_connections(server: WireServer) -> None:
         assert server.connections <= 8
 
 
-@pytest.mark.parametrize("ways", ["thread", "own"])
-def test_close_while_others_call(server: WireServer, ways: str) -> None:
+@pytest.mark.parametrize("closer", ["thread", "own"])
+def test_close_while_others_call(server: FakeServer, closer: str) -> None:
     transport = HTTPTransport()
     failures: list[BaseException] = []
     stop = threading.Event()
@@ -344,7 +344,7 @@ def test_close_while_others_call(server: WireServer, ways: str) -> None:
     policy = RetryPolicy(timeout=10, max_retries=5)
 
     def call() -> object:
-        if ways == "own":
+        if closer == "own":
             return asyncio.run(transport.asend(request, policy))
         return transport.send(request, policy)
 
@@ -362,7 +362,7 @@ def test_close_while_others_call(server: WireServer, ways: str) -> None:
     server.wait_until(lambda: server.open_connections == 0)
 
 
-async def test_aclose_closes_and_the_object_can_be_used_again(server: WireServer) -> None:
+async def test_aclose_closes_and_the_object_can_be_used_again(server: FakeServer) -> None:
     transport = HTTPTransport()
     for _ in range(2):
         async with transport:

@@ -14,8 +14,8 @@ from langchain_easyllm._http.models import parse_url
 from langchain_easyllm._http.sync_connection import SyncConnection
 from langchain_easyllm._http.sync_pool import SyncPool
 
-from ...support.fake_server import Reply, Stall, WireServer, sse
-from ...support.http_clients import SyncCaller, post
+from ...support.fake_server import FakeServer, Reply, Stall, sse
+from ...support.http_clients import SyncClient, post
 
 
 class Contended(IdleConnections[SyncConnection]):
@@ -53,78 +53,78 @@ class Contended(IdleConnections[SyncConnection]):
 
 
 @pytest.fixture
-def caller(wire_server: WireServer) -> Iterator[SyncCaller]:
-    wire_server.on("POST", "/a", Reply("hi"))
-    wire_server.on("POST", "/s", sse("a", "b"))
-    wire_server.on("POST", "/open", sse("a", Stall()))
-    with SyncCaller(HTTPTransport()) as caller:
-        yield caller
+def client(fake_server: FakeServer) -> Iterator[SyncClient]:
+    fake_server.on("POST", "/a", Reply("hi"))
+    fake_server.on("POST", "/s", sse("a", "b"))
+    fake_server.on("POST", "/open", sse("a", Stall()))
+    with SyncClient(HTTPTransport()) as client:
+        yield client
 
 
-def contend(caller: SyncCaller, url: str, step: str, rival: Callable[[], object]) -> Contended:
+def contend(client: SyncClient, url: str, step: str, rival: Callable[[], object]) -> Contended:
     """Let the connections to a server be contended from now on."""
     idle = Contended(step, rival)
-    caller.transport._sync_pool()._idle[parse_url(url).origin] = idle
+    client.transport._sync_pool()._idle[parse_url(url).origin] = idle
     return idle
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_connection_may_be_taken_as_soon_as_it_is_back(
-    wire_server: WireServer, caller: SyncCaller, streaming: bool
+    fake_server: FakeServer, client: SyncClient, streaming: bool
 ) -> None:
-    url, taken = wire_server.url, []
-    contend(caller, url, "append", lambda: taken.append(caller.transport.open(post(url + "/open"))))
+    url, taken = fake_server.url, []
+    contend(client, url, "append", lambda: taken.append(client.transport.open(post(url + "/open"))))
     if streaming:
-        assert caller.read(post(url + "/s")) == [b"a", b"b", b"[DONE]"]
+        assert client.read(post(url + "/s")) == [b"a", b"b", b"[DONE]"]
     else:
-        assert caller.send(post(url + "/a")).body == b"hi"
+        assert client.send(post(url + "/a")).body == b"hi"
     assert next(taken[0]) == [b"a"]
-    assert wire_server.connections == 1  # the very same one
+    assert fake_server.connections == 1  # the very same one
     taken[0].close()
 
 
 def test_an_old_connection_may_be_taken_while_it_is_looked_at(
-    wire_server: WireServer, caller: SyncCaller
+    fake_server: FakeServer, client: SyncClient
 ) -> None:
-    url, transport = wire_server.url, caller.transport
+    url, transport = fake_server.url, client.transport
     stream = transport.open(post(url + "/s"))
     transport.send(post(url + "/a"))  # by a second connection, which is idle now
     (old,) = transport._sync_pool()._idle[parse_url(url).origin]
     old.idle_since -= 3600
-    contend(caller, url, "look", transport.close).extend([old])
+    contend(client, url, "look", transport.close).extend([old])
     assert [event for events in stream for event in events] == [b"a", b"b", b"[DONE]"]
-    wire_server.wait_until(lambda: wire_server.open_connections == 0)
+    fake_server.wait_until(lambda: fake_server.open_connections == 0)
 
 
-def test_what_is_closed_may_be_taken_meanwhile(wire_server: WireServer, caller: SyncCaller) -> None:
+def test_what_is_closed_may_be_taken_meanwhile(fake_server: FakeServer, client: SyncClient) -> None:
     taken: list[SyncConnection] = []
-    idle = contend(caller, wire_server.url, "pop", lambda: taken.append(deque.pop(idle)))
-    with caller.transport.open(post(wire_server.url + "/s")) as stream:
+    idle = contend(client, fake_server.url, "pop", lambda: taken.append(deque.pop(idle)))
+    with client.transport.open(post(fake_server.url + "/s")) as stream:
         assert list(stream)
     assert len(idle) == 1
-    caller.transport.close()
+    client.transport.close()
     assert len(taken) == 1
     taken[0].close()
-    wire_server.wait_until(lambda: wire_server.open_connections == 0)
+    fake_server.wait_until(lambda: fake_server.open_connections == 0)
 
 
-def test_another_server_may_be_asked_meanwhile(wire_server: WireServer, caller: SyncCaller) -> None:
-    known = caller.transport._sync_pool()._idle
+def test_another_server_may_be_asked_meanwhile(fake_server: FakeServer, client: SyncClient) -> None:
+    known = client.transport._sync_pool()._idle
     contend(
-        caller,
-        wire_server.url,
+        client,
+        fake_server.url,
         "pop",
         lambda: known.setdefault(("http", "h", 80), IdleConnections()),
     )
-    with caller.transport.open(post(wire_server.url + "/s")) as stream:
+    with client.transport.open(post(fake_server.url + "/s")) as stream:
         assert list(stream)
-    caller.transport.close()
-    wire_server.wait_until(lambda: wire_server.open_connections == 0)
+    client.transport.close()
+    fake_server.wait_until(lambda: fake_server.open_connections == 0)
 
 
-def test_no_thread_of_a_child_process_gets_the_parents_connection(wire_server: WireServer) -> None:
-    wire_server.on("POST", "/a", Reply("hi"))
-    address = parse_url(wire_server.url)
+def test_no_thread_of_a_child_process_gets_the_parents_connection(fake_server: FakeServer) -> None:
+    fake_server.on("POST", "/a", Reply("hi"))
+    address = parse_url(fake_server.url)
     found: list[SyncConnection | None] = []
 
     class Watched(SyncPool):
@@ -138,9 +138,9 @@ def test_no_thread_of_a_child_process_gets_the_parents_connection(wire_server: W
                 watching.append(name)
 
     watching: list[str] = []
-    with SyncCaller(HTTPTransport()) as caller:
-        caller.transport._backends.sync = pool = Watched(verify=True)
-        caller.send(post(wire_server.url + "/a"))
+    with SyncClient(HTTPTransport()) as client:
+        client.transport._backends.sync = pool = Watched(verify=True)
+        client.send(post(fake_server.url + "/a"))
         assert len(pool._idle[address.origin]) == 1
         pool._pid -= 1  # as it is in a child: the pool was made by another process
         watching.append("all")

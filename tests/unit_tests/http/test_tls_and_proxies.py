@@ -20,9 +20,9 @@ from langchain_easyllm._http.auth import Credentials
 from langchain_easyllm._http.models import Request, RetryPolicy
 from langchain_easyllm.errors import ConfigurationError, ConnectionError, EasyLLMError, TimeoutError
 
-from ...support.fake_server import Pause, Reply, Stall, WireServer, sse
+from ...support.fake_server import FakeServer, Pause, Reply, Stall, sse
 from ...support.http_clients import post
-from .conftest import MakeCaller
+from .conftest import MakeClient
 
 QUICK = RetryPolicy(timeout=0.5, max_retries=0)
 
@@ -95,18 +95,18 @@ class Secure:
     """A server that is reached over TLS only."""
 
     url: str
-    plain: WireServer
+    plain: FakeServer
 
 
 @pytest.fixture
-def secure(certificate: Path, wire_server: WireServer) -> Iterator[Secure]:
+def secure(certificate: Path, fake_server: FakeServer) -> Iterator[Secure]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_name("key.pem"))
-    wire_server.on("POST", "/a", Reply("hi"))
-    wire_server.on("POST", "/s", sse("a", Pause(0.01), "b"))
-    wire_server.on("POST", "/open", sse("a", Stall()))
-    with tls_in_front_of(int(wire_server.url.rpartition(":")[2]), context) as port:
-        yield Secure(f"https://127.0.0.1:{port}", wire_server)
+    fake_server.on("POST", "/a", Reply("hi"))
+    fake_server.on("POST", "/s", sse("a", Pause(0.01), "b"))
+    fake_server.on("POST", "/open", sse("a", Stall()))
+    with tls_in_front_of(int(fake_server.url.rpartition(":")[2]), context) as port:
+        yield Secure(f"https://127.0.0.1:{port}", fake_server)
 
 
 class Proxy:
@@ -170,12 +170,12 @@ def proxy() -> Iterator[Proxy]:
 
 
 def test_a_stranger_is_not_trusted_and_not_asked_again(
-    secure: Secure, make_caller: MakeCaller
+    secure: Secure, make_client: MakeClient
 ) -> None:
     seen: list[float] = []
     policy = RetryPolicy(timeout=5, max_retries=2, on_retry=lambda error, wait: seen.append(wait))
     with pytest.raises(ConnectionError, match=r"certificate of 127\.0\.0\.1.*SSL_CERT_FILE") as got:
-        make_caller().send(post(secure.url + "/a"), policy)
+        make_client().send(post(secure.url + "/a"), policy)
     assert not got.value.is_retryable
     assert seen == []
     assert secure.plain.requests == []
@@ -183,7 +183,7 @@ def test_a_stranger_is_not_trusted_and_not_asked_again(
 
 @pytest.mark.parametrize("kind", ["file", "path", "folder", "context", "none"])
 def test_verify_in_every_form(
-    secure: Secure, make_caller: MakeCaller, certificate: Path, kind: str
+    secure: Secure, make_client: MakeClient, certificate: Path, kind: str
 ) -> None:
     verify = {
         "file": str(certificate),
@@ -192,11 +192,11 @@ def test_verify_in_every_form(
         "context": ssl.create_default_context(cafile=str(certificate)),
         "none": False,
     }[kind]
-    caller = make_caller(verify=verify)
+    client = make_client(verify=verify)
     for _ in range(2):
-        assert caller.send(post(secure.url + "/a")).body == b"hi"
-        assert caller.read(post(secure.url + "/s")) == [b"a", b"b", b"[DONE]"]
-    caller.first(post(secure.url + "/open"))
+        assert client.send(post(secure.url + "/a")).body == b"hi"
+        assert client.read(post(secure.url + "/s")) == [b"a", b"b", b"[DONE]"]
+    client.first(post(secure.url + "/open"))
     secure.plain.wait_until(lambda: secure.plain.open_connections <= 1)
 
 
@@ -206,64 +206,64 @@ def test_verify_in_every_form(
 def test_the_usual_variables_name_authorities(
     monkeypatch: pytest.MonkeyPatch,
     secure: Secure,
-    make_caller: MakeCaller,
+    make_client: MakeClient,
     certificate: Path,
     variable: str,
 ) -> None:
     place = certificate.with_name("authorities") if variable == "SSL_CERT_DIR" else certificate
     monkeypatch.setenv(variable, str(place))
-    assert make_caller().send(post(secure.url + "/a")).body == b"hi"
+    assert make_client().send(post(secure.url + "/a")).body == b"hi"
 
 
 def test_connections_under_tls_are_reused(
-    secure: Secure, make_caller: MakeCaller, certificate: Path
+    secure: Secure, make_client: MakeClient, certificate: Path
 ) -> None:
-    caller = make_caller(verify=str(certificate))
+    client = make_client(verify=str(certificate))
     for _ in range(4):
-        caller.send(post(secure.url + "/a"))
+        client.send(post(secure.url + "/a"))
     assert secure.plain.connections <= 2
 
 
 def test_a_name_that_the_certificate_does_not_hold(
-    secure: Secure, make_caller: MakeCaller, certificate: Path
+    secure: Secure, make_client: MakeClient, certificate: Path
 ) -> None:
     url = secure.url.replace("127.0.0.1", "localhost") + "/a"
     with pytest.raises(ConnectionError, match="certificate of localhost"):
-        make_caller(verify=str(certificate)).send(post(url))
+        make_client(verify=str(certificate)).send(post(url))
 
 
 def test_authorities_that_cannot_be_loaded(
-    wire_server: WireServer, make_caller: MakeCaller, tmp_path: Path
+    fake_server: FakeServer, make_client: MakeClient, tmp_path: Path
 ) -> None:
     (tmp_path / "no.pem").write_text("no certificate")
     for path in ("no.pem", "missing.pem"):
         with pytest.raises(ConfigurationError, match=path):
-            make_caller(verify=str(tmp_path / path)).send(post("https://127.0.0.1:1/"))
+            make_client(verify=str(tmp_path / path)).send(post("https://127.0.0.1:1/"))
 
 
-def test_https_to_a_plain_server(wire_server: WireServer, make_caller: MakeCaller) -> None:
+def test_https_to_a_plain_server(fake_server: FakeServer, make_client: MakeClient) -> None:
     # The server waits for the end of what it takes for a request.
     with pytest.raises(TimeoutError, match=r"No connection to 127\.0\.0\.1"):
-        make_caller().send(post(wire_server.url.replace("http:", "https:") + "/a"), QUICK)
+        make_client().send(post(fake_server.url.replace("http:", "https:") + "/a"), QUICK)
 
 
-def test_http_to_a_tls_server(secure: Secure, make_caller: MakeCaller) -> None:
+def test_http_to_a_tls_server(secure: Secure, make_client: MakeClient) -> None:
     with pytest.raises(EasyLLMError):
-        make_caller().send(post(secure.url.replace("https:", "http:") + "/a"), QUICK)
+        make_client().send(post(secure.url.replace("https:", "http:") + "/a"), QUICK)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_from_https_to_http_is_not_followed(
-    secure: Secure, make_caller: MakeCaller, certificate: Path, method: str, status: int
+    secure: Secure, make_client: MakeClient, certificate: Path, method: str, status: int
 ) -> None:
     plain = secure.plain
     plain.on(method, "/old", Reply(status=status, headers={"location": plain.url + "/new?key=x"}))
     plain.on(method, "/new", Reply("moved"))
     request = Request(method, secure.url + "/old", b"{}" if method == "POST" else None)
-    caller = make_caller(verify=str(certificate))
+    client = make_client(verify=str(certificate))
     policy = RetryPolicy(timeout=5, max_retries=2)
-    for ask in (caller.send, caller.read):
+    for ask in (client.send, client.read):
         with pytest.raises(EasyLLMError, match=r"/new'.* to http.*base_url") as caught:
             ask(request, policy)
         assert caught.value.status_code == status
@@ -273,25 +273,25 @@ def test_a_redirect_from_https_to_http_is_not_followed(
 
 
 def test_a_downgrade_is_seen_behind_other_redirects(
-    secure: Secure, make_caller: MakeCaller, certificate: Path
+    secure: Secure, make_client: MakeClient, certificate: Path
 ) -> None:
     plain = secure.plain
     plain.on("POST", "/first", Reply(status=307, headers={"location": secure.url + "/second"}))
     plain.on("POST", "/second", Reply(status=308, headers={"location": plain.url + "/a"}))
-    caller = make_caller(verify=str(certificate))
+    client = make_client(verify=str(certificate))
     with pytest.raises(EasyLLMError, match="from https to http"):
-        caller.send(post(plain.url + "/first"))  # up to https, and down again
+        client.send(post(plain.url + "/first"))  # up to https, and down again
     assert plain.received("/a") == []
 
 
 @pytest.mark.parametrize("location", ["/a", "//{host}/a", "https://{host}/a"])
 def test_a_redirect_that_stays_under_tls_is_followed(
-    secure: Secure, make_caller: MakeCaller, certificate: Path, location: str
+    secure: Secure, make_client: MakeClient, certificate: Path, location: str
 ) -> None:
     where = location.format(host=secure.url.removeprefix("https://"))
     secure.plain.on("POST", "/old", Reply(status=308, headers={"location": where}))
-    caller = make_caller(verify=str(certificate))
-    assert caller.send(post(secure.url + "/old")).body == b"hi"
+    client = make_client(verify=str(certificate))
+    assert client.send(post(secure.url + "/old")).body == b"hi"
 
 
 # Proxies
@@ -300,15 +300,15 @@ def test_a_redirect_that_stays_under_tls_is_followed(
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
 def test_plain_requests_go_through_the_proxy(
     monkeypatch: pytest.MonkeyPatch,
-    wire_server: WireServer,
-    make_caller: MakeCaller,
+    fake_server: FakeServer,
+    make_client: MakeClient,
     proxy: Proxy,
     variable: str,
 ) -> None:
     monkeypatch.setenv(variable, f"http://user:p%40ss@{proxy.address}")
-    wire_server.on("POST", "/a", Reply("hi"))
-    assert make_caller().send(post(wire_server.url + "/a?b=1")).body == b"hi"
-    assert proxy.heads[0].startswith(f"POST {wire_server.url}/a?b=1 HTTP/1.1\r\n")
+    fake_server.on("POST", "/a", Reply("hi"))
+    assert make_client().send(post(fake_server.url + "/a?b=1")).body == b"hi"
+    assert proxy.heads[0].startswith(f"POST {fake_server.url}/a?b=1 HTTP/1.1\r\n")
     login = base64.b64encode(b"user:p@ss").decode()
     assert f"proxy-authorization: Basic {login}" in proxy.heads[0].replace("Proxy-A", "proxy-a")
 
@@ -317,17 +317,17 @@ def test_plain_requests_go_through_the_proxy(
 def test_tls_goes_through_a_tunnel_that_never_sees_the_token(
     monkeypatch: pytest.MonkeyPatch,
     secure: Secure,
-    make_caller: MakeCaller,
+    make_client: MakeClient,
     proxy: Proxy,
     certificate: Path,
     variable: str,
 ) -> None:
     monkeypatch.setenv(variable, f"user:secret@{proxy.address}")
     credentials = Credentials("hf_argument", base_url=secure.url)
-    caller = make_caller(credentials, verify=str(certificate))
+    client = make_client(credentials, verify=str(certificate))
     for _ in range(2):
-        assert caller.send(post(secure.url + "/a")).body == b"hi"
-        assert caller.read(post(secure.url + "/s")) == [b"a", b"b", b"[DONE]"]
+        assert client.send(post(secure.url + "/a")).body == b"hi"
+        assert client.read(post(secure.url + "/s")) == [b"a", b"b", b"[DONE]"]
     assert len(proxy.heads) <= 2
     assert proxy.heads[0].startswith(f"CONNECT {secure.url.removeprefix('https://')} ")
     assert "hf_argument" not in proxy.heads[0]
@@ -341,31 +341,31 @@ def test_tls_goes_through_a_tunnel_that_never_sees_the_token(
 @pytest.mark.parametrize("exempt", ["127.0.0.1", "*", "other.test, 127.0.0.1"])
 def test_no_proxy(
     monkeypatch: pytest.MonkeyPatch,
-    wire_server: WireServer,
-    make_caller: MakeCaller,
+    fake_server: FakeServer,
+    make_client: MakeClient,
     proxy: Proxy,
     exempt: str,
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.address}")
     monkeypatch.setenv("NO_PROXY", exempt)
-    wire_server.on("POST", "/a", Reply("hi"))
-    assert make_caller().send(post(wire_server.url + "/a")).body == b"hi"
+    fake_server.on("POST", "/a", Reply("hi"))
+    assert make_client().send(post(fake_server.url + "/a")).body == b"hi"
     assert proxy.heads == []
 
 
-def test_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch, make_caller: MakeCaller) -> None:
+def test_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch, make_client: MakeClient) -> None:
     proxy = Proxy(refuses="407 Proxy Authentication Required")
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@{proxy.address}")
     with pytest.raises(ConnectionError, match=r"proxy for .*\(407\).*HTTPS_PROXY") as caught:
-        make_caller().send(post("https://example.test/a"))
+        make_client().send(post("https://example.test/a"))
     assert "secret" not in str(caught.value)
     proxy.close()
 
 
 @pytest.mark.parametrize("url", ["socks5://127.0.0.1:1", "https://127.0.0.1:1"])
 def test_a_kind_of_proxy_that_is_not_spoken(
-    monkeypatch: pytest.MonkeyPatch, make_caller: MakeCaller, url: str
+    monkeypatch: pytest.MonkeyPatch, make_client: MakeClient, url: str
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", url)
     with pytest.raises(ConfigurationError, match="only http:// proxies"):
-        make_caller().send(post("https://example.test/a"))
+        make_client().send(post("https://example.test/a"))

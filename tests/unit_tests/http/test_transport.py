@@ -15,9 +15,9 @@ from langchain_easyllm import EasyLLMChat
 from langchain_easyllm._http.models import Request, Response, RetryPolicy
 from langchain_easyllm.errors import EasyLLMError
 
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
-from ...support.invocation_modes import ALL, answer, text_of
+from ...support.invocation_modes import ALL_MODES, answer, text_of
 
 
 class Events:
@@ -86,14 +86,14 @@ class StandardLibraryTransport:
         self.closed += 1
 
 
-@pytest.mark.parametrize("way", ALL)
-def test_it_answers_in_every_way(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm")
-    model = EasyLLMChat(base_url=wire_server.url)
+@pytest.mark.parametrize("mode", ALL_MODES)
+def test_it_answers_in_every_mode(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm")
+    model = EasyLLMChat(base_url=fake_server.url)
     transport = StandardLibraryTransport()
     model._connect().session.transport = transport
-    assert text_of(answer(way, model)) == "Hello world"
-    agents = {request.headers["user-agent"].partition("/")[0] for request in wire_server.requests}
+    assert text_of(answer(mode, model)) == "Hello world"
+    agents = {request.headers["user-agent"].partition("/")[0] for request in fake_server.requests}
     assert agents == {"Python-urllib"}
     model.close()
     assert transport.closed == 1

@@ -1,4 +1,4 @@
-"""EasyLLM's clients: what is sent, and the shape of what comes back."""
+"""EasyLLM's clients: what is sent, and the format of what comes back."""
 
 from __future__ import annotations
 
@@ -22,33 +22,35 @@ from langchain_easyllm.prompts import build_llama2_prompt, llama2_stop_sequences
 
 from ...support import fake_text_servers
 from ...support.easyllm_clients import CLIENTS, GIVEN, call, chunks, text_of
-from ...support.fake_server import Crowd, Cut, Pause, Reply, Stall, WireServer, sse
-from ...support.invocation_modes import DIALECTS, body_of
+from ...support.fake_server import Barrier, Cut, FakeServer, Pause, Reply, Stall, sse
+from ...support.invocation_modes import SERVER_NAMES, body_of
 
-WAY = pytest.mark.parametrize("way", ["sync", "async"])
+EVERY_MODE = pytest.mark.parametrize("mode", ["sync", "async"])
 KIND = pytest.mark.parametrize("kind", CLIENTS)
-DIALECT = pytest.mark.parametrize("dialect", DIALECTS)
+EVERY_SERVER = pytest.mark.parametrize("server_name", SERVER_NAMES)
 USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
 
 
 @pytest.fixture(autouse=True)
-def _base(wire_server: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface, "api_base", wire_server.url)
+def _base(fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface, "api_base", fake_server.url)
 
 
-@WAY
+@EVERY_MODE
 @KIND
-@DIALECT
+@EVERY_SERVER
 @pytest.mark.parametrize("builder", [None, "llama2"])
-def test_every_server_answers_in_one_shape(wire_server, monkeypatch, way, kind, dialect, builder):
+def test_every_server_answers_in_one_format(
+    fake_server, monkeypatch, mode, kind, server_name, builder
+):
     monkeypatch.setattr(huggingface, "prompt_builder", builder)
-    fake_text_servers.serve(wire_server, dialect)
-    result = call(way, kind)
+    fake_text_servers.serve(fake_server, server_name)
+    result = call(mode, kind)
     assert re.fullmatch(r"hf-[\w-]{10}", result["id"])
     assert result["object"] == {"chat": "chat.completion", "text": "text.completion"}[kind]
     assert abs(result["created"] - time.time()) < 60
     assert result["model"] == "tiny"
-    counted = body_of(wire_server).get("inputs") is None  # TGI counts no prompt on /generate
+    counted = body_of(fake_server).get("inputs") is None  # TGI counts no prompt on /generate
     assert result["usage"] == (USAGE if counted else None)
     [choice] = result["choices"]
     assert choice["index"] == 0
@@ -59,14 +61,14 @@ def test_every_server_answers_in_one_shape(wire_server, monkeypatch, way, kind, 
         assert (choice["text"], choice["logprobs"]) == ("Hello world", None)
 
 
-@WAY
+@EVERY_MODE
 @KIND
-@DIALECT
+@EVERY_SERVER
 def test_a_stream_begins_with_the_role_and_ends_with_the_finish_reason(
-    wire_server, way, kind, dialect
+    fake_server, mode, kind, server_name
 ):
-    fake_text_servers.serve(wire_server, dialect, finish_reason="length")
-    found = chunks(way, kind)
+    fake_text_servers.serve(fake_server, server_name, finish_reason="length")
+    found = chunks(mode, kind)
     choices = [chunk["choices"][0] for chunk in found]
     if kind == "chat":
         assert choices[0]["delta"] == {"role": "assistant"}
@@ -76,23 +78,23 @@ def test_a_stream_begins_with_the_role_and_ends_with_the_finish_reason(
     assert len({chunk["id"] for chunk in found}) == 1
     kinds = {"chat": "chat.completion.chunk", "text": "text.completion"}
     assert {chunk["object"] for chunk in found} == {kinds[kind]}
-    assert found[-1]["usage"] == (None if dialect == "llama-cpp-python" else USAGE)
+    assert found[-1]["usage"] == (None if server_name == "llama-cpp-python" else USAGE)
 
 
-@WAY
+@EVERY_MODE
 @KIND
-def test_the_first_stream_of_a_server_already_names_its_model(wire_server, way, kind):
-    fake_text_servers.serve(wire_server, "tgi", model="org/served")
-    assert {chunk["model"] for chunk in chunks(way, kind)} == {"org/served"}
+def test_the_first_stream_of_a_server_already_names_its_model(fake_server, mode, kind):
+    fake_text_servers.serve(fake_server, "tgi", model="org/served")
+    assert {chunk["model"] for chunk in chunks(mode, kind)} == {"org/served"}
 
 
-@WAY
+@EVERY_MODE
 @KIND
-def test_what_is_sent_by_default(wire_server, monkeypatch, way, kind):
+def test_what_is_sent_by_default(fake_server, monkeypatch, mode, kind):
     monkeypatch.setattr(huggingface, "prompt_builder", build_llama2_prompt)
-    fake_text_servers.serve(wire_server, "tgi")
-    call(way, kind)
-    assert body_of(wire_server, "/generate") == {
+    fake_text_servers.serve(fake_server, "tgi")
+    call(mode, kind)
+    assert body_of(fake_server, "/generate") == {
         "inputs": "[INST] Hi [/INST]",  # the server's tokenizer puts the <s>
         "parameters": {
             "details": True,
@@ -107,17 +109,17 @@ def test_what_is_sent_by_default(wire_server, monkeypatch, way, kind):
     }
 
 
-@WAY
+@EVERY_MODE
 def test_a_default_that_a_protocol_has_no_name_for_is_left_out_and_a_wish_is_an_error(
-    wire_server, way
+    fake_server, mode
 ):
-    fake_text_servers.serve(wire_server, "tgi")
+    fake_text_servers.serve(fake_server, "tgi")
     call("sync", "chat")
-    assert "top_k" not in body_of(wire_server, "/v1/chat/completions")
+    assert "top_k" not in body_of(fake_server, "/v1/chat/completions")
     wish = {"top_k": 10, "frequency_penalty": 1.2}
     for name, ask in product(wish, (call, chunks)):
         with pytest.raises(ConfigurationError) as caught:
-            ask(way, "chat", **{name: wish[name]})
+            ask(mode, "chat", **{name: wish[name]})
         assert str(caught.value) == (
             f"{name} cannot be expressed on the chat api of this server (tgi): "
             "set prompt_builder, or drop it."
@@ -125,32 +127,32 @@ def test_a_default_that_a_protocol_has_no_name_for_is_left_out_and_a_wish_is_an_
 
 
 @KIND
-def test_the_frequency_penalty_is_sent_as_the_repetition_penalty(wire_server, kind):
-    fake_text_servers.serve(wire_server, "vllm")
+def test_the_frequency_penalty_is_sent_as_the_repetition_penalty(fake_server, kind):
+    fake_text_servers.serve(fake_server, "vllm")
     call("sync", kind, frequency_penalty=1.2)
-    body = body_of(wire_server)
+    body = body_of(fake_server)
     assert body["repetition_penalty"] == 1.2
     assert "frequency_penalty" not in body
 
 
-@pytest.mark.parametrize("dialect", ["tgi", "vllm", "openai", "llamacpp"])
-def test_greedy_and_nucleus_at_their_bounds(wire_server, dialect):
-    fake_text_servers.serve(wire_server, dialect)
+@pytest.mark.parametrize("server_name", ["tgi", "vllm", "openai", "llamacpp"])
+def test_greedy_and_nucleus_at_their_bounds(fake_server, server_name):
+    fake_text_servers.serve(fake_server, server_name)
     for top_p in (0, 1):
         call("sync", "text", top_p=top_p)
-        body = body_of(wire_server)
+        body = body_of(fake_server)
         assert "top_p" not in body.get("parameters", body)
     call("sync", "text", temperature=0)
-    sent = body_of(wire_server)
+    sent = body_of(fake_server)
     sent = sent.get("parameters", sent)
     assert sent.get("temperature", 0) == 0
     assert sent.get("do_sample", False) is False
     assert "top_k" not in sent
 
 
-def test_names_mean_easyllms_own_builders(wire_server, monkeypatch):
-    fake_text_servers.serve(wire_server, "tgi")
-    talk = [
+def test_names_mean_easyllms_own_builders(fake_server, monkeypatch):
+    fake_text_servers.serve(fake_server, "tgi")
+    messages = [
         {"role": "system", "content": "S"},
         {"role": "user", "content": "A"},
         {"role": "assistant", "content": "B"},
@@ -159,29 +161,29 @@ def test_names_mean_easyllms_own_builders(wire_server, monkeypatch):
     sent = {}
     for name in ("vicuna", "llama2", "zephyr"):
         monkeypatch.setattr(huggingface, "prompt_builder", name)
-        call("sync", "chat", talk)
-        sent[name] = body_of(wire_server)
+        call("sync", "chat", messages)
+        sent[name] = body_of(fake_server)
     assert sent["vicuna"]["inputs"] == "S\n\nUSER: A\nASSISTANT: B</s>\nUSER: C\nASSISTANT: "
-    assert sent["llama2"]["inputs"] == build_llama2_prompt(talk).removeprefix("<s>")
+    assert sent["llama2"]["inputs"] == build_llama2_prompt(messages).removeprefix("<s>")
     assert sent["zephyr"]["inputs"].endswith("<|user|>\nC</s>\n<|assistant|>\n")
     assert sent["llama2"]["parameters"]["stop"] == llama2_stop_sequences
 
 
-def test_a_function_of_ones_own_reads_messages_by_attribute_and_by_key(wire_server, monkeypatch):
-    fake_text_servers.serve(wire_server, "tgi")
+def test_a_function_of_ones_own_reads_messages_by_attribute_and_by_key(fake_server, monkeypatch):
+    fake_text_servers.serve(fake_server, "tgi")
     monkeypatch.setattr(
         huggingface,
         "prompt_builder",
         lambda messages: "|".join(f"{m.role}={m['content']}" for m in messages),
     )
     call("sync", "chat", [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}])
-    assert body_of(wire_server)["inputs"] == "system=S|user=U"
+    assert body_of(fake_server)["inputs"] == "system=S|user=U"
 
 
-def test_a_text_is_one_user_turn_of_the_prompt_with_its_suffix(wire_server, monkeypatch):
-    fake_text_servers.serve(wire_server, "tgi")
+def test_a_text_is_one_user_turn_of_the_prompt_with_its_suffix(fake_server, monkeypatch):
+    fake_text_servers.serve(fake_server, "tgi")
     call("sync", "text", "Once", suffix=" upon")
-    assert body_of(wire_server)["inputs"] == "Once upon"
+    assert body_of(fake_server)["inputs"] == "Once upon"
     for builder, prompt in {
         "llama2": "[INST] Once upon [/INST]",
         "zephyr": "<|user|>\nOnce upon</s>\n<|assistant|>\n",
@@ -189,37 +191,37 @@ def test_a_text_is_one_user_turn_of_the_prompt_with_its_suffix(wire_server, monk
     }.items():
         monkeypatch.setattr(huggingface, "prompt_builder", builder)
         call("sync", "text", "Once", suffix=" upon")
-        assert body_of(wire_server)["inputs"] == prompt
+        assert body_of(fake_server)["inputs"] == prompt
 
 
-@WAY
+@EVERY_MODE
 @KIND
-@DIALECT
+@EVERY_SERVER
 def test_stops_of_the_module_and_of_the_call_are_exact(
-    wire_server, monkeypatch, way, kind, dialect
+    fake_server, monkeypatch, mode, kind, server_name
 ):
-    fake_text_servers.serve(wire_server, dialect, ["One", " tw", "o three", " fo", "ur"])
+    fake_text_servers.serve(fake_server, server_name, ["One", " tw", "o three", " fo", "ur"])
     monkeypatch.setattr(huggingface, "stop_sequences", ["four"])
-    assert text_of(call(way, kind)) == "One two three "
-    assert text_of(call(way, kind, stop="two")) == "One "
-    assert text_of(call(way, kind, stop=["never", "ree"])) == "One two th"
-    assert text_of(chunks(way, kind, stop=["wo", "ee"])) == "One t"
+    assert text_of(call(mode, kind)) == "One two three "
+    assert text_of(call(mode, kind, stop="two")) == "One "
+    assert text_of(call(mode, kind, stop=["never", "ree"])) == "One two th"
+    assert text_of(chunks(mode, kind, stop=["wo", "ee"])) == "One t"
     assert huggingface.stop_sequences == ["four"]
 
 
-@WAY
+@EVERY_MODE
 @KIND
-def test_several_answers_come_in_parallel_and_count_their_prompt_once(wire_server, way, kind):
-    fake_text_servers.serve(wire_server, "vllm")
+def test_several_answers_come_in_parallel_and_count_their_prompt_once(fake_server, mode, kind):
+    fake_text_servers.serve(fake_server, "vllm")
     made = {"chat": fake_text_servers.chat, "text": fake_text_servers.completions}[kind]
 
     def answer(request):
         reply = made(f"seed {request.json['seed']}", completion_tokens=2)
-        return replace(reply, before=(Crowd(3, seconds=20), Pause(0.02)))
+        return replace(reply, before=(Barrier(3, seconds=20), Pause(0.02)))
 
     path = {"chat": "/v1/chat/completions", "text": "/v1/completions"}[kind]
-    wire_server.on("POST", path, answer)
-    result = call(way, kind, n=3)
+    fake_server.on("POST", path, answer)
+    result = call(mode, kind, n=3)
     said = [
         choice["message"]["content"] if kind == "chat" else choice["text"]
         for choice in result["choices"]
@@ -227,27 +229,27 @@ def test_several_answers_come_in_parallel_and_count_their_prompt_once(wire_serve
     assert said == ["seed 42", "seed 43", "seed 44"]
     assert [choice["index"] for choice in result["choices"]] == [0, 1, 2]
     assert result["usage"] == {"prompt_tokens": 7, "completion_tokens": 6, "total_tokens": 13}
-    assert "n" not in body_of(wire_server)
-    assert wire_server.max_in_flight == 3
+    assert "n" not in body_of(fake_server)
+    assert fake_server.max_in_flight == 3
 
 
-def test_numbers_may_come_as_text(wire_server):
-    fake_text_servers.serve(wire_server, "vllm")
+def test_numbers_may_come_as_text(fake_server):
+    fake_text_servers.serve(fake_server, "vllm")
     given = {"n": "2", "timeout": "30", "max_retries": "0", "temperature": "0.5"}
     assert len(call("sync", "chat", **given)["choices"]) == 2
-    assert body_of(wire_server)["temperature"] == 0.5
+    assert body_of(fake_server)["temperature"] == 0.5
     assert len(chunks("sync", "chat", n="1")) == 4
 
 
-@WAY
-def test_log_probabilities(wire_server, way):
-    fake_text_servers.serve(wire_server, "tgi")
-    [choice] = call(way, "text", logprobs=True)["choices"]
+@EVERY_MODE
+def test_log_probabilities(fake_server, mode):
+    fake_text_servers.serve(fake_server, "tgi")
+    [choice] = call(mode, "text", logprobs=True)["choices"]
     assert choice["logprobs"] == [
         {"text": "Hello", "logprob": -0.25},
         {"text": " world", "logprob": -0.25},
     ]
-    found = [chunk["choices"][0] for chunk in chunks(way, "text", logprobs=True)]
+    found = [chunk["choices"][0] for chunk in chunks(mode, "text", logprobs=True)]
     assert [(one["text"], one["logprobs"]) for one in found] == [
         ("Hello", -0.25),
         (" world", -0.25),
@@ -255,36 +257,36 @@ def test_log_probabilities(wire_server, way):
     ]
 
 
-@WAY
-def test_an_echo_begins_with_the_prompt(wire_server, monkeypatch, way):
-    fake_text_servers.serve(wire_server, "openai")
-    assert text_of(chunks(way, "text", echo=True)) == "HiHello world"
-    wire_server.on("POST", "/v1/completions", fake_text_servers.completions("HiHello world"))
-    assert text_of(call(way, "text", echo=True)) == "HiHello world"
-    assert body_of(wire_server)["echo"] is True
+@EVERY_MODE
+def test_an_echo_begins_with_the_prompt(fake_server, monkeypatch, mode):
+    fake_text_servers.serve(fake_server, "openai")
+    assert text_of(chunks(mode, "text", echo=True)) == "HiHello world"
+    fake_server.on("POST", "/v1/completions", fake_text_servers.completions("HiHello world"))
+    assert text_of(call(mode, "text", echo=True)) == "HiHello world"
+    assert body_of(fake_server)["echo"] is True
 
 
-@WAY
+@EVERY_MODE
 @KIND
-def test_thinking_is_kept_apart(wire_server, way, kind):
-    fake_text_servers.serve(wire_server, "vllm", ["<think>", "Hm", "</think>", "Yes"])
-    [choice] = call(way, kind)["choices"]
+def test_thinking_is_kept_apart(fake_server, mode, kind):
+    fake_text_servers.serve(fake_server, "vllm", ["<think>", "Hm", "</think>", "Yes"])
+    [choice] = call(mode, kind)["choices"]
     assert choice.get("message", choice)["reasoning_content"] == "Hm"
-    found = chunks(way, kind)
+    found = chunks(mode, kind)
     assert text_of(found) == "Yes"
     parts = [chunk["choices"][0] for chunk in found]
     assert "".join(p.get("delta", p).get("reasoning_content", "") for p in parts) == "Hm"
 
 
-@WAY
-def test_a_closed_stream_closes_the_connection(wire_server, way):
-    fake_text_servers.serve(wire_server, "openai")
-    wire_server.on(
+@EVERY_MODE
+def test_a_closed_stream_closes_the_connection(fake_server, mode):
+    fake_text_servers.serve(fake_server, "openai")
+    fake_server.on(
         "POST",
         "/v1/chat/completions",
         sse({"choices": [{"index": 0, "delta": {"content": "Hi"}}]}, Stall(), per_event=True),
     )
-    if way == "sync":
+    if mode == "sync":
         stream = huggingface.ChatCompletion.create(GIVEN["chat"], stream=True)
         assert next(stream)["choices"][0]["delta"] == {"role": "assistant"}
         stream.close()
@@ -294,41 +296,41 @@ def test_a_closed_stream_closes_the_connection(wire_server, way):
             stream = await huggingface.ChatCompletion.acreate(GIVEN["chat"], stream=True)
             await anext(stream)
             await stream.aclose()
-            await asyncio.to_thread(wire_server.wait_until, lambda: wire_server.disconnects == 1)
+            await asyncio.to_thread(fake_server.wait_until, lambda: fake_server.disconnects == 1)
 
         asyncio.run(read())
-    wire_server.wait_until(lambda: wire_server.disconnects == 1)
+    fake_server.wait_until(lambda: fake_server.disconnects == 1)
 
 
-@WAY
-def test_a_stream_that_is_cut_off_is_an_error(wire_server, way):
-    fake_text_servers.serve(wire_server, "openai")
+@EVERY_MODE
+def test_a_stream_that_is_cut_off_is_an_error(fake_server, mode):
+    fake_text_servers.serve(fake_server, "openai")
     event = {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}
-    wire_server.on("POST", "/v1/chat/completions", sse(event, Cut(), per_event=True))
+    fake_server.on("POST", "/v1/chat/completions", sse(event, Cut(), per_event=True))
     with pytest.raises(IncompleteStreamError) as caught:
-        chunks(way, "chat", max_retries=0)
+        chunks(mode, "chat", max_retries=0)
     assert caught.value.partial == "Hi"
 
 
-@WAY
+@EVERY_MODE
 @KIND
-def test_failures_are_this_packages_errors(wire_server, way, kind):
-    fake_text_servers.serve(wire_server, "tgi")
+def test_failures_are_this_packages_errors(fake_server, mode, kind):
+    fake_text_servers.serve(fake_server, "tgi")
     path = {"chat": "/v1/chat/completions", "text": "/generate"}[kind]
-    wire_server.on("POST", path, Reply({"error": "Invalid token"}, status=401))
+    fake_server.on("POST", path, Reply({"error": "Invalid token"}, status=401))
     with pytest.raises(AuthenticationError):
-        call(way, kind)
+        call(mode, kind)
 
 
-@WAY
-def test_a_cold_start_is_waited_for(wire_server, way):
-    fake_text_servers.serve(wire_server, "tgi")
+@EVERY_MODE
+def test_a_cold_start_is_waited_for(fake_server, mode):
+    fake_text_servers.serve(fake_server, "tgi")
     loading = Reply({"error": "Model is loading", "estimated_time": 0.01}, status=503)
-    wire_server.on("POST", "/generate", loading, loading, fake_text_servers.tgi_generate("Hello"))
+    fake_server.on("POST", "/generate", loading, loading, fake_text_servers.tgi_generate("Hello"))
     with pytest.raises(ModelLoadingError):
-        call(way, "text", max_retries=0)
-    wire_server.on("POST", "/generate", loading, fake_text_servers.tgi_generate("Hello"))
-    assert text_of(call(way, "text", max_retries=0, wait_for_model=30)) == "Hello"
+        call(mode, "text", max_retries=0)
+    fake_server.on("POST", "/generate", loading, fake_text_servers.tgi_generate("Hello"))
+    assert text_of(call(mode, "text", max_retries=0, wait_for_model=30)) == "Hello"
 
 
 @KIND

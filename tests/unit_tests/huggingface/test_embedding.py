@@ -1,4 +1,4 @@
-"""EasyLLM's `Embedding`: texts in, OpenAI's shape out, with the server's own token counts."""
+"""EasyLLM's `Embedding`: texts in, OpenAI's format out, with the server's own token counts."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import pytest
 from langchain_easyllm import huggingface
 from langchain_easyllm.errors import AuthenticationError, ConfigurationError
 
-from ...support.fake_server import Received, Reply, WireServer
+from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import info_tei, models
 
-WAY = pytest.mark.parametrize("way", ["sync", "async"])
+EVERY_MODE = pytest.mark.parametrize("mode", ["sync", "async"])
 
 
-def embed(way: str, *given: object, **kwargs: object) -> Any:
+def embed(mode: str, *given: object, **kwargs: object) -> Any:
     client: Any = huggingface.Embedding
-    if way == "sync":
+    if mode == "sync":
         return client.create(*given, **kwargs)
     return asyncio.run(client.acreate(*given, **kwargs))
 
 
 def openai(request: Received) -> Reply:
-    """A vector of each text's length, packed where that is asked for; one token a text."""
+    """A vector of each text's length, base64-encoded where that is asked for; one token a text."""
     body: Any = request.json
     texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
     vectors: list[Any] = [[float(len(text)), 0.5] for text in texts]
@@ -39,17 +39,17 @@ def openai(request: Received) -> Reply:
 
 
 @pytest.fixture(autouse=True)
-def tei(wire_server: WireServer, monkeypatch: pytest.MonkeyPatch) -> WireServer:
-    monkeypatch.setattr(huggingface, "api_base", wire_server.url)
-    wire_server.on("GET", "/info", info_tei())
-    wire_server.on("POST", "/v1/embeddings", openai)
-    return wire_server
+def tei(fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> FakeServer:
+    monkeypatch.setattr(huggingface, "api_base", fake_server.url)
+    fake_server.on("GET", "/info", info_tei())
+    fake_server.on("POST", "/v1/embeddings", openai)
+    return fake_server
 
 
-@WAY
+@EVERY_MODE
 @pytest.mark.parametrize("name", ["input", "text"])
-def test_one_text(way: str, name: str) -> None:
-    assert embed(way, **{name: "Hello"}) == {
+def test_one_text(mode: str, name: str) -> None:
+    assert embed(mode, **{name: "Hello"}) == {
         "object": "list",
         "data": [{"object": "embedding", "index": 0, "embedding": [5.0, 0.5]}],
         "model": "tiny",
@@ -57,10 +57,10 @@ def test_one_text(way: str, name: str) -> None:
     }
 
 
-@WAY
-def test_many_texts_in_several_requests_count_all_their_tokens(tei: WireServer, way: str) -> None:
+@EVERY_MODE
+def test_many_texts_in_several_requests_count_all_their_tokens(tei: FakeServer, mode: str) -> None:
     texts = ["x" * size for size in range(1, 101)]
-    result = embed(way, texts, model="org/model")
+    result = embed(mode, texts, model="org/model")
     assert [one["embedding"][0] for one in result["data"]] == [float(n) for n in range(1, 101)]
     assert [one["index"] for one in result["data"]] == [*range(100)]
     assert result["model"] == "org/model"
@@ -68,23 +68,23 @@ def test_many_texts_in_several_requests_count_all_their_tokens(tei: WireServer, 
     assert len(tei.received("/v1/embeddings")) == 4
 
 
-@WAY
-def test_a_server_that_does_not_count_gives_no_usage(wire_server: WireServer, way: str) -> None:
-    wire_server.on("GET", "/info", Reply(status=404))
-    wire_server.on("GET", "/v1/models", models("tiny"))
+@EVERY_MODE
+def test_a_server_that_does_not_count_gives_no_usage(fake_server: FakeServer, mode: str) -> None:
+    fake_server.on("GET", "/info", Reply(status=404))
+    fake_server.on("GET", "/v1/models", models("tiny"))
     answer = {"object": "list", "data": [{"index": 0, "embedding": [1.0]}]}
-    wire_server.on("POST", "/v1/embeddings", Reply(answer))
-    assert embed(way, "Hello")["usage"] is None
+    fake_server.on("POST", "/v1/embeddings", Reply(answer))
+    assert embed(mode, "Hello")["usage"] is None
 
 
-@WAY
-def test_the_modules_key_goes_along(tei: WireServer, monkeypatch: Any, way: str) -> None:
+@EVERY_MODE
+def test_the_modules_key_goes_along(tei: FakeServer, monkeypatch: Any, mode: str) -> None:
     monkeypatch.setattr(huggingface, "api_key", "hf_set_by_hand")
-    embed(way, "Hello")
+    embed(mode, "Hello")
     assert tei.requests[-1].headers["authorization"] == "Bearer hf_set_by_hand"
     tei.on("POST", "/v1/embeddings", Reply({"error": "no"}, status=401))
     with pytest.raises(AuthenticationError):
-        embed(way, "Hello", api_key="hf_another")
+        embed(mode, "Hello", api_key="hf_another")
     assert tei.requests[-1].headers["authorization"] == "Bearer hf_another"
 
 
@@ -94,7 +94,7 @@ def test_debug_logs_this_call(caplog: pytest.LogCaptureFixture) -> None:
     assert "Embedded 1 texts: {'prompt_tokens': 1, 'total_tokens': 1}" in caplog.text
 
 
-@WAY
+@EVERY_MODE
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -109,8 +109,8 @@ def test_debug_logs_this_call(caplog: pytest.LogCaptureFixture) -> None:
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_sent(
-    tei: WireServer, way: str, given: dict[str, object], said: str
+    tei: FakeServer, mode: str, given: dict[str, object], said: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        embed(way, **given)
+        embed(mode, **given)
     assert tei.requests == []

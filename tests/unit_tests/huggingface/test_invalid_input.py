@@ -8,7 +8,7 @@ from langchain_easyllm import huggingface
 from langchain_easyllm.errors import ConfigurationError
 
 from ...support.easyllm_clients import CLIENTS, call
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 
 WRONG = [
     ({"stream": True, "n": 2}, "n > 1 cannot be streamed"),
@@ -37,17 +37,17 @@ WRONG = [
 
 
 @pytest.fixture(autouse=True)
-def server(wire_server: WireServer, monkeypatch: pytest.MonkeyPatch) -> WireServer:
-    monkeypatch.setattr(huggingface, "api_base", wire_server.url)
-    return wire_server
+def server(fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> FakeServer:
+    monkeypatch.setattr(huggingface, "api_base", fake_server.url)
+    return fake_server
 
 
-@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize(("given", "said"), WRONG)
-def test_a_parameter_that_cannot_work(server, way, kind, given, said):
+def test_a_parameter_that_cannot_work(server, mode, kind, given, said):
     with pytest.raises(ConfigurationError, match=said):
-        call(way, kind, **given)
+        call(mode, kind, **given)
     assert server.requests == []
 
 
@@ -72,9 +72,9 @@ def test_messages_that_are_none(server, messages, said):
 
 
 def test_a_conversation_that_easyllms_prompt_cannot_write(server):
-    talk = [{"role": "user", "content": "Hi"}, {"role": "function", "content": "f()"}]
+    messages = [{"role": "user", "content": "Hi"}, {"role": "function", "content": "f()"}]
     with pytest.raises(ConfigurationError, match="Llama 2 does not support function calls"):
-        call("sync", "chat", talk, prompt_builder="llama2")
+        call("sync", "chat", messages, prompt_builder="llama2")
     assert server.requests == []
 
 

@@ -14,7 +14,7 @@ from langchain_easyllm.errors import ConfigurationError
 from langchain_easyllm.prompts import get_prompt
 
 from ...support.easyllm_clients import CLIENTS, GIVEN, call, text_of
-from ...support.fake_server import Reply, WireServer
+from ...support.fake_server import FakeServer, Reply
 from ...support.fake_text_servers import serve, tgi_generate
 from ...support.invocation_modes import body_of
 
@@ -22,12 +22,12 @@ KIND = pytest.mark.parametrize("kind", CLIENTS)
 
 
 @pytest.fixture
-def tgi(wire_server: WireServer) -> WireServer:
-    serve(wire_server, "tgi")
-    return wire_server
+def tgi(fake_server: FakeServer) -> FakeServer:
+    serve(fake_server, "tgi")
+    return fake_server
 
 
-def authorization(server: WireServer) -> str | None:
+def authorization(server: FakeServer) -> str | None:
     return server.requests[-1].headers.get("authorization")
 
 
@@ -94,7 +94,7 @@ def test_a_key_of_the_environment_goes_to_hugging_face_only(tgi, monkeypatch, ki
 
 def test_a_key_stays_with_the_base_it_was_used_for(tgi, monkeypatch):
     monkeypatch.setattr(huggingface, "api_key", "hf_set_by_hand")
-    with WireServer() as other:
+    with FakeServer() as other:
         moved = Reply(status=307, headers={"location": tgi.url + "/generate"})
         serve(other, "tgi")
         other.on("POST", "/generate", moved)

@@ -1,4 +1,4 @@
-"""What callbacks and LangSmith are told."""
+"""What callbacks and LangSmith get."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ import langchain_easyllm
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import EasyLLMError
 
-from ...support.fake_server import Cut, WireServer, sse
+from ...support.fake_server import Cut, FakeServer, sse
 from ...support.fake_text_servers import chat_events, completions_events, error, serve
-from ...support.invocation_modes import CLASSES, DIALECTS, answer
+from ...support.invocation_modes import CLASSES, SERVER_NAMES, answer
 
 CLASS = pytest.mark.parametrize("cls", CLASSES)
 ROUTES = {EasyLLMChat: "/v1/chat/completions", EasyLLM: "/v1/completions"}
 
 
-class Diary(BaseCallbackHandler):
-    """Writes down what it is told."""
+class RecordingHandler(BaseCallbackHandler):
+    """Records the events it gets."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, Any]] = []
@@ -54,84 +54,86 @@ class Diary(BaseCallbackHandler):
     def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
         self.lines.append(("error", error))
 
-    def told(self, kind: str) -> list[Any]:
+    def events_of(self, kind: str) -> list[Any]:
         return [what for line, what in self.lines if line == kind]
 
 
 @CLASS
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_every_piece_is_told_once(
-    wire_server: WireServer, cls: type, dialect: str, streamed: str
+@pytest.mark.parametrize("server_name", SERVER_NAMES)
+def test_every_chunk_reaches_callbacks_once(
+    fake_server: FakeServer, cls: type, server_name: str, stream_mode: str
 ) -> None:
-    serve(wire_server, dialect, ["a", "b", "c"])
-    diary = Diary()
-    answer(streamed, cls(base_url=wire_server.url), config={"callbacks": [diary]})
-    tokens = diary.told("token")
+    serve(fake_server, server_name, ["a", "b", "c"])
+    handler = RecordingHandler()
+    answer(stream_mode, cls(base_url=fake_server.url), config={"callbacks": [handler]})
+    tokens = handler.events_of("token")
     assert [token for token, _ in tokens if token] == ["a", "b", "c"]
     kind = ChatGenerationChunk if cls is EasyLLMChat else GenerationChunk
     assert all(isinstance(chunk, kind) and chunk.text == token for token, chunk in tokens)
-    assert [kind for kind, _ in diary.lines if kind != "token"] == ["start", "end"]
+    assert [kind for kind, _ in handler.lines if kind != "token"] == ["start", "end"]
 
 
 @CLASS
-@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-def test_a_streaming_object_tells_of_pieces_in_invoke(
-    wire_server: WireServer, cls: type, way: str
+@pytest.mark.parametrize("mode", ["invoke", "ainvoke"])
+def test_a_streaming_object_reports_chunks_in_invoke(
+    fake_server: FakeServer, cls: type, mode: str
 ) -> None:
-    serve(wire_server, "vllm", ["a", "b", "c"])
-    diary = Diary()
-    answer(way, cls(base_url=wire_server.url, streaming=True), config={"callbacks": [diary]})
-    assert [token for token, _ in diary.told("token") if token] == ["a", "b", "c"]
-    assert diary.told("end")[0].generations[0][0].text == "abc"
+    serve(fake_server, "vllm", ["a", "b", "c"])
+    handler = RecordingHandler()
+    answer(mode, cls(base_url=fake_server.url, streaming=True), config={"callbacks": [handler]})
+    assert [token for token, _ in handler.events_of("token") if token] == ["a", "b", "c"]
+    assert handler.events_of("end")[0].generations[0][0].text == "abc"
 
 
 @CLASS
-def test_a_whole_answer_is_told_whole(wire_server: WireServer, cls: type, whole: str) -> None:
-    serve(wire_server, "vllm")
-    diary = Diary()
-    answer(whole, cls(base_url=wire_server.url), config={"callbacks": [diary]})
-    assert [kind for kind, _ in diary.lines] == ["start", "end"]
-    assert diary.told("end")[0].generations[0][0].text == "Hello world"
+def test_a_whole_answer_reaches_callbacks_whole(
+    fake_server: FakeServer, cls: type, whole_mode: str
+) -> None:
+    serve(fake_server, "vllm")
+    handler = RecordingHandler()
+    answer(whole_mode, cls(base_url=fake_server.url), config={"callbacks": [handler]})
+    assert [kind for kind, _ in handler.lines] == ["start", "end"]
+    assert handler.events_of("end")[0].generations[0][0].text == "Hello world"
 
 
 @CLASS
-def test_a_failure_is_told(wire_server: WireServer, cls: type, way: str) -> None:
-    serve(wire_server, "vllm")
-    wire_server.on("POST", ROUTES[cls], error("vllm-too-long"))
-    diary = Diary()
+def test_a_failure_is_reported(fake_server: FakeServer, cls: type, mode: str) -> None:
+    serve(fake_server, "vllm")
+    fake_server.on("POST", ROUTES[cls], error("vllm-too-long"))
+    handler = RecordingHandler()
     with pytest.raises(EasyLLMError):
-        answer(way, cls(base_url=wire_server.url), config={"callbacks": [diary]})
-    assert [kind for kind, _ in diary.lines] == ["start", "error"]
-    assert isinstance(diary.told("error")[0], EasyLLMError)
+        answer(mode, cls(base_url=fake_server.url), config={"callbacks": [handler]})
+    assert [kind for kind, _ in handler.lines] == ["start", "error"]
+    assert isinstance(handler.events_of("error")[0], EasyLLMError)
 
 
 @CLASS
-def test_a_failure_in_the_middle_is_told_after_the_pieces(
-    wire_server: WireServer, cls: type, streamed: str
+def test_a_failure_in_the_middle_is_reported_after_the_chunks(
+    fake_server: FakeServer, cls: type, stream_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     events = chat_events if cls is EasyLLMChat else completions_events
-    wire_server.on("POST", ROUTES[cls], sse(*events(["a", "b"], "vllm")[:-2], Cut(), done=False))
-    diary = Diary()
+    fake_server.on("POST", ROUTES[cls], sse(*events(["a", "b"], "vllm")[:-2], Cut(), done=False))
+    handler = RecordingHandler()
     with pytest.raises(EasyLLMError):
-        answer(streamed, cls(base_url=wire_server.url), config={"callbacks": [diary]})
-    assert "".join(token for token, _ in diary.told("token")) == "ab"
-    assert [kind for kind, _ in diary.lines if kind != "token"] == ["start", "error"]
+        answer(stream_mode, cls(base_url=fake_server.url), config={"callbacks": [handler]})
+    assert "".join(token for token, _ in handler.events_of("token")) == "ab"
+    assert [kind for kind, _ in handler.lines if kind != "token"] == ["start", "error"]
 
 
-@pytest.mark.parametrize("dialect", ["vllm", "tgi", "openai"])
+@pytest.mark.parametrize("server_name", ["vllm", "tgi", "openai"])
 def test_token_counts_reach_the_usage_handler(
-    wire_server: WireServer, dialect: str, way: str
+    fake_server: FakeServer, server_name: str, mode: str
 ) -> None:
-    serve(wire_server, dialect)
+    serve(fake_server, server_name)
     handler = UsageMetadataCallbackHandler()
-    answer(way, EasyLLMChat(base_url=wire_server.url), config={"callbacks": [handler]})
+    answer(mode, EasyLLMChat(base_url=fake_server.url), config={"callbacks": [handler]})
     usage = handler.usage_metadata["tiny"]
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (7, 2, 9)
 
 
-async def test_async_handlers_are_told_in_order(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm", list("abc"))
+async def test_async_handlers_are_called_in_order(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm", list("abc"))
     heard: list[str] = []
 
     class Slow(AsyncCallbackHandler):
@@ -141,15 +143,15 @@ async def test_async_handlers_are_told_in_order(wire_server: WireServer) -> None
 
     for cls in CLASSES:
         heard.clear()
-        async for _ in cls(base_url=wire_server.url).astream("Hi", {"callbacks": [Slow()]}):
+        async for _ in cls(base_url=fake_server.url).astream("Hi", {"callbacks": [Slow()]}):
             pass
         assert "".join(heard) == "abc"
 
 
 @CLASS
-def test_langsmith_is_told_what_runs(wire_server: WireServer, cls: type) -> None:
-    serve(wire_server, "vllm")
-    model = cls(base_url=wire_server.url, model="tiny", temperature=0, max_tokens=64)
+def test_langsmith_gets_what_runs(fake_server: FakeServer, cls: type) -> None:
+    serve(fake_server, "vllm")
+    model = cls(base_url=fake_server.url, model="tiny", temperature=0, max_tokens=64)
     params = model._get_ls_params(stop=["x"])
     assert params["ls_provider"] == "huggingface"
     assert params["ls_model_name"] == "tiny"
@@ -160,85 +162,85 @@ def test_langsmith_is_told_what_runs(wire_server: WireServer, cls: type) -> None
 
 
 @CLASS
-def test_langsmith_is_told_of_the_calls_own(
-    wire_server: WireServer, cls: type, any_way: str
+def test_langsmith_gets_the_calls_own_parameters(
+    fake_server: FakeServer, cls: type, any_mode: str
 ) -> None:
-    serve(wire_server, "openai")
-    diary = Diary()
-    model = cls(base_url=wire_server.url, model="tiny", temperature=0.5)
+    serve(fake_server, "openai")
+    handler = RecordingHandler()
+    model = cls(base_url=fake_server.url, model="tiny", temperature=0.5)
     kwargs = {"temperature": 0.1, "max_tokens": 3, "stop": ["x"], "model": "other"}
-    answer(any_way, model, config={"callbacks": [diary]}, **kwargs)
-    [(_, told)] = diary.told("start")
-    metadata = told["metadata"]
+    answer(any_mode, model, config={"callbacks": [handler]}, **kwargs)
+    [(_, details)] = handler.events_of("start")
+    metadata = details["metadata"]
     assert metadata["ls_model_name"] == "other"
     assert metadata["ls_temperature"] == 0.1
     assert metadata["ls_max_tokens"] == 3
     assert metadata["ls_stop"] == ["x"]
-    assert told["invocation_params"]["stop"] == ["x"]
+    assert details["invocation_params"]["stop"] == ["x"]
 
 
 @CLASS
-def test_langsmith_is_told_of_fields_and_aliases(wire_server: WireServer, cls: type) -> None:
-    model = cls(base_url=wire_server.url, model="tiny", stop=["own"], max_tokens=4)
+def test_langsmith_gets_fields_and_aliases(fake_server: FakeServer, cls: type) -> None:
+    model = cls(base_url=fake_server.url, model="tiny", stop=["own"], max_tokens=4)
     params = model._get_ls_params(max_new_tokens=9)
     assert params["ls_stop"] == ["own"]
     assert params["ls_max_tokens"] == 9
 
 
 @CLASS
-def test_nobody_is_told_a_secret(
-    wire_server: WireServer, cls: type, any_way: str, monkeypatch: pytest.MonkeyPatch
+def test_no_callback_gets_a_secret(
+    fake_server: FakeServer, cls: type, any_mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     monkeypatch.setenv("HF_TOKEN", "hf_environment")
     secrets = {"api_key": "hf_topsecret", "default_headers": {"Authorization": "Bearer hf_header"}}
     for fields in (secrets, {}):
-        diary = Diary()
-        answer(any_way, cls(base_url=wire_server.url, **fields), config={"callbacks": [diary]})
+        handler = RecordingHandler()
+        answer(any_mode, cls(base_url=fake_server.url, **fields), config={"callbacks": [handler]})
         for secret in ("hf_topsecret", "hf_header", "hf_environment"):
-            assert secret not in repr(diary.lines)
+            assert secret not in repr(handler.lines)
 
 
-@pytest.mark.parametrize("way", ["generate", "agenerate"])
-def test_each_of_many_prompts_has_its_own_run(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm")
-    model = EasyLLM(base_url=wire_server.url)
-    diaries = [Diary(), Diary()]
+@pytest.mark.parametrize("mode", ["generate", "agenerate"])
+def test_each_of_many_prompts_has_its_own_run(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm")
+    model = EasyLLM(base_url=fake_server.url)
+    diaries = [RecordingHandler(), RecordingHandler()]
     ids = [uuid4(), uuid4()]
     lists: dict[str, Any] = {
-        "callbacks": [[diary] for diary in diaries],
+        "callbacks": [[handler] for handler in diaries],
         "tags": [["x"], ["y"]],
         "metadata": [{"number": 1}, {"number": 2}],
         "run_name": ["one", "two"],
         "run_id": ids,
     }
-    if way == "generate":
+    if mode == "generate":
         result = model.generate(["a", "b"], **lists)
     else:
         result = asyncio.run(model.agenerate(["a", "b"], **lists))
     assert [run.run_id for run in result.run] == ids
-    for number, diary in enumerate(diaries):
-        [(_, told)] = diary.told("start")
-        assert told["run_id"] == ids[number]
-        assert told["tags"] == [["x"], ["y"]][number]
-        assert told["metadata"]["number"] == number + 1
-        assert len(diary.told("end")) == 1
+    for number, handler in enumerate(diaries):
+        [(_, details)] = handler.events_of("start")
+        assert details["run_id"] == ids[number]
+        assert details["tags"] == [["x"], ["y"]][number]
+        assert details["metadata"]["number"] == number + 1
+        assert len(handler.events_of("end")) == 1
 
 
-@pytest.mark.parametrize("way", ["generate", "agenerate"])
-def test_each_of_many_conversations_has_its_own_run(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm")
-    model = EasyLLMChat(base_url=wire_server.url)
-    diary = Diary()
+@pytest.mark.parametrize("mode", ["generate", "agenerate"])
+def test_each_of_many_conversations_has_its_own_run(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm")
+    model = EasyLLMChat(base_url=fake_server.url)
+    handler = RecordingHandler()
     asked = [[HumanMessage("a")], [HumanMessage("b")], [HumanMessage("c")]]
-    if way == "generate":
-        result = model.generate(asked, callbacks=[diary], tags=["x"])
+    if mode == "generate":
+        result = model.generate(asked, callbacks=[handler], tags=["x"])
     else:
-        result = asyncio.run(model.agenerate(asked, callbacks=[diary], tags=["x"]))
+        result = asyncio.run(model.agenerate(asked, callbacks=[handler], tags=["x"]))
     assert len({run.run_id for run in result.run}) == 3
-    started = {told["run_id"] for _, told in diary.told("start")}
+    started = {details["run_id"] for _, details in handler.events_of("start")}
     assert started == {run.run_id for run in result.run}
-    assert len(diary.told("end")) == 3
+    assert len(handler.events_of("end")) == 3
 
 
 VERSIONS = {
@@ -261,15 +263,15 @@ class Tracer(BaseTracer):
 
 @CLASS
 def test_a_trace_has_the_versions_of_the_packages(
-    wire_server: WireServer, cls: type, any_way: str
+    fake_server: FakeServer, cls: type, any_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
-    diary, tracer = Diary(), Tracer()
-    model = cls(base_url=wire_server.url, metadata={"team": "search"})
-    answer(any_way, model, config={"callbacks": [diary, tracer], "metadata": {"place": 1}})
-    [(_, told)] = diary.told("start")
+    serve(fake_server, "vllm")
+    handler, tracer = RecordingHandler(), Tracer()
+    model = cls(base_url=fake_server.url, metadata={"team": "search"})
+    answer(any_mode, model, config={"callbacks": [handler, tracer], "metadata": {"place": 1}})
+    [(_, details)] = handler.events_of("start")
     [run] = tracer.runs
-    for metadata in (told["metadata"], run.metadata):
+    for metadata in (details["metadata"], run.metadata):
         assert metadata["lc_versions"] == VERSIONS
         assert (metadata["team"], metadata["place"]) == ("search", 1)
 

@@ -16,7 +16,7 @@ from langchain_core.runnables import ConfigurableField, RunnableLambda, Runnable
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError, ProtocolError, ServerError
 
-from ...support.fake_server import Received, Reply, WireServer
+from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import chat, completions, error, serve
 from ...support.invocation_modes import CLASSES, answer, body_of, text_of
 
@@ -24,100 +24,100 @@ ROUTES = {EasyLLMChat: "/v1/chat/completions", EasyLLM: "/v1/completions"}
 CLASS = pytest.mark.parametrize("cls", CLASSES)
 
 
-def posts(server: WireServer) -> list[Received]:
+def posts(server: FakeServer) -> list[Received]:
     return [request for request in server.requests if request.method == "POST"]
 
 
 @CLASS
 def test_bind_and_call_override_the_object(
-    wire_server: WireServer, cls: type, any_way: str
+    fake_server: FakeServer, cls: type, any_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
-    model = cls(base_url=wire_server.url, temperature=0.5, max_tokens=5, top_p=0.9)
+    serve(fake_server, "vllm")
+    model = cls(base_url=fake_server.url, temperature=0.5, max_tokens=5, top_p=0.9)
     bound = model.bind(temperature=0.2, max_new_tokens=7)
-    answer(any_way, bound, top_p=None, seed=0)
-    sent = body_of(wire_server)
+    answer(any_mode, bound, top_p=None, seed=0)
+    sent = body_of(fake_server)
     assert (sent["temperature"], sent["max_tokens"], sent["seed"]) == (0.2, 7, 0)
     assert "top_p" not in sent
-    answer(any_way, bound, temperature=0)
-    assert body_of(wire_server)["temperature"] == 0
-    answer(any_way, model)
-    assert body_of(wire_server)["temperature"] == 0.5
+    answer(any_mode, bound, temperature=0)
+    assert body_of(fake_server)["temperature"] == 0
+    answer(any_mode, model)
+    assert body_of(fake_server)["temperature"] == 0.5
 
 
 @CLASS
-def test_configurable_fields(wire_server: WireServer, cls: type, any_way: str) -> None:
-    serve(wire_server, "openai")
-    model = cls(base_url=wire_server.url, model="one", max_tokens=9).configurable_fields(
+def test_configurable_fields(fake_server: FakeServer, cls: type, any_mode: str) -> None:
+    serve(fake_server, "openai")
+    model = cls(base_url=fake_server.url, model="one", max_tokens=9).configurable_fields(
         model=ConfigurableField("name"),
         temperature=ConfigurableField("heat"),
         stop=ConfigurableField("stop"),
     )
-    answer(any_way, model)
-    assert body_of(wire_server)["model"] == "one"
-    answer(any_way, model.with_config(configurable={"name": "two", "heat": 0.3, "stop": ["x"]}))
-    sent = body_of(wire_server)
+    answer(any_mode, model)
+    assert body_of(fake_server)["model"] == "one"
+    answer(any_mode, model.with_config(configurable={"name": "two", "heat": 0.3, "stop": ["x"]}))
+    sent = body_of(fake_server)
     assert (sent["model"], sent["temperature"], sent["stop"]) == ("two", 0.3, ["x"])
     assert sent["max_tokens"] == 9
 
 
-def test_configured_models_share_the_probe_and_the_sockets(wire_server: WireServer) -> None:
-    serve(wire_server, "openai")
-    model = EasyLLMChat(base_url=wire_server.url).configurable_fields(
+def test_configured_models_share_the_detection_and_the_sockets(fake_server: FakeServer) -> None:
+    serve(fake_server, "openai")
+    model = EasyLLMChat(base_url=fake_server.url).configurable_fields(
         temperature=ConfigurableField("heat")
     )
     for number in range(5):
         model.invoke("Hi", {"configurable": {"heat": number / 10}})
-    assert len(wire_server.received("/info")) == 1
-    assert wire_server.connections == 1
+    assert len(fake_server.received("/info")) == 1
+    assert fake_server.connections == 1
 
 
 @CLASS
-def test_configurable_alternatives(wire_server: WireServer, cls: type, any_way: str) -> None:
-    serve(wire_server, "openai")
-    model = cls(base_url=wire_server.url, model="one").configurable_alternatives(
-        ConfigurableField("which"), other=cls(base_url=wire_server.url, model="two")
+def test_configurable_alternatives(fake_server: FakeServer, cls: type, any_mode: str) -> None:
+    serve(fake_server, "openai")
+    model = cls(base_url=fake_server.url, model="one").configurable_alternatives(
+        ConfigurableField("which"), other=cls(base_url=fake_server.url, model="two")
     )
-    answer(any_way, model.with_config(configurable={"which": "other"}))
-    assert body_of(wire_server)["model"] == "two"
+    answer(any_mode, model.with_config(configurable={"which": "other"}))
+    assert body_of(fake_server)["model"] == "two"
 
 
 @CLASS
-@pytest.mark.parametrize("whole", ["invoke", "ainvoke", "batch", "abatch"])
-def test_with_retry(wire_server: WireServer, cls: type, whole: str) -> None:
-    serve(wire_server, "vllm")
-    good = (chat if cls is EasyLLMChat else completions)("fine", dialect="vllm")
-    wire_server.on("POST", ROUTES[cls], error("fastapi-internal"), good)
-    model = cls(base_url=wire_server.url, max_retries=0)
+@pytest.mark.parametrize("whole_mode", ["invoke", "ainvoke", "batch", "abatch"])
+def test_with_retry(fake_server: FakeServer, cls: type, whole_mode: str) -> None:
+    serve(fake_server, "vllm")
+    good = (chat if cls is EasyLLMChat else completions)("fine", server_name="vllm")
+    fake_server.on("POST", ROUTES[cls], error("fastapi-internal"), good)
+    model = cls(base_url=fake_server.url, max_retries=0)
     patient = model.with_retry(
         retry_if_exception_type=(ServerError,), wait_exponential_jitter=False
     )
-    assert text_of(answer(whole, patient)) == "fine"
-    assert len(posts(wire_server)) == 2
+    assert text_of(answer(whole_mode, patient)) == "fine"
+    assert len(posts(fake_server)) == 2
 
 
 @CLASS
-def test_with_fallbacks(wire_server: WireServer, cls: type, any_way: str) -> None:
-    serve(wire_server, "vllm")
+def test_with_fallbacks(fake_server: FakeServer, cls: type, any_mode: str) -> None:
+    serve(fake_server, "vllm")
     down = cls(base_url="http://127.0.0.1:9", max_retries=0)
-    model = down.with_fallbacks([cls(base_url=wire_server.url)])
-    if "as_completed" in any_way:
-        any_way = "invoke"
-    assert text_of(answer(any_way, model)) == "Hello world"
+    model = down.with_fallbacks([cls(base_url=fake_server.url)])
+    if "as_completed" in any_mode:
+        any_mode = "invoke"
+    assert text_of(answer(any_mode, model)) == "Hello world"
 
 
 @CLASS
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "batch", "abatch"])
-def test_a_cache_answers_the_second_time(wire_server: WireServer, cls: type, way: str) -> None:
-    serve(wire_server, "vllm")
+@pytest.mark.parametrize("mode", ["invoke", "ainvoke", "batch", "abatch"])
+def test_a_cache_answers_the_second_time(fake_server: FakeServer, cls: type, mode: str) -> None:
+    serve(fake_server, "vllm")
     cache = InMemoryCache()
 
     def asked(**fields: object) -> int:
-        before = len(posts(wire_server))
+        before = len(posts(fake_server))
         kwargs = fields.pop("call", {})
-        model = cls(**{"base_url": wire_server.url, "cache": cache, **fields})
-        assert text_of(answer(way, model, **kwargs)) == "Hello world"
-        return len(posts(wire_server)) - before
+        model = cls(**{"base_url": fake_server.url, "cache": cache, **fields})
+        assert text_of(answer(mode, model, **kwargs)) == "Hello world"
+        return len(posts(fake_server)) - before
 
     assert [asked(), asked()] == [1, 0]
     for number, change in enumerate(
@@ -127,7 +127,7 @@ def test_a_cache_answers_the_second_time(wire_server: WireServer, cls: type, way
             {"stop": ["never"]},
             {"model_kwargs": {"min_p": 0.1}},
             {"top_k": 3},
-            {"base_url": wire_server.url.replace("127.0.0.1", "localhost")},
+            {"base_url": fake_server.url.replace("127.0.0.1", "localhost")},
             {"api": "chat"},
             {"call": {"temperature": 0.7}},
             {"call": {"stop": ["also never"]}},
@@ -137,36 +137,36 @@ def test_a_cache_answers_the_second_time(wire_server: WireServer, cls: type, way
     assert asked() == 0
 
 
-def test_a_cached_prompt_of_another_template_is_another(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
+def test_a_cached_prompt_of_another_template_is_another(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
     cache = InMemoryCache()
     for builder in ("zephyr", "chatml", lambda messages: messages[0].content):
         for expected in (1, 0):
-            before = len(posts(wire_server))
-            model = EasyLLMChat(base_url=wire_server.url, prompt_builder=builder, cache=cache)
+            before = len(posts(fake_server))
+            model = EasyLLMChat(base_url=fake_server.url, prompt_builder=builder, cache=cache)
             model.invoke("Hi")
-            assert len(posts(wire_server)) - before == expected
+            assert len(posts(fake_server)) - before == expected
 
 
-def test_two_callables_are_two_templates_to_a_cache(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
+def test_two_callables_are_two_templates_to_a_cache(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
     cache = InMemoryCache()
     for prefix in "ab":
         builder = lambda messages, prefix=prefix: prefix + messages[0].content  # noqa: E731
-        model = EasyLLMChat(base_url=wire_server.url, prompt_builder=builder, cache=cache)
+        model = EasyLLMChat(base_url=fake_server.url, prompt_builder=builder, cache=cache)
         model.invoke("Hi")
-        assert body_of(wire_server)["prompt"] == prefix + "Hi"
+        assert body_of(fake_server)["prompt"] == prefix + "Hi"
 
 
-def test_a_cache_holds_no_secret(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
+def test_a_cache_holds_no_secret(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
     cache = InMemoryCache()
     secret = {
         "api_key": "hf_topsecret",
         "default_headers": {"Authorization": "Bearer hf_topsecret"},
     }
     for cls in CLASSES:
-        cls(base_url=wire_server.url, cache=cache, **secret).invoke("Hi")
+        cls(base_url=fake_server.url, cache=cache, **secret).invoke("Hi")
     assert len(cache._cache) == 2
     assert "hf_topsecret" not in repr(cache._cache)
 
@@ -189,66 +189,66 @@ class Counter(BaseRateLimiter):
 @CLASS
 @pytest.mark.parametrize("streaming", [None, True])
 def test_a_rate_limiter_is_asked_once_for_each_request(
-    wire_server: WireServer, cls: type, streaming: bool | None, any_way: str
+    fake_server: FakeServer, cls: type, streaming: bool | None, any_mode: str
 ) -> None:
-    serve(wire_server, "vllm")
+    serve(fake_server, "vllm")
     counter = Counter()
-    answer(any_way, cls(base_url=wire_server.url, rate_limiter=counter, streaming=streaming))
+    answer(any_mode, cls(base_url=fake_server.url, rate_limiter=counter, streaming=streaming))
     assert counter.asked == 1
 
 
-async def test_a_rate_limiter_is_asked_for_every_prompt(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
+async def test_a_rate_limiter_is_asked_for_every_prompt(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
     counter = Counter()
-    model = EasyLLM(base_url=wire_server.url, rate_limiter=counter)
+    model = EasyLLM(base_url=fake_server.url, rate_limiter=counter)
     model.generate(["a", "b", "c"])
     await model.agenerate(["a", "b"])
     assert counter.asked == 5
 
 
-def test_a_chat_chain(wire_server: WireServer, any_way: str) -> None:
-    serve(wire_server, "tgi", ["Hel", "lo"])
+def test_a_chat_chain(fake_server: FakeServer, any_mode: str) -> None:
+    serve(fake_server, "tgi", ["Hel", "lo"])
     prompt = ChatPromptTemplate.from_messages([("system", "Be {how}."), ("user", "{what}")])
-    chain = prompt | EasyLLMChat(base_url=wire_server.url) | StrOutputParser()
-    assert answer(any_way, chain, {"how": "brief", "what": "Hi"}) == "Hello"
-    assert [message["content"] for message in body_of(wire_server)["messages"]] == [
+    chain = prompt | EasyLLMChat(base_url=fake_server.url) | StrOutputParser()
+    assert answer(any_mode, chain, {"how": "brief", "what": "Hi"}) == "Hello"
+    assert [message["content"] for message in body_of(fake_server)["messages"]] == [
         "Be brief.",
         "Hi",
     ]
 
 
-def test_an_llm_chain(wire_server: WireServer, any_way: str) -> None:
-    serve(wire_server, "tgi", ["Hel", "lo"])
-    chain = PromptTemplate.from_template("Say {what}.") | EasyLLM(base_url=wire_server.url)
-    assert answer(any_way, chain, {"what": "hello"}) == "Hello"
-    assert body_of(wire_server)["inputs"] == "Say hello."
+def test_an_llm_chain(fake_server: FakeServer, any_mode: str) -> None:
+    serve(fake_server, "tgi", ["Hel", "lo"])
+    chain = PromptTemplate.from_template("Say {what}.") | EasyLLM(base_url=fake_server.url)
+    assert answer(any_mode, chain, {"what": "hello"}) == "Hello"
+    assert body_of(fake_server)["inputs"] == "Say hello."
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_chains_stream_through(wire_server: WireServer, cls: type) -> None:
-    serve(wire_server, "tgi", list("abcdef"))
+def test_chains_stream_through(fake_server: FakeServer, cls: type) -> None:
+    serve(fake_server, "tgi", list("abcdef"))
     chain = (
         {"what": RunnablePassthrough()}
         | PromptTemplate.from_template("Say {what}.")
-        | cls(base_url=wire_server.url)
+        | cls(base_url=fake_server.url)
         | StrOutputParser()
     )
 
     async def run() -> list[str]:
-        return [piece async for piece in chain.astream("it")]
+        return [chunk async for chunk in chain.astream("it")]
 
-    assert [piece for piece in chain.stream("it") if piece] == list("abcdef")
-    assert [piece for piece in asyncio.run(run()) if piece] == list("abcdef")
+    assert [chunk for chunk in chain.stream("it") if chunk] == list("abcdef")
+    assert [chunk for chunk in asyncio.run(run()) if chunk] == list("abcdef")
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-async def test_events_v2_tell_of_every_piece(wire_server: WireServer, cls: type) -> None:
-    serve(wire_server, "vllm", list("abc"))
-    chain = PromptTemplate.from_template("{x}") | cls(base_url=wire_server.url)
+async def test_events_v2_report_every_chunk(fake_server: FakeServer, cls: type) -> None:
+    serve(fake_server, "vllm", list("abc"))
+    chain = PromptTemplate.from_template("{x}") | cls(base_url=fake_server.url)
     kind = "on_chat_model" if cls is EasyLLMChat else "on_llm"
     events = [event async for event in chain.astream_events({"x": "Hi"}, version="v2")]
-    pieces = [e["data"]["chunk"] for e in events if e["event"] == f"{kind}_stream"]
-    assert [text for piece in pieces if (text := text_of(piece))] == list("abc")
+    chunks = [e["data"]["chunk"] for e in events if e["event"] == f"{kind}_stream"]
+    assert [text for chunk in chunks if (text := text_of(chunk))] == list("abc")
     assert sum(e["event"] == f"{kind}_start" for e in events) == 1
     [end] = [e for e in events if e["event"] == f"{kind}_end"]
     assert end["data"]["output"]
@@ -256,36 +256,36 @@ async def test_events_v2_tell_of_every_piece(wire_server: WireServer, cls: type)
     assert start["metadata"]["ls_provider"] == "huggingface"
 
 
-async def test_events_are_told_of_an_invoke_too(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm", list("abc"))
-    model = EasyLLMChat(base_url=wire_server.url)
+async def test_events_report_an_invoke_too(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm", list("abc"))
+    model = EasyLLMChat(base_url=fake_server.url)
 
     async def inside(text: str) -> str:
         return (await model.ainvoke(text)).text
 
     events = [e async for e in RunnableLambda(inside).astream_events("Hi", version="v2")]
-    pieces = [e["data"]["chunk"].text for e in events if e["event"] == "on_chat_model_stream"]
-    assert "".join(pieces) == "abc"
+    chunks = [e["data"]["chunk"].text for e in events if e["event"] == "on_chat_model_stream"]
+    assert "".join(chunks) == "abc"
 
 
 @CLASS
 def test_unknown_names_in_bind_are_found_at_the_call(
-    wire_server: WireServer, cls: type, way: str
+    fake_server: FakeServer, cls: type, mode: str
 ) -> None:
-    serve(wire_server, "vllm")
-    model = cls(base_url=wire_server.url).bind(temprature=0)
+    serve(fake_server, "vllm")
+    model = cls(base_url=fake_server.url).bind(temprature=0)
     with pytest.raises(ConfigurationError, match="did you mean 'temperature'"):
-        answer(way, model)
-    assert not posts(wire_server)
+        answer(mode, model)
+    assert not posts(fake_server)
 
 
-def test_n_answers(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
+def test_n_answers(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
     numbers = count()
 
     def reply(request: Received) -> Reply:
-        assert body_of(wire_server)["n"] == 3
-        reply = chat("x", dialect="vllm").body
+        assert body_of(fake_server)["n"] == 3
+        reply = chat("x", server_name="vllm").body
         text = "message" if "chat" in request.path else "text"
         choices = [
             {
@@ -298,17 +298,17 @@ def test_n_answers(wire_server: WireServer) -> None:
         return Reply({**reply, "choices": choices})
 
     for path in ROUTES.values():
-        wire_server.on("POST", path, reply)
-    result = EasyLLMChat(base_url=wire_server.url, n=3).generate([[HumanMessage("Hi")]])
+        fake_server.on("POST", path, reply)
+    result = EasyLLMChat(base_url=fake_server.url, n=3).generate([[HumanMessage("Hi")]])
     assert [one.text for one in result.generations[0]] == ["answer 0", "answer 1", "answer 2"]
-    whole = EasyLLM(base_url=wire_server.url, n=3).generate(["Hi"])
+    whole = EasyLLM(base_url=fake_server.url, n=3).generate(["Hi"])
     assert [one.text for one in whole.generations[0]] == ["answer 0", "answer 1", "answer 2"]
     counted = [one.message.usage_metadata for one in result.generations[0]]
     assert counted[0]["total_tokens"] == 9
     assert counted[1:] == [None, None]
 
 
-def test_a_server_that_ignores_n_is_an_error(wire_server: WireServer, whole: str) -> None:
-    serve(wire_server, "vllm")
+def test_a_server_that_ignores_n_is_an_error(fake_server: FakeServer, whole_mode: str) -> None:
+    serve(fake_server, "vllm")
     with pytest.raises(ProtocolError, match="n=2"):
-        answer(whole, EasyLLMChat(base_url=wire_server.url, n=2))
+        answer(whole_mode, EasyLLMChat(base_url=fake_server.url, n=2))

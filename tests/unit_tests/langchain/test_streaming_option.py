@@ -12,18 +12,18 @@ from langchain_core.messages import AIMessageChunk
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
-from ...support.fake_server import Received, WireServer
+from ...support.fake_server import FakeServer, Received
 from ...support.fake_text_servers import serve
 from ...support.fake_tool_calls import Turn, serve_turns
-from ...support.invocation_modes import CLASSES, STREAMS, answer, body_of, text_of
+from ...support.invocation_modes import CLASSES, STREAM_MODES, answer, body_of, text_of
 
 CLASS = pytest.mark.parametrize("cls", CLASSES)
 OBJECT = pytest.mark.parametrize("own", [None, True, False])
 NAME = pytest.mark.parametrize("name", ["stream", "streaming"])
 
 
-class Pieces(BaseCallbackHandler):
-    """Counts pieces of text."""
+class TextChunks(BaseCallbackHandler):
+    """Collects chunks of text."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -32,13 +32,13 @@ class Pieces(BaseCallbackHandler):
         self.texts += [token] if token else []
 
 
-def posts(wire_server: WireServer) -> list[Received]:
-    return [request for request in wire_server.requests if request.method == "POST"]
+def posts(fake_server: FakeServer) -> list[Received]:
+    return [request for request in fake_server.requests if request.method == "POST"]
 
 
-def was_streamed(wire_server: WireServer) -> bool:
-    assert body_of(wire_server).get("stream") in (True, None)
-    return "stream" in body_of(wire_server)
+def was_streamed(fake_server: FakeServer) -> bool:
+    assert body_of(fake_server).get("stream") in (True, None)
+    return "stream" in body_of(fake_server)
 
 
 @CLASS
@@ -46,38 +46,38 @@ def was_streamed(wire_server: WireServer) -> bool:
 @NAME
 @pytest.mark.parametrize("call", [None, True, False])
 def test_a_call_decides_before_its_object(
-    wire_server: WireServer, cls: type, own: bool | None, name: str, call: bool | None, way: str
+    fake_server: FakeServer, cls: type, own: bool | None, name: str, call: bool | None, mode: str
 ) -> None:
-    serve(wire_server, "vllm", ["a", "b", "c"])
-    model = cls(base_url=wire_server.url, streaming=own)
+    serve(fake_server, "vllm", ["a", "b", "c"])
+    model = cls(base_url=fake_server.url, streaming=own)
     decided = own if call is None else call
-    wanted = way in STREAMS if decided is None else decided
+    wanted = mode in STREAM_MODES if decided is None else decided
     for asked, kwargs in ((model, {name: call}), (model.bind(**{name: call}), {})):
-        pieces = Pieces()
-        assert text_of(answer(way, asked, config={"callbacks": [pieces]}, **kwargs)) == "abc"
-        assert was_streamed(wire_server) is wanted
+        chunks = TextChunks()
+        assert text_of(answer(mode, asked, config={"callbacks": [chunks]}, **kwargs)) == "abc"
+        assert was_streamed(fake_server) is wanted
         if wanted:
-            assert pieces.texts == ["a", "b", "c"]
-    assert len(posts(wire_server)) == 2
+            assert chunks.texts == ["a", "b", "c"]
+    assert len(posts(fake_server)) == 2
 
 
 @CLASS
 @NAME
 def test_a_batch_is_streamed_if_it_says_so(
-    wire_server: WireServer, cls: type, name: str, any_way: str
+    fake_server: FakeServer, cls: type, name: str, any_mode: str
 ) -> None:
-    serve(wire_server, "vllm", ["a", "b"])
-    model = cls(base_url=wire_server.url, streaming=True)
+    serve(fake_server, "vllm", ["a", "b"])
+    model = cls(base_url=fake_server.url, streaming=True)
     for call, wanted in ((None, True), (False, False), (True, True)):
-        assert text_of(answer(any_way, model, **{name: call})) == "ab"
-        assert was_streamed(wire_server) is wanted
+        assert text_of(answer(any_mode, model, **{name: call})) == "ab"
+        assert was_streamed(fake_server) is wanted
 
 
 @CLASS
 @NAME
-def test_prompts_of_generate_are_streamed(wire_server: WireServer, cls: type, name: str) -> None:
-    serve(wire_server, "vllm", ["a", "b"])
-    model = cls(base_url=wire_server.url)
+def test_prompts_of_generate_are_streamed(fake_server: FakeServer, cls: type, name: str) -> None:
+    serve(fake_server, "vllm", ["a", "b"])
+    model = cls(base_url=fake_server.url)
     given = ["Hi", "Ho"] if cls is EasyLLM else [[("user", "Hi")], [("user", "Ho")]]
     if cls is EasyLLMChat:
         given = [model._convert_input(one).to_messages() for one in given]
@@ -86,32 +86,32 @@ def test_prompts_of_generate_are_streamed(wire_server: WireServer, cls: type, na
         asyncio.run(model.agenerate(given, **{name: True})),
     ):
         assert [group[0].text for group in result.generations] == ["ab", "ab"]
-        assert was_streamed(wire_server)
+        assert was_streamed(fake_server)
 
 
 @CLASS
 @OBJECT
 @pytest.mark.parametrize("stream", [True, False])
 def test_two_that_contradict_are_an_error(
-    wire_server: WireServer, cls: type, own: bool | None, stream: bool, way: str
+    fake_server: FakeServer, cls: type, own: bool | None, stream: bool, mode: str
 ) -> None:
-    serve(wire_server, "vllm")
-    model = cls(base_url=wire_server.url, streaming=own)
+    serve(fake_server, "vllm")
+    model = cls(base_url=fake_server.url, streaming=own)
     words = f"streaming={not stream} and stream={stream} contradict each other"
     with pytest.raises(ConfigurationError, match=words):
-        answer(way, model, stream=stream, streaming=not stream)
+        answer(mode, model, stream=stream, streaming=not stream)
     with pytest.raises(ConfigurationError, match=words):
-        answer(way, model.bind(stream=stream), streaming=not stream)
-    assert not posts(wire_server)
-    assert text_of(answer(way, model, stream=stream, streaming=stream)) == "Hello world"
-    assert text_of(answer(way, model, stream=stream, streaming=None)) == "Hello world"
-    assert was_streamed(wire_server) is stream
+        answer(mode, model.bind(stream=stream), streaming=not stream)
+    assert not posts(fake_server)
+    assert text_of(answer(mode, model, stream=stream, streaming=stream)) == "Hello world"
+    assert text_of(answer(mode, model, stream=stream, streaming=None)) == "Hello world"
+    assert was_streamed(fake_server) is stream
 
 
 @CLASS
-def test_several_answers_are_no_stream(wire_server: WireServer, cls: type, whole: str) -> None:
+def test_several_answers_are_no_stream(fake_server: FakeServer, cls: type, whole_mode: str) -> None:
     with pytest.raises(ConfigurationError, match="n > 1 cannot be streamed"):
-        answer(whole, cls(base_url=wire_server.url, n=2), stream=True)
+        answer(whole_mode, cls(base_url=fake_server.url, n=2), stream=True)
 
 
 CALLS = Turn(text=["Let", " me"], calls=[("weather", {"city": "Rome"}), ("now", {})])
@@ -120,22 +120,22 @@ CALLS = Turn(text=["Let", " me"], calls=[("weather", {"city": "Rome"}), ("now", 
 @NAME
 @pytest.mark.parametrize("turn", [CALLS, Turn(text=["Hel", "lo"])])
 def test_a_stream_that_is_none_has_all_that_invoke_has(
-    wire_server: WireServer, name: str, turn: Turn, streamed: str
+    fake_server: FakeServer, name: str, turn: Turn, stream_mode: str
 ) -> None:
-    serve_turns(wire_server, "vllm", turn)
-    model = EasyLLMChat(base_url=wire_server.url)
+    serve_turns(fake_server, "vllm", turn)
+    model = EasyLLMChat(base_url=fake_server.url)
     whole = model.invoke("Hi")
-    given = answer(streamed, model, **{name: False})
+    given = answer(stream_mode, model, **{name: False})
     kept = ("content", "tool_calls", "invalid_tool_calls", "usage_metadata", "response_metadata")
     ids = [[call.pop("id") for call in message.tool_calls] for message in (whole, given)]
     assert all(map(all, ids))
     assert [getattr(given, key) for key in kept] == [getattr(whole, key) for key in kept]
-    assert not was_streamed(wire_server)
+    assert not was_streamed(fake_server)
 
 
-def test_the_one_chunk_is_a_chunk(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
-    (chunk,) = EasyLLMChat(base_url=wire_server.url).stream("Hi", stream=False)
+def test_the_one_chunk_is_a_chunk(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
+    (chunk,) = EasyLLMChat(base_url=fake_server.url).stream("Hi", stream=False)
     assert isinstance(chunk, AIMessageChunk)
     assert chunk.chunk_position == "last"
 
@@ -144,17 +144,17 @@ def test_the_one_chunk_is_a_chunk(wire_server: WireServer) -> None:
 @pytest.mark.parametrize("call", [None, True, False])
 @pytest.mark.filterwarnings("ignore:.* is in beta")
 def test_events_of_the_newest_version_are_streamed_alike(
-    wire_server: WireServer, own: bool | None, call: bool | None
+    fake_server: FakeServer, own: bool | None, call: bool | None
 ) -> None:
-    serve(wire_server, "vllm", ["a", "b"])
-    model = EasyLLMChat(base_url=wire_server.url, streaming=own)
+    serve(fake_server, "vllm", ["a", "b"])
+    model = EasyLLMChat(base_url=fake_server.url, streaming=own)
     stream = model.stream_events("Hi", version="v3", streaming=call)
     assert stream.output.text == "ab"
-    assert was_streamed(wire_server) is ((own if call is None else call) is not False)
+    assert was_streamed(fake_server) is ((own if call is None else call) is not False)
 
     async def run() -> str:
         awaited = await model.astream_events("Hi", version="v3", streaming=call)
         return (await awaited.output).text
 
     assert asyncio.run(run()) == "ab"
-    assert was_streamed(wire_server) is ((own if call is None else call) is not False)
+    assert was_streamed(fake_server) is ((own if call is None else call) is not False)

@@ -16,7 +16,7 @@ from langchain_easyllm._http.models import Request
 from langchain_easyllm.errors import BadRequestError, GenerationError, TimeoutError
 
 from ...support.invocation_modes import answer
-from ...support.spelling_model import Pipeline, SpellingModel, client_of, held
+from ...support.spelling_model import Pipeline, SpellingModel, client_of, paused
 
 PROMPT = "Thought: none. Observation: all"
 
@@ -26,7 +26,7 @@ def spelling() -> SpellingModel:
     return SpellingModel()
 
 
-def asking(cls: type, model: SpellingModel, size: int = 4, **fields: Any) -> Any:
+def local_model(cls: type, model: SpellingModel, size: int = 4, **fields: Any) -> Any:
     """An object of the class whose connection is to the model, in place of its pipeline."""
     asked = cls(pipeline=Pipeline(), model="spelling", **fields)
     asked._client, asked._client_key = client_of(model, size), ("local", "spelling")
@@ -41,20 +41,20 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_an_answer_by_every_way(spelling: SpellingModel, any_way: str) -> None:
-    assert answer(any_way, asking(EasyLLM, spelling), "Hello") == "Hello"
-    chat = asking(EasyLLMChat, spelling)
-    assert answer(any_way, chat, "Hello").text == "Hello"
+def test_an_answer_in_every_mode(spelling: SpellingModel, any_mode: str) -> None:
+    assert answer(any_mode, local_model(EasyLLM, spelling), "Hello") == "Hello"
+    chat = local_model(EasyLLMChat, spelling)
+    assert answer(any_mode, chat, "Hello").text == "Hello"
 
 
-def test_a_stop_ends_the_generation(spelling: SpellingModel, way: str) -> None:
-    llm = asking(EasyLLM, spelling)
-    assert answer(way, llm, PROMPT, stop=["\nNever", "Obs"]) == "Thought: none. "
+def test_a_stop_ends_the_generation(spelling: SpellingModel, mode: str) -> None:
+    llm = local_model(EasyLLM, spelling)
+    assert answer(mode, llm, PROMPT, stop=["\nNever", "Obs"]) == "Thought: none. "
     assert spelling.written == PROMPT.index("Obs") + 3
 
 
-def test_what_is_known_of_an_answer(spelling: SpellingModel, way: str) -> None:
-    said = answer(way, asking(EasyLLMChat, spelling), "Hello", max_tokens=3, logprobs=True)
+def test_what_is_known_of_an_answer(spelling: SpellingModel, mode: str) -> None:
+    said = answer(mode, local_model(EasyLLMChat, spelling), "Hello", max_tokens=3, logprobs=True)
     assert said.usage_metadata == {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
     assert said.response_metadata["finish_reason"] == "length"
     tokens = [token["token"] for token in said.response_metadata["logprobs"]["content"]]
@@ -62,20 +62,22 @@ def test_what_is_known_of_an_answer(spelling: SpellingModel, way: str) -> None:
 
 
 def test_several_answers_are_counted_together(spelling: SpellingModel) -> None:
-    result = asking(EasyLLM, spelling, n=3).generate(["Hello"])
+    result = local_model(EasyLLM, spelling, n=3).generate(["Hello"])
     assert [one.text for one in result.generations[0]] == ["Hello"] * 3
     assert result.llm_output["token_usage"]["completion_tokens"] == 15
     assert spelling.batches == [["Hello"] * 3]
 
 
 def test_a_stream_is_token_by_token(spelling: SpellingModel) -> None:
-    assert [piece for piece in asking(EasyLLM, spelling).stream("Hello") if piece] == list("Hello")
+    assert [chunk for chunk in local_model(EasyLLM, spelling).stream("Hello") if chunk] == list(
+        "Hello"
+    )
 
 
 def test_a_batch_goes_through_the_model_in_batches(spelling: SpellingModel) -> None:
-    llm = asking(EasyLLM, spelling)
+    llm = local_model(EasyLLM, spelling)
     prompts = [f"Number {number}" for number in range(8)]
-    with held(spelling):
+    with paused(spelling):
         first = threading.Thread(target=llm.invoke, args=["first"])
         first.start()
         until(lambda: bool(spelling.batches))
@@ -92,7 +94,7 @@ def test_a_batch_goes_through_the_model_in_batches(spelling: SpellingModel) -> N
 
 
 def test_only_what_goes_together_is_one_batch(spelling: SpellingModel) -> None:
-    llm = asking(EasyLLM, spelling, size=8)
+    llm = local_model(EasyLLM, spelling, size=8)
 
     async def ask() -> list[str]:
         calls = [
@@ -110,16 +112,16 @@ def test_only_what_goes_together_is_one_batch(spelling: SpellingModel) -> None:
 
 
 def test_closing_a_stream_ends_the_generation(spelling: SpellingModel) -> None:
-    stream = asking(EasyLLM, spelling).stream("x" * 100_000)
+    stream = local_model(EasyLLM, spelling).stream("x" * 100_000)
     assert next(stream) == "x"
     stream.close()
-    assert asking(EasyLLM, spelling).invoke("Hi") == "Hi"
+    assert local_model(EasyLLM, spelling).invoke("Hi") == "Hi"
     assert spelling.written < 100_000
 
 
 async def test_cancelling_a_task_ends_the_generation(spelling: SpellingModel) -> None:
-    llm = asking(EasyLLM, spelling)
-    with held(spelling):
+    llm = local_model(EasyLLM, spelling)
+    with paused(spelling):
         task = asyncio.ensure_future(llm.ainvoke("x" * 1000))
         await asyncio.to_thread(until, lambda: bool(spelling.batches))
         task.cancel()
@@ -130,8 +132,8 @@ async def test_cancelling_a_task_ends_the_generation(spelling: SpellingModel) ->
 
 
 async def test_the_loop_goes_on_while_the_model_works(spelling: SpellingModel) -> None:
-    with held(spelling):
-        task = asyncio.ensure_future(asking(EasyLLMChat, spelling).ainvoke("Hello"))
+    with paused(spelling):
+        task = asyncio.ensure_future(local_model(EasyLLMChat, spelling).ainvoke("Hello"))
         for _ in range(20):
             await asyncio.sleep(0.001)
         assert not task.done()
@@ -139,7 +141,7 @@ async def test_the_loop_goes_on_while_the_model_works(spelling: SpellingModel) -
 
 
 def test_a_stream_that_nobody_reads_is_ended(spelling: SpellingModel) -> None:
-    with held(spelling):
+    with paused(spelling):
         transport = client_of(spelling).session.transport
         body = b'{"inputs": "' + b"x" * 1000 + b'", "parameters": {}}'
         opened = transport.open(Request("POST", "local:/generate_stream", body))
@@ -151,10 +153,10 @@ def test_a_stream_that_nobody_reads_is_ended(spelling: SpellingModel) -> None:
     assert spelling.written <= 1
 
 
-def test_a_model_that_takes_too_long(spelling: SpellingModel, way: str) -> None:
-    llm = asking(EasyLLM, spelling, timeout=0.05)
-    with held(spelling), pytest.raises(TimeoutError, match=r"within 0\.05 seconds"):
-        answer(way, llm, "Hello")
+def test_a_model_that_takes_too_long(spelling: SpellingModel, mode: str) -> None:
+    llm = local_model(EasyLLM, spelling, timeout=0.05)
+    with paused(spelling), pytest.raises(TimeoutError, match=r"within 0\.05 seconds"):
+        answer(mode, llm, "Hello")
 
 
 @pytest.mark.parametrize(
@@ -166,31 +168,31 @@ def test_a_model_that_takes_too_long(spelling: SpellingModel, way: str) -> None:
     ],
 )
 def test_a_model_that_fails(
-    spelling: SpellingModel, way: str, error: Exception, raised: type[Exception]
+    spelling: SpellingModel, mode: str, error: Exception, raised: type[Exception]
 ) -> None:
     spelling.error = error
     with pytest.raises(raised, match=str(error)) as caught:
-        answer(way, asking(EasyLLM, spelling), "Hello")
+        answer(mode, local_model(EasyLLM, spelling), "Hello")
     assert caught.value is not error
     spelling.error = None
-    assert answer(way, asking(EasyLLM, spelling), "Hello") == "Hello"
+    assert answer(mode, local_model(EasyLLM, spelling), "Hello") == "Hello"
 
 
 def test_tokens_are_the_models_own(spelling: SpellingModel) -> None:
-    assert asking(EasyLLM, spelling).get_token_ids("Hi") == [ord("H"), ord("i")]
+    assert local_model(EasyLLM, spelling).get_token_ids("Hi") == [ord("H"), ord("i")]
 
 
 def test_the_prompt_is_rendered_by_the_models_own_template(spelling: SpellingModel) -> None:
-    chat = asking(EasyLLMChat, spelling)
+    chat = local_model(EasyLLMChat, spelling)
     messages = [("system", "Be brief. "), ("human", "Hi")]
     assert chat.to_prompt(messages) == "Be brief. Hi" == chat.invoke(messages).text
-    assert asking(EasyLLMChat, spelling, prompt_builder="zephyr").to_prompt("Hi") == (
+    assert local_model(EasyLLMChat, spelling, prompt_builder="zephyr").to_prompt("Hi") == (
         "<|user|>\nHi</s>\n<|assistant|>\n"
     )
 
 
 def test_an_idle_thread_ends_and_another_begins(spelling: SpellingModel) -> None:
-    llm = asking(EasyLLM, spelling)
+    llm = local_model(EasyLLM, spelling)
     assert llm.invoke("a") == "a"
     [thread] = spelling.threads
     thread.join(10)

@@ -64,12 +64,12 @@ def test_the_rest_is_ours() -> None:
 
 
 def test_who_goes_together() -> None:
-    def company(**parameters: Any) -> object:
+    def batch_key(**parameters: Any) -> object:
         return to_job(parameters).batch_key
 
-    assert company(temperature=0.5, max_new_tokens=1) == company(temperature=0.5, truncate=3)
-    assert company(min_p=0.1, top_k=2) == company(top_k=2, min_p=0.1)
-    assert company(stop=["a"]) != company(stop=["b"])
-    assert company(logprobs=True) != company()
+    assert batch_key(temperature=0.5, max_new_tokens=1) == batch_key(temperature=0.5, truncate=3)
+    assert batch_key(min_p=0.1, top_k=2) == batch_key(top_k=2, min_p=0.1)
+    assert batch_key(stop=["a"]) != batch_key(stop=["b"])
+    assert batch_key(logprobs=True) != batch_key()
     one = to_job({"seed": 1})
     assert one.batch_key == one.batch_key != to_job({"seed": 1}).batch_key

@@ -123,8 +123,8 @@ def test_folders_and_repositories_are_models(folder: str, monkeypatch: pytest.Mo
         ({"max_tokens": 0}, "max_tokens"),
     ],
 )
-def test_what_a_call_cannot_ask_for(given: dict[str, Any], words: str, way: str) -> None:
+def test_what_a_call_cannot_ask_for(given: dict[str, Any], words: str, mode: str) -> None:
 
     llm = EasyLLM(pipeline=Pipeline("text-generation"), model="org/name")
     with pytest.raises(ConfigurationError, match=words):
-        answer(way, llm, "Hi", **given)
+        answer(mode, llm, "Hi", **given)

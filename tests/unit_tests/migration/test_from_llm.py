@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr, model_validator
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import answer, body_of
 
@@ -129,10 +129,10 @@ def set_fields(model: EasyLLMChat) -> dict[str, object]:
     return given | ({"metadata": metadata} if metadata else {})
 
 
-def test_an_endpoint_gives_what_it_was_given(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "tgi")
+def test_an_endpoint_gives_what_it_was_given(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "tgi")
     llm = HuggingFaceEndpoint(
-        endpoint_url=wire_server.url,
+        endpoint_url=fake_server.url,
         max_new_tokens=64,
         temperature=0.5,
         stop_sequences=["Observation"],
@@ -140,15 +140,15 @@ def test_an_endpoint_gives_what_it_was_given(wire_server: WireServer, way: str) 
         huggingfacehub_api_token="abc",
     )
     chat = chat_of(llm, temperature=0.1)
-    assert answer(way, chat).text == "Hello world"
-    body = body_of(wire_server)
+    assert answer(mode, chat).text == "Hello world"
+    body = body_of(fake_server)
     kept = ("messages", "model", "stream", "stream_options")
     assert {key: value for key, value in body.items() if key not in kept} == {
         "max_tokens": 64,
         "temperature": 0.1,
         "stop": ["Observation"],
     }
-    assert wire_server.requests[-1].headers["authorization"] == "Bearer abc"
+    assert fake_server.requests[-1].headers["authorization"] == "Bearer abc"
 
 
 def test_a_model_of_the_hub_stays_one() -> None:
@@ -180,24 +180,24 @@ def test_the_environments_token_is_not_given_by_hand(monkeypatch: pytest.MonkeyP
     assert set_fields(chat_of(llm)) == {"base_url": "http://localhost:9"}
 
 
-def test_defaults_that_were_filled_in_are_not_taken_over(wire_server: WireServer) -> None:
-    serve(wire_server, "tgi")
+def test_defaults_that_were_filled_in_are_not_migrated(fake_server: FakeServer) -> None:
+    serve(fake_server, "tgi")
     headers = {"Authorization": "Bearer abc"}
     llm = HuggingFaceTextGenInference(
-        inference_server_url=wire_server.url,
+        inference_server_url=fake_server.url,
         max_new_tokens=512,
         temperature=0.1,
         server_kwargs={"headers": headers},
     )
     chat = chat_of(llm)
     assert set_fields(chat) == {
-        "base_url": wire_server.url,
+        "base_url": fake_server.url,
         "max_tokens": 512,
         "temperature": 0.1,
         "default_headers": headers,
     }
     assert chat.invoke("Hi").text == "Hello world"
-    assert wire_server.requests[-1].path == "/v1/chat/completions"
+    assert fake_server.requests[-1].path == "/v1/chat/completions"
 
 
 @pytest.mark.parametrize(
@@ -229,24 +229,24 @@ def test_other_objects_of_langchain_community(
 
 
 def test_tgis_own_fields_stay_on_tgis_own_protocol(
-    wire_server: WireServer, tmp_path: Any, way: str
+    fake_server: FakeServer, tmp_path: Any, mode: str
 ) -> None:
     (tmp_path / "chat_template.jinja").write_text(TEMPLATE)
-    serve(wire_server, "tgi", model=str(tmp_path))
-    llm = HuggingFaceTextGenInference(inference_server_url=wire_server.url, top_k=50)
+    serve(fake_server, "tgi", model=str(tmp_path))
+    llm = HuggingFaceTextGenInference(inference_server_url=fake_server.url, top_k=50)
     chat = chat_of(llm)
-    assert answer(way, chat).text == "Hello world"
-    body = body_of(wire_server)
+    assert answer(mode, chat).text == "Hello world"
+    body = body_of(fake_server)
     assert body["inputs"] == "<user>Hi" == chat.to_prompt("Hi")
     assert body["parameters"]["top_k"] == 50
     assert chat_of(llm, prompt_builder="zephyr").prompt_builder == "zephyr"
     assert chat_of(llm, api="chat").prompt_builder is None
 
 
-def test_what_the_chat_prompt_was_called(wire_server: WireServer, tmp_path: Any) -> None:
+def test_what_the_chat_prompt_was_called(fake_server: FakeServer, tmp_path: Any) -> None:
     (tmp_path / "chat_template.jinja").write_text(TEMPLATE)
-    serve(wire_server, "tgi", model=str(tmp_path))
-    chat = EasyLLMChat(base_url=wire_server.url)
+    serve(fake_server, "tgi", model=str(tmp_path))
+    chat = EasyLLMChat(base_url=fake_server.url)
     assert chat._to_chat_prompt([("system", "Be brief."), ("human", "Hi")]) == (
         "<system>Be brief.<user>Hi"
     )
@@ -254,10 +254,10 @@ def test_what_the_chat_prompt_was_called(wire_server: WireServer, tmp_path: Any)
     assert chat.prompt_builder is None
 
 
-def test_our_own_llm_gives_its_fields(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm")
+def test_our_own_llm_gives_its_fields(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm")
     llm = EasyLLM(
-        base_url=wire_server.url,
+        base_url=fake_server.url,
         api_key="abc",
         prompt_builder="zephyr",
         stop=["x"],
@@ -265,20 +265,20 @@ def test_our_own_llm_gives_its_fields(wire_server: WireServer, way: str) -> None
         callbacks=[],
     )
     chat = chat_of(llm, seed=3, stop=None)
-    assert answer(way, chat).text == "Hello world"
-    body = body_of(wire_server)
+    assert answer(mode, chat).text == "Hello world"
+    body = body_of(fake_server)
     assert (body["top_k"], body["min_p"], body["seed"]) == (5, 0.1, 3)
     assert body["prompt"] == chat.to_prompt("Hi")
     assert "x" not in body["stop"]
-    assert wire_server.requests[-1].headers["authorization"] == "Bearer abc"
+    assert fake_server.requests[-1].headers["authorization"] == "Bearer abc"
     assert chat_of(llm, base_url="http://localhost:9")._explicit_key() is None
 
 
-def test_what_a_field_beside_says_wins_over_model_kwargs(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
-    llm = EasyLLM(base_url=wire_server.url, model_kwargs={"top_k": 5, "max_new_tokens": 9})
+def test_what_a_field_beside_says_wins_over_model_kwargs(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
+    llm = EasyLLM(base_url=fake_server.url, model_kwargs={"top_k": 5, "max_new_tokens": 9})
     chat_of(llm, top_k=7).invoke("Hi")
-    body = body_of(wire_server)
+    body = body_of(fake_server)
     assert (body["top_k"], body["max_tokens"]) == (7, 9)
 
 

@@ -11,7 +11,7 @@ from langchain_core.callbacks import StreamingStdOutCallbackHandler
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
 from langchain_easyllm.errors import ConfigurationError
 
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, body_of
 
@@ -218,13 +218,13 @@ def test_what_has_no_meaning_for_embeddings(arguments: dict[str, Any], words: st
 
 
 @pytest.mark.parametrize("call", TO_A_SERVER)
-def test_a_call_that_names_a_server(wire_server: WireServer, call: str, way: str) -> None:
+def test_a_call_that_names_a_server(fake_server: FakeServer, call: str, mode: str) -> None:
     arguments, parameters = TO_A_SERVER[call]
-    given = {name: wire_server.url if value == URL else value for name, value in arguments.items()}
-    serve(wire_server, "tgi")
+    given = {name: fake_server.url if value == URL else value for name, value in arguments.items()}
+    serve(fake_server, "tgi")
     model = EasyLLM(**given)
-    assert answer(way, model) == "Hello world"
-    assert body_of(wire_server)["parameters"] == parameters
+    assert answer(mode, model) == "Hello world"
+    assert body_of(fake_server)["parameters"] == parameters
     EasyLLMChat(**given)
 
 
@@ -238,8 +238,8 @@ def test_a_call_that_names_a_model(cls: type, call: str) -> None:
         assert model.api_key.get_secret_value() == "abc"
 
 
-def test_headers_of_server_kwargs_are_sent(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "tgi")
+def test_headers_of_server_kwargs_are_sent(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "tgi")
     settings = {
         "headers": {**HEADERS, "X-A": "theirs"},
         "cookies": {"a": "1", "b": "2"},
@@ -247,10 +247,10 @@ def test_headers_of_server_kwargs_are_sent(wire_server: WireServer, way: str) ->
         "bill_to": "org",
     }
     model = EasyLLM(
-        base_url=wire_server.url, server_kwargs=settings, default_headers={"X-A": "ours"}
+        base_url=fake_server.url, server_kwargs=settings, default_headers={"X-A": "ours"}
     )
-    answer(way, model)
-    sent = wire_server.requests[-1].headers
+    answer(mode, model)
+    sent = fake_server.requests[-1].headers
     assert sent["authorization"] == "Bearer abc"
     assert (sent["x-a"], sent["cookie"], sent["x-hf-bill-to"]) == ("ours", "a=1; b=2", "org")
     assert model.timeout == 9
@@ -279,33 +279,33 @@ def test_what_has_no_meaning_here_is_said(
 
 
 def test_a_field_in_model_kwargs_goes_as_it_is_where_it_has_no_name(
-    wire_server: WireServer, way: str
+    fake_server: FakeServer, mode: str
 ) -> None:
-    serve(wire_server, "tgi")
+    serve(fake_server, "tgi")
     kwargs = {"repetition_penalty": 1.1, "max_new_tokens": 9, "do_sample": False}
-    model = EasyLLMChat(base_url=wire_server.url, model_kwargs=kwargs)
-    answer(way, model)
-    body = body_of(wire_server)
+    model = EasyLLMChat(base_url=fake_server.url, model_kwargs=kwargs)
+    answer(mode, model)
+    body = body_of(fake_server)
     assert (body["repetition_penalty"], body["max_tokens"], body["top_p"]) == (1.1, 9, 1e-6)
     assert "max_new_tokens" not in body
     assert "do_sample" not in body
     with pytest.raises(ConfigurationError, match="repetition_penalty cannot be expressed"):
-        answer(way, model, repetition_penalty=1.2)
+        answer(mode, model, repetition_penalty=1.2)
 
 
 def test_a_pickled_and_a_copied_object_keep_what_was_in_model_kwargs(
-    wire_server: WireServer,
+    fake_server: FakeServer,
 ) -> None:
-    serve(wire_server, "tgi")
-    model = EasyLLMChat(base_url=wire_server.url, model_kwargs={"top_k": 5})
+    serve(fake_server, "tgi")
+    model = EasyLLMChat(base_url=fake_server.url, model_kwargs={"top_k": 5})
     for same in (model.model_copy(), pickle.loads(pickle.dumps(model))):
         same.invoke("Hi")
-        assert body_of(wire_server)["top_k"] == 5
+        assert body_of(fake_server)["top_k"] == 5
 
 
-def test_the_models_name_is_the_servers_where_none_was_given(wire_server: WireServer) -> None:
-    serve(wire_server, "tgi", model="org/served")
-    assert EasyLLMChat(base_url=wire_server.url).model_id == "org/served"
-    assert EasyLLM(base_url=wire_server.url, model_id="org/name").model_id == "org/name"
+def test_the_models_name_is_the_servers_where_none_was_given(fake_server: FakeServer) -> None:
+    serve(fake_server, "tgi", model="org/served")
+    assert EasyLLMChat(base_url=fake_server.url).model_id == "org/served"
+    assert EasyLLM(base_url=fake_server.url, model_id="org/name").model_id == "org/name"
     assert EasyLLM(repo_id="org/name").model_id == "org/name"
-    assert not [request for request in wire_server.requests if request.method == "POST"]
+    assert not [request for request in fake_server.requests if request.method == "POST"]

@@ -77,7 +77,7 @@ MODULES = {
 
 
 @pytest.mark.parametrize("missing", MODULES)
-def test_a_missing_library_is_told_with_the_command_that_installs_it(missing):
+def test_a_missing_library_is_reported_with_the_command_that_installs_it(missing):
     # None in sys.modules is how Python itself says that a module cannot be imported.
     code = f"import sys; sys.modules[{missing!r}] = None\n"
     code += f"import langchain_easyllm.offline.{MODULES[missing]}"
@@ -88,7 +88,7 @@ def test_a_missing_library_is_told_with_the_command_that_installs_it(missing):
     )
 
 
-def test_a_missing_llguidance_is_told_where_a_constraint_is_made():
+def test_a_missing_llguidance_is_reported_where_a_constraint_is_made():
     code = "import sys; sys.modules['llguidance'] = None\n"
     code += "from langchain_easyllm.offline.constraint import Constraint\n"
     code += "print('imported'); Constraint.regex('a')"

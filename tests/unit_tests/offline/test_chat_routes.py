@@ -150,7 +150,7 @@ def test_no_tool_is_called_where_none_is_wanted(offline_server: OfflineServer) -
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_in_words_although_there_are_tools(
+def test_an_answer_in_text_although_there_are_tools(
     offline_server: OfflineServer, stream: bool
 ) -> None:
     if stream:
@@ -162,7 +162,7 @@ def test_an_answer_in_words_although_there_are_tools(
 
 
 @pytest.mark.parametrize("arguments", [CALL["arguments"], json.loads(CALL["arguments"])])
-def test_a_result_is_answered_in_words(offline_server: OfflineServer, arguments: object) -> None:
+def test_a_result_is_answered_in_text(offline_server: OfflineServer, arguments: object) -> None:
     function = {"name": "multiply", "arguments": arguments}
     history = [
         *TIMES,
@@ -177,7 +177,7 @@ def test_a_result_is_answered_in_words(offline_server: OfflineServer, arguments:
     assert answer["message"]["content"] == "12 times 34 is 408."
 
 
-def test_a_schema_is_told_and_held(offline_server: OfflineServer) -> None:
+def test_a_schema_is_in_the_prompt_and_enforced(offline_server: OfflineServer) -> None:
     schema = {
         "type": "object",
         "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},

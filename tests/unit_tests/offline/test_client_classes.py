@@ -11,7 +11,7 @@ from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm import errors as ours
 from langchain_easyllm.offline import OfflineServer
 
-from ...support.invocation_modes import STREAMS, WAYS, answer, text_of
+from ...support.invocation_modes import MODES, STREAM_MODES, answer, text_of
 from ...support.offline_client import ANSWER, PROMPT, QUESTION, ask
 
 CHATS: list[dict[str, Any]] = [
@@ -35,34 +35,34 @@ def names(fields: dict[str, Any]) -> str:
     return "-".join(map(str, fields.values())) or "auto"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fields", CHATS, ids=names)
 def test_chats_answer_the_same_on_every_api(
-    offline_server: OfflineServer, way: str, fields: dict[str, Any]
+    offline_server: OfflineServer, mode: str, fields: dict[str, Any]
 ) -> None:
     model = EasyLLMChat(base_url=offline_server.base_url, temperature=0, **fields)
-    found = answer(way, model, QUESTION)
+    found = answer(mode, model, QUESTION)
     assert found.text.strip() == ANSWER
     assert found.response_metadata["finish_reason"] == "stop"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fields", TEXTS, ids=names)
 def test_texts_are_the_same_on_every_api(
-    offline_server: OfflineServer, way: str, fields: dict[str, Any]
+    offline_server: OfflineServer, mode: str, fields: dict[str, Any]
 ) -> None:
     raw = fields.get("api") != "chat" and "prompt_builder" not in fields
     model = EasyLLM(base_url=offline_server.base_url, temperature=0, **fields)
-    assert answer(way, model, PROMPT if raw else QUESTION) == ANSWER
+    assert answer(mode, model, PROMPT if raw else QUESTION) == ANSWER
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fields", CHATS[:4], ids=names)
 def test_a_stop_sequence_split_over_tokens_is_not_shown(
-    offline_server: OfflineServer, way: str, fields: dict[str, Any]
+    offline_server: OfflineServer, mode: str, fields: dict[str, Any]
 ) -> None:
     model = EasyLLMChat(base_url=offline_server.base_url, temperature=0, **fields)
-    found = answer(way, model, QUESTION, stop=[" is Par"])
+    found = answer(mode, model, QUESTION, stop=[" is Par"])
     assert found.text == "The capital of France"
 
 
@@ -72,42 +72,42 @@ def test_more_stop_sequences_than_the_server_takes(offline_server: OfflineServer
     assert found.text == "The capital of France"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_usage(offline_server: OfflineServer, way: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_usage(offline_server: OfflineServer, mode: str) -> None:
     model = EasyLLMChat(base_url=offline_server.base_url, temperature=0)
-    usage = answer(way, model, QUESTION).usage_metadata
+    usage = answer(mode, model, QUESTION).usage_metadata
     assert usage["input_tokens"] == len(ask(offline_server, "/tokenize", {"inputs": PROMPT}))
     assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
     assert 10 < usage["output_tokens"] < 20
 
 
 @pytest.mark.parametrize("api", ["chat", "generate"])
-@pytest.mark.parametrize("way", WAYS)
-def test_logprobs(offline_server: OfflineServer, way: str, api: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_logprobs(offline_server: OfflineServer, mode: str, api: str) -> None:
     prompt = {} if api == "chat" else {"prompt_builder": "zephyr"}
     settings = {"logprobs": True, "top_logprobs": 2, "do_sample": False, **prompt}
     model = EasyLLMChat(base_url=offline_server.base_url, api=api, **settings)
-    content = answer(way, model, QUESTION).response_metadata["logprobs"]["content"]
+    content = answer(mode, model, QUESTION).response_metadata["logprobs"]["content"]
     said = "".join(token["token"] for token in content)
     assert said.removesuffix("</s>") == ANSWER
     assert {len(token["top_logprobs"]) for token in content} <= {1, 2}
 
 
 @pytest.mark.parametrize("fields", CHATS[1:4], ids=names)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
 def test_a_prompt_that_is_too_long(
-    offline_server: OfflineServer, way: str, fields: dict[str, Any]
+    offline_server: OfflineServer, mode: str, fields: dict[str, Any]
 ) -> None:
     model = EasyLLMChat(base_url=offline_server.base_url, **fields)
     with pytest.raises(ours.ContextOverflowError):
-        answer(way, model, "word " * 700)
+        answer(mode, model, "word " * 700)
 
 
-@pytest.mark.parametrize("way", STREAMS)
-def test_every_token_is_a_chunk(offline_server: OfflineServer, way: str) -> None:
+@pytest.mark.parametrize("mode", STREAM_MODES)
+def test_every_token_is_a_chunk(offline_server: OfflineServer, mode: str) -> None:
     model = EasyLLM(base_url=offline_server.base_url, temperature=0)
     assert len([*model.stream(PROMPT)]) > 10
-    assert text_of(answer(way, model, PROMPT)) == ANSWER
+    assert text_of(answer(mode, model, PROMPT)) == ANSWER
 
 
 def test_tokens_are_counted(offline_server: OfflineServer) -> None:

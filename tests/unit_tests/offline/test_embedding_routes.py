@@ -86,7 +86,7 @@ def test_long_texts_are_cut_where_that_is_wanted(
     assert (rank["score"] > 5) is (direction == "Right")
 
 
-def test_tokens_in_teis_shape(offline_server: OfflineServer) -> None:
+def test_tokens_in_teis_format(offline_server: OfflineServer) -> None:
     (tokens,) = ask(offline_server, "/tokenize", {"inputs": ["the cat"]})
     assert [(t["text"], t["start"], t["stop"], t["special"]) for t in tokens] == [
         ("the", 0, 3, False),

@@ -1,4 +1,4 @@
-"""The offline server's misbehaviour, on the wire and as errors of this package."""
+"""The offline server's misbehaviour, over HTTP and as errors of this package."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm import errors as ours
 from langchain_easyllm.offline import Faults, OfflineServer, server
 
-from ...support.invocation_modes import STREAMS, WAYS, answer, text_of
+from ...support.invocation_modes import MODES, STREAM_MODES, answer, text_of
 from ...support.offline_client import (
     ANSWER,
     PROMPT,
     QUESTION,
     data,
+    error_of,
     events,
     generate,
-    refusal,
     send,
 )
 
@@ -63,26 +63,28 @@ def test_a_request_that_waits_for_the_start(
     assert time.monotonic() - begun > 0.4
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
 def test_a_cold_start_is_waited_for_or_an_error(
-    offline_server: OfflineServer, offline_faults: Faults, way: str
+    offline_server: OfflineServer, offline_faults: Faults, mode: str
 ) -> None:
     offline_faults.cold_start = 60
     with pytest.raises(ours.ModelLoadingError):
-        answer(way, model(offline_server), QUESTION)
+        answer(mode, model(offline_server), QUESTION)
     offline_faults.cold_start = 0.3
-    assert text_of(answer(way, model(offline_server, wait_for_model=30), QUESTION)) == ANSWER
+    assert text_of(answer(mode, model(offline_server, wait_for_model=30), QUESTION)) == ANSWER
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_too_many_requests(offline_server: OfflineServer, offline_faults: Faults, way: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_too_many_requests(
+    offline_server: OfflineServer, offline_faults: Faults, mode: str
+) -> None:
     offline_faults.rate_limited = 2
     offline_faults.retry_after = 0.25
     with pytest.raises(ours.RateLimitError) as caught:
-        answer(way, model(offline_server), QUESTION)
+        answer(mode, model(offline_server), QUESTION)
     assert caught.value.retry_after == 0.25
     assert offline_faults.rate_limited == 1
-    assert text_of(answer(way, model(offline_server, max_retries=1), QUESTION)) == ANSWER
+    assert text_of(answer(mode, model(offline_server, max_retries=1), QUESTION)) == ANSWER
     assert offline_faults.rate_limited == 0
 
 
@@ -98,13 +100,13 @@ def test_questions_about_the_server_are_not_counted(
 
 
 @every_api
-@pytest.mark.parametrize("way", STREAMS)
+@pytest.mark.parametrize("mode", STREAM_MODES)
 def test_a_stream_that_is_cut(
-    offline_server: OfflineServer, offline_faults: Faults, way: str, api: str
+    offline_server: OfflineServer, offline_faults: Faults, mode: str, api: str
 ) -> None:
     offline_faults.cut_after = 3
     with pytest.raises(ours.IncompleteStreamError) as caught:
-        answer(way, model(offline_server, api), QUESTION)
+        answer(mode, model(offline_server, api), QUESTION)
     assert text_before(caught.value) == "The capital of"
 
 
@@ -127,14 +129,14 @@ def test_a_cut_connection_writes_nothing_to_the_log(
 
 
 @pytest.mark.parametrize(
-    ("api", "way"), [("chat", "stream"), ("chat", "astream"), ("generate", "stream")]
+    ("api", "mode"), [("chat", "stream"), ("chat", "astream"), ("generate", "stream")]
 )
 def test_a_stream_that_stalls(
-    offline_server: OfflineServer, offline_faults: Faults, way: str, api: str
+    offline_server: OfflineServer, offline_faults: Faults, mode: str, api: str
 ) -> None:
     offline_faults.stall_after = 3
     with pytest.raises(ours.TimeoutError) as caught:
-        answer(way, model(offline_server, api, timeout=0.7), QUESTION)
+        answer(mode, model(offline_server, api, timeout=0.7), QUESTION)
     assert text_before(caught.value) == "The capital of"
 
 
@@ -145,19 +147,19 @@ def test_an_answer_that_stalls(offline_server: OfflineServer, offline_faults: Fa
 
 
 @every_api
-@pytest.mark.parametrize("way", STREAMS)
+@pytest.mark.parametrize("mode", STREAM_MODES)
 def test_a_stream_that_fails(
-    offline_server: OfflineServer, offline_faults: Faults, way: str, api: str
+    offline_server: OfflineServer, offline_faults: Faults, mode: str, api: str
 ) -> None:
     offline_faults.error_after = 3
     with pytest.raises(ours.GenerationError) as caught:
-        answer(way, model(offline_server, api), QUESTION)
+        answer(mode, model(offline_server, api), QUESTION)
     assert text_before(caught.value) == "The capital of"
 
 
 def test_an_answer_that_fails(offline_server: OfflineServer, offline_faults: Faults) -> None:
     offline_faults.error_after = 1
-    said = refusal(offline_server, "/generate", {"inputs": PROMPT}, status=424)
+    said = error_of(offline_server, "/generate", {"inputs": PROMPT}, status=424)
     assert said.startswith("generation: Request failed during generation")
     *_, error = events(offline_server, "/generate_stream", {"inputs": PROMPT})
     assert error["error_type"] == "generation"

@@ -111,7 +111,7 @@ def test_a_repetition_penalty_counts(offline_server: OfflineServer) -> None:
     assert answer["generated_text"] != ANSWER
 
 
-def test_the_likeliest_tokens_of_each_place(offline_server: OfflineServer) -> None:
+def test_the_likeliest_tokens_of_each_position(offline_server: OfflineServer) -> None:
     details = generate(offline_server, details=True, top_n_tokens=3)["details"]
     assert [len(top) for top in details["top_tokens"]] == [3] * details["generated_tokens"]
     best = [top[0]["text"] for top in details["top_tokens"]]

@@ -107,7 +107,7 @@ def test_a_prompt_begins_with_one_start_token(model, text, starts):
     assert ids.count(1) == starts
 
 
-def test_a_character_of_several_tokens_is_told_once_and_whole(model):
+def test_a_character_of_several_tokens_is_generated_once_and_whole(model):
     # What the model repeats: characters that its vocabulary has no token for.
     prompt = prompt_of("My name is Zoë 🤗. What is my name?")
     sampling = Sampling(temperature=50.0, seed=4)  # nearly every token is as likely as another
@@ -164,7 +164,7 @@ def test_logprobs_are_those_of_the_model(model):
         assert sum(math.exp(logprob) for *_, logprob in token.top) <= 1 + 1e-9
 
 
-def test_alternatives_that_cannot_be_drawn_are_not_told():
+def test_alternatives_that_cannot_be_drawn_are_not_reported():
     sampling = Sampling(temperature=1.0, top_k=2, seed=0)
     for token in tokens_of(LONG, sampling=sampling, top_n=5):
         assert len(token.top) == 2
@@ -196,7 +196,7 @@ def test_an_answer_of_no_tokens_is_refused(model):
         model.generate([1], max_new_tokens=0)
 
 
-def test_the_context_is_a_limit_told_at_once(model):
+def test_the_context_limit_is_reported_at_once(model):
     prompt = [1] * (model.context - 10)
     assert len([*model.generate(prompt, max_new_tokens=10)]) <= 10
     with pytest.raises(ContextOverflowError, match="1014 tokens and the answer may have 11"):

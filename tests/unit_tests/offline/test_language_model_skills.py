@@ -142,7 +142,7 @@ def use(tool: str, text: str) -> str:
     """The result of a tool: arithmetic, or what the library has on a word of the query."""
     if tool == "calculator":
         return f"{round(eval(text, {}), 3):g}" if "**" in text else str(eval(text, {}))
-    return next((told for word, told in LIBRARY.items() if word in text), "No results found.")
+    return next((result for word, result in LIBRARY.items() if word in text), "No results found.")
 
 
 def action_of(text: str, kind: str) -> tuple[str, str]:

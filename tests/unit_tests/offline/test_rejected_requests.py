@@ -1,4 +1,4 @@
-"""What the offline server refuses, in TGI's words and shape."""
+"""What the offline server refuses, in TGI's words and format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from langchain_easyllm.offline import OfflineServer
 
-from ...support.offline_client import MULTIPLY, PROMPT, USER, events, refusal, send
+from ...support.offline_client import MULTIPLY, PROMPT, USER, error_of, events, send
 
 LONG = "word " * 700
 
@@ -51,7 +51,7 @@ def test_parameters_that_are_refused(
     offline_server: OfflineServer, parameters: dict[str, object], words: str
 ) -> None:
     body = {"inputs": PROMPT, "parameters": parameters}
-    said = refusal(offline_server, "/generate", body)
+    said = error_of(offline_server, "/generate", body)
     assert said.startswith("validation: Input validation error: ")
     assert words in said
 
@@ -87,7 +87,7 @@ def test_a_stream_carries_its_refusal(
     ],
 )
 def test_bodies_that_are_refused(offline_server: OfflineServer, body: object, words: str) -> None:
-    assert words in refusal(offline_server, "/generate", body)
+    assert words in error_of(offline_server, "/generate", body)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_chats_that_are_refused(
     offline_server: OfflineServer, fields: dict[str, object], words: str
 ) -> None:
     body = {"messages": USER, **fields}
-    assert words in refusal(offline_server, "/v1/chat/completions", body)
+    assert words in error_of(offline_server, "/v1/chat/completions", body)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,11 @@ def test_chats_that_are_refused(
 def test_completions_that_are_refused(
     offline_server: OfflineServer, fields: dict[str, object], words: str
 ) -> None:
-    assert words in refusal(offline_server, "/v1/completions", fields)
+    assert words in error_of(offline_server, "/v1/completions", fields)
 
 
 def test_unknown_routes_and_methods(offline_server: OfflineServer) -> None:
-    said = refusal(offline_server, "/generates", {}, status=404)
+    said = error_of(offline_server, "/generates", {}, status=404)
     assert said.startswith("not_found: There is no route POST /generates")
     answer = httpx.get(offline_server.base_url + "/generate")
     assert answer.status_code == 405
@@ -175,7 +175,7 @@ def test_bodies_that_are_no_json(
 def test_a_grammar_that_grows_too_large_fails_in_a_sentence(offline_server: OfflineServer) -> None:
     grammar = {"type": "regex", "value": ".*" * 200}
     body = {"inputs": "a", "parameters": {"grammar": grammar}}
-    said = refusal(offline_server, "/generate", body, status=424)
+    said = error_of(offline_server, "/generate", body, status=424)
     assert said.startswith("generation: Request failed during generation: ")
     assert len(said) < 200
 

@@ -63,13 +63,13 @@ def test_there_is_one_class_of_it():
         ("{{ nobody.knows }}", "undefined"),
     ],
 )
-def test_a_servers_own_template_may_be_bad(wire_server, template, said):
-    serve(wire_server, "llamacpp")
-    wire_server.on("GET", "/props", Reply({"chat_template": template}))
-    model = EasyLLMChat(base_url=wire_server.url, prompt_builder="auto")
+def test_a_servers_own_template_may_be_bad(fake_server, template, said):
+    serve(fake_server, "llamacpp")
+    fake_server.on("GET", "/props", Reply({"chat_template": template}))
+    model = EasyLLMChat(base_url=fake_server.url, prompt_builder="auto")
     with pytest.raises(ConfigurationError, match=said):
         model.invoke("Hi")
-    assert not [request for request in wire_server.requests if request.method == "POST"]
+    assert not [request for request in fake_server.requests if request.method == "POST"]
 
 
 @pytest.mark.parametrize("template", ["{% for", "llama-2", "{{ 'x' * 10**10 }}", "{{ 1 / 0 }}"])

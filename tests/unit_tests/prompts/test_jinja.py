@@ -85,7 +85,7 @@ def test_tools_are_given_as_dicts():
     )
 
 
-def test_a_template_that_leaves_tools_out_is_told_of_them():
+def test_a_template_that_leaves_tools_out_gets_prompted_tools():
     template = "{% for m in messages if m.role == 'user' %}({{ m.content }}){% endfor %}"
     messages = [("user", "u"), {"role": "tool", "content": "21", "name": "f"}]
     assert get_prompt(template).render(messages) == "(u)(Tool result (f): 21)"

@@ -64,7 +64,7 @@ TOOLS = [
 ]
 
 
-def test_tools_are_told_in_plain_text():
+def test_tools_are_described_in_plain_text():
     assert get_prompt("zephyr").render(TOOLS) == (
         "<|user|>\nWeather?</s>\n"
         '<|assistant|>\nTool call: {"name": "look", "arguments": {"city": "서울"}}</s>\n'

@@ -71,7 +71,7 @@ def test_near_matches(wrong, near):
 
 
 @pytest.mark.parametrize("spec", ["", "qqqqqqqqqq"])
-def test_without_a_near_match_all_names_are_told(spec):
+def test_without_a_near_match_all_names_are_listed(spec):
     with pytest.raises(PromptError, match=r"known names are .*zephyr"):
         get_prompt(spec)
 

@@ -1,1 +1,1 @@
-"""Tests of the wire: no sockets, no clocks but one."""
+"""Tests of the protocols: no sockets, no clocks but one."""

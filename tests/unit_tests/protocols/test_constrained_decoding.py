@@ -1,4 +1,4 @@
-"""Constrained decoding in every shape, to every shape."""
+"""Constraints in every format, to every server's format."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def sent(value: object, server: ServerProfile, api: GenerationApi = CHAT) -> obj
 
 
 @pytest.mark.parametrize("value", SAME, ids=str)
-def test_a_schema_in_any_shape(value: dict[str, object]) -> None:
+def test_a_schema_in_any_format(value: dict[str, object]) -> None:
     before = copy.deepcopy(value)
     assert sent(value, TGI, GENERATE) == {"type": "json", "value": SCHEMA}
     assert sent(value, TGI) == {"type": "json", "value": SCHEMA}
@@ -55,12 +55,12 @@ def test_a_schema_in_any_shape(value: dict[str, object]) -> None:
         "schema": SCHEMA,
     }
     given = value if "json_schema" in value else NAMED
-    for dialect in (VLLM, LLAMA_CPP):
-        assert sent(value, dialect) == given
+    for profile in (VLLM, LLAMA_CPP):
+        assert sent(value, profile) == given
     # Some providers take a schema beside OpenAI's own word: theirs to read as it is.
     own = "schema" in value
-    for dialect in (OPENAI_COMPATIBLE, INFERENCE_PROVIDERS):
-        assert sent(value, dialect) == (value if own else given)
+    for profile in (OPENAI_COMPATIBLE, INFERENCE_PROVIDERS):
+        assert sent(value, profile) == (value if own else given)
     assert value == before
 
 
@@ -68,8 +68,8 @@ def test_any_object() -> None:
     value = {"type": "json_object"}
     assert sent(value, TGI, GENERATE) == {"type": "json", "value": ANY}
     assert sent(value, LLAMA_CPP, COMPLETIONS) == ANY
-    for dialect in set(CHAT_SERVERS) - {TGI}:
-        assert sent(value, dialect) == value
+    for profile in set(CHAT_SERVERS) - {TGI}:
+        assert sent(value, profile) == value
 
 
 def test_text_constrains_nothing() -> None:
@@ -114,8 +114,8 @@ def test_a_schema_need_not_be_an_object(schema: dict[str, object]) -> None:
     ids=str,
 )
 def test_what_is_no_constraint(bad: object) -> None:
-    for dialect in CHAT_SERVERS:
+    for profile in CHAT_SERVERS:
         with pytest.raises(ConfigurationError, match="response_format"):
-            sent(bad, dialect)
+            sent(bad, profile)
     with pytest.raises(ConfigurationError, match="response_format"):
         sent(bad, TGI, GENERATE)

@@ -92,8 +92,8 @@ ROWS: Mapping[Row, Fields] = {
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} of {row[1].name}")
 
 
-def sent(wire: GenerationApi, dialect: ServerProfile, **params: object) -> dict[str, object]:
-    return to_fields(wire, ServerInfo(dialect), params)
+def sent(api: GenerationApi, profile: ServerProfile, **params: object) -> dict[str, object]:
+    return to_fields(api, ServerInfo(profile), params)
 
 
 def test_the_table_has_a_row_for_every_server() -> None:
@@ -162,8 +162,8 @@ def test_a_field_that_says_nothing_is_no_error(row: Row, off: dict[str, object])
 
 @pytest.mark.parametrize("value", [0, 0.0, 1, 1.0])
 def test_tgi_wants_open_intervals(value: float) -> None:
-    for wire in GenerationApi:
-        assert sent(wire, TGI, top_p=value) == {}
+    for api in GenerationApi:
+        assert sent(api, TGI, top_p=value) == {}
     assert sent(GenerationApi.GENERATE, TGI, typical_p=value) == {}
     assert sent(GenerationApi.GENERATE, TGI, top_k=0) == {}
     assert sent(GenerationApi.GENERATE, TGI, top_logprobs=0) == {}
@@ -216,22 +216,22 @@ def test_no_alternatives_but_the_tokens_own_logprobs() -> None:
     assert sent(GenerationApi.CHAT, OPENAI_COMPATIBLE, top_logprobs=0) == {}
 
 
-@pytest.mark.parametrize("wire", [GenerationApi.GENERATE, GenerationApi.CHAT])
-def test_two_fields_of_one_name_must_agree(wire: GenerationApi) -> None:
+@pytest.mark.parametrize("api", [GenerationApi.GENERATE, GenerationApi.CHAT])
+def test_two_fields_of_one_name_must_agree(api: GenerationApi) -> None:
     other = {"type": "object"}
     with pytest.raises(ConfigurationError, match="response_format and grammar are one field"):
-        sent(wire, TGI, response_format=SCHEMA, grammar=other)
-    assert len(sent(wire, TGI, response_format=SCHEMA, grammar=SCHEMA)) == 1
+        sent(api, TGI, response_format=SCHEMA, grammar=other)
+    assert len(sent(api, TGI, response_format=SCHEMA, grammar=SCHEMA)) == 1
 
 
-@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
+@pytest.mark.parametrize("profile", SERVERS, ids=attrgetter("name"))
 @pytest.mark.parametrize("limit", [None, 0, 2, 9])
 def test_no_more_stops_are_sent_than_the_server_takes(
-    dialect: ServerProfile, limit: int | None
+    profile: ServerProfile, limit: int | None
 ) -> None:
     stops = tuple("abcdef")
-    own = 4 if dialect in (TGI, INFERENCE_PROVIDERS, OPENAI_COMPATIBLE) else 6
-    taken = ServerInfo(dialect, max_stops=limit).stop_limit
+    own = 4 if profile in (TGI, INFERENCE_PROVIDERS, OPENAI_COMPATIBLE) else 6
+    taken = ServerInfo(profile, max_stops=limit).stop_limit
     policy = stop_policy(stops, (), limit=taken, hidden=False, reads_calls=False)
     assert policy.sent == stops[: own if limit is None else limit]
 
@@ -246,30 +246,30 @@ PARAMS = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("wire", GenerationApi)
+@pytest.mark.parametrize("api", GenerationApi)
 @given(params=PARAMS)
 def test_a_request_that_needs_no_server_suits_them_all(
-    wire: GenerationApi, params: dict[str, object]
+    api: GenerationApi, params: dict[str, object]
 ) -> None:
-    if needs_server(wire, params, ()):
+    if needs_server(api, params, ()):
         return
     try:
-        assumed = sent(wire, OPENAI_COMPATIBLE, **params)
+        assumed = sent(api, OPENAI_COMPATIBLE, **params)
     except ConfigurationError:
         assumed = {}
     # OpenAI's own fields at these values say nothing, and no server minds them.
     moot = {"n": 1, "presence_penalty": 0, "frequency_penalty": 0, "logprobs": False}
     moot["echo"] = False
     # A model in this process is known from the start.
-    others = {server for server in SERVERS if wire in server.apis} - {IN_PROCESS}
-    for dialect in others:
+    others = {server for server in SERVERS if api in server.apis} - {IN_PROCESS}
+    for profile in others:
         try:
-            told = sent(wire, dialect, **params)
+            known = sent(api, profile, **params)
         except ConfigurationError:
-            told = {}
-        for key in assumed.keys() ^ told.keys():
-            assert assumed.get(key, told.get(key)) == moot.get(key, object())
-        assert all(assumed[key] == told[key] for key in assumed.keys() & told.keys())
+            known = {}
+        for key in assumed.keys() ^ known.keys():
+            assert assumed.get(key, known.get(key)) == moot.get(key, object())
+        assert all(assumed[key] == known[key] for key in assumed.keys() & known.keys())
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ def end(**more: object) -> bytes:
     return dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], **more})
 
 
-def deltas(*events: bytes, wire: GenerationApi = GenerationApi.CHAT) -> list[Delta]:
-    pieces, reader = read_stream(events, decoder(wire))
-    return [*(piece for piece in pieces if isinstance(piece, Delta)), reader.end]
+def deltas(*events: bytes, api: GenerationApi = GenerationApi.CHAT) -> list[Delta]:
+    chunks, reader = read_stream(events, decoder(api))
+    return [*(item for item in chunks if isinstance(item, Delta)), reader.end]
 
 
 def whole(message: Mapping[str, object], **choice: object) -> Mapping[str, object]:
@@ -97,10 +97,10 @@ def test_tool_calls_in_a_list_and_bare() -> None:
 
 @pytest.mark.parametrize("calls", [None, [], {}, "", 0])
 def test_no_tool_calls(calls: object) -> None:
-    pieces, _ = read_stream(
+    chunks, _ = read_stream(
         [chunk({"content": "a", "tool_calls": calls}), end()], decoder(GenerationApi.CHAT)
     )
-    assert [piece if isinstance(piece, str) else piece.calls for piece in pieces] == ["a"]
+    assert [item if isinstance(item, str) else item.calls for item in chunks] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -117,17 +117,17 @@ def test_no_tool_calls(calls: object) -> None:
 def test_content_is_text_or_a_list_of_parts(content: object, text: str) -> None:
     assert read_one(GenerationApi.CHAT, whole({"content": content})).text == text
     for before in ([], [chunk({"role": "assistant"})]):
-        pieces, _ = read_stream(
+        chunks, _ = read_stream(
             [*before, chunk({"content": content}), end()], decoder(GenerationApi.CHAT)
         )
-        assert "".join(piece for piece in pieces if isinstance(piece, str)) == text
+        assert "".join(item for item in chunks if isinstance(item, str)) == text
 
 
 @pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
 def test_reasoning_under_both_names(name: str) -> None:
     events = [chunk({name: "Hm"}), chunk({name: "."}), chunk({"content": "</think>Yes"}), end()]
-    pieces, reader = read_stream(events, decoder(GenerationApi.CHAT))
-    assert [p if isinstance(p, str) else (p.reasoning, p.reasoning_field) for p in pieces] == [
+    chunks, reader = read_stream(events, decoder(GenerationApi.CHAT))
+    assert [p if isinstance(p, str) else (p.reasoning, p.reasoning_field) for p in chunks] == [
         ("Hm", name),
         (".", None),
         "</think>Yes",
@@ -141,10 +141,10 @@ def test_reasoning_under_both_names(name: str) -> None:
 @pytest.mark.parametrize("reasoning_model", [False, True])
 def test_text_before_reasoning_keeps_its_place(reasoning_model: bool) -> None:
     events = [chunk({"content": "\n"}), chunk({"reasoning": "Hm"}), chunk({"content": "Yes"})]
-    pieces, _ = read_stream(
+    chunks, _ = read_stream(
         [*events, end()], decoder(GenerationApi.CHAT), reasoning_model=reasoning_model
     )
-    assert "".join(piece for piece in pieces if isinstance(piece, str)) == "\nYes"
+    assert "".join(item for item in chunks if isinstance(item, str)) == "\nYes"
 
 
 def test_logprobs_of_chat() -> None:
@@ -172,13 +172,13 @@ def test_no_logprobs(empty: object) -> None:
         (None, []),
     ],
 )
-def test_logprobs_of_completions_are_told_as_chat_tells_them(tops: object, read: object) -> None:
+def test_logprobs_of_completions_are_reported_as_those_of_chat(tops: object, read: object) -> None:
     logprobs = {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": tops, "text_offset": [0]}
-    told = {"content": [{"token": "a", "logprob": -0.5, "top_logprobs": read}]}
+    reported = {"content": [{"token": "a", "logprob": -0.5, "top_logprobs": read}]}
     choice = {"text": "a", "logprobs": logprobs, "finish_reason": "stop"}
-    assert read_one(GenerationApi.COMPLETIONS, {"choices": [choice]}).logprobs == told
-    found = deltas(dumps({"choices": [choice]}), wire=GenerationApi.COMPLETIONS)
-    assert found[0].logprobs == told
+    assert read_one(GenerationApi.COMPLETIONS, {"choices": [choice]}).logprobs == reported
+    found = deltas(dumps({"choices": [choice]}), api=GenerationApi.COMPLETIONS)
+    assert found[0].logprobs == reported
 
 
 def test_a_first_logprob_may_be_unknown() -> None:
@@ -201,8 +201,8 @@ def test_only_the_first_of_several_answers_is_streamed() -> None:
         end(),
         dumps({"choices": [{"index": 1, "finish_reason": "length"}], "usage": counts}),
     ]
-    pieces, reader = read_stream(events, decoder(GenerationApi.CHAT))
-    assert pieces == ["One", "!"]
+    chunks, reader = read_stream(events, decoder(GenerationApi.CHAT))
+    assert chunks == ["One", "!"]
     assert (reader.end.finish_reason, reader.end.usage) == ("stop", Usage(1, 4, 5))
 
 
@@ -233,8 +233,8 @@ def test_stray_keys_are_no_matter() -> None:
 def test_keys_may_be_absent_and_null() -> None:
     bare = [{"choices": [{}]}, {"choices": [{"delta": None}]}, {"choices": None}, {}]
     bare += [{"choices": [{"delta": {"content": None}}]}, {"choices": [{"text": None}]}]
-    for wire in (GenerationApi.CHAT, GenerationApi.COMPLETIONS):
-        assert read_stream([*map(dumps, bare), end()], decoder(wire))[0] == []
+    for api in (GenerationApi.CHAT, GenerationApi.COMPLETIONS):
+        assert read_stream([*map(dumps, bare), end()], decoder(api))[0] == []
     assert read_one(GenerationApi.CHAT, {"choices": [{"message": {"content": None}}]}).text == ""
     assert read_one(GenerationApi.COMPLETIONS, {"choices": [{"text": None}]}).text == ""
 
@@ -279,20 +279,20 @@ def test_finish_reasons(word: object, reason: str | None) -> None:
     assert finish_reason(word) == reason
 
 
-@pytest.mark.parametrize("wire", [GenerationApi.CHAT, GenerationApi.COMPLETIONS])
+@pytest.mark.parametrize("api", [GenerationApi.CHAT, GenerationApi.COMPLETIONS])
 @pytest.mark.parametrize("body", [{}, {"choices": []}, {"choices": None}, {"detail": "Not Found"}])
-def test_an_answer_without_choices_is_a_protocol_error(wire: GenerationApi, body: object) -> None:
+def test_an_answer_without_choices_is_a_protocol_error(api: GenerationApi, body: object) -> None:
     with pytest.raises(ProtocolError, match="no choices"):
-        read_answers(decoder(wire), dumps(body), ())
+        read_answers(decoder(api), dumps(body), ())
 
 
-@pytest.mark.parametrize("wire", [GenerationApi.CHAT, GenerationApi.COMPLETIONS])
-def test_errors_of_status_200(wire: GenerationApi) -> None:
+@pytest.mark.parametrize("api", [GenerationApi.CHAT, GenerationApi.COMPLETIONS])
+def test_errors_of_status_200(api: GenerationApi) -> None:
     for body in ({"object": "error", "message": "No"}, {"error": "No", "choices": [{}]}):
         data = dumps(body)
-        assert read_answers(decoder(wire), data, ()) == Failure(data)
+        assert read_answers(decoder(api), data, ()) == Failure(data)
     old = dumps({"object": "error", "message": "No"})
-    assert read_stream([old], decoder(wire))[1].failure == Failure(old)
+    assert read_stream([old], decoder(api))[1].failure == Failure(old)
 
 
 def test_what_only_a_strict_parser_refuses_is_read() -> None:

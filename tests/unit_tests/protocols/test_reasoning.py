@@ -16,7 +16,7 @@ from langchain_easyllm._protocols.reasoning import (
     is_reasoning_model,
 )
 
-from ...support.text_chunks import growth, pieces_of
+from ...support.text_chunks import chunks_of, time_growth
 
 PARTS = [OPEN, CLOSE, "<", "</", "think", ">", "</thi", "nk>", "\n", " ", "a", "bc"]
 TEXTS = st.lists(st.sampled_from(PARTS), max_size=12).map("".join)
@@ -33,24 +33,24 @@ def split_whole(text: str, *, reasoning_model: bool) -> tuple[str, str]:
     return "", text
 
 
-def run(pieces: Sequence[str], *, reasoning_model: bool) -> tuple[str, str]:
+def run(chunks: Sequence[str], *, reasoning_model: bool) -> tuple[str, str]:
     splitter = ThinkSplitter(reasoning_model=reasoning_model)
-    parts = [*map(splitter.feed, pieces), splitter.close()]
+    parts = [*map(splitter.feed, chunks), splitter.close()]
     return "".join(thought for thought, _ in parts), "".join(answer for _, answer in parts)
 
 
-@given(pieces_of(TEXTS), st.booleans())
-def test_any_split_is_split_as_the_whole_text(pieces: list[str], reasoning_model: bool) -> None:
-    assert run(pieces, reasoning_model=reasoning_model) == split_whole(
-        "".join(pieces), reasoning_model=reasoning_model
+@given(chunks_of(TEXTS), st.booleans())
+def test_any_split_is_split_as_the_whole_text(chunks: list[str], reasoning_model: bool) -> None:
+    assert run(chunks, reasoning_model=reasoning_model) == split_whole(
+        "".join(chunks), reasoning_model=reasoning_model
     )
 
 
-@given(pieces_of(TEXTS), st.booleans())
-def test_nothing_is_lost(pieces: list[str], reasoning_model: bool) -> None:
-    text = "".join(pieces)
+@given(chunks_of(TEXTS), st.booleans())
+def test_nothing_is_lost(chunks: list[str], reasoning_model: bool) -> None:
+    text = "".join(chunks)
     splitter = ThinkSplitter(reasoning_model=reasoning_model)
-    parts = [*map(splitter.feed, pieces), splitter.close()]
+    parts = [*map(splitter.feed, chunks), splitter.close()]
     thought = "".join(one for one, _ in parts)
     answer = "".join(one for _, one in parts)
     if not (text.lstrip().startswith(OPEN) or (reasoning_model and CLOSE in text)):
@@ -63,26 +63,26 @@ def test_nothing_is_lost(pieces: list[str], reasoning_model: bool) -> None:
     assert rest.endswith(answer)
 
 
-@given(pieces_of(TEXTS.filter(lambda text: not text.lstrip().startswith("<"))))
-def test_an_answer_without_a_tag_is_shown_at_once(pieces: list[str]) -> None:
+@given(chunks_of(TEXTS.filter(lambda text: not text.lstrip().startswith("<"))))
+def test_an_answer_without_a_tag_is_shown_at_once(chunks: list[str]) -> None:
     splitter = ThinkSplitter()
     fed = shown = ""
-    for piece in pieces:
-        fed += piece
-        thought, answer = splitter.feed(piece)
+    for chunk in chunks:
+        fed += chunk
+        thought, answer = splitter.feed(chunk)
         shown += answer
         assert thought == ""
         assert shown == fed or not fed.strip()  # white space may stand before a tag
 
 
-@given(pieces_of(TEXTS))
-def test_thinking_is_shown_up_to_what_may_be_its_closing_tag(pieces: list[str]) -> None:
+@given(chunks_of(TEXTS))
+def test_thinking_is_shown_up_to_what_may_be_its_closing_tag(chunks: list[str]) -> None:
     splitter = ThinkSplitter()
     splitter.feed(OPEN)
     fed = shown = ""
-    for piece in pieces:
-        fed += piece
-        shown += splitter.feed(piece)[0]
+    for chunk in chunks:
+        fed += chunk
+        shown += splitter.feed(chunk)[0]
         if CLOSE in fed:
             break
         assert CLOSE.startswith(fed.removeprefix(shown))
@@ -111,14 +111,14 @@ def test_whole_answers(text: str, reasoning_model: bool, expected: tuple[str, st
     assert run(list(text), reasoning_model=reasoning_model) == expected
 
 
-@given(pieces_of(TEXTS), st.booleans())
+@given(chunks_of(TEXTS), st.booleans())
 def test_a_server_that_keeps_thinking_apart_sends_nothing_but_the_answer(
-    pieces: list[str], reasoning_model: bool
+    chunks: list[str], reasoning_model: bool
 ) -> None:
     splitter = ThinkSplitter(reasoning_model=reasoning_model)
     assert splitter.answer_only() == ""
     assert splitter.settled
-    assert [splitter.feed(piece) for piece in pieces] == [("", piece) for piece in pieces]
+    assert [splitter.feed(chunk) for chunk in chunks] == [("", chunk) for chunk in chunks]
 
 
 @pytest.mark.parametrize("reasoning_model", [False, True])
@@ -132,24 +132,24 @@ def test_text_held_back_before_the_server_shows_that_it_keeps_thinking_apart(
     assert splitter.close() == ("", "")
 
 
-@given(pieces_of(TEXTS), st.booleans())
-def test_only_the_beginning_of_a_tag_is_looked_at_again(
-    pieces: list[str], reasoning_model: bool
+@given(chunks_of(TEXTS), st.booleans())
+def test_only_the_beginning_of_a_tag_is_read_again(
+    chunks: list[str], reasoning_model: bool
 ) -> None:
     splitter = ThinkSplitter(reasoning_model=reasoning_model)
-    for piece in [" ", "\n" * 20, *pieces]:
-        splitter.feed(piece)
+    for chunk in [" ", "\n" * 20, *chunks]:
+        splitter.feed(chunk)
         assert not splitter._held or any(tag.startswith(splitter._held) for tag in (OPEN, CLOSE))
 
 
 @pytest.mark.parametrize(
-    "pieces",
+    "chunks",
     [[" "] * 2000, ["<think>", *["a"] * 2000], ["a<", "/think"] * 1000],
     ids=["white space", "thinking", "almost a tag"],
 )
 @pytest.mark.parametrize("reasoning_model", [False, True])
-def test_time_is_linear(pieces: list[str], reasoning_model: bool) -> None:
-    assert growth(lambda many: run(many, reasoning_model=reasoning_model), pieces) < 40
+def test_time_is_linear(chunks: list[str], reasoning_model: bool) -> None:
+    assert time_growth(lambda many: run(many, reasoning_model=reasoning_model), chunks) < 40
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def test_a_closing_tag_without_an_opening_one_ends_thinking(text: str, thought: 
     assert has_unopened_think_tag(text) is thought
 
 
-@pytest.mark.parametrize("piece", ["a", "</think> a", "\n</thin", "</think>\t\t\t a", "<thin"])
-def test_telling_it_takes_linear_time(piece: str) -> None:
-    assert growth(lambda pieces: has_unopened_think_tag("".join(pieces)), [piece] * 2000) < 40
+@pytest.mark.parametrize("chunk", ["a", "</think> a", "\n</thin", "</think>\t\t\t a", "<thin"])
+def test_detecting_it_takes_linear_time(chunk: str) -> None:
+    assert time_growth(lambda chunks: has_unopened_think_tag("".join(chunks)), [chunk] * 2000) < 40
 
 
 @pytest.mark.parametrize(
@@ -194,5 +194,5 @@ def test_telling_it_takes_linear_time(piece: str) -> None:
         (None, False),
     ],
 )
-def test_thinkers_are_known_by_name(model: str | None, thinks: bool) -> None:
+def test_reasoning_models_are_known_by_name(model: str | None, thinks: bool) -> None:
     assert is_reasoning_model(model) is thinks

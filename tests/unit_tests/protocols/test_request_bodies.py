@@ -22,24 +22,24 @@ from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
 
 # A model in this process is asked in TGI's protocol alone.
-SERVERS = [dialect for dialect in ALL_SERVERS if dialect is not IN_PROCESS]
+SERVERS = [profile for profile in ALL_SERVERS if profile is not IN_PROCESS]
 TGI_INFO = ServerInfo(TGI, max_stops=4)
 MESSAGES = [{"role": "user", "content": "Hi"}]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 
 def body_of(
-    wire: GenerationApi,
+    api: GenerationApi,
     server: ServerInfo | ServerProfile = TGI_INFO,
     params: Mapping[str, object] | None = None,
     stops: tuple[str, ...] = (),
     **more,
 ) -> dict[str, object]:
-    asked = {"messages": MESSAGES} if wire is GenerationApi.CHAT else {"prompt": "Hi"}
+    asked = {"messages": MESSAGES} if api is GenerationApi.CHAT else {"prompt": "Hi"}
     server = server if isinstance(server, ServerInfo) else ServerInfo(server)
     limit = server.stop_limit
     stops = stop_policy(stops, (), limit=limit, hidden=False, reads_calls=False).sent
-    call = ProtocolRequest(api=wire, params=params or {}, stops=stops, **asked, **more)
+    call = ProtocolRequest(api=api, params=params or {}, stops=stops, **asked, **more)
     return to_body(call, server)
 
 
@@ -135,7 +135,7 @@ PARAMS = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("wire", GenerationApi)
+@pytest.mark.parametrize("api", GenerationApi)
 @given(
     params=PARAMS,
     stops=st.lists(st.sampled_from("abcdefg"), unique=True).map(tuple),
@@ -143,18 +143,18 @@ PARAMS = st.fixed_dictionaries(
     usage=st.booleans(),
 )
 def test_what_tgi_is_sent_is_what_it_allows(
-    wire: GenerationApi,
+    api: GenerationApi,
     params: dict[str, object],
     stops: tuple[str, ...],
     stream: bool,
     usage: bool,
 ) -> None:
     try:
-        body = body_of(wire, params=params, stops=stops, stream=stream, usage=usage, model="tiny")
+        body = body_of(api, params=params, stops=stops, stream=stream, usage=usage, model="tiny")
     except ConfigurationError:
         return  # said in one sentence, instead of sent
-    check(body, ROUTES[wire])
-    if wire is GenerationApi.GENERATE:
+    check(body, ROUTES[api])
+    if api is GenerationApi.GENERATE:
         parameters = body["parameters"]
         assert isinstance(parameters, dict)
         check(parameters, PARAMETERS)
@@ -163,34 +163,34 @@ def test_what_tgi_is_sent_is_what_it_allows(
 
 
 @pytest.mark.parametrize(
-    ("wire", "dialect"), [(api, server) for server in SERVERS for api in server.apis], ids=str
+    ("api", "profile"), [(api, server) for server in SERVERS for api in server.apis], ids=str
 )
-def test_stop_is_never_sent_empty(wire: GenerationApi, dialect: ServerProfile) -> None:
-    body = body_of(wire, dialect)
+def test_stop_is_never_sent_empty(api: GenerationApi, profile: ServerProfile) -> None:
+    body = body_of(api, profile)
     assert "stop" not in body
     assert "stop" not in dict(body.get("parameters", {}))
-    none = body_of(wire, ServerInfo(dialect, max_stops=0), stops=("a",))
+    none = body_of(api, ServerInfo(profile, max_stops=0), stops=("a",))
     assert "stop" not in dict(none.get("parameters", none))
 
 
-@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
-def test_usage_is_asked_for_where_that_is_understood(dialect: ServerProfile) -> None:
+@pytest.mark.parametrize("profile", SERVERS, ids=attrgetter("name"))
+def test_usage_is_asked_for_where_that_is_understood(profile: ServerProfile) -> None:
     options = {"include_usage": True}
-    chat = body_of(GenerationApi.CHAT, dialect, stream=True)
-    text = body_of(GenerationApi.COMPLETIONS, dialect, stream=True)
+    chat = body_of(GenerationApi.CHAT, profile, stream=True)
+    text = body_of(GenerationApi.COMPLETIONS, profile, stream=True)
     assert chat["stream_options"] == options
-    assert text.get("stream_options") == (None if dialect is TGI else options)
-    for wire in (GenerationApi.CHAT, GenerationApi.COMPLETIONS):
-        assert "stream_options" not in body_of(wire, dialect, stream=True, usage=False)
-        assert body_of(wire, dialect).keys().isdisjoint({"stream", "stream_options"})
+    assert text.get("stream_options") == (None if profile is TGI else options)
+    for api in (GenerationApi.CHAT, GenerationApi.COMPLETIONS):
+        assert "stream_options" not in body_of(api, profile, stream=True, usage=False)
+        assert body_of(api, profile).keys().isdisjoint({"stream", "stream_options"})
 
 
-@pytest.mark.parametrize("wire", [GenerationApi.COMPLETIONS, GenerationApi.GENERATE])
-def test_a_stream_is_never_asked_to_repeat_the_prompt(wire: GenerationApi) -> None:
-    server = TGI if wire is GenerationApi.GENERATE else VLLM
+@pytest.mark.parametrize("api", [GenerationApi.COMPLETIONS, GenerationApi.GENERATE])
+def test_a_stream_is_never_asked_to_repeat_the_prompt(api: GenerationApi) -> None:
+    server = TGI if api is GenerationApi.GENERATE else VLLM
     params = {"return_full_text": True}
-    [whole, stream] = [body_of(wire, server, params, stream=stream) for stream in (False, True)]
-    key = "return_full_text" if wire is GenerationApi.GENERATE else "echo"
+    [whole, stream] = [body_of(api, server, params, stream=stream) for stream in (False, True)]
+    key = "return_full_text" if api is GenerationApi.GENERATE else "echo"
     assert dict(whole.get("parameters", whole))[key] is True
     assert key not in dict(stream.get("parameters", stream))
 
@@ -235,21 +235,21 @@ def test_own_keys_of_generate_are_parameters_unless_they_are_not() -> None:
     }
 
 
-@pytest.mark.parametrize("wire", GenerationApi)
-def test_what_the_caller_gave_is_not_changed(wire: GenerationApi) -> None:
+@pytest.mark.parametrize("api", GenerationApi)
+def test_what_the_caller_gave_is_not_changed(api: GenerationApi) -> None:
     given = {
         "params": {"max_tokens": 3, "response_format": SCHEMA, "seed": 0},
         "extra": {"parameters": {"seed": 7}, "stream_options": {"more": 1}},
         "stops": ("a", "b"),
     }
     before = copy.deepcopy(given)
-    body = body_of(wire, OPENAI_COMPATIBLE, stream=True, **given)
+    body = body_of(api, OPENAI_COMPATIBLE, stream=True, **given)
     for value in (body, body.get("parameters"), body.get("stream_options"), body.get("stop")):
         if isinstance(value, dict):
             value["changed"] = True
         elif isinstance(value, list):
             value.append("changed")
-    if wire is GenerationApi.GENERATE:
+    if api is GenerationApi.GENERATE:
         assert given == before
     else:
         assert given["params"] == before["params"]
@@ -258,8 +258,8 @@ def test_what_the_caller_gave_is_not_changed(wire: GenerationApi) -> None:
 
 def test_routes() -> None:
     routes = {
-        (wire, stream): route_of(ProtocolRequest(wire, stream=stream))
-        for wire in GenerationApi
+        (api, stream): route_of(ProtocolRequest(api, stream=stream))
+        for api in GenerationApi
         for stream in (0, 1)
     }
     assert routes == {

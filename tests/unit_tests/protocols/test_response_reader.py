@@ -24,7 +24,7 @@ from ...support.protocol_responses import (
     dumps,
     read_stream,
 )
-from ...support.text_chunks import growth
+from ...support.text_chunks import time_growth
 
 TOKENS = st.lists(
     st.sampled_from(
@@ -57,8 +57,8 @@ def test_a_stream_says_the_same_as_a_whole_answer(
     body = protocol.body(tokens, finish_reason)
     # A whole answer of an unknown model may end in thinking that its stream has shown already.
     reasoning_model = reasoning_model or has_unopened_think_tag("".join(tokens))
-    pieces, reader = read_stream(events, protocol.decoder(), stops, reasoning_model=reasoning_model)
-    streamed = as_answer(pieces, reader.end)
+    chunks, reader = read_stream(events, protocol.decoder(), stops, reasoning_model=reasoning_model)
+    streamed = as_answer(chunks, reader.end)
     answers = read_answers(protocol.decoder(), body, stops, reasoning_model=reasoning_model)
     assert not isinstance(answers, Failure)
     [whole] = answers
@@ -88,11 +88,11 @@ def test_batches_of_events_make_no_difference(
 
 
 @every_protocol
-def test_every_piece_comes_as_soon_as_its_event(protocol: Protocol) -> None:
+def test_every_chunk_comes_as_soon_as_its_event(protocol: Protocol) -> None:
     reader = ResponseReader(protocol.decoder())
     shown: list[str] = []
     for event in protocol.events(["One", " two", " three"]):
-        shown += [piece for piece in reader.feed([event]) if isinstance(piece, str)]
+        shown += [chunk for chunk in reader.feed([event]) if isinstance(chunk, str)]
     assert shown == ["One", " two", " three"]
     assert reader.close() == []
     assert reader.complete
@@ -102,13 +102,13 @@ def test_every_piece_comes_as_soon_as_its_event(protocol: Protocol) -> None:
 def test_counts_and_names_of_the_end(protocol: Protocol) -> None:
     end = read_stream(protocol.events(["a", "b"], "length"), protocol.decoder())[1].end
     assert end.finish_reason == "length"
-    if protocol.dialect == "llama-cpp-python":
+    if protocol.server_name == "llama-cpp-python":
         assert end.usage is None
     else:
         assert end.usage is not None
         assert (end.usage.input_tokens, end.usage.output_tokens) == (7, 2)
         assert end.usage.total_tokens == 9
-    assert end.model == (None if protocol.wire is GenerationApi.GENERATE else "tiny")
+    assert end.model == (None if protocol.api is GenerationApi.GENERATE else "tiny")
 
 
 @every_protocol
@@ -167,23 +167,23 @@ def test_done_after_a_finish_reason_ends_the_reading() -> None:
 def test_a_stop_ends_the_reading_at_once(protocol: Protocol) -> None:
     reader = ResponseReader(protocol.decoder(), ("END",))
     events = protocol.events(["One EN", "D two", "three"], "length")
-    pieces = reader.feed(events)
+    chunks = reader.feed(events)
     assert reader.over
-    assert [piece for piece in pieces if isinstance(piece, str)] == ["One "]
+    assert [chunk for chunk in chunks if isinstance(chunk, str)] == ["One "]
     assert reader.close() == []
     assert reader.end.finish_reason == "stop"
     assert reader.complete
 
 
 def test_a_stop_inside_thinking_does_nothing() -> None:
-    pieces, reader = read_stream(
+    chunks, reader = read_stream(
         Protocol(GenerationApi.CHAT, "openai").events(
             ["<think>a END b</think>\n", "Yes. EN", "D no"]
         ),
         decoder(GenerationApi.CHAT),
         ("END",),
     )
-    answer = as_answer(pieces, reader.end)
+    answer = as_answer(chunks, reader.end)
     assert (answer.reasoning, answer.text) == ("a END b", "Yes. ")
 
 
@@ -216,7 +216,7 @@ ODD_EVENTS = [
         (protocol, garbage)
         for protocol in PROTOCOLS
         for garbage in NO_JSON
-        + (ODD_EVENTS if protocol.wire is GenerationApi.GENERATE else ODD_CHUNKS)
+        + (ODD_EVENTS if protocol.api is GenerationApi.GENERATE else ODD_CHUNKS)
     ],
     ids=str,
 )
@@ -225,9 +225,9 @@ def test_garbage_is_a_protocol_error_with_the_text_so_far(
 ) -> None:
     reader = ResponseReader(protocol.decoder())
     events = protocol.events(["Hello", " wide", " world"])
-    pieces = reader.feed([*events[:2], garbage, *events[2:]])
+    chunks = reader.feed([*events[:2], garbage, *events[2:]])
     assert reader.over
-    assert "".join(piece for piece in pieces if isinstance(piece, str)).startswith("Hello")
+    assert "".join(chunk for chunk in chunks if isinstance(chunk, str)).startswith("Hello")
     with pytest.raises(ProtocolError) as caught:
         reader.close()
     assert caught.value.partial == reader.partial
@@ -254,17 +254,17 @@ JSON = st.recursive(
 )
 
 
-@pytest.mark.parametrize("wire", GenerationApi)
+@pytest.mark.parametrize("api", GenerationApi)
 @given(first=JSON, second=JSON)
 def test_any_json_is_read_or_is_a_protocol_error(
-    wire: GenerationApi, first: object, second: object
+    api: GenerationApi, first: object, second: object
 ) -> None:
-    reader = ResponseReader(decoder(wire, logprobs=True), ("a",))
-    pieces = reader.feed([dumps(first), dumps(second)])
-    assert all(isinstance(piece, str | Delta) for piece in pieces)
+    reader = ResponseReader(decoder(api, logprobs=True), ("a",))
+    chunks = reader.feed([dumps(first), dumps(second)])
+    assert all(isinstance(chunk, str | Delta) for chunk in chunks)
     assert isinstance(reader.error, ProtocolError | None)
     try:
-        answers = read_answers(decoder(wire, logprobs=True), dumps(first), ("a",))
+        answers = read_answers(decoder(api, logprobs=True), dumps(first), ("a",))
     except ProtocolError:
         return
     assert isinstance(answers, Failure) or all("a" not in answer.text for answer in answers)
@@ -281,10 +281,10 @@ ERRORS = [
 def test_a_failure_inside_a_stream_ends_it(protocol: Protocol, error: object) -> None:
     reader = ResponseReader(protocol.decoder())
     events = protocol.events(["Hello", " wide", " world"])
-    pieces = reader.feed([*events[:2], dumps(error), *events[2:]])
+    chunks = reader.feed([*events[:2], dumps(error), *events[2:]])
     assert reader.over
     assert reader.failure == Failure(dumps(error))
-    assert "".join(p for p in pieces if isinstance(p, str)) == reader.partial
+    assert "".join(p for p in chunks if isinstance(p, str)) == reader.partial
     assert not reader.complete
 
 
@@ -323,12 +323,12 @@ def test_time_is_linear(reasoning_model: bool) -> None:
     end = dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]})
     stops = ("a" * 30 + "b", "<a" * 9 + "b", "</think", "aaa<<")
 
-    def work(pieces: Sequence[str]) -> None:
+    def work(chunks: Sequence[str]) -> None:
         read_stream(
-            [event] * len(pieces) + [end],
+            [event] * len(chunks) + [end],
             decoder(GenerationApi.CHAT),
             stops,
             reasoning_model=reasoning_model,
         )
 
-    assert growth(work, [""] * 500) < 40
+    assert time_growth(work, [""] * 500) < 40

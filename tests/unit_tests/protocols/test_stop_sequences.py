@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_easyllm._protocols.stop_sequences import StopCutter, merge_stops
 from langchain_easyllm.errors import ConfigurationError
 
-from ...support.text_chunks import growth, pieces_of
+from ...support.text_chunks import chunks_of, time_growth
 
 FEW_LETTERS = st.text("ab\n<|é]^-", max_size=40)
 STOPS = st.lists(st.text("ab\n<|é]^-", min_size=1, max_size=5), max_size=5)
@@ -25,45 +25,45 @@ def cut_whole(text: str, stops: Sequence[str]) -> str:
     return text[: min((text.find(stop) for stop in stops if stop in text), default=None)]
 
 
-def run(pieces: Sequence[str], stops: Sequence[str]) -> str:
+def run(chunks: Sequence[str], stops: Sequence[str]) -> str:
     cutter = StopCutter(tuple(stops))
-    return "".join([*map(cutter.feed, pieces), cutter.close()])
+    return "".join([*map(cutter.feed, chunks), cutter.close()])
 
 
-def check(pieces: Sequence[str], stops: tuple[str, ...]) -> None:
-    text = "".join(pieces)
-    shown = run(pieces, stops)
+def check(chunks: Sequence[str], stops: tuple[str, ...]) -> None:
+    text = "".join(chunks)
+    shown = run(chunks, stops)
     assert shown == cut_whole(text, stops)
     assert not any(stop in shown for stop in stops)
 
 
-@given(pieces_of(FEW_LETTERS), STOPS)
-def test_any_split_is_cut_as_the_whole_text(pieces: list[str], stops: list[str]) -> None:
-    check(pieces, tuple(stops))
+@given(chunks_of(FEW_LETTERS), STOPS)
+def test_any_split_is_cut_as_the_whole_text(chunks: list[str], stops: list[str]) -> None:
+    check(chunks, tuple(stops))
 
 
-@given(pieces_of(st.text("ab", max_size=30)), st.sampled_from(FAMILIES))
+@given(chunks_of(st.text("ab", max_size=30)), st.sampled_from(FAMILIES))
 def test_overlapping_stops_are_cut_as_the_whole_text(
-    pieces: list[str], stops: tuple[str, ...]
+    chunks: list[str], stops: tuple[str, ...]
 ) -> None:
-    check(pieces, stops)
+    check(chunks, stops)
 
 
-@given(pieces_of(st.text(max_size=30)), st.data())
-def test_any_unicode_is_cut_as_the_whole_text(pieces: list[str], data: st.DataObject) -> None:
-    text = "".join(pieces)
+@given(chunks_of(st.text(max_size=30)), st.data())
+def test_any_unicode_is_cut_as_the_whole_text(chunks: list[str], data: st.DataObject) -> None:
+    text = "".join(chunks)
     starts = st.integers(0, max(len(text) - 1, 0))
     inside = st.builds(lambda at, size: text[at : at + size], starts, st.integers(1, 6))
     stops = data.draw(st.lists(st.one_of(inside, st.text(min_size=1)).filter(bool), max_size=4))
-    check(pieces, tuple(stops))
+    check(chunks, tuple(stops))
 
 
-@given(pieces_of(FEW_LETTERS), STOPS)
-def test_only_the_beginning_of_a_stop_is_held_back(pieces: list[str], stops: list[str]) -> None:
+@given(chunks_of(FEW_LETTERS), STOPS)
+def test_only_the_beginning_of_a_stop_is_held_back(chunks: list[str], stops: list[str]) -> None:
     cutter = StopCutter(tuple(stops))
     fed = shown = ""
-    for piece in pieces:
-        fed, shown = fed + piece, shown + cutter.feed(piece)
+    for chunk in chunks:
+        fed, shown = fed + chunk, shown + cutter.feed(chunk)
         if cutter.found:
             break
         held = fed.removeprefix(shown)
@@ -108,19 +108,19 @@ class CountingPattern:
 
 
 @pytest.mark.parametrize(
-    "pieces",
+    "chunks",
     [["a"] * 5000, ["aaaaaaaab"] * 500, ["x"] * 5000, ["aaaaaaa", "x"] * 500],
     ids=["one letter", "almost", "nothing", "begun in vain"],
 )
-def test_only_held_text_is_searched_again(pieces: list[str]) -> None:
+def test_only_held_text_is_searched_again(chunks: list[str]) -> None:
     stops = ("aaaaaaaaab", "aaaac")
     cutter = StopCutter(stops)
     assert cutter._first is not None
     cutter._first = counting = CountingPattern(cutter._first)
     held, allowed = 0, 0
-    for piece in pieces:
-        allowed += held + len(piece)
-        held += len(piece) - len(cutter.feed(piece))
+    for chunk in chunks:
+        allowed += held + len(chunk)
+        held += len(chunk) - len(cutter.feed(chunk))
         assert held < 10
     assert not cutter.found
     assert counting.seen == allowed
@@ -128,7 +128,7 @@ def test_only_held_text_is_searched_again(pieces: list[str]) -> None:
 
 def test_time_is_linear_in_hostile_text() -> None:
     stops = ("a" * 40 + "b", "a" * 20 + "c", "aaaa...b", "a...")
-    assert growth(lambda pieces: run(pieces, stops), ["a", "aaa", "aaaa...", "aa"] * 500) < 40
+    assert time_growth(lambda chunks: run(chunks, stops), ["a", "aaa", "aaaa...", "aa"] * 500) < 40
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from ...support.protocol_responses import decoder, dumps, read_one, read_stream
 
 def test_special_tokens_are_no_text() -> None:
     events = map(dumps, tgi_generate_events(["One", " two"], special="<|im_end|>"))
-    pieces, reader = read_stream(events, decoder(GenerationApi.GENERATE))
-    assert pieces == ["One", " two"]
+    chunks, reader = read_stream(events, decoder(GenerationApi.GENERATE))
+    assert chunks == ["One", " two"]
     assert reader.end.finish_reason == "stop"
     assert reader.end.usage == Usage(7, 3, 10)
     assert reader.end.extra == {"generated_tokens": 3}
@@ -62,11 +62,11 @@ def test_logprobs_of_a_stream() -> None:
     tops = [{"id": 1, "text": "Two", "logprob": -0.5, "special": False}]
     first, last = tgi_generate_events(["One"])
     events = [dumps({**first, "top_tokens": tops}), dumps(last)]
-    pieces, _ = read_stream(events, decoder(GenerationApi.GENERATE, top_logprobs=1))
+    chunks, _ = read_stream(events, decoder(GenerationApi.GENERATE, top_logprobs=1))
     [content] = [
-        piece.logprobs["content"]
-        for piece in pieces
-        if isinstance(piece, Delta) and piece.logprobs is not None
+        chunk.logprobs["content"]
+        for chunk in chunks
+        if isinstance(chunk, Delta) and chunk.logprobs is not None
     ]
     assert content == [
         {"token": "One", "logprob": -0.25, "top_logprobs": [{"token": "Two", "logprob": -0.5}]}
@@ -87,10 +87,10 @@ def test_logprobs_of_a_whole_answer() -> None:
     assert read_one(GenerationApi.GENERATE, body).logprobs is None
 
 
-def test_a_server_that_answers_a_stream_in_one_piece() -> None:
+def test_a_server_that_answers_a_stream_in_one_chunk() -> None:
     event = dumps({"generated_text": "One", "details": {"finish_reason": "length"}})
-    pieces, reader = read_stream([event], decoder(GenerationApi.GENERATE))
-    assert pieces == ["One"]
+    chunks, reader = read_stream([event], decoder(GenerationApi.GENERATE))
+    assert chunks == ["One"]
     assert reader.end.finish_reason == "length"
 
 
@@ -106,8 +106,8 @@ def test_stray_keys_and_absent_keys_are_no_matter() -> None:
         {"stray": 1},
         {"token": {"id": 3, "text": "!", "special": None}, "generated_text": "One!"},
     ]
-    pieces, reader = read_stream(map(dumps, events), decoder(GenerationApi.GENERATE))
-    assert pieces == ["One", "!"]
+    chunks, reader = read_stream(map(dumps, events), decoder(GenerationApi.GENERATE))
+    assert chunks == ["One", "!"]
     assert reader.end.usage is None
 
 

@@ -22,7 +22,7 @@ from langchain_easyllm.errors import ConfigurationError
 from ...support.text_servers import NAMED, TEXT_SERVERS
 
 # A model in this process is asked in TGI's protocol alone.
-SERVERS = [dialect for dialect in ALL_SERVERS if dialect is not IN_PROCESS]
+SERVERS = [profile for profile in ALL_SERVERS if profile is not IN_PROCESS]
 ROWS = {row.profile: row for row in TEXT_SERVERS.values()}
 NESTED = {
     "type": "object",
@@ -44,38 +44,38 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
 def body(
-    dialect: ServerProfile, tools: list[dict[str, object]], **fields: Any
+    profile: ServerProfile, tools: list[dict[str, object]], **fields: Any
 ) -> dict[str, object]:
     call = ProtocolRequest(
         GenerationApi.CHAT, messages=fields.pop("messages", MESSAGES), tools=tools, **fields
     )
-    return to_body(call, ServerInfo(dialect))
+    return to_body(call, ServerInfo(profile))
 
 
 def names(request: dict[str, object]) -> list[str]:
     return [one["function"]["name"] for one in request.get("tools", [])]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
+@pytest.mark.parametrize("profile", SERVERS, ids=attrgetter("name"))
 @pytest.mark.parametrize("tools", [ONE, TWO])
-def test_the_servers_default_is_left_to_it(dialect: ServerProfile, tools: Any) -> None:
-    request = body(dialect, tools)
+def test_the_servers_default_is_left_to_it(profile: ServerProfile, tools: Any) -> None:
+    request = body(profile, tools)
     assert request["tools"] == tools
     assert "tool_choice" not in request
     assert "parallel_tool_calls" not in request
 
 
-@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
+@pytest.mark.parametrize("profile", SERVERS, ids=attrgetter("name"))
 @pytest.mark.parametrize("number", range(4))
-def test_a_choice_is_said_in_the_servers_words(dialect: ServerProfile, number: int) -> None:
+def test_a_choice_is_sent_in_the_servers_form(profile: ServerProfile, number: int) -> None:
     choice: Any = ["auto", "none", "required", NAMED][number]
-    words = ROWS[dialect].choices[number]
-    assert has_native_form(choice, TWO, dialect) is (words is not None)
+    words = ROWS[profile].choices[number]
+    assert has_native_form(choice, TWO, profile) is (words is not None)
     if words is None:
         with pytest.raises(ConfigurationError, match=r"force a call .* on this server"):
-            body(dialect, TWO, tool_choice=choice)
+            body(profile, TWO, tool_choice=choice)
         return
-    request = body(dialect, TWO, tool_choice=choice)
+    request = body(profile, TWO, tool_choice=choice)
     assert ("".join(names(request)), request.get("tool_choice")) == words
 
 
@@ -84,13 +84,13 @@ def test_a_call_of_the_only_tool_is_a_named_one() -> None:
     assert request["tool_choice"] == NAMED
 
 
-@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
+@pytest.mark.parametrize("profile", SERVERS, ids=attrgetter("name"))
 @pytest.mark.parametrize("parallel", [True, False])
 def test_parallel_calls_are_named_where_the_server_reads_it(
-    dialect: ServerProfile, parallel: bool
+    profile: ServerProfile, parallel: bool
 ) -> None:
-    said = body(dialect, TWO, parallel_tool_calls=parallel).get("parallel_tool_calls")
-    assert said is (parallel if ROWS[dialect].parallel else None)
+    said = body(profile, TWO, parallel_tool_calls=parallel).get("parallel_tool_calls")
+    assert said is (parallel if ROWS[profile].parallel else None)
 
 
 def test_strict_is_an_error_where_nothing_constrains_arguments() -> None:
@@ -100,11 +100,11 @@ def test_strict_is_an_error_where_nothing_constrains_arguments() -> None:
     assert body(VLLM, [tool("a", strict=True)])["tools"] == [tool("a", strict=True)]
 
 
-def test_tgi_is_told_a_schema_without_references() -> None:
+def test_tgi_gets_a_schema_without_references() -> None:
     given = tool("a", parameters=NESTED)
-    (told,) = body(TGI, [given])["tools"]  # type: ignore[misc]
+    (described,) = body(TGI, [given])["tools"]  # type: ignore[misc]
     place = {"type": "object", "properties": {"city": {"type": "string"}}}
-    assert told["function"]["parameters"] == {
+    assert described["function"]["parameters"] == {
         "type": "object",
         "properties": {"at": {**place, "description": "Where."}},
     }
@@ -134,33 +134,33 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}
 TEXT = {"type": "text", "text": "Here."}
 
 
-def told(dialect: ServerProfile, *messages: dict[str, object]) -> Any:
-    return body(dialect, ONE, messages=[*MESSAGES, *messages])["messages"][1:]  # type: ignore[index]
+def sent_messages(profile: ServerProfile, *messages: dict[str, object]) -> Any:
+    return body(profile, ONE, messages=[*MESSAGES, *messages])["messages"][1:]  # type: ignore[index]
 
 
-@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
-def test_text_and_calls_of_one_message(dialect: ServerProfile) -> None:
+@pytest.mark.parametrize("profile", SERVERS, ids=attrgetter("name"))
+def test_text_and_calls_of_one_message(profile: ServerProfile) -> None:
     both = {"role": "assistant", "content": "Hm.", "tool_calls": [CALL]}
     apart = [
         {"role": "assistant", "content": "Hm."},
         {"role": "assistant", "tool_calls": [CALL]},
     ]
-    assert told(dialect, both) == (apart if dialect is TGI else [both])
+    assert sent_messages(profile, both) == (apart if profile is TGI else [both])
     alone = {"role": "assistant", "content": None, "tool_calls": [CALL]}
     own = {TGI: apart[1:], LLAMA_CPP_PYTHON: [{**alone, "content": ""}]}
-    assert told(dialect, alone) == own.get(dialect, [alone])
+    assert sent_messages(profile, alone) == own.get(profile, [alone])
 
 
-@pytest.mark.parametrize("dialect", SERVERS, ids=attrgetter("name"))
-def test_an_image_in_a_tools_answer(dialect: ServerProfile) -> None:
+@pytest.mark.parametrize("profile", SERVERS, ids=attrgetter("name"))
+def test_an_image_in_a_tools_answer(profile: ServerProfile) -> None:
     asked = {"role": "assistant", "content": "", "tool_calls": [CALL, {**CALL, "id": "c2"}]}
     first = {"role": "tool", "tool_call_id": "c1", "content": [TEXT, IMAGE]}
     second = {"role": "tool", "tool_call_id": "c2", "content": "x"}
     then = {"role": "user", "content": "And?"}
-    talk = told(dialect, asked, first, second, then)
-    if not ROWS[dialect].tool_images:
+    sent = sent_messages(profile, asked, first, second, then)
+    if not ROWS[profile].tool_images:
         moved = {"role": "user", "content": [IMAGE]}
-        assert talk[1:] == [{**first, "content": "Here."}, second, moved, then]
-        assert told(dialect, asked, first)[-1] == moved
+        assert sent[1:] == [{**first, "content": "Here."}, second, moved, then]
+        assert sent_messages(profile, asked, first)[-1] == moved
     else:
-        assert talk[1:] == [first, second, then]
+        assert sent[1:] == [first, second, then]

@@ -16,11 +16,11 @@ from langchain_easyllm.offline import OfflineServer
 from ...support.retrieval_corpus import DOCUMENTS
 from ...support.vector_stores import STORES, Store
 
-Ask = Callable[..., Any]
+CallMethod = Callable[..., Any]
 
 
 @pytest.fixture(params=["sync", "async"])
-def ask(request: pytest.FixtureRequest) -> Ask:
+def call_method(request: pytest.FixtureRequest) -> CallMethod:
     """Call a method of an object, or its asynchronous twin."""
 
     def call(target: object, name: str, *args: object, **kwargs: object) -> Any:

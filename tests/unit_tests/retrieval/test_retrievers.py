@@ -1,4 +1,4 @@
-"""Retrievers by every way of asking, reranked, cached, in a chain and as an agent's tool."""
+"""Retrievers in every invocation mode, reranked, cached, in a chain and as an agent's tool."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from langchain_easyllm.offline.wordings import READING
 
 from ...support.retrieval_corpus import DOCUMENTS, TEXTS
 from ..agents.test_react import PARSERS
-from .conftest import Ask
+from .conftest import CallMethod
 
 QUESTIONS = ["What is bread made of?", "Who is the mayor of Westbury?", "Who is Mira Ziegler?"]
 FRIEND = "Who is Ida Lowell's friend?"
 FRIENDS = 18
-"""The place that answers `FRIEND`: third by the vectors, second by the reranker's scores."""
+"""The index that answers `FRIEND`: third by the vectors, second by the reranker's scores."""
 
 
-def places(documents: Sequence[Document]) -> list[int]:
+def indices(documents: Sequence[Document]) -> list[int]:
     return [document.metadata["place"] for document in documents]
 
 
 @pytest.mark.parametrize("search", ["similarity", "mmr"])
-def test_a_retriever_gives_the_same_by_every_way(store: VectorStore, search: str) -> None:
+def test_a_retriever_gives_the_same_in_every_mode(store: VectorStore, search: str) -> None:
     retriever = store.as_retriever(search_type=search, search_kwargs={"k": 3})
-    one_by_one = [places(retriever.invoke(question)) for question in QUESTIONS]
+    one_by_one = [indices(retriever.invoke(question)) for question in QUESTIONS]
     assert [found[0] for found in one_by_one] == [5, 11, 15]
     assert [len(found) for found in one_by_one] == [3, 3, 3]
     others = [
@@ -54,28 +54,28 @@ def test_a_retriever_gives_the_same_by_every_way(store: VectorStore, search: str
         [asyncio.run(retriever.ainvoke(question)) for question in QUESTIONS],
     ]
     for other in others:
-        assert [places(found) for found in other] == one_by_one
+        assert [indices(found) for found in other] == one_by_one
 
 
 def test_a_reranker_brings_up_what_vectors_leave_behind(
-    store: VectorStore, ask: Ask, offline_server: OfflineServer
+    store: VectorStore, call_method: CallMethod, offline_server: OfflineServer
 ) -> None:
-    nearest = ask(store.as_retriever(search_kwargs={"k": 2}), "invoke", FRIEND)
-    assert FRIENDS not in places(nearest)
+    nearest = call_method(store.as_retriever(search_kwargs={"k": 2}), "invoke", FRIEND)
+    assert FRIENDS not in indices(nearest)
     retriever = ContextualCompressionRetriever(
         base_compressor=EasyLLMRerank(base_url=offline_server.base_url, top_n=2),
         base_retriever=store.as_retriever(search_kwargs={"k": 10}),
     )
-    best = ask(retriever, "invoke", FRIEND)
-    assert FRIENDS in places(best)
+    best = call_method(retriever, "invoke", FRIEND)
+    assert FRIENDS in indices(best)
     right = EmbeddingModel.load().score(FRIEND, TEXTS)
-    assert places(best) == np.argsort(-right)[:2].tolist()
+    assert indices(best) == np.argsort(-right)[:2].tolist()
     for document in best:
         score = 1 / (1 + np.exp(-right[document.metadata["place"]]))
         assert document.metadata["relevance_score"] == pytest.approx(score, abs=1e-6)
 
 
-def test_a_cache_asks_for_each_text_once(ask: Ask, tmp_path: Path) -> None:
+def test_a_cache_asks_for_each_text_once(call_method: CallMethod, tmp_path: Path) -> None:
     with offline_server() as server:  # of its own, for the list of its requests
         embeddings = EasyLLMEmbeddings(base_url=server.base_url)
         cached = CacheBackedEmbeddings.from_bytes_store(
@@ -85,13 +85,13 @@ def test_a_cache_asks_for_each_text_once(ask: Ask, tmp_path: Path) -> None:
             key_encoder="blake2b",
             query_embedding_cache=True,
         )
-        first = ask(cached, "embed_documents", TEXTS[:5])
-        query = ask(cached, "embed_query", FRIEND)
+        first = call_method(cached, "embed_documents", TEXTS[:5])
+        query = call_method(cached, "embed_query", FRIEND)
         asked = len(server.requests)
-        assert ask(cached, "embed_documents", TEXTS[:5][::-1]) == first[::-1]
-        assert ask(cached, "embed_query", FRIEND) == query
+        assert call_method(cached, "embed_documents", TEXTS[:5][::-1]) == first[::-1]
+        assert call_method(cached, "embed_query", FRIEND) == query
         assert len(server.requests) == asked
-        more = ask(cached, "embed_documents", TEXTS[:6])
+        more = call_method(cached, "embed_documents", TEXTS[:6])
         sent = [text for r in server.requests[asked:] if r.body for text in r.json["input"]]
         assert sent == [TEXTS[5]]
     assert np.abs(np.array(more) - EmbeddingModel.load().embed(TEXTS[:6])).max() < 1e-6
@@ -108,7 +108,7 @@ def test_a_store_of_cached_vectors_finds_the_same(
         for question in QUESTIONS:
             found = store.similarity_search_with_score(question)
             right = memory.similarity_search_with_score(question)
-            assert places([one for one, _ in found]) == places([one for one, _ in right])
+            assert indices([one for one, _ in found]) == indices([one for one, _ in right])
             assert [score for _, score in found] == pytest.approx([score for _, score in right])
 
 
@@ -160,22 +160,26 @@ def tools(memory: VectorStore) -> list[BaseTool]:
 
 @pytest.mark.parametrize(("variant", "model"), [("react", EasyLLM), ("react-json", EasyLLMChat)])
 def test_a_react_agent_searches_the_store(
-    variant: str, model: Any, tools: list[BaseTool], ask: Ask, offline_server: OfflineServer
+    variant: str,
+    model: Any,
+    tools: list[BaseTool],
+    call_method: CallMethod,
+    offline_server: OfflineServer,
 ) -> None:
     url = offline_server.base_url
     with model(base_url=url, prompt_builder="zephyr", temperature=0, max_tokens=200) as llm:
         agent = create_react_agent(llm, tools, agent_prompt(variant), PARSERS[variant])
         executor = AgentExecutor(agent=agent, tools=tools, return_intermediate_steps=True)
-        done = ask(executor, "invoke", {"input": WIFE})
+        done = call_method(executor, "invoke", {"input": WIFE})
     steps = [(action.tool, action.tool_input, seen) for action, seen in done["intermediate_steps"]]
     assert (steps, done["output"]) == (STEPS, ANSWER)
 
 
 def test_an_agent_with_native_tools_searches_the_store(
-    tools: list[BaseTool], ask: Ask, offline_server: OfflineServer
+    tools: list[BaseTool], call_method: CallMethod, offline_server: OfflineServer
 ) -> None:
     with EasyLLMChat(base_url=offline_server.base_url, temperature=0, max_tokens=200) as llm:
-        done = ask(create_agent(llm, tools), "invoke", {"messages": [("human", WIFE)]})
+        done = call_method(create_agent(llm, tools), "invoke", {"messages": [("human", WIFE)]})
     calls = [call for message in done["messages"] for call in getattr(message, "tool_calls", ())]
     results = [message for message in done["messages"] if message.type == "tool"]
     assert [

@@ -17,7 +17,7 @@ from langchain_easyllm.offline.embedding_model import EmbeddingModel
 
 from ...support.retrieval_corpus import SAME, TEXTS
 from ...support.vector_stores import Store
-from .conftest import Ask
+from .conftest import CallMethod
 
 QUERIES = ["What is bread made of?", "Who is the mayor of Westbury?", "a sleeping animal"]
 BREAD = QUERIES[0]
@@ -29,21 +29,23 @@ def cosines(query: str, texts: Sequence[str] = TEXTS) -> np.ndarray:
     return model.embed(texts) @ model.embed([query])[0]
 
 
-def places(documents: Sequence[Document]) -> list[int]:
+def indices(documents: Sequence[Document]) -> list[int]:
     return [document.metadata["place"] for document in documents]
 
 
-def test_the_nearest_are_found_in_order(store: VectorStore, ask: Ask) -> None:
+def test_the_nearest_are_found_in_order(store: VectorStore, call_method: CallMethod) -> None:
     for query in QUERIES:
-        found = ask(store, "similarity_search", query, k=5)
-        assert places(found) == np.argsort(-cosines(query))[:5].tolist()
-        assert [each.page_content for each in found] == [TEXTS[place] for place in places(found)]
+        found = call_method(store, "similarity_search", query, k=5)
+        assert indices(found) == np.argsort(-cosines(query))[:5].tolist()
+        assert [each.page_content for each in found] == [TEXTS[place] for place in indices(found)]
 
 
-def test_scores_are_the_models_cosines(store: VectorStore, kind: Store, ask: Ask) -> None:
-    found = ask(store, "similarity_search_with_score", BREAD, k=len(TEXTS))
+def test_scores_are_the_models_cosines(
+    store: VectorStore, kind: Store, call_method: CallMethod
+) -> None:
+    found = call_method(store, "similarity_search_with_score", BREAD, k=len(TEXTS))
     right = cosines(BREAD)
-    assert sorted(places([document for document, _ in found])) == list(range(len(TEXTS)))
+    assert sorted(indices([document for document, _ in found])) == list(range(len(TEXTS)))
     for document, score in found:
         assert kind.cosine(float(score)) == pytest.approx(
             right[document.metadata["place"]], abs=2e-6
@@ -56,21 +58,23 @@ def spread(found: Sequence[Document]) -> float:
     return float(np.mean([one @ other for one, other in combinations(vectors, 2)]))
 
 
-def test_marginal_relevance_leaves_out_what_was_said_before(store: VectorStore, ask: Ask) -> None:
-    nearest = ask(store, "similarity_search", BREAD, k=4)
-    diverse = ask(store, "max_marginal_relevance_search", BREAD, k=4, fetch_k=len(TEXTS))
-    assert places(diverse)[0] == places(nearest)[0]
-    assert len(SAME & {*places(nearest)}) == 3
-    assert len(SAME & {*places(diverse)}) <= 1
+def test_marginal_relevance_leaves_out_what_was_said_before(
+    store: VectorStore, call_method: CallMethod
+) -> None:
+    nearest = call_method(store, "similarity_search", BREAD, k=4)
+    diverse = call_method(store, "max_marginal_relevance_search", BREAD, k=4, fetch_k=len(TEXTS))
+    assert indices(diverse)[0] == indices(nearest)[0]
+    assert len(SAME & {*indices(nearest)}) == 3
+    assert len(SAME & {*indices(diverse)}) <= 1
     assert spread(diverse) < spread(nearest) / 2
 
 
-def test_documents_are_added_and_taken_out(store: VectorStore, ask: Ask) -> None:
-    told = Document("The mayor of Stonebridge is Dana Quinn.", metadata={"place": 99})
-    added = ask(store, "add_documents", [told])
-    assert places(ask(store, "similarity_search", "Stonebridge's mayor", k=1)) == [99]
-    ask(store, "delete", added)
-    assert 99 not in places(ask(store, "similarity_search", "Stonebridge's mayor", k=4))
+def test_documents_are_added_and_taken_out(store: VectorStore, call_method: CallMethod) -> None:
+    document = Document("The mayor of Stonebridge is Dana Quinn.", metadata={"place": 99})
+    added = call_method(store, "add_documents", [document])
+    assert indices(call_method(store, "similarity_search", "Stonebridge's mayor", k=1)) == [99]
+    call_method(store, "delete", added)
+    assert 99 not in indices(call_method(store, "similarity_search", "Stonebridge's mayor", k=4))
 
 
 def test_what_is_on_disk_is_not_embedded_again(kind: Store, tmp_path: Path) -> None:
@@ -88,13 +92,13 @@ def test_what_is_on_disk_is_not_embedded_again(kind: Store, tmp_path: Path) -> N
 
 
 def test_queries_and_documents_have_prompts_of_their_own(
-    kind: Store, embeddings: EasyLLMEmbeddings, ask: Ask, tmp_path: Path
+    kind: Store, embeddings: EasyLLMEmbeddings, call_method: CallMethod, tmp_path: Path
 ) -> None:
     prompted = embeddings.model_copy(
         update={"query_prompt": "query: ", "document_prompt": "passage: "}
     )
     right = cosines(f"query: {BREAD}", [f"passage: {text}" for text in TEXTS])
     with kind.made(prompted, tmp_path) as store:
-        [(best, score)] = ask(store, "similarity_search_with_score", BREAD, k=1)
+        [(best, score)] = call_method(store, "similarity_search_with_score", BREAD, k=1)
     assert best.page_content == TEXTS[int(right.argmax())]  # kept as it is
     assert kind.cosine(float(score)) == pytest.approx(right.max(), abs=2e-6)

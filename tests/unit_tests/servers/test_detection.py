@@ -1,4 +1,4 @@
-"""Which server is it? The looks, one after the other, with every answer they may get."""
+"""Which server is it? Its detection, request by request, with every answer they may get."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def seen(reply: Reply | None) -> Seen:
     return reply.status, body
 
 
-def look(replies: Mapping[str, Reply | None]) -> tuple[ServerInfo, list[str]]:
-    """Drive the probe; returns what it found and the routes that it asked for."""
+def detect(replies: Mapping[str, Reply | None]) -> tuple[ServerInfo, list[str]]:
+    """Run the detection; returns what it found and the routes that it asked for."""
     asked: list[str] = []
     steps = detect_server()
     route = next(steps)
@@ -46,7 +46,7 @@ def look(replies: Mapping[str, Reply | None]) -> tuple[ServerInfo, list[str]]:
 def found(
     info: Reply | None, listing: Reply | None = None, routes: Reply | None = None
 ) -> ServerInfo:
-    return look({"/info": info, "/v1/models": listing, "/openapi.json": routes})[0]
+    return detect({"/info": info, "/v1/models": listing, "/openapi.json": routes})[0]
 
 
 NOT_FOUND = error("fastapi-not-found")
@@ -71,7 +71,7 @@ def test_ollama_lists_models_of_its_users_too() -> None:
 
 
 def test_the_limits_of_tgi() -> None:
-    server, asked = look({"/info": info_tgi(model_id="some/model", max_stop_sequences=7)})
+    server, asked = detect({"/info": info_tgi(model_id="some/model", max_stop_sequences=7)})
     assert asked == ["/info"]
     assert server == ServerInfo(
         TGI, model="some/model", max_stops=7, max_total_tokens=2048, max_batch=4
@@ -80,7 +80,7 @@ def test_the_limits_of_tgi() -> None:
 
 def test_an_old_tgi_does_not_name_its_router() -> None:
     old = {"model_id": "some/model", "max_total_tokens": 2048, "version": "0.9.4"}
-    server, asked = look({"/info": Reply(old)})
+    server, asked = detect({"/info": Reply(old)})
     assert asked == ["/info"]
     assert server == ServerInfo(TGI, model="some/model", max_total_tokens=2048)
 
@@ -107,7 +107,7 @@ def test_several_models_of_nobody_known() -> None:
 def test_transformers_is_known_by_its_routes(listing: Reply) -> None:
     routes = Reply({"paths": {"/v1/chat/completions": {}, "/load_model": {}, "/reset": {}}})
     replies = {"/info": NOT_FOUND, "/v1/models": listing, "/openapi.json": routes}
-    server, asked = look(replies)
+    server, asked = detect(replies)
     assert server == ServerInfo(TRANSFORMERS_SERVE)
     assert asked == ["/info", "/v1/models", "/openapi.json"]
 
@@ -118,8 +118,8 @@ def test_other_routes_are_another_server(routes: Reply | None) -> None:
 
 
 def test_a_server_out_of_reach_is_not_asked_twice() -> None:
-    assert look({"/info": None}) == (UNKNOWN, ["/info"])
-    first_only = look({"/info": NOT_FOUND, "/v1/models": None})
+    assert detect({"/info": None}) == (UNKNOWN, ["/info"])
+    first_only = detect({"/info": NOT_FOUND, "/v1/models": None})
     assert first_only == (UNKNOWN, ["/info", "/v1/models"])
 
 

@@ -1,4 +1,4 @@
-"""Answers of a shape: the same from every server, checked, whichever way it was asked for."""
+"""Structured output: the same from every server, checked, whichever method asked for it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from langchain_easyllm.errors import (
     StructuredOutputError,
 )
 
-from ...support.fake_server import Received, Reply, WireServer
+from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import serve
 from ...support.fake_tool_calls import Turn, serve_turns, turn_reply
-from ...support.invocation_modes import STREAMS, answer, body_of
+from ...support.invocation_modes import STREAM_MODES, answer, body_of
 from ...support.text_servers import TEXT_SERVERS
 
 
@@ -79,65 +79,67 @@ KIND = pytest.mark.parametrize("kind", KINDS)
 IDA = '{"name": "Ida", "age": 7}'
 VALUE = {"name": "Ida", "age": 7}
 TEXT, CALL = Turn([IDA[:9], IDA[9:]]), Turn(calls=[("Person", IDA)])
-# The strongest way of each server.
-WAYS = {name: "json_schema" if row.schema else "prompt" for name, row in TEXT_SERVERS.items()}
-DIALECT = pytest.mark.parametrize("dialect", WAYS)
+# The strongest method of each server.
+METHODS = {name: "json_schema" if row.schema else "prompt" for name, row in TEXT_SERVERS.items()}
+EVERY_SERVER = pytest.mark.parametrize("server_name", METHODS)
 
 
 def value_of(found: Any) -> object:
     return dict(found)  # a pydantic object yields pairs
 
 
-def last(way: str, chain: Any, given: Any = "Hi") -> Any:
-    """What a way of asking ends with; a stream's chunks replace one another."""
-    if way == "stream":
+def last(mode: str, chain: Any, given: Any = "Hi") -> Any:
+    """What an invocation mode ends with; a stream's chunks replace one another."""
+    if mode == "stream":
         return list(chain.stream(given))[-1]
-    return answer(way, chain, given) if way not in STREAMS else answer("ainvoke", chain, given)
+    return (
+        answer(mode, chain, given) if mode not in STREAM_MODES else answer("ainvoke", chain, given)
+    )
 
 
-@DIALECT
+@EVERY_SERVER
 @KIND
-def test_every_kind_from_every_server(wire_server: WireServer, dialect: str, kind: str) -> None:
-    serve_turns(wire_server, dialect, TEXT)
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(KINDS[kind])
+def test_every_kind_from_every_server(fake_server: FakeServer, server_name: str, kind: str) -> None:
+    serve_turns(fake_server, server_name, TEXT)
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(KINDS[kind])
     found = chain.invoke("Hi")
     assert value_of(found) == VALUE
     expected = KINDS[kind] if kind.startswith("pydantic") else dict
     assert type(found) is expected
 
 
-@DIALECT
-def test_the_way_is_told_and_said_in_the_servers_words(
-    wire_server: WireServer, dialect: str, whole: str
+@EVERY_SERVER
+def test_the_method_is_reported_and_sent_in_the_servers_field(
+    fake_server: FakeServer, server_name: str, whole_mode: str
 ) -> None:
-    serve_turns(wire_server, dialect, TEXT)
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(SCHEMA, include_raw=True)
-    found = answer(whole, chain)
+    serve_turns(fake_server, server_name, TEXT)
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(SCHEMA, include_raw=True)
+    found = answer(whole_mode, chain)
     assert found["parsed"] == VALUE
     assert found["parsing_error"] is None
-    assert found["raw"].response_metadata["structured_output_method"] == WAYS[dialect]
-    body = body_of(wire_server)
+    assert found["raw"].response_metadata["structured_output_method"] == METHODS[server_name]
+    body = body_of(fake_server)
     said = {
         "grammar": {"type": "json", "value": SCHEMA},
         "json_object": {"type": "json_object", "schema": SCHEMA},
         "openai": {"type": "json_schema", "json_schema": {"name": "Person", "schema": SCHEMA}},
         None: None,
     }
-    assert body.get("response_format") == said[TEXT_SERVERS[dialect].schema]
+    assert body.get("response_format") == said[TEXT_SERVERS[server_name].schema]
     assert "tools" not in body
 
 
-@DIALECT
+@EVERY_SERVER
 @pytest.mark.parametrize("strict", [None, True])
 def test_a_forced_call_is_one_way(
-    wire_server: WireServer, dialect: str, strict: bool | None, way: str
+    fake_server: FakeServer, server_name: str, strict: bool | None, mode: str
 ) -> None:
-    serve_turns(wire_server, dialect, CALL)
-    model = EasyLLMChat(base_url=wire_server.url)
+    serve_turns(fake_server, server_name, CALL)
+    model = EasyLLMChat(base_url=fake_server.url)
     chain = model.with_structured_output(Person, method="function_calling", strict=strict)
-    assert last(way, chain) == Person(**VALUE)
-    body = body_of(wire_server)
-    by_name = TEXT_SERVERS[dialect].choices[3]
+    assert last(mode, chain) == Person(**VALUE)
+    body = body_of(fake_server)
+    by_name = TEXT_SERVERS[server_name].choices[3]
     if by_name is None:  # the server cannot be made to call one: the tools are in the prompt
         assert "<tools>" in body["messages"][0]["content"]
         return
@@ -148,20 +150,26 @@ def test_a_forced_call_is_one_way(
     assert body["tool_choice"] == ("required" if by_name[1] == "required" else named)
 
 
-@pytest.mark.parametrize("dialect", [name for name, way in WAYS.items() if way == "json_schema"])
-def test_json_mode_asks_for_any_object(wire_server: WireServer, dialect: str, way: str) -> None:
-    serve_turns(wire_server, dialect, TEXT)
-    model = EasyLLMChat(base_url=wire_server.url)
-    assert last(way, model.with_structured_output(Person, method="json_mode")) == Person(**VALUE)
+@pytest.mark.parametrize(
+    "server_name", [name for name, method in METHODS.items() if method == "json_schema"]
+)
+def test_json_mode_asks_for_any_object(
+    fake_server: FakeServer, server_name: str, mode: str
+) -> None:
+    serve_turns(fake_server, server_name, TEXT)
+    model = EasyLLMChat(base_url=fake_server.url)
+    assert last(mode, model.with_structured_output(Person, method="json_mode")) == Person(**VALUE)
     tgi = {"type": "json", "value": Person.model_json_schema()}  # which knows no other
-    said = body_of(wire_server)["response_format"]
-    assert said == (tgi if TEXT_SERVERS[dialect].schema == "grammar" else {"type": "json_object"})
+    said = body_of(fake_server)["response_format"]
+    assert said == (
+        tgi if TEXT_SERVERS[server_name].schema == "grammar" else {"type": "json_object"}
+    )
 
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-def test_a_way_that_a_server_has_not_is_an_error(wire_server: WireServer, method: Any) -> None:
-    serve_turns(wire_server, "transformers", TEXT)
-    model = EasyLLMChat(base_url=wire_server.url)
+def test_a_method_that_a_server_lacks_is_an_error(fake_server: FakeServer, method: Any) -> None:
+    serve_turns(fake_server, "transformers", TEXT)
+    model = EasyLLMChat(base_url=fake_server.url)
     with pytest.raises(ConfigurationError, match="response_format cannot be expressed"):
         model.with_structured_output(Person, method=method).invoke("Hi")
 
@@ -170,7 +178,7 @@ WORDS = "Answer only with a JSON object that fits this schema:\n" + json.dumps(S
 
 
 @pytest.mark.parametrize(
-    ("talk", "sent"),
+    ("conversation", "sent"),
     [
         ("Hi", [("system", WORDS), ("user", "Hi")]),
         (
@@ -183,24 +191,24 @@ WORDS = "Answer only with a JSON object that fits this schema:\n" + json.dumps(S
         ),
     ],
 )
-def test_a_schema_in_words_stands_in_the_system_message(
-    wire_server: WireServer, talk: Any, sent: list[tuple[str, str]], way: str
+def test_a_schema_in_the_prompt_stands_in_the_system_message(
+    fake_server: FakeServer, conversation: Any, sent: list[tuple[str, str]], mode: str
 ) -> None:
-    serve_turns(wire_server, "vllm", TEXT)
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(SCHEMA, method="prompt")
-    assert last(way, chain, talk) == VALUE
-    assert [(m["role"], m["content"]) for m in body_of(wire_server)["messages"]] == sent
+    serve_turns(fake_server, "vllm", TEXT)
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(SCHEMA, method="prompt")
+    assert last(mode, chain, conversation) == VALUE
+    assert [(m["role"], m["content"]) for m in body_of(fake_server)["messages"]] == sent
 
 
-@pytest.mark.parametrize("dialect", ["tgi", "vllm", "llamacpp", "transformers"])
-def test_a_text_api_is_held_to_it_too(wire_server: WireServer, dialect: str) -> None:
-    serve(wire_server, dialect, [IDA])
-    model = EasyLLMChat(base_url=wire_server.url, prompt_builder="chatml")
+@pytest.mark.parametrize("server_name", ["tgi", "vllm", "llamacpp", "transformers"])
+def test_a_text_api_is_held_to_it_too(fake_server: FakeServer, server_name: str) -> None:
+    serve(fake_server, server_name, [IDA])
+    model = EasyLLMChat(base_url=fake_server.url, prompt_builder="chatml")
     assert model.with_structured_output(SCHEMA).invoke("Hi") == VALUE
-    body = body_of(wire_server)
-    if dialect == "tgi":
+    body = body_of(fake_server)
+    if server_name == "tgi":
         assert body["parameters"]["grammar"] == {"type": "json", "value": SCHEMA}
-    elif dialect == "transformers":
+    elif server_name == "transformers":
         assert WORDS in body["prompt"]
     else:
         vllms = body.get("response_format", {}).get("json_schema", {})
@@ -220,25 +228,27 @@ def test_a_text_api_is_held_to_it_too(wire_server: WireServer, dialect: str) -> 
 )
 @KIND
 def test_what_stands_around_the_json_does_no_harm(
-    wire_server: WireServer, text: str, kind: str
+    fake_server: FakeServer, text: str, kind: str
 ) -> None:
-    serve_turns(wire_server, "vllm", Turn([text]))
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(KINDS[kind])
+    serve_turns(fake_server, "vllm", Turn([text]))
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(KINDS[kind])
     assert value_of(chain.invoke("Hi")) == value_of(list(chain.stream("Hi"))[-1]) == VALUE
 
 
-def test_a_closing_tag_inside_the_answer_is_text(wire_server: WireServer) -> None:
-    serve_turns(wire_server, "vllm", Turn(['{"name": "a</think>b", "age": 1}']))
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(Person, method="json_mode")
+def test_a_closing_tag_inside_the_answer_is_text(fake_server: FakeServer) -> None:
+    serve_turns(fake_server, "vllm", Turn(['{"name": "a</think>b", "age": 1}']))
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(Person, method="json_mode")
     assert list(chain.stream("Hi"))[-1].name == "a</think>b"
 
 
-@pytest.mark.parametrize("caller", ["vllm", "tgi", "llama-cpp-python"])
+@pytest.mark.parametrize("server_name", ["vllm", "tgi", "llama-cpp-python"])
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "prompt"])
-def test_a_dict_grows_as_it_is_streamed(wire_server: WireServer, caller: str, method: Any) -> None:
+def test_a_dict_grows_as_it_is_streamed(
+    fake_server: FakeServer, server_name: str, method: Any
+) -> None:
     letters = Turn([*IDA]) if method != "function_calling" else CALL
-    serve_turns(wire_server, caller, letters)
-    model = EasyLLMChat(base_url=wire_server.url)
+    serve_turns(fake_server, server_name, letters)
+    model = EasyLLMChat(base_url=fake_server.url)
     seen = list(model.with_structured_output(SCHEMA, method=method).stream("Hi"))
     assert len(seen) > 2
     assert all(isinstance(one, dict) and one.keys() <= VALUE.keys() for one in seen)
@@ -247,23 +257,23 @@ def test_a_dict_grows_as_it_is_streamed(wire_server: WireServer, caller: str, me
     assert objects == [Person(**VALUE)]
 
 
-def test_langchains_own_parser_still_streams(wire_server: WireServer) -> None:
-    serve_turns(wire_server, "vllm", Turn([*IDA]))
-    model = EasyLLMChat(base_url=wire_server.url, response_format=SCHEMA)
+def test_langchains_own_parser_still_streams(fake_server: FakeServer) -> None:
+    serve_turns(fake_server, "vllm", Turn([*IDA]))
+    model = EasyLLMChat(base_url=fake_server.url, response_format=SCHEMA)
     seen = list((model | JsonOutputParser()).stream("Hi"))
     assert seen[0] == {}
     assert seen[-1] == VALUE
 
 
-def test_batches_and_pickles(wire_server: WireServer, any_way: str) -> None:
-    serve_turns(wire_server, "vllm", TEXT)
-    model = EasyLLMChat(base_url=wire_server.url)
+def test_batches_and_pickles(fake_server: FakeServer, any_mode: str) -> None:
+    serve_turns(fake_server, "vllm", TEXT)
+    model = EasyLLMChat(base_url=fake_server.url)
     chain = model.with_structured_output(Person)
     again = pickle.loads(pickle.dumps(chain))
-    if any_way not in STREAMS:
-        assert answer(any_way, again) == Person(**VALUE)
+    if any_mode not in STREAM_MODES:
+        assert answer(any_mode, again) == Person(**VALUE)
     beside = model.with_structured_output(Person, include_raw=True)
-    assert answer(any_way, pickle.loads(pickle.dumps(beside)))["parsed"] == Person(**VALUE)
+    assert answer(any_mode, pickle.loads(pickle.dumps(beside)))["parsed"] == Person(**VALUE)
 
 
 BAD = [
@@ -279,10 +289,10 @@ EXPLICIT = {"method": "json_schema"}
 @KIND
 @pytest.mark.parametrize(("text", "complaint"), BAD)
 def test_an_answer_that_does_not_fit_is_an_error(
-    wire_server: WireServer, kind: str, text: str, complaint: str
+    fake_server: FakeServer, kind: str, text: str, complaint: str
 ) -> None:
-    serve_turns(wire_server, "vllm", Turn([text]))
-    model = EasyLLMChat(base_url=wire_server.url)
+    serve_turns(fake_server, "vllm", Turn([text]))
+    model = EasyLLMChat(base_url=fake_server.url)
     chain = model.with_structured_output(KINDS[kind], method="json_schema")
     for ask in (chain.invoke, lambda given: list(chain.stream(given))):
         with pytest.raises(StructuredOutputError, match=complaint) as caught:
@@ -293,43 +303,45 @@ def test_an_answer_that_does_not_fit_is_an_error(
         assert pickle.loads(pickle.dumps(caught.value)).llm_output == text
 
 
-def test_an_error_stands_beside_the_raw_answer(wire_server: WireServer, way: str) -> None:
-    serve_turns(wire_server, "vllm", Turn(["No."]))
-    model = EasyLLMChat(base_url=wire_server.url)
-    found = answer(way, model.with_structured_output(Person, include_raw=True, **EXPLICIT))
+def test_an_error_stands_beside_the_raw_answer(fake_server: FakeServer, mode: str) -> None:
+    serve_turns(fake_server, "vllm", Turn(["No."]))
+    model = EasyLLMChat(base_url=fake_server.url)
+    found = answer(mode, model.with_structured_output(Person, include_raw=True, **EXPLICIT))
     assert found["raw"].content == "No."
     assert found["parsed"] is None
     assert isinstance(found["parsing_error"], StructuredOutputError)
 
 
 def test_a_cut_answer_says_so_and_is_not_asked_for_again(
-    wire_server: WireServer, whole: str
+    fake_server: FakeServer, whole_mode: str
 ) -> None:
-    serve_turns(wire_server, "vllm", Turn([IDA[:12]], finish_reason="length"))
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(Person)
+    serve_turns(fake_server, "vllm", Turn([IDA[:12]], finish_reason="length"))
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(Person)
     with pytest.raises(StructuredOutputError, match="raise max_tokens"):
-        answer(whole, chain)
-    assert sum(request.method == "POST" for request in wire_server.requests) == 1
+        answer(whole_mode, chain)
+    assert sum(request.method == "POST" for request in fake_server.requests) == 1
 
 
 @pytest.mark.parametrize("args", ['{"name": "Ida"', '{"name": "Ida"}', "[]"])
-def test_a_bad_call_is_an_error(wire_server: WireServer, args: str, way: str) -> None:
-    serve_turns(wire_server, "vllm", Turn(calls=[("Person", args)]))
-    model = EasyLLMChat(base_url=wire_server.url)
+def test_a_bad_call_is_an_error(fake_server: FakeServer, args: str, mode: str) -> None:
+    serve_turns(fake_server, "vllm", Turn(calls=[("Person", args)]))
+    model = EasyLLMChat(base_url=fake_server.url)
     with pytest.raises(StructuredOutputError) as caught:
-        last(way, model.with_structured_output(Person, method="function_calling"))
+        last(mode, model.with_structured_output(Person, method="function_calling"))
     assert str(caught.value.llm_output).startswith(args.rstrip("}"))
 
 
-def test_an_answer_in_text_is_taken_where_a_call_was_wanted(wire_server: WireServer) -> None:
-    serve_turns(wire_server, "tgi", TEXT)
-    model = EasyLLMChat(base_url=wire_server.url)
+def test_an_answer_in_text_is_taken_where_a_call_was_wanted(fake_server: FakeServer) -> None:
+    serve_turns(fake_server, "tgi", TEXT)
+    model = EasyLLMChat(base_url=fake_server.url)
     chain = model.with_structured_output(Person, method="function_calling")
     assert chain.invoke("Hi") == Person(**VALUE)
 
 
 @pytest.mark.parametrize("bad", ["No.", '{"name": "Ida"}', '{"name": "Eve", "age": 7}'])
-def test_one_repair_is_asked_for_in_words(wire_server: WireServer, bad: str, whole: str) -> None:
+def test_one_repair_is_asked_for_in_the_prompt(
+    fake_server: FakeServer, bad: str, whole_mode: str
+) -> None:
     class Picky(Person):
         @field_validator("name")
         @classmethod
@@ -338,28 +350,28 @@ def test_one_repair_is_asked_for_in_words(wire_server: WireServer, bad: str, who
                 raise ValueError("Eve is busy")
             return name
 
-    serve_turns(wire_server, "vllm", Turn([bad]), TEXT)
-    model = EasyLLMChat(base_url=wire_server.url)
-    found = answer(whole, model.with_structured_output(Picky, include_raw=True))
+    serve_turns(fake_server, "vllm", Turn([bad]), TEXT)
+    model = EasyLLMChat(base_url=fake_server.url)
+    found = answer(whole_mode, model.with_structured_output(Picky, include_raw=True))
     assert value_of(found["parsed"]) == VALUE
     assert found["raw"].response_metadata["structured_output_method"] == "prompt"
     assert found["raw"].usage_metadata["total_tokens"] == 18  # what both cost
-    told, asked, said, complaint = body_of(wire_server)["messages"]
+    instructions, asked, said, complaint = body_of(fake_server)["messages"]
     assert (asked["content"], said["content"]) == ("Hi", bad)
     assert "does not fit" in complaint["content"]
-    assert "Answer only with a JSON object" in told["content"]
+    assert "Answer only with a JSON object" in instructions["content"]
 
 
-def test_one_repair_is_all(wire_server: WireServer, whole: str) -> None:
-    serve_turns(wire_server, "vllm", Turn(["No."]))
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(Person)
+def test_one_repair_is_all(fake_server: FakeServer, whole_mode: str) -> None:
+    serve_turns(fake_server, "vllm", Turn(["No."]))
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(Person)
     with pytest.raises(StructuredOutputError):
-        answer(whole, chain)
-    assert sum(request.method == "POST" for request in wire_server.requests) == 2
+        answer(whole_mode, chain)
+    assert sum(request.method == "POST" for request in fake_server.requests) == 2
 
 
 def test_a_repair_builds_two_requests(
-    wire_server: WireServer, whole: str, monkeypatch: pytest.MonkeyPatch
+    fake_server: FakeServer, whole_mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[object] = []
 
@@ -368,21 +380,21 @@ def test_a_repair_builds_two_requests(
         return prepare_request(*args, **kwargs)
 
     monkeypatch.setattr(client, "prepare_request", counting)
-    serve_turns(wire_server, "vllm", Turn(["No."]), TEXT)
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(Person)
-    assert answer(whole, chain) == Person(**VALUE)
+    serve_turns(fake_server, "vllm", Turn(["No."]), TEXT)
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(Person)
+    assert answer(whole_mode, chain) == Person(**VALUE)
     assert len(built) == 2
 
 
 def refusing(
-    server: WireServer,
+    server: FakeServer,
     *keys: str,
     words: str = "",
-    dialect: str = "openai",
+    server_name: str = "openai",
     turn: Turn | None = None,
 ) -> list[dict[str, Any]]:
     """A server that refuses requests with these keys; returns what it was sent."""
-    serve(server, dialect)
+    serve(server, server_name)
     bodies: list[dict[str, Any]] = []
 
     def reply(request: Received) -> Reply:
@@ -393,7 +405,7 @@ def refusing(
                 said = {"message": words or f"{key} is not supported by this model", "code": 400}
                 return Reply({"error": said}, status=400)
         own = turn or (CALL if "tools" in body else TEXT)
-        return turn_reply(dialect, own, stream=bool(body.get("stream")))
+        return turn_reply(server_name, own, stream=bool(body.get("stream")))
 
     server.on("POST", "/v1/chat/completions", reply)
     return bodies
@@ -408,38 +420,38 @@ def refusing(
     ],
 )
 def test_a_refusal_is_one_step_down_and_remembered(
-    wire_server: WireServer, keys: tuple[str, ...], method: str, whole: str
+    fake_server: FakeServer, keys: tuple[str, ...], method: str, whole_mode: str
 ) -> None:
-    bodies = refusing(wire_server, *keys)
-    model = EasyLLMChat(base_url=wire_server.url)
-    found = answer(whole, model.with_structured_output(SCHEMA, include_raw=True))
+    bodies = refusing(fake_server, *keys)
+    model = EasyLLMChat(base_url=fake_server.url)
+    found = answer(whole_mode, model.with_structured_output(SCHEMA, include_raw=True))
     assert found["parsed"] == VALUE
     assert found["raw"].response_metadata["structured_output_method"] == method
     assert len(bodies) == len(keys) + 1
-    for way in ("invoke", "astream"):
-        answer(way, model.with_structured_output(SCHEMA) | (lambda person: [person]))
+    for mode in ("invoke", "astream"):
+        answer(mode, model.with_structured_output(SCHEMA) | (lambda person: [person]))
     assert len(bodies) == len(keys) + 3
 
 
-def test_a_refusal_steps_down_in_streams_too(wire_server: WireServer) -> None:
-    refusing(wire_server, "response_format", "tools")
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(SCHEMA)
+def test_a_refusal_steps_down_in_streams_too(fake_server: FakeServer) -> None:
+    refusing(fake_server, "response_format", "tools")
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(SCHEMA)
     assert list(chain.stream("Hi"))[-1] == VALUE
 
 
-def test_other_refusals_are_errors_at_once(wire_server: WireServer, whole: str) -> None:
-    bodies = refusing(wire_server, "messages", words="temperature is out of range")
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(Person)
+def test_other_refusals_are_errors_at_once(fake_server: FakeServer, whole_mode: str) -> None:
+    bodies = refusing(fake_server, "messages", words="temperature is out of range")
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(Person)
     with pytest.raises(BadRequestError, match="temperature"):
-        answer(whole, chain)
+        answer(whole_mode, chain)
     assert len(bodies) == 1
 
 
-def test_a_way_that_was_chosen_is_kept(wire_server: WireServer, whole: str) -> None:
-    bodies = refusing(wire_server, "response_format")
-    model = EasyLLMChat(base_url=wire_server.url)
+def test_a_method_that_was_chosen_is_kept(fake_server: FakeServer, whole_mode: str) -> None:
+    bodies = refusing(fake_server, "response_format")
+    model = EasyLLMChat(base_url=fake_server.url)
     with pytest.raises(BadRequestError, match="response_format"):
-        answer(whole, model.with_structured_output(Person, **EXPLICIT))
+        answer(whole_mode, model.with_structured_output(Person, **EXPLICIT))
     assert len(bodies) == 1
 
 
@@ -462,20 +474,20 @@ def test_what_cannot_be_asked_for_is_an_error(schema: Any, fields: Any, complain
         )
 
 
-def test_the_objects_own_format_gives_way(wire_server: WireServer) -> None:
-    serve_turns(wire_server, "vllm", TEXT)
-    model = EasyLLMChat(base_url=wire_server.url, grammar={"type": "object"}, temperature=0.5)
+def test_the_objects_own_format_gives_way(fake_server: FakeServer) -> None:
+    serve_turns(fake_server, "vllm", TEXT)
+    model = EasyLLMChat(base_url=fake_server.url, grammar={"type": "object"}, temperature=0.5)
     chain = model.with_structured_output(SCHEMA, seed=3)
     assert chain.invoke("Hi") == VALUE
-    body = body_of(wire_server)
+    body = body_of(fake_server)
     assert body["response_format"]["json_schema"]["schema"] == SCHEMA
     assert (body["temperature"], body["seed"]) == (0.5, 3)
 
 
-def test_strict_holds_every_object_to_its_schema(wire_server: WireServer) -> None:
-    serve_turns(wire_server, "vllm", TEXT)
-    EasyLLMChat(base_url=wire_server.url).with_structured_output(Person, strict=True).invoke("Hi")
-    said = body_of(wire_server)["response_format"]["json_schema"]
+def test_strict_holds_every_object_to_its_schema(fake_server: FakeServer) -> None:
+    serve_turns(fake_server, "vllm", TEXT)
+    EasyLLMChat(base_url=fake_server.url).with_structured_output(Person, strict=True).invoke("Hi")
+    said = body_of(fake_server)["response_format"]["json_schema"]
     assert said["strict"] is True
     assert said["schema"]["additionalProperties"] is False
 
@@ -485,14 +497,14 @@ class PartlyTyped(TypedDict):
     age: NotRequired[Annotated[int, ..., "In years."]]
 
 
-def test_a_key_may_be_missing(wire_server: WireServer, way: str) -> None:
-    serve_turns(wire_server, "vllm", Turn(['{"name": "Ida"}']))
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(PartlyTyped)
-    assert last(way, chain) == {"name": "Ida"}
-    told = body_of(wire_server)["response_format"]["json_schema"]["schema"]
-    assert told["required"] == ["name"]
-    assert told["properties"]["age"]["description"] == "In years."
-    assert "description" not in told
+def test_a_key_may_be_missing(fake_server: FakeServer, mode: str) -> None:
+    serve_turns(fake_server, "vllm", Turn(['{"name": "Ida"}']))
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(PartlyTyped)
+    assert last(mode, chain) == {"name": "Ida"}
+    schema = body_of(fake_server)["response_format"]["json_schema"]["schema"]
+    assert schema["required"] == ["name"]
+    assert schema["properties"]["age"]["description"] == "In years."
+    assert "description" not in schema
 
 
 class Tree(BaseModel):
@@ -502,52 +514,52 @@ class Tree(BaseModel):
     children: list[Tree] = []
 
 
-@pytest.mark.parametrize("caller", ["vllm", "tgi"])
-def test_a_schema_that_refers_to_itself(wire_server: WireServer, caller: str) -> None:
+@pytest.mark.parametrize("server_name", ["vllm", "tgi"])
+def test_a_schema_that_refers_to_itself(fake_server: FakeServer, server_name: str) -> None:
     said = '{"name": "a", "children": [{"name": "b", "children": []}]}'
-    serve_turns(wire_server, caller, Turn([said]))
-    model = EasyLLMChat(base_url=wire_server.url)
+    serve_turns(fake_server, server_name, Turn([said]))
+    model = EasyLLMChat(base_url=fake_server.url)
     assert model.with_structured_output(Tree).invoke("Hi").children[0].name == "b"
-    said = body_of(wire_server)["response_format"]
-    schema = said["value"] if caller == "tgi" else said["json_schema"]["schema"]
+    said = body_of(fake_server)["response_format"]
+    schema = said["value"] if server_name == "tgi" else said["json_schema"]["schema"]
     assert schema["type"] == "object"
     assert schema["properties"].keys() == {"name", "children"}
-    assert caller == "tgi" or said["json_schema"]["name"] == "Tree"
+    assert server_name == "tgi" or said["json_schema"]["name"] == "Tree"
 
 
 @pytest.mark.parametrize(("schema", "said"), [(Tree, '{"name": "a"}'), (Numbers, "[1, 2]")])
 def test_no_call_is_tried_for_what_none_can_hold(
-    wire_server: WireServer, schema: type[BaseModel], said: str, way: str
+    fake_server: FakeServer, schema: type[BaseModel], said: str, mode: str
 ) -> None:
-    bodies = refusing(wire_server, "response_format", dialect="tgi", turn=Turn([said]))
-    chain = EasyLLMChat(base_url=wire_server.url).with_structured_output(schema)
-    assert last(way, chain) == schema.model_validate_json(said)
+    bodies = refusing(fake_server, "response_format", server_name="tgi", turn=Turn([said]))
+    chain = EasyLLMChat(base_url=fake_server.url).with_structured_output(schema)
+    assert last(mode, chain) == schema.model_validate_json(said)
     assert not any("tools" in body for body in bodies)
     assert "fits this schema" in bodies[-1]["messages"][0]["content"]
 
 
-def test_one_schema_that_is_refused_leaves_others_as_they_are(wire_server: WireServer) -> None:
-    bodies = refusing(wire_server, "response_format", "tools", turn=Turn([IDA]))
-    model = EasyLLMChat(base_url=wire_server.url)
+def test_one_schema_that_is_refused_leaves_others_as_they_are(fake_server: FakeServer) -> None:
+    bodies = refusing(fake_server, "response_format", "tools", turn=Turn([IDA]))
+    model = EasyLLMChat(base_url=fake_server.url)
     assert model.with_structured_output(SCHEMA).invoke("Hi") == VALUE
     assert "response_format" not in bodies[-1]
-    refusing(wire_server, turn=Turn([IDA]))
+    refusing(fake_server, turn=Turn([IDA]))
     chain = model.with_structured_output(UNTITLED, include_raw=True)
     assert chain.invoke("Hi")["raw"].response_metadata["structured_output_method"] == "json_schema"
 
 
 @pytest.mark.parametrize("field", ["grammar", "response_format"])
 def test_a_regex_reaches_the_server_that_has_it(
-    wire_server: WireServer, field: str, way: str
+    fake_server: FakeServer, field: str, mode: str
 ) -> None:
-    serve(wire_server, "tgi", ["42"])
+    serve(fake_server, "tgi", ["42"])
     wanted = {"type": "regex", "value": "[0-9]+"}
-    model = EasyLLMChat(base_url=wire_server.url)
-    answer(way, model, **{field: wanted})
-    assert body_of(wire_server)["response_format"] == wanted
-    text = EasyLLMChat(base_url=wire_server.url, prompt_builder="chatml", grammar=wanted)
-    answer(way, text)
-    assert body_of(wire_server)["parameters"]["grammar"] == wanted
+    model = EasyLLMChat(base_url=fake_server.url)
+    answer(mode, model, **{field: wanted})
+    assert body_of(fake_server)["response_format"] == wanted
+    text = EasyLLMChat(base_url=fake_server.url, prompt_builder="chatml", grammar=wanted)
+    answer(mode, text)
+    assert body_of(fake_server)["parameters"]["grammar"] == wanted
 
 
 class Loose(BaseModel):
@@ -575,10 +587,10 @@ class Loose(BaseModel):
 )
 @pytest.mark.parametrize("method", [None, "json_schema", "json_mode", "prompt"])
 def test_a_type_that_there_is_not_is_refused_when_the_schema_is_given(
-    wire_server: WireServer, schema: Any, method: Any
+    fake_server: FakeServer, schema: Any, method: Any
 ) -> None:
-    serve_turns(wire_server, "vllm", TEXT)
-    model = EasyLLMChat(base_url=wire_server.url)
+    serve_turns(fake_server, "vllm", TEXT)
+    model = EasyLLMChat(base_url=fake_server.url)
     with pytest.raises(ConfigurationError, match="JSON Schema has no type"):
         model.with_structured_output(schema, method=method)
-    assert not wire_server.requests
+    assert not fake_server.requests

@@ -15,7 +15,7 @@ from langchain_easyllm._tool_formats.registry import TOOL_FORMATS
 from langchain_easyllm.prompts.base import TemplateToolSupport
 from langchain_easyllm.prompts.conversation import Conversation, Extra, ToolCall
 
-from ...support.text_chunks import growth, pieces_of
+from ...support.text_chunks import chunks_of, time_growth
 
 
 def tool(name: str, *arguments: str) -> dict[str, object]:
@@ -55,9 +55,9 @@ def parser(*formats: str, prompted: bool = False) -> StreamingToolCallParser:
     )
 
 
-def read(pieces: str | Sequence[str], *formats: str, prompted: bool = False) -> list[Seen]:
+def read(chunks: str | Sequence[str], *formats: str, prompted: bool = False) -> list[Seen]:
     reader = parser(*formats, prompted=prompted)
-    fed = [*map(reader.feed, [pieces] if isinstance(pieces, str) else pieces), reader.close()]
+    fed = [*map(reader.feed, [chunks] if isinstance(chunks, str) else chunks), reader.close()]
     return seen([part for parts in fed for part in parts])
 
 
@@ -66,7 +66,7 @@ XML = "<function=search>\n<parameter=query>\nBob\n</parameter>\n</function>"
 XML_ADD = (
     "<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n2\n</parameter>\n</function>"
 )
-WRITTEN = {
+CALL_TEXTS = {
     "hermes": [HERMES, f"<tool_call>{SEARCH}</tool_call>", f"<tool_call>[{SEARCH}]</tool_call>"],
     "llama3": [
         SEARCH.replace("arguments", "parameters"),
@@ -94,22 +94,22 @@ WRITTEN = {
 
 
 def test_every_format_is_among_the_examples() -> None:
-    assert WRITTEN.keys() == {*TOOL_FORMATS, "json"}
+    assert CALL_TEXTS.keys() == {*TOOL_FORMATS, "json"}
 
 
 @pytest.mark.parametrize("prompted", [False, True])
 @pytest.mark.parametrize(
-    ("form", "text"), [(name, text) for name, texts in WRITTEN.items() for text in texts]
+    ("tool_format", "text"), [(name, text) for name, texts in CALL_TEXTS.items() for text in texts]
 )
-def test_a_call_is_read_in_every_form(form: str, text: str, prompted: bool) -> None:
-    assert read(text, form, prompted=prompted) == [CALLED]
-    assert read(list(text), form, prompted=prompted) == [CALLED]
+def test_a_call_is_read_in_every_form(tool_format: str, text: str, prompted: bool) -> None:
+    assert read(text, tool_format, prompted=prompted) == [CALLED]
+    assert read(list(text), tool_format, prompted=prompted) == [CALLED]
 
 
-@pytest.mark.parametrize("form", [name for name in TOOL_FORMATS if name != "mistral"])
-def test_text_before_a_call_is_kept_without_the_space_between(form: str) -> None:
-    text = f"Let me look.\n\n{WRITTEN[form][0]}\n"
-    assert read(text, form) == ["Let me look.", CALLED]
+@pytest.mark.parametrize("tool_format", [name for name in TOOL_FORMATS if name != "mistral"])
+def test_text_before_a_call_is_kept_without_the_space_between(tool_format: str) -> None:
+    text = f"Let me look.\n\n{CALL_TEXTS[tool_format][0]}\n"
+    assert read(text, tool_format) == ["Let me look.", CALLED]
 
 
 def test_text_is_passed_on_as_soon_as_it_can_begin_no_call() -> None:
@@ -122,7 +122,7 @@ def test_text_is_passed_on_as_soon_as_it_can_begin_no_call() -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "text"),
+    ("tool_format", "text"),
     [
         ("hermes", f"{HERMES}\n<tool_call>{ADD}</tool_call>"),
         ("hermes", f"<tool_call>[{SEARCH}, {ADD}]</tool_call>"),
@@ -135,20 +135,20 @@ def test_text_is_passed_on_as_soon_as_it_can_begin_no_call() -> None:
         ("mistral", f"[TOOL_CALLS] [{SEARCH}, {ADD}]"),
     ],
 )
-def test_several_calls_in_one_answer(form: str, text: str) -> None:
-    numbers = {"a": "1", "b": "2"} if form == "qwen3-coder" else {"a": 1, "b": 2}
+def test_several_calls_in_one_answer(tool_format: str, text: str) -> None:
+    numbers = {"a": "1", "b": "2"} if tool_format == "qwen3-coder" else {"a": 1, "b": 2}
     both = [CALLED, ("add", numbers)]  # text is typed by the schema: these are strings
-    assert read(text, form) == both
-    assert read(list(text), form) == both
+    assert read(text, tool_format) == both
+    assert read(list(text), tool_format) == both
 
 
 @pytest.mark.parametrize("fence", ["```", "```json", "~~~"])
-@pytest.mark.parametrize("form", [name for name in TOOL_FORMATS if name != "react"])
-def test_a_call_in_a_code_fence_is_text(form: str, fence: str) -> None:
-    text = f"An example:\n{fence}\n{WRITTEN[form][0]}\n{fence[:3]}\n"
-    assert read(text, form, prompted=True) == [text]
-    after = f"{text}{WRITTEN['hermes'][0]}"
-    assert read(after, "hermes", form)[-1] == CALLED
+@pytest.mark.parametrize("tool_format", [name for name in TOOL_FORMATS if name != "react"])
+def test_a_call_in_a_code_fence_is_text(tool_format: str, fence: str) -> None:
+    text = f"An example:\n{fence}\n{CALL_TEXTS[tool_format][0]}\n{fence[:3]}\n"
+    assert read(text, tool_format, prompted=True) == [text]
+    after = f"{text}{CALL_TEXTS['hermes'][0]}"
+    assert read(after, "hermes", tool_format)[-1] == CALLED
 
 
 def test_a_call_behind_a_backtick_is_text() -> None:
@@ -188,7 +188,7 @@ def test_what_is_marked_is_a_broken_call_where_the_prompt_asked_for_it(text: str
 
 
 @pytest.mark.parametrize(
-    ("form", "text"),
+    ("tool_format", "text"),
     [
         ("hermes", '<tool_call>{"name": "search", "arguments": {"query": }}</tool_call>'),
         ("hermes", '<tool_call>{"name": "search", "arguments": {"query": "Bo'),
@@ -203,11 +203,11 @@ def test_what_is_marked_is_a_broken_call_where_the_prompt_asked_for_it(text: str
         ("qwen3-coder", "<tool_call><function=search>Bob</function></tool_call>"),
     ],
 )
-def test_a_broken_call_keeps_its_text(form: str, text: str) -> None:
-    [(name, arguments)] = read(text, form)
+def test_a_broken_call_keeps_its_text(tool_format: str, text: str) -> None:
+    [(name, arguments)] = read(text, tool_format)
     assert name in ("search", "add")
     assert arguments == text
-    assert read(["One.\n", *text], form)[1:] == [(name, text)] * (form != "json")
+    assert read(["One.\n", *text], tool_format)[1:] == [(name, text)] * (tool_format != "json")
 
 
 def test_text_after_a_broken_call_is_kept() -> None:
@@ -217,12 +217,12 @@ def test_text_after_a_broken_call_is_kept() -> None:
     assert raw == text.removesuffix(" and more")
 
 
-@pytest.mark.parametrize("form", TOOL_FORMATS)
-def test_a_tool_that_was_not_offered_is_not_called(form: str) -> None:
-    for written in WRITTEN[form]:
+@pytest.mark.parametrize("tool_format", TOOL_FORMATS)
+def test_a_tool_that_was_not_offered_is_not_called(tool_format: str) -> None:
+    for written in CALL_TEXTS[tool_format]:
         text = f"So:\n{written}".replace("search", "delete") + " done"
-        assert "".join(map(str, read(text, form))) == text
-        read_when_asked = read(text, form, prompted=True)
+        assert "".join(map(str, read(text, tool_format))) == text
+        read_when_asked = read(text, tool_format, prompted=True)
         assert [part for part in read_when_asked if part == ("delete", {"query": "Bob"})] == []
 
 
@@ -249,13 +249,13 @@ def test_a_tool_that_was_not_offered_is_an_invalid_call_where_the_prompt_asked_f
     ],
 )
 def test_what_only_looks_like_a_call_is_text(text: str) -> None:
-    forms = [*TOOL_FORMATS]
-    parts = read(text, *forms)
+    tool_formats = [*TOOL_FORMATS]
+    parts = read(text, *tool_formats)
     if text == 'An object:\n{"name": "search"':  # names a tool: a call that was cut off
         assert parts == ["An object:", ("search", '{"name": "search"')]
     else:
         assert "".join(map(str, parts)) == text
-        assert "".join(map(str, read(list(text), *forms))) == text
+        assert "".join(map(str, read(list(text), *tool_formats))) == text
 
 
 WORDS = [
@@ -266,22 +266,22 @@ WORDS = [
     *("Thought:", "<|python_tag|>", '{"name": "nope", "arguments": {}}'),
 ]
 texts = st.lists(st.sampled_from(WORDS), max_size=12).map("".join)
-forms = st.sampled_from(
+tool_formats = st.sampled_from(
     [[name] for name in TOOL_FORMATS] + [["json"], ["qwen3-coder", "json"], [*TOOL_FORMATS]]
 )
 
 
-@given(pieces_of(texts), forms, st.booleans())
+@given(chunks_of(texts), tool_formats, st.booleans())
 def test_any_split_is_read_as_the_whole_text(
-    pieces: list[str], forms: list[str], prompted: bool
+    chunks: list[str], tool_formats: list[str], prompted: bool
 ) -> None:
-    whole = read("".join(pieces), *forms, prompted=prompted)
-    assert read(pieces, *forms, prompted=prompted) == whole
+    whole = read("".join(chunks), *tool_formats, prompted=prompted)
+    assert read(chunks, *tool_formats, prompted=prompted) == whole
 
 
-@given(pieces_of(st.text(max_size=40)), forms)
-def test_any_other_text_is_not_changed(pieces: list[str], forms: list[str]) -> None:
-    assert "".join(map(str, read(pieces, *forms))) == "".join(pieces)
+@given(chunks_of(st.text(max_size=40)), tool_formats)
+def test_any_other_text_is_not_changed(chunks: list[str], tool_formats: list[str]) -> None:
+    assert "".join(map(str, read(chunks, *tool_formats))) == "".join(chunks)
 
 
 def test_white_space_without_end_is_not_held_back() -> None:
@@ -293,18 +293,18 @@ def test_white_space_without_end_is_not_held_back() -> None:
     "text", ['{"name": "x"', "<tool_call>", "```\n", '"', "[[", "Action: ", "\n"]
 )
 def test_the_work_grows_with_the_text_only(text: str) -> None:
-    def work(pieces: Sequence[str]) -> None:
-        read(["<tool_call>{", *pieces], "hermes", "llama3", "react", prompted=True)
+    def work(chunks: Sequence[str]) -> None:
+        read(["<tool_call>{", *chunks], "hermes", "llama3", "react", prompted=True)
 
-    assert growth(work, [text] * 300) < 40
+    assert time_growth(work, [text] * 300) < 40
 
 
 @pytest.mark.parametrize("text", ["x", "<", "\n</parameter>", "</parameter>\n ", "<parameter="])
 def test_the_work_on_a_value_without_quotes_grows_with_the_text_only(text: str) -> None:
-    def work(pieces: Sequence[str]) -> None:
-        read(["<tool_call><function=search><parameter=query>", *pieces], "qwen3-coder")
+    def work(chunks: Sequence[str]) -> None:
+        read(["<tool_call><function=search><parameter=query>", *chunks], "qwen3-coder")
 
-    assert growth(work, [text] * 300) < 40
+    assert time_growth(work, [text] * 300) < 40
 
 
 @pytest.mark.parametrize(
@@ -315,24 +315,26 @@ def test_the_work_on_a_value_without_quotes_grows_with_the_text_only(text: str) 
         ("Final Answer: 42", ["42"]),
         ("Final Answer: 42\nThought: more\nFinal Answer: 43", ["42"]),
         ("Final Answer: 42\nThou", ["42\nThou"]),
-        (f"Final Answer: 42\nQuestion: Who?\n{WRITTEN['react'][0]}", ["42"]),
+        (f"Final Answer: 42\nQuestion: Who?\n{CALL_TEXTS['react'][0]}", ["42"]),
         (" Hello!", ["Hello!"]),
         ("Hello!\nHow are you?\nFinal Answer: 1", ["Hello!\nHow are you?\nFinal Answer: 1"]),
-        (f"I look.\n{WRITTEN['react'][0]}", ["I look.", CALLED]),
+        (f"I look.\n{CALL_TEXTS['react'][0]}", ["I look.", CALLED]),
         ("x" * 500 + "\nFinal Answer: 42", ["x" * 500 + "\nFinal Answer: 42"]),
         ('Action: {"action": "Final Answer", "action_input": "42"}', ["42"]),
         ("I know.\nFinal Ans", ["I know.\nFinal Ans"]),
     ],
 )
-def test_a_final_answer_is_told_from_the_thought_before_it(text: str, wanted: list[Seen]) -> None:
+def test_a_final_answer_is_kept_apart_from_the_thought_before_it(
+    text: str, wanted: list[Seen]
+) -> None:
     assert read(text, "react", prompted=True) == wanted
     assert read(list(text), "react", prompted=True) == wanted
 
 
 def test_a_final_answer_streams() -> None:
     reader = parser("react", prompted=True)
-    pieces = [" I know.", "\nFinal", " Answer:", " Paris", " is", " it."]
-    fed = [seen(reader.feed(piece)) for piece in pieces]
+    chunks = [" I know.", "\nFinal", " Answer:", " Paris", " is", " it."]
+    fed = [seen(reader.feed(chunk)) for chunk in chunks]
     assert fed == [[], [], [("thought", "I know.")], ["Paris"], [" is"], [" it."]]
 
 
@@ -352,7 +354,7 @@ TYPED: dict[str, object] = {
 
 
 def typed(text: str, key: str, extra: object = None) -> object:
-    """The value of one parameter, as the parser reads it from one piece or from many."""
+    """The value of one parameter, as the parser reads it from one chunk or from many."""
     parameters = {
         "type": "object",
         "properties": TYPED,
@@ -362,9 +364,9 @@ def typed(text: str, key: str, extra: object = None) -> object:
     tools = ({"type": "function", "function": {"name": "set", "parameters": parameters}},)
     written = f"<tool_call>\n<function=set>\n<parameter={key}>{text}</parameter>\n</function>"
     results = []
-    for pieces in ([f"{written}\n</tool_call>"], f"{written}\n</tool_call>"):
+    for chunks in ([f"{written}\n</tool_call>"], f"{written}\n</tool_call>"):
         reader = StreamingToolCallParser(TextTools((TOOL_FORMATS["qwen3-coder"],), tools))
-        parts = [part for piece in pieces for part in reader.feed(piece)]
+        parts = [part for chunk in chunks for part in reader.feed(chunk)]
         [(name, arguments)] = seen([*parts, *reader.close()])
         assert name == "set"
         assert isinstance(arguments, dict)
@@ -445,11 +447,11 @@ def test_without_its_tag_a_call_is_read_only_where_it_is_sure_to_be_one(text: st
         assert "".join(map(str, read(text, "qwen3-coder", prompted=prompted))) == text
 
 
-@pytest.mark.parametrize("form", TOOL_FORMATS)
-def test_a_call_that_is_cut_off_anywhere_is_never_run(form: str) -> None:
-    text = WRITTEN[form][0]
+@pytest.mark.parametrize("tool_format", TOOL_FORMATS)
+def test_a_call_that_is_cut_off_anywhere_is_never_run(tool_format: str) -> None:
+    text = CALL_TEXTS[tool_format][0]
     for end in range(len(text)):
-        for part in read(f"Look.\n{text[:end]}", form, prompted=True):
+        for part in read(f"Look.\n{text[:end]}", tool_format, prompted=True):
             assert part == CALLED or isinstance(part, str) or isinstance(part[1], str), end
 
 
@@ -466,14 +468,16 @@ VALUES = st.fixed_dictionaries(
 @given(
     VALUES, st.sampled_from([f for f in TOOL_FORMATS.values() if isinstance(f, TurnToolCallFormat)])
 )
-def test_what_a_format_writes_it_reads(values: dict[str, object], form: ToolCallFormat) -> None:
+def test_what_a_format_writes_it_reads(
+    values: dict[str, object], tool_format: ToolCallFormat
+) -> None:
     properties = {key: TYPED[key] for key in values}
     parameters = {"type": "object", "properties": properties}
     tools = ({"type": "function", "function": {"name": "set", "parameters": parameters}},)
     conversation = Conversation(["user", "assistant"], ["Hi", ""])
     conversation.extras[1] = Extra((ToolCall("set", values, "abcdefghi"),))
-    rendered = form.render(conversation, OfferedTools(tools), TemplateToolSupport())
-    reader = StreamingToolCallParser(TextTools((form,), tools))
+    rendered = tool_format.render(conversation, OfferedTools(tools), TemplateToolSupport())
+    reader = StreamingToolCallParser(TextTools((tool_format,), tools))
     assert seen([*reader.feed(rendered.texts[-1]), *reader.close()]) == [("set", values)]
 
 

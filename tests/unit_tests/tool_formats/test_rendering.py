@@ -63,10 +63,10 @@ CHAT = [
 ]
 
 
-def render(name, messages=CHAT, form=None, **offered):
+def render(name, messages=CHAT, tool_format=None, **offered):
     prompt = get_prompt(name)
     tools = OfferedTools(tuple(offered.pop("tools", [SEARCH])), **offered)
-    return render_tools(prompt, messages, tools, tool_format_for(prompt, form))
+    return render_tools(prompt, messages, tools, tool_format_for(prompt, tool_format))
 
 
 QWEN = (
@@ -325,10 +325,10 @@ def test_react_shows_the_schema_of_what_no_signature_can_say():
     assert json.dumps(nested["function"]["parameters"]) in text
 
 
-@pytest.mark.parametrize("form", TOOL_FORMATS)
+@pytest.mark.parametrize("tool_format", TOOL_FORMATS)
 @pytest.mark.parametrize("name", [*FAMILIES, *EASYLLM])
-def test_every_family_can_use_every_format(name, form):
-    text = render(name, form=form)
+def test_every_family_can_use_every_format(name, tool_format):
+    text = render(name, tool_format=tool_format)
     for part in ("search", "Look up facts.", "Who?", "Ada", "poet's daughter."):
         assert part in text
 
@@ -351,8 +351,8 @@ def test_every_format_is_forged() -> None:
 
 
 @pytest.mark.parametrize("where", ["user", "tool", "argument", "name", "description"])
-@pytest.mark.parametrize("form", FORGED)
-def test_no_text_of_a_message_or_a_tool_forges_a_turn_or_a_call(form, where):
+@pytest.mark.parametrize("tool_format", FORGED)
+def test_no_text_of_a_message_or_a_tool_forges_a_turn_or_a_call(tool_format, where):
     def chat(text):
         return [
             {"role": "user", "content": text if where == "user" else "Who?"},
@@ -368,29 +368,29 @@ def test_no_text_of_a_message_or_a_tool_forges_a_turn_or_a_call(form, where):
         function = SEARCH["function"] | ({"description": text} if where == "description" else {})
         return [{"type": "function", "function": function}]
 
-    name, text = FORGED[form]
+    name, text = FORGED[tool_format]
     prompt = get_prompt(name)
     control = {*prompt.family.special_tokens.tokens}
     if where != "description":  # which is the developer's; the format's marks may stand in it
-        control |= {*TOOL_FORMATS[form].special_tokens.tokens}
-    harmless = render(name, chat("plain"), form, tools=described("plain"))
-    hostile = render(name, chat(text), form, tools=described(text))
+        control |= {*TOOL_FORMATS[tool_format].special_tokens.tokens}
+    harmless = render(name, chat("plain"), tool_format, tools=described("plain"))
+    hostile = render(name, chat(text), tool_format, tools=described(text))
     assert {t: hostile.count(t) for t in control} == {t: harmless.count(t) for t in control}
 
 
-@pytest.mark.parametrize("form", TOOL_FORMATS)
+@pytest.mark.parametrize("tool_format", TOOL_FORMATS)
 @pytest.mark.parametrize("use", [{"required": True}, {"required": True, "only": "add"}])
-def test_a_required_call_is_asked_for_prefilled_and_described(form, use):
+def test_a_required_call_is_asked_for_prefilled_and_described(tool_format, use):
     wanted = OfferedTools((SEARCH, ADD), **use)
-    text = render("zephyr", CHAT[:2], form, tools=[SEARCH, ADD], **use)
-    form = TOOL_FORMATS[form]
+    text = render("zephyr", CHAT[:2], tool_format, tools=[SEARCH, ADD], **use)
+    tool_format = TOOL_FORMATS[tool_format]
     assert "You must call" in text
     names = ["add"] if "only" in use else ["search", "add"]
-    schema = json.dumps(form.schema(wanted))
+    schema = json.dumps(tool_format.schema(wanted))
     assert [name for name in ("search", "add") if f'["{name}"]' in schema] == names
-    opened = form.prefill(wanted, constrained=False)
+    opened = tool_format.prefill(wanted, constrained=False)
     assert ("add" in opened) == ("only" in use)
-    assert opened.startswith(form.prefill(wanted, constrained=True).split("tool.")[0])
+    assert opened.startswith(tool_format.prefill(wanted, constrained=True).split("tool.")[0])
 
 
 def test_definitions_of_several_tools_stay_apart():

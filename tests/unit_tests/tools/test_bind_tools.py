@@ -1,4 +1,4 @@
-"""Tools as a user binds them, in the shape in which they reach a server."""
+"""Tools as a user binds them, in the format in which they reach a server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pydantic.v1 import BaseModel as BaseModelV1
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
-from ...support.fake_server import WireServer
+from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.fake_tool_calls import Turn, serve_turns
 from ...support.invocation_modes import answer, body_of
@@ -93,15 +93,17 @@ KINDS: dict[str, object] = {
 }
 
 
-def sent(server: WireServer, tools: list[Any], way: str = "invoke", **bound: Any) -> dict[str, Any]:
+def sent(
+    server: FakeServer, tools: list[Any], mode: str = "invoke", **bound: Any
+) -> dict[str, Any]:
     """The body of a request with these tools."""
     serve(server, "vllm")
-    answer(way, EasyLLMChat(base_url=server.url).bind_tools(tools, **bound))
+    answer(mode, EasyLLMChat(base_url=server.url).bind_tools(tools, **bound))
     return body_of(server)
 
 
-def test_every_kind_of_tool_reaches_the_server(wire_server: WireServer, way: str) -> None:
-    tools = sent(wire_server, list(KINDS.values()), way)["tools"]
+def test_every_kind_of_tool_reaches_the_server(fake_server: FakeServer, mode: str) -> None:
+    tools = sent(fake_server, list(KINDS.values()), mode)["tools"]
     assert [one["type"] for one in tools] == ["function"] * len(KINDS)
     assert [one["function"]["name"] for one in tools] == list(KINDS)
     assert all(one["function"]["parameters"]["type"] == "object" for one in tools)
@@ -110,39 +112,39 @@ def test_every_kind_of_tool_reaches_the_server(wire_server: WireServer, way: str
     assert described["look"] == "Look."
 
 
-def test_the_same_tool_twice_is_one(wire_server: WireServer) -> None:
-    tools = sent(wire_server, [Search, Search.model_json_schema(), weather, weather])["tools"]
+def test_the_same_tool_twice_is_one(fake_server: FakeServer) -> None:
+    tools = sent(fake_server, [Search, Search.model_json_schema(), weather, weather])["tools"]
     assert [one["function"]["name"] for one in tools] == ["Search", "weather"]
 
 
-def test_a_dict_in_openais_shape_stays_as_it_is(wire_server: WireServer) -> None:
+def test_a_dict_in_openais_format_stays_as_it_is(fake_server: FakeServer) -> None:
     given = {"type": "function", "function": FUNCTION}
-    assert sent(wire_server, [given])["tools"] == [given]
+    assert sent(fake_server, [given])["tools"] == [given]
     assert given == {"type": "function", "function": FUNCTION}
 
 
 @pytest.mark.parametrize("given", [NAMED, SCHEMA, Search, add])
-def test_strict_is_said_of_each_tool(wire_server: WireServer, given: Any) -> None:
-    (one,) = sent(wire_server, [given], strict=True)["tools"]
+def test_strict_is_said_of_each_tool(fake_server: FakeServer, given: Any) -> None:
+    (one,) = sent(fake_server, [given], strict=True)["tools"]
     assert one["function"]["strict"] is True
     assert one["function"]["parameters"]["additionalProperties"] is False
 
 
-def test_tools_can_be_given_to_a_call(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm")
-    answer(way, EasyLLMChat(base_url=wire_server.url), tools=[weather], tool_choice="weather")
-    body = body_of(wire_server)
+def test_tools_can_be_given_to_a_call(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm")
+    answer(mode, EasyLLMChat(base_url=fake_server.url), tools=[weather], tool_choice="weather")
+    body = body_of(fake_server)
     assert body["tools"][0]["function"]["name"] == "weather"
     assert body["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
 
 
-def test_no_tools_are_no_tools(wire_server: WireServer) -> None:
-    body = sent(wire_server, [], tool_choice="auto", parallel_tool_calls=False)
+def test_no_tools_are_no_tools(fake_server: FakeServer) -> None:
+    body = sent(fake_server, [], tool_choice="auto", parallel_tool_calls=False)
     assert not {"tools", "tool_choice", "parallel_tool_calls"} & body.keys()
 
 
-def test_binding_keeps_other_fields(wire_server: WireServer) -> None:
-    body = sent(wire_server, [weather], temperature=0.5, stop=["x"])
+def test_binding_keeps_other_fields(fake_server: FakeServer) -> None:
+    body = sent(fake_server, [weather], temperature=0.5, stop=["x"])
     assert body["temperature"] == 0.5
 
 
@@ -170,7 +172,7 @@ class Unwritable(BaseModel):
         ([None], "NoneType"),
     ],
 )
-def test_a_tool_that_cannot_be_told_is_an_error(tools: list[Any], complaint: str) -> None:
+def test_a_tool_that_cannot_be_described_is_an_error(tools: list[Any], complaint: str) -> None:
     model = EasyLLMChat(base_url="http://localhost:1")
     with pytest.raises(ConfigurationError, match=complaint):
         model.bind_tools(tools)
@@ -219,20 +221,20 @@ def test_a_key_that_may_be_missing_is_not_required(kind: Any, required: list[str
     assert strict["function"]["parameters"]["required"] == [*kind.__annotations__]
 
 
-def test_a_tool_without_a_description_is_one(wire_server: WireServer) -> None:
+def test_a_tool_without_a_description_is_one(fake_server: FakeServer) -> None:
     bare = StructuredTool.from_function(
         lambda x: x, name="bare", description="", args_schema=Search
     )
-    (one,) = sent(wire_server, [bare])["tools"]
+    (one,) = sent(fake_server, [bare])["tools"]
     assert one["function"]["name"] == "bare"
 
 
 @pytest.mark.parametrize("again", [0, 1])
-def test_a_model_with_a_fallback_takes_tools(wire_server: WireServer, again: int) -> None:
+def test_a_model_with_a_fallback_takes_tools(fake_server: FakeServer, again: int) -> None:
     """langchain-core reads the annotations of `bind_tools` for that."""
-    serve_turns(wire_server, "vllm", Turn(calls=[("add", '{"a": 1, "b": 2}')]))
+    serve_turns(fake_server, "vllm", Turn(calls=[("add", '{"a": 1, "b": 2}')]))
     models = [
-        EasyLLMChat(base_url=wire_server.url),
+        EasyLLMChat(base_url=fake_server.url),
         EasyLLMChat(base_url="http://127.0.0.1:1", max_retries=0),
     ]
     first, second = models[again], models[1 - again]
@@ -251,20 +253,20 @@ class Counted(StructuredTool):
         return super().tool_call_schema
 
 
-def test_tools_are_converted_once(wire_server: WireServer, way: str) -> None:
-    serve(wire_server, "vllm")
+def test_tools_are_converted_once(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm")
     counted = Counted.from_function(add)
-    model = EasyLLMChat(base_url=wire_server.url).bind_tools([counted, weather])
+    model = EasyLLMChat(base_url=fake_server.url).bind_tools([counted, weather])
     asked = len(counted.asked)
     assert asked
     for _ in range(3):
-        answer(way, model)
-        assert [one["function"]["name"] for one in body_of(wire_server)["tools"]] == [
+        answer(mode, model)
+        assert [one["function"]["name"] for one in body_of(fake_server)["tools"]] == [
             "add",
             "weather",
         ]
     assert len(counted.asked) == asked
-    answer(way, model.bound, tools=[counted])  # by hand, as ever
+    answer(mode, model.bound, tools=[counted])  # by hand, as ever
     assert len(counted.asked) > asked
 
 
@@ -293,13 +295,13 @@ COPIES: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("kind", COPIES)
-def test_copies_send_the_same_tools(wire_server: WireServer, kind: str, whole: str) -> None:
-    serve(wire_server, "vllm")
-    model = EasyLLMChat(base_url=wire_server.url).bind_tools([weather, Search])
-    answer(whole, model)
-    sent = body_of(wire_server)["tools"]
-    answer(whole, COPIES[kind](model))
-    assert body_of(wire_server)["tools"] == sent
+def test_copies_send_the_same_tools(fake_server: FakeServer, kind: str, whole_mode: str) -> None:
+    serve(fake_server, "vllm")
+    model = EasyLLMChat(base_url=fake_server.url).bind_tools([weather, Search])
+    answer(whole_mode, model)
+    sent = body_of(fake_server)["tools"]
+    answer(whole_mode, COPIES[kind](model))
+    assert body_of(fake_server)["tools"] == sent
 
 
 CHANGES: dict[str, tuple[Callable[[Any], object], list[str]]] = {
@@ -313,28 +315,28 @@ CHANGES: dict[str, tuple[Callable[[Any], object], list[str]]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_list_that_somebody_changed_is_sent_as_it_is_now(
-    wire_server: WireServer, change: str, way: str
+    fake_server: FakeServer, change: str, mode: str
 ) -> None:
-    serve(wire_server, "vllm")
-    model: Any = EasyLLMChat(base_url=wire_server.url).bind_tools([weather, Search])
+    serve(fake_server, "vllm")
+    model: Any = EasyLLMChat(base_url=fake_server.url).bind_tools([weather, Search])
     do, names = CHANGES[change]
     do(model.kwargs["tools"])
-    answer(way, model)
-    sent = body_of(wire_server).get("tools", [])
+    answer(mode, model)
+    sent = body_of(fake_server).get("tools", [])
     assert [one["function"]["name"] for one in sent] == names
-    answer(way, copy.deepcopy(model))
-    assert body_of(wire_server).get("tools", []) == sent
+    answer(mode, copy.deepcopy(model))
+    assert body_of(fake_server).get("tools", []) == sent
     model.kwargs["tools"].append({"name": "bad", "parameters": {"x": object()}})
     with pytest.raises(ConfigurationError, match="'bad' cannot be described as a tool"):
-        answer(way, model)
+        answer(mode, model)
 
 
-def test_binding_does_not_hold_on_to_the_callers_dict(wire_server: WireServer) -> None:
-    serve(wire_server, "vllm")
+def test_binding_does_not_hold_on_to_the_callers_dict(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
     given = {"type": "function", "function": {**FUNCTION, "parameters": {"type": "object"}}}
-    model = EasyLLMChat(base_url=wire_server.url).bind_tools([given])
+    model = EasyLLMChat(base_url=fake_server.url).bind_tools([given])
     model.invoke("Hi")
-    assert body_of(wire_server)["tools"] == [given]
+    assert body_of(fake_server)["tools"] == [given]
 
 
 def test_a_request_with_many_bound_tools_is_built_fast() -> None:

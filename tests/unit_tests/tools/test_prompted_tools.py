@@ -14,9 +14,9 @@ from langchain_easyllm._tool_formats.registry import TOOL_FORMATS
 from langchain_easyllm.errors import BadRequestError, ConfigurationError
 
 from ...support.fake_responses import chat, chat_stream
-from ...support.fake_server import Received, Reply, WireServer
+from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import serve
-from ...support.invocation_modes import STREAMS, WAYS, answer, body_of
+from ...support.invocation_modes import MODES, STREAM_MODES, answer, body_of
 
 
 @tool
@@ -31,7 +31,7 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-every_way = pytest.mark.parametrize("way", WAYS)
+every_mode = pytest.mark.parametrize("mode", MODES)
 TOOLS = [search, add]
 HERMES = '<tool_call>\n{"name": "search", "arguments": {"query": "Ada"}}\n</tool_call>'
 # Which format a template is for is found in its source.
@@ -39,7 +39,7 @@ CODER = (
     "{# tools, <function= #}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
     "<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
 )
-SAID = {
+CALL_TEXTS = {
     "hermes": ("chatml", f"Let me look.\n{HERMES}"),
     "llama3": ("llama3.1", 'Let me look.\n{"name": "search", "parameters": {"query": "Ada"}}'),
     "mistral": ("mistral", ' [{"name": "search", "arguments": {"query": "Ada"}}]'),
@@ -60,11 +60,11 @@ def tokens(text: str) -> list[str]:
 
 
 def prompted(
-    server: WireServer, said: str, builder: str | None, dialect: str = "tgi", **fields: Any
+    server: FakeServer, said: str, builder: str | None, server_name: str = "tgi", **fields: Any
 ) -> EasyLLMChat:
     """A model whose server writes this text."""
     served = {k: fields.pop(k) for k in ("finish_reason",) if k in fields}
-    serve(server, dialect, tokens(said), **served)
+    serve(server, server_name, tokens(said), **served)
     return EasyLLMChat(base_url=server.url, prompt_builder=builder, **fields)
 
 
@@ -73,29 +73,29 @@ def seen(message: AIMessage) -> tuple[str, list[tuple[str, dict[str, Any]]], str
     return str(message.content), calls, message.response_metadata["finish_reason"]
 
 
-@every_way
-@pytest.mark.parametrize("dialect", ["tgi", "vllm", "llamacpp"])
-@pytest.mark.parametrize("form", SAID)
+@every_mode
+@pytest.mark.parametrize("server_name", ["tgi", "vllm", "llamacpp"])
+@pytest.mark.parametrize("tool_format", CALL_TEXTS)
 def test_a_call_in_the_text_of_every_format(
-    wire_server: WireServer, form: str, dialect: str, way: str
+    fake_server: FakeServer, tool_format: str, server_name: str, mode: str
 ) -> None:
-    builder, said = SAID[form]
-    llm = prompted(wire_server, said, builder, dialect).bind_tools(TOOLS)
-    message = answer(way, llm, "Who is Ada?")
-    text = "" if form == "mistral" else "Let me look."
+    builder, said = CALL_TEXTS[tool_format]
+    llm = prompted(fake_server, said, builder, server_name).bind_tools(TOOLS)
+    message = answer(mode, llm, "Who is Ada?")
+    text = "" if tool_format == "mistral" else "Let me look."
     assert seen(message) == (text, [("search", {"query": "Ada"})], "tool_calls")
     assert message.tool_calls[0]["id"]
     assert not message.invalid_tool_calls
-    body = json.dumps(body_of(wire_server))
+    body = json.dumps(body_of(fake_server))
     assert "Look up facts." in body
     assert '"tools"' not in body
 
 
-@pytest.mark.parametrize("way", STREAMS)
+@pytest.mark.parametrize("mode", STREAM_MODES)
 def test_text_before_a_call_streams_and_the_call_is_not_text(
-    wire_server: WireServer, way: str
+    fake_server: FakeServer, mode: str
 ) -> None:
-    llm = prompted(wire_server, SAID["hermes"][1], "qwen2.5").bind_tools(TOOLS)
+    llm = prompted(fake_server, CALL_TEXTS["hermes"][1], "qwen2.5").bind_tools(TOOLS)
     chunks = list(llm.stream("Who?"))
     texts = [str(chunk.content) for chunk in chunks if chunk.content]
     assert "".join(texts) == "Let me look."
@@ -103,42 +103,42 @@ def test_text_before_a_call_streams_and_the_call_is_not_text(
     assert all(chunk.content == "" for chunk in chunks if chunk.tool_call_chunks)
 
 
-@every_way
-def test_an_answer_without_a_call_is_text(wire_server: WireServer, way: str) -> None:
+@every_mode
+def test_an_answer_without_a_call_is_text(fake_server: FakeServer, mode: str) -> None:
     said = "No tool\nneeded: <b>, [1], {x}. \n"
-    llm = prompted(wire_server, said, "chatml").bind_tools(TOOLS)
-    assert seen(answer(way, llm)) == (said, [], "stop")
+    llm = prompted(fake_server, said, "chatml").bind_tools(TOOLS)
+    assert seen(answer(mode, llm)) == (said, [], "stop")
 
 
-@every_way
+@every_mode
 @pytest.mark.parametrize("builder", ["llama2", "zephyr", "phi-3"])
 def test_an_invented_observation_never_reaches_the_caller(
-    wire_server: WireServer, builder: str, way: str
+    fake_server: FakeServer, builder: str, mode: str
 ) -> None:
     said = (
-        f"{SAID['react'][1]}Observation: 36\nThought: Done.\nAction:\n```json\n"
+        f"{CALL_TEXTS['react'][1]}Observation: 36\nThought: Done.\nAction:\n```json\n"
         '{"action": "add", "action_input": {"a": 1, "b": 2}}\n```\nFinal Answer: 36'
     )
-    message = answer(way, prompted(wire_server, said, builder).bind_tools(TOOLS))
+    message = answer(mode, prompted(fake_server, said, builder).bind_tools(TOOLS))
     assert seen(message) == ("Let me look.", [("search", {"query": "Ada"})], "tool_calls")
 
 
-@every_way
+@every_mode
 def test_an_invented_tool_response_never_reaches_the_caller(
-    wire_server: WireServer, way: str
+    fake_server: FakeServer, mode: str
 ) -> None:
     said = f"{HERMES}\n<tool_response>\n36\n</tool_response>\nIt is 36."
-    message = answer(way, prompted(wire_server, said, "chatml").bind_tools(TOOLS))
+    message = answer(mode, prompted(fake_server, said, "chatml").bind_tools(TOOLS))
     assert seen(message) == ("", [("search", {"query": "Ada"})], "tool_calls")
 
 
-@every_way
+@every_mode
 def test_a_final_answer_is_the_content_and_the_thought_is_thinking(
-    wire_server: WireServer, way: str
+    fake_server: FakeServer, mode: str
 ) -> None:
     said = " I know the answer.\nFinal Answer: It is 36."
-    llm = prompted(wire_server, said, "zephyr", model="m")
-    message = answer(way, llm.bind_tools(TOOLS))
+    llm = prompted(fake_server, said, "zephyr", model="m")
+    message = answer(mode, llm.bind_tools(TOOLS))
     assert seen(message) == ("It is 36.", [], "stop")
     assert message.additional_kwargs["reasoning_content"] == "I know the answer."
     # That does not make the model one that thinks in tags, whose answers wait for one.
@@ -146,32 +146,34 @@ def test_a_final_answer_is_the_content_and_the_thought_is_thinking(
     assert shown == tokens(said)
 
 
-@every_way
-def test_several_calls_of_one_answer(wire_server: WireServer, way: str) -> None:
+@every_mode
+def test_several_calls_of_one_answer(fake_server: FakeServer, mode: str) -> None:
     said = f'{HERMES}\n<tool_call>\n{{"name": "add", "arguments": {{"a": 1, "b": 2}}}}</tool_call>'
-    llm = prompted(wire_server, said, "chatml")
-    message = answer(way, llm.bind_tools(TOOLS))
+    llm = prompted(fake_server, said, "chatml")
+    message = answer(mode, llm.bind_tools(TOOLS))
     assert seen(message)[1] == [("search", {"query": "Ada"}), ("add", {"a": 1, "b": 2})]
     assert len({call["id"] for call in message.tool_calls}) == 2
-    one = answer(way, llm.bind_tools(TOOLS, parallel_tool_calls=False))
+    one = answer(mode, llm.bind_tools(TOOLS, parallel_tool_calls=False))
     assert seen(one)[1] == [("search", {"query": "Ada"})]
     assert [call["name"] for call in one.invalid_tool_calls] == ["add"]
 
 
-@every_way
-@pytest.mark.parametrize("form", SAID)
-def test_a_call_cut_by_max_tokens_is_invalid(wire_server: WireServer, form: str, way: str) -> None:
-    builder, said = SAID[form]
+@every_mode
+@pytest.mark.parametrize("tool_format", CALL_TEXTS)
+def test_a_call_cut_by_max_tokens_is_invalid(
+    fake_server: FakeServer, tool_format: str, mode: str
+) -> None:
+    builder, said = CALL_TEXTS[tool_format]
     cut = said[: said.index("Ada") + 2]
-    llm = prompted(wire_server, cut, builder, finish_reason="length").bind_tools(TOOLS)
-    message = answer(way, llm)
+    llm = prompted(fake_server, cut, builder, finish_reason="length").bind_tools(TOOLS)
+    message = answer(mode, llm)
     assert seen(message)[1:] == ([], "length")
     [call] = message.invalid_tool_calls
     assert call["name"] == "search"
     assert "Ad" in str(call["args"])
 
 
-@every_way
+@every_mode
 @pytest.mark.parametrize(
     "said",
     [
@@ -181,38 +183,38 @@ def test_a_call_cut_by_max_tokens_is_invalid(wire_server: WireServer, form: str,
     ],
 )
 def test_a_broken_call_and_an_unknown_tool_are_invalid_calls(
-    wire_server: WireServer, said: str, way: str
+    fake_server: FakeServer, said: str, mode: str
 ) -> None:
-    message = answer(way, prompted(wire_server, said, "chatml").bind_tools(TOOLS))
+    message = answer(mode, prompted(fake_server, said, "chatml").bind_tools(TOOLS))
     assert seen(message) == ("", [], "stop")
     [call] = message.invalid_tool_calls
     assert said in str(call["args"])
 
 
-@every_way
+@every_mode
 @pytest.mark.parametrize(
     ("written", "value"), [("9" * 30, int("9" * 30)), ('"\\ud83d"', "\ud83d"), ("1e3", 1000.0)]
 )
 def test_arguments_that_json_libraries_disagree_about(
-    wire_server: WireServer, written: str, value: object, way: str
+    fake_server: FakeServer, written: str, value: object, mode: str
 ) -> None:
     said = f'<tool_call>{{"name": "search", "arguments": {{"query": {written}}}}}</tool_call>'
-    message = answer(way, prompted(wire_server, said, "chatml").bind_tools(TOOLS))
+    message = answer(mode, prompted(fake_server, said, "chatml").bind_tools(TOOLS))
     assert seen(message) == ("", [("search", {"query": value})], "tool_calls")
 
 
-@every_way
+@every_mode
 def test_a_stop_of_the_callers_own_does_not_cut_arguments(
-    wire_server: WireServer, way: str
+    fake_server: FakeServer, mode: str
 ) -> None:
-    said = f"{SAID['hermes'][1]}\nAda was. More."
-    llm = prompted(wire_server, said, "chatml").bind_tools(TOOLS)
-    message = answer(way, llm, stop=["Ada"])
+    said = f"{CALL_TEXTS['hermes'][1]}\nAda was. More."
+    llm = prompted(fake_server, said, "chatml").bind_tools(TOOLS)
+    message = answer(mode, llm, stop=["Ada"])
     assert seen(message) == ("Let me look.\n", [("search", {"query": "Ada"})], "tool_calls")
 
 
-def test_the_history_is_rendered_in_the_format(wire_server: WireServer) -> None:
-    llm = prompted(wire_server, "Done.", "chatml").bind_tools(TOOLS)
+def test_the_history_is_rendered_in_the_format(fake_server: FakeServer) -> None:
+    llm = prompted(fake_server, "Done.", "chatml").bind_tools(TOOLS)
     call = {"name": "search", "args": {"query": "Ada"}, "id": "1"}
     answer(
         "invoke",
@@ -225,7 +227,7 @@ def test_the_history_is_rendered_in_the_format(wire_server: WireServer) -> None:
             ToolMessage("not there", tool_call_id="2", status="error"),
         ],
     )
-    prompt = body_of(wire_server)["inputs"]
+    prompt = body_of(fake_server)["inputs"]
     assert prompt.endswith(
         f"<|im_start|>assistant\nLet me look.\n{HERMES}<|im_end|>\n<|im_start|>user\n"
         "<tool_response>\na poet's daughter\n</tool_response>\n"
@@ -234,30 +236,30 @@ def test_the_history_is_rendered_in_the_format(wire_server: WireServer) -> None:
     assert prompt.startswith("<|im_start|>system\nBe brief.\n\n# Tools\n")
 
 
-@pytest.mark.parametrize("builder", [builder for builder, _ in SAID.values()])
+@pytest.mark.parametrize("builder", [builder for builder, _ in CALL_TEXTS.values()])
 def test_a_call_that_could_not_be_run_is_rendered_with_its_answer(
-    wire_server: WireServer, builder: str
+    fake_server: FakeServer, builder: str
 ) -> None:
-    llm = prompted(wire_server, "Done.", builder).bind_tools(TOOLS)
+    llm = prompted(fake_server, "Done.", builder).bind_tools(TOOLS)
     bad = {"name": "fly", "args": "{to", "id": "abcdefghi", "error": "No such tool."}
     lost = {**bad, "name": "swim", "id": "unanswered"}
-    talk = [
+    messages = [
         HumanMessage("Who?"),
         AIMessage("", invalid_tool_calls=[bad, lost]),
         ToolMessage("There is no tool fly.", tool_call_id="abcdefghi", status="error"),
     ]
-    llm.invoke(talk)
-    prompt = body_of(wire_server)["inputs"]
+    llm.invoke(messages)
+    prompt = body_of(fake_server)["inputs"]
     assert prompt.index("fly") < prompt.index("Error: There is no tool fly.")
     assert "swim" not in prompt
 
 
-def test_no_tool_is_described_where_none_may_be_called(wire_server: WireServer) -> None:
-    said = SAID["hermes"][1]
-    llm = prompted(wire_server, said, "chatml").bind_tools(TOOLS, tool_choice="none")
+def test_no_tool_is_described_where_none_may_be_called(fake_server: FakeServer) -> None:
+    said = CALL_TEXTS["hermes"][1]
+    llm = prompted(fake_server, said, "chatml").bind_tools(TOOLS, tool_choice="none")
     message = llm.invoke("Who?")
     assert seen(message) == (said, [], "stop")
-    assert body_of(wire_server)["inputs"] == (
+    assert body_of(fake_server)["inputs"] == (
         "<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n"
     )
 
@@ -272,97 +274,99 @@ CONSTRAINED = {
 }
 
 
-@pytest.mark.parametrize("dialect", CONSTRAINED)
+@pytest.mark.parametrize("server_name", CONSTRAINED)
 @pytest.mark.parametrize(("choice", "names"), WANTED)
 def test_a_wanted_call_is_begun_and_constrained(
-    wire_server: WireServer, choice: str, names: list[str], dialect: str
+    fake_server: FakeServer, choice: str, names: list[str], server_name: str
 ) -> None:
     said = '{"name": "add", "arguments": {"a": 1, "b": 2}}'
-    llm = prompted(wire_server, said, "chatml", dialect)
+    llm = prompted(fake_server, said, "chatml", server_name)
     message = llm.bind_tools(TOOLS, tool_choice=choice).invoke("1 + 2?")
     assert seen(message) == ("", [("add", {"a": 1, "b": 2})], "tool_calls")
-    body = body_of(wire_server)
+    body = body_of(fake_server)
     prompt = body.get("inputs", body.get("prompt"))
     assert prompt.endswith("<|im_start|>assistant\n<tool_call>\n")
-    schema = CONSTRAINED[dialect](body)
+    schema = CONSTRAINED[server_name](body)
     assert schema["properties"]["name"]["enum"] == names
     assert schema["required"] == ["name", "arguments"]
 
 
-@every_way
-@pytest.mark.parametrize("form", SAID)
+@every_mode
+@pytest.mark.parametrize("tool_format", CALL_TEXTS)
 def test_a_named_call_is_begun_where_the_server_cannot_be_held_to_it(
-    wire_server: WireServer, form: str, way: str
+    fake_server: FakeServer, tool_format: str, mode: str
 ) -> None:
-    rest = '{"a": 1, "b": 2}}' + {"hermes": "\n</tool_call>", "mistral": "]"}.get(form, "")
-    if form == "qwen3-coder":
+    rest = '{"a": 1, "b": 2}}' + {"hermes": "\n</tool_call>", "mistral": "]"}.get(tool_format, "")
+    if tool_format == "qwen3-coder":
         each = [
             f"<parameter={key}>\n{value}\n</parameter>\n" for key, value in (("a", 1), ("b", 2))
         ]
         rest = f"{''.join(each)}</function>\n</tool_call>"
-    llm = prompted(wire_server, rest, SAID[form][0], "openai", api="completions", model="m")
-    message = answer(way, llm.bind_tools(TOOLS, tool_choice="add"))
+    llm = prompted(
+        fake_server, rest, CALL_TEXTS[tool_format][0], "openai", api="completions", model="m"
+    )
+    message = answer(mode, llm.bind_tools(TOOLS, tool_choice="add"))
     assert seen(message) == ("", [("add", {"a": 1, "b": 2})], "tool_calls")
-    body = body_of(wire_server)
+    body = body_of(fake_server)
     assert "add" in body["prompt"].splitlines()[-1]
     assert not {"response_format", "grammar", "guided_json"} & body.keys()
 
 
-def test_a_grammar_of_the_callers_own_is_left_alone(wire_server: WireServer) -> None:
+def test_a_grammar_of_the_callers_own_is_left_alone(fake_server: FakeServer) -> None:
     own = {"type": "regex", "value": "x*"}
-    llm = prompted(wire_server, "x", "chatml", grammar=own).bind_tools(TOOLS, tool_choice="any")
+    llm = prompted(fake_server, "x", "chatml", grammar=own).bind_tools(TOOLS, tool_choice="any")
     llm.invoke("Hi")
-    assert body_of(wire_server)["parameters"]["grammar"] == own
+    assert body_of(fake_server)["parameters"]["grammar"] == own
 
 
-def test_to_prompt_shows_what_is_sent(wire_server: WireServer) -> None:
-    llm = prompted(wire_server, "Hi.", "llama2")
+def test_to_prompt_shows_what_is_sent(fake_server: FakeServer) -> None:
+    llm = prompted(fake_server, "Hi.", "llama2")
     llm.bind_tools(TOOLS).invoke("Who?")
-    assert body_of(wire_server)["inputs"] == llm.to_prompt("Who?", tools=TOOLS)
+    assert body_of(fake_server)["inputs"] == llm.to_prompt("Who?", tools=TOOLS)
     assert "Look up facts." not in llm.to_prompt("Who?", tools=TOOLS, tool_choice="none")
 
 
-@every_way
-def test_another_format_can_be_chosen(wire_server: WireServer, way: str) -> None:
-    llm = prompted(wire_server, HERMES, "zephyr", parse_tool_calls="hermes").bind_tools(TOOLS)
-    assert seen(answer(way, llm))[1] == [("search", {"query": "Ada"})]
-    assert "<tools>" in body_of(wire_server)["inputs"]
+@every_mode
+def test_another_format_can_be_chosen(fake_server: FakeServer, mode: str) -> None:
+    llm = prompted(fake_server, HERMES, "zephyr", parse_tool_calls="hermes").bind_tools(TOOLS)
+    assert seen(answer(mode, llm))[1] == [("search", {"query": "Ada"})]
+    assert "<tools>" in body_of(fake_server)["inputs"]
 
 
-@every_way
-@pytest.mark.parametrize("choice", [None, "auto", *SAID])
-@pytest.mark.parametrize("form", SAID)
+@every_mode
+@pytest.mark.parametrize("choice", [None, "auto", *CALL_TEXTS])
+@pytest.mark.parametrize("tool_format", CALL_TEXTS)
 def test_calls_that_a_chat_server_leaves_in_its_text(
-    wire_server: WireServer, form: str, choice: Any, way: str
+    fake_server: FakeServer, tool_format: str, choice: Any, mode: str
 ) -> None:
-    said = SAID[form][1].replace("<tool_call>\n", "<tool_call>")
-    llm = prompted(wire_server, said, None, "vllm", parse_tool_calls=choice).bind_tools(TOOLS)
-    message = answer(way, llm)
+    said = CALL_TEXTS[tool_format][1].replace("<tool_call>\n", "<tool_call>")
+    llm = prompted(fake_server, said, None, "vllm", parse_tool_calls=choice).bind_tools(TOOLS)
+    message = answer(mode, llm)
     # Qwen3-Coder's models write Hermes' calls at times.
-    if choice in ("auto", form) or (choice, form) == ("qwen3-coder", "hermes"):
+    if choice in ("auto", tool_format) or (choice, tool_format) == ("qwen3-coder", "hermes"):
         assert seen(message)[1:] == ([("search", {"query": "Ada"})], "tool_calls")
     else:
         assert seen(message) == (said, [], "stop")
-    assert body_of(wire_server)["tools"]
+    assert body_of(fake_server)["tools"]
 
 
 def test_the_names_of_formats_are_those_of_the_registry() -> None:
     names = get_args(get_args(EasyLLMChat.model_fields["parse_tool_calls"].annotation)[0])
     assert sorted(names) == sorted(["auto", *TOOL_FORMATS])
-    assert SAID.keys() == TOOL_FORMATS.keys()
+    assert CALL_TEXTS.keys() == TOOL_FORMATS.keys()
 
 
-@every_way
+@every_mode
 def test_calls_in_code_and_of_unknown_tools_are_left_in_the_text_code_and_unknown_tools_alone(
-    wire_server: WireServer, way: str
+    fake_server: FakeServer, mode: str
 ) -> None:
     said = f"So:\n```\n{HERMES}\n```\nand {HERMES.replace('search', 'delete')}."
-    llm = prompted(wire_server, said, None, "vllm", parse_tool_calls="auto").bind_tools(TOOLS)
-    assert seen(answer(way, llm)) == (said, [], "stop")
+    llm = prompted(fake_server, said, None, "vllm", parse_tool_calls="auto").bind_tools(TOOLS)
+    assert seen(answer(mode, llm)) == (said, [], "stop")
 
 
-def test_text_is_not_searched_without_tools(wire_server: WireServer) -> None:
-    llm = prompted(wire_server, HERMES, None, "vllm", parse_tool_calls="auto")
+def test_text_is_not_searched_without_tools(fake_server: FakeServer) -> None:
+    llm = prompted(fake_server, HERMES, None, "vllm", parse_tool_calls="auto")
     assert llm.invoke("Hi").content == HERMES
 
 
@@ -373,7 +377,7 @@ REFUSALS = [
 ]
 
 
-def without_tools(server: WireServer, said: str, refusal: str) -> None:
+def without_tools(server: FakeServer, said: str, refusal: str) -> None:
     """Serve a chat that refuses tools, as a server without them does."""
     serve(server, "openai")
 
@@ -387,33 +391,33 @@ def without_tools(server: WireServer, said: str, refusal: str) -> None:
     server.on("POST", "/v1/chat/completions", route)
 
 
-@every_way
+@every_mode
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_tools_are_described_to_a_chat_server_without_them(
-    wire_server: WireServer, refusal: str, way: str
+    fake_server: FakeServer, refusal: str, mode: str
 ) -> None:
-    without_tools(wire_server, SAID["hermes"][1], refusal)
-    llm = EasyLLMChat(base_url=wire_server.url, model="m").bind_tools(TOOLS)
+    without_tools(fake_server, CALL_TEXTS["hermes"][1], refusal)
+    llm = EasyLLMChat(base_url=fake_server.url, model="m").bind_tools(TOOLS)
     for asked in (2, 3):  # it is refused once, and then known
-        message = answer(way, llm, [("system", "Be brief."), ("human", "Who?")])
+        message = answer(mode, llm, [("system", "Be brief."), ("human", "Who?")])
         assert seen(message) == ("Let me look.", [("search", {"query": "Ada"})], "tool_calls")
-        posts = [r for r in wire_server.requests if r.method == "POST"]
+        posts = [r for r in fake_server.requests if r.method == "POST"]
         assert len(posts) == asked
-    system, user = body_of(wire_server)["messages"]
+    system, user = body_of(fake_server)["messages"]
     assert system["content"].startswith("Be brief.\n\nYou can use these tools:")
     assert user == {"role": "user", "content": "Who?"}
 
 
-def test_a_refusal_of_something_else_is_an_error(wire_server: WireServer) -> None:
-    without_tools(wire_server, "Hi", '{"error": "temperature is too high"}')
-    llm = EasyLLMChat(base_url=wire_server.url, model="m").bind_tools(TOOLS)
+def test_a_refusal_of_something_else_is_an_error(fake_server: FakeServer) -> None:
+    without_tools(fake_server, "Hi", '{"error": "temperature is too high"}')
+    llm = EasyLLMChat(base_url=fake_server.url, model="m").bind_tools(TOOLS)
     with pytest.raises(BadRequestError, match="temperature"):
         llm.invoke("Who?")
 
 
-def test_images_cannot_stand_beside_described_tools(wire_server: WireServer) -> None:
-    without_tools(wire_server, "Hi", REFUSALS[0])
-    llm = EasyLLMChat(base_url=wire_server.url, model="m").bind_tools(TOOLS)
+def test_images_cannot_stand_beside_described_tools(fake_server: FakeServer) -> None:
+    without_tools(fake_server, "Hi", REFUSALS[0])
+    llm = EasyLLMChat(base_url=fake_server.url, model="m").bind_tools(TOOLS)
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
     with pytest.raises(ConfigurationError, match="beside text only"):
         llm.invoke([HumanMessage([image])])
