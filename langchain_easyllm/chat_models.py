@@ -12,9 +12,9 @@ from langchain_core.callbacks import (
 )
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
@@ -366,6 +366,28 @@ class EasyLLMChat(TextModel, BaseChatModel):
             return with_usage_of(result, to_chat_result(await client.aanswer(repair)))
         return result
 
+    def stream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Stream an answer's chunks; one chunk where the call or the object says not to stream."""
+        return super().stream(input, config, stop=stop, **_with_streaming(kwargs))
+
+    def astream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """Stream an answer's chunks without blocking the event loop; otherwise as `stream`."""
+        return super().astream(input, config, stop=stop, **_with_streaming(kwargs))
+
     def _stream(
         self,
         messages: list[BaseMessage],
@@ -403,6 +425,10 @@ class EasyLLMChat(TextModel, BaseChatModel):
         **kwargs: Any,
     ) -> bool:
         own = _with_stream(kwargs) if kwargs else kwargs
+        # `stream` and `astream` have no run manager yet, and no choice but what is in `streaming`:
+        # langchain-core puts stream=True beside it. If the object declines, it calls `invoke`.
+        if run_manager is None and self.streaming is False and kwargs.get("streaming") is None:
+            return False
         return super()._should_stream(async_api=async_api, run_manager=run_manager, **own)
 
     def _streaming_disabled(self, **kwargs: Any) -> bool:
@@ -431,6 +457,14 @@ def _with_stream(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     own = streaming_of(kwargs)
     rest = {name: value for name, value in kwargs.items() if name != "stream"}
     return rest if own is None else {**rest, "stream": own}
+
+
+def _with_streaming(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Keep a call's stream= apart from the one that langchain-core's `stream` sets."""
+    if "stream" not in kwargs or kwargs.get("streaming") is not None:
+        return kwargs
+    rest = {name: value for name, value in kwargs.items() if name != "stream"}
+    return {**rest, "streaming": kwargs["stream"]}
 
 
 def _repair(request: GenerationRequest, result: ChatResult) -> GenerationRequest | None:

@@ -145,7 +145,7 @@ def _checked(documents: Iterable[Document]) -> tuple[list[Document], list[str]]:
     for index, document in enumerate(given):
         if not isinstance(document, Document):
             raise ConfigurationError(
-                f"Document {index} is no Document but {type(document).__name__}: pass "
+                f"Document {index} is of type {type(document).__name__}: pass "
                 "Document(page_content=...)."
             )
         texts.append(check_text(document.page_content, f"Document {index}"))

@@ -64,7 +64,7 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
         """Return the request of one call, its own fields before the object's."""
         if not source:
             wanted = "The prompt is empty: send some text."
-            none = "There are no messages: send one at least."
+            none = "There are no messages: send at least one."
             raise ConfigurationError(wanted if isinstance(source, str) else none)
         call = CallFields.read(kwargs, type(self).model_fields) if kwargs else {}
         # Read from the dictionaries: attribute access through pydantic costs more than the rest.

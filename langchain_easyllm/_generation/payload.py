@@ -149,7 +149,7 @@ def _constrain(
     api: GenerationApi,
     server: ServerInfo,
 ) -> Mapping[str, object]:
-    """Return the fields, with a grammar where a call is wanted and the server can hold to one."""
+    """Return the fields, with a grammar where a call is wanted and the server can follow one."""
     given = "grammar" in request.params or "response_format" in request.params
     if not offered.required or given or not server.profile.api(api).constrains:
         return request.params

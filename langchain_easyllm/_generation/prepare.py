@@ -141,6 +141,7 @@ def prepare_request(
     _check_names(request, url, server)
     api = choose_api(request, url, server, capabilities)
     server = server or _assumed_server(api, url)
+    model = _model_field(request, url, server)  # before a template is missed for want of its name
     name = request.model or server.model or ""
     request, method = _with_output_strategy(request, api, server, capabilities, name)
     payload = build_payload(
@@ -161,7 +162,7 @@ def prepare_request(
         api=api,
         params={**defaults, **params} if defaults else params,
         stops=stops.sent,
-        model=_model_field(request, url, server),
+        model=model,
         prompt=payload.prompt,
         messages=payload.messages,
         tools=request.tools,

@@ -87,7 +87,7 @@ def load_model_template(
     """
     name = model or ""
     if name not in session.templates and not session.url.router:
-        name = model or session.detect(policy).model or ""
+        name = model or session.detect(policy).model_for(None) or ""
     own: Future[ChatPrompt] = Future()
     loading = session.templates.setdefault(name, own)
     if loading is own:

@@ -29,7 +29,8 @@ class RenderedPrompt(NamedTuple):
 class GenerationRequest:
     """One generation, before a protocol is chosen.
 
-    Nobody changes one; it is not frozen, since each call builds one and a frozen one costs thrice.
+    Nobody changes one; it is not frozen, since each call builds one and freezing costs three times
+    as much.
     """
 
     # the input: a text, LangChain messages, or chat messages in OpenAI's format
@@ -44,8 +45,8 @@ class GenerationRequest:
     params: Mapping[str, object] = field(default_factory=dict)
     # generation fields that the caller did not set, sent where the protocol has them
     defaults: Mapping[str, object] = field(default_factory=dict)
-    # fields of `params` that a protocol without a name for them is sent as they are, and the key
-    # that each is sent under
+    # fields of `params` that are sent unchecked where the protocol has no name for them, each with
+    # the key that it is sent under
     unchecked: Mapping[str, str] = field(default_factory=dict)
     stops: tuple[str, ...] = ()  # the caller's stop sequences
     tools: Sequence[Tool] = ()

@@ -63,7 +63,7 @@ class IdleConnections(deque[C]):
         return None
 
     def put(self, connection: C) -> None:
-        """Add a connection, and close those that have grown old at the other end."""
+        """Add a connection, and close those at the other end that were idle for too long."""
         connection.idle_since = now = monotonic()
         self.append(connection)
         try:

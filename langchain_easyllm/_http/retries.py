@@ -13,7 +13,7 @@ RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
 
 FALLBACKS = 2
-"""Requests in place of a refused one that a call may make which wants no retries."""
+"""How many refused requests a call without retries may replace by another."""
 
 
 class Backoff:

@@ -45,7 +45,7 @@ _AS_IS = frozenset(
 
 def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]:
     if not messages:
-        raise ConfigurationError("There are no messages: send one at least.")
+        raise ConfigurationError("There are no messages: send at least one.")
     answered = _answered(messages)
     converted = [_convert(message, index, answered) for index, message in enumerate(messages)]
     if not any(message.get("content") or message.get("tool_calls") for message in converted):

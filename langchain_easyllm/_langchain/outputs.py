@@ -42,8 +42,8 @@ def to_chat_result(answers: Sequence[Answer]) -> ChatResult:
 
 
 def to_whole_chunk(result: ChatResult) -> ChatGenerationChunk:
-    """Return a whole answer as the one chunk of a stream."""
-    [answer] = result.generations
+    """Return the first of whole answers, as `invoke` does, as the one chunk of a stream."""
+    answer = result.generations[0]
     fields = answer.message.model_dump(exclude={"type"})
     message = AIMessageChunk(**fields, chunk_position="last")
     return ChatGenerationChunk(message=message, generation_info=answer.generation_info)

@@ -30,7 +30,7 @@ def parse_object(data: bytes) -> Mapping[str, object]:
         return value
     text = data[:2000].decode("utf-8", "replace")
     raise ProtocolError(
-        f"The server sent something that is no JSON object: {text[:200]!r}. "
+        f"The server sent something that is not a JSON object: {text[:200]!r}. "
         "Check that base_url is an inference server and not a web page or proxy.",
         body=text,
     )

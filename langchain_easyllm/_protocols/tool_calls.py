@@ -191,14 +191,13 @@ class ToolCallReader:
         if not call.name:
             return "The call names no tool."
         if self._offered is not None and call.name not in self._offered:
-            return (
-                f"There is no tool {call.name!r}: there are {', '.join(self._offered) or 'none'}."
-            )
+            names = ", ".join(self._offered) or "none"
+            return f"There is no tool {call.name!r}: the tools are {names}."
         if not call.parsed and (_is_unfinished(call.text) or (cut and not call.text)):
             self.cut = True
             return "The call was cut off in the middle of its arguments: raise max_tokens."
         if not call.parsed and parse_arguments(call.text) is None:
-            return "The arguments are no JSON object."
+            return "The arguments are not a JSON object."
         if self._single and call.index:
             return "One call only was allowed (parallel_tool_calls=False)."
         return None

@@ -278,7 +278,7 @@ class _Sessions:
             return session
 
     def forget(self) -> None:
-        """Share no session so far with objects to come; those in use stay as they are."""
+        """Give later objects new sessions; objects that hold one keep it."""
         with self._lock:
             self._known.clear()
             self._recent.clear()

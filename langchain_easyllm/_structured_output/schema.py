@@ -165,7 +165,7 @@ def _schema_of(schema: object, *, strict: bool | None) -> dict[str, Any]:
         if "name" not in schema:
             schema.setdefault("title", "answer")
     elif not (isinstance(schema, type) and (is_basemodel_subclass(schema) or is_typeddict(schema))):
-        called = schema.__name__ if isinstance(schema, type) else f"A {type(schema).__name__}"
+        called = schema.__name__ if isinstance(schema, type) else repr(schema)[:80]
         raise ConfigurationError(
             f"{called} is not a schema: give a pydantic class, a TypedDict or a JSON schema as a "
             "dict."

@@ -74,7 +74,7 @@ _ABOUT_OUTPUT = re.compile(
 
 
 def refuses_method(method: str | None, schema: OutputSchema, error: EasyLLMError) -> bool:
-    """Whether a server refuses one way to hold to a schema, and the caller leaves us another."""
+    """Whether a server refuses one way to follow a schema, and the caller leaves us another."""
     if schema.method is not None or method in (None, "prompt"):
         return False
     if not isinstance(error, BadRequestError | ServerError):

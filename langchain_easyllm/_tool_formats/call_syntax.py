@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal, Protocol
 
 from .json_schema import as_mapping
@@ -160,8 +161,7 @@ class _JsonSyntax(CallSyntax):
 
     def parse(self, value: str, _: Mapping[str, Tool], /) -> ParsedCalls | None:
         try:
-            # Models write line breaks inside of strings, which JSON forbids.
-            read = json.loads(value, strict=False)
+            read = load_json(value)
         except (ValueError, RecursionError):
             return None
         calls = [_parse_one(call) for call in (read if isinstance(read, list) else [read])]
@@ -200,10 +200,40 @@ def parse_arguments(text: str) -> dict[str, object] | None:
     if not text:
         return {}
     try:
-        value = json.loads(text, strict=False)
+        value = load_json(text)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def load_json(text: str) -> object:
+    """Parse JSON as models write it, to a value that JSON can say again.
+
+    Line breaks inside of strings are kept; NaN, infinities and numbers beyond a float are None;
+    half a surrogate pair is a replacement character.
+    """
+    value: object = json.loads(
+        text, strict=False, parse_constant=lambda _: None, parse_float=_finite
+    )
+    return _whole_characters(value) if _SURROGATE.search(text) else value
+
+
+def _finite(number: str) -> float | None:
+    value = float(number)
+    return value if isfinite(value) else None
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+
+
+def _whole_characters(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole_characters(one) for one in value]
+    if isinstance(value, dict):
+        return {_whole_characters(key): _whole_characters(one) for key, one in value.items()}
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,9 @@ class HermesFormat(TurnToolCallFormat):
         return "user", TOOL_RESPONSE.format(result=text)
 
     def prefill(self, offered: OfferedTools, *, constrained: bool) -> str:
-        return "<tool_call>\n" + ("" if constrained else self.json_prefill(offered))
+        # A model begins the JSON again where only half a name is written for it.
+        is_open = constrained or offered.only is None
+        return "<tool_call>\n" + ("" if is_open else self.json_prefill(offered))
 
 
 HERMES = HermesFormat(

@@ -7,7 +7,6 @@ has to be made, decoding is constrained to JSON, as vLLM does it: a schema canno
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 
@@ -23,6 +22,7 @@ from .call_syntax import (
     Tool,
     ValueScan,
     function_of,
+    load_json,
     parse_arguments,
     properties_of,
 )
@@ -227,7 +227,7 @@ def _typed(text: str, schema: object, root: Mapping[str, object]) -> object:
     if text in constants:
         return text
     try:
-        value = json.loads(_PYTHON.get(text.strip(), text), strict=False)
+        value = load_json(_PYTHON.get(text.strip(), text))
     except (ValueError, RecursionError):
         return text
     integral = isinstance(value, float) and value.is_integer()

@@ -233,7 +233,7 @@ def to_messages(messages: object) -> list[ChatMessage]:
             f"{type(messages).__name__}; Completion.create(prompt=...) takes plain text."
         )
     if not messages:
-        raise ConfigurationError("There are no messages: send one at least.")
+        raise ConfigurationError("There are no messages: send at least one.")
     converted = [_to_message(index, message) for index, message in enumerate(messages)]
     if not any(message.content for message in converted):
         raise ConfigurationError("Every message is empty: send some text.")

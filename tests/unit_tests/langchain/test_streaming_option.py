@@ -6,12 +6,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessageChunk, HumanMessage
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.fake_responses import chat
 from ...support.fake_server import FakeServer, Received
 from ...support.fake_text_servers import serve
 from ...support.fake_tool_calls import Turn, serve_turns
@@ -133,11 +135,28 @@ def test_a_stream_that_is_none_has_all_that_invoke_has(
     assert not was_streamed(fake_server)
 
 
+@pytest.mark.parametrize(
+    ("own", "call"), [(False, {}), (None, {"stream": False}), (True, {"streaming": False})]
+)
+def test_a_stream_that_is_none_takes_several_answers_and_the_cache(
+    fake_server: FakeServer, own: bool | None, call: dict[str, bool], stream_mode: str
+) -> None:
+    serve(fake_server, "vllm")
+    reply, second = chat("One", server_name="vllm"), chat("Two", server_name="vllm")
+    reply.body["choices"] += second.body["choices"]
+    fake_server.on("POST", "/v1/chat/completions", reply)
+    model = EasyLLMChat(base_url=fake_server.url, streaming=own, n=2, cache=InMemoryCache())
+    for _ in range(3):
+        assert text_of(answer(stream_mode, model, **call)) == "One"
+    assert len(posts(fake_server)) == 1
+    assert body_of(fake_server)["n"] == 2
+
+
 def test_the_one_chunk_is_a_chunk(fake_server: FakeServer) -> None:
     serve(fake_server, "vllm")
-    (chunk,) = EasyLLMChat(base_url=fake_server.url).stream("Hi", stream=False)
-    assert isinstance(chunk, AIMessageChunk)
-    assert chunk.chunk_position == "last"
+    (chunk,) = EasyLLMChat(base_url=fake_server.url)._stream([HumanMessage("Hi")], stream=False)
+    assert isinstance(chunk.message, AIMessageChunk)
+    assert chunk.message.chunk_position == "last"
 
 
 @OBJECT

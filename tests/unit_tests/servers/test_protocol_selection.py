@@ -245,11 +245,16 @@ def test_an_unnamed_model_is_read_from_the_server(
     cls(base_url=fake_server.url, model="org/served").invoke("Hi")
 
 
-def test_several_models_ask_for_a_choice(fake_server: FakeServer) -> None:
+@pytest.mark.parametrize(
+    "fields", [{}, {"api": "completions"}, {"prompt_builder": "auto"}, {"prompt_builder": "zephyr"}]
+)
+def test_several_models_ask_for_a_choice(
+    fake_server: FakeServer, fields: dict[str, Any], mode: str
+) -> None:
     serve(fake_server, "openai")
     fake_server.on("GET", "/v1/models", models("one", "two"))
-    with pytest.raises(ConfigurationError, match="one, two"):
-        EasyLLMChat(base_url=fake_server.url).invoke("Hi")
+    with pytest.raises(ConfigurationError, match=r"has several models.* one, two"):
+        answer(mode, EasyLLMChat(base_url=fake_server.url, **fields))
     assert not posted(fake_server)
     EasyLLMChat(base_url=fake_server.url, model="two").invoke("Hi")
 

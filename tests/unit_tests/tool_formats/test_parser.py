@@ -483,5 +483,5 @@ def test_what_a_format_writes_it_reads(
 
 def test_arguments_that_json_libraries_disagree_about_are_calls() -> None:
     text = '<tool_call>{"name": "search", "arguments": {"query": %s}}</tool_call>'
-    for written, value in (('"\\ud83d"', "\ud83d"), ("9" * 30, int("9" * 30))):
+    for written, value in (('"\\ud83d"', "\ufffd"), ("9" * 30, int("9" * 30))):
         assert read(text % written, "hermes") == [("search", {"query": value})]

@@ -193,7 +193,16 @@ def test_a_broken_call_and_an_unknown_tool_are_invalid_calls(
 
 @every_mode
 @pytest.mark.parametrize(
-    ("written", "value"), [("9" * 30, int("9" * 30)), ('"\\ud83d"', "\ud83d"), ("1e3", 1000.0)]
+    ("written", "value"),
+    [
+        ("9" * 30, int("9" * 30)),
+        ('"a\\ud83d"', "a\ufffd"),
+        ("1e3", 1000.0),
+        ("NaN", None),
+        ("-Infinity", None),
+        ("1e400", None),
+        ('["\\ud83d\\ude00", {"\\udE00": NaN}]', ["\U0001f600", {"\ufffd": None}]),
+    ],
 )
 def test_arguments_that_json_libraries_disagree_about(
     fake_server: FakeServer, written: str, value: object, mode: str
@@ -201,6 +210,12 @@ def test_arguments_that_json_libraries_disagree_about(
     said = f'<tool_call>{{"name": "search", "arguments": {{"query": {written}}}}}</tool_call>'
     message = answer(mode, prompted(fake_server, said, "chatml").bind_tools(TOOLS))
     assert seen(message) == ("", [("search", {"query": value})], "tool_calls")
+    turns = [
+        HumanMessage("Hi"),
+        message,
+        ToolMessage("3", tool_call_id=message.tool_calls[0]["id"]),
+    ]
+    answer(mode, prompted(fake_server, said, "chatml").bind_tools(TOOLS), turns)
 
 
 @every_mode
@@ -310,6 +325,19 @@ def test_a_named_call_is_begun_where_the_server_cannot_be_held_to_it(
     body = body_of(fake_server)
     assert "add" in body["prompt"].splitlines()[-1]
     assert not {"response_format", "grammar", "guided_json"} & body.keys()
+
+
+@every_mode
+@pytest.mark.parametrize("choice", ["any", "add"])
+def test_a_call_that_is_written_whole_after_its_tag_is_read(
+    fake_server: FakeServer, choice: str, mode: str
+) -> None:
+    """Models begin the JSON of a call again unless it is begun up to the arguments."""
+    said = '{"name": "add", "arguments": {"a": 1, "b": 2}}\n</tool_call>'
+    said = said if choice == "any" else '{"a": 1, "b": 2}}\n</tool_call>'
+    llm = prompted(fake_server, said, "qwen2.5", "openai", api="completions", model="m")
+    message = answer(mode, llm.bind_tools(TOOLS, tool_choice=choice))
+    assert seen(message) == ("", [("add", {"a": 1, "b": 2})], "tool_calls")
 
 
 def test_a_grammar_of_the_callers_own_is_left_alone(fake_server: FakeServer) -> None:

@@ -216,7 +216,7 @@ def test_a_tool_that_was_not_offered_is_invalid(
     assert bad["name"] == "search"
     if mode not in STREAM_MODES:
         assert bad["args"] == text
-        assert bad["error"] == "There is no tool 'search': there are add, now."
+        assert bad["error"] == "There is no tool 'search': the tools are add, now."
 
 
 def test_a_call_that_names_nothing_is_invalid(fake_server: FakeServer, mode: str) -> None:
