@@ -424,11 +424,11 @@ class EasyLLMChat(TextModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> bool:
-        own = _with_stream(kwargs) if kwargs else kwargs
         # `stream` and `astream` have no run manager yet, and no choice but what is in `streaming`:
         # langchain-core puts stream=True beside it. If the object declines, it calls `invoke`.
         if run_manager is None and self.streaming is False and kwargs.get("streaming") is None:
             return False
+        own = _with_stream(kwargs) if kwargs else kwargs
         return super()._should_stream(async_api=async_api, run_manager=run_manager, **own)
 
     def _streaming_disabled(self, **kwargs: Any) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from .._tool_formats.lenient_json import whole_characters
 from ..errors import ProtocolError
 
 
@@ -39,17 +40,6 @@ def parse_object(data: bytes) -> Mapping[str, object]:
 def parse_json_leniently(data: bytes) -> object:
     """Parse JSON that orjson refused, forgiving what can be forgiven; None if it is none."""
     try:
-        return _whole(json.loads(data.decode("utf-8-sig", "replace")))
+        return whole_characters(json.loads(data.decode("utf-8-sig", "replace")))
     except ValueError:
         return None
-
-
-def _whole(value: object) -> object:
-    """Return a value whose texts hold no half of a surrogate pair."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    return value

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal, Protocol
 
 from .json_schema import as_mapping
+from .lenient_json import load_json
 
 FENCES = ("```", "~~~")
 """What opens and closes a code fence."""
@@ -204,36 +203,6 @@ def parse_arguments(text: str) -> dict[str, object] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def load_json(text: str) -> object:
-    """Parse JSON as models write it, to a value that JSON can say again.
-
-    Line breaks inside of strings are kept; NaN, infinities and numbers beyond a float are None;
-    half a surrogate pair is a replacement character.
-    """
-    value: object = json.loads(
-        text, strict=False, parse_constant=lambda _: None, parse_float=_finite
-    )
-    return _whole_characters(value) if _SURROGATE.search(text) else value
-
-
-def _finite(number: str) -> float | None:
-    value = float(number)
-    return value if isfinite(value) else None
-
-
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
-
-
-def _whole_characters(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_whole_characters(one) for one in value]
-    if isinstance(value, dict):
-        return {_whole_characters(key): _whole_characters(one) for key, one in value.items()}
-    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ from .call_syntax import (
     Tool,
     ValueScan,
     function_of,
-    load_json,
     parse_arguments,
     properties_of,
 )
 from .hermes import HERMES, TOOL_RESPONSE, HermesFormat
 from .json_schema import as_mapping, resolve_ref
+from .lenient_json import load_json
 
 _SYSTEM = "You are Qwen, a helpful AI assistant that can interact with a computer to solve tasks."
 _TOOLS = """\

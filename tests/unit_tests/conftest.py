@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..support.invocation_modes import ALL_MODES, MODES, WHOLE_MODES
+from ..support.invocation_modes import ALL_MODES, MODES, STREAM_MODES, WHOLE_MODES
 
 VARIABLES = (
     "HUGGINGFACE_TOKEN",
@@ -54,7 +54,7 @@ def whole_mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=("stream", "astream"))
+@pytest.fixture(params=STREAM_MODES)
 def stream_mode(request: pytest.FixtureRequest) -> str:
     """Each invocation mode that streams."""
     return str(request.param)
