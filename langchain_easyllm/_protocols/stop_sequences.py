@@ -30,7 +30,6 @@ class StopPolicy:
 
     sent: tuple[str, ...] = ()  # those that the server is given
     enforced: tuple[str, ...] = ()  # those that the answer's text is cut at here
-    ends_text: tuple[str, ...] = ()  # those after which no tool call is read
     complete: bool = True  # whether the server was sent all, and ends where the answer does
 
 
@@ -53,7 +52,6 @@ def stop_policy(
     return StopPolicy(
         sent=sent,
         enforced=caller if reads_calls else every,
-        ends_text=template if reads_calls else (),
         complete=len(sent) == len(every),
     )
 
