@@ -23,6 +23,7 @@ from ...support.fake_text_servers import (
     tgi_generate_events,
 )
 from ...support.invocation_modes import answer, text_of
+from ...support.on_the_clock import ON_THE_CLOCK
 
 # class, server, route, the events of an answer "Hello world" up to but without its end
 BROKEN = {
@@ -312,6 +313,7 @@ def test_a_whole_answer_that_is_streamed_counts_alike(
     assert posts(fake_server) == ["/generate_stream"] * 3
 
 
+@ON_THE_CLOCK
 def test_a_stream_that_breaks_does_not_outlast_its_time(
     fake_server: FakeServer, stream_mode: str
 ) -> None:
@@ -324,6 +326,7 @@ def test_a_stream_that_breaks_does_not_outlast_its_time(
     assert time.monotonic() - started < 1.4
 
 
+@ON_THE_CLOCK
 def test_two_routes_have_the_time_of_one_call(fake_server: FakeServer, mode: str) -> None:
     serve(fake_server, "tgi")
     missing = Reply({"detail": "Not Found"}, status=404, before=[Pause(0.7)])
@@ -336,6 +339,7 @@ def test_two_routes_have_the_time_of_one_call(fake_server: FakeServer, mode: str
     assert time.monotonic() - started < 1.5
 
 
+@ON_THE_CLOCK
 def test_a_stream_has_its_time_from_when_it_is_read(fake_server: FakeServer) -> None:
     serve(fake_server, "vllm")
     stream = EasyLLMChat(base_url=fake_server.url, timeout=0.5, max_retries=0).stream("Hi")
@@ -372,6 +376,7 @@ def test_a_stalled_stream_times_out(
     fake_server.wait_until(lambda: fake_server.disconnects == 1)
 
 
+@ON_THE_CLOCK
 def test_the_timeout_bounds_each_chunk_and_not_the_stream(
     fake_server: FakeServer, stream_mode: str
 ) -> None:

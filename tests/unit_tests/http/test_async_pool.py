@@ -17,6 +17,7 @@ from langchain_easyllm.errors import ConnectionError, IncompleteStreamError, Tim
 
 from ...support.fake_server import FakeServer, Pause, Reply, Stall, sse
 from ...support.http_clients import post
+from ...support.on_the_clock import ON_THE_CLOCK
 
 POOL = "langchain_easyllm._http.async_pool"
 PATIENT = RetryPolicy(timeout=10, max_retries=0)
@@ -79,6 +80,7 @@ async def test_what_is_idle_makes_way_for_another_server(
                 assert [answer.body for answer in answers] == [b"here", b"there"]
 
 
+@ON_THE_CLOCK
 async def test_who_waits_for_a_connection_can_give_up(
     fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from langchain_easyllm.errors import IncompleteStreamError, ProtocolError, Timeo
 
 from ...support.fake_server import Cut, FakeServer, Pause, Reply, Reset, Stall, sse
 from ...support.http_clients import Client, post
+from ...support.on_the_clock import ON_THE_CLOCK
 
 TEXT = ['{"t": "한국"}', '{"t": "🤗"}', '{"t": "x"}']
 WHOLE = [*(text.encode() for text in TEXT), b"[DONE]"]
@@ -145,6 +146,7 @@ def test_no_answer_within_the_timeout(
 PINGS = [b": ping\n\n", Pause(0.1)] * 12
 
 
+@ON_THE_CLOCK
 @pytest.mark.parametrize(
     ("reply", "events"),
     [
@@ -165,6 +167,7 @@ def test_every_byte_counts_as_progress(
     ]
 
 
+@ON_THE_CLOCK
 @pytest.mark.parametrize(
     "reply",
     [
@@ -185,6 +188,7 @@ def test_silence_ends_a_stream(fake_server: FakeServer, client: Client, reply: R
     fake_server.wait_until(lambda: fake_server.open_connections == 0)
 
 
+@ON_THE_CLOCK
 def test_the_first_byte_has_what_is_left_of_the_time(
     fake_server: FakeServer, client: Client
 ) -> None:
@@ -197,6 +201,7 @@ def test_the_first_byte_has_what_is_left_of_the_time(
     assert len(fake_server.requests) == 2
 
 
+@ON_THE_CLOCK
 def test_each_event_has_the_whole_timeout(fake_server: FakeServer, client: Client) -> None:
     fake_server.on("POST", "/s", sse(*"abcde", pause=0.3))
     events = client.read(post(fake_server.url + "/s"), RetryPolicy(timeout=0.9))
@@ -209,6 +214,7 @@ def test_no_timeout_means_no_bound(fake_server: FakeServer, client: Client) -> N
     assert client.send(post(fake_server.url + "/s"), RetryPolicy(timeout=None)).status == 200
 
 
+@ON_THE_CLOCK
 def test_a_slow_reader_is_no_slow_server(fake_server: FakeServer) -> None:
     fake_server.on("POST", "/s", sse("a", "b", Pause(0.2), "c"))
     with HTTPTransport() as transport:
@@ -233,6 +239,7 @@ def test_a_slow_reader_is_no_slow_server(fake_server: FakeServer) -> None:
         assert asyncio.run(read()) == events
 
 
+@ON_THE_CLOCK
 def test_the_whole_of_a_send_is_bounded(fake_server: FakeServer, client: Client) -> None:
     busy = Reply("busy", status=503, headers={"retry-after": "0"}, before=[Pause(0.25)])
     fake_server.on("POST", "/a", busy)

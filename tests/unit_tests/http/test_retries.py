@@ -23,6 +23,7 @@ from langchain_easyllm.errors import (
 
 from ...support.fake_server import Cut, FakeServer, Pause, Reply, Reset, sse
 from ...support.http_clients import Client, post
+from ...support.on_the_clock import ON_THE_CLOCK
 
 LOADING = Reply({"error": "Model gpt2 is currently loading", "estimated_time": 20.0}, status=503)
 LLAMA_LOADING = Reply(
@@ -190,6 +191,7 @@ def test_a_cold_start_is_an_ordinary_failure_by_default(
     assert len(fake_server.requests) == 2
 
 
+@ON_THE_CLOCK
 def test_the_time_limit_starts_again_once_the_model_is_there(
     fake_server: FakeServer, client: Client
 ) -> None:

@@ -25,6 +25,7 @@ from ...support.offline_client import (
     generate,
     send,
 )
+from ...support.on_the_clock import ON_THE_CLOCK
 
 APIS = ("chat", "completions", "generate")
 every_api = pytest.mark.parametrize("api", APIS)
@@ -128,6 +129,7 @@ def test_a_cut_connection_writes_nothing_to_the_log(
     assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
 
 
+@ON_THE_CLOCK
 @pytest.mark.parametrize(
     ("api", "mode"), [("chat", "stream"), ("chat", "astream"), ("generate", "stream")]
 )

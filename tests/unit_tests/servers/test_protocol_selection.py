@@ -38,6 +38,7 @@ from ...support.invocation_modes import (
     body_of,
     text_of,
 )
+from ...support.on_the_clock import ON_THE_CLOCK
 
 CLASS = pytest.mark.parametrize("cls", CLASSES)
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
@@ -164,6 +165,7 @@ def test_a_detection_that_fails_breaks_nothing(fake_server: FakeServer, trouble:
     assert detection_requests(fake_server).count("/info") == 1
 
 
+@ON_THE_CLOCK
 def test_a_detection_that_hangs_is_bounded(fake_server: FakeServer) -> None:
     serve(fake_server, "openai")
     fake_server.on("GET", "/info", Reply(before=[Stall()]))
@@ -370,6 +372,7 @@ def somebody_detects(server: FakeServer, holder: str, seconds: float) -> Iterato
 HOLDER = pytest.mark.parametrize("holder", ["thread", "loop"])
 
 
+@ON_THE_CLOCK
 @HOLDER
 def test_nobody_waits_for_anothers_detection_beyond_the_own_timeout(
     fake_server: FakeServer, holder: str, mode: str
@@ -392,6 +395,7 @@ def test_threads_and_loops_detect_once(fake_server: FakeServer, holder: str, mod
     assert detection_requests(fake_server) == ["/info", "/v1/models"]
 
 
+@ON_THE_CLOCK
 def test_a_detection_takes_from_the_calls_own_time(fake_server: FakeServer, mode: str) -> None:
     serve(fake_server, "vllm")
     for path, reply in (("/info", error("fastapi-not-found")), ("/v1/models", models("tiny"))):
@@ -404,6 +408,7 @@ def test_a_detection_takes_from_the_calls_own_time(fake_server: FakeServer, mode
     assert posted(fake_server) == [CHAT]
 
 
+@ON_THE_CLOCK
 def test_a_detection_is_bounded_as_a_whole(fake_server: FakeServer, mode: str) -> None:
     serve(fake_server, "vllm")
     detail = error("fastapi-not-found")
@@ -419,6 +424,7 @@ def test_a_detection_is_bounded_as_a_whole(fake_server: FakeServer, mode: str) -
     assert time.monotonic() - started < 1.3
 
 
+@ON_THE_CLOCK
 def test_what_a_hurried_call_missed_is_detected_again(fake_server: FakeServer, mode: str) -> None:
     serve(fake_server, "tgi")
     fake_server.on("GET", "/info", slowly(info_tgi(), 0.6))
@@ -433,6 +439,7 @@ def test_what_a_hurried_call_missed_is_detected_again(fake_server: FakeServer, m
     assert posted(fake_server)[-1].startswith("/generate")
 
 
+@ON_THE_CLOCK
 def test_a_cold_start_during_detection_takes_no_time(fake_server: FakeServer, mode: str) -> None:
     serve(fake_server, "tgi")
     fake_server.on("GET", "/info", *[error("hub-loading")] * 6, info_tgi())
@@ -441,6 +448,7 @@ def test_a_cold_start_during_detection_takes_no_time(fake_server: FakeServer, mo
     assert len(detection_requests(fake_server)) == 7
 
 
+@ON_THE_CLOCK
 @HOLDER
 async def test_a_waiting_call_goes_on_with_a_cancelled_detection(
     fake_server: FakeServer, holder: str
@@ -470,6 +478,7 @@ async def test_a_waiting_call_goes_on_with_a_cancelled_detection(
             await task
 
 
+@ON_THE_CLOCK
 async def test_a_blocking_call_does_not_wait_for_the_loop_it_blocks(
     fake_server: FakeServer,
 ) -> None:
@@ -484,6 +493,7 @@ async def test_a_blocking_call_does_not_wait_for_the_loop_it_blocks(
     assert (await task).text == "Hello world"
 
 
+@ON_THE_CLOCK
 def test_a_loop_that_ends_during_detection_holds_nobody_up(fake_server: FakeServer) -> None:
     serve(fake_server, "vllm")
     fake_server.on("GET", "/info", Reply(before=[Stall()]), error("fastapi-not-found"))
@@ -580,6 +590,7 @@ def test_many_calls_find_a_replaced_server(
     assert detection_requests(fake_server) == ["/info", "/v1/models"] * 2
 
 
+@ON_THE_CLOCK
 @CLASS
 def test_a_wrong_name_holds_nobody_up(fake_server: FakeServer, cls: type, mode: str) -> None:
     serve(fake_server, "vllm")
