@@ -18,6 +18,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 
+from ._fields.call_headers import hide_headers
 from ._fields.connection import CONFIG
 from ._fields.constructor_types import UNSET, Convertible
 from ._fields.generation import streaming_of
@@ -222,7 +223,7 @@ class EasyLLMChat(TextModel, BaseChatModel):
         request = self._build_request(self._convert_input(messages).to_messages(), None, bound)
         template = request.template
         if template is None:
-            template = self._connect().model_template(request.model, request.policy)
+            template = self._connect().model_template(request, request.policy)
         offered = offered_tools(request.tools, request.tool_choice)
         return render_prompt(request, template, offered).text
 
@@ -236,6 +237,7 @@ class EasyLLMChat(TextModel, BaseChatModel):
         **kwargs: Any,
     ) -> LLMResult:
         """Answer conversations, `max_concurrency` at a time; see `BaseChatModel.generate`."""
+        kwargs = hide_headers(kwargs)
         if len(messages) < 2:
             return super().generate(messages, stop, callbacks, **kwargs)
         each = split_run_id(kwargs, len(messages))
@@ -253,6 +255,7 @@ class EasyLLMChat(TextModel, BaseChatModel):
         **kwargs: Any,
     ) -> LLMResult:
         """Answer conversations, `max_concurrency` at a time; see `BaseChatModel.agenerate`."""
+        kwargs = hide_headers(kwargs)
         if len(messages) < 2:
             return await super().agenerate(messages, stop, callbacks, **kwargs)
         each = zip(messages, split_run_id(kwargs, len(messages)), strict=True)
@@ -291,7 +294,10 @@ class EasyLLMChat(TextModel, BaseChatModel):
         bound: dict[str, object] = {"tools": own, "tool_choice": to_choice(tool_choice, own)}
         if parallel_tool_calls is not None:
             bound["parallel_tool_calls"] = parallel_tool_calls
-        return self.bind(**{k: v for k, v in bound.items() if v is not None}, **kwargs)
+        model: Runnable[LanguageModelInput, AIMessage] = self.bind(
+            **{k: v for k, v in bound.items() if v is not None}, **kwargs
+        )
+        return model
 
     def with_structured_output(
         self,
@@ -375,7 +381,8 @@ class EasyLLMChat(TextModel, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
         """Stream an answer's chunks; one chunk where the call or the object says not to stream."""
-        return super().stream(input, config, stop=stop, **_with_streaming(kwargs))
+        own = hide_headers(_with_streaming(kwargs))
+        return super().stream(input, config, stop=stop, **own)
 
     def astream(
         self,
@@ -386,7 +393,8 @@ class EasyLLMChat(TextModel, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """Stream an answer's chunks without blocking the event loop; otherwise as `stream`."""
-        return super().astream(input, config, stop=stop, **_with_streaming(kwargs))
+        own = hide_headers(_with_streaming(kwargs))
+        return super().astream(input, config, stop=stop, **own)
 
     def _stream(
         self,

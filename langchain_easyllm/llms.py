@@ -17,10 +17,12 @@ from langchain_core.language_models.llms import LLM
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
 from pydantic import Field
 
+from ._fields.call_headers import hide_headers
 from ._fields.connection import CONFIG
 from ._fields.text_model import TextModel, calling, inspected
 from ._langchain.messages import refuse_other_than_text
@@ -121,6 +123,7 @@ class EasyLLM(TextModel, LLM):
         **kwargs: Any,
     ) -> LLMResult:
         """Answer prompts, `max_concurrency` at a time; see `BaseLLM.generate`."""
+        kwargs = hide_headers(kwargs)
         if not (own := _own(kwargs)):
             return super().generate(prompts, stop, callbacks, **kwargs)
         with calling(own):
@@ -134,8 +137,31 @@ class EasyLLM(TextModel, LLM):
         **kwargs: Any,
     ) -> LLMResult:
         """Answer prompts, `max_concurrency` at a time; see `BaseLLM.agenerate`."""
+        kwargs = hide_headers(kwargs)
         with calling(_own(kwargs)):
             return await super().agenerate(prompts, stop, callbacks, **kwargs)
+
+    def stream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[str]:
+        """Stream an answer's text; see `BaseLLM.stream`."""
+        return super().stream(input, config, stop=stop, **hide_headers(kwargs))
+
+    def astream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[str]:
+        """Stream an answer's text without blocking the event loop; otherwise as `stream`."""
+        return super().astream(input, config, stop=stop, **hide_headers(kwargs))
 
     def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
         value = super()._convert_input(model_input)

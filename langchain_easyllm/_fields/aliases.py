@@ -20,9 +20,16 @@ ALIASES: Mapping[str, str] = {
     "inference_server_url": "base_url",
     "api_base": "base_url",
     "api_url": "base_url",
+    "openai_api_base": "base_url",
     "token": "api_key",
     "huggingfacehub_api_token": "api_key",
+    "openai_api_key": "api_key",
+    "request_timeout": "timeout",
+    "extra_body": "model_kwargs",
     "max_new_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "num_predict": "max_tokens",
+    "repeat_penalty": "repetition_penalty",
     "max_length": "max_tokens",  # of old examples; it counted the prompt too
     "stop_sequences": "stop",
     "echo": "return_full_text",
@@ -30,7 +37,20 @@ ALIASES: Mapping[str, str] = {
     "embed_instruction": "document_prompt",
     "chunk_size": "batch_size",
 }
-"""Names of langchain-huggingface, -openai, -community and EasyLLM, and ours."""
+"""Names of langchain-huggingface, -openai, -ollama, -community and EasyLLM, and ours."""
+
+# OpenAI's newest models accept this key only: in model_kwargs it is sent as it is.
+_SENT_AS_GIVEN = frozenset({"max_completion_tokens"})
+
+# What an Ollama server takes on its own routes only, and where it is set instead.
+_OLLAMA_SETTINGS = {
+    "num_ctx": "start the server with OLLAMA_CONTEXT_LENGTH=8192, or make a model from a Modelfile "
+    "with PARAMETER num_ctx 8192",
+    "keep_alive": "start the server with OLLAMA_KEEP_ALIVE=10m",
+    "num_gpu": "make a model from a Modelfile with PARAMETER num_gpu 1",
+    "num_thread": "make a model from a Modelfile with PARAMETER num_thread 8",
+}
+_OLLAMA_NAMES = frozenset({*_OLLAMA_SETTINGS, "num_predict", "format"})
 
 
 def canonical(
@@ -42,6 +62,8 @@ def canonical(
     """
     result: dict[str, object] = {}
     given_as: dict[str, str] = {}
+    if not _OLLAMA_NAMES.isdisjoint(values):
+        values = _without_ollamas(values, known)
     for name, value in values.items():
         own = name if name in known else ALIASES.get(name, name)
         if own in objects and own not in known:
@@ -51,12 +73,48 @@ def canonical(
             )
         if own not in known:
             raise _unknown(name, known)
-        if own in result and result[own] is not None and value is not None:
+        if own in result and None not in (result[own], value) and result[own] != value:
             names = f"as {given_as[own]} and as {name}"
             raise ConfigurationError(f"{own} was given twice, {names}: give it once.")
         if value is not None or own not in result:
             result[own], given_as[own] = value, name
     return result
+
+
+def _without_ollamas(values: Mapping[str, object], known: Collection[str]) -> Mapping[str, object]:
+    """Return keyword arguments of which none has a meaning only for ChatOllama."""
+    rest = dict(values)
+    for name, instead in _OLLAMA_SETTINGS.items():
+        if name not in known and rest.pop(name, None) is not None:
+            raise ConfigurationError(
+                f"{name} is a setting of the Ollama server, which requests of its OpenAI-style "
+                f"routes cannot change: {instead}."
+            )
+    if "max_tokens" in known and rest.get("num_predict") in (-1, -2):
+        raise ConfigurationError(
+            f"num_predict={rest['num_predict']} means no number of tokens for Ollama (-1: no "
+            "limit, -2: until the context is full): leave it out, and the server's own limit holds."
+        )
+    if "response_format" in known and "format" not in known:
+        wanted = rest.pop("format", None)
+        if wanted == "json":
+            wanted = {"type": "json_object"}
+        if wanted not in (None, ""):
+            _set_format(rest, wanted)
+    return rest
+
+
+def _set_format(values: MutableMapping[str, object], wanted: object) -> None:
+    if not isinstance(wanted, Mapping):
+        raise ConfigurationError(
+            f"format must be 'json' or a JSON schema, not {wanted!r:.50}: response_format takes "
+            "other formats."
+        )
+    if values.get("response_format") not in (None, wanted):
+        raise ConfigurationError(
+            "response_format was given twice, as format and as response_format: give it once."
+        )
+    values["response_format"] = wanted
 
 
 def _unknown(name: str, known: Collection[str]) -> ConfigurationError:
@@ -136,6 +194,7 @@ def fields_in(
         own: name
         for name in given
         if (own := ALIASES.get(name, name)) in neutral and own in known and values.get(own) is None
+        if name not in _SENT_AS_GIVEN
     }
     if written:
         names = set(written.values())
@@ -157,7 +216,7 @@ def _unpack_server(settings: Mapping[str, object], result: MutableMapping[str, o
         line = "; ".join(f"{name}={value}" for name, value in cookies.items())
         _add_headers({"Cookie": line}, result)
     if organisation := rest.pop("bill_to", None):
-        _add_headers({"X-HF-Bill-To": organisation}, result)
+        result.setdefault("bill_to", organisation)
     _unpack("server_kwargs", _SERVER_KWARGS, rest, result)
 
 
@@ -180,4 +239,6 @@ def _unpack(
 def _add_headers(headers: Mapping[str, object], result: MutableMapping[str, object]) -> None:
     if headers:
         given = cast("Mapping[str, object]", result.get("default_headers") or {})
-        result["default_headers"] = {**headers, **given}
+        own = {str(name).lower() for name in given}
+        more = {name: value for name, value in headers.items() if str(name).lower() not in own}
+        result["default_headers"] = {**more, **given}

@@ -43,7 +43,8 @@ class ClientOwner(ConnectionFields, Serializable):
         # more than all the rest of this.
         fields, private = self.__dict__, self.__pydantic_private__ or {}
         headers: dict[str, str] = fields["default_headers"]
-        key = (fields["base_url"], fields["api_key"], fields["verify"], *headers.items())
+        server = fields["base_url"], fields["api_key"], fields["verify"], fields.get("bill_to")
+        key = (*server, *headers.items())
         if fields.get("api") == LOCAL:
             key = (LOCAL, fields["model"])
         client: GenerationClient | None = private["_client"]
@@ -70,6 +71,7 @@ class ClientOwner(ConnectionFields, Serializable):
             api_key=self._explicit_key(),
             headers=tuple(self.default_headers.items()),
             verify=self.verify,
+            bill_to=self.bill_to,
         )
         return GenerationClient(connect(settings), self._hub_token())
 

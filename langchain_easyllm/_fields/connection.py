@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import warnings
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -26,6 +28,7 @@ from ..errors import ConfigurationError, one_sentence
 from .aliases import TEXT_TASKS, canonical, fields_in, without_legacy_kwargs
 from .api_key import EnvironmentKey, GivenKey, environment_key
 from .constructor_types import Convertible
+from .timeouts import TimeoutNumbers, one_timeout
 
 if TYPE_CHECKING:
     from .._http.models import RetryPolicy
@@ -44,6 +47,8 @@ LOCAL = "local"
 """The `api` of a model in this process."""
 
 _parse = lru_cache(maxsize=256)(parse_server_url)
+
+_ORGANISATION = re.compile(r"[A-Za-z0-9._-]+")
 
 # None is "unset" everywhere but here, where it is a value: no limit, and no template.
 _MAY_BE_NONE = frozenset({"timeout", "prompt_builder"})
@@ -95,13 +100,15 @@ class ConnectionFields(BaseModel):
     `base_url`. A token of the environment is sent to Hugging Face's own hosts only, and never to a
     Space."""
 
-    timeout: float | None = Field(default=120.0, gt=0)
-    """The maximum time of a call in seconds, retries included. For a stream, it limits the time to
-    the first byte and then each silence between bytes. Default 120. None: no limit."""
+    timeout: Convertible[float | None, TimeoutNumbers] = Field(default=120.0, gt=0)  # type: ignore[arg-type]
+    """The maximum time of a call in seconds, retries included (alias: `request_timeout`). For a
+    stream, it limits the time to the first byte and then each silence between bytes. Of another
+    client's timeout (an `httpx.Timeout`, a tuple), the number for reading is used. Default 120.
+    None: no limit."""
 
-    max_retries: int = Field(default=2, ge=0)
+    max_retries: Convertible[int, int | None] = Field(default=2, ge=0)  # type: ignore[arg-type]
     """The maximum number of retries of a call after a temporary failure: 2 means at most three
-    requests, for a stream too. Default 2."""
+    requests, for a stream too. Default 2, also for None."""
 
     wait_for_model: float = Field(default=0.0, ge=0)
     """The maximum time in seconds to wait for a model that is still loading (a cold start, or an
@@ -113,12 +120,17 @@ class ConnectionFields(BaseModel):
     TGI's own limit."""
 
     default_headers: dict[str, str] = Field(default_factory=dict, repr=False)
-    """Headers to send with every request. Default: none."""
+    """Headers to send with every request, `Host` for a virtual host among them. They replace those
+    of the client, and are sent to the server of `base_url` only. Default: none."""
+
+    bill_to: str | None = None
+    """The Hub organisation that pays for requests to Inference Providers, sent as `X-HF-Bill-To`
+    to Hugging Face's own hosts only. Default None: the owner of the token."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Extra parameters to merge into the body of every request, unchanged. A generation field given
-    here is treated as that field; where the protocol has no name for it, it is sent unchanged.
-    Default: none."""
+    """Extra parameters to merge into the body of every request, unchanged (alias: `extra_body`). A
+    generation field given here is treated as that field; where the protocol has no name for it, it
+    is sent unchanged. Default: none."""
 
     verify: bool | str | ssl.SSLContext = Field(default=True, repr=False)
     """How to verify TLS certificates: True, False, the path of a CA file or folder, or an
@@ -173,6 +185,20 @@ class ConnectionFields(BaseModel):
     def _own_arguments(cls, values: Mapping[str, object]) -> dict[str, object]:
         known = cls.model_fields
         return canonical(without_legacy_kwargs(values, known, cls._tasks), known)
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _one_timeout(cls, value: object) -> object:
+        return one_timeout(value)
+
+    @field_validator("bill_to")
+    @classmethod
+    def _check_bill_to(cls, value: str | None) -> str | None:
+        if value is not None and not _ORGANISATION.fullmatch(value):
+            raise ConfigurationError(
+                "bill_to must be the name of a Hub organisation: letters, digits, hyphens, dots."
+            )
+        return value
 
     @model_validator(mode="after")
     def _check_address(self) -> Self:

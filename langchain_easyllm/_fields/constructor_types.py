@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
+from .timeouts import TimeoutNumbers
+
 Read = TypeVar("Read")
 Given = TypeVar("Given")
 
@@ -42,8 +44,12 @@ class ConnectionNames(BaseModel):
         inference_server_url: Convertible[None, str] = UNSET
         api_base: Convertible[None, str] = UNSET
         api_url: Convertible[None, str] = UNSET
+        openai_api_base: Convertible[None, str] = UNSET
         token: Convertible[None, SecretStr | str] = UNSET
         huggingfacehub_api_token: Convertible[None, SecretStr | str] = UNSET
+        openai_api_key: Convertible[None, SecretStr | str] = UNSET
+        request_timeout: Convertible[None, float | TimeoutNumbers] = UNSET
+        extra_body: Convertible[None, Mapping[str, Any]] = UNSET
         chunk_size: Convertible[None, int] = UNSET
         additional_headers: Convertible[None, Mapping[str, str]] = UNSET
         server_kwargs: Convertible[None, Mapping[str, Any]] = UNSET
@@ -59,7 +65,11 @@ class ModelNames(ConnectionNames):
     if TYPE_CHECKING:
         model_id: Convertible[str | None, str] = UNSET
         max_new_tokens: Convertible[None, int] = UNSET
+        max_completion_tokens: Convertible[None, int] = UNSET
+        num_predict: Convertible[None, int] = UNSET
         max_length: Convertible[None, int] = UNSET
+        repeat_penalty: Convertible[None, float] = UNSET
+        format: Convertible[None, str | Mapping[str, Any]] = UNSET
         stop_sequences: Convertible[None, list[str] | str] = UNSET
         echo: Convertible[None, bool] = UNSET
 

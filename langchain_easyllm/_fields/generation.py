@@ -21,7 +21,9 @@ from .._protocols.stop_sequences import merge_stops
 from .._servers.profile import NEUTRAL_FIELDS
 from ..errors import ConfigurationError, one_sentence
 from .aliases import canonical
+from .call_headers import hidden_headers
 from .constructor_types import UNSET, Convertible
+from .timeouts import one_timeout
 
 if TYPE_CHECKING:
     from ..prompts import ChatPrompt
@@ -122,6 +124,7 @@ class CallFields(GenerationFields):
     streaming: bool | None = None  # see `streaming_of`; both are passed on here
     stream: bool | None = None
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    extra_headers: Any = None  # headers whose values are hidden
     timeout: float | None = Field(default=None, allow_inf_nan=False, gt=0)
     max_retries: int = Field(default=2, ge=0)
     wait_for_model: float = Field(default=0.0, ge=0)
@@ -130,6 +133,16 @@ class CallFields(GenerationFields):
     tool_choice: Any = None
     parallel_tool_calls: bool | None = None
     structured_output: Any = None  # what `EasyLLMChat.with_structured_output` binds
+
+    @field_validator("extra_headers", mode="before")
+    @classmethod
+    def _hidden(cls, value: object) -> object:
+        return hidden_headers(value)
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _one_timeout(cls, value: object) -> object:
+        return one_timeout(value)
 
     @model_validator(mode="after")
     def _check_streaming(self) -> Self:
@@ -159,7 +172,15 @@ class CallFields(GenerationFields):
 
 # None in a call unsets a generation field, but not one of these.
 _OBJECTS_OWN = frozenset(
-    {"max_retries", "wait_for_model", "stream_usage", "model_kwargs", "model", "provider"}
+    {
+        "max_retries",
+        "wait_for_model",
+        "stream_usage",
+        "model_kwargs",
+        "model",
+        "provider",
+        "extra_headers",
+    }
 )
 
 

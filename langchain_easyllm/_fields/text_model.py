@@ -21,6 +21,7 @@ from .._protocols.stop_sequences import merge_stops
 from .._servers.profile import GenerationApi
 from .._version import __version__
 from ..errors import ConfigurationError
+from .call_headers import HiddenHeaders, plain_headers
 from .connection import LOCAL
 from .constructor_types import ModelNames
 from .generation import AUTO, CallFields, GenerationFields, PromptFields, params_of, streaming_of
@@ -30,7 +31,9 @@ from .local import LocalModelFields
 _APIS: Mapping[str, GenerationApi | None] = {"auto": None, LOCAL: GenerationApi.GENERATE}
 
 
-class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, LocalModelFields):
+class TextModel(
+    HiddenHeaders, BatchingMixin, ModelNames, GenerationFields, PromptFields, LocalModelFields
+):
     """Fields and requests of a language model."""
 
     streaming: bool | None = None
@@ -99,6 +102,7 @@ class TextModel(BatchingMixin, ModelNames, GenerationFields, PromptFields, Local
             extra={**self._kwargs_of_body(), **call.get("model_kwargs", {})},
             reports_usage=call.get("stream_usage", fields["stream_usage"]),
             output=call.get("structured_output"),
+            headers=plain_headers(call["extra_headers"]) if "extra_headers" in call else {},
         )
 
     def _uses_model_template(self) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Generator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -112,11 +112,12 @@ class GenerationClient:
                 pause = answer.pause_after(error, policy)
             await asyncio.sleep(pause)
 
-    def model_template(self, model: str | None, policy: RetryPolicy) -> ChatPrompt:
+    def model_template(self, request: GenerationRequest, policy: RetryPolicy) -> ChatPrompt:
         """Load a model's own template, once. Blocks."""
         from .prompt import load_model_template  # noqa: PLC0415 - templates load when used
 
-        return load_model_template(model, self.session, policy, self.hub_token)
+        model, headers = request.model, request.headers
+        return load_model_template(model, self.session, policy, self.hub_token, headers)
 
     def _answer(self, request: GenerationRequest) -> Flow[list[Answer]]:
         policy = request.policy.begin()
@@ -155,7 +156,7 @@ class GenerationClient:
         session = self.session
         server = session.server
         if depends_on_server(request, session.url):
-            server = yield _DetectServer(policy)
+            server = yield _DetectServer(policy, request.headers)
         step = _Prepare(request, policy, server, stream)
         return (yield step) if step.may_block else step.run(self), server
 
@@ -173,7 +174,8 @@ class GenerationClient:
             if not isinstance(error, NotFoundError) or not depends_on_server(request, session.url):
                 raise error
             try:  # another server may listen at the address by now
-                found = yield _DetectServer(policy, policy.call_budget().started)
+                since = policy.call_budget().started
+                found = yield _DetectServer(policy, request.headers, since)
             except TimeoutError:
                 raise error from None
             if found == server:
@@ -196,13 +198,14 @@ class _DetectServer:
     """Find out which server it is, once; or anew, after a moment (`time.monotonic`)."""
 
     policy: RetryPolicy
+    headers: Mapping[str, str] = field(repr=False)  # the call's own
     since: float = float("-inf")
 
     def run(self, client: GenerationClient) -> ServerInfo:
-        return client.session.detect(self.policy, self.since)
+        return client.session.detect(self.policy, self.since, self.headers)
 
     async def arun(self, client: GenerationClient) -> ServerInfo:
-        return await client.session.adetect(self.policy, self.since)
+        return await client.session.adetect(self.policy, self.since, self.headers)
 
 
 @dataclass(slots=True)
@@ -226,8 +229,8 @@ class _Prepare:
         if request.uses_model_template:
             api = choose_api(request, session.url, server, capabilities)
             if api is not GenerationApi.CHAT:
-                model = request.model or (server.model if server else None)
-                template = client.model_template(model, self.policy)
+                named = request.model or (server.model if server else None)
+                template = client.model_template(replace(request, model=named), self.policy)
         return prepare_request(
             request, session.url, server, capabilities, template, stream=self.stream
         )

@@ -177,7 +177,7 @@ def prepare_request(
     n = request.params.get("n")
     return PreparedRequest(
         protocol_request=protocol_request,
-        request=_to_http(protocol_request, server, url, root=root),
+        request=_to_http(protocol_request, server, url, request.headers, root=root),
         stops=stops,
         model=name,
         in_think_tags=reasons and uses_think_tags(name),
@@ -343,7 +343,12 @@ def _reasons(name: str, params: Mapping[str, object], capabilities: ServerCapabi
 
 
 def _to_http(
-    request: ProtocolRequest, server: ServerInfo, address: ServerURL, *, root: bool
+    request: ProtocolRequest,
+    server: ServerInfo,
+    address: ServerURL,
+    headers: Mapping[str, str],
+    *,
+    root: bool,
 ) -> Request:
     body = to_body(request, server)
     url = address.url(route_of(request))
@@ -359,7 +364,7 @@ def _to_http(
             "removed by text.encode('utf-8', 'replace').decode(); model_kwargs may hold plain "
             "values, lists and dicts only."
         ) from error
-    return Request("POST", url, data)
+    return Request("POST", url, data, headers)
 
 
 _SUPPORTED_TASK = re.compile(r"[Ss]upported tasks?:\s*\[?['\"]?([\w-]+)")

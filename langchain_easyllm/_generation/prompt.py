@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, cast
 
@@ -78,7 +78,11 @@ def render_template(
 
 
 def load_model_template(
-    model: str | None, session: ServerSession, policy: RetryPolicy, token: str | None
+    model: str | None,
+    session: ServerSession,
+    policy: RetryPolicy,
+    token: str | None,
+    headers: Mapping[str, str],
 ) -> ChatPrompt:
     """Return a model's own template: from a local folder, its Hub repository or the server.
 
@@ -87,12 +91,12 @@ def load_model_template(
     """
     name = model or ""
     if name not in session.templates and not session.url.router:
-        name = model or session.detect(policy).model_for(None) or ""
+        name = model or session.detect(policy, headers=headers).model_for(None) or ""
     own: Future[ChatPrompt] = Future()
     loading = session.templates.setdefault(name, own)
     if loading is own:
         try:
-            own.set_result(_load(name, session, policy, token))
+            own.set_result(_load(name, session, policy, token, headers))
         except BaseException as error:
             del session.templates[name]  # the next caller tries again
             own.set_exception(error)
@@ -100,8 +104,14 @@ def load_model_template(
     return loading.result()
 
 
-def _load(name: str, session: ServerSession, policy: RetryPolicy, token: str | None) -> ChatPrompt:
-    prompt = _from_server(session, policy)
+def _load(
+    name: str,
+    session: ServerSession,
+    policy: RetryPolicy,
+    token: str | None,
+    headers: Mapping[str, str],
+) -> ChatPrompt:
+    prompt = _from_server(session, policy, headers)
     if prompt is None and not name:
         raise ConfigurationError(
             "prompt_builder='auto' needs to know the model, and the server does not say it: "
@@ -116,13 +126,15 @@ def _load(name: str, session: ServerSession, policy: RetryPolicy, token: str | N
         ) from error
 
 
-def _from_server(session: ServerSession, policy: RetryPolicy) -> ChatPrompt | None:
+def _from_server(
+    session: ServerSession, policy: RetryPolicy, headers: Mapping[str, str]
+) -> ChatPrompt | None:
     """Read the template that the server publishes, if it does."""
     route = session.server.profile.template_route if session.server else None
     if route is None:
         return None
     try:
-        request = Request("GET", session.url.url(route))
+        request = Request("GET", session.url.url(route), headers=headers)
         props = orjson.loads(session.transport.send(request, policy).body)
         source = props["chat_template"]
     except (EasyLLMError, orjson.JSONDecodeError, KeyError, TypeError):

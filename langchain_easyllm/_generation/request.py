@@ -57,6 +57,7 @@ class GenerationRequest:
     reports_usage: bool = True  # whether a stream should end with token counts
     output: OutputSchema | None = None
     prompt: RenderedPrompt | None = None  # where it was rendered before
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # the call's own
 
     @property
     def has_template(self) -> bool:

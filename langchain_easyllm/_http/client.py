@@ -85,11 +85,12 @@ class HTTPTransport(Closing, AsyncClosing):
         credentials: Credentials | None = None,
         *,
         headers: Mapping[str, str] | None = None,
+        bill_to: str | None = None,
         verify: Verify = True,
     ) -> None:
         self.credentials = credentials or Credentials()
         self._verify = verify
-        self._headers = RequestHeaders(self.credentials, headers)
+        self._headers = RequestHeaders(self.credentials, headers, bill_to)
         self._backends = _Backends()
         self._lock = threading.Lock()
         weakref.finalize(self, self._backends.close)

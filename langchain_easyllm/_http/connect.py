@@ -199,7 +199,7 @@ def render(attempt: Attempt, proxy: Proxy | None) -> bytes:
     lines = [f"{name}: {value}" for name, value in attempt.headers.items()]
     if proxy and address.scheme == "http":
         target = address.url
-        if proxy.authorization:
+        if proxy.authorization and "proxy-authorization" not in attempt.headers:
             lines.append(f"proxy-authorization: {proxy.authorization}")
     body = attempt.body
     if body is not None or attempt.method not in {"GET", "HEAD"}:
@@ -224,5 +224,5 @@ def render_tunnel(attempt: Attempt, proxy: Proxy) -> bytes:
 
 
 def check_tunnel(attempt: Attempt, parser: ResponseParser) -> None:
-    if parser.status != 200:
+    if not 200 <= parser.status < 300:
         raise proxy_refusal(attempt.address.url, parser.status)

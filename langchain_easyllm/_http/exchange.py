@@ -16,8 +16,9 @@ from urllib.parse import urljoin
 from ..errors import ConfigurationError, EasyLLMError, ProtocolError
 from .auth import redact
 from .error_mapping import error_from_response, retry_after_seconds
-from .headers import RequestHeaders, without_secrets
+from .headers import RequestHeaders, neutral_headers
 from .models import URL, Request, RetryPolicy, is_dedicated, parse_url, public_url
+from .socket_errors import proxy_refusal
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -86,12 +87,14 @@ def exchange(
                         "base_url.",
                         url=public_url(address.url),
                     )
-                kept = headers if target.origin == address.origin else without_secrets(headers)
-                headers = {**kept, "host": target.authority}
+                if target.origin != address.origin:
+                    # Nothing of the caller's follows, whatever its name: not the token, the login,
+                    # the `Host` of a virtual host, nor who pays.
+                    headers = neutral_headers(target, request, streaming=streaming)
                 address = target
                 continue
             retry_after = retry_after_seconds(result.headers.get("retry-after"))
-            failure = _refusal(result, address, request_headers)
+            failure = _refusal(result, address, headers, request_headers)
         pause = budget.pause_after(failure, retry_after)
         logger.info("trying again in %.2f s: %s", pause, failure)
         if policy.on_retry is not None:
@@ -172,9 +175,17 @@ def _redirect_target(method: str, result: AttemptResult, address: URL) -> URL | 
     return target if status in {307, 308} or method in {"GET", "HEAD"} else None
 
 
-def _refusal(result: AttemptResult, address: URL, headers: RequestHeaders) -> EasyLLMError:
+def _refusal(
+    result: AttemptResult, address: URL, sent: Mapping[str, str], headers: RequestHeaders
+) -> EasyLLMError:
+    if result.status == 407:
+        return proxy_refusal(address.url, 407)
     body: bytes = getattr(result, "body", b"")
-    withheld = result.status in {401, 403} and headers.withheld_from(address)
+    withheld = (
+        result.status in {401, 403}
+        and "authorization" not in sent
+        and headers.withheld_from(address)
+    )
     return error_from_response(
         result.status, result.headers, body, address.url, token_withheld=withheld
     )

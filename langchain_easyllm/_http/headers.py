@@ -10,24 +10,49 @@ from collections.abc import Mapping
 from .._version import __version__
 from ..errors import ConfigurationError
 from .auth import Credentials, remember
-from .models import URL, Request, RetryPolicy, is_dedicated
+from .models import URL, Request, RetryPolicy, is_dedicated, is_hugging_face
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _SECRET = re.compile(r"auth|cookie|token|secret|password|credential|key", re.IGNORECASE)
-_FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+# What says where a message ends and how long the connection stays: the transport's business.
+_FRAMING = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+BILL_TO = "x-hf-bill-to"
+"""The header that names the Hub organisation which pays for a request."""
+
+
+class CheckedHeaders(dict[str, str]):
+    """Headers that can be sent, names in lower case."""
+
+    __slots__ = ("__weakref__",)
 
 
 class RequestHeaders:
-    __slots__ = ("__weakref__", "_cache", "_credentials", "_extra")
+    __slots__ = ("__weakref__", "_bill_to", "_cache", "_credentials", "_extra")
 
-    def __init__(self, credentials: Credentials, headers: Mapping[str, str] | None) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        headers: Mapping[str, str] | None,
+        bill_to: str | None = None,
+    ) -> None:
         self._credentials = credentials
-        self._extra = checked_headers(headers or {})
+        self._extra = with_secrets_kept(checked_headers(headers or {}))
+        self._bill_to = checked_headers({BILL_TO: bill_to}) if bill_to else {}
         self._cache: dict[tuple[object, ...], dict[str, str]] = {}
-        for name, value in self._extra.items():
-            if is_secret(name):
-                remember_value(self, value)
 
     def for_request(
         self, request: Request, address: URL, policy: RetryPolicy, *, streaming: bool
@@ -41,20 +66,15 @@ class RequestHeaders:
         return {**shared, **checked_headers(request.headers)} if request.headers else shared
 
     def withheld_from(self, address: URL) -> bool:
-        return "authorization" not in self._extra and self._credentials.withheld_from(address.url)
+        """Whether a token is known that this address was not sent."""
+        return self._credentials.withheld_from(address.url)
 
     def _build(
         self, address: URL, request: Request, cold: int, *, streaming: bool
     ) -> dict[str, str]:
-        headers = {
-            "host": address.authority,
-            "accept": "text/event-stream, application/json" if streaming else "application/json",
-            # Compression delays the pieces of a stream, and answers are small.
-            "accept-encoding": "identity",
-            "user-agent": f"langchain-easyllm/{__version__}",
-        }
-        if request.body is not None:
-            headers["content-type"] = "application/json"
+        headers = neutral_headers(address, request, streaming=streaming)
+        if self._bill_to and is_hugging_face(address):
+            headers |= self._bill_to
         if cold > 0:
             headers["x-scale-up-timeout"] = str(cold)
         if token := self._credentials.header_for(address.url):
@@ -66,23 +86,71 @@ class RequestHeaders:
         return headers | self._extra
 
 
+def neutral_headers(address: URL, request: Request, *, streaming: bool) -> dict[str, str]:
+    """The transport's own headers, which any host may see."""
+    headers = {
+        "host": address.authority,
+        "accept": "text/event-stream, application/json" if streaming else "application/json",
+        # Compression delays the pieces of a stream, and answers are small.
+        "accept-encoding": "identity",
+        "user-agent": f"langchain-easyllm/{__version__}",
+    }
+    if request.body is not None:
+        headers["content-type"] = "application/json"
+    return headers
+
+
 def basic(login: str) -> str:
     """The header value for `user:password`."""
     return "Basic " + base64.b64encode(login.encode()).decode("ascii")
 
 
-def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The caller's headers, names in lower case."""
-    checked: dict[str, str] = {}
+def checked_headers(headers: Mapping[str, str]) -> CheckedHeaders:
+    """The caller's headers, names in lower case; one that cannot be sent is an error."""
+    if isinstance(headers, CheckedHeaders):
+        return headers
+    checked = CheckedHeaders()
     for name, value in headers.items():
-        if not HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING:
-            raise ConfigurationError(f"{name!r} cannot be used as the name of a header here.")
+        own = _checked_name(name)
+        if own in checked:
+            raise ConfigurationError(f"The header {own!r} was given twice: give it once.")
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             raise ConfigurationError(
                 f"The value of the header {name!r} must be Latin-1 text without line breaks."
             )
-        checked[name.lower()] = value.strip()
+        text = value.strip()
+        if own == "host" and not _HOST.fullmatch(text):
+            raise ConfigurationError(
+                "The value of the header 'Host' must be a host name, with a port if it needs one."
+            )
+        checked[own] = text
     return checked
+
+
+def with_secrets_kept(headers: CheckedHeaders) -> CheckedHeaders:
+    """The same headers; the secrets among them stay out of errors as long as they live."""
+    for name, value in headers.items():
+        if is_secret(name):
+            remember_value(headers, value)
+    return headers
+
+
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise ConfigurationError(f"The name of a header must be text, not {type(name).__name__}.")
+    if not HEADER_NAME.fullmatch(name):
+        # What follows may be the value: "Authorization: Bearer ...".
+        start = HEADER_NAME.match(name)
+        raise ConfigurationError(
+            f"The name of a header (it begins with {start[0] if start else ''!r}) may hold "
+            "letters, digits and hyphens only."
+        )
+    if name.lower() in _FRAMING:
+        raise ConfigurationError(
+            f"The header {name!r} cannot be given: the HTTP client sets it itself, by the body and "
+            "the connection."
+        )
+    return name.lower()
 
 
 def remember_value(owner: object, value: str) -> None:

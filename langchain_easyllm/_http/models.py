@@ -64,6 +64,7 @@ DEDICATED_HOSTS = ".endpoints.huggingface.cloud"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 # Names (with the underscore of container networks) and IP addresses; a name that holds anything
 # else may be read as another host by another library.
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.%]+")
@@ -99,16 +100,30 @@ class URL(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def parse_url(url: str) -> URL:
+    url = url.strip()
     # urlsplit silently drops line breaks; an address with one is somebody's mistake or attack.
-    if _FORBIDDEN.search(url.strip()):
+    if _FORBIDDEN.search(url):
         raise ConfigurationError("A URL may not contain spaces or control characters.")
+    if _SURROGATE.search(url):
+        raise ConfigurationError(
+            f"{public_url(url)!r} is not a valid URL: it contains half of a surrogate pair, which "
+            "has no encoding. Write the character itself, or its percent-encoded bytes."
+        )
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         host = parts.hostname or ""
-        host = host if host.isascii() else host.encode("idna").decode("ascii")
         port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
-    except ValueError as error:
-        raise ConfigurationError(f"{public_url(url)!r} is not a valid URL.") from error
+    except ValueError:
+        # not chained: urllib's message may quote the credentials
+        raise ConfigurationError(f"{public_url(url)!r} is not a valid URL.") from None
+    if not host.isascii():
+        try:
+            host = ascii_host(host)
+        except UnicodeError as error:
+            raise ConfigurationError(
+                f"{host!r} is not a valid host name ({error}). Correct it, or write it in ASCII "
+                "(xn--...)."
+            ) from error
     if parts.scheme not in DEFAULT_PORTS or not _HOST.fullmatch(host):
         raise ConfigurationError(
             f"{public_url(url)!r} is not an absolute http:// or https:// address."
@@ -120,6 +135,17 @@ def parse_url(url: str) -> URL:
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return URL(parts.scheme, host, port, target, login)
+
+
+def ascii_host(host: str) -> str:
+    """A host name in ASCII, by IDNA 2008 with the mapping of UTS 46, or a `UnicodeError`."""
+    import idna  # noqa: PLC0415 - heavy tables, and few hosts need them
+
+    labels = idna.uts46_remap(host, std3_rules=False, transitional=False).split(".")
+    # Only what is not ASCII is checked: container networks have names with underscores.
+    return ".".join(
+        label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels
+    )
 
 
 def public_url(url: str) -> str:

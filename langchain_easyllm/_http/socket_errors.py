@@ -51,11 +51,21 @@ def connection_lost(url: str) -> EasyLLMError:
 
 
 def proxy_refusal(url: str, status: int) -> EasyLLMError:
+    """The error for a proxy that makes no connection: 407 says it does not know who asks."""
+    variable = "HTTPS_PROXY" if parse_url(url).scheme == "https" else "HTTP_PROXY"
     text = (
-        f"The proxy for {_host(url)} refused to connect to it ({status}). Check HTTPS_PROXY and "
-        "the credentials in it, or add the host to NO_PROXY."
+        f"The proxy for {_host(url)} refused to connect to it ({status}). Check {variable}, or add "
+        "the host to NO_PROXY."
     )
-    return _error(ConnectionError, url, text, permanent=status < 500)
+    if status == 407:
+        text = (
+            f"The proxy for {_host(url)}, not the server, wants credentials (407), or others than "
+            f"it got. Give them in the proxy's URL, percent-encoded: "
+            f"{variable}=http://user:password@host:port, or add the host to NO_PROXY."
+        )
+    error = _error(ConnectionError, url, text, permanent=status < 500)
+    error.status_code = status
+    return error
 
 
 def _from_os_error(exc: OSError, url: str, phase: Phase) -> EasyLLMError:

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,6 +35,8 @@ DETECTION_TIMEOUT = 5.0
 DETECT_AGAIN = 60.0
 """Seconds after which a server that was not detected is detected once more."""
 
+_NONE: Mapping[str, str] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
@@ -45,6 +47,7 @@ class SessionSettings:
     api_key: str | None = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)  # headers of every request
     verify: bool | str | ssl.SSLContext  # whether, and against what, TLS certificates are checked
+    bill_to: str | None = None  # the Hub organisation that pays
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -52,7 +55,7 @@ class SessionSettings:
         found = self.api_key or environment_token()
         verify = id(self.verify) if isinstance(self.verify, ssl.SSLContext) else self.verify
         address = self.url.root, self.url.query, self.url.router
-        return (*address, self.api_key, found, self.headers, verify)
+        return (*address, self.api_key, found, self.headers, verify, self.bill_to)
 
 
 class ServerSession:
@@ -91,17 +94,26 @@ class ServerSession:
         if not self._users:
             await self.transport.aclose()
 
-    def detect(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
-        """Return which server it is, as detected `since` a moment (`time.monotonic`)."""
+    def detect(
+        self, policy: RetryPolicy, since: float = -inf, headers: Mapping[str, str] = _NONE
+    ) -> ServerInfo:
+        """Return which server it is, as detected `since` a moment (`time.monotonic`).
+
+        `headers` are the call's own: a gateway may let nobody in without them.
+        """
         known = self._known(policy, since)
         if known is None:
-            return run_flow(self._detect_or_wait(policy, since, blocking=True), self._run)
+            flow = self._detect_or_wait(policy, since, headers, blocking=True)
+            return run_flow(flow, self._run)
         return known
 
-    async def adetect(self, policy: RetryPolicy, since: float = -inf) -> ServerInfo:
+    async def adetect(
+        self, policy: RetryPolicy, since: float = -inf, headers: Mapping[str, str] = _NONE
+    ) -> ServerInfo:
         known = self._known(policy, since)
         if known is None:
-            return await arun_flow(self._detect_or_wait(policy, since, blocking=False), self._arun)
+            flow = self._detect_or_wait(policy, since, headers, blocking=False)
+            return await arun_flow(flow, self._arun)
         return known
 
     def recheck(self) -> None:
@@ -123,7 +135,7 @@ class ServerSession:
         return await self.transport.asend(step.request, step.policy)
 
     def _detect_or_wait(
-        self, policy: RetryPolicy, since: float, *, blocking: bool
+        self, policy: RetryPolicy, since: float, headers: Mapping[str, str], *, blocking: bool
     ) -> _DetectionFlow:
         """Detect the server, or wait for a detection under way, for the call's own time."""
         policy = policy.begin()
@@ -140,9 +152,8 @@ class ServerSession:
             if known is not None:
                 break
             if other is None:
-                known = yield from self._detect(
-                    own, RetryPolicy(limit, 0, policy.wait_for_model).begin()
-                )
+                quick = RetryPolicy(limit, 0, policy.wait_for_model).begin()
+                known = yield from self._detect(own, quick, headers)
                 break
             yield _Wait(other, max(min(deadline, other.until) - time.monotonic(), 0.0))
             if time.monotonic() >= deadline and not other.done.done():
@@ -150,14 +161,17 @@ class ServerSession:
         budget.resume()
         return known
 
-    def _detect(self, own: _Detection, quick: RetryPolicy) -> _DetectionFlow:
+    def _detect(
+        self, own: _Detection, quick: RetryPolicy, headers: Mapping[str, str]
+    ) -> _DetectionFlow:
         detection = detect_server()
         unsure = False
         try:
             route = next(detection)
             while True:
                 try:
-                    response = yield _DetectionRequest(Request("GET", self.url.url(route)), quick)
+                    request = Request("GET", self.url.url(route), headers=headers)
+                    response = yield _DetectionRequest(request, quick)
                 except EasyLLMError as error:
                     # An answer that says no is an answer; a server out of reach is none.
                     body = (error.body or "").encode()
@@ -297,7 +311,9 @@ def connect(settings: SessionSettings) -> ServerSession:
     def open_session() -> ServerSession:
         credentials = Credentials(settings.api_key, base_url=settings.url.root)
         headers = dict(settings.headers)
-        transport = HTTPTransport(credentials, headers=headers, verify=settings.verify)
+        transport = HTTPTransport(
+            credentials, headers=headers, bill_to=settings.bill_to, verify=settings.verify
+        )
         return ServerSession(settings.url, transport)
 
     return SESSIONS.share(settings.key, open_session, keep=True)

@@ -111,6 +111,10 @@ def _split(text: str) -> tuple[SplitResult, str]:
         raise ConfigurationError(_not_an_address(text))
     if parts.fragment:
         raise ConfigurationError("base_url has a fragment (#...): remove it.")
+    if not text.isascii():
+        from .._http.models import parse_url  # noqa: PLC0415 - few addresses need it
+
+        parse_url(text)  # not every name has an ASCII form, nor every character an encoding
     return parts, host.removesuffix(f":{port}" if port == _PORTS[parts.scheme] else ":")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import assert_type
 
+import httpx
 from pydantic import SecretStr
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRerank
@@ -48,6 +49,15 @@ def accepted() -> None:
     EasyLLM(base_url=URL, echo=True)
     EasyLLM(base_url=URL, return_full_text=True, cache=False)
 
+    EasyLLMChat(openai_api_base=URL, openai_api_key="text", max_completion_tokens=5, bill_to="o")
+    EasyLLM(base_url=URL, num_predict=5, repeat_penalty=1.1, format="json", max_retries=None)
+    EasyLLMChat(base_url=URL, format={"type": "object"}, extra_body={"a": 1}, bill_to=None)
+    EasyLLMEmbeddings(openai_api_base=URL, request_timeout=5, extra_body={"a": 1}, bill_to="o")
+    EasyLLMRerank(base_url=URL, timeout=httpx.Timeout(9), openai_api_key=SecretStr("text"))
+    EasyLLM(base_url=URL, timeout=(1, 9), request_timeout=None)
+    EasyLLMChat(base_url=URL, timeout=httpx.Timeout(9, read=None), max_retries=2)
+    EasyLLM(base_url=URL, request_timeout=(1.5, None, None, None))
+
     EasyLLMChat(llm=EasyLLM(repo_id="org/name"), temperature=0.5)
     EasyLLMChat(llm=None, model="org/name", parse_tool_calls="hermes", disable_streaming=True)
     EasyLLMEmbeddings(base_url=URL, query_instruction="q: ", embed_instruction="d: ")
@@ -63,6 +73,8 @@ def read() -> None:
     assert_type(model.stop, list[str] | None)
     assert_type(model.model, str | None)
     assert_type(model.model_id, str | None)
+    assert_type(model.timeout, float | None)
+    assert_type(model.max_retries, int)
     assert_type(EasyLLMEmbeddings(token="text").api_key, SecretStr | None)
     model.stop, model.api_key = ["y"], SecretStr("other")
 
@@ -81,5 +93,12 @@ def refused() -> None:
     EasyLLMChat(api_key=1)  # type: ignore[arg-type]
     EasyLLMChat(stop=1)  # type: ignore[arg-type]
     EasyLLMChat(temperature="hot")  # type: ignore[arg-type]
+    EasyLLMChat(timeout="soon")  # type: ignore[arg-type]
+    EasyLLM(request_timeout={})  # type: ignore[arg-type]
+    EasyLLM(max_retries="many")  # type: ignore[arg-type]
+    EasyLLMChat(bill_to=5)  # type: ignore[arg-type]
+    EasyLLMRerank(num_predict=5)  # type: ignore[call-arg]
+    EasyLLM(num_ctx=8192)  # type: ignore[call-arg]
+    EasyLLMChat(extra_headers={})  # type: ignore[call-arg]
     EasyLLMChat(client=object())  # type: ignore[arg-type]
     EasyLLMChat(api="embed")  # type: ignore[arg-type]

@@ -42,7 +42,11 @@ def declared(cls: type) -> set[str]:
 @pytest.mark.parametrize("cls", CLASSES)
 def test_checkers_know_each_name_that_a_class_takes(cls: Any) -> None:
     aliases = {name for name, own in ALIASES.items() if own in cls.model_fields}
-    more = {"EasyLLMChat": {"llm"}, "EasyLLMEmbeddings": {"encode_kwargs"}}
+    more = {
+        "EasyLLM": {"format"},
+        "EasyLLMChat": {"llm", "format"},
+        "EasyLLMEmbeddings": {"encode_kwargs"},
+    }
     assert declared(cls) == aliases | ARGUMENTS | more.get(cls.__name__, set())
     assert not declared(cls) & cls.model_fields.keys()
 

@@ -323,7 +323,7 @@ def test_a_redirect_to_nowhere_is_the_servers_fault(
         client.send(post(fake_server.url + "/a"))
 
 
-def test_secrets_do_not_cross_to_another_origin(
+def test_nothing_of_the_callers_crosses_to_another_origin(
     fake_server: FakeServer, make_client: MakeClient
 ) -> None:
     with FakeServer() as other:
@@ -331,14 +331,16 @@ def test_secrets_do_not_cross_to_another_origin(
         fake_server.on("POST", "/a", Reply(status=307, headers={"location": other.url + "/b"}))
         client = make_client(
             Credentials("sekrit-token", base_url=fake_server.url),
-            headers={"Cookie": "c=1", "X-API-Key": "k", "X-Team": "blue"},
+            headers={"Cookie": "c=1", "X-API-Key": "k", "X-Team": "blue", "User-Agent": "mine/1"},
         )
-        assert client.send(post(fake_server.url + "/a")).body == b"there"
+        assert client.send(post(fake_server.url + "/a", tenant="x")).body == b"there"
         first, second = fake_server.requests[0].headers, other.requests[0].headers
     assert first["authorization"] == "Bearer sekrit-token"
-    assert first["cookie"] == "c=1"
-    assert second["x-team"] == "blue"
-    assert not {"authorization", "cookie", "x-api-key"} & set(second)
+    assert (first["cookie"], first["user-agent"], first["tenant"]) == ("c=1", "mine/1", "x")
+    neutral = {"host", "accept", "accept-encoding", "user-agent", "content-type", "content-length"}
+    assert set(second) == neutral
+    assert second["user-agent"] != "mine/1"
+    assert second["content-type"] == "application/json"
     assert second["host"] == other.url.removeprefix("http://")
 
 

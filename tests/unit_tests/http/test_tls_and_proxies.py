@@ -112,9 +112,10 @@ def secure(certificate: Path, fake_server: FakeServer) -> Iterator[Secure]:
 class Proxy:
     """A proxy that tunnels, or forwards one request, to the target it is given."""
 
-    def __init__(self, refuses: str = "") -> None:
+    def __init__(self, refuses: str = "", agrees: str = "200 Connection established") -> None:
         self.heads: list[str] = []
         self._refuses = refuses
+        self._agrees = agrees
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -143,7 +144,7 @@ class Proxy:
             host, port = place.rsplit(":", 1)
             with socket.create_connection((host, int(port))) as server:
                 if method == "CONNECT":
-                    client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                    client.sendall(f"HTTP/1.1 {self._agrees}\r\n\r\n".encode())
                 else:
                     server.sendall(data)
                 back = threading.Thread(target=self._copy, args=(server, client), daemon=True)
@@ -353,13 +354,102 @@ def test_no_proxy(
     assert proxy.heads == []
 
 
-def test_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch, make_client: MakeClient) -> None:
+@pytest.mark.parametrize("url", ["http://example.test/a", "https://example.test/a"])
+@pytest.mark.parametrize("login", ["", "user:secret@"])
+def test_a_proxy_that_wants_credentials(
+    monkeypatch: pytest.MonkeyPatch, make_client: MakeClient, url: str, login: str
+) -> None:
     proxy = Proxy(refuses="407 Proxy Authentication Required")
+    monkeypatch.setenv("ALL_PROXY", f"http://{login}{proxy.address}")
+    variable = url.partition(":")[0].upper() + "_PROXY"
+    wanted = rf"proxy for example\.test, not the server, .*\(407\).*{variable}=http://user:passwor"
+    client = make_client(Credentials("hf_argument", base_url=url))
+    for ask in (client.send, client.read):
+        with pytest.raises(ConnectionError, match=wanted) as caught:
+            ask(post(url), RetryPolicy(timeout=5, max_retries=2))
+        assert "secret" not in str(caught.value)
+        assert caught.value.status_code == 407
+        assert not caught.value.is_retryable
+    assert len(proxy.heads) == 2
+    proxy.close()
+
+
+def test_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch, make_client: MakeClient) -> None:
+    proxy = Proxy(refuses="403 Forbidden")
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@{proxy.address}")
-    with pytest.raises(ConnectionError, match=r"proxy for .*\(407\).*HTTPS_PROXY") as caught:
+    with pytest.raises(ConnectionError, match=r"proxy for .*\(403\).*HTTPS_PROXY") as caught:
         make_client().send(post("https://example.test/a"))
     assert "secret" not in str(caught.value)
     proxy.close()
+
+
+@pytest.mark.parametrize(
+    "status", ["200 OK", "201 Created", "204 No Content", "299 x\r\ncontent-length: 99"]
+)
+def test_any_2xx_is_a_tunnel(
+    monkeypatch: pytest.MonkeyPatch,
+    secure: Secure,
+    make_client: MakeClient,
+    certificate: Path,
+    status: str,
+) -> None:
+    proxy = Proxy(agrees=status)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
+    client = make_client(verify=str(certificate))
+    assert client.send(post(secure.url + "/a")).body == b"hi"
+    assert client.read(post(secure.url + "/s")) == [b"a", b"b", b"[DONE]"]
+    assert proxy.heads[0].startswith("CONNECT ")
+    proxy.close()
+
+
+@pytest.mark.parametrize("status", ["300 Many", "302 Found", "404 Not Found", "502 Bad Gateway"])
+def test_nothing_else_is(
+    monkeypatch: pytest.MonkeyPatch, make_client: MakeClient, status: str
+) -> None:
+    proxy = Proxy(refuses=status)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
+    with pytest.raises(ConnectionError, match=rf"proxy for .*\({status[:3]}\)"):
+        make_client().send(post("https://example.test/a"))
+    proxy.close()
+
+
+def test_the_callers_host_goes_through_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, fake_server: FakeServer, make_client: MakeClient, proxy: Proxy
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.address}")
+    fake_server.on("POST", "/a", Reply("hi"))
+    make_client(headers={"Host": "model.test"}).send(post(fake_server.url + "/a"))
+    assert proxy.heads[0].startswith(f"POST {fake_server.url}/a HTTP/1.1\r\nhost: model.test\r\n")
+    assert proxy.heads[0].lower().count("\nhost:") == 1
+
+
+@pytest.mark.parametrize("tunnel", [False, True])
+def test_names_are_checked_against_the_address_and_not_the_callers_host(
+    monkeypatch: pytest.MonkeyPatch,
+    secure: Secure,
+    make_client: MakeClient,
+    certificate: Path,
+    proxy: Proxy,
+    tunnel: bool,
+) -> None:
+    if tunnel:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
+    client = make_client(verify=str(certificate), headers={"Host": "model.test"})
+    assert client.send(post(secure.url + "/a")).body == b"hi"  # the certificate is the address's
+    assert client.read(post(secure.url + "/s", host="other.test")) == [b"a", b"b", b"[DONE]"]
+    assert [r.headers["host"] for r in secure.plain.requests] == ["model.test", "other.test"]
+    assert all("model.test" not in head for head in proxy.heads)
+    assert bool(proxy.heads) is tunnel
+
+
+def test_one_proxy_authorization_is_sent(
+    monkeypatch: pytest.MonkeyPatch, fake_server: FakeServer, make_client: MakeClient, proxy: Proxy
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:secret@{proxy.address}")
+    fake_server.on("POST", "/a", Reply("hi"))
+    make_client(headers={"Proxy-Authorization": "Bearer mine"}).send(post(fake_server.url + "/a"))
+    assert proxy.heads[0].lower().count("proxy-authorization:") == 1
+    assert "Bearer mine" in proxy.heads[0]
 
 
 @pytest.mark.parametrize("url", ["socks5://127.0.0.1:1", "https://127.0.0.1:1"])
@@ -367,5 +457,5 @@ def test_a_kind_of_proxy_that_is_not_spoken(
     monkeypatch: pytest.MonkeyPatch, make_client: MakeClient, url: str
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", url)
-    with pytest.raises(ConfigurationError, match="only http:// proxies"):
+    with pytest.raises(ConfigurationError, match=r"only http:// proxies.*http_client"):
         make_client().send(post("https://example.test/a"))
