@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from .._http.background_loop import background
 from .._http.exchange import arun_flow, run_flow
 from .._http.stream import AsyncClosing, Closing
-from .background_loop import background
 from .scheduler import BatchJob, BatchScheduler
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from langchain_core.load.serializable import (
 from pydantic import PrivateAttr
 
 from ..errors import ConfigurationError
-from .api_key import EnvironmentKey, environment_key
+from .api_key import EnvironmentKey, FunctionKey, environment_key, is_picklable
 from .connection import LOCAL, ConnectionFields
 
 if TYPE_CHECKING:
     from .._generation.client import GenerationClient
+    from .._http.user_functions import UserFunction
 
 
 HUB = "https://huggingface.co"
@@ -32,8 +33,8 @@ class ClientOwner(ConnectionFields, Serializable):
     _client_key: tuple[object, ...] = PrivateAttr(default=())
     _missing_secrets: tuple[str, ...] = PrivateAttr(default=())
 
-    def _hub_token(self) -> str | None:
-        """Return the token for files of the Hub: one that may be sent there."""
+    def _hub_token(self) -> str | UserFunction | None:
+        """Return the token for files of the Hub, one that may be sent there, or its function."""
         from .._http.auth import environment_token  # noqa: PLC0415 - loads with the first request
 
         return self._explicit_key(HUB) or environment_token()
@@ -44,7 +45,7 @@ class ClientOwner(ConnectionFields, Serializable):
         fields, private = self.__dict__, self.__pydantic_private__ or {}
         headers: dict[str, str] = fields["default_headers"]
         server = fields["base_url"], fields["api_key"], fields["verify"], fields.get("bill_to")
-        key = (*server, *headers.items())
+        key: tuple[object, ...] = (*server, fields["request_hook"], *headers.items())
         if fields.get("api") == LOCAL:
             key = (LOCAL, fields["model"])
         client: GenerationClient | None = private["_client"]
@@ -55,14 +56,16 @@ class ClientOwner(ConnectionFields, Serializable):
 
     def _new_client(self) -> GenerationClient:
         from .._generation.client import GenerationClient  # noqa: PLC0415 - sockets load with the first request
+        from .._http.user_functions import UserFunction  # noqa: PLC0415 - as above
         from .._servers.session import SessionSettings, connect  # noqa: PLC0415 - as above
 
-        here = {"api_key"} if self.api_key is not None else set()
+        here = {name for name in ("api_key", "request_hook") if getattr(self, name) is not None}
         here.update(self.default_headers)
         if missing := ", ".join(name for name in self._missing_secrets if name not in here):
             warnings.warn(
-                f"A pickled object leaves its secrets behind, and {missing} is missing here: set "
-                "HF_TOKEN, or assign .api_key and .default_headers.",
+                "A pickled object leaves its secrets behind, and functions that cannot be pickled: "
+                f"{missing} is missing here. Set HF_TOKEN, or assign .api_key, .request_hook and "
+                ".default_headers.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -72,6 +75,7 @@ class ClientOwner(ConnectionFields, Serializable):
             headers=tuple(self.default_headers.items()),
             verify=self.verify,
             bill_to=self.bill_to,
+            request_hook=UserFunction(self.request_hook) if self.request_hook else None,
         )
         return GenerationClient(connect(settings), self._hub_token())
 
@@ -123,15 +127,18 @@ class ClientOwner(ConnectionFields, Serializable):
         return {"default_headers": self._public_headers()} if self.default_headers else {}
 
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
-        """Return LangChain's serialised form, without a key of the environment."""
+        """Return LangChain's serialised form, without a key of the environment or a function."""
         result = super().to_json()
-        if isinstance(self.api_key, EnvironmentKey) and result["type"] == "constructor":
+        not_given = isinstance(self.api_key, EnvironmentKey | FunctionKey) or callable(self.api_key)
+        if not_given and result["type"] == "constructor":
             result["kwargs"].pop("api_key", None)
         return result
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         memo = {} if memo is None else memo
-        memo[id(self.verify)] = self.verify  # a TLS context cannot be copied, and need not be
+        # A TLS context cannot be copied, and need not be; nor what a function may hold.
+        for shared in (self.verify, self.request_hook, *[self.api_key] * callable(self.api_key)):
+            memo[id(shared)] = shared
         return super().__deepcopy__(memo)
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -144,16 +151,18 @@ class ClientOwner(ConnectionFields, Serializable):
         fields, private = dict(state["__dict__"]), dict(state["__pydantic_private__"] or {})
         private["_client"], private["_client_key"] = None, ()
         public = self._public_headers()
-        given = self.api_key is not None and not isinstance(self.api_key, EnvironmentKey)
+        left = [name for name in ("api_key", "request_hook") if not is_picklable(fields[name])]
         dropped = [name for name in self.default_headers if name not in public]
-        private["_missing_secrets"] = (*(["api_key"] if given else []), *dropped)
-        fields["api_key"] = None
+        private["_missing_secrets"] = (*left, *dropped)
+        here = {"api_key"} if isinstance(self.api_key, EnvironmentKey) else set()
+        fields |= dict.fromkeys(here.union(left))
         fields.pop("_serialized", None)
         fields["default_headers"] = public
-        chosen = state["__pydantic_fields_set__"] - {"api_key"}
+        chosen = state["__pydantic_fields_set__"] - here.union(left)
         own = {"__pydantic_private__": private, "__pydantic_fields_set__": chosen}
         return {**state, "__dict__": fields, **own}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
-        self.__dict__["api_key"] = environment_key()
+        if self.__dict__["api_key"] is None:
+            self.__dict__["api_key"] = environment_key()

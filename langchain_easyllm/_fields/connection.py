@@ -18,6 +18,7 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -26,12 +27,21 @@ from .._servers.profile import NEUTRAL_FIELDS
 from .._servers.urls import ROUTER, ServerURL, is_url, parse_server_url
 from ..errors import ConfigurationError, one_sentence
 from .aliases import TEXT_TASKS, canonical, fields_in, without_legacy_kwargs
-from .api_key import EnvironmentKey, GivenKey, environment_key
-from .constructor_types import Convertible
+from .api_key import (
+    EnvironmentKey,
+    FunctionKey,
+    GivenKey,
+    as_key,
+    bind_key,
+    check_function,
+    environment_key,
+)
+from .constructor_types import Convertible, KeyFunction, RequestHook
 from .timeouts import TimeoutNumbers, one_timeout
 
 if TYPE_CHECKING:
     from .._http.models import RetryPolicy
+    from .._http.user_functions import UserFunction
 
 
 CONFIG = ConfigDict(
@@ -91,14 +101,16 @@ class ConnectionFields(BaseModel):
     """The Inference Provider that serves the model (`"together"`, `"hf-inference"`, `"fastest"`,
     `"cheapest"`, ...); it is sent as `model:provider`. Default None: Hugging Face chooses one."""
 
-    api_key: Convertible[SecretStr | None, str] = Field(
+    api_key: Convertible[SecretStr | None, str | KeyFunction] = Field(
         default_factory=environment_key  # type: ignore[arg-type]
     )
     """The access token (aliases: `token`, `huggingfacehub_api_token`). Default: the environment
     variable `HUGGINGFACE_TOKEN`, `HF_TOKEN`, `HUGGINGFACEHUB_API_TOKEN` or
     `HUGGING_FACE_HUB_TOKEN`, then the token of `hf auth login`. A token given here is sent to
     `base_url`. A token of the environment is sent to Hugging Face's own hosts only, and never to a
-    Space."""
+    Space. A function, sync or async, is called before each request and retry for a `str` or
+    `SecretStr`, which is not stored; when the field is read, it is a `SecretStr` whose
+    `get_secret_value` calls the function."""
 
     timeout: Convertible[float | None, TimeoutNumbers] = Field(default=120.0, gt=0)  # type: ignore[arg-type]
     """The maximum time of a call in seconds, retries included (alias: `request_timeout`). For a
@@ -126,6 +138,12 @@ class ConnectionFields(BaseModel):
     bill_to: str | None = None
     """The Hub organisation that pays for requests to Inference Providers, sent as `X-HF-Bill-To`
     to Hugging Face's own hosts only. Default None: the owner of the token."""
+
+    request_hook: RequestHook | None = Field(default=None, exclude=True, repr=False)
+    """A function `(request) -> headers`, sync or async, that is called before each request and
+    retry on the request's own origin, to sign it for example. `request` has `method`, `url`, `body`
+    (bytes or None) and `headers` (names in lower case); the headers that are returned are added,
+    or replace those of the same name. Default: none."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Extra parameters to merge into the body of every request, unchanged (alias: `extra_body`). A
@@ -156,20 +174,25 @@ class ConnectionFields(BaseModel):
         key = own.get("api_key")
         if isinstance(key, EnvironmentKey):
             del own["api_key"]
-        elif isinstance(key, str):
-            own["api_key"] = SecretStr(key)  # no message of pydantic's ever shows it
+        elif key is not None:
+            own["api_key"] = key = as_key(key)
+        if (hook := own.get("request_hook")) is not None:
+            check_function("request_hook", hook, "a function (request) -> headers")
         set_values = {k: v for k, v in own.items() if v is not None or k in _MAY_BE_NONE}
         try:
             super().__init__(**set_values)
         except ValidationError as error:
             raise ConfigurationError(one_sentence(error)) from None
         self._unchecked = unchecked
-        if isinstance(key, GivenKey):
-            self.api_key = key  # made of another object's fields: it keeps its origin
-        elif self.api_key is not None and not isinstance(self.api_key, EnvironmentKey):
-            self.api_key = GivenKey(self.api_key.get_secret_value(), self._address().root)
+        # One that is made of another object's fields keeps its origin.
+        given = key if isinstance(key, GivenKey | FunctionKey) else self.api_key
+        self.api_key = bind_key(given, self._address().root)
         if self._retired:
             _warn_retired()
+
+    @field_serializer("api_key", when_used="json-unless-none")
+    def _hide_key(self, _: object) -> str:
+        return "**********"  # pydantic's own would ask a function for the token
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -258,20 +281,20 @@ class ConnectionFields(BaseModel):
         # An empty URL is refused: nobody who gives one wants texts sent to Hugging Face.
         return _parse(ROUTER if self.base_url is None else self.base_url)
 
-    def _explicit_key(self, root: str | None = None) -> str | None:
+    def _explicit_key(self, root: str | None = None) -> str | UserFunction | None:
         """Return the key given by hand if it may be sent to a server (default: the current)."""
-        key = self.api_key
-        if key is None or isinstance(key, EnvironmentKey):
-            return None
         current = self._address().root
-        origin = key.origin if isinstance(key, GivenKey) else current
+        key = bind_key(self.api_key, current)  # one that was assigned is for the server of now
+        if not isinstance(key, GivenKey | FunctionKey):
+            return None
+        origin = key.origin
         root = root or current
         if origin != root:
             from .._http.models import is_hugging_face, parse_url  # noqa: PLC0415 - seldom needed
 
             if not all(is_hugging_face(parse_url(url)) for url in (origin, root)):
                 return None
-        return key.get_secret_value().strip()
+        return key.source if isinstance(key, FunctionKey) else key.get_secret_value().strip()
 
     def _retry_policy(self, call: Mapping[str, Any] | None = None) -> RetryPolicy:
         """Return the limits of a call, its own fields before the object's."""

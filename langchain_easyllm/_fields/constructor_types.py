@@ -5,10 +5,11 @@ At run time this has no effect: pydantic sees the fields, and `aliases` renames 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, SecretStr
+from pydantic.json_schema import SkipJsonSchema
 
 from .timeouts import TimeoutNumbers
 
@@ -19,6 +20,12 @@ UNSET: Any = None
 """A default of any type."""
 
 if TYPE_CHECKING:
+    from .._http.models import Request
+
+    Key = str | SecretStr
+    KeyFunction = Callable[[], Key] | Callable[[], Awaitable[Key]]
+    Headers = Mapping[str, str] | None
+    RequestHook = Callable[[Request], Headers] | Callable[[Request], Awaitable[Headers]]
 
     class Convertible(Generic[Read, Given]):
         """The type of a field that converts: it is read as one type, and also set as another."""
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
         def __set__(self, instance: object, value: Read | Given) -> None: ...
 
 else:
+    KeyFunction = Callable[..., Any]
+    RequestHook = Annotated[Callable[..., Any], SkipJsonSchema()]
 
     class Convertible:
         def __class_getitem__(cls, types: tuple[object, object]) -> object:
@@ -45,9 +54,9 @@ class ConnectionNames(BaseModel):
         api_base: Convertible[None, str] = UNSET
         api_url: Convertible[None, str] = UNSET
         openai_api_base: Convertible[None, str] = UNSET
-        token: Convertible[None, SecretStr | str] = UNSET
-        huggingfacehub_api_token: Convertible[None, SecretStr | str] = UNSET
-        openai_api_key: Convertible[None, SecretStr | str] = UNSET
+        token: Convertible[None, SecretStr | str | KeyFunction] = UNSET
+        huggingfacehub_api_token: Convertible[None, SecretStr | str | KeyFunction] = UNSET
+        openai_api_key: Convertible[None, SecretStr | str | KeyFunction] = UNSET
         request_timeout: Convertible[None, float | TimeoutNumbers] = UNSET
         extra_body: Convertible[None, Mapping[str, Any]] = UNSET
         chunk_size: Convertible[None, int] = UNSET

@@ -75,7 +75,7 @@ class LocalModelChoice(ClientOwner):
             model=check_model(self.model, self._model_files) if self.model else None,
             device=self.device,
             model_kwargs=self.model_kwargs,
-            token=self.api_key.get_secret_value() if self.api_key else None,
+            token=self._hub_token(),
         )
 
     def _new_client(self) -> GenerationClient:

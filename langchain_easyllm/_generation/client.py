@@ -31,6 +31,7 @@ from .request import GenerationRequest
 
 if TYPE_CHECKING:
     from .._http.client import AsyncResponseStream, ResponseStream
+    from .._http.user_functions import UserFunction
     from ..prompts.base import ChatPrompt
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ T = TypeVar("T")
 class GenerationClient:
     """Generates answers on one server."""
 
-    def __init__(self, session: ServerSession, hub_token: str | None = None) -> None:
+    def __init__(self, session: ServerSession, hub_token: str | UserFunction | None = None) -> None:
         self.session = session
         self.hub_token = hub_token
         session.join(self)

@@ -10,6 +10,7 @@ import orjson
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from .._http.models import Request, RetryPolicy
+from .._http.user_functions import UserFunction, ask_token
 from .._langchain.messages import with_failures
 from .._servers.session import ServerSession
 from .._tool_formats.registry import tool_format_for
@@ -81,7 +82,7 @@ def load_model_template(
     model: str | None,
     session: ServerSession,
     policy: RetryPolicy,
-    token: str | None,
+    token: str | UserFunction | None,
     headers: Mapping[str, str],
 ) -> ChatPrompt:
     """Return a model's own template: from a local folder, its Hub repository or the server.
@@ -108,7 +109,7 @@ def _load(
     name: str,
     session: ServerSession,
     policy: RetryPolicy,
-    token: str | None,
+    token: str | UserFunction | None,
     headers: Mapping[str, str],
 ) -> ChatPrompt:
     prompt = _from_server(session, policy, headers)
@@ -118,7 +119,7 @@ def _load(
             "set model, or name the template (prompt_builder='llama2', ...)."
         )
     try:
-        return prompt or load_prompt(name, token=token)
+        return prompt or load_prompt(name, token=ask_token(token))
     except PromptError as error:
         raise ConfigurationError(
             f"{error} Name the template instead (prompt_builder='llama2', ...), or use api='chat', "

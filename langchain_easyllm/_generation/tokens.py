@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 from .._http.models import Request, RetryPolicy
+from .._http.user_functions import UserFunction, ask_token
 from .._servers.profile import ServerInfo
 from .._servers.session import ServerSession
 from ..errors import ConfigurationError, NotFoundError, PromptError, ProtocolError
@@ -24,7 +25,7 @@ def token_ids(
     model: str | None,
     session: ServerSession,
     policy: RetryPolicy,
-    token: str | None,
+    token: str | UserFunction | None,
 ) -> list[int]:
     if not session.url.router:
         server = session.detect(policy)
@@ -64,7 +65,7 @@ def _ids(answer: object) -> list[int]:
 
 
 @lru_cache(maxsize=8)
-def _tokenizer(model: str | None, token: str | None) -> Tokenizer:
+def _tokenizer(model: str | None, token: str | UserFunction | None) -> Tokenizer:
     cannot = (
         "Tokens cannot be counted: this server has no tokenize route, and "
         f"{model or 'the model'} has no tokenizer.json within reach. Count with a tokenizer of "
@@ -75,7 +76,7 @@ def _tokenizer(model: str | None, token: str | None) -> Tokenizer:
     except ImportError as error:
         raise ConfigurationError(f"{cannot} Or: pip install tokenizers") from error
     try:
-        text = read_file(model, "tokenizer.json", token=token) if model else None
+        text = read_file(model, "tokenizer.json", token=ask_token(token)) if model else None
     except PromptError as error:
         raise ConfigurationError(f"{cannot} ({error})") from error
     if text is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import ConfigurationError
 from .models import URL, is_hugging_face, parse_url
+from .user_functions import UserFunction
 
 TOKEN_VARIABLES = (
     "HUGGINGFACE_TOKEN",
@@ -35,20 +36,24 @@ class Credentials:
 
     Without `api_key` one is looked for in the environment, in the file that `hf auth login` wrote,
     and in `~/.huggingface/token`. `base_url` is the server that `api_key` was given for; None for
-    Hugging Face.
+    Hugging Face. A function as `api_key` goes where its token may go; what it returns is not kept.
     """
 
-    __slots__ = ("__weakref__", "_found", "_given", "_headers", "_searched", "_server")
+    __slots__ = ("__weakref__", "_found", "_given", "_headers", "_searched", "_server", "function")
 
-    def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
-        self._given = self._checked((api_key or "").strip(), "api_key")
+    def __init__(
+        self, api_key: str | UserFunction | None = None, *, base_url: str | None = None
+    ) -> None:
+        self.function = api_key if isinstance(api_key, UserFunction) else None
+        given = api_key if isinstance(api_key, str) else ""
+        self._given = self._checked(given.strip(), "api_key")
         self._server = parse_url(base_url) if base_url else None
         self._found = ""
         self._searched = False
         self._headers: dict[tuple[str, str, int], str | None] = {}
 
     def __repr__(self) -> str:
-        return "Credentials(***)" if self._given else "Credentials()"
+        return "Credentials(***)" if self._given or self.function else "Credentials()"
 
     def header_for(self, url: str) -> str | None:
         """The `Authorization` header for an address, or None if it may have no token."""
@@ -62,16 +67,28 @@ class Credentials:
 
     def withheld_from(self, url: str) -> bool:
         """Whether a token is known that this address was not sent."""
+        if self.function is not None:
+            return self.function_for(parse_url(url)) is None
         return self.header_for(url) is None and bool(self._given or self._search())
 
+    def function_for(self, address: URL) -> UserFunction | None:
+        """The function to ask for an address's token, if there is one and it may have it."""
+        return self.function if self.function and self._was_given_for(address) else None
+
     def _token_for(self, address: URL) -> str:
+        if self.function is not None:
+            return ""
         if not self._given:
             return self._search() if is_hugging_face(address) else ""
+        return self._given if self._was_given_for(address) else ""
+
+    def _was_given_for(self, address: URL) -> bool:
+        """Whether the key that was given by hand was given for an address."""
         server = self._server
         if server is not None and address.origin == server.origin:
-            return self._given
+            return True
         ours = server is None or is_hugging_face(server)
-        return self._given if ours and is_hugging_face(address) else ""
+        return ours and is_hugging_face(address)
 
     def _search(self) -> str:
         """Look once, at first need: building an object reads no file."""
@@ -121,6 +138,12 @@ SHORTEST = 8
 
 # One entry for each time that a secret was given: threads and finalizers need no lock for that.
 _secrets: dict[object, str] = {}
+
+
+class SecretScope:
+    """Owns the secrets of one call: they are kept out of errors while anything holds it."""
+
+    __slots__ = ("__weakref__",)
 
 
 def remember(owner: object, secret: str) -> None:

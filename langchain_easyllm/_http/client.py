@@ -7,6 +7,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol, Self, cast
 
+from .attempt_hooks import AttemptHooks
 from .auth import Credentials
 from .exchange import arun_flow, exchange, run_flow
 from .headers import RequestHeaders
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .stream import AsyncEventStream, EventStream
     from .sync_pool import SyncPool
     from .tls import Verify
+    from .user_functions import UserFunction
 
 
 class ResponseStream(Protocol):
@@ -87,25 +89,30 @@ class HTTPTransport(Closing, AsyncClosing):
         headers: Mapping[str, str] | None = None,
         bill_to: str | None = None,
         verify: Verify = True,
+        request_hook: UserFunction | None = None,
     ) -> None:
         self.credentials = credentials or Credentials()
         self._verify = verify
         self._headers = RequestHeaders(self.credentials, headers, bill_to)
+        self._hooks = AttemptHooks(self.credentials, request_hook)
         self._backends = _Backends()
         self._lock = threading.Lock()
         weakref.finalize(self, self._backends.close)
 
     def send(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
         flow = exchange(request, policy, self._headers, streaming=False)
-        return cast("Response", run_flow(flow, self._sync_pool().send))
+        send = self._hooks.sender(self._sync_pool().send)
+        return cast("Response", run_flow(flow, send))
 
     async def asend(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
         flow = exchange(request, policy, self._headers, streaming=False)
-        return cast("Response", await arun_flow(flow, self._async_backend().send))
+        send = self._hooks.asender(self._async_backend().send)
+        return cast("Response", await arun_flow(flow, send))
 
     def open(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> EventStream:  # noqa: B008
         flow = exchange(request, policy, self._headers, streaming=True)
-        return cast("EventStream", run_flow(flow, self._sync_pool().send))
+        send = self._hooks.sender(self._sync_pool().send)
+        return cast("EventStream", run_flow(flow, send))
 
     async def aopen(
         self,
@@ -113,7 +120,8 @@ class HTTPTransport(Closing, AsyncClosing):
         policy: RetryPolicy = RetryPolicy(),  # noqa: B008
     ) -> AsyncEventStream:
         flow = exchange(request, policy, self._headers, streaming=True)
-        return cast("AsyncEventStream", await arun_flow(flow, self._async_backend().send))
+        send = self._hooks.asender(self._async_backend().send)
+        return cast("AsyncEventStream", await arun_flow(flow, send))
 
     def close(self) -> None:
         self._backends.close()

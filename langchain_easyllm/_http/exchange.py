@@ -51,6 +51,9 @@ class Attempt:
     streaming: bool  # whether a success is returned before its body has arrived
     deadline: float  # of `time.monotonic`; infinity for never
     timeout: float  # the policy's bound in seconds; infinity for none
+    own_origin: bool = True  # whether no redirect has led to another host
+    # Keeps the attempt's secrets out of errors; a stream keeps its attempt for as long as it lives.
+    secrets: object = field(default=None, repr=False)
 
 
 Flow = Generator["Attempt | float", "AttemptResult | None", "AttemptResult"]
@@ -66,12 +69,13 @@ def exchange(
     if is_dedicated(address.host):
         budget.hold()
     hops = 0
+    own_origin = True
     while True:
         retry_after = None
         try:
             limits = budget.deadline, budget.timeout
             result = yield Attempt(
-                request.method, address, headers, request.body, streaming, *limits
+                request.method, address, headers, request.body, streaming, *limits, own_origin
             )
         except EasyLLMError as error:
             failure = error
@@ -91,12 +95,14 @@ def exchange(
                     # Nothing of the caller's follows, whatever its name: not the token, the login,
                     # the `Host` of a virtual host, nor who pays.
                     headers = neutral_headers(target, request, streaming=streaming)
+                    own_origin = False
                 address = target
                 continue
             retry_after = retry_after_seconds(result.headers.get("retry-after"))
             failure = _refusal(result, address, headers, request_headers)
         pause = budget.pause_after(failure, retry_after)
-        logger.info("trying again in %.2f s: %s", pause, failure)
+        # Not the message: it has the server's words, which may repeat a prompt.
+        logger.info("trying again in %.2f s after a %s", pause, type(failure).__name__)
         if policy.on_retry is not None:
             policy.on_retry(failure, pause)
         yield pause

@@ -33,6 +33,8 @@ class Response:
     headers: Mapping[str, str]  # names in lower case; repeated ones are joined by ", "
     body: bytes
     url: str  # where it came from, after redirects, without credentials
+    # Keeps what was secret about the request out of errors about the response.
+    secrets: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict, cast
 
+from .._http.user_functions import ask_token
 from ..errors import ContextOverflowError, NotFoundError
 from .forking import renew_in_children
 from .requests import LocalSequence
@@ -52,7 +53,8 @@ class EmbeddingModel:
             from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - heavy
 
             settings = self._settings
-            given = {"device": settings.device, "token": settings.token, **settings.model_kwargs}
+            token = ask_token(settings.token)
+            given = {"device": settings.device, "token": token, **settings.model_kwargs}
             with explained_loading(settings.model):
                 self._model = SentenceTransformer(settings.model, **given)
         return self._model

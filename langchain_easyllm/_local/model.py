@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
+from .._http.user_functions import ask_token
 from ..errors import ContextOverflowError, NotFoundError
 from .forking import renew_in_children
 from .generation import Penalties, Progress, prepare, rng_scope
@@ -113,8 +114,8 @@ def _load(settings: LocalSettings) -> TextGenerationPipeline:
     name = settings.model
     loading = dict(settings.model_kwargs)
     shared = {name: loading.pop(name) for name in _PIPELINE_ARGUMENTS if name in loading}
-    if settings.token:
-        shared["token"] = settings.token
+    if token := ask_token(settings.token):
+        shared["token"] = token
     placement = {"device": settings.device, "device_map": settings.device_map}
     with explained_loading(name):
         loaded: TextGenerationPipeline = pipeline(

@@ -15,6 +15,8 @@ from ..errors import ConfigurationError
 if TYPE_CHECKING:
     from transformers import TextGenerationPipeline
 
+    from .._http.user_functions import UserFunction
+
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
@@ -27,7 +29,7 @@ class LocalSettings:
     model_kwargs: Mapping[str, object] = field(default_factory=dict)
     pipeline_kwargs: Mapping[str, object] = field(default_factory=dict)
     batch_size: int = 8
-    token: str | None = field(default=None, repr=False)
+    token: str | UserFunction | None = field(default=None, repr=False)
 
     @property
     def key(self) -> object:

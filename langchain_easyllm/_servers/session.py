@@ -20,13 +20,14 @@ from .._http.auth import Credentials, environment_token
 from .._http.client import HTTPTransport, Transport
 from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy, public_url
-from ..errors import EasyLLMError, TimeoutError
+from ..errors import AuthenticationError, ConfigurationError, EasyLLMError, TimeoutError
 from .capabilities import ServerCapabilities
 from .detection import UNKNOWN, detect_server
 from .profile import ServerInfo
 from .urls import ServerURL
 
 if TYPE_CHECKING:
+    from .._http.user_functions import UserFunction
     from ..prompts.base import ChatPrompt
 
 DETECTION_TIMEOUT = 5.0
@@ -43,11 +44,12 @@ class SessionSettings:
     """What objects have in common that share a session."""
 
     url: ServerURL
-    # a key given by hand, or None for the environment's or the stored login's
-    api_key: str | None = field(repr=False)
+    # a key given by hand, or its function, or None for the environment's or the stored login's
+    api_key: str | UserFunction | None = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)  # headers of every request
     verify: bool | str | ssl.SSLContext  # whether, and against what, TLS certificates are checked
     bill_to: str | None = None  # the Hub organisation that pays
+    request_hook: UserFunction | None = None  # what adds headers to each attempt
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -55,7 +57,8 @@ class SessionSettings:
         found = self.api_key or environment_token()
         verify = id(self.verify) if isinstance(self.verify, ssl.SSLContext) else self.verify
         address = self.url.root, self.url.query, self.url.router
-        return (*address, self.api_key, found, self.headers, verify, self.bill_to)
+        server = self.headers, verify, self.bill_to, self.request_hook
+        return (*address, self.api_key, found, *server)
 
 
 class ServerSession:
@@ -173,6 +176,9 @@ class ServerSession:
                     request = Request("GET", self.url.url(route), headers=headers)
                     response = yield _DetectionRequest(request, quick)
                 except EasyLLMError as error:
+                    not_sent = isinstance(error, AuthenticationError | ConfigurationError)
+                    if not_sent and error.status_code is None:
+                        raise  # the user's own function failed: that says nothing of the server
                     # An answer that says no is an answer; a server out of reach is none.
                     body = (error.body or "").encode()
                     reply = (error.status_code, body) if error.status_code else None
@@ -312,7 +318,11 @@ def connect(settings: SessionSettings) -> ServerSession:
         credentials = Credentials(settings.api_key, base_url=settings.url.root)
         headers = dict(settings.headers)
         transport = HTTPTransport(
-            credentials, headers=headers, bill_to=settings.bill_to, verify=settings.verify
+            credentials,
+            headers=headers,
+            bill_to=settings.bill_to,
+            verify=settings.verify,
+            request_hook=settings.request_hook,
         )
         return ServerSession(settings.url, transport)
 

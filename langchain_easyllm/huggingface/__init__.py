@@ -27,6 +27,7 @@ from ._clients import ChatCompletion, Completion, Embedding
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from .._fields.constructor_types import KeyFunction
     from ..prompts import ChatPrompt
 
 __all__ = [
@@ -45,8 +46,9 @@ __all__ = [
 api_type: str = "huggingface"
 """The kind of service; there is only one."""
 
-api_key: str | SecretStr | None = None
-"""Token, which is sent to the `api_base` in force, whatever its host. Default:
+api_key: str | SecretStr | KeyFunction | None = None
+"""Token, or a function that returns one, which is sent to the `api_base` in force, whatever its
+host; see the `api_key` of `EasyLLMChat`. Default:
 `HUGGINGFACE_TOKEN`, the other variables of huggingface_hub, then the stored login; those go to
 Hugging Face's own hosts only, never to a Space."""
 

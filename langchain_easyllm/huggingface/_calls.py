@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
 from .._fields.client_owner import ClientOwner
 from .._fields.generation import environment_prompt
 from .._generation.request import GenerationRequest, RenderedPrompt
@@ -62,10 +60,6 @@ def read_target(
 ) -> dict[str, Any]:
     """Return where a call goes, as fields: its own address and token, or the module's."""
     key = request.api_key or module["api_key"] or None
-    if isinstance(key, str):
-        key = SecretStr(key)
-    if not isinstance(key, SecretStr | None):
-        raise ConfigurationError(f"api_key is a text, not {type(key).__name__}.")
     base_url = request.api_base or module["api_base"]
     return {"model": request.model, "base_url": base_url, "api_key": key}
 

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from pydantic import SecretStr
 
+from .._fields.constructor_types import KeyFunction
 from .._fields.generation import CallFields
 from .._protocols.request import Message
 from ..errors import ConfigurationError
@@ -40,7 +41,7 @@ class Options:
     """Log the request and the answer (`langchain_easyllm.huggingface`, level DEBUG; to the standard
     error where no handler is set up)."""
 
-    api_key: str | SecretStr | None = None
+    api_key: str | SecretStr | KeyFunction | None = None
     """Overrides the module's; it is sent to the `api_base` in force."""
 
     api_base: str | None = None

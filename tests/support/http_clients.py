@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from contextvars import copy_context
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.models import Request, Response, RetryPolicy
 
 __all__ = ["AsyncClient", "Client", "SyncClient", "post"]
 
+T = TypeVar("T")
 ONCE = RetryPolicy(timeout=5, max_retries=0)
 
 
@@ -63,7 +66,7 @@ class AsyncClient:
         self._runner = asyncio.Runner()
 
     def send(self, request: Request, policy: RetryPolicy = ONCE) -> Response:
-        return self._runner.run(self.transport.asend(request, policy))
+        return self._run(self.transport.asend(request, policy))
 
     def read(self, request: Request, policy: RetryPolicy = ONCE, into: list[bytes] | None = None):
         events = [] if into is None else into
@@ -75,14 +78,17 @@ class AsyncClient:
                     events.extend(several)
             return events
 
-        return self._runner.run(read())
+        return self._run(read())
 
     def first(self, request: Request, policy: RetryPolicy = ONCE) -> tuple[list[bytes], bool, int]:
         async def first() -> tuple[list[bytes], bool, int]:
             async with await self.transport.aopen(request, policy) as stream:
                 return await anext(stream), stream.framed, stream.status
 
-        return self._runner.run(first())
+        return self._run(first())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work, context=copy_context())
 
     def idle(self, seconds: float) -> None:
         """Let time pass in which the loop runs."""

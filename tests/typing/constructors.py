@@ -12,12 +12,33 @@ import httpx
 from pydantic import SecretStr
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRerank
+from langchain_easyllm._http.models import Request
 from langchain_easyllm.prompts import get_prompt
 
 __all__ = ["accepted", "read", "refused"]
 
 URL = "http://localhost:8080"
 HEADERS = {"X-Team": "search"}
+
+
+def token() -> str:
+    """Return a token."""
+    return "text"
+
+
+async def atoken() -> SecretStr:
+    """Return a token, later."""
+    return SecretStr("text")
+
+
+def sign(request: Request) -> dict[str, str]:
+    """Return headers for a request."""
+    return {"X-Signature": f"{request.method} {len(request.body or b'')}"}
+
+
+async def asign(request: Request) -> dict[str, str] | None:
+    """Return headers for a request, later."""
+    return None if "x-signature" in request.headers else sign(request)
 
 
 def accepted() -> None:
@@ -65,6 +86,11 @@ def accepted() -> None:
     EasyLLMEmbeddings(base_url=URL, normalize=True, dimensions=4, api="embeddings")
     EasyLLMRerank(base_url=URL, top_n=3, truncation_direction="left")
 
+    EasyLLM(base_url=URL, api_key=token, request_hook=sign)
+    EasyLLMChat(base_url=URL, token=atoken, request_hook=asign)
+    EasyLLMEmbeddings(huggingfacehub_api_token=lambda: SecretStr("text"), request_hook=None)
+    EasyLLMRerank(base_url=URL, api_key=token, request_hook=lambda request: {"X-Url": request.url})
+
 
 def read() -> None:
     """Read what was given, as pydantic keeps it."""
@@ -77,6 +103,7 @@ def read() -> None:
     assert_type(model.max_retries, int)
     assert_type(EasyLLMEmbeddings(token="text").api_key, SecretStr | None)
     model.stop, model.api_key = ["y"], SecretStr("other")
+    model.api_key, model.request_hook = token, sign
 
 
 def refused() -> None:
@@ -91,6 +118,9 @@ def refused() -> None:
     EasyLLMChat("org/name")  # type: ignore[call-arg]
     EasyLLMChat(llm="org/name")  # type: ignore[arg-type]
     EasyLLMChat(api_key=1)  # type: ignore[arg-type]
+    EasyLLMChat(api_key=lambda: 1)  # type: ignore[arg-type]
+    EasyLLMChat(request_hook="X-Team: search")  # type: ignore[arg-type]
+    EasyLLMChat(request_hook=token)  # type: ignore[arg-type]
     EasyLLMChat(stop=1)  # type: ignore[arg-type]
     EasyLLMChat(temperature="hot")  # type: ignore[arg-type]
     EasyLLMChat(timeout="soon")  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import re
 import subprocess
@@ -100,6 +101,25 @@ def test_the_examples_for_tools_run(capsys):
     assert out.startswith("multiply {'a': 17, 'b': 23}\n")
     assert "391" in out
     assert out.endswith(code_blocks("text", text)[0])
+
+
+def test_the_examples_for_servers_run(fake_server, capsys, monkeypatch):
+    logger = logging.getLogger("langchain_easyllm.transport")
+    monkeypatch.setattr(logger, "handlers", [])
+    fake_text_servers.serve(fake_server, "vllm", ["Bon", "jour", " !"])
+    try:
+        run_page("docs/servers.md", fake_server.url)
+    finally:
+        logger.setLevel(logging.NOTSET)
+    keys = {request.headers["authorization"] for request in fake_server.requests}
+    signatures = {key for key in keys if re.fullmatch("HMAC-SHA256 Signature=[0-9a-f]{64}", key)}
+    assert signatures
+    assert keys - signatures == {"Bearer gw-an-hours-token"}
+    shown = capsys.readouterr()
+    assert shown.out == "Bonjour !\nBonjour !\n"
+    [documented] = code_blocks("text", (ROOT / "docs" / "servers.md").read_text("utf-8"))
+    number = re.compile(r"localhost:8080|127\.0\.0\.1:\d+|\b\d+ (?=ms|bytes)")
+    assert number.sub("", shown.err) == number.sub("", documented)
 
 
 OFFLINE = (ROOT / "docs" / "offline.md").read_text(encoding="utf-8")

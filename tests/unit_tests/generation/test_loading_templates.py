@@ -482,6 +482,11 @@ ROUTER = None
 SERVER = "the server"
 
 
+def as_function(key: str | None) -> Any:
+    return (lambda: key) if key and key.strip() else key
+
+
+@pytest.mark.parametrize("given", [lambda key: key, as_function], ids=["key", "function"])
 @pytest.mark.parametrize("read", ["tokens", "template"])
 @pytest.mark.parametrize(
     ("made", "moved", "key", "environment", "wanted"),
@@ -502,6 +507,7 @@ SERVER = "the server"
 )
 def test_the_hub_is_shown_the_key_that_it_may_have(
     fake_server: FakeServer,
+    given: Callable[[str | None], Any],
     read: str,
     made: str | None,
     moved: str | None,
@@ -519,7 +525,7 @@ def test_the_hub_is_shown_the_key_that_it_may_have(
     files = {"tokenizer.json": TOKENIZER, "tokenizer_config.json": {"chat_template": OTHER}}
     serve_files(fake_server, name, files, token=wanted)
     where = {SERVER: fake_server.url, ROUTER: None}
-    model = EasyLLMChat(model=name, base_url=where[made], api_key=key, prompt_builder="auto")
+    model = EasyLLMChat(model=name, base_url=where[made], api_key=given(key), prompt_builder="auto")
     model.base_url = where[moved]
     if read == "tokens":
         assert model.get_num_tokens("Hi Hi") == 2

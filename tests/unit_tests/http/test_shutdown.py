@@ -25,7 +25,7 @@ SETUP = """
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # not that a step took 0.1 s in dev mode
     from langchain_easyllm._http.models import Request, RetryPolicy
     from langchain_easyllm._http.client import HTTPTransport
-    from langchain_easyllm._batch.background_loop import background
+    from langchain_easyllm._http.background_loop import background
     url = sys.argv[1]
     plain, streamed = Request("POST", url + "/a", b"{}"), Request("POST", url + "/s", b"{}")
     transport = HTTPTransport()

@@ -31,7 +31,7 @@ WRONG = [
     ({"stop": 5}, "give a string or a list"),
     ({"timeout": 0}, "timeout: "),
     ({"api_base": "nowhere"}, "api_base 'nowhere' is no HTTP address"),
-    ({"api_key": 7}, "api_key is a text"),
+    ({"api_key": 7}, "api_key must be a str"),
     ({"model": "http://other.example"}, "server's URL"),
 ]
 

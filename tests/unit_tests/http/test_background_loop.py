@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from langchain_easyllm._batch.background_loop import background
+from langchain_easyllm._http.background_loop import background
 from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.models import RetryPolicy
 from langchain_easyllm.errors import ServerError

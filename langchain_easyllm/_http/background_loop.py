@@ -42,6 +42,12 @@ class Background:
 
     def run(self, work: Coroutine[object, object, T]) -> T:
         """Return what a coroutine returns on the loop; cancel it if the wait is interrupted."""
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise ConfigurationError(
+                "A blocking call inside an async function would wait for its own event loop: await "
+                "the async method instead."
+            )
         result = self.start(work)
         try:
             return result.result()
