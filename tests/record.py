@@ -18,15 +18,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from langchain_easyllm._servers.session import SESSIONS
-from langchain_easyllm._servers.urls import parse_server_url
 
 from .support.real_servers.llama_cpp_serve import has_llama_cpp, llama_cpp_serve
 from .support.real_servers.transformers_serve import transformers_serve
 from .support.recorded_conversations import CONVERSATIONS, Target
-from .support.recording import Recorder
+from .support.recording import cassettes
 
 TESTS = Path(__file__).parent
 CASSETTES = TESTS / "cassettes"
@@ -51,7 +51,7 @@ def own_servers() -> Iterator[tuple[str, Target]]:
 
 def make(python: str, script: str, *arguments: Path) -> None:
     """Run one of the scripts that make a model."""
-    command = [python, TESTS / "servers" / script, *arguments]
+    command = [python, TESTS / "support" / "real_servers" / script, *arguments]
     subprocess.run(command, check=True, capture_output=True)
 
 
@@ -61,15 +61,18 @@ def record(name: str, target: Target) -> int:
     hide = {target.model: MODEL_NAME} if target.model and Path(target.model).is_absolute() else {}
     for title, conversation in CONVERSATIONS.items():
         SESSIONS.forget()
-        with Recorder(parse_server_url(target.base_url).root, hide) as recorder:
-            try:
-                conversation(replace(target, base_url=recorder.url))
-            except (Exception, pytest.fail.Exception):
-                print(f"{name}/{title}: not recorded\n{traceback.format_exc(limit=-2)}")
-            else:
-                recorder.save(CASSETTES / name / f"{title}.yaml")
-                recorded += 1
-                print(f"{name}/{title}: recorded")
+        target = replace(target, client=httpx.Client())  # and so a session of its own
+        path = CASSETTES / name / f"{title}.yaml"
+        path.unlink(missing_ok=True)
+        try:
+            with cassettes(hide).use_cassette(str(path), record_mode="all"), target:
+                conversation(target)
+        except (Exception, pytest.fail.Exception):
+            path.unlink(missing_ok=True)
+            print(f"{name}/{title}: not recorded\n{traceback.format_exc(limit=-2)}")
+        else:
+            recorded += 1
+            print(f"{name}/{title}: recorded")
     return recorded
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .._http.background_loop import background
+from .._http.client import HTTPTransport
 from .._http.exchange import arun_flow, run_flow
 from .._http.stream import AsyncClosing, Closing
 from .scheduler import BatchJob, BatchScheduler
@@ -109,7 +110,10 @@ class SerialWorkers(Closing, Generic[T]):
 def blocking_pool(
     batches: BatchScheduler[T], sender: Transport
 ) -> BackgroundWorkers[T] | SerialWorkers[T]:
-    return (BackgroundWorkers if batches.limit > 1 else SerialWorkers)(batches, sender)
+    if batches.limit > 1:
+        threaded = sender.threaded() if isinstance(sender, HTTPTransport) else sender
+        return BackgroundWorkers(batches, threaded)
+    return SerialWorkers(batches, sender)
 
 
 def run_job(batches: BatchScheduler[T], sender: Transport, job: BatchJob[T]) -> None:

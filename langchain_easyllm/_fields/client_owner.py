@@ -15,7 +15,7 @@ from pydantic import PrivateAttr
 
 from ..errors import ConfigurationError
 from .api_key import EnvironmentKey, FunctionKey, environment_key, is_picklable
-from .connection import LOCAL, ConnectionFields
+from .connection import CLIENTS, LOCAL, ConnectionFields
 
 if TYPE_CHECKING:
     from .._generation.client import GenerationClient
@@ -32,6 +32,7 @@ class ClientOwner(ConnectionFields, Serializable):
     _client: GenerationClient | None = PrivateAttr(default=None)
     _client_key: tuple[object, ...] = PrivateAttr(default=())
     _missing_secrets: tuple[str, ...] = PrivateAttr(default=())
+    _missing_clients: tuple[str, ...] = PrivateAttr(default=())
 
     def _hub_token(self) -> str | UserFunction | None:
         """Return the token for files of the Hub, one that may be sent there, or its function."""
@@ -45,7 +46,9 @@ class ClientOwner(ConnectionFields, Serializable):
         fields, private = self.__dict__, self.__pydantic_private__ or {}
         headers: dict[str, str] = fields["default_headers"]
         server = fields["base_url"], fields["api_key"], fields["verify"], fields.get("bill_to")
-        key: tuple[object, ...] = (*server, fields["request_hook"], *headers.items())
+        # The client in use keeps the caller's alive, so no other object has their ids.
+        clients = id(fields["http_client"]), id(fields["http_async_client"])
+        key: tuple[object, ...] = (*server, fields["request_hook"], *clients, *headers.items())
         if fields.get("api") == LOCAL:
             key = (LOCAL, fields["model"])
         client: GenerationClient | None = private["_client"]
@@ -59,6 +62,8 @@ class ClientOwner(ConnectionFields, Serializable):
         from .._http.user_functions import UserFunction  # noqa: PLC0415 - as above
         from .._servers.session import SessionSettings, connect  # noqa: PLC0415 - as above
 
+        self._check_clients()  # they may have been assigned since
+        self._check_missing_clients()
         here = {name for name in ("api_key", "request_hook") if getattr(self, name) is not None}
         here.update(self.default_headers)
         if missing := ", ".join(name for name in self._missing_secrets if name not in here):
@@ -76,8 +81,19 @@ class ClientOwner(ConnectionFields, Serializable):
             verify=self.verify,
             bill_to=self.bill_to,
             request_hook=UserFunction(self.request_hook) if self.request_hook else None,
+            http_client=self.http_client,
+            http_async_client=self.http_async_client,
         )
         return GenerationClient(connect(settings), self._hub_token())
+
+    def _check_missing_clients(self) -> None:
+        for name in self._missing_clients:
+            # Assigned since: another client, or None for own connections.
+            if name not in self.model_fields_set:
+                raise ConfigurationError(
+                    f"A pickled object leaves its {name} behind: assign .{name} here, or None to "
+                    "send requests without it."
+                )
 
     def _public_headers(self) -> dict[str, str]:
         """Return the headers whose names show that they hold no secret."""
@@ -136,8 +152,10 @@ class ClientOwner(ConnectionFields, Serializable):
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         memo = {} if memo is None else memo
-        # A TLS context cannot be copied, and need not be; nor what a function may hold.
-        for shared in (self.verify, self.request_hook, *[self.api_key] * callable(self.api_key)):
+        # A TLS context or a client cannot be copied, and need not be; nor what a function may hold.
+        key: list[object] = [self.api_key] if callable(self.api_key) else []
+        clients = self.http_client, self.http_async_client
+        for shared in (self.verify, self.request_hook, *clients, *key):
             memo[id(shared)] = shared
         return super().__deepcopy__(memo)
 
@@ -158,7 +176,10 @@ class ClientOwner(ConnectionFields, Serializable):
         fields |= dict.fromkeys(here.union(left))
         fields.pop("_serialized", None)
         fields["default_headers"] = public
-        chosen = state["__pydantic_fields_set__"] - here.union(left)
+        missing = {name for name in CLIENTS if fields[name] is not None}
+        private["_missing_clients"] = tuple(sorted({*self._missing_clients, *missing}))
+        fields.update(dict.fromkeys(CLIENTS))
+        chosen = state["__pydantic_fields_set__"] - here.union(left) - missing
         own = {"__pydantic_private__": private, "__pydantic_fields_set__": chosen}
         return {**state, "__dict__": fields, **own}
 

@@ -56,6 +56,9 @@ CONFIG = ConfigDict(
 LOCAL = "local"
 """The `api` of a model in this process."""
 
+CLIENTS = "http_client", "http_async_client"
+"""The fields for clients of the caller's own."""
+
 _parse = lru_cache(maxsize=256)(parse_server_url)
 
 _ORGANISATION = re.compile(r"[A-Za-z0-9._-]+")
@@ -153,6 +156,15 @@ class ConnectionFields(BaseModel):
     verify: bool | str | ssl.SSLContext = Field(default=True, repr=False)
     """How to verify TLS certificates: True, False, the path of a CA file or folder, or an
     `ssl.SSLContext`. Default True."""
+
+    http_client: object = Field(default=None, repr=False, exclude=True)
+    """A client to send the requests of synchronous calls with, in place of own connections: an
+    `httpx.Client` (or httpx2's), or an object with the methods of
+    `langchain_easyllm.http.HTTPClient`. Whoever made it closes it. Default None."""
+
+    http_async_client: object = Field(default=None, repr=False, exclude=True)
+    """The same for asynchronous calls: an `httpx.AsyncClient`, or an object with the methods of
+    `langchain_easyllm.http.AsyncHTTPClient`. Default None."""
 
     _tasks: ClassVar[tuple[str, ...]] = TEXT_TASKS
     """Values of other packages' `task` that need no field here."""
@@ -258,12 +270,31 @@ class ConnectionFields(BaseModel):
             )
         return self
 
-    def _check_local(self) -> None:
-        for name in ("base_url", "provider"):
-            if name in self.model_fields_set and getattr(self, name) is not None:
+    @model_validator(mode="after")
+    def _check_given_clients(self) -> Self:
+        self._check_clients()
+        return self
+
+    def _check_clients(self) -> None:
+        for name in CLIENTS:
+            if (client := self.__dict__[name]) is None:
+                continue
+            from .._http.client_protocols import check_client  # noqa: PLC0415 - seldom given
+
+            check_client(client, name)
+            if self.verify is not True:
                 raise ConfigurationError(
-                    f"api='local' runs a model in this process, and {name} names a server: leave "
-                    "one of them out."
+                    f"verify is for this package's own connections, and {name} has TLS settings "
+                    "of its own: set them there, and leave verify out."
+                )
+
+    def _check_local(self) -> None:
+        for name in ("base_url", "provider", *CLIENTS):
+            if name in self.model_fields_set and getattr(self, name) is not None:
+                purpose = "sends to a server" if name in CLIENTS else "names a server"
+                raise ConfigurationError(
+                    f"api='local' runs a model in this process, and {name} {purpose}: leave one of "
+                    "them out."
                 )
         self.base_url = None  # one of the environment is meant for calls of a server
 

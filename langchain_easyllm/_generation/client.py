@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from .._http.client import calling_loop
 from .._http.error_mapping import error_from_event
 from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy
@@ -237,7 +238,11 @@ class _Prepare:
         )
 
     async def arun(self, client: GenerationClient) -> PreparedRequest:
-        return await asyncio.to_thread(self.run, client)
+        token = calling_loop.set(asyncio.get_running_loop())
+        try:
+            return await asyncio.to_thread(self.run, client)
+        finally:
+            calling_loop.reset(token)
 
 
 @dataclass(slots=True)

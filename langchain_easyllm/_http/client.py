@@ -5,21 +5,41 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextvars import ContextVar
+from copy import copy
 from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from .attempt_hooks import AttemptHooks
 from .auth import Credentials
+from .client_protocols import ASYNC, SYNC, missing_client
 from .exchange import arun_flow, exchange, run_flow
 from .headers import RequestHeaders
 from .models import Request, Response, RetryPolicy
 from .stream import AsyncClosing, Closing
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from .async_pool import AsyncBackend
+    from .client_backend import (
+        AsyncClientBackend,
+        AsyncClientStream,
+        ClientBackend,
+        ClientStream,
+        LoopBackend,
+        ThreadedBackend,
+    )
     from .stream import AsyncEventStream, EventStream
     from .sync_pool import SyncPool
     from .tls import Verify
     from .user_functions import UserFunction
+
+    SyncBackend = SyncPool | ClientBackend | LoopBackend
+    AnyAsyncBackend = AsyncBackend | AsyncClientBackend | ThreadedBackend
+
+
+calling_loop: ContextVar[AbstractEventLoop | None] = ContextVar("calling_loop", default=None)
+"""The event loop that waits for what this thread does, if one does."""
 
 
 class ResponseStream(Protocol):
@@ -77,9 +97,11 @@ class Transport(Protocol):
 
 
 class HTTPTransport(Closing, AsyncClosing):
-    """A `Transport` over own connections; a token goes only where it may.
+    """A `Transport` over own connections, or another client's; a token goes only where it may.
 
-    Nothing is opened before the first request.
+    Nothing is opened before the first request. With a client that was given, synchronous or
+    asynchronous, nothing is sent by own connections, and the client is not closed. Without a
+    policy a request is one attempt within its own `timeout`.
     """
 
     def __init__(
@@ -90,38 +112,58 @@ class HTTPTransport(Closing, AsyncClosing):
         bill_to: str | None = None,
         verify: Verify = True,
         request_hook: UserFunction | None = None,
+        http_client: object = None,
+        http_async_client: object = None,
     ) -> None:
         self.credentials = credentials or Credentials()
         self._verify = verify
+        self._http_client = http_client
+        self._http_async_client = http_async_client
         self._headers = RequestHeaders(self.credentials, headers, bill_to)
         self._hooks = AttemptHooks(self.credentials, request_hook)
         self._backends = _Backends()
         self._lock = threading.Lock()
         weakref.finalize(self, self._backends.close)
 
-    def send(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
-        flow = exchange(request, policy, self._headers, streaming=False)
+    def send(self, request: Request, policy: RetryPolicy | None = None) -> Response:
+        flow = exchange(request, policy or _once(request), self._headers, streaming=False)
         send = self._hooks.sender(self._sync_pool().send)
         return cast("Response", run_flow(flow, send))
 
-    async def asend(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> Response:  # noqa: B008
-        flow = exchange(request, policy, self._headers, streaming=False)
+    async def asend(self, request: Request, policy: RetryPolicy | None = None) -> Response:
+        flow = exchange(request, policy or _once(request), self._headers, streaming=False)
         send = self._hooks.asender(self._async_backend().send)
         return cast("Response", await arun_flow(flow, send))
 
-    def open(self, request: Request, policy: RetryPolicy = RetryPolicy()) -> EventStream:  # noqa: B008
-        flow = exchange(request, policy, self._headers, streaming=True)
+    def open(
+        self, request: Request, policy: RetryPolicy | None = None
+    ) -> EventStream | ClientStream:
+        flow = exchange(request, policy or _once(request), self._headers, streaming=True)
         send = self._hooks.sender(self._sync_pool().send)
         return cast("EventStream", run_flow(flow, send))
 
     async def aopen(
-        self,
-        request: Request,
-        policy: RetryPolicy = RetryPolicy(),  # noqa: B008
-    ) -> AsyncEventStream:
-        flow = exchange(request, policy, self._headers, streaming=True)
+        self, request: Request, policy: RetryPolicy | None = None
+    ) -> AsyncEventStream | AsyncClientStream:
+        flow = exchange(request, policy or _once(request), self._headers, streaming=True)
         send = self._hooks.asender(self._async_backend().send)
         return cast("AsyncEventStream", await arun_flow(flow, send))
+
+    def threaded(self) -> Self:
+        """Return a transport whose `asend` serves callers that block, on a loop in the background.
+
+        Where only blocking calls have a client, it is that client's, in threads.
+        """
+        if self._http_client is None:
+            self._sync_pool()  # which blocking calls have, or lack
+            return self
+        from .client_backend import ThreadedBackend  # noqa: PLC0415 - as below
+
+        backends = _Backends()
+        backends.asynchronous = ThreadedBackend(cast("ClientBackend", self._sync_pool()))
+        other = copy(self)
+        other._backends = backends  # noqa: SLF001 - of its own class
+        return other
 
     def close(self) -> None:
         self._backends.close()
@@ -131,24 +173,55 @@ class HTTPTransport(Closing, AsyncClosing):
             await self._backends.asynchronous.aclose()
         self.close()
 
-    def _sync_pool(self) -> SyncPool:
+    def _sync_pool(self) -> SyncBackend:
         backend = self._backends.sync
         if backend is None:
-            from .sync_pool import SyncPool  # noqa: PLC0415 - sockets and TLS load at first use
-
+            if self._http_client is None and self._http_async_client is not None:
+                return self._on_calling_loop()
             with self._lock:  # a second pool would be lost with its idle connections
-                backend = self._backends.sync = self._backends.sync or SyncPool(self._verify)
+                backend = self._backends.sync = self._backends.sync or self._new_sync()
         return backend
 
-    def _async_backend(self) -> AsyncBackend:
+    def _new_sync(self) -> SyncBackend:
+        if self._http_client is not None:
+            from .client_backend import ClientBackend  # noqa: PLC0415 - only where one is given
+
+            return ClientBackend(self._http_client)
+        from .sync_pool import SyncPool  # noqa: PLC0415 - sockets and TLS load at first use
+
+        return SyncPool(self._verify)
+
+    def _on_calling_loop(self) -> SyncBackend:
+        """The asynchronous client, for a thread that works for a call of an event loop."""
+        loop = calling_loop.get()
+        if loop is None:
+            raise missing_client(SYNC)
+        from .client_backend import LoopBackend  # noqa: PLC0415 - as above
+
+        return LoopBackend(cast("AsyncClientBackend", self._async_backend()), loop)
+
+    def _async_backend(self) -> AnyAsyncBackend:
         backend = self._backends.asynchronous
         if backend is None:
-            from .async_pool import AsyncBackend  # noqa: PLC0415 - asyncio loads at first use
-
             with self._lock:
-                backend = self._backends.asynchronous or AsyncBackend(self._verify)
+                backend = self._backends.asynchronous or self._new_async()
                 self._backends.asynchronous = backend
         return backend
+
+    def _new_async(self) -> AnyAsyncBackend:
+        if self._http_async_client is not None:
+            from .client_backend import AsyncClientBackend  # noqa: PLC0415 - as above
+
+            return AsyncClientBackend(self._http_async_client)
+        if self._http_client is not None:
+            raise missing_client(ASYNC)
+        from .async_pool import AsyncBackend  # noqa: PLC0415 - asyncio loads at first use
+
+        return AsyncBackend(self._verify)
+
+
+def _once(request: Request) -> RetryPolicy:
+    return RetryPolicy(request.timeout, max_retries=0)
 
 
 class _Backends:
@@ -157,8 +230,8 @@ class _Backends:
     __slots__ = ("asynchronous", "sync")
 
     def __init__(self) -> None:
-        self.sync: SyncPool | None = None
-        self.asynchronous: AsyncBackend | None = None
+        self.sync: SyncBackend | None = None
+        self.asynchronous: AnyAsyncBackend | None = None
 
     def close(self) -> None:
         for backend in (self.sync, self.asynchronous):

@@ -78,7 +78,7 @@ def exchange(
                 request.method, address, headers, request.body, streaming, *limits, own_origin
             )
         except EasyLLMError as error:
-            failure = error
+            failure, retry_after = error, error.retry_after
         else:
             assert result is not None  # noqa: S101 - the drivers send one for an attempt
             if 200 <= result.status < 300:

@@ -19,20 +19,37 @@ class Request:
 
     Content type, `Accept`, user agent and authorization are added by the transport; a header
     given here wins over them.
+
+    Attributes:
+        method: `"GET"`, `"POST"`, ...
+        url: The absolute address, percent-encoded, without credentials.
+        body: The body, or None.
+        headers: The headers by name; a client adds those of the framing (`content-length`, ...).
+        timeout: The time in seconds that the call has left, or None if it has no limit.
     """
 
     method: str
     url: str
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    """An HTTP response that is here as a whole.
+
+    Attributes:
+        status: The HTTP status code.
+        headers: The headers by name, repeated ones joined by `", "`.
+        body: The body.
+        url: The address that it came from, without credentials. Default: that of the request.
+    """
+
     status: int
-    headers: Mapping[str, str]  # names in lower case; repeated ones are joined by ", "
+    headers: Mapping[str, str]  # names in lower case
     body: bytes
-    url: str  # where it came from, after redirects, without credentials
+    url: str = ""
     # Keeps what was secret about the request out of errors about the response.
     secrets: object = field(default=None, repr=False, compare=False)
 

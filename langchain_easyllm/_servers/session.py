@@ -50,6 +50,8 @@ class SessionSettings:
     verify: bool | str | ssl.SSLContext  # whether, and against what, TLS certificates are checked
     bill_to: str | None = None  # the Hub organisation that pays
     request_hook: UserFunction | None = None  # what adds headers to each attempt
+    http_client: object = field(default=None, repr=False)  # in place of own connections
+    http_async_client: object = field(default=None, repr=False)
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -58,7 +60,9 @@ class SessionSettings:
         verify = id(self.verify) if isinstance(self.verify, ssl.SSLContext) else self.verify
         address = self.url.root, self.url.query, self.url.router
         server = self.headers, verify, self.bill_to, self.request_hook
-        return (*address, self.api_key, found, *server)
+        # A session keeps its clients alive, so no other object has their ids meanwhile.
+        clients = id(self.http_client), id(self.http_async_client)
+        return (*address, self.api_key, found, *server, *clients)
 
 
 class ServerSession:
@@ -323,6 +327,8 @@ def connect(settings: SessionSettings) -> ServerSession:
             bill_to=settings.bill_to,
             verify=settings.verify,
             request_hook=settings.request_hook,
+            http_client=settings.http_client,
+            http_async_client=settings.http_async_client,
         )
         return ServerSession(settings.url, transport)
 

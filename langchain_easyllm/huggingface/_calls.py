@@ -61,7 +61,11 @@ def read_target(
     """Return where a call goes, as fields: its own address and token, or the module's."""
     key = request.api_key or module["api_key"] or None
     base_url = request.api_base or module["api_base"]
-    return {"model": request.model, "base_url": base_url, "api_key": key}
+    clients = {
+        "http_client": request.http_client,
+        "http_async_client": request.http_async_client,
+    }
+    return {"model": request.model, "base_url": base_url, "api_key": key, **clients}
 
 
 def _find_prompt(builder: object) -> ChatPrompt | None:

@@ -57,6 +57,12 @@ class Options:
     wait_for_model: float = 0.0
     """Seconds to wait for a cold start."""
 
+    http_client: object = None
+    """An `httpx.Client`, or another client, to send the requests of `create` with."""
+
+    http_async_client: object = None
+    """An `httpx.AsyncClient`, or another client, to send the requests of `acreate` with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationOptions(Options):

@@ -1,18 +1,19 @@
 """Conversations that any real chat server can have, with what must be true of its answers.
 
 `python -m tests.record` has them with a real server and keeps what was said; the unit tests have
-them again with what was kept.
+them again with what was kept. Both send the requests with httpx, where vcrpy sees them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, Self
 
+import httpx
 import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, huggingface
@@ -29,11 +30,19 @@ class Target:
         base_url: The server's root.
         model: The name of a model there, or None for its only one.
         api_key: A token that it wants, or None.
+        client: What synchronous calls are sent with.
     """
 
     base_url: str
     model: str | None = None
     api_key: str | None = None
+    client: httpx.Client = field(default_factory=httpx.Client)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
 
     def chat(self, **fields: Any) -> EasyLLMChat:
         """A chat model there, as deterministic as the server can be."""
@@ -44,7 +53,8 @@ class Target:
         return EasyLLM(**self._fields(), **{"temperature": 0, "max_tokens": 32} | fields)
 
     def _fields(self) -> dict[str, Any]:
-        return {"base_url": self.base_url, "model": self.model, "api_key": self.api_key}
+        fields = {"base_url": self.base_url, "model": self.model, "api_key": self.api_key}
+        return {**fields, "http_client": self.client}
 
 
 def whole(target: Target) -> None:
@@ -71,11 +81,12 @@ def asynchronous(target: Target) -> None:
     """The asynchronous modes give answers, several at a time."""
 
     async def ask() -> None:
-        chat = target.chat(max_tokens=8)
-        answers = await chat.abatch(["One word.", "Two words.", "Three words."])
-        assert all(answer.text for answer in answers)
-        assert "".join([chunk.text async for chunk in chat.astream("One word.")])
-        await chat.aclose()
+        async with httpx.AsyncClient() as client:
+            chat = target.chat(max_tokens=8, http_async_client=client)
+            answers = await chat.abatch(["One word.", "Two words.", "Three words."])
+            assert all(answer.text for answer in answers)
+            assert "".join([chunk.text async for chunk in chat.astream("One word.")])
+            await chat.aclose()
 
     asyncio.run(ask())
 
@@ -116,6 +127,7 @@ def as_easyllm(target: Target) -> None:
     """EasyLLM's client gives the same kind of answer in its own format."""
     messages = [{"role": "user", "content": "Tell me about the sea."}]
     there = {"model": target.model, "api_base": target.base_url, "api_key": target.api_key}
+    there["http_client"] = target.client
     create = huggingface.ChatCompletion.create
     response = create(messages, max_tokens=5, n=2, **there)
     assert [choice["finish_reason"] for choice in response["choices"]] == ["length", "length"]

@@ -29,11 +29,20 @@ FLOORS = (
     {"_langchain"},
     {"_generation", "_batch", "_local"},
     {"_fields"},
-    {"chat_models", "llms", "embeddings", "rerank", "agents"},
+    {"chat_models", "llms", "embeddings", "rerank", "agents", "http"},
     {"huggingface"},
 )
 BESIDE = {"offline": {"errors", "prompts", "_lazy", "_llguidance", "_tool_formats"}}
-HEAVY = ["aiohttp", "huggingface_hub", "numpy", "torch", "transformers", "jinja2"]
+HEAVY = [
+    "aiohttp",
+    "httpx",
+    "httpx2",
+    "huggingface_hub",
+    "numpy",
+    "torch",
+    "transformers",
+    "jinja2",
+]
 HEAVY += ["llguidance", "safetensors", "starlette", "tokenizers", "uvicorn"]
 
 # What each public module exports. Written out, so that no name comes or goes unnoticed.
@@ -50,6 +59,9 @@ PUBLIC = {
         IncompleteStreamError ModelLoadingError ModelOverloadedError NotFoundError
         PermissionDeniedError PromptError ProtocolError RateLimitError ServerError
         StructuredOutputError TimeoutError
+    """,
+    "http": """
+        AsyncHTTPClient AsyncStreamedResponse HTTPClient Request Response StreamedResponse
     """,
     "prompts": """
         PROMPT_MAPPING ChatPrompt PromptError anthropic_stop_sequences build_anthropic_prompt
@@ -132,6 +144,10 @@ def test_the_import_rules_see_every_module() -> None:
     seen = {name for path in TREES for name in imports(path)}
     own = {f"{NAME}.errors.ProtocolError", f"{NAME}._protocols.request.ProtocolRequest"}
     assert own | {"orjson"} <= seen
+
+
+def test_the_callers_http_client_brings_its_own_package() -> None:
+    assert {name for path in TREES for name in imports(path) if name.startswith("httpx")} == set()
 
 
 def test_no_modules_import_each_other() -> None:

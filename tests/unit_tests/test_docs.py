@@ -122,6 +122,17 @@ def test_the_examples_for_servers_run(fake_server, capsys, monkeypatch):
     assert number.sub("", shown.err) == number.sub("", documented)
 
 
+def test_the_examples_for_http_clients_run(fake_server, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    fake_text_servers.serve(fake_server, "tgi", ["Par", "is."])
+    names = run_page("docs/http-clients.md", fake_server.url)
+    for name in ("through_socks", "over_a_unix_socket", "with_http2", "with_a_certificate"):
+        names[name].close()
+    assert capsys.readouterr().out.replace("GET 200\n", "") == "Paris.\n" * 2 + "POST 200\nParis."
+    assert names["first"] == "Paris."
+    assert [path.name for path in tmp_path.iterdir()] == ["capital.yaml"]
+
+
 OFFLINE = (ROOT / "docs" / "offline.md").read_text(encoding="utf-8")
 
 

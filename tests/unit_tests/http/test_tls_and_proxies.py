@@ -56,8 +56,13 @@ async def pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
 
 
 @contextmanager
-def tls_in_front_of(port: int, context: ssl.SSLContext) -> Iterator[int]:
-    """Take TLS off connections and pass them on; gives the port to connect to."""
+def tls_in_front_of(
+    port: int, context: ssl.SSLContext | None, path: Path | None = None
+) -> Iterator[int]:
+    """Take TLS off connections and pass them on; gives the port to connect to.
+
+    With a path, a Unix domain socket is listened at instead.
+    """
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,9 +75,12 @@ def tls_in_front_of(port: int, context: ssl.SSLContext) -> Iterator[int]:
             server_writer.transport.abort()
 
     async def main() -> None:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        if path:
+            server = await asyncio.start_unix_server(serve, path)
+        else:
+            server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
         loop, end = asyncio.get_running_loop(), asyncio.Event()
-        listening.set_result(server.sockets[0].getsockname()[1])
+        listening.set_result(0 if path else server.sockets[0].getsockname()[1])
         ending.set_result(lambda: loop.call_soon_threadsafe(end.set))
         await end.wait()
         server.close()
