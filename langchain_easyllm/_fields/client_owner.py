@@ -48,7 +48,13 @@ class ClientOwner(ConnectionFields, Serializable):
         server = fields["base_url"], fields["api_key"], fields["verify"], fields.get("bill_to")
         # The client in use keeps the caller's alive, so no other object has their ids.
         clients = id(fields["http_client"]), id(fields["http_async_client"])
-        key: tuple[object, ...] = (*server, fields["request_hook"], *clients, *headers.items())
+        sizes = (
+            fields["max_response_bytes"],
+            fields["max_decompressed_bytes"],
+            fields["max_error_bytes"],
+        )
+        hook = fields["request_hook"]
+        key: tuple[object, ...] = (*server, hook, clients, sizes, *headers.items())
         if fields.get("api") == LOCAL:
             key = (LOCAL, fields["model"])
         client: GenerationClient | None = private["_client"]
@@ -83,6 +89,7 @@ class ClientOwner(ConnectionFields, Serializable):
             request_hook=UserFunction(self.request_hook) if self.request_hook else None,
             http_client=self.http_client,
             http_async_client=self.http_async_client,
+            limits=self._response_limits(),
         )
         return GenerationClient(connect(settings), self._hub_token())
 

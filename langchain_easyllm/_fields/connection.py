@@ -40,7 +40,7 @@ from .constructor_types import Convertible, KeyFunction, RequestHook
 from .timeouts import TimeoutNumbers, one_timeout
 
 if TYPE_CHECKING:
-    from .._http.models import RetryPolicy
+    from .._http.models import ResponseLimits, RetryPolicy
     from .._http.user_functions import UserFunction
 
 
@@ -166,6 +166,18 @@ class ConnectionFields(BaseModel):
     """The same for asynchronous calls: an `httpx.AsyncClient`, or an object with the methods of
     `langchain_easyllm.http.AsyncHTTPClient`. Default None."""
 
+    max_response_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
+    """The maximum size of an answer, or of one event of a stream, in bytes. Reading ends with an
+    error where it is exceeded. Default 268,435,456 (256 MiB)."""
+
+    max_decompressed_bytes: int = Field(default=64 * 1024 * 1024, ge=1)
+    """The maximum size of an answer, or of one event of a stream, that the server compressed, after
+    decompression. Default 67,108,864 (64 MiB)."""
+
+    max_error_bytes: int = Field(default=16 * 1024 * 1024, ge=1)
+    """The maximum size of an error's body in bytes, before and after decompression; the rest of a
+    larger one is not read. Default 16,777,216 (16 MiB)."""
+
     _tasks: ClassVar[tuple[str, ...]] = TEXT_TASKS
     """Values of other packages' `task` that need no field here."""
 
@@ -198,7 +210,9 @@ class ConnectionFields(BaseModel):
         self._unchecked = unchecked
         # One that is made of another object's fields keeps its origin.
         given = key if isinstance(key, GivenKey | FunctionKey) else self.api_key
-        self.api_key = bind_key(given, self._address().root)
+        bound = bind_key(given, self._address().root)
+        if bound is not self.api_key:  # or an object that was given none would say it was
+            self.api_key = bound
         if self._retired:
             _warn_retired()
 
@@ -289,9 +303,10 @@ class ConnectionFields(BaseModel):
                 )
 
     def _check_local(self) -> None:
-        for name in ("base_url", "provider", *CLIENTS):
+        purposes = dict.fromkeys(("base_url", "provider"), "names a server")
+        purposes |= dict.fromkeys((*CLIENTS, "request_hook", "bill_to"), "is for requests to one")
+        for name, purpose in purposes.items():
             if name in self.model_fields_set and getattr(self, name) is not None:
-                purpose = "sends to a server" if name in CLIENTS else "names a server"
                 raise ConfigurationError(
                     f"api='local' runs a model in this process, and {name} {purpose}: leave one of "
                     "them out."
@@ -326,6 +341,13 @@ class ConnectionFields(BaseModel):
             if not all(is_hugging_face(parse_url(url)) for url in (origin, root)):
                 return None
         return key.source if isinstance(key, FunctionKey) else key.get_secret_value().strip()
+
+    def _response_limits(self) -> ResponseLimits:
+        from .._http.models import ResponseLimits  # noqa: PLC0415 - loads with the first request
+
+        return ResponseLimits(
+            self.max_response_bytes, self.max_decompressed_bytes, self.max_error_bytes
+        )
 
     def _retry_policy(self, call: Mapping[str, Any] | None = None) -> RetryPolicy:
         """Return the limits of a call, its own fields before the object's."""

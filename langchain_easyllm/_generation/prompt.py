@@ -142,7 +142,10 @@ def _from_server(
         return None
     if not isinstance(source, str) or not source:
         return None
-    bos, eos = props.get("bos_token"), props.get("eos_token")
+    bos, eos = (
+        token if isinstance(token, str) else None
+        for token in (props.get("bos_token"), props.get("eos_token"))
+    )
     ends = dict.fromkeys([*([eos] if eos else ()), *turn_ends(source)])
     return JinjaPrompt.of(source, name="server", stop=tuple(ends), bos_token=bos, eos_token=eos)
 

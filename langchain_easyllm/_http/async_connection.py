@@ -60,7 +60,7 @@ class AsyncConnection(asyncio.Protocol):
     # What the pool and streams call
 
     async def send(
-        self, data: bytes, parser: ResponseParser, deadline: float, *, whole: bool = True
+        self, data: memoryview, parser: ResponseParser, deadline: float, *, whole: bool = True
     ) -> None:
         """Send a request; wait for its whole response, or for the head, till the deadline."""
         self._used = True
@@ -198,7 +198,7 @@ class AsyncConnection(asyncio.Protocol):
 
     # The rest
 
-    async def _write(self, data: bytes, parser: ResponseParser, deadline: float) -> None:
+    async def _write(self, data: memoryview, parser: ResponseParser, deadline: float) -> None:
         transport = self._transport
         for start in range(0, len(data), SLICE):
             # A server that refuses a large body answers, and maybe closes, before it has read it.

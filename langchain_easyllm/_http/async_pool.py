@@ -385,7 +385,7 @@ class AsyncBackend:
 async def _converse(
     connection: AsyncConnection, attempt: Attempt, proxy: Proxy | None
 ) -> Response | AsyncEventStream:
-    parser = ResponseParser(attempt.method)
+    parser = ResponseParser(attempt.method, attempt.limits, streaming=attempt.streaming)
     data, deadline = render(attempt, proxy), attempt.deadline
     try:
         await connection.send(data, parser, deadline, whole=not attempt.streaming)

@@ -156,13 +156,25 @@ def remember(owner: object, secret: str) -> None:
     weakref.finalize(owner, _secrets.pop, entry).atexit = False
 
 
-def redact(text: str) -> str:
-    """Replace every known secret in a text by three stars."""
+def redact(text: str, limit: int | None = None) -> str:
+    """Replace every known secret in a text by three stars.
+
+    With a limit, only so many characters of the text are read. A secret that the limit cuts
+    through is hidden, too: half a token is a leak.
+    """
     shown: list[str] = []
     end = 0
-    spans = [span for secret in {*_secrets.values()} for span in _find(secret, text)]
+    secrets = {*_secrets.values()}
+    if limit is not None and len(text) > limit:
+        window = text[: limit + max(map(len, secrets), default=0)]
+        text = text[:limit]
+    else:
+        window = text
+    spans = [span for secret in secrets for span in _find(secret, window)]
     # Secrets may begin, hold or overlap one another: what any of them covers is hidden.
     for start, stop in sorted(spans):
+        if start >= len(text):
+            break
         if start >= end:
             shown += text[end:start], "***"
         end = max(end, stop)

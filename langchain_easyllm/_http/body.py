@@ -1,13 +1,14 @@
-"""What the bytes of a body mean: their coding, and whether they are framed as events."""
+"""What the bytes of a streamed body mean: whether they are framed as events."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
+from typing import NoReturn
 
-from ..errors import IncompleteStreamError, ProtocolError
-from .auth import redact
-from .error_mapping import parse_error_body
+from ..errors import ProtocolError
+from .content import Decompressor, coding_of, too_large
+from .error_mapping import MAX_WORDS, parse_error_body
+from .models import DEFAULT_LIMITS, ResponseLimits
 from .sse import DONE, SSEDecoder
 
 HEAD = 4096
@@ -16,71 +17,42 @@ HEAD = 4096
 FIELDS = (b"data", b"event", b"id", b"retry", b":")
 """What a line of an event stream begins with."""
 
-MAX_PLAIN = 1024 * 1024 * 1024
-"""Bytes that a compressed body may grow to; beyond it is an attack."""
-
-
-class Decompressor:
-    """Undoes a `Content-Encoding` that the server applied although it was asked not to."""
-
-    __slots__ = ("_left", "_stream")
-
-    def __init__(self, coding: str) -> None:
-        if coding not in {"gzip", "x-gzip", "deflate"}:
-            raise ProtocolError(
-                f"The answer is encoded as {coding[:50]!r}, which nobody asked for."
-            )
-        # 32 more than the window's size lets zlib tell gzip and deflate apart.
-        self._stream = zlib.decompressobj(zlib.MAX_WBITS + 32)
-        self._left = MAX_PLAIN
-
-    def feed(self, block: bytes) -> bytes:
-        try:
-            data = self._stream.decompress(block, self._left)
-        except zlib.error as error:
-            raise ProtocolError("The compressed answer is damaged.") from error
-        self._left -= len(data)
-        if self._left <= 0:
-            raise ProtocolError(f"The compressed answer holds more than {MAX_PLAIN:,} bytes.")
-        return data
-
-    def close(self) -> None:
-        if not self._stream.eof:
-            raise IncompleteStreamError("The compressed answer was cut off before its end.")
-
-
-def plain_body(headers: Mapping[str, str], body: bytes) -> bytes:
-    coding = _coding(headers)
-    if not coding or not body:
-        return body
-    decompressor = Decompressor(coding)
-    plain = decompressor.feed(body)
-    decompressor.close()
-    return plain
-
 
 class BodyEvents:
-    """Turns a streamed body into lists of events."""
+    """Turns a streamed body into lists of events.
 
-    __slots__ = ("_body", "_decoder", "_decompressor", "_has_events", "_type", "done", "framed")
+    Each event has the bounds of an answer; a stream of any length is never cut.
+    """
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        coding = _coding(headers)
-        self._decompressor = Decompressor(coding) if coding else None
+    __slots__ = ("_body", "_decoder", "_decompressor", "_has_events", "_limit", "_type", "done",
+                 "framed", "pending")  # fmt: skip
+
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        limits: ResponseLimits = DEFAULT_LIMITS,
+    ) -> None:
+        coding = coding_of(headers)
+        self._decompressor = Decompressor(coding, limits) if coding else None
+        self._limit = limits.response_bytes
         self._type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        self._decoder = SSEDecoder()
+        self._decoder = SSEDecoder(max_buffer=limits.response_bytes)
         self._body = bytearray()
         # Whether it is an event stream; otherwise it is JSON and comes as one item.
         self.framed = not self._type.endswith(("json", "html", "xml"))
         self.done = False  # whether the last event said that the response is complete
+        self.pending = False  # whether `feed` has more to do before it needs more bytes
         self._has_events = self._type == "text/event-stream"
 
     def feed(self, block: bytes) -> list[bytes]:
-        """Take the next bytes of the body and return the events they complete."""
+        """Take the next bytes of the body and return the events they complete.
+
+        While `pending` is set there may be more of them: call it again, with no bytes.
+        """
         if self._decompressor is not None:
-            block = self._decompressor.feed(block)
+            block = self._inflate(self._decompressor, block)
         if not self.framed:
-            self._body += block
+            self._take_whole(block)
             return []
         if not self._has_events and len(self._body) < HEAD:
             self._body += block[:HEAD]
@@ -88,6 +60,8 @@ class BodyEvents:
         if events:
             self._has_events = True
             self.done = events[-1] == DONE
+            if self._decompressor is not None:
+                self._decompressor.begin_event()
         return events
 
     def end(self) -> list[bytes]:
@@ -98,16 +72,26 @@ class BodyEvents:
             begun = self._body.lstrip()
             if events or self._has_events or not begun or begun.startswith(FIELDS):
                 return events
-        body = bytes(self._body)
         if not self._type.endswith("json"):
-            text = parse_error_body(redact(body.decode("utf-8", "replace"))).short
-            raise ProtocolError(
-                f"The answer is a page ({self._type or 'of no type'}), not an event stream: "
-                f"{text!r}. Check base_url."
-            )
-        return [body] if body else []
+            self._refuse_page()
+        return [bytes(self._body)] if self._body else []
 
+    def _inflate(self, decompressor: Decompressor, block: bytes) -> bytes:
+        decompressor.feed(block)
+        plain = decompressor.read()
+        self.pending = decompressor.pending
+        return plain
 
-def _coding(headers: Mapping[str, str]) -> str:
-    coding = headers.get("content-encoding", "").strip().lower()
-    return "" if coding == "identity" else coding
+    def _take_whole(self, block: bytes) -> None:
+        self._body += block
+        if len(self._body) > MAX_WORDS and not self._type.endswith("json"):
+            self._refuse_page()
+        if len(self._body) > self._limit:
+            raise too_large("max_response_bytes", self._limit)
+
+    def _refuse_page(self) -> NoReturn:
+        text = parse_error_body(bytes(self._body)).short
+        raise ProtocolError(
+            f"The answer is a page ({self._type or 'of no type'}), not an event stream: "
+            f"{text!r}. Check base_url."
+        )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Protocol, Self, cast
 from .attempt_hooks import AttemptHooks
 from .auth import Credentials
 from .client_protocols import ASYNC, SYNC, missing_client
-from .exchange import arun_flow, exchange, run_flow
+from .exchange import Flow, arun_flow, exchange, run_flow
 from .headers import RequestHeaders
-from .models import Request, Response, RetryPolicy
+from .models import DEFAULT_LIMITS, Request, Response, ResponseLimits, RetryPolicy
 from .stream import AsyncClosing, Closing
 
 if TYPE_CHECKING:
@@ -114,11 +114,13 @@ class HTTPTransport(Closing, AsyncClosing):
         request_hook: UserFunction | None = None,
         http_client: object = None,
         http_async_client: object = None,
+        limits: ResponseLimits = DEFAULT_LIMITS,
     ) -> None:
         self.credentials = credentials or Credentials()
         self._verify = verify
         self._http_client = http_client
         self._http_async_client = http_async_client
+        self._limits = limits
         self._headers = RequestHeaders(self.credentials, headers, bill_to)
         self._hooks = AttemptHooks(self.credentials, request_hook)
         self._backends = _Backends()
@@ -126,26 +128,26 @@ class HTTPTransport(Closing, AsyncClosing):
         weakref.finalize(self, self._backends.close)
 
     def send(self, request: Request, policy: RetryPolicy | None = None) -> Response:
-        flow = exchange(request, policy or _once(request), self._headers, streaming=False)
+        flow = self._flow(request, policy, streaming=False)
         send = self._hooks.sender(self._sync_pool().send)
         return cast("Response", run_flow(flow, send))
 
     async def asend(self, request: Request, policy: RetryPolicy | None = None) -> Response:
-        flow = exchange(request, policy or _once(request), self._headers, streaming=False)
+        flow = self._flow(request, policy, streaming=False)
         send = self._hooks.asender(self._async_backend().send)
         return cast("Response", await arun_flow(flow, send))
 
     def open(
         self, request: Request, policy: RetryPolicy | None = None
     ) -> EventStream | ClientStream:
-        flow = exchange(request, policy or _once(request), self._headers, streaming=True)
+        flow = self._flow(request, policy, streaming=True)
         send = self._hooks.sender(self._sync_pool().send)
         return cast("EventStream", run_flow(flow, send))
 
     async def aopen(
         self, request: Request, policy: RetryPolicy | None = None
     ) -> AsyncEventStream | AsyncClientStream:
-        flow = exchange(request, policy or _once(request), self._headers, streaming=True)
+        flow = self._flow(request, policy, streaming=True)
         send = self._hooks.asender(self._async_backend().send)
         return cast("AsyncEventStream", await arun_flow(flow, send))
 
@@ -164,6 +166,10 @@ class HTTPTransport(Closing, AsyncClosing):
         other = copy(self)
         other._backends = backends  # noqa: SLF001 - of its own class
         return other
+
+    def _flow(self, request: Request, policy: RetryPolicy | None, *, streaming: bool) -> Flow:
+        policy = policy or _once(request)
+        return exchange(request, policy, self._headers, self._limits, streaming=streaming)
 
     def close(self) -> None:
         self._backends.close()

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Generic, NoReturn, Self, TypeVar, cast
 
 from ..errors import EasyLLMError
-from .body import BodyEvents, plain_body
+from .body import BodyEvents
 from .client_adapters import (
     AsyncClientAdapter,
     AsyncProtocolAdapter,
@@ -30,6 +30,7 @@ from .client_adapters import (
 )
 from .client_protocols import ASYNC, SYNC, AsyncHTTPClient, HTTPClient, httpx_module
 from .connect import time_allowed
+from .content import BoundedBody
 from .exchange import Attempt
 from .models import Response
 from .socket_errors import Phase, incomplete, raise_translated
@@ -64,8 +65,10 @@ class ClientBackend:
             whole = _WholeResponse(incoming, attempt)
             for block in incoming.blocks:
                 whole.feed(block)
+                if whole.full:
+                    break
                 time_left(attempt)
-            incoming.close(True)
+            incoming.close(not whole.full)
             return whole.response()
         except BaseException as exc:  # noqa: BLE001 - raised again
             if incoming is not None:
@@ -100,7 +103,9 @@ class AsyncClientBackend:
                 whole = _WholeResponse(incoming, attempt)
                 async for block in incoming.blocks:
                     whole.feed(block)
-            await _closed(incoming, complete=True)
+                    if whole.full:
+                        break
+            await _closed(incoming, complete=not whole.full)
             return whole.response()
         except BaseException as exc:  # noqa: BLE001 - raised again
             if incoming is not None:
@@ -180,7 +185,7 @@ class _ClientStreamState(Generic[B]):
         self._incoming: Incoming[B] | None = incoming
         self._attempt = attempt
         self._adapter = adapter
-        self._events = BodyEvents(incoming.headers)
+        self._events = BodyEvents(incoming.headers, attempt.limits)
         self._ended = False
         self.status = incoming.status
         self.headers = incoming.headers
@@ -198,7 +203,10 @@ class _ClientStreamState(Generic[B]):
             return self._events.end()
         if isinstance(block, list):
             return block
-        return self._events.feed(checked_bytes(block))
+        events = self._events.feed(checked_bytes(block))
+        while self._events.pending:
+            events += self._events.feed(b"")
+        return events
 
     def _take_incoming(self) -> Incoming[B] | None:
         incoming, self._incoming = self._incoming, None
@@ -288,18 +296,25 @@ class _WholeResponse(Generic[B]):
     def __init__(self, incoming: Incoming[B], attempt: Attempt) -> None:
         self._incoming: Incoming[B] = incoming
         self._url = attempt.address.url
+        success = 200 <= incoming.status < 300
+        self._body = BoundedBody(incoming.headers, attempt.limits, success=success)
         self._blocks: list[bytes] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more of it is wanted."""
+        return self._body.full
 
     def feed(self, block: Block) -> None:
         if isinstance(block, list):
             self._blocks += block
         else:
-            self._blocks.append(checked_bytes(block))
+            self._blocks.append(self._body.feed(checked_bytes(block)))
 
     def response(self) -> Response:
-        headers = self._incoming.headers
-        body = plain_body(headers, b"".join(self._blocks))
-        return Response(self._incoming.status, headers, body, self._url)
+        self._body.close()
+        body = b"".join(self._blocks)
+        return Response(self._incoming.status, self._incoming.headers, body, self._url)
 
 
 def _streams(attempt: Attempt, incoming: Incoming[B]) -> bool:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .body import plain_body
 from .exchange import Attempt
 from .http1 import ResponseParser
 from .models import Response
@@ -193,7 +192,8 @@ def time_allowed(attempt: Attempt, phase: Phase) -> float:
     return attempt.timeout
 
 
-def render(attempt: Attempt, proxy: Proxy | None) -> bytes:
+def render(attempt: Attempt, proxy: Proxy | None) -> memoryview:
+    """The bytes of a request; as a view, so that no traceback shows the token in them."""
     address = attempt.address
     target = address.target
     lines = [f"{name}: {value}" for name, value in attempt.headers.items()]
@@ -205,22 +205,22 @@ def render(attempt: Attempt, proxy: Proxy | None) -> bytes:
     if body is not None or attempt.method not in {"GET", "HEAD"}:
         lines.append(f"content-length: {len(body or b'')}")
     head = f"{attempt.method} {target} HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n"
-    return head.encode("latin-1") + (body or b"")
+    return memoryview(head.encode("latin-1") + (body or b""))
 
 
 def response(attempt: Attempt, parser: ResponseParser, body: bytes) -> Response:
-    plain = plain_body(parser.headers, body)
-    return Response(parser.status, parser.headers, plain, attempt.address.url)
+    parser.check_body()
+    return Response(parser.status, parser.headers, body, attempt.address.url)
 
 
-def render_tunnel(attempt: Attempt, proxy: Proxy) -> bytes:
+def render_tunnel(attempt: Attempt, proxy: Proxy) -> memoryview:
     """The bytes that ask a proxy for a tunnel; its response has no body, like that to HEAD."""
     address = attempt.address
     host = f"[{address.host}]" if ":" in address.host else address.host
     lines = [f"CONNECT {host}:{address.port} HTTP/1.1", f"host: {host}:{address.port}"]
     if proxy.authorization:
         lines.append(f"proxy-authorization: {proxy.authorization}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    return memoryview(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
 
 
 def check_tunnel(attempt: Attempt, parser: ResponseParser) -> None:

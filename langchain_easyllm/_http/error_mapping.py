@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import urljoin
 
 from .. import errors
@@ -94,8 +94,7 @@ def error_from_response(
     status: int, headers: Mapping[str, str], body: bytes, url: str, *, token_withheld: bool = False
 ) -> EasyLLMError:
     """Translate a response that is no success; the error holds no secret that is known here."""
-    text = _readable(body)
-    message = parse_error_body(text)
+    message = parse_error_body(body)
     address = parse_url(url)
     kind = _classify(status, message, dedicated=is_dedicated(address.host))
     phrase = _PHRASES.get(status, "(no known status)")
@@ -103,7 +102,7 @@ def error_from_response(
     where = headers.get("location")
     if where and 300 <= status < 400:
         with suppress(ValueError):  # it is not a valid address
-            where = redact(public_url(urljoin(url, where)))
+            where = redact(public_url(urljoin(url, where)), LONGEST)
             advice = f"It points to {where}: use that address as base_url."
     request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
     seconds = retry_after_seconds(headers.get("retry-after"))
@@ -113,8 +112,8 @@ def error_from_response(
         f"{address.authority} answered {status} {phrase}{_quoted(message.short)} {advice}".strip(),
         status_code=status,
         url=redact(public_url(url)),
-        request_id=redact(request_id) if request_id else request_id,
-        body=text,
+        request_id=redact(request_id, LONGEST) if request_id else request_id,
+        body=_readable(body),
         retry_after=seconds,
     )
     # Whether the same request may succeed later; a used-up quota does not come back.
@@ -130,8 +129,7 @@ def error_from_event(payload: bytes, url: str) -> EasyLLMError:
     It is `{"error": ..., "error_type": ...}`,
     `{"error": {"message": ..., "code" or "type" or "http_status_code": ...}}`, or text.
     """
-    text = _readable(payload)
-    message = parse_error_body(text)
+    message = parse_error_body(payload)
     status = message.status
     kind = _special(status or 400, message) or _BY_TYPE.get(
         message.kind, _BY_TYPE.get(message.code)
@@ -144,7 +142,7 @@ def error_from_event(payload: bytes, url: str) -> EasyLLMError:
         f"{host} failed while answering{_quoted(message.short)} {advice}".strip(),
         status_code=status,
         url=redact(public_url(url)),
-        body=text,
+        body=_readable(payload),
     )
 
 
@@ -161,17 +159,18 @@ def retry_after_seconds(value: str | None) -> float | None:
     """Read a `Retry-After` header: seconds, or an HTTP date; None if it makes no sense."""
     if not value:
         return None
+    value = value[:100]
     try:
         seconds = float(value)
     except ValueError:
         seconds = _seconds_until(value)
     # nan and inf parse as numbers too
-    return max(seconds, 0.0) if -1e9 < seconds < 1e9 else None
+    return max(seconds, 0.0) if -_MAX_SECONDS < seconds < _MAX_SECONDS else None
 
 
 def _readable(body: bytes) -> str:
-    # Redacted before anything is shortened: half a token is a leak, too.
-    return redact(body.decode("utf-8", "replace"))
+    # A character has four bytes at most; a secret may go on behind the last one that is shown.
+    return redact(body[: 8 * MAX_WORDS].decode("utf-8", "replace"), MAX_WORDS)
 
 
 def _seconds_until(date: str) -> float:
@@ -180,11 +179,11 @@ def _seconds_until(date: str) -> float:
 
     try:
         moment = parsedate_to_datetime(date)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError):  # a time zone may be beyond all bounds
         return float("nan")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - datetime.now(UTC)).total_seconds()
 
 
 def _classify(
@@ -234,6 +233,23 @@ def _quoted(text: str) -> str:
 LONGEST = 300
 """Characters of the server's message that an error quotes; `EasyLLMError.body` has more."""
 
+MAX_WORDS = 16 * 1024
+"""Characters of a server's message that are read: to classify an error, and to quote it."""
+
+MAX_JSON = 1024 * 1024
+"""Bytes of a body that is parsed as JSON; a longer one is read as plain text."""
+
+_NO_JSON = object()
+
+_MAX_ITEMS = 100
+"""Messages that are read of a list of them."""
+
+_MAX_DEPTH = 8
+"""How deep messages are searched for in one another."""
+
+_MAX_SECONDS = 1e9
+"""Above it, a time that a server names makes no sense."""
+
 
 class ServerMessage(NamedTuple):
     """What a server says about a failure."""
@@ -253,29 +269,42 @@ class ServerMessage(NamedTuple):
         return bool(pattern.search(f"{self.text} {self.kind} {self.code}"))
 
 
-def parse_error_body(body: str) -> ServerMessage:
+def parse_error_body(body: bytes) -> ServerMessage:
     """Read a failure's body: HTML, plain text, or JSON in one of the servers' shapes.
 
     These are `{"error": "..."}`, `{"error": {...}}`, `{"message": ...}` and `{"detail": ...}`.
     """
-    import orjson  # noqa: PLC0415 - a success never needs it here
-
-    try:
-        value: object = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return ServerMessage(_plain(body))
+    value = _json(body)
+    if value is _NO_JSON:
+        return ServerMessage(_plain(_readable(body)))
     if not isinstance(value, Mapping):
-        return ServerMessage(_sentence(value))
+        return ServerMessage(_words(_sentence(value)))
     inner = value.get("error")
     error: Mapping[str, object] = inner if isinstance(inner, Mapping) else {}
-    code = _first(error, value, "code")
     return ServerMessage(
-        text=_text_of(value, error),
-        kind=str(value.get("error_type") or _first(error, value, "type") or "").lower(),
-        code=str(code or "").lower(),
+        text=_words(_text_of(value, error)),
+        kind=_label(value.get("error_type") or _first(error, value, "type")),
+        code=_label(_first(error, value, "code")),
         status=_status(_first(error, value, "http_status_code", "status_code", "code", "status")),
         estimated_time=_seconds(value.get("estimated_time")),
     )
+
+
+def _json(body: bytes) -> object:
+    """The value of a JSON text; `_NO_JSON` if it is none, or too long."""
+    import orjson  # noqa: PLC0415 - a success never needs it here
+
+    if len(body) > MAX_JSON:
+        return _NO_JSON
+    try:
+        return cast("object", orjson.loads(body.decode("utf-8", "replace")))
+    except orjson.JSONDecodeError:
+        return _NO_JSON
+
+
+def _words(text: str) -> str:
+    # Once more: JSON may spell a secret in another way.
+    return redact(text, MAX_WORDS)
 
 
 def _text_of(value: Mapping[str, object], error: Mapping[str, object]) -> str:
@@ -295,34 +324,53 @@ def _first(error: Mapping[str, object], value: Mapping[str, object], *names: str
     return None
 
 
-def _sentence(value: object) -> str:
+def _sentence(value: object, depth: int = 0) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list):
-        return "; ".join(_sentence(item) for item in value)
+        inner = value[:_MAX_ITEMS] if depth < _MAX_DEPTH else ()
+        return "; ".join(_sentence(item, depth + 1) for item in inner)
     if isinstance(value, Mapping) and "msg" in value:
         # FastAPI's validation errors: where, and what is wrong there
         path = value.get("loc")
-        where = ".".join(str(part) for part in path) if isinstance(path, list) else ""
-        return f"{where}: {value['msg']}" if where else str(value["msg"])
+        where = ".".join(map(_shown, path[:_MAX_ITEMS])) if isinstance(path, list) else ""
+        return f"{where}: {_shown(value['msg'])}" if where else _shown(value["msg"])
     if isinstance(value, Mapping) and isinstance(value.get("message"), str):
         return str(value["message"])
-    return "" if value is None else str(value)
+    return "" if value is None else _shown(value)
+
+
+def _shown(value: object) -> str:
+    try:
+        return str(value)
+    except RecursionError:  # nested deeper than Python can write
+        return "…"
+
+
+_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body)", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def _plain(text: str) -> str:
     """Plain text as it is; of a proxy's HTML page the title."""
-    if not re.match(r"\s*<(?:!doctype|html|head|body)", text, re.IGNORECASE):
+    if not _PAGE.match(text):
         return text
-    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-    return title[1] if title else re.sub(r"<[^>]*>", " ", text)
+    title = _TITLE.search(text)
+    return title[1] if title else _TAG.sub(" ", text)
+
+
+def _label(value: object) -> str:
+    return str(value)[:LONGEST].lower() if isinstance(value, str | int | float) else ""
 
 
 def _status(value: object) -> int | None:
-    if isinstance(value, str) and value.isdecimal():
+    if isinstance(value, str) and len(value) == 3 and value.isdecimal():
         value = int(value)
     return value if isinstance(value, int) and 400 <= value < 600 else None
 
 
 def _seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and value >= 0 else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 <= value < _MAX_SECONDS else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urljoin
 
@@ -17,7 +17,17 @@ from ..errors import ConfigurationError, EasyLLMError, ProtocolError
 from .auth import redact
 from .error_mapping import error_from_response, retry_after_seconds
 from .headers import RequestHeaders, neutral_headers
-from .models import URL, Request, RetryPolicy, is_dedicated, parse_url, public_url
+from .models import (
+    DEFAULT_LIMITS,
+    URL,
+    Request,
+    ResponseLimits,
+    RetryPolicy,
+    SecretHeaders,
+    is_dedicated,
+    parse_url,
+    public_url,
+)
 from .socket_errors import proxy_refusal
 
 A = TypeVar("A")
@@ -40,27 +50,37 @@ class AttemptResult(Protocol):
         """Headers, names in lower case."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Attempt:
     """One request, ready to be sent."""
 
     method: str
     address: URL
-    headers: Mapping[str, str] = field(repr=False)  # names in lower case
+    headers: Mapping[str, str]  # names in lower case
     body: bytes | None
     streaming: bool  # whether a success is returned before its body has arrived
     deadline: float  # of `time.monotonic`; infinity for never
     timeout: float  # the policy's bound in seconds; infinity for none
+    limits: ResponseLimits = DEFAULT_LIMITS
     own_origin: bool = True  # whether no redirect has led to another host
     # Keeps the attempt's secrets out of errors; a stream keeps its attempt for as long as it lives.
-    secrets: object = field(default=None, repr=False)
+    secrets: object = None
+
+    def __repr__(self) -> str:
+        size = len(self.body or b"")
+        return f"Attempt({self.method!r}, {self.address!r}, body=<{size:,} bytes>)"
 
 
 Flow = Generator["Attempt | float", "AttemptResult | None", "AttemptResult"]
 
 
 def exchange(
-    request: Request, policy: RetryPolicy, request_headers: RequestHeaders, *, streaming: bool
+    request: Request,
+    policy: RetryPolicy,
+    request_headers: RequestHeaders,
+    response_limits: ResponseLimits = DEFAULT_LIMITS,
+    *,
+    streaming: bool,
 ) -> Flow:
     """Yield attempts, and pauses in seconds, until one succeeds."""
     address = parse_url(request.url)
@@ -73,7 +93,7 @@ def exchange(
     while True:
         retry_after = None
         try:
-            limits = budget.deadline, budget.timeout
+            limits = budget.deadline, budget.timeout, response_limits
             result = yield Attempt(
                 request.method, address, headers, request.body, streaming, *limits, own_origin
             )
@@ -94,8 +114,8 @@ def exchange(
                 if target.origin != address.origin:
                     # Nothing of the caller's follows, whatever its name: not the token, the login,
                     # the `Host` of a virtual host, nor who pays.
-                    headers = neutral_headers(target, request, streaming=streaming)
-                    own_origin = False
+                    neutral = neutral_headers(target, request, streaming=streaming)
+                    headers, own_origin = SecretHeaders(neutral), False
                 address = target
                 continue
             retry_after = retry_after_seconds(result.headers.get("retry-after"))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from .._version import __version__
 from ..errors import ConfigurationError
 from .auth import Credentials, remember
-from .models import URL, Request, RetryPolicy, is_dedicated, is_hugging_face
+from .models import URL, Request, RetryPolicy, SecretHeaders, is_dedicated, is_hugging_face
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -34,7 +34,7 @@ BILL_TO = "x-hf-bill-to"
 """The header that names the Hub organisation which pays for a request."""
 
 
-class CheckedHeaders(dict[str, str]):
+class CheckedHeaders(SecretHeaders):
     """Headers that can be sent, names in lower case."""
 
     __slots__ = ("__weakref__",)
@@ -52,7 +52,7 @@ class RequestHeaders:
         self._credentials = credentials
         self._extra = with_secrets_kept(checked_headers(headers or {}))
         self._bill_to = checked_headers({BILL_TO: bill_to}) if bill_to else {}
-        self._cache: dict[tuple[object, ...], dict[str, str]] = {}
+        self._cache: dict[tuple[object, ...], SecretHeaders] = {}
 
     def for_request(
         self, request: Request, address: URL, policy: RetryPolicy, *, streaming: bool
@@ -63,7 +63,9 @@ class RequestHeaders:
         shared = self._cache.get(key)
         if shared is None:
             shared = self._cache[key] = self._build(address, request, cold, streaming=streaming)
-        return {**shared, **checked_headers(request.headers)} if request.headers else shared
+        if not request.headers:
+            return shared
+        return SecretHeaders({**shared, **checked_headers(request.headers)})
 
     def withheld_from(self, address: URL) -> bool:
         """Whether a token is known that this address was not sent."""
@@ -71,7 +73,7 @@ class RequestHeaders:
 
     def _build(
         self, address: URL, request: Request, cold: int, *, streaming: bool
-    ) -> dict[str, str]:
+    ) -> SecretHeaders:
         headers = neutral_headers(address, request, streaming=streaming)
         if self._bill_to and is_hugging_face(address):
             headers |= self._bill_to
@@ -83,7 +85,7 @@ class RequestHeaders:
             headers["authorization"] = basic(address.login)
             remember_value(self, headers["authorization"])
             remember(self, address.login.partition(":")[2])
-        return headers | self._extra
+        return SecretHeaders(headers | self._extra)
 
 
 def neutral_headers(address: URL, request: Request, *, streaming: bool) -> dict[str, str]:

@@ -13,7 +13,16 @@ from ..errors import ConfigurationError
 from .retries import CallBudget
 
 
-@dataclass(frozen=True, slots=True)
+class SecretHeaders(dict[str, str]):
+    """Headers that show their names only: error reporters print the variables of each frame."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<headers: {', '.join(self)}>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Request:
     """An HTTP request.
 
@@ -31,11 +40,14 @@ class Request:
     method: str
     url: str
     body: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
 
+    def __repr__(self) -> str:
+        return f"Request({self.method!r}, {public_url(self.url)!r}, body={_size(self.body)})"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Response:
     """An HTTP response that is here as a whole.
 
@@ -44,14 +56,33 @@ class Response:
         headers: The headers by name, repeated ones joined by `", "`.
         body: The body.
         url: The address that it came from, without credentials. Default: that of the request.
+        secrets: Set by the transport, to keep what was secret about the request out of errors.
     """
 
     status: int
     headers: Mapping[str, str]  # names in lower case
     body: bytes
     url: str = ""
-    # Keeps what was secret about the request out of errors about the response.
     secrets: object = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        url = public_url(self.url)
+        return f"Response(status={self.status}, url={url!r}, body={_size(self.body)})"
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseLimits:
+    """The most bytes that are read of an answer; the fields of `ConnectionFields` explain them."""
+
+    response_bytes: int = 256 * 1024 * 1024
+    decompressed_bytes: int = 64 * 1024 * 1024
+    error_bytes: int = 16 * 1024 * 1024
+
+    def for_errors(self) -> ResponseLimits:
+        return ResponseLimits(self.error_bytes, self.error_bytes, self.error_bytes)
+
+
+DEFAULT_LIMITS = ResponseLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +119,10 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 # else may be read as another host by another library.
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.%]+")
 _RESERVED = "!#$%&'()*+,/:;=?@[]~"
+
+
+def _size(body: bytes | None) -> str:
+    return "None" if body is None else f"<{len(body):,} bytes>"
 
 
 class URL(NamedTuple):

@@ -8,11 +8,9 @@ kept, and whether the event was named "error".
 from __future__ import annotations
 
 from ..errors import ProtocolError
+from .models import DEFAULT_LIMITS
 
 DONE = b"[DONE]"
-MAX_BUFFER = 64 * 1024 * 1024
-"""Bytes of one unfinished event that are kept before the server is taken to be broken."""
-
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -30,7 +28,7 @@ class SSEDecoder:
 
     __slots__ = ("_after_cr", "_data", "_line", "_max", "_name", "_size", "_start")
 
-    def __init__(self, *, max_buffer: int = MAX_BUFFER) -> None:
+    def __init__(self, *, max_buffer: int = DEFAULT_LIMITS.response_bytes) -> None:
         self._line = bytearray()
         self._data: list[bytes] = []
         self._name = b""
@@ -152,7 +150,8 @@ class SSEDecoder:
     def _check_size(self) -> None:
         if len(self._line) + self._size > self._max:
             raise ProtocolError(
-                f"The server sent an event of more than {self._max:,} bytes without ending it."
+                f"The server sent more than {self._max:,} bytes without ending an event. If it "
+                "may, raise max_response_bytes."
             )
 
 

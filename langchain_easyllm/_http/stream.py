@@ -67,7 +67,7 @@ class _StreamState(Generic[C]):
         self.status = parser.status
         self.headers: Mapping[str, str] = parser.headers
         self.url = attempt.address.url
-        self._events = BodyEvents(parser.headers)
+        self._events = BodyEvents(parser.headers, attempt.limits)
         self._parser = parser
         self._chunk = chunk
         self._attempt = attempt
@@ -92,7 +92,9 @@ class _StreamState(Generic[C]):
             self._release_if_complete()
             if events := self._events.feed(chunk):
                 return events
-        if not self._parser.complete:
+        elif self._events.pending and (events := self._events.feed(b"")):
+            return events
+        if self._events.pending or not self._parser.complete:
             return None
         self._release_if_complete()
         self._ended = True
@@ -150,6 +152,8 @@ class EventStream(_StreamState["SyncConnection"], Closing):
         self._drop()
 
     def _read(self, deadline: float) -> None:
+        if self._events.pending:
+            return
         assert self._connection is not None  # noqa: S101 - there is one until the response is complete
         if block := self._connection.receive(deadline):
             self._chunk = self._parser.feed(block)
@@ -191,10 +195,14 @@ class AsyncEventStream(_StreamState["AsyncConnection"], AsyncClosing):
             self._connection.close_soon()
 
     def _take(self) -> list[bytes] | None:
-        if self._connection is not None and not self._chunk:
+        if self._connection is not None and not self._chunk and not self._events.pending:
             self._chunk = self._connection.take()
         return super()._take()
 
     async def _read(self, deadline: float) -> None:
-        if self._connection is not None:
+        if self._events.pending:  # inflating takes time: others on the loop have theirs meanwhile
+            from asyncio import sleep  # noqa: PLC0415 - loaded by then
+
+            await sleep(0)
+        elif self._connection is not None:
             await self._connection.wait(deadline)

@@ -37,7 +37,7 @@ class SyncConnection:
         # A stream that was dropped unread must not make Python warn about its socket.
         self.close()
 
-    def send(self, data: bytes, deadline: float) -> None:
+    def send(self, data: bytes | memoryview, deadline: float) -> None:
         self._bound(deadline)
         self._sock.sendall(data)
 

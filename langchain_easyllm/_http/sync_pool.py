@@ -105,7 +105,7 @@ class SyncPool:
 def _converse(
     connection: SyncConnection, attempt: Attempt, proxy: Proxy | None
 ) -> Response | EventStream:
-    parser = ResponseParser(attempt.method)
+    parser = ResponseParser(attempt.method, attempt.limits, streaming=attempt.streaming)
     url, deadline = attempt.address.url, attempt.deadline
     lost = None
     try:

@@ -22,7 +22,7 @@ from .._servers.profile import EmbeddingProfile, ServerInfo
 from .._servers.tei import TEI_EMBEDDINGS
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
-from .json import parse_json_leniently
+from .json import parse_json_leniently, shown
 from .texts import BatchBody, body_parts, translate_fields
 
 
@@ -168,8 +168,8 @@ def _in_order(data: list[object]) -> list[object]:
         raise ProtocolError(f"The answer's data holds something that is no embedding: {_CHECK}.")
     order = [item.get("index", at) for at, item in enumerate(items)]
     if order != list(range(len(items))):
-        if sorted(order, key=str) != sorted(range(len(items)), key=str):
-            raise ProtocolError(f"The answer numbers its vectors {str(order)[:100]}.")
+        if not all(isinstance(at, int) for at in order) or sorted(order) != [*range(len(items))]:
+            raise ProtocolError(f"The answer numbers its vectors {shown(order, 100)}.")
         items.sort(key=itemgetter("index"))
     return [item["embedding"] for item in items]
 
@@ -179,7 +179,7 @@ def _vector(row: object, index: int, pooling: Pooling | None) -> Vector:
         return _decode_base64(row, index)
     if not isinstance(row, list) or not row:
         raise ProtocolError(
-            f"The vector of text {index} is {str(row)[:50]!r}, where a list of numbers belongs: "
+            f"The vector of text {index} is {shown(row)}, where a list of numbers belongs: "
             f"{_CHECK}."
         )
     if isinstance(row[0], list):
@@ -188,7 +188,11 @@ def _vector(row: object, index: int, pooling: Pooling | None) -> Vector:
     if kinds == {float}:
         return cast("list[float]", row)
     if kinds <= {float, int}:
-        return [float(cast("float", number)) for number in row]
+        try:
+            return [float(cast("float", number)) for number in row]
+        except OverflowError:  # an integer beyond all floats
+            largest = max(range(len(row)), key=lambda at: abs(cast("float", row[at])))
+            raise _no_number(index, largest, row[largest]) from None
     wrong = next(at for at, number in enumerate(row) if type(number) not in (float, int))
     raise _no_number(index, wrong, row[wrong])
 
@@ -223,8 +227,8 @@ def _check_finite(numbers: Iterable[float], index: int) -> None:
 
 def _no_number(index: int, at: int, value: object) -> ProtocolError:
     return ProtocolError(
-        f"The vector of text {index} has {value!r} at place {at}, where a finite number belongs:"
-        " the model on the server may be broken, or its number format too small for it."
+        f"The vector of text {index} has {shown(value)} at place {at}, where a finite number "
+        "belongs: the model on the server may be broken, or its number format too small for it."
     )
 
 
@@ -246,7 +250,7 @@ def _pooled(row: list[object], index: int, pooling: Pooling | None) -> list[obje
         )
     try:
         return [math.fsum(column) / len(vectors) for column in zip(*vectors, strict=True)]
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise ProtocolError(f"The vectors of text {index}'s tokens hold no numbers.") from error
 
 

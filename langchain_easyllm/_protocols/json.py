@@ -41,5 +41,13 @@ def parse_json_leniently(data: bytes) -> object:
     """Parse JSON that orjson refused, forgiving what can be forgiven; None if it is none."""
     try:
         return whole_characters(json.loads(data.decode("utf-8-sig", "replace")))
-    except ValueError:
+    except (ValueError, RecursionError):  # too many digits, or nested too deep
         return None
+
+
+def shown(value: object, size: int = 50) -> str:
+    """Return the beginning of a value for an error, whatever a server made of it."""
+    try:
+        return repr(value)[:size]
+    except (ValueError, RecursionError):  # more digits or levels than Python writes
+        return type(value).__name__

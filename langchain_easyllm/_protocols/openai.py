@@ -189,8 +189,10 @@ class ChatDecoder(_OpenAIDecoder):
         if isinstance(calls, list):
             result.tool_calls = tuple(call for call in calls if call and isinstance(call, Mapping))
         logprobs = choice.get("logprobs")
-        if isinstance(logprobs, Mapping) and logprobs.get("content"):
-            result.logprobs = logprobs
+        if isinstance(logprobs, Mapping) and isinstance(logprobs.get("content"), list):
+            # Lists only: langchain-core cannot merge chunks whose values have different types.
+            lists = {key: x for key, x in logprobs.items() if x is None or isinstance(x, list)}
+            result.logprobs = lists if lists["content"] else None
         return result
 
 

@@ -18,7 +18,7 @@ Chunk = str | Delta
 
 
 # What decoding raises where a server sends JSON that no protocol has.
-_UNEXPECTED = (AttributeError, IndexError, KeyError, TypeError)
+_UNEXPECTED = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError)
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from typing import cast
 from .._servers.profile import same
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
-from .json import parse_json
+from .json import parse_json, shown
 from .texts import BatchBody, body_parts, translate_fields
 
 
@@ -102,9 +102,13 @@ def _is_rank(item: object) -> bool:
 
 
 def _number(score: object, index: int) -> float:
-    if type(score) not in (float, int) or not math.isfinite(cast("float", score)):
+    try:
+        finite = type(score) in (float, int) and math.isfinite(cast("float", score))
+    except OverflowError:  # an integer beyond all floats
+        finite = False
+    if not finite:
         raise ProtocolError(
-            f"The score of document {index} is {score!r}, where a finite number belongs: the model "
-            "on the server may be broken."
+            f"The score of document {index} is {shown(score)}, where a finite number belongs: the "
+            "model on the server may be broken."
         )
     return float(cast("float", score))

@@ -42,7 +42,7 @@ class _Fragment(NamedTuple):
 def _parse_fragment(fragment: Mapping[str, object]) -> _Fragment:
     function = as_mapping(fragment.get("function"))
     identity, name, arguments = fragment.get("id"), function.get("name"), function.get("arguments")
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    text = arguments if isinstance(arguments, str) else _dump(arguments)
     return _Fragment(
         position=fragment.get("index"),
         id=str(identity) if isinstance(identity, str | int) else "",
@@ -50,6 +50,13 @@ def _parse_fragment(fragment: Mapping[str, object]) -> _Fragment:
         arguments="" if text == "null" else text,
         parsed=isinstance(arguments, dict),
     )
+
+
+def _dump(arguments: object) -> str:
+    try:
+        return json.dumps(arguments, ensure_ascii=False)
+    except RecursionError:  # nested deeper than it can be written: a call that cannot be read
+        return "{"
 
 
 @dataclass(slots=True)
@@ -219,13 +226,13 @@ def _unwrap(call: _Call) -> None:
     """Read a call whose name is in its arguments: `{"function": {"_name": ..., ...}}`."""
     try:
         value, _ = _decode(call.text.lstrip())
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     function = value.get("function") if isinstance(value, dict) else None
     name = function.pop("_name", None) if isinstance(function, dict) else None
     if isinstance(name, str):
         call.name = name
-        call.arguments = [json.dumps(function, ensure_ascii=False)]
+        call.arguments = [_dump(function)]
 
 
 def _said(arguments: str) -> str:
@@ -238,7 +245,8 @@ def _said(arguments: str) -> str:
 
 def _open(text: str) -> tuple[str, bool, bool]:
     """Return what closes the open brackets of JSON, and whether a string and an escape are open."""
-    closing, string, escaped = "", False, False
+    closing: list[str] = []
+    string, escaped = False, False
     for char in text:
         if string:
             string = char != '"' or escaped
@@ -246,10 +254,10 @@ def _open(text: str) -> tuple[str, bool, bool]:
         elif char == '"':
             string = True
         elif char in "{[":
-            closing += "}" if char == "{" else "]"
-        elif char in "}]":
-            closing = closing[:-1]
-    return closing, string, escaped
+            closing.append("}" if char == "{" else "]")
+        elif char in "}]" and closing:
+            closing.pop()
+    return "".join(closing), string, escaped
 
 
 def _is_unfinished(text: str) -> bool:
@@ -269,7 +277,8 @@ def _unparseable_suffix(text: str) -> str:
 
 
 # A report of TGI 3: why, and what the model had written, quoted.
-_UNREAD = re.compile(r'Failed to parse generated text: .*?("(?:[^"\\]|\\.)*")', re.DOTALL)
+_UNREAD = "Failed to parse generated text: "
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BEGUN = re.compile(r'\s*\{\s*"function"\s*:\s*\{\s*"_name"\s*:\s*"([^"\\]+)"\s*,?\s*')
 
 
@@ -279,9 +288,10 @@ def recover_truncated_tool_call(report: str) -> bytes | None:
     It answers 422 where `max_tokens` cut a call off, and the call is in the report.
     """
     try:
-        found = _UNREAD.search(json.loads(report)["error"])
-        written = json.loads(found[1]) if found else ""
-    except (KeyError, TypeError, ValueError):
+        _, unread, said = json.loads(report)["error"].partition(_UNREAD)
+        found = _QUOTED.match(said, said.find('"')) if unread and '"' in said else None
+        written = json.loads(found[0]) if found else ""
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None
     begun = _BEGUN.match(written)
     if begun is None:

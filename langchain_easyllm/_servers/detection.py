@@ -90,9 +90,10 @@ def _from_models(models: object) -> ServerInfo:
     if not isinstance(entries, list) or not entries:
         return UNKNOWN if models is None else ServerInfo(OPENAI_COMPATIBLE)
     listed = [entry for entry in entries if isinstance(entry, Mapping)]
-    names = tuple(str(entry["id"]) for entry in listed if entry.get("id"))
+    names = tuple(str(e["id"]) for e in listed if e.get("id") and isinstance(e["id"], str | int))
     # Some servers list models of other owners as well.
-    known = (_OWNERS.get(entry.get("owned_by")) for entry in listed)
+    owners = (entry.get("owned_by") for entry in listed)
+    known = (_OWNERS.get(owner) for owner in owners if isinstance(owner, str))
     profile = next(filter(None, known), OPENAI_COMPATIBLE)
     return ServerInfo(
         profile,

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 from .._http.auth import Credentials, environment_token
 from .._http.client import HTTPTransport, Transport
 from .._http.exchange import arun_flow, run_flow
-from .._http.models import Request, Response, RetryPolicy, public_url
+from .._http.models import (
+    DEFAULT_LIMITS,
+    Request,
+    Response,
+    ResponseLimits,
+    RetryPolicy,
+    public_url,
+)
 from ..errors import AuthenticationError, ConfigurationError, EasyLLMError, TimeoutError
 from .capabilities import ServerCapabilities
 from .detection import UNKNOWN, detect_server
@@ -52,6 +59,7 @@ class SessionSettings:
     request_hook: UserFunction | None = None  # what adds headers to each attempt
     http_client: object = field(default=None, repr=False)  # in place of own connections
     http_async_client: object = field(default=None, repr=False)
+    limits: ResponseLimits = DEFAULT_LIMITS
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -59,7 +67,7 @@ class SessionSettings:
         found = self.api_key or environment_token()
         verify = id(self.verify) if isinstance(self.verify, ssl.SSLContext) else self.verify
         address = self.url.root, self.url.query, self.url.router
-        server = self.headers, verify, self.bill_to, self.request_hook
+        server = self.headers, verify, self.bill_to, self.request_hook, self.limits
         # A session keeps its clients alive, so no other object has their ids meanwhile.
         clients = id(self.http_client), id(self.http_async_client)
         return (*address, self.api_key, found, *server, *clients)
@@ -326,6 +334,7 @@ def connect(settings: SessionSettings) -> ServerSession:
             headers=headers,
             bill_to=settings.bill_to,
             verify=settings.verify,
+            limits=settings.limits,
             request_hook=settings.request_hook,
             http_client=settings.http_client,
             http_async_client=settings.http_async_client,

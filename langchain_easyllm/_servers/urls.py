@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import ConfigurationError
@@ -34,17 +34,23 @@ _ROUTES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ServerURL:
     """A server's root, and what else its address says."""
 
     root: str  # scheme, host, port and path prefix, without a trailing slash
     # query string that every request repeats, without `?`
-    query: str = field(default="", repr=False)  # it may hold a key
+    query: str = ""
     router: bool = False  # whether this is Inference Providers
     route: str | None = None  # the full route that was pasted (`/generate`, say)
     model: str | None = None
     retired: bool = False  # whether the address was the retired `api-inference` host
+
+    def __repr__(self) -> str:
+        from .._http.models import public_url  # noqa: PLC0415 - loads with a connection
+
+        # Not the login in it, nor the query, which may hold a key.
+        return f"ServerURL({public_url(self.root)!r})"
 
     @property
     def is_dedicated(self) -> bool:

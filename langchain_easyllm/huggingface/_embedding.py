@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .._servers.profile import ServerInfo
 
 # Found in the text: parsing all the vectors again would cost more than the rest.
-_PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
+_PROMPT_TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,18})')
 
 
 class CountedEmbeddings(EasyLLMEmbeddings):

@@ -163,7 +163,7 @@ def _json(read: _Read, name: str, model: str | Path) -> dict[str, object]:
         return {}
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PromptError(f"{name} of {model} is not valid JSON: {error}") from error
     return value if isinstance(value, dict) else {}
 

@@ -128,10 +128,18 @@ def test_a_setting_that_is_assigned_later_is_looked_at_too() -> None:
         model.invoke("Hi")
 
 
-def test_a_local_model_has_no_use_for_one() -> None:
-    for clients in ({"http_client": Sync()}, {"http_async_client": Async()}):
-        with pytest.raises(ConfigurationError, match=r"api='local' .* http_(async_)?client"):
-            EasyLLMChat(api="local", pipeline=lambda *_: None, **clients)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("http_client", Sync()),
+        ("http_async_client", Async()),
+        ("request_hook", lambda request: None),
+        ("bill_to", "my-org"),
+    ],
+)
+def test_a_local_model_has_no_use_for_what_is_sent(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"api='local' .* {name} is for requests"):
+        EasyLLMChat(api="local", pipeline=lambda *_: None, **{name: value})
 
 
 # A call whose client was not given

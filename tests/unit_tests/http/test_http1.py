@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from langchain_easyllm._http import http1
 from langchain_easyllm._http.http1 import MAX_HEAD, ResponseParser
 from langchain_easyllm.errors import EasyLLMError, IncompleteStreamError, ProtocolError
 
@@ -96,6 +97,27 @@ def test_only_our_errors_come_out_of_random_bytes(blocks: list[bytes]) -> None:
         "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked",
         "HTTP/1.1 200 OK\r\nbad name: x",
         "HTTP/1.1 200 OK\r\nno colon",
+        "HTTP/1.1 200 OK\r\nx: a\rb",
+        "HTTP/1.1 200 OK\r\nx: a\r\r\ny: b",
+        "HTTP/1.1 200 OK\rx: a",
+        "HTTP/1.1 200 \rOK",
+        "\rHTTP/1.1 200 OK",
+        "HTTP/1.1 200 OK\r\nx: a\0b",
+        "HTTP/1.1 200 OK\0",
+        "HTTP/1.1 200 OK\r\n x: folded into nothing",
+        "HTTP/1.1 200 OK\r\nx : a",
+        "HTTP/1.1 200 OK\r\ncontent-length: 3, 4",
+        "HTTP/1.1 200 OK\r\ncontent-length: 3,",
+        "HTTP/1.1 200 OK\r\ncontent-length: +3",
+        "HTTP/1.1 200 OK\r\ncontent-length: 0x3",
+        "HTTP/1.1 200 OK\r\ncontent-length: 3 3",
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n 2",
+        "HTTP/1.1 200 OK\r\ncontent-length: " + "9" * 5000,
+        "HTTP/1.1 200 OK\r\ncontent-length:",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding:\r\ncontent-length: 3",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: identity",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: xchunked",
         "HTTP/1.1 2OO OK",
         "HTTP/1.1 101 Switching Protocols",
         "HTTP/2.0 200 OK",
@@ -108,12 +130,79 @@ def test_what_makes_no_sense_is_refused(head: str) -> None:
         ResponseParser("GET").feed(head.encode() + b"\r\n\r\n")
 
 
-@pytest.mark.parametrize("chunk", [b"zz\r\n", b"3\r\nabcd\r\n", b"0x1\r\na\r\n", b"+1\r\na\r\n"])
-def test_broken_chunks_are_refused(chunk: bytes) -> None:
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b"zz\r\n",
+        b"3\r\nabcd\r\n",
+        b"0x1\r\na\r\n",
+        b"+1\r\na\r\n",
+        b"-1\r\na\r\n",
+        b" 1\r\na\r\n",
+        b"1_0\r\na\r\n",
+        b"\r\na\r\n",
+        b";x\r\n\r\n",
+        b"1 1\r\na\r\n",
+        b"1\r\r\na\r\n",
+        b"1;x\ry\r\na\r\n",
+        b"1;x\0y\r\na\r\n",
+        b"1\0\r\na\r\n",
+        b"1\r\na\r\r\n",
+        b"1\r\na0\r\n",
+        b"0" * 16 + b"\r\n\r\n",
+        b"f" * 16 + b"\r\n",
+        b"0\r\nx: a\rb\r\n\r\n",
+        b"0\r\nx: a\0b\r\n\r\n",
+        b"0\r\n\r\r\n",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_broken_chunks_are_refused(chunk: bytes, size: int) -> None:
     parser = ResponseParser("GET")
     parser.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    blocks = [chunk[at : at + size] for at in range(0, len(chunk), size)]
     with pytest.raises(ProtocolError):
-        parser.feed(chunk)
+        [parser.feed(block) for block in blocks]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"1\na\n0\n\n",
+        b"1 \r\na\r\n0 \t\r\n\r\n",
+        b"01\r\na\r\n000\r\n\r\n",
+        b'1;name=value\r\na\r\n0;x;y="z"\r\n\r\n',
+        b"1 ; name = value\r\na\r\n0\r\nx: \xff\r\n\r\n",
+    ],
+)
+def test_what_real_servers_do_to_chunks_is_read(chunks: bytes) -> None:
+    parser = ResponseParser("GET")
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: CHUNKED\r\n\r\n"
+    assert parser.feed(head + chunks) == b"a"
+    assert parser.complete
+    assert parser.reusable
+
+
+def test_a_flood_of_interim_answers_is_bounded() -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n"
+    parser = ResponseParser("GET")
+    with pytest.raises(ProtocolError, match="too long"):
+        [parser.feed(interim * 100) for _ in range(2 * MAX_HEAD // len(interim) // 100)]
+    parser = ResponseParser("GET")
+    with pytest.raises(ProtocolError, match="too long"):
+        parser.feed(interim * (MAX_HEAD // len(interim) + 1))
+
+
+def test_nothing_long_is_remembered() -> None:
+    for cached in (http1._known_name, http1._known_size):
+        cached.cache_clear()
+    name, size = b"n" * 65, b"1;" + b"x" * 63
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n" + name + b": x\r\n\r\n"
+    parser = ResponseParser("GET")
+    assert parser.feed(head + size + b"\r\na\r\n1\r\nb\r\n0\r\n\r\n") == b"ab"
+    assert parser.headers[name.decode()] == "x"
+    assert http1._known_name.cache_info().currsize == 1
+    assert http1._known_size.cache_info().currsize == 2
 
 
 @pytest.mark.parametrize(
@@ -148,6 +237,20 @@ def test_heads_chunk_lines_and_trailers_are_bounded(start: bytes, more: bytes) -
         ),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nHTTP/1.1", False),
         (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", False),
+        (
+            b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\nconnection: keep-alive\r\n\r\n"
+            b"0\r\n\r\n",
+            False,
+        ),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: foo, Close\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: x-close-it\r\n\r\n", True),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\nconnection: keep-alive-not\r\n\r\n", False),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: x\r\nconnection: close\r\n\r\n",
+            False,
+        ),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\ncontent-length: 2\r\n\r\nhi", True),
     ],
 )
 def test_a_connection_is_reused_only_after_a_clean_end(raw: bytes, reusable: bool) -> None:

@@ -17,7 +17,7 @@ from .test_client import (  # noqa: F401 - collected here with another fixture
     test_connections_are_reused,
     test_no_answer_is_a_connection_error,
     test_nobody_listens,
-    test_secrets_do_not_cross_to_another_origin,
+    test_nothing_of_the_callers_crosses_to_another_origin,
 )
 from .test_event_streams import (  # noqa: F401 - as above
     test_a_compressed_stream_is_read,

@@ -29,8 +29,8 @@ from .test_client import (  # noqa: F401 - collected here with another fixture
     test_no_answer_is_a_connection_error,
     test_nobody_listens,
     test_non_ascii_paths_are_encoded,
+    test_nothing_of_the_callers_crosses_to_another_origin,
     test_redirects_in_a_circle_end,
-    test_secrets_do_not_cross_to_another_origin,
     test_the_callers_headers_win,
     test_the_token_stays_within_its_origin,
 )
