@@ -23,6 +23,7 @@ from ._fields.connection import CONFIG
 from ._fields.constructor_types import UNSET, Convertible
 from ._fields.generation import streaming_of
 from ._fields.text_model import TextModel, inspected
+from ._http.event_loop import running_loop
 from ._langchain.batching import joined, split_run_id
 from ._langchain.outputs import to_chat_chunks, to_chat_result, to_whole_chunk, with_usage_of
 from ._langchain.tools import ConvertedTools, ToolLike, to_choice, to_tools
@@ -255,6 +256,7 @@ class EasyLLMChat(TextModel, BaseChatModel):
         **kwargs: Any,
     ) -> LLMResult:
         """Answer conversations, `max_concurrency` at a time; see `BaseChatModel.agenerate`."""
+        running_loop()
         kwargs = hide_headers(kwargs)
         if len(messages) < 2:
             return await super().agenerate(messages, stop, callbacks, **kwargs)

@@ -25,6 +25,7 @@ from pydantic import Field
 from ._fields.call_headers import hide_headers
 from ._fields.connection import CONFIG
 from ._fields.text_model import TextModel, calling, inspected
+from ._http.event_loop import running_loop
 from ._langchain.messages import refuse_other_than_text
 from ._langchain.outputs import to_generations, to_text_chunks
 
@@ -137,6 +138,7 @@ class EasyLLM(TextModel, LLM):
         **kwargs: Any,
     ) -> LLMResult:
         """Answer prompts, `max_concurrency` at a time; see `BaseLLM.agenerate`."""
+        running_loop()
         kwargs = hide_headers(kwargs)
         with calling(_own(kwargs)):
             return await super().agenerate(prompts, stop, callbacks, **kwargs)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from .._http.event_loop import running_loop
 from .._http.models import RetryPolicy
 from .._protocols.embeddings import EmbeddingApi, Vector
 from .._protocols.rerank import RerankApi
@@ -94,6 +95,7 @@ class _BatchClient(ABC, Generic[T]):
         return job
 
     async def arun(self, job: J) -> J:
+        running_loop()
         if job.texts:
             server = await self._adetect(many=len(job.texts) > 1)
             scheduler = self.limits.scheduler(self.task(server), server, job.texts)
@@ -158,6 +160,7 @@ class EmbeddingClient(_BatchClient[Vector]):
     async def aiter_arrays(
         self, texts: Iterable[str] | AsyncIterable[str], prompt: str
     ) -> AsyncGenerator[Array, None]:
+        running_loop()
         server = await self._adetect(many=True)
         jobs: deque[ArrayJob] = deque()
         batches = self.limits.scheduler(self.task(server), server)

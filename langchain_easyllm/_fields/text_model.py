@@ -14,6 +14,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import model_validator
 
 from .._generation.request import GenerationRequest
+from .._http.event_loop import refuse_other_frameworks
 from .._langchain.batching import BatchingMixin
 from .._langchain.outputs import PROVIDER
 from .._langchain.tools import to_choice, to_tools
@@ -43,6 +44,14 @@ class TextModel(
     if TYPE_CHECKING:  # langchain-core's, of both classes
 
         def _add_version(self, pkg: str, version: str) -> None: ...
+    else:  # which keeps the types of langchain-core's methods
+
+        def astream(
+            self, input: object, config: object = None, *, stop: object = None, **kwargs: object
+        ) -> object:
+            """Stream an answer; see `Runnable.astream`."""
+            refuse_other_frameworks()
+            return super().astream(input, config, stop=stop, **kwargs)
 
     @model_validator(mode="after")
     def _set_easyllm_version(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import select
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,8 +14,10 @@ from time import monotonic
 from typing import cast
 
 from ..errors import EasyLLMError
+from .addresses import UNREAD, allow_slow_reading
 from .exchange import Attempt
 from .http1 import ResponseParser
+from .tls_layer import TLSLayer
 
 MAX_UNREAD = 128 * 1024
 """Bytes of a stream that wait for their reader before the server has to wait."""
@@ -27,18 +30,22 @@ class AsyncConnection(asyncio.Protocol):
     """A connection whose waits have a deadline: a moment of `time.monotonic`."""
 
     __slots__ = ("_chunks", "_closed", "_deadline", "_early", "_failure", "_give_back", "_loop",
-                 "_on_lost", "_parser", "_paused", "_poll", "_timer", "_transport", "_unread",
-                 "_used", "_waiter", "_whole", "_writable", "idle_since", "lost")  # fmt: skip
+                 "_on_lost", "_parser", "_paused", "_poll", "_sock", "_timer", "_tls",
+                 "_transport", "_unread", "_used", "_waiter", "_whole", "_writable",
+                 "idle_since", "lost", "yielded")  # fmt: skip
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
         give_back: Callable[[AsyncConnection, Attempt], None],
         on_lost: Callable[[AsyncConnection], None],
     ) -> None:
         self._loop = loop
         self._give_back = give_back
         self._on_lost = on_lost
+        self._sock = sock
+        self._tls: TLSLayer | None = None
         self._transport: asyncio.Transport | None = None
         self._poll: select.poll | None = None
         self._parser: ResponseParser | None = None
@@ -56,6 +63,7 @@ class AsyncConnection(asyncio.Protocol):
         self._closed = False
         self.idle_since = 0.0
         self.lost = False
+        self.yielded = False
 
     # What the pool and streams call
 
@@ -68,7 +76,7 @@ class AsyncConnection(asyncio.Protocol):
         self._whole = whole
         if self._early:
             early, self._early = self._early, b""
-            self.data_received(early)
+            self._feed(early)
         if self.lost:
             self._end(None)
         await self._write(data, parser, deadline)
@@ -96,15 +104,18 @@ class AsyncConnection(asyncio.Protocol):
         self._resume()
         return chunk
 
-    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        assert self._transport is not None  # noqa: S101 - the caller has connected it
+    async def start_tls(self, context: ssl.SSLContext, host: str, deadline: float) -> None:
         # Whatever came before TLS is nobody's response.
         self._parser = None
         self._early = b""
         self._used = False
-        self._transport = await self._loop.start_tls(
-            self._transport, self, context, server_hostname=host
-        )
+        self._tls = tls = TLSLayer(context, host)
+        try:
+            while not tls.handshake():
+                self._write_now(tls.outgoing())
+                await self._sleep(deadline)
+        finally:
+            self._write_now(tls.outgoing())  # after a failure it says why
 
     def is_spent(self) -> bool:
         """Whether an idle connection is closed, or holds what nobody asked for.
@@ -117,7 +128,10 @@ class AsyncConnection(asyncio.Protocol):
         """Keep the connection for another request if the response allows it, else close it."""
         self._parser = None
         self._chunks.clear()
-        if parser.reusable and not self.lost:
+        transport = self._transport
+        # What the server did not read of the last request it would take for the next one.
+        unsent = transport is None or transport.get_write_buffer_size()
+        if parser.reusable and not self.lost and not unsent:
             self._resume()
             self._give_back(self, attempt)
         else:
@@ -148,12 +162,41 @@ class AsyncConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have no class in common with asyncio's.
         self._transport = cast("asyncio.Transport", transport)
-        sock = transport.get_extra_info("socket")
-        if sock is not None and hasattr(select, "poll"):
+        if hasattr(select, "poll"):
             self._poll = select.poll()
-            self._poll.register(sock.fileno(), select.POLLIN)
+            self._poll.register(self._sock, select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
+        tls = self._tls
+        if tls is None:
+            self._feed(data)
+            return
+        if not tls.ready:
+            tls.feed(data)
+            self._wake()
+            return
+        try:
+            plain = tls.decrypt(data)
+        except ssl.SSLError as error:
+            self._fail(error)
+            return
+        # New keys are acknowledged in their turn.
+        self._write_now(tls.outgoing())
+        if plain:
+            self._feed(plain)
+        if tls.ended:
+            self._end_of_tls(tls)
+
+    def _end_of_tls(self, tls: TLSLayer) -> None:
+        try:
+            tls.decrypt(b"")
+        except ssl.SSLError as error:
+            self._fail(error)
+        else:
+            self._end(None)
+            self.close()
+
+    def _feed(self, data: bytes) -> None:
         parser = self._parser
         if parser is None:
             if self._used:
@@ -165,9 +208,7 @@ class AsyncConnection(asyncio.Protocol):
         try:
             chunk = parser.feed(data)
         except EasyLLMError as error:
-            self._failure = error
-            self.close()
-            self._wake()
+            self._fail(error)
             return
         if chunk:
             self._chunks.append(chunk)
@@ -181,12 +222,20 @@ class AsyncConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Take the end of what the server sends for the end of the connection."""
-        self._end(None)
+        tls = self._tls
+        if tls is not None and not tls.ready:
+            tls.feed(b"")
+            self._wake()
+        else:
+            self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if isinstance(exc, OSError) and not self._closed:
+            self._read_rest()
         self._end(exc)
         self._stop_timer()
-        self._transport = self._poll = None
+        self._poll = None
         self._on_lost(self)
 
     def pause_writing(self) -> None:
@@ -199,15 +248,34 @@ class AsyncConnection(asyncio.Protocol):
     # The rest
 
     async def _write(self, data: memoryview, parser: ResponseParser, deadline: float) -> None:
-        transport = self._transport
+        tls = self._tls
+        if len(data) > UNREAD:
+            allow_slow_reading(self._sock)
         for start in range(0, len(data), SLICE):
             # A server that refuses a large body answers, and maybe closes, before it has read it.
+            transport = self._transport
             if transport is None or self._failure is not None or parser.complete:
                 parser.reusable = False
                 break
-            transport.write(data[start : start + SLICE] if len(data) > SLICE else data)
-            while not (self._writable or parser.complete or self._failure):
+            block = data[start : start + SLICE] if len(data) > SLICE else data
+            transport.write(tls.encrypt(block) if tls is not None else block)
+            while not self._writable or transport.is_closing():
+                if parser.complete or self._failure is not None:
+                    break
                 await self._sleep(deadline)
+
+    def _write_now(self, data: bytes) -> None:
+        if data and self._transport is not None:
+            self._transport.write(data)
+
+    def _read_rest(self) -> None:
+        """Take what came before a connection broke while something was sent.
+
+        The loop reads no more of it, yet it may be the answer that says why.
+        """
+        with suppress(OSError):
+            while block := self._sock.recv(64 * 1024):
+                self.data_received(block)
 
     async def _sleep(self, deadline: float) -> None:
         """Wait until something happens; raises the failure, or that there is no time left."""
@@ -255,12 +323,19 @@ class AsyncConnection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
 
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self.close()
+        self._wake()
+
     def _end(self, exc: BaseException | None) -> None:
         self.lost = True
-        parser = self._parser
-        if parser is None or parser.complete or self._failure is not None:
+        parser, tls = self._parser, self._tls
+        shaking = tls is not None and not tls.ready
+        waited_for = shaking or (parser is not None and not parser.complete)
+        if not waited_for or self._failure is not None:
             return
-        if exc is None and parser.status and not self._closed:
+        if exc is None and parser is not None and parser.status and not self._closed:
             try:
                 parser.feed_eof()
             except EasyLLMError as error:
@@ -273,10 +348,6 @@ class AsyncConnection(asyncio.Protocol):
 
 def _discard(transport: object) -> None:
     """Close a transport of a closed loop, whose own `abort` would need the loop."""
-    secure = getattr(transport, "_ssl_protocol", None)
-    if secure is not None:
-        transport._closed = True  # type: ignore[attr-defined]  # noqa: SLF001
-        _discard(getattr(secure, "_transport", None))
     sock = getattr(transport, "_sock", None)
     if sock is not None:
         sock.close()

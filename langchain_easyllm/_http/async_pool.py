@@ -11,39 +11,43 @@ import asyncio
 import atexit
 import builtins
 import os
+import select
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from math import inf
 from time import monotonic
 
+from .addresses import Resolver, connect_socket
 from .async_connection import AsyncConnection
 from .connect import (
     CONNECT_TIMEOUT,
     MAX_IDLE,
     IdleConnections,
-    Resolver,
     check_tunnel,
-    connect_socket,
     render,
     render_tunnel,
     response,
     time_allowed,
 )
+from .connection_limit import FULL, RETRY_FULL, Share, process_limit
+from .event_loop import running_loop
 from .exchange import Attempt
 from .http1 import ResponseParser
 from .models import URL, Response
 from .proxies import Proxies, Proxy
 from .socket_errors import Phase, connection_lost, incomplete, raise_translated
 from .stream import AsyncEventStream
-from .tls import Verify, context_for
+from .tls import Verify, load_context
 
 MAX_CONNECTING = 64
 """Connections to one server that are opened at once.
 
-The number of open ones has no bound but the process's own, so that streams never starve another
-request; yet a burst takes over connections that become free while it queues.
+The number of open ones has no bound but the process's own (`connection_limit`), so that streams
+never starve another request; yet a burst takes over connections that become free while it queues.
 """
+
+HAS_POLL = hasattr(select, "poll")
 
 Origin = tuple[str, str, int]
 # Gets a connection, or None for leave to open one, or that its time is over.
@@ -55,13 +59,60 @@ _live: set[AsyncPool] = set()
 _leaked: list[AsyncPool] = []
 
 
-class _OriginPool:
-    __slots__ = ("connecting", "idle", "waiting")
+class _OriginPool(Share):
+    """The connections of one pool to one server."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: AsyncPool) -> None:
+        super().__init__()
         self.idle: IdleConnections[AsyncConnection] = IdleConnections()
         self.connecting = 0
         self.waiting: deque[_Waiter] = deque()
+        self._pool = pool
+        self._asked = 0  # leaves to open a connection that are wanted, or on their way
+
+    def ask(self) -> None:
+        """Want as many leaves as there are waiters that may connect."""
+        needed = min(len(self.waiting), MAX_CONNECTING - self.connecting) - self._asked
+        if needed > 0:
+            self._asked += needed
+            self.limit.want(self, needed)
+        elif needed < 0:
+            self._asked -= self.limit.unwant(self, -needed)
+
+    def grant(self) -> bool:
+        return self._pool.call_soon(self._pass_leave)
+
+    def _pass_leave(self) -> None:
+        self._asked -= 1
+        waiter = self.next() if self.connecting < MAX_CONNECTING else None
+        if waiter is None:
+            self.free()
+        else:
+            self.connecting += 1
+            waiter.set_result(None)
+
+    def next(self) -> _Waiter | None:
+        """Take out the first who still waits."""
+        while self.waiting:
+            waiter = self.waiting.popleft()
+            if not waiter.done():
+                return waiter
+        return None
+
+    def close_idle(self) -> bool:
+        if self._pool.loop.is_closed():
+            self._pool.retire()
+            return False
+        if not self._pool.loop.is_running():
+            return False  # nobody would close it
+        try:
+            connection = self.idle.popleft()
+        except IndexError:
+            return False
+        connection.yielded = True
+        self.limit.note_yield(self)
+        connection.close_soon()
+        return True
 
 
 class AsyncPool:
@@ -72,11 +123,12 @@ class AsyncPool:
         self._pid = os.getpid()
         self._resolver = Resolver(self.loop)
         self._origins: dict[Origin, _OriginPool] = {}
-        self._connections: set[AsyncConnection] = set()
-        self._max_connections = _max_connections()
+        # And who counts them
+        self._connections: dict[AsyncConnection, _OriginPool] = {}
+        self._unclaimed: set[AsyncConnection] = set()  # those that are being opened
         self._pending_acquires = 0
         self._retired = False
-        for pool in tuple(_live):
+        for pool in list(_live):
             if not pool.is_own() or pool.loop.is_closed():
                 pool.retire()
         _live.add(self)
@@ -98,10 +150,11 @@ class AsyncPool:
         self, attempt: Attempt, connect: Callable[[AsyncPool], Awaitable[AsyncConnection]]
     ) -> AsyncConnection:
         """Open a connection by `connect`, or get one that becomes free if many are being opened."""
-        origin = self._origins.setdefault(attempt.address.origin, _OriginPool())
+        key = attempt.address.origin
+        origin = self._origins.get(key) or self._origins.setdefault(key, _OriginPool(self))
         self._pending_acquires += 1
         try:
-            while origin.connecting >= MAX_CONNECTING or not self._make_room():
+            while origin.connecting >= MAX_CONNECTING or not origin.limit.take(origin):
                 given = await self._queue(origin, attempt.deadline)
                 if given is None:
                     break
@@ -110,22 +163,42 @@ class AsyncPool:
                 given.close()
             else:
                 origin.connecting += 1
-            try:
-                return await connect(self)
-            finally:
-                origin.connecting -= 1
-                self._pass_on()
+            return await self._connect(origin, connect)
         finally:
             self._pending_acquires -= 1
             self._end_if_empty()
 
-    async def connect_to(self, address: URL) -> AsyncConnection:
+    async def _connect(
+        self, origin: _OriginPool, connect: Callable[[AsyncPool], Awaitable[AsyncConnection]]
+    ) -> AsyncConnection:
+        """Open a connection, for which there is leave."""
+        connection = None
+        try:
+            connection = await connect(self)
+            return connection
+        finally:
+            origin.connecting -= 1
+            if connection in self._unclaimed:
+                self._unclaimed.discard(connection)
+                self._connections[connection] = origin
+            else:
+                origin.free()
+            origin.ask()
+
+    async def connect_to(self, address: URL, deadline: float) -> AsyncConnection:
         """Connect, without TLS."""
-        sock = await connect_socket(
-            self.loop, await self._resolver.find(address.host, address.port)
-        )
-        connection = AsyncConnection(self.loop, self._give_back, self.forget)
-        self._connections.add(connection)
+        while True:
+            try:
+                places = await self._resolver.find(address.host, address.port)
+                sock = await connect_socket(self.loop, places)
+                break
+            except OSError as error:
+                if error.errno not in FULL or monotonic() + RETRY_FULL >= deadline:
+                    raise
+                process_limit().make_room(least=1)
+                await asyncio.sleep(RETRY_FULL)
+        connection = AsyncConnection(self.loop, sock, self._give_back, self.forget)
+        self._unclaimed.add(connection)
         try:
             await self.loop.create_connection(lambda: connection, sock=sock)
         except BaseException:
@@ -135,12 +208,23 @@ class AsyncPool:
             raise
         return connection
 
+    def call_soon(self, callback: Callable[[], object]) -> bool:
+        """Have something called on the pool's loop, from any thread; False if it is closed."""
+        try:
+            self.loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            return False
+        return True
+
     def forget(self, connection: AsyncConnection) -> None:
-        self._connections.discard(connection)
-        for origin in self._origins.values():
-            if connection in origin.idle:
+        origin = self._connections.pop(connection, None)
+        if origin is None:
+            self._unclaimed.discard(connection)
+        else:
+            with suppress(ValueError):
                 origin.idle.remove(connection)
-        self._pass_on()
+            origin.free(yielded=connection.yielded)
+            origin.ask()
         self._end_if_empty()
 
     def retire(self) -> None:
@@ -155,8 +239,7 @@ class AsyncPool:
         elif self.loop.is_closed():
             self._abandon()
         else:
-            with suppress(RuntimeError):  # the loop may end at this moment
-                self.loop.call_soon_threadsafe(self._close_idle)
+            self.call_soon(self._close_idle)
 
     async def aclose_idle(self) -> None:
         """The same on the pool's own loop; what is idle is closed when this returns."""
@@ -172,7 +255,7 @@ class AsyncPool:
     async def close(self) -> None:
         """Close all connections at once, on the pool's own loop."""
         self._retired = True
-        for connection in tuple(self._connections):
+        for connection in [*self._connections, *self._unclaimed]:
             connection.close()
         await _let_loop_close()
 
@@ -183,6 +266,7 @@ class AsyncPool:
         timer = None if left == inf else self.loop.call_later(max(left, 0), _time_out, waiter)
         origin.waiting.append(waiter)
         try:
+            origin.ask()
             given = await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
@@ -201,42 +285,26 @@ class AsyncPool:
             self._offer(given, origin)
         elif given is None:
             origin.connecting -= 1
-            self._pass_on()
+            origin.free()
+            origin.ask()
 
     def _give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
         self._offer(connection, self._origins[attempt.address.origin])
 
     def _offer(self, connection: AsyncConnection, origin: _OriginPool) -> None:
+        limit = origin.limit
         if self._retired or len(origin.idle) >= MAX_IDLE:
             connection.close()
-            return
-        while origin.waiting:
-            waiter = origin.waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return
-        origin.idle.put(connection)
-        self._pass_on()  # others may wait for room
-
-    def _pass_on(self) -> None:
-        """Let those who wait open a connection, as far as there is room."""
-        for origin in self._origins.values():
-            while origin.waiting and origin.connecting < MAX_CONNECTING and self._make_room():
-                waiter = origin.waiting.popleft()
-                if not waiter.done():
-                    origin.connecting += 1
-                    waiter.set_result(None)
-
-    def _make_room(self) -> bool:
-        """Whether another connection may be opened; one that is idle makes way for it."""
-        connecting = sum(origin.connecting for origin in self._origins.values())
-        if len(self._connections) + connecting < self._max_connections:
-            return True
-        idle = next((origin.idle for origin in self._origins.values() if origin.idle), None)
-        if idle is None:
-            return False
-        idle.popleft().close()
-        return True
+        elif limit.wanted and limit.must_yield(origin, needed=bool(origin.waiting)):
+            connection.yielded = True
+            connection.close()
+        elif origin.waiting and (waiter := origin.next()):
+            waiter.set_result(connection)
+            origin.ask()
+        else:
+            origin.idle.put(connection)
+            if limit.wanted:  # somebody in another thread may have looked for it just before
+                limit.make_room()
 
     async def _close_with_loop(self) -> AsyncGenerator[None]:
         try:
@@ -247,7 +315,7 @@ class AsyncPool:
                 await self.close()
 
     def _end_if_empty(self) -> None:
-        if self._retired and not self._connections and not self._pending_acquires:
+        if self._retired and not (self._connections or self._unclaimed or self._pending_acquires):
             self._leave()
 
     def _leave(self) -> None:
@@ -258,16 +326,21 @@ class AsyncPool:
     def _abandon(self) -> None:
         """Close the sockets of a closed loop, on which nothing can be awaited."""
         self._retired = True
-        for connection in tuple(self._connections):
+        for connection in list(self._connections):
+            connection.close()
+        for connection in list(self._unclaimed):
             connection.close()
         self._connections.clear()
+        self._unclaimed.clear()
+        for origin in list(self._origins.values()):
+            origin.limit.drop(origin)
         self._leave()
 
 
 @atexit.register
 def _close_all() -> None:
     """Close what is open at exit, while its loop may still be there to do it."""
-    for pool in tuple(_live):
+    for pool in list(_live):
         loop = pool.loop
         if not pool.is_own() or loop.is_closed():
             pool.retire()
@@ -284,8 +357,8 @@ def _time_out(waiter: _Waiter) -> None:
 
 
 async def _let_loop_close() -> None:
-    """Let the loop do what it does to connections that were closed: two steps, under TLS three."""
-    for _ in range(4):
+    """Let the loop do what it does to connections that were closed, in two steps."""
+    for _ in range(3):
         await asyncio.sleep(0)
 
 
@@ -293,16 +366,6 @@ def _finish(awaitable: Awaitable[None]) -> None:
     """Run something awaitable that has nothing to wait for."""
     with suppress(StopIteration, StopAsyncIteration):
         awaitable.__await__().send(None)
-
-
-def _max_connections() -> float:
-    """Connections that fit beside the process's other files."""
-    try:
-        import resource  # noqa: PLC0415 - not on Windows
-    except ImportError:
-        return inf
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return inf if limit == resource.RLIM_INFINITY else max(limit * 3 // 4, 16)
 
 
 class AsyncBackend:
@@ -319,6 +382,10 @@ class AsyncBackend:
         try:
             proxy = self._proxies.find(attempt.address)
             pool = self._pool()
+            if not HAS_POLL:
+                # What the system knows of idle connections, only the loop can say.
+                for _ in range(3):
+                    await asyncio.sleep(0)
             connection = pool.take(attempt.address)
             if connection is None:
                 connection = await pool.open(
@@ -333,7 +400,7 @@ class AsyncBackend:
 
     async def aclose(self) -> None:
         """Close the idle connections, the running loop's before this returns."""
-        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        pool = self._pools.pop(running_loop(), None)
         if pool is not None and pool.is_own():
             await pool.aclose_idle()
         self.close()
@@ -341,17 +408,17 @@ class AsyncBackend:
     def close(self) -> None:
         """Have the idle connections closed, each on its own loop; from any thread."""
         self._proxies = Proxies()
-        for loop in tuple(self._pools):
+        for loop in list(self._pools):
             pool = self._pools.pop(loop, None)
             if pool is not None:
                 pool.retire()
 
     def _pool(self) -> AsyncPool:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         pool = self._pools.get(loop)
         if pool is None or not pool.is_usable():
             pool = self._pools[loop] = AsyncPool()
-            for other in tuple(self._pools):
+            for other in list(self._pools):
                 if other.is_closed():
                     self._pools.pop(other, None)
         return pool
@@ -360,10 +427,10 @@ class AsyncBackend:
         self, pool: AsyncPool, attempt: Attempt, proxy: Proxy | None
     ) -> AsyncConnection:
         address = attempt.address
-        context = context_for(self._verify) if address.scheme == "https" else None
         deadline = min(attempt.deadline, monotonic() + CONNECT_TIMEOUT)
         async with asyncio.timeout(max(deadline - monotonic(), 0)):
-            connection = await pool.connect_to(proxy.address if proxy else address)
+            context = await load_context(self._verify) if address.scheme == "https" else None
+            connection = await pool.connect_to(proxy.address if proxy else address, deadline)
             try:
                 if context and proxy:
                     parser = ResponseParser("HEAD")
@@ -373,11 +440,9 @@ class AsyncBackend:
                         raise connection_lost(proxy.address.url) from lost
                     check_tunnel(attempt, parser)
                 if context:
-                    await connection.start_tls(context, address.host)
+                    await connection.start_tls(context, address.host, deadline)
             except BaseException:
                 connection.close()
-                # A connection that is lost within the handshake does not say so.
-                pool.forget(connection)
                 raise
         return connection
 

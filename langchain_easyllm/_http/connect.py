@@ -1,14 +1,11 @@
-"""What sync and async share about connections: addresses, limits, what is sent, who is idle."""
+"""What sync and async share about connections: limits, what is sent, who is idle."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections import Counter, deque
-from collections.abc import Sequence
+from collections import deque
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .exchange import Attempt
 from .http1 import ResponseParser
@@ -28,15 +25,6 @@ IDLE_SECONDS = 15.0
 
 MAX_IDLE = 256
 """Idle connections kept per server."""
-
-KNOWN_SECONDS = 10.0
-"""Seconds for which a name's addresses are used again."""
-
-STAGGER = 0.25
-"""Seconds that an address may take before the next one is tried beside it."""
-
-AddrInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
-"""One way to reach a host, as `socket.getaddrinfo` gives it."""
 
 
 C = TypeVar("C", "SyncConnection", "AsyncConnection")
@@ -75,114 +63,6 @@ class IdleConnections(deque[C]):
         with suppress(IndexError):  # until all are gone, whoever takes the last one
             while True:
                 self.pop().close()
-
-
-class Resolver:
-    """The addresses of names, looked up in a thread, once for all who need them at one time."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._lookups: dict[tuple[str, int], tuple[float, asyncio.Future[Sequence[AddrInfo]]]] = {}
-
-    async def find(self, host: str, port: int) -> Sequence[AddrInfo]:
-        """The ways to reach a host, in the order in which to try them."""
-        try:
-            return look_up(host, port, socket.AI_NUMERICHOST)
-        except socket.gaierror:
-            pass  # a name
-        now = monotonic()
-        since, lookup = self._lookups.get((host, port), (0.0, None))
-        if lookup is None or now - since > KNOWN_SECONDS or _failed(lookup):
-            try:
-                lookup = self._loop.run_in_executor(None, look_up, host, port)
-            except RuntimeError:  # an interpreter that exits begins nothing more in executors
-                return _alternating(look_up(host, port))
-            self._lookups[host, port] = now, lookup
-        # One who gives up does not end the others' wait.
-        return _alternating(await asyncio.shield(lookup))
-
-
-async def connect_socket(
-    loop: asyncio.AbstractEventLoop, addresses: Sequence[AddrInfo]
-) -> socket.socket:
-    """Connect to the first address that answers, best first; raises the last one's error."""
-    if len(addresses) == 1:
-        return await _connect(loop, addresses[0])
-    tasks: list[asyncio.Task[socket.socket]] = []
-    winner = None
-    try:
-        winner = await _race(loop, addresses, tasks)
-        return winner
-    finally:
-        for task in tasks:
-            task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, socket.socket) and result is not winner:
-                result.close()
-
-
-async def _race(
-    loop: asyncio.AbstractEventLoop,
-    addresses: Sequence[AddrInfo],
-    tasks: list[asyncio.Task[socket.socket]],
-) -> socket.socket:
-    failure: BaseException = OSError("the host has no address")
-    running: set[asyncio.Task[socket.socket]] = set()
-    while running or len(tasks) < len(addresses):
-        if len(tasks) < len(addresses):
-            tasks.append(loop.create_task(_connect(loop, addresses[len(tasks)])))
-            running.add(tasks[-1])
-        wait = STAGGER if len(tasks) < len(addresses) else None
-        done, running = await asyncio.wait(
-            running, timeout=wait, return_when=asyncio.FIRST_COMPLETED
-        )
-        for task in done:
-            error = task.exception()
-            if error is None:
-                return task.result()
-            failure = error
-    raise failure
-
-
-async def _connect(loop: asyncio.AbstractEventLoop, info: AddrInfo) -> socket.socket:
-    family, kind, protocol, _, address = info
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setblocking(False)
-        await loop.sock_connect(sock, address)
-        set_options(sock)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _failed(lookup: asyncio.Future[Sequence[AddrInfo]]) -> bool:
-    return lookup.done() and (lookup.cancelled() or lookup.exception() is not None)
-
-
-def _alternating(addresses: Sequence[AddrInfo]) -> list[AddrInfo]:
-    """The same addresses, families in turn: one that leads nowhere costs one try only."""
-    seen: Counter[int] = Counter()
-    ranked: list[tuple[int, AddrInfo]] = []
-    for info in addresses:
-        ranked.append((seen[info[0]], info))
-        seen[info[0]] += 1
-    return [info for _, info in sorted(ranked, key=lambda pair: pair[0])]
-
-
-def look_up(host: str, port: int, flags: int = 0) -> Sequence[AddrInfo]:
-    """The ways to reach a host; may take seconds, unless the flags forbid to ask anybody."""
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    except UnicodeError as error:  # a label of the name is empty or too long
-        raise socket.gaierror(socket.EAI_NONAME, "no valid host name") from error
-
-
-def set_options(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A generation may be silent for minutes, and a dead peer says nothing.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def time_allowed(attempt: Attempt, phase: Phase) -> float:

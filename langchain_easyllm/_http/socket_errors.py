@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import builtins
-import errno
 from typing import Literal, NoReturn
 
 from ..errors import ConnectionError, EasyLLMError, IncompleteStreamError, TimeoutError
 from .auth import redact
+from .connection_limit import FULL
 from .models import parse_url, public_url
 
 Phase = Literal["connect", "answer", "stream"]
@@ -80,6 +80,17 @@ def _from_os_error(exc: OSError, url: str, phase: Phase) -> EasyLLMError:
             "own, give its authority's file as verify or in SSL_CERT_FILE."
         )
         permanent = True
+    elif isinstance(exc, ssl.SSLError) and "CERTIFICATE" in (exc.reason or ""):
+        # The server's words on ours, said behind the handshake in TLS 1.3.
+        text = (
+            f"{host} does not accept the client's certificate, or wants one ({_reason(exc)}). Give "
+            "verify an ssl.SSLContext that has loaded it (load_cert_chain)."
+        )
+        permanent = True
+    elif isinstance(exc, ssl.SSLError) and phase == "stream":
+        return incomplete(url)
+    elif isinstance(exc, ssl.SSLError) and phase == "answer":
+        text = f"{host} broke TLS off before it answered ({_reason(exc)}). Its log may say why."
     elif isinstance(exc, ssl.SSLError):
         text = f"No TLS with {host} ({_reason(exc)}). Check that base_url wants https, not http."
     elif isinstance(exc, socket.gaierror):
@@ -87,7 +98,7 @@ def _from_os_error(exc: OSError, url: str, phase: Phase) -> EasyLLMError:
         permanent = exc.errno == socket.EAI_NONAME
     elif isinstance(exc, builtins.ConnectionRefusedError):
         text = f"{host} refuses the connection. Check that a server is running at base_url."
-    elif exc.errno in {errno.EMFILE, errno.ENFILE}:
+    elif exc.errno in FULL:
         text = "Too many open files. Lower max_concurrency, or raise the limit (ulimit -n)."
     elif phase == "stream":
         return incomplete(url)

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import builtins
 import os
-import socket
-from math import inf
+import threading
+import time
+from collections import deque
 from time import monotonic
 
+from .addresses import Socket, connect
 from .connect import (
     CONNECT_TIMEOUT,
     MAX_IDLE,
     IdleConnections,
     check_tunnel,
-    look_up,
     render,
     render_tunnel,
     response,
-    set_options,
     time_allowed,
 )
+from .connection_limit import FULL, RETRY_FULL, Share
 from .exchange import Attempt
 from .http1 import ResponseParser
 from .models import URL, Response
@@ -32,6 +33,99 @@ from .socket_errors import Phase, connection_lost, incomplete, raise_translated
 from .stream import EventStream
 from .sync_connection import SyncConnection
 from .tls import Verify, context_for
+
+
+class _Waiter:
+    """A thread that waits for a connection that becomes free, or for leave to open one."""
+
+    __slots__ = ("done", "given")
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.given: SyncConnection | None = None
+
+    def give(self, connection: SyncConnection | None) -> None:
+        self.given = connection
+        self.done.set()
+
+
+class _OriginPool(Share):
+    """The connections of one pool to one server. Any thread may take and put at any moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.idle: IdleConnections[SyncConnection] = IdleConnections()
+        self.waiting: deque[_Waiter] = deque()
+
+    def acquire(self, deadline: float) -> SyncConnection | None:
+        """Wait for a connection that becomes free, or for leave to open one, which is None."""
+        while not self.limit.take(self):
+            waiter = _Waiter()
+            self.waiting.append(waiter)
+            try:
+                self.limit.want(self)
+                left = min(deadline - monotonic(), threading.TIMEOUT_MAX)
+                if not waiter.done.wait(max(left, 0.0)):
+                    raise builtins.TimeoutError
+            except BaseException:
+                self._leave(waiter)
+                raise
+            if waiter.given is None:
+                return None
+            if not waiter.given.is_spent():
+                return waiter.given
+            waiter.given.close()
+        return None
+
+    def put(self, connection: SyncConnection) -> None:
+        """Pass a connection on to who waits for it, here or elsewhere, or keep it."""
+        limit = self.limit
+        if len(self.idle) >= MAX_IDLE:
+            connection.close()
+        elif limit.wanted and limit.must_yield(self, needed=bool(self.waiting)):
+            connection.yielded = True
+            connection.close()
+        elif waiter := self._next():
+            limit.unwant(self)
+            waiter.give(connection)
+        else:
+            self.idle.put(connection)
+            if limit.wanted:  # somebody may have looked for it just before
+                limit.make_room()
+
+    def grant(self) -> bool:
+        waiter = self._next()
+        if waiter is not None:
+            waiter.give(None)
+        return waiter is not None
+
+    def close_idle(self) -> bool:
+        try:
+            connection = self.idle.popleft()
+        except IndexError:
+            return False
+        connection.yielded = True
+        self.limit.note_yield(self)
+        connection.close()
+        return True
+
+    def _next(self) -> _Waiter | None:
+        try:
+            return self.waiting.popleft()
+        except IndexError:
+            return None
+
+    def _leave(self, waiter: _Waiter) -> None:
+        try:
+            self.waiting.remove(waiter)
+        except ValueError:  # something is given to it at this moment
+            waiter.done.wait()
+            if waiter.given is None:
+                self.free()
+            else:
+                self.put(waiter.given)
+        else:
+            self.limit.unwant(self)
 
 
 class SyncPool:
@@ -53,22 +147,22 @@ class SyncPool:
             raise_translated(exc, attempt.address.url, phase, time_allowed(attempt, phase))
 
     def _give_back(self, connection: SyncConnection, address: URL) -> None:
-        idle = self._idle.setdefault(address.origin, IdleConnections())
-        if connection.owner is not self.owner or len(idle) >= MAX_IDLE:
+        origin = self._origins.get(address.origin)
+        if origin is None or connection.owner is not self.owner:
             connection.close()
         else:
-            idle.put(connection)
+            origin.put(connection)
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their response ends."""
-        idle = self._idle
+        origins = self._origins
         self._reset()
-        for connections in tuple(idle.values()):
-            connections.close()
+        for origin in list(origins.values()):
+            origin.idle.close()
 
     def _reset(self) -> None:
         self.owner = object()
-        self._idle: dict[tuple[str, str, int], IdleConnections[SyncConnection]] = {}
+        self._origins: dict[tuple[str, str, int], _OriginPool] = {}
         self._proxies = Proxies()
         # Last: another thread that sees it takes what is idle for this process's own.
         self._pid = os.getpid()
@@ -77,23 +171,35 @@ class SyncPool:
         if self._pid != os.getpid():
             # After a fork the sockets are the parent's: our copies are closed unused.
             self.close()
-        idle = self._idle.get(address.origin)
-        return idle.take() if idle else None
+        origin = self._origins.get(address.origin)
+        return origin.idle.take() if origin else None
 
     def _open(self, attempt: Attempt, proxy: Proxy | None) -> SyncConnection:
+        owner = self.owner
+        origin = self._origins.setdefault(attempt.address.origin, _OriginPool())
+        given = origin.acquire(attempt.deadline)
+        if given is not None:
+            return given
         deadline = min(attempt.deadline, monotonic() + CONNECT_TIMEOUT)
         address = attempt.address
-        context = context_for(self._verify) if address.scheme == "https" else None
         nearest = proxy.address if proxy else address
-        sock = _connect(nearest.host, nearest.port, deadline)
-        connection = SyncConnection(sock, self.owner, self._give_back)
+        try:
+            context = context_for(self._verify) if address.scheme == "https" else None
+            sock = _connect(nearest, origin, deadline)
+        except BaseException:
+            origin.free()
+            raise
+        connection = SyncConnection(sock, owner, self._give_back, origin)
         if context is None:
             return connection
         try:
             if proxy:
-                connection.send(render_tunnel(attempt, proxy), deadline)
                 parser = ResponseParser("HEAD")
-                _read_head(connection, parser, proxy.address.url, deadline)
+                try:
+                    connection.send(render_tunnel(attempt, proxy), parser, deadline)
+                    _read_head(connection, parser, deadline)
+                except builtins.ConnectionError as lost:
+                    raise connection_lost(proxy.address.url) from lost
                 check_tunnel(attempt, parser)
             connection.start_tls(context, address.host, deadline)
         except BaseException:
@@ -102,74 +208,47 @@ class SyncPool:
         return connection
 
 
+def _connect(address: URL, share: Share, deadline: float) -> Socket:
+    while True:
+        try:
+            return connect(address.host, address.port, deadline)
+        except OSError as error:
+            if error.errno not in FULL or monotonic() + RETRY_FULL >= deadline:
+                raise
+            share.limit.make_room(least=1)
+            time.sleep(RETRY_FULL)
+
+
 def _converse(
     connection: SyncConnection, attempt: Attempt, proxy: Proxy | None
 ) -> Response | EventStream:
     parser = ResponseParser(attempt.method, attempt.limits, streaming=attempt.streaming)
     url, deadline = attempt.address.url, attempt.deadline
-    lost = None
+    chunks = []
     try:
-        connection.send(render(attempt, proxy), deadline)
-    except builtins.ConnectionError as error:
-        # A server that refuses a large body answers and closes before it has read it.
-        lost = error
-    chunk = _read_head(connection, parser, url, deadline, lost)
-    if attempt.streaming and 200 <= parser.status < 300:
-        return EventStream(connection, parser, chunk, attempt)
-    chunks = [chunk]
-    while not parser.complete:
-        try:
-            block = connection.receive(deadline)
-        except builtins.ConnectionError as error:
-            raise incomplete(url) from error
-        if block:
-            chunks.append(parser.feed(block))
-        else:
-            parser.feed_eof()
+        chunks = connection.send(render(attempt, proxy), parser, deadline)
+        if not parser.status:
+            chunks.append(_read_head(connection, parser, deadline))
+        if attempt.streaming and 200 <= parser.status < 300:
+            return EventStream(connection, parser, b"".join(chunks), attempt)
+        while not parser.complete:
+            if block := connection.receive(deadline):
+                chunks.append(parser.feed(block))
+            else:
+                parser.feed_eof()
+    except builtins.ConnectionError as lost:
+        raise (incomplete if parser.status else connection_lost)(url) from lost
     result = response(attempt, parser, b"".join(chunks))
     connection.finish(parser, attempt)
     return result
 
 
-def _read_head(
-    connection: SyncConnection,
-    parser: ResponseParser,
-    url: str,
-    deadline: float,
-    lost: builtins.ConnectionError | None = None,
-) -> bytes:
+def _read_head(connection: SyncConnection, parser: ResponseParser, deadline: float) -> bytes:
     """Read until the head is there; returns what came of the body."""
     chunk = b""
     while not parser.status:
-        try:
-            block = connection.receive(deadline)
-        except builtins.ConnectionError:
-            block = b""
+        block = connection.receive(deadline)
         if not block:
-            raise connection_lost(url) from lost
+            raise builtins.ConnectionResetError
         chunk = parser.feed(block)
     return chunk
-
-
-def _connect(host: str, port: int, deadline: float) -> socket.socket:
-    """Connect to the first address that answers, each with its share of the time."""
-    found = look_up(host, port)
-    failure: OSError = OSError(f"{host} has no address")
-    for tried, (family, kind, protocol, _, address) in enumerate(found):
-        left = (deadline - monotonic()) / (len(found) - tried)
-        if left <= 0:
-            raise builtins.TimeoutError
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(None if left == inf else left)
-            sock.connect(address)
-            set_options(sock)
-        except OSError as error:
-            sock.close()
-            failure = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise failure

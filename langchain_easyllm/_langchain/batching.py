@@ -8,6 +8,8 @@ from typing import Any
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from .._http.event_loop import running_loop
+
 Config = RunnableConfig | Sequence[RunnableConfig] | None
 
 
@@ -41,6 +43,7 @@ class BatchingMixin:
 
     async def abatch(self, inputs: list[Any], config: Config = None, **kwargs: Any) -> list[Any]:
         """Run many inputs; see `Runnable.abatch`."""
+        running_loop()
         cap = capped(config, self.max_concurrency)
         answers: list[Any] = await _PLAIN.abatch(self, inputs, cap, **kwargs)
         return answers

@@ -65,6 +65,7 @@ class _Call:
     theirs: str = ""  # the server's id for it
     name: str = ""
     arguments: list[str] = field(default_factory=list)
+    begun: bool = False  # whether there is any text of its arguments
     shown: bool = False  # whether its first delta was handed on
     parsed: bool = False
 
@@ -101,6 +102,7 @@ class ToolCallReader:
         self._whole = whole
         self._calls: list[_Call] = []
         self._at: dict[int, _Call] = {}
+        self._by_id: dict[str, _Call] = {}
         self.any = False  # whether there is a call at all, whether it can be run or not
         self.valid = False  # whether a call was found that can be run
         self.cut = False  # whether a call ended in the middle of its arguments
@@ -148,7 +150,7 @@ class ToolCallReader:
         if isinstance(index, int):
             call = self._at.get(index)
         elif theirs:
-            call = next((c for c in reversed(self._calls) if c.theirs == theirs), None)
+            call = self._by_id.get(theirs)
         else:
             call = self._calls[-1] if self._calls and not name else None
         if call is None or (index is None and call.index in met):
@@ -166,14 +168,19 @@ class ToolCallReader:
         self._calls.append(call)
         if isinstance(fragment.position, int):
             self._at[fragment.position] = call
+        if fragment.id:
+            self._by_id[fragment.id] = call
         return call
 
     def _take(self, call: _Call, fragment: _Fragment) -> ToolCallDelta | None:
         call.name = call.name or fragment.name
-        call.theirs = call.theirs or fragment.id
+        if fragment.id and not call.theirs:
+            call.theirs = fragment.id
+            self._by_id.setdefault(fragment.id, call)
         text = fragment.arguments
-        if not any(call.arguments):
+        if not call.begun:
             text = text.lstrip()  # langchain-core takes white space for broken JSON
+            call.begun = bool(text)
         call.parsed = not call.arguments and fragment.parsed
         call.arguments.append(text)
         if not call.name or self._is_pseudo(call):

@@ -118,6 +118,7 @@ def _after_closer(text: str, end: int, closer: str, *, final: bool) -> int | Non
 
 
 _BETWEEN = " \t\r\n;,"  # what models put between calls
+_PIECE = 4096  # characters that are looked at together, at least
 _MAX_GAP = 1000  # characters before a call that are held back, and dropped with it
 
 
@@ -139,7 +140,7 @@ class StreamingToolCallParser:
         self._held = ""  # what is not decided yet
         self._last = "\n"  # the character before it
         self._candidate: PartialMatch | None = None
-        self._gap = 0  # how much white space is held before the candidate
+        self._gap = ""  # the white space that is held before the candidate
         self._fence = ""  # the code fence that is open
         self._fresh = True  # whether no text was passed on so far
         self._after_call = False
@@ -160,8 +161,20 @@ class StreamingToolCallParser:
         return parts if self._answer is None else [*self._answer.feed(parts), *self._answer.close()]
 
     def _push(self, text: str) -> list[Part]:
-        self._held += text
-        return self._decide(final=False)
+        """Take text in pieces no shorter than what is held: what is left of one is copied often."""
+        parts: list[Part] = []
+        start = 0
+        while start < len(text):
+            end = start + max(_PIECE, len(self._held))
+            # Appended to a name of its own, which Python does in place: a long call is not copied
+            # for each chunk of it.
+            held, self._held = self._held, ""
+            held += text[start:end]
+            self._held = held
+            del held
+            parts += self._decide(final=False)
+            start = end
+        return parts
 
     def _decide(self, *, final: bool) -> list[Part]:
         parts: list[Part] = []
@@ -172,7 +185,7 @@ class StreamingToolCallParser:
                 if self._candidate is None and not shown:
                     break
             else:
-                match = self._candidate.read(self._held[self._gap :], final=final)
+                match = self._candidate.read(self._held, final=final)
                 if match is None:
                     break
                 parts += self._settle(match)
@@ -194,8 +207,10 @@ class StreamingToolCallParser:
             return self._show_mark(start + len(word), word)
         follows = self._after_call and not before.strip(_BETWEEN)
         size = 0 if follows else _without_space(before)
-        self._candidate, self._gap = PartialMatch(markers, word), len(before) - size
-        return self._show(size)
+        self._candidate, self._gap = PartialMatch(markers, word), before[size:]
+        shown = self._show(size)
+        self._held = self._held[len(self._gap) :]
+        return shown
 
     def _markers_of(self, word: str, *, fresh: bool) -> list[CallMarker]:
         """Return the markers that begin with a word, one of which may be longer."""
@@ -221,12 +236,14 @@ class StreamingToolCallParser:
 
     def _settle(self, match: Match) -> list[Part]:
         """Turn a match into calls, or into text."""
-        text = self._held[self._gap : self._gap + match.size]
+        text = self._held[: match.size]
+        gap, self._gap = self._gap, ""
         self._candidate = None
         calls = [] if match.marker is None else self._accept(match, match.marker, text)
         if not calls:
-            return self._show_mark(self._gap + match.as_text, text[: match.as_text])
-        self._held = self._held[self._gap + match.size :]
+            self._held = gap + self._held
+            return self._show_mark(len(gap) + match.as_text, text[: match.as_text])
+        self._held = self._held[match.size :]
         self._last, self._after_call = "\n", True
         return calls
 

@@ -104,7 +104,8 @@ class _Connection(asyncio.StreamReaderProtocol):
         self.writer = writer
         self.server._transports.add(writer.transport)
         # A chunk is sent once the kernel has it: nothing may wait in the loop's own buffer.
-        writer.transport.set_write_buffer_limits(high=0)
+        # Not 0 as a bound: under TLS asyncio takes an empty buffer for one that is full, then.
+        writer.transport.set_write_buffer_limits(high=1, low=0)
         self.server._track(asyncio.get_running_loop().create_task(self._serve()))
 
     async def _serve(self) -> None:

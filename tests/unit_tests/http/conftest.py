@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +27,26 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("HF_TOKEN_PATH", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that is its own authority, with its key in one file."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, file = folder / "key.pem", folder / "cert.pem"
+    options = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    options += ["-nodes", "-days", "2"]
+    subject = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1,DNS:example.test"]
+    subprocess.run(
+        ["openssl", *options, *subject, "-keyout", key, "-out", file],
+        check=True,
+        capture_output=True,
+    )
+    digest = ["openssl", "x509", "-noout", "-subject_hash", "-in", file]
+    name = subprocess.run(digest, check=True, capture_output=True, text=True).stdout.strip()
+    (folder / "authorities").mkdir()
+    (folder / "authorities" / f"{name}.0").write_text(file.read_text())
+    return file
 
 
 MakeClient = Callable[..., Client]

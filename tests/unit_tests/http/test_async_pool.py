@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from langchain_easyllm._http.addresses import Resolver, connect_socket, look_up
 from langchain_easyllm._http.client import HTTPTransport
-from langchain_easyllm._http.connect import Resolver, connect_socket, look_up
 from langchain_easyllm._http.models import RetryPolicy
 from langchain_easyllm.errors import ConnectionError, IncompleteStreamError, TimeoutError
 
@@ -20,6 +20,7 @@ from ...support.http_clients import post
 from ...support.on_the_clock import ON_THE_CLOCK
 
 POOL = "langchain_easyllm._http.async_pool"
+LIMIT = "langchain_easyllm._http.connection_limit"
 PATIENT = RetryPolicy(timeout=10, max_retries=0)
 
 
@@ -33,7 +34,7 @@ async def until(server: FakeServer, connections: int) -> None:
 async def test_the_first_one_that_becomes_free_is_taken(
     fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{POOL}._max_connections", lambda: 3)
+    monkeypatch.setattr(f"{LIMIT}.max_connections", lambda: 3)
     fake_server.on("POST", "/a", Reply("hi", before=[Pause(0.01)]))
     async with HTTPTransport() as transport:
         calls = (transport.asend(post(fake_server.url + "/a"), PATIENT) for _ in range(30))
@@ -67,7 +68,7 @@ async def test_failures_to_connect_fail_nobody_else(monkeypatch: pytest.MonkeyPa
 async def test_what_is_idle_makes_way_for_another_server(
     fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{POOL}._max_connections", lambda: 1)
+    monkeypatch.setattr(f"{LIMIT}.max_connections", lambda: 1)
     fake_server.on("POST", "/a", Reply("here"))
     with FakeServer() as other:
         other.on("POST", "/a", Reply("there", before=[Pause(0.01)]))
@@ -84,7 +85,7 @@ async def test_what_is_idle_makes_way_for_another_server(
 async def test_who_waits_for_a_connection_can_give_up(
     fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{POOL}._max_connections", lambda: 1)
+    monkeypatch.setattr(f"{LIMIT}.max_connections", lambda: 1)
     fake_server.on("POST", "/s", sse("a", Stall()))
     fake_server.on("POST", "/a", Reply("hi"))
     async with HTTPTransport() as transport:
@@ -105,7 +106,7 @@ async def test_who_waits_for_a_connection_can_give_up(
 async def test_a_connection_given_to_one_who_has_gone_goes_to_the_next(
     fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{POOL}._max_connections", lambda: 1)
+    monkeypatch.setattr(f"{LIMIT}.max_connections", lambda: 1)
     fake_server.on("POST", "/s", sse("a", Pause(0.1), "b"))
     fake_server.on("POST", "/a", Reply("hi"))
     async with HTTPTransport() as transport:

@@ -16,7 +16,7 @@ import pytest
 from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.models import RetryPolicy
 
-from ...support.fake_server import FakeServer, Pause, Reply, Stall, sse
+from ...support.fake_server import Barrier, FakeServer, Reply, Stall, sse
 from ...support.http_clients import post
 from ...support.subprocess_scripts import MAY_FORK, ROOT, assert_silent
 
@@ -309,7 +309,7 @@ def test_an_idle_burst_does_not_stay_open(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("langchain_easyllm._http.connect.IDLE_SECONDS", 0.2)
-    server.on("POST", "/a", Reply({}, before=[Pause(0.1)]))
+    server.on("POST", "/a", Reply({}, before=[Barrier(10, 5), Pause(0.1)]))
     with HTTPTransport() as transport, ThreadPoolExecutor(10) as threads:
         list(threads.map(lambda _: transport.send(post(server.url + "/a")), range(10)))
         assert server.open_connections == 10

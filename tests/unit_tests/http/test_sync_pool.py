@@ -12,7 +12,7 @@ from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.connect import IdleConnections
 from langchain_easyllm._http.models import parse_url
 from langchain_easyllm._http.sync_connection import SyncConnection
-from langchain_easyllm._http.sync_pool import SyncPool
+from langchain_easyllm._http.sync_pool import SyncPool, _OriginPool
 
 from ...support.fake_server import FakeServer, Reply, Stall, sse
 from ...support.http_clients import SyncClient, post
@@ -64,7 +64,8 @@ def client(fake_server: FakeServer) -> Iterator[SyncClient]:
 def contend(client: SyncClient, url: str, step: str, rival: Callable[[], object]) -> Contended:
     """Let the connections to a server be contended from now on."""
     idle = Contended(step, rival)
-    client.transport._sync_pool()._idle[parse_url(url).origin] = idle
+    origins = client.transport._sync_pool()._origins
+    origins.setdefault(parse_url(url).origin, _OriginPool()).idle = idle
     return idle
 
 
@@ -89,7 +90,7 @@ def test_an_old_connection_may_be_taken_while_it_is_looked_at(
     url, transport = fake_server.url, client.transport
     stream = transport.open(post(url + "/s"))
     transport.send(post(url + "/a"))  # by a second connection, which is idle now
-    (old,) = transport._sync_pool()._idle[parse_url(url).origin]
+    (old,) = transport._sync_pool()._origins[parse_url(url).origin].idle
     old.idle_since -= 3600
     contend(client, url, "look", transport.close).extend([old])
     assert [event for events in stream for event in events] == [b"a", b"b", b"[DONE]"]
@@ -109,12 +110,12 @@ def test_what_is_closed_may_be_taken_meanwhile(fake_server: FakeServer, client: 
 
 
 def test_another_server_may_be_asked_meanwhile(fake_server: FakeServer, client: SyncClient) -> None:
-    known = client.transport._sync_pool()._idle
+    known = client.transport._sync_pool()._origins
     contend(
         client,
         fake_server.url,
         "pop",
-        lambda: known.setdefault(("http", "h", 80), IdleConnections()),
+        lambda: known.setdefault(("http", "h", 80), _OriginPool()),
     )
     with client.transport.open(post(fake_server.url + "/s")) as stream:
         assert list(stream)
@@ -141,7 +142,7 @@ def test_no_thread_of_a_child_process_gets_the_parents_connection(fake_server: F
     with SyncClient(HTTPTransport()) as client:
         client.transport._backends.sync = pool = Watched(verify=True)
         client.send(post(fake_server.url + "/a"))
-        assert len(pool._idle[address.origin]) == 1
+        assert len(pool._origins[address.origin].idle) == 1
         pool._pid -= 1  # as it is in a child: the pool was made by another process
         watching.append("all")
         found.append(pool._take(address))

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -25,26 +24,6 @@ from ...support.http_clients import post
 from .conftest import MakeClient
 
 QUICK = RetryPolicy(timeout=0.5, max_retries=0)
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that is its own authority, with its key in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, file = folder / "key.pem", folder / "cert.pem"
-    options = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    options += ["-nodes", "-days", "2"]
-    subject = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1,DNS:example.test"]
-    subprocess.run(
-        ["openssl", *options, *subject, "-keyout", key, "-out", file],
-        check=True,
-        capture_output=True,
-    )
-    digest = ["openssl", "x509", "-noout", "-subject_hash", "-in", file]
-    name = subprocess.run(digest, check=True, capture_output=True, text=True).stdout.strip()
-    (folder / "authorities").mkdir()
-    (folder / "authorities" / f"{name}.0").write_text(file.read_text())
-    return file
 
 
 async def pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

@@ -299,6 +299,23 @@ def test_the_work_grows_with_the_text_only(text: str) -> None:
     assert time_growth(work, [text] * 300) < 40
 
 
+@pytest.mark.parametrize(
+    ("tool_format", "text"), [("llama3", "```\n"), ("react", "\nAction:\n```json\n{")]
+)
+def test_the_work_on_a_whole_text_grows_with_the_text_only(tool_format: str, text: str) -> None:
+    def work(chunks: Sequence[str]) -> None:
+        read("".join(chunks), tool_format)
+
+    assert time_growth(work, [text] * (30_000 // len(text))) < 40
+
+
+def test_the_work_on_a_long_call_grows_with_the_text_only() -> None:
+    def work(chunks: Sequence[str]) -> None:
+        read(['a \n <tool_call>{"name": "', *chunks], "hermes", prompted=True)
+
+    assert time_growth(work, ["xxxx"] * 10_000) < 40
+
+
 @pytest.mark.parametrize("text", ["x", "<", "\n</parameter>", "</parameter>\n ", "<parameter="])
 def test_the_work_on_a_value_without_quotes_grows_with_the_text_only(text: str) -> None:
     def work(chunks: Sequence[str]) -> None:
