@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +12,14 @@ from langchain_easyllm._servers.session import SESSIONS
 
 from .support.fake_server import FakeServer
 
-settings.register_profile("patient", deadline=None)  # a busy machine is no failure
-settings.load_profile("patient")
+# A busy machine is no failure: no test has a deadline. `ci` meets the same examples every time;
+# `HYPOTHESIS_PROFILE=long` meets twenty times as many.
+settings.register_profile("patient", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+settings.register_profile("long", deadline=None, max_examples=2000)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "patient")
+)
 pytest_plugins = ["langchain_easyllm.offline.pytest_plugin"]
 
 

@@ -1,4 +1,4 @@
-"""Write the tables of what each server can do into the documentation: `make tables`."""
+"""Write the tables of the servers and of their faults into the documentation: `make tables`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from langchain_easyllm._servers.profile import (
 from langchain_easyllm._servers.registry import SERVERS
 from langchain_easyllm._servers.tei import TEI_EMBEDDINGS
 from langchain_easyllm._servers.tgi import TGI
+
+from .faults import fault_table
 
 __all__ = ["TABLES", "updated"]
 
@@ -116,8 +118,9 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "tools.md": {"tool choice": tool_choices},
     "embeddings.md": {"embeddings": embedding_fields},
+    "faults.md": {"faults": fault_table},
 }
-"""The tables of each page; a page has a pair of comments around each."""
+"""The tables of each page, which has a pair of comments around each."""
 
 
 def updated(page: str) -> str:

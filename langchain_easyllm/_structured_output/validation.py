@@ -1,7 +1,8 @@
 """Whether a value fits a JSON schema, for the keywords with which types are described.
 
 Format: JSON Schema, drafts 7 and 2020-12. Keywords that are not here (`format`, `if`,
-`patternProperties`, ...) are not checked, as validators do with those that they do not know.
+`patternProperties`, ...) are not checked, as validators do with those that they do not know; nor is
+a `pattern` that Python cannot compile.
 """
 
 from __future__ import annotations
@@ -101,6 +102,13 @@ def _check_type(kind: object, at: str) -> None:
     raise ConfigurationError(f"JSON Schema has no type {name!r} (in the schema{where}): {hint}.")
 
 
+def _matches(value: object, pattern: object) -> bool:
+    try:
+        return bool(re.search(str(pattern), str(value)))
+    except (re.error, OverflowError, RecursionError):  # ECMA's syntax is not Python's
+        return True
+
+
 def _size(value: object) -> int:
     return len(cast("str", value))
 
@@ -113,7 +121,7 @@ _BOUNDS: Mapping[str, tuple[str, Callable[[object, object], bool]]] = {
     "exclusiveMaximum": ("number", lambda value, bound: value < bound),  # type: ignore[operator]
     "minLength": ("string", lambda value, bound: _size(value) >= cast("int", bound)),
     "maxLength": ("string", lambda value, bound: _size(value) <= cast("int", bound)),
-    "pattern": ("string", lambda value, bound: bool(re.search(str(bound), str(value)))),
+    "pattern": ("string", _matches),
     "minItems": ("array", lambda value, bound: _size(value) >= cast("int", bound)),
     "maxItems": ("array", lambda value, bound: _size(value) <= cast("int", bound)),
 }

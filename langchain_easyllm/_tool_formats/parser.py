@@ -59,6 +59,7 @@ class PartialMatch:
         self._word = word
         self._marker: CallMarker | None = None
         self._value = 0
+        self._searched = 0  # up to where there is no closer
         self._scan: ValueScan | None = None
 
     def read(self, text: str, *, final: bool) -> Match | None:
@@ -98,7 +99,9 @@ class PartialMatch:
             if self._scan.end is not None or not final:
                 return self._scan.end
         # What has another syntax, or was never closed, goes on to the closer.
-        found = text.find(closer, self._value) if closer else -1
+        start = max(self._value, self._searched - len(closer))
+        found = text.find(closer, start) if closer else -1
+        self._searched = len(text)
         return found if found >= 0 else len(text) if final else None
 
     def _text_size(self, text: str, end: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..errors import PromptError
@@ -168,12 +167,42 @@ def _call(call: object) -> ToolCall:
     arguments = _field(inner, "args")
     if arguments is None:
         arguments = _field(inner, "arguments")
+    name = str(_field(inner, "name") or "")
     if isinstance(arguments, str):
-        with suppress(ValueError):  # a model's invalid JSON is kept as it is
-            arguments = json.loads(arguments)
+        arguments = _parse_arguments(arguments)
+    elif problem := _problem_of(arguments):
+        raise PromptError(f"The arguments of the call of {name[:100]!r} {problem}.")
     call_id = _field(call, "id")
-    name = _field(inner, "name")
-    return ToolCall(str(name or ""), arguments, call_id if isinstance(call_id, str) else None)
+    return ToolCall(name, arguments, call_id if isinstance(call_id, str) else None)
+
+
+def _parse_arguments(text: str) -> object:
+    """Parse a call's arguments; a model's invalid JSON is kept as it is."""
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return text if _problem_of(value) else value
+
+
+_MAX_DEPTH = 100
+_KEY_TYPES = (str, int, float, type(None))
+
+
+def _problem_of(value: object) -> str | None:
+    """Return why a value cannot be written as JSON, where `default=str` does not help."""
+    left = [(value, 0)]
+    while left:
+        part, depth = left.pop()
+        if depth > _MAX_DEPTH:
+            return f"are nested more than {_MAX_DEPTH} deep"
+        if isinstance(part, Mapping):
+            if not all(isinstance(key, _KEY_TYPES) for key in part):
+                return "have a key that JSON cannot have"
+            left += [(inner, depth + 1) for inner in part.values()]
+        elif isinstance(part, (list, tuple)):
+            left += [(inner, depth + 1) for inner in part]
+    return None
 
 
 def escaped(conversation: Conversation, escape: Callable[[str], str]) -> Conversation:
@@ -194,8 +223,11 @@ def escaped_values(value: object, escape: Callable[[str], str]) -> object:
 
 
 def _escaped_extra(extra: Extra, escape: Callable[[str], str]) -> Extra:
+    def optional(text: str | None) -> str | None:
+        return escape(text) if text else text
+
     calls = [
-        ToolCall(escape(call.name), escaped_values(call.arguments, escape), call.id)
+        ToolCall(escape(call.name), escaped_values(call.arguments, escape), optional(call.id))
         for call in extra.calls
     ]
-    return Extra(tuple(calls), escape(extra.name) if extra.name else None, extra.call_id)
+    return Extra(tuple(calls), optional(extra.name), optional(extra.call_id))

@@ -18,7 +18,7 @@ from langchain_easyllm.offline import Faults
 
 from ..support import fake_embedding_servers, fake_text_servers
 from ..support.documentation import code_blocks, run
-from ..support.fake_server import FakeServer
+from ..support.fake_server import Cut, FakeServer, sse
 from ..tables import TABLES, updated
 
 ROOT = Path(__file__).parents[2]
@@ -131,6 +131,14 @@ def test_the_examples_for_http_clients_run(fake_server, monkeypatch, tmp_path, c
     assert capsys.readouterr().out.replace("GET 200\n", "") == "Paris.\n" * 2 + "POST 200\nParis."
     assert names["first"] == "Paris."
     assert [path.name for path in tmp_path.iterdir()] == ["capital.yaml"]
+
+
+def test_the_examples_for_faults_run(fake_server, capsys):
+    delta = {"choices": [{"index": 0, "delta": {"content": "Hel"}, "finish_reason": None}]}
+    fake_text_servers.serve(fake_server, "tgi")
+    fake_server.on("POST", "/v1/chat/completions", sse(delta, Cut()))
+    run_page("docs/faults.md", fake_server.url)
+    assert capsys.readouterr().out == "Hel\ncut off after 'Hel'\n"
 
 
 OFFLINE = (ROOT / "docs" / "offline.md").read_text(encoding="utf-8")

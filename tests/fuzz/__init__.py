@@ -1,0 +1,1 @@
+"""The random tests of the suite, driven by atheris: `make fuzz`."""
