@@ -6,13 +6,14 @@ VENV := .venv
 SERVERS := .venv-servers
 OLDEST := .venv-oldest
 BENCH := .venv-bench
+FUZZ := .venv-fuzz
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 # Half of a test's time is waiting for sockets.
 TWO_AT_ONCE := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type format tables integration record notebooks compat bench clean
+.PHONY: help demo test lint type format tables integration record notebooks compat bench soak fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,7 +35,7 @@ format: $(VENV)/.lint ## let ruff fix and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-tables: $(VENV)/.test ## write the tables of what each server can do into docs/
+tables: $(VENV)/.test ## write the tables of the servers, and of what happens on faults, into docs/
 	$(BIN)/python -m tests.tables
 
 integration: $(SERVERS)/.servers ## the tests against transformers serve, llama-cpp-python and local models
@@ -55,8 +56,14 @@ compat: $(OLDEST)/.oldest ## the test suite on the oldest supported dependencies
 bench: $(BENCH)/.bench ## the benchmarks beside the peers
 	$(BENCH)/bin/python -m benchmarks
 
+soak: $(BENCH)/.bench ## 200 callers on a server that fails at random, beside ChatOpenAI; SECONDS=120
+	$(BENCH)/bin/python -m tests.soak $(if $(SECONDS),--seconds $(SECONDS))
+
+fuzz: $(FUZZ)/.fuzz ## what reads a server's or a model's bytes, by atheris; SECONDS=60 for each, TARGETS="sse ..."
+	$(FUZZ)/bin/python -m tests.fuzz $(TARGETS) $(if $(SECONDS),--seconds $(SECONDS))
+
 clean: ## remove the virtual environments and caches
-	rm -rf $(VENV) $(SERVERS) $(OLDEST) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SERVERS) $(OLDEST) $(BENCH) $(FUZZ) .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
 
 # Stamps: one for each set of dependencies, renewed when pyproject.toml changes.
 %/.base:
@@ -88,4 +95,8 @@ $(OLDEST)/.oldest: pyproject.toml | $(OLDEST)/.base
 
 $(BENCH)/.bench: pyproject.toml | $(BENCH)/.base
 	$(BENCH)/bin/python $(PIP_INSTALL) --editable . --group bench
+	@touch $@
+
+$(FUZZ)/.fuzz: pyproject.toml | $(FUZZ)/.base
+	$(FUZZ)/bin/python $(PIP_INSTALL) --editable . --group fuzz
 	@touch $@

@@ -26,7 +26,7 @@ LAST_SECONDS = 300.0
 """Seconds for which an address that did not answer in time is tried after all others."""
 
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 60, 10, 3
-"""Seconds of silence before the first probe and between probes, and how many may stay unanswered."""
+"""Seconds of silence before the first probe, seconds between probes, and how many are sent."""
 
 USER_TIMEOUT = KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES
 """Seconds that the peer's system may leave what was sent to it unacknowledged.
@@ -53,7 +53,7 @@ _last: dict[Any, float] = {}
 class Socket(socket.socket):
     """A socket that may be dropped: the collector of a cycle then closes it without a warning.
 
-    In which order a cycle's finalizers run is not known, so the socket's own has to be the quiet one.
+    In which order a cycle's finalizers run is not known, so the socket's own has to be quiet.
     """
 
     __slots__ = ()
@@ -173,7 +173,7 @@ def connect(host: str, port: int, deadline: float) -> Socket:
                         sock = _begin(tried[-1])
                     except OSError as error:
                         if error.errno in FULL:
-                            raise
+                            raise  # another address would need a file, too
                         failure, begin = error, 0.0
                         continue
                     selector.register(sock, selectors.EVENT_WRITE, tried[-1])
@@ -207,7 +207,7 @@ def _begin(info: AddrInfo) -> Socket:
         sock.setblocking(False)
         code = sock.connect_ex(address)
         if code and code not in _CONNECTING:
-            raise OSError(code, os.strerror(code))
+            raise OSError(code, os.strerror(code))  # noqa: TRY301 - closed as for any other
     except BaseException:
         sock.close()
         raise

@@ -130,8 +130,8 @@ class AsyncConnection(asyncio.Protocol):
         self._chunks.clear()
         transport = self._transport
         # What the server did not read of the last request it would take for the next one.
-        unsent = transport is None or transport.get_write_buffer_size()
-        if parser.reusable and not self.lost and not unsent:
+        sent = transport is not None and not transport.get_write_buffer_size()
+        if parser.reusable and sent and not self.lost:
             self._resume()
             self._give_back(self, attempt)
         else:

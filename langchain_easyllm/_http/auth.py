@@ -27,6 +27,15 @@ def environment_token() -> str | None:
     return None
 
 
+class Secret(str):
+    """A secret as a variable, which a traceback may show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 class Credentials:
     """A token bound to the hosts that may see it.
 
@@ -45,8 +54,9 @@ class Credentials:
         self, api_key: str | UserFunction | None = None, *, base_url: str | None = None
     ) -> None:
         self.function = api_key if isinstance(api_key, UserFunction) else None
-        given = api_key if isinstance(api_key, str) else ""
-        self._given = self._checked(given.strip(), "api_key")
+        self._given = ""  # a report of a failure here may show this object, and the variables
+        given, api_key = Secret((api_key if isinstance(api_key, str) else "").strip()), None
+        self._given = self._checked(given, "api_key")
         self._server = parse_url(base_url) if base_url else None
         self._found = ""
         self._searched = False
@@ -93,13 +103,13 @@ class Credentials:
     def _search(self) -> str:
         """Look once, at first need: building an object reads no file."""
         if not self._searched:
-            token = environment_token()
+            token = Secret(environment_token() or "")
             source = "the environment" if token else "the stored login"
-            self._found = self._checked(token or _stored_token(), source)
+            self._found = self._checked(token or Secret(_stored_token()), source)
             self._searched = True
         return self._found
 
-    def _checked(self, token: str, source: str) -> str:
+    def _checked(self, token: Secret, source: str) -> str:
         if not token:
             return ""
         if not (token.isascii() and token.isprintable()):
@@ -164,7 +174,9 @@ def redact(text: str, limit: int | None = None) -> str:
     """
     shown: list[str] = []
     end = 0
-    secrets = {*_secrets.values()}
+    # Copied in one step: other threads give and forget secrets meanwhile.
+    known = list(_secrets.values())
+    secrets = set(known)
     if limit is not None and len(text) > limit:
         window = text[: limit + max(map(len, secrets), default=0)]
         text = text[:limit]

@@ -64,12 +64,42 @@ class Share(ABC):
         self.limit.free(self, yielded=yielded)
 
 
+class _StepLock:
+    """A lock that tells whether this thread has it, or is about to."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+
+    def enter(self, *, wait: bool = True) -> bool:
+        if not wait and self.is_within():
+            return False
+        self._thread.within = True
+        if not self._lock.acquire(blocking=wait):
+            self._thread.within = False
+            return False
+        return True
+
+    def leave(self) -> None:
+        self._lock.release()
+        self._thread.within = False
+
+    def is_within(self) -> bool:
+        return getattr(self._thread, "within", False)
+
+    def __enter__(self) -> None:
+        self.enter()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+
 class ConnectionLimit:
     """The count of this process. Thread-safe, also where a finalizer interrupts it."""
 
     def __init__(self) -> None:
         self.wanted = 0  # read without the lock: whether anybody waits
-        self._lock = threading.Lock()
+        self._step = _StepLock()
         self._open = 0
         self._yielding = 0
         self._shares: dict[Share, None] = {}  # those with something open or wanted
@@ -78,9 +108,13 @@ class ConnectionLimit:
         self._freed: deque[tuple[Share, bool | None]] = deque()
         self._order = count()
 
+    def is_within(self) -> bool:
+        """Whether a step of this thread was interrupted, by a finalizer: then none may begin."""
+        return self._step.is_within()
+
     def take(self, share: Share) -> bool:
         """Count one connection more, if there is room."""
-        with self._lock:
+        with self._step:
             self._count_freed()
             room = not share.dropped and self._open < max_connections()
             if room:
@@ -90,7 +124,7 @@ class ConnectionLimit:
 
     def want(self, share: Share, number: int = 1) -> None:
         """Have so many more connections granted as soon as there is room; make some."""
-        with self._lock:
+        with self._step:
             if not share.wanted:
                 share.since = next(self._order)
             share.wanted += number
@@ -101,7 +135,7 @@ class ConnectionLimit:
 
     def unwant(self, share: Share, number: int = 1) -> int:
         """Take back wants; returns how many, for some may have been granted meanwhile."""
-        with self._lock:
+        with self._step:
             number = min(number, share.wanted)
             share.wanted -= number
             self.wanted -= number
@@ -124,32 +158,27 @@ class ConnectionLimit:
         `needed` is whether its own share has somebody waiting for it. If the answer is yes, it is
         freed as `yielded`.
         """
-        with self._lock:
+        with self._step:
             self._count_freed()
-            if self.wanted <= self._yielding:
-                return False
-            if needed:
-                others = [other.open for other in self._shares if other.wanted]
-                least = min(others, default=share.open)
-                # Only what makes them more equal; but none at all is too few for anybody.
-                if least and share.open - least < 2:
-                    return False
-            self._note_yield(share)
-            return True
+            answer = self.wanted > self._yielding and (not needed or self._is_rich(share))
+            if answer:
+                self._note_yield(share)
+        self._settle()
+        return answer
 
     def note_yield(self, share: Share) -> None:
         """Note that a connection is about to be freed as `yielded`."""
-        with self._lock:
+        with self._step:
             self._note_yield(share)
         self._settle()
 
     def make_room(self, *, least: int = 0) -> None:
         """Close as many idle connections as are wanted, of whoever has the most, if there are."""
         while True:
-            with self._lock:
+            with self._step:
                 self._count_freed()
                 missing = max(self.wanted, least) - self._yielding
-                shares = sorted(list(self._shares), key=lambda share: -share.open)
+                shares = sorted(self._shares, key=lambda share: -share.open)
             self._settle()
             if missing <= 0 or not any(share.close_idle() for share in shares):
                 return
@@ -158,17 +187,15 @@ class ConnectionLimit:
     def _settle(self, *, again: bool = False) -> None:
         """Count what was freed, and grant what there is room for, unless another thread does."""
         while again or self._freed:
-            # Not waited for: the thread that has it may be this one. It looks again when it is done.
-            if not self._lock.acquire(blocking=False):
-                if not again:
-                    return
-                self._lock.acquire()
+            # Not waited for: the thread that is at it may be this one. It looks again at the end.
+            if not self._step.enter(wait=again):
+                return
             try:
                 again = False
                 self._count_freed()
                 granted = self._grants()
             finally:
-                self._lock.release()
+                self._step.leave()
             for share in granted:
                 if not share.grant():
                     self._freed.append((share, False))
@@ -209,6 +236,12 @@ class ConnectionLimit:
         share.open += 1
         self._open += 1
         self._shares[share] = None
+
+    def _is_rich(self, share: Share) -> bool:
+        """Whether a connection less makes a share and one that waits more equal."""
+        least = min((other.open for other in self._shares if other.wanted), default=share.open)
+        # None at all is too few for anybody.
+        return least == 0 or share.open - least >= 2
 
     def _note_yield(self, share: Share) -> None:
         if not share.dropped:

@@ -26,11 +26,12 @@ _TOO_LATE = {
 def raise_translated(exc: BaseException, url: str, phase: Phase, seconds: float) -> NoReturn:
     """Raise what came out of an attempt or a stream, as an `EasyLLMError` if it is the network's.
 
-    `seconds` is how long the phase was allowed to take.
+    `seconds` is how long the phase was allowed to take. A time-out with a number is the system's: a
+    peer that does not acknowledge anything is gone.
     """
     if isinstance(exc, EasyLLMError):
         exc.url = exc.url or public_url(url)
-    elif isinstance(exc, builtins.TimeoutError):
+    elif isinstance(exc, builtins.TimeoutError) and exc.errno is None:
         text = _TOO_LATE[phase].format(host=_host(url), seconds=f"{seconds:.4g}")
         raise _error(TimeoutError, url, text) from exc
     elif isinstance(exc, OSError):

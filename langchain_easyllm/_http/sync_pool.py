@@ -35,7 +35,7 @@ from .sync_connection import SyncConnection
 from .tls import Verify, context_for
 
 
-class _Waiter:
+class _WaitingThread:
     """A thread that waits for a connection that becomes free, or for leave to open one."""
 
     __slots__ = ("done", "given")
@@ -49,24 +49,24 @@ class _Waiter:
         self.done.set()
 
 
-class _OriginPool(Share):
+class _SyncOriginPool(Share):
     """The connections of one pool to one server. Any thread may take and put at any moment."""
 
     def __init__(self) -> None:
         super().__init__()
         self.idle: IdleConnections[SyncConnection] = IdleConnections()
-        self.waiting: deque[_Waiter] = deque()
+        self.waiting: deque[_WaitingThread] = deque()
 
     def acquire(self, deadline: float) -> SyncConnection | None:
         """Wait for a connection that becomes free, or for leave to open one, which is None."""
         while not self.limit.take(self):
-            waiter = _Waiter()
+            waiter = _WaitingThread()
             self.waiting.append(waiter)
             try:
                 self.limit.want(self)
                 left = min(deadline - monotonic(), threading.TIMEOUT_MAX)
                 if not waiter.done.wait(max(left, 0.0)):
-                    raise builtins.TimeoutError
+                    raise builtins.TimeoutError  # noqa: TRY301 - it leaves as any other does
             except BaseException:
                 self._leave(waiter)
                 raise
@@ -80,7 +80,9 @@ class _OriginPool(Share):
     def put(self, connection: SyncConnection) -> None:
         """Pass a connection on to who waits for it, here or elsewhere, or keep it."""
         limit = self.limit
-        if len(self.idle) >= MAX_IDLE:
+        contended = limit.wanted or self.waiting
+        # A stream may be closed by the collector, within any step of anything.
+        if len(self.idle) >= MAX_IDLE or (contended and limit.is_within()):
             connection.close()
         elif limit.wanted and limit.must_yield(self, needed=bool(self.waiting)):
             connection.yielded = True
@@ -109,13 +111,13 @@ class _OriginPool(Share):
         connection.close()
         return True
 
-    def _next(self) -> _Waiter | None:
+    def _next(self) -> _WaitingThread | None:
         try:
             return self.waiting.popleft()
         except IndexError:
             return None
 
-    def _leave(self, waiter: _Waiter) -> None:
+    def _leave(self, waiter: _WaitingThread) -> None:
         try:
             self.waiting.remove(waiter)
         except ValueError:  # something is given to it at this moment
@@ -162,7 +164,7 @@ class SyncPool:
 
     def _reset(self) -> None:
         self.owner = object()
-        self._origins: dict[tuple[str, str, int], _OriginPool] = {}
+        self._origins: dict[tuple[str, str, int], _SyncOriginPool] = {}
         self._proxies = Proxies()
         # Last: another thread that sees it takes what is idle for this process's own.
         self._pid = os.getpid()
@@ -176,7 +178,7 @@ class SyncPool:
 
     def _open(self, attempt: Attempt, proxy: Proxy | None) -> SyncConnection:
         owner = self.owner
-        origin = self._origins.setdefault(attempt.address.origin, _OriginPool())
+        origin = self._origins.setdefault(attempt.address.origin, _SyncOriginPool())
         given = origin.acquire(attempt.deadline)
         if given is not None:
             return given

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
-from .._http.auth import Credentials, environment_token
+from .._http.auth import Credentials, Secret, environment_token
 from .._http.client import HTTPTransport, Transport
 from .._http.exchange import arun_flow, run_flow
 from .._http.models import (
@@ -64,13 +64,15 @@ class SessionSettings:
     @property
     def key(self) -> tuple[object, ...]:
         """What the process-wide registry knows this server by."""
-        found = self.api_key or environment_token()
+        given = Secret(self.api_key) if isinstance(self.api_key, str) else self.api_key
+        found = given or Secret(environment_token() or "")
+        headers = tuple((name, Secret(value)) for name, value in self.headers)
         verify = id(self.verify) if isinstance(self.verify, ssl.SSLContext) else self.verify
         address = self.url.root, self.url.query, self.url.router
-        server = self.headers, verify, self.bill_to, self.request_hook, self.limits
+        server = headers, verify, self.bill_to, self.request_hook, self.limits
         # A session keeps its clients alive, so no other object has their ids meanwhile.
         clients = id(self.http_client), id(self.http_async_client)
-        return (*address, self.api_key, found, *server, *clients)
+        return (*address, given, found, *server, *clients)
 
 
 class ServerSession:
@@ -96,18 +98,22 @@ class ServerSession:
         self._lock = threading.RLock()
 
     def join(self, user: object) -> None:
-        self._users.add(user)
+        with self._lock:
+            self._users.add(user)
 
     def close(self, user: object) -> None:
         """Close the sockets, unless another object uses them."""
-        self._users.discard(user)
-        if not self._users:
+        if self._is_last(user):
             self.transport.close()
 
     async def aclose(self, user: object) -> None:
-        self._users.discard(user)
-        if not self._users:
+        if self._is_last(user):
             await self.transport.aclose()
+
+    def _is_last(self, user: object) -> bool:
+        with self._lock:
+            self._users.discard(user)
+            return not self._users
 
     def detect(
         self, policy: RetryPolicy, since: float = -inf, headers: Mapping[str, str] = _NONE

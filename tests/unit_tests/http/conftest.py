@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from langchain_easyllm._http import connection_limit
 from langchain_easyllm._http.auth import TOKEN_VARIABLES, Credentials
 from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.tls import CA_VARIABLES
@@ -47,6 +48,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "authorities").mkdir()
     (folder / "authorities" / f"{name}.0").write_text(file.read_text())
     return file
+
+
+@pytest.fixture(autouse=True)
+def own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests have left open takes no room from this one."""
+    monkeypatch.setattr(connection_limit, "_limit", connection_limit.ConnectionLimit())
 
 
 MakeClient = Callable[..., Client]

@@ -24,7 +24,7 @@ from langchain_easyllm._http.sync_connection import SyncConnection
 from langchain_easyllm._http.sync_pool import SyncPool
 from langchain_easyllm._servers.session import SessionSettings
 from langchain_easyllm._servers.urls import parse_server_url
-from langchain_easyllm.errors import EasyLLMError
+from langchain_easyllm.errors import ConfigurationError, EasyLLMError
 
 from ...support.fake_server import Cut, FakeServer, Reply, Reset, Stall
 from ...support.http_clients import ONCE, post
@@ -176,6 +176,22 @@ def test_no_frame_below_an_object_shows_a_secret(
     with pytest.raises(EasyLLMError) as caught:
         call(model, how)
     assert leaks(caught.value) == []
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_token_that_cannot_be_sent_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, given: bool
+) -> None:
+    token = f"{SECRET}\n{SECRET}"
+    if given:
+        model = EasyLLMChat(base_url="http://127.0.0.1:1", api_key=token, api="chat", model="m")
+    else:
+        monkeypatch.setenv("HF_TOKEN", token)
+        model = EasyLLMChat(model="m/m")
+    for how in ("invoke", "ainvoke", "stream", "astream"):
+        with pytest.raises(ConfigurationError, match="contains line breaks") as caught:
+            call(model, how)
+        assert leaks(caught.value) == []
 
 
 def holders(url: str) -> Iterator[object]:

@@ -280,3 +280,30 @@ def test_finalizers_may_free_within_any_step(monkeypatch: pytest.MonkeyPatch) ->
         sys.setswitchinterval(interval)
     gc.collect()
     assert share.open == 0
+
+
+def test_a_stream_that_is_closed_within_a_step_waits_for_nothing(
+    servers: tuple[FakeServer, FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the collector, which may run a generator's `finally` anywhere."""
+    monkeypatch.setattr(LIMIT, lambda: 2)
+    servers[0].on("POST", "/s", sse("a"))
+    with HTTPTransport() as transport:
+        stream = transport.open(post(servers[0].url + "/s"), PATIENT)
+        pool = transport._sync_pool()
+        (origin,) = pool._origins.values()
+        limit = origin.limit
+        limit.wanted += 1  # somebody else waits
+
+        def close() -> None:
+            with limit._step:
+                list(stream)
+                stream.close()
+
+        thread = threading.Thread(target=close, daemon=True)
+        thread.start()
+        thread.join(10)
+        limit.wanted -= 1
+        assert not thread.is_alive()
+        servers[0].wait_until(lambda: servers[0].open_connections == 0)
+        assert transport.send(post(servers[0].url + "/a"), PATIENT).body == b"hi"

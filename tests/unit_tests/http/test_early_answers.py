@@ -240,7 +240,7 @@ def test_what_arrived_before_an_event_loop_met_the_reset(
         while not server.requests:
             await sleep(0)
         gone.wait(5)  # the loop does nothing meanwhile
-        time.sleep(0.05)
+        time.sleep(0.05)  # noqa: ASYNC251 - on purpose
         await call
 
     with pytest.raises(EasyLLMError, match="too large"):

@@ -28,7 +28,6 @@ from .test_event_streams import (  # noqa: F401 - as above
     test_silence_ends_a_stream,
 )
 from .test_tls_and_proxies import (  # noqa: F401 - as above
-    certificate,
     secure,
     test_a_stranger_is_not_trusted_and_not_asked_again,
     test_https_to_a_plain_server,

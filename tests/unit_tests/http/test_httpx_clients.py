@@ -65,7 +65,6 @@ from .test_retries import (  # noqa: F401 - as above
     test_what_will_not_change_is_not_tried_again,
 )
 from .test_tls_and_proxies import (  # noqa: F401 - as above
-    certificate,
     proxy,
     secure,
     test_a_name_that_the_certificate_does_not_hold,

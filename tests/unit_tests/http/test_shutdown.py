@@ -16,7 +16,7 @@ import pytest
 from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.models import RetryPolicy
 
-from ...support.fake_server import Barrier, FakeServer, Reply, Stall, sse
+from ...support.fake_server import Barrier, FakeServer, Pause, Reply, Stall, sse
 from ...support.http_clients import post
 from ...support.subprocess_scripts import MAY_FORK, ROOT, assert_silent
 

@@ -82,6 +82,23 @@ def test_a_server_may_let_a_large_request_wait(
         thread.join()
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="it is Linux's")
+def test_a_peer_that_acknowledges_nothing_is_no_slow_answer(
+    monkeypatch: pytest.MonkeyPatch, make_client: MakeClient
+) -> None:
+    monkeypatch.setattr(addresses, "USER_TIMEOUT", 1)
+    # As if the peer were gone: nothing that it has no room for is waited for.
+    for module in ("sync_connection", "async_connection"):
+        monkeypatch.setattr(f"langchain_easyllm._http.{module}.allow_slow_reading", lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/a"
+        policy = RetryPolicy(timeout=60, max_retries=0)
+        with pytest.raises(
+            ConnectionError, match=r"connection to 127\.0\.0\.1.* failed: .*timed out"
+        ):
+            make_client().send(post(url, b"x" * 20_000_000), policy)
+
+
 # Addresses
 
 
@@ -265,7 +282,7 @@ async def test_a_context_that_cannot_be_built_is_tried_again(
             for _ in range(2):
                 with pytest.raises(ConfigurationError, match=r"ca\.pem"):
                     await transport.asend(post(url + "/a"))
-            file.write_text(certificate.read_text())
+            shutil.copy(certificate, file)
             assert (await transport.asend(post(url + "/a"))).body == b"hi"
 
 

@@ -12,7 +12,7 @@ from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.connect import IdleConnections
 from langchain_easyllm._http.models import parse_url
 from langchain_easyllm._http.sync_connection import SyncConnection
-from langchain_easyllm._http.sync_pool import SyncPool, _OriginPool
+from langchain_easyllm._http.sync_pool import SyncPool, _SyncOriginPool
 
 from ...support.fake_server import FakeServer, Reply, Stall, sse
 from ...support.http_clients import SyncClient, post
@@ -65,7 +65,7 @@ def contend(client: SyncClient, url: str, step: str, rival: Callable[[], object]
     """Let the connections to a server be contended from now on."""
     idle = Contended(step, rival)
     origins = client.transport._sync_pool()._origins
-    origins.setdefault(parse_url(url).origin, _OriginPool()).idle = idle
+    origins.setdefault(parse_url(url).origin, _SyncOriginPool()).idle = idle
     return idle
 
 
@@ -115,7 +115,7 @@ def test_another_server_may_be_asked_meanwhile(fake_server: FakeServer, client: 
         client,
         fake_server.url,
         "pop",
-        lambda: known.setdefault(("http", "h", 80), _OriginPool()),
+        lambda: known.setdefault(("http", "h", 80), _SyncOriginPool()),
     )
     with client.transport.open(post(fake_server.url + "/s")) as stream:
         assert list(stream)
