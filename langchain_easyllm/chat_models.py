@@ -177,7 +177,21 @@ class EasyLLMChat(TextModel, BaseChatModel):
     `prompt_builder`, its own chat template is used."""
 
     parse_tool_calls: (
-        Literal["auto", "hermes", "llama3", "mistral", "qwen3-coder", "react"] | None
+        Literal[
+            "auto",
+            "deepseek-v3.1",
+            "glm-4.5",
+            "gpt-oss",
+            "hermes",
+            "kimi-k2",
+            "llama3",
+            "minimax-m2",
+            "mistral",
+            "mistral-v11",
+            "qwen3-coder",
+            "react",
+        ]
+        | None
     ) = None
     """The format of tool calls that the model writes as text. Default None: the server parses tool
     calls, and on a text protocol, where the prompt describes the tools, calls have the format of

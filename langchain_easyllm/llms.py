@@ -26,7 +26,7 @@ from ._fields.call_headers import hide_headers
 from ._fields.connection import CONFIG
 from ._fields.text_model import TextModel, calling, inspected
 from ._http.event_loop import running_loop
-from ._langchain.messages import refuse_other_than_text
+from ._langchain.messages import only_text
 from ._langchain.outputs import to_generations, to_text_chunks
 
 __all__ = ["EasyLLM"]
@@ -168,7 +168,7 @@ class EasyLLM(TextModel, LLM):
     def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
         value = super()._convert_input(model_input)
         if isinstance(value, ChatPromptValue):
-            refuse_other_than_text(value.messages)
+            return ChatPromptValue(messages=only_text(value.messages))
         return value
 
     def generate_prompt(self, prompts: list[PromptValue], *args: Any, **kwargs: Any) -> LLMResult:

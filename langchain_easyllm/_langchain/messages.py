@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import (
     AIMessage,
@@ -90,16 +90,34 @@ def _repaired(call: InvalidToolCall) -> ToolCall:
     return tool_call(name=call["name"] or "", args=args, id=call["id"])
 
 
-def refuse_other_than_text(messages: Sequence[BaseMessage]) -> None:
-    """Refuse content that would be lost where a conversation becomes one string."""
-    for index, message in enumerate(messages):
-        for block in message.content if isinstance(message.content, list) else ():
-            kind = "text" if isinstance(block, str) else block.get("type")
-            if kind != "text" and kind not in _NOT_SENT:
-                raise ConfigurationError(
-                    f"Message {index} holds a block of type {kind!r}, and an LLM takes text only: "
-                    "use EasyLLMChat with api='chat'."
-                )
+def only_text(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Return messages of plain text, for a conversation that becomes one string.
+
+    Content that would be lost is refused.
+    """
+    return [_only_text(message, index) for index, message in enumerate(messages)]
+
+
+def _only_text(message: BaseMessage, index: int) -> BaseMessage:
+    content = message.content
+    if isinstance(content, str):
+        return message
+    from ..prompts.content import result_content  # noqa: PLC0415 - seldom needed
+
+    kept = result_content(content) if _is_result(message) else content
+    for block in kept if isinstance(kept, list) else ():
+        kind = "text" if isinstance(block, str) else block.get("type")
+        if kind != "text" and kind not in _NOT_SENT:
+            raise ConfigurationError(
+                f"Message {index} holds a block of type {kind!r}, and an LLM takes text only: "
+                "use EasyLLMChat with api='chat'."
+            )
+    return message.model_copy(update={"content": _blocks(message, index)})
+
+
+def _is_result(message: BaseMessage) -> bool:
+    role = message.role if isinstance(message, ChatMessage) else message.type
+    return _ROLES.get(role.removesuffix("MessageChunk").lower()) in ("tool", "function")
 
 
 def _convert(message: BaseMessage, index: int, answered: Collection[str]) -> dict[str, object]:
@@ -107,7 +125,7 @@ def _convert(message: BaseMessage, index: int, answered: Collection[str]) -> dic
     content = message.content
     result: dict[str, object] = {
         "role": role,
-        "content": content if isinstance(content, str) else _blocks(content, index),
+        "content": content if isinstance(content, str) else _blocks(message, index),
     }
     if message.name:
         result["name"] = message.name
@@ -160,12 +178,31 @@ def _call(call: ToolCall, number: int) -> dict[str, object]:
     return {"type": "function", "id": call["id"] or f"call_{number}", "function": function}
 
 
-def _blocks(content: Sequence[str | dict[str, Any]], index: int) -> str | list[dict[str, object]]:
+def _blocks(message: BaseMessage, index: int) -> str | list[dict[str, object]]:
     """Convert content blocks; text alone becomes a plain string, which every server accepts."""
-    blocks = [b for block in content if (b := _block(block, index)) is not None]
-    if all(block["type"] == "text" for block in blocks):
-        return "".join(str(block["text"]) for block in blocks)
-    return blocks
+    from ..prompts.content import join_texts, result_content  # noqa: PLC0415 - seldom needed
+
+    convert, content = _block, cast("object", message.content)
+    if _is_result(message):
+        convert, content = _result_block, result_content(content)
+    if isinstance(content, str):
+        return content
+    given = cast("list[str | dict[str, Any]]", content)
+    blocks = [b for block in given if (b := convert(block, index)) is not None]
+    if not all(block["type"] == "text" for block in blocks):
+        return blocks
+    texts = [str(block["text"]) for block in blocks]
+    return "".join(texts) if isinstance(message, AIMessage) else join_texts(texts)
+
+
+def _result_block(block: str | Mapping[str, Any], index: int) -> dict[str, object] | None:
+    """Convert a block of a tool's result, which is JSON to the model if nothing else."""
+    from ..prompts.content import dump_block  # noqa: PLC0415 - seldom needed
+
+    try:
+        return _block(block, index)
+    except (ConfigurationError, KeyError, ValueError):
+        return {"type": "text", "text": dump_block(block)}
 
 
 def _block(block: str | Mapping[str, Any], index: int) -> dict[str, object] | None:

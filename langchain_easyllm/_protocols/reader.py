@@ -174,7 +174,7 @@ class ResponseReader:
                 # No stop sequence goes on beyond a call.
                 self._show(self._cutter.close(), chunks)
                 function = {"name": part.name, "arguments": part.arguments}
-                if calls := self._take_calls(({"function": function},)):
+                if calls := self._take_calls(({"function": function},), whole=True):
                     chunks.append(Delta(calls=calls))
 
     def _show(self, text: str, chunks: list[Chunk]) -> None:
@@ -199,10 +199,12 @@ class ResponseReader:
         if delta.logprobs or calls:
             chunks.append(Delta(logprobs=delta.logprobs, calls=calls))
 
-    def _take_calls(self, calls: tuple[Mapping[str, object], ...]) -> tuple[ToolCallDelta, ...]:
+    def _take_calls(
+        self, calls: tuple[Mapping[str, object], ...], *, whole: bool = False
+    ) -> tuple[ToolCallDelta, ...]:
         if self._calls is None:
             self._calls = ToolCallReader(self._expected_calls, whole=self._whole)
-        return self._calls.feed(calls)
+        return self._calls.feed(calls, whole=whole)
 
     def _conclude(self) -> None:
         """Set the finish reason, the same on every server."""

@@ -58,6 +58,7 @@ class ToolCallFormat(ABC):
 
     name: str
     markers: tuple[CallMarker, ...] = field(repr=False)  # the more specific ones first
+    trailers: tuple[str, ...] = ()  # what may follow the calls, and belongs to them
     stop: tuple[str, ...] = ()  # where the model begins to invent a result
     # texts of the format that message content must not forge
     special_tokens: SpecialTokens = field(default_factory=lambda: SpecialTokens(()), repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -25,6 +25,32 @@ def function_of(tool: Tool) -> Mapping[str, object]:
 def tool_name(tool: Tool) -> str:
     """Return the name of a tool, or of a choice that names one."""
     return str(function_of(tool).get("name"))
+
+
+_TOKENS_BEFORE = re.compile(r"\s*(?:<[|｜][^<>]{1,60}[|｜]>\s*)*")
+_AFTER_NAME = re.compile(r"\s*(?:<[|｜/]|\[(?:ARGS|CALL_ID)\]|[\r\n]).*", re.DOTALL)
+_NAMESPACE = re.compile(r"(?:functions|tools)[.:]")
+_NUMBER = re.compile(r":\d{1,4}$")
+
+
+def clean_name(name: str, tools: Collection[str] = ()) -> str:
+    """Return the name of a tool without the special tokens that a model wrote around it.
+
+    The namespace and the number that some models write at a name are cut off if the rest is the
+    name of a tool.
+    """
+    if name in tools:
+        return name
+    name = _AFTER_NAME.sub("", name[_end_of(_TOKENS_BEFORE, name) :]).strip()
+    if name in tools:
+        return name
+    short = name[_end_of(_NAMESPACE, name) :]
+    return next((n for n in (short, _NUMBER.sub("", short)) if n in tools), name)
+
+
+def _end_of(pattern: re.Pattern[str], text: str) -> int:
+    match = pattern.match(text)
+    return match.end() if match else 0
 
 
 def properties_of(tool: Tool) -> Mapping[str, object]:
@@ -190,19 +216,41 @@ def _first(call: Mapping[str, object], *keys: str) -> object:
     return next((call[key] for key in keys if key in call), None)
 
 
+_MOST_ENCODINGS = 3
+
+
 def parse_arguments(text: str) -> dict[str, object] | None:
     """Return a call's arguments; None if they are not a JSON object.
 
     No text at all is no arguments. Line breaks inside a string, which models often leave unescaped,
-    are forgiven.
+    are forgiven, and an object that was encoded up to three times more is decoded.
     """
     if not text:
         return {}
     try:
         value = load_json(text)
+        for _ in range(_MOST_ENCODINGS):
+            if not isinstance(value, str):
+                break
+            value = load_json(value)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def unwrap_json(text: str) -> str | None:
+    """Return the JSON text that a JSON string holds, as parsed strings hold it; None if none."""
+    for _ in range(_MOST_ENCODINGS):
+        try:
+            value = load_json(text)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(value, str):
+            return None
+        text = value.strip()
+        if not text.startswith('"'):
+            return text
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +263,8 @@ class CallMarker:
     closer: str = ""  # what follows the value, or ""
     marked: bool = False  # whether it can mean nothing but a call, broken or not
     syntax: CallSyntax = JSON  # how the value is written
+    # what a value that follows the words begins with; None for anything
+    first: re.Pattern[str] | None = None
 
     def match(self, text: str, *, final: bool) -> tuple[int | None, bool]:
         """Return where the value begins if the text begins so, and whether it may still."""
@@ -228,7 +278,10 @@ class CallMarker:
         if self.value < len(self.words):
             return value, True
         value = skip_space(text, at)
-        return (value, True) if final or value < len(text) else (None, True)
+        if value == len(text):
+            return (value, True) if final and self.first is None else (None, not final)
+        fits = self.first is None or self.first.match(text, value) is not None
+        return (value, True) if fits else (None, False)
 
 
 UNMARKED_JSON = (CallMarker(("{", '"'), "start", 0), CallMarker(("[", "{"), "start", 0))

@@ -20,7 +20,9 @@ from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, dump, from_turn
 from .call_syntax import CallMarker
 
 
-class _Mistral(TurnToolCallFormat):
+class MistralFormat(TurnToolCallFormat):
+    """Calls behind `[TOOL_CALLS]`, tools and results between tokens of their own."""
+
     def render(
         self, conversation: Conversation, offered: OfferedTools, support: TemplateToolSupport, /
     ) -> Conversation:
@@ -109,7 +111,7 @@ def _short_id(call_id: str) -> str:
     return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:9]
 
 
-MISTRAL = _Mistral(
+MISTRAL = MistralFormat(
     name="mistral",
     markers=(
         CallMarker(("[TOOL_CALLS]", "["), "anywhere", 1, marked=True),

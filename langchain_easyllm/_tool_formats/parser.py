@@ -15,6 +15,7 @@ from .call_syntax import (
     Part,
     Tool,
     ValueScan,
+    clean_name,
     function_of,
     parse_arguments,
     properties_of,
@@ -135,8 +136,11 @@ class StreamingToolCallParser:
 
     def __init__(self, spec: TextTools) -> None:
         unmarked = UNMARKED_JSON if spec.unmarked_json else ()
-        self._markers = (*[m for form in spec.formats for m in form.markers], *unmarked)
+        markers = [*[m for form in spec.formats for m in form.markers], *unmarked]
+        # What several formats share comes after what is their own, as it is less specific.
+        self._markers = [*{id(m): m for m in reversed(markers)}.values()][::-1]
         self._marks = _Marks(self._markers)
+        self._trailers = tuple({word: None for form in spec.formats for word in form.trailers})
         self._offered = {str(f.get("name")): f for f in map(function_of, spec.tools)}
         self._prompted = spec.prompted
         self._final_actions = {form.final_action for form in spec.formats if form.final_action}
@@ -159,7 +163,7 @@ class StreamingToolCallParser:
     def close(self) -> list[Part]:
         """Return the rest, now that nothing more comes; a call that was cut off is invalid."""
         parts = self._decide(final=True)
-        if not self._after_call or self._held.strip(_BETWEEN):
+        if not self._after_call or not self._only_ends(self._held.strip(_BETWEEN)):
             parts += self._show(len(self._held))
         return parts if self._answer is None else [*self._answer.feed(parts), *self._answer.close()]
 
@@ -196,7 +200,7 @@ class StreamingToolCallParser:
 
     def _read_text(self) -> list[Part]:
         """Pass text on up to what may begin a call, and over what opens or closes a code fence."""
-        if self._after_call and self._marks.may_begin(self._held.lstrip(_BETWEEN)):
+        if self._after_call and self._in_trailers():
             return []
         mark = self._marks.find(self._held, self._last, self._fence, after_call=self._after_call)
         if mark is None:
@@ -214,6 +218,19 @@ class StreamingToolCallParser:
         shown = self._show(size)
         self._held = self._held[len(self._gap) :]
         return shown
+
+    def _in_trailers(self) -> bool:
+        """Drop what belongs to the calls behind them; whether the rest may yet, or begin a call."""
+        held = self._held.lstrip(_BETWEEN)
+        while trailer := next((t for t in self._trailers if held.startswith(t)), None):
+            held = self._held = held[len(trailer) :].lstrip(_BETWEEN)
+        begun = any(len(held) < len(t) and t.startswith(held) for t in self._trailers)
+        return begun or self._marks.may_begin(held)
+
+    def _only_ends(self, rest: str) -> bool:
+        """Whether the rest of an answer that ends behind a call is nothing, or half a trailer."""
+        begun = len(rest) > 2 and any(t.startswith(rest) for t in self._trailers)
+        return begun or not rest
 
     def _markers_of(self, word: str, *, fresh: bool) -> list[CallMarker]:
         """Return the markers that begin with a word, one of which may be longer."""
@@ -253,9 +270,10 @@ class StreamingToolCallParser:
     def _accept(self, match: Match, marker: CallMarker, text: str) -> list[Part]:
         """Return the calls of a match, if it is one that counts."""
         value, syntax, sure = match.value, marker.syntax, marker.marked and self._prompted
-        calls = None if value is None else syntax.parse(value, self._offered)
+        parsed = None if value is None else syntax.parse(value, self._offered)
+        calls = None if parsed is None else [self._named(call) for call in parsed]
         if calls is None:
-            name = syntax.find_name(text)
+            name = clean_name(syntax.find_name(text), self._offered)
             return [ParsedToolCall(name, text)] if sure or name in self._offered else []
         if not any(call.name in self._offered for call in calls):
             if not sure:
@@ -264,6 +282,9 @@ class StreamingToolCallParser:
                 return [str(calls[0].arguments)]
             return [ParsedToolCall(calls[0].name, text)]
         return [ParsedToolCall(call.name, self._arguments(call, text)) for call in calls]
+
+    def _named(self, call: ParsedToolCall) -> ParsedToolCall:
+        return ParsedToolCall(clean_name(call.name, self._offered), call.arguments)
 
     def _arguments(self, call: ParsedToolCall, text: str) -> object:
         """Return a call's arguments as a dict, or its text where it cannot be called so."""
@@ -291,6 +312,8 @@ class _Marks:
         anywhere = f"|({_either(self._anywhere)})" if self._anywhere else "|(?!)()"
         self._open = re.compile(f"^[ \\t]*({line}){anywhere}", re.MULTILINE)
         self._next = re.compile(f"[{_BETWEEN}]*({_either([*self._line, *self._anywhere])})")
+        self._longest = max(map(len, self._anywhere), default=0)
+        self._first = re.compile(_either({word[0] for word in self._anywhere}))
         self._close = {fence: re.compile(f"^[ \\t]*({fence})", re.MULTILINE) for fence in FENCES}
 
     def find(self, text: str, last: str, fence: str, *, after_call: bool) -> tuple[int, str] | None:
@@ -320,11 +343,17 @@ class _Marks:
                 word.startswith(begun) for word in ([fence] if fence else [*self._line, *FENCES])
             ):
                 end = line
-        for word in () if fence else self._anywhere:
-            sizes = range(min(len(word) - 1, len(text)), 0, -1)
-            size = next((size for size in sizes if text.endswith(word[:size])), 0)
-            end = min(end, len(text) - size)
+        if not fence:
+            end = min(end, self._tail(text))
         return _without_space(text[:end])
+
+    def _tail(self, text: str) -> int:
+        """Return where at the end of a text a word begins that may be anywhere."""
+        for match in self._first.finditer(text, max(0, len(text) - self._longest + 1)):
+            rest = text[match.start() :]
+            if any(word.startswith(rest) for word in self._anywhere):
+                return match.start()
+        return len(text)
 
 
 def _without_space(text: str) -> int:

@@ -14,20 +14,10 @@ from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Extra, ToolCall
 from ..prompts.special_tokens import SpecialTokens
 from .base import OfferedTools, Turn, Turns, add_to_system, dump
-from .call_syntax import (
-    CallMarker,
-    CallSyntax,
-    ParsedCalls,
-    ParsedToolCall,
-    Tool,
-    ValueScan,
-    function_of,
-    parse_arguments,
-    properties_of,
-)
+from .call_syntax import CallMarker, Tool, function_of, properties_of
 from .hermes import HERMES, TOOL_RESPONSE, HermesFormat
-from .json_schema import as_mapping, resolve_ref
-from .lenient_json import load_json
+from .json_schema import as_mapping
+from .tagged_values import TaggedSyntax
 
 _SYSTEM = "You are Qwen, a helpful AI assistant that can interact with a computer to solve tasks."
 _TOOLS = """\
@@ -127,143 +117,14 @@ def _to_text(value: object) -> str:
     return dump(value) if isinstance(value, Mapping | list | tuple) else str(value)
 
 
-_HEAD = re.compile(r"<function=([^<>\n]{1,200})>")
-_NEXT = re.compile(r"<parameter=([^<>\n]{1,200})>|</function>|</tool_call>")
-_LONGEST_TAG = 220
-_END = "</parameter>"
-# Only before one of these does the end of a parameter end it: a value may speak of the tags.
-_AFTER = ("<parameter=", "</function>", "</tool_call>")
-_WINDOW = 120  # characters after it that are searched
-
-
-class _XmlScan:
-    def __init__(self, start: int) -> None:
-        self._at = start
-        self._name: str | None = None  # of the parameter that is open
-        self._value = start
-        self.parameters: dict[str, tuple[int, int]] = {}  # where each value begins and ends
-        self.body_end = start
-        self.end: int | None = None
-        self.whole = False
-
-    def scan(self, text: str) -> None:
-        going = True
-        while going and self.end is None:
-            going = self._between(text) if self._name is None else self._in_value(text)
-
-    def _between(self, text: str) -> bool:
-        """Go on to the next tag; whether the text was long enough."""
-        tag = _NEXT.search(text, self._at)
-        if tag is None:
-            begun = text.rfind("<", self._at)
-            held = begun >= 0 and len(text) - begun <= _LONGEST_TAG
-            self._at = begun if held else len(text)
-            return False
-        if tag[1]:
-            self._name, self._at, self._value = tag[1].strip(), tag.end(), tag.end()
-        else:
-            self.body_end, self.whole = tag.start(), True
-            self.end = tag.start() if tag[0] == "</tool_call>" else tag.end()
-        return True
-
-    def _in_value(self, text: str) -> bool:
-        """Go on to the end of the open parameter; whether the text was long enough."""
-        at = text.find(_END, self._at)
-        if at < 0:
-            self._at = max(self._at, len(text) - len(_END) + 1)
-            return False
-        after = at + len(_END)
-        rest = text[after : after + _WINDOW].lstrip()
-        if any(rest.startswith(tag) for tag in _AFTER):
-            self.parameters[self._name or ""] = (self._value, at)
-            self._name, self._at = None, after
-            return True
-        undecided = len(text) - after < _WINDOW and any(tag.startswith(rest) for tag in _AFTER)
-        self._at = at if undecided else after
-        return not undecided
-
-
-class _XmlSyntax(CallSyntax):
-    """`<function=name>` with `<parameter=key>` inside, or with a JSON object, as Llama's."""
-
-    def scan(self, _: str, start: int, __: str, /) -> ValueScan:
-        return _XmlScan(start)
-
-    def parse(self, value: str, tools: Mapping[str, Tool], /) -> ParsedCalls | None:
-        head, scan = _HEAD.match(value), _XmlScan(0)
-        scan.scan(f"{value}</tool_call>")  # at which it may have ended
-        if head is None:
-            return None
-        name = head[1].strip()
-        if not scan.parameters:
-            read = parse_arguments(value[head.end() : scan.body_end].strip())
-            return None if read is None else (ParsedToolCall(name, read),)
-        schema = as_mapping(tools.get(name, {}).get("parameters"))
-        properties, others = (
-            as_mapping(schema.get("properties")),
-            schema.get("additionalProperties"),
-        )
-        arguments = {
-            key: _typed(value[slice(*span)], properties.get(key, others), schema)
-            for key, span in scan.parameters.items()
-        }
-        return (ParsedToolCall(name, arguments),)
-
-    def find_name(self, text: str) -> str:
-        head = _HEAD.search(text)
-        return head[1].strip() if head else ""
-
-
-def _typed(text: str, schema: object, root: Mapping[str, object]) -> object:
-    """Return the value that a text stands for: the text where no other type of the schema fits."""
-    text = text.removeprefix("\n").removesuffix("\n")
-    kinds: list[object] = []
-    constants: list[object] = []
-    for each in _alternatives(schema, root, set()):
-        kind, values = each.get("type"), each.get("enum")
-        kinds += kind if isinstance(kind, list) else [kind]
-        constants += values if isinstance(values, list) else []
-        constants += [each["const"]] if "const" in each else []
-    if text in constants:
-        return text
-    try:
-        value = load_json(_PYTHON.get(text.strip(), text))
-    except (ValueError, RecursionError):
-        return text
-    integral = isinstance(value, float) and value.is_integer()
-    kind = "integer" if integral else _KINDS.get(type(value))  # a string stays the text that it is
-    fits = kind in kinds or (kind == "integer" and "number" in kinds) or value in constants
-    return value if kind and fits else text
-
-
-_PYTHON = {"True": "true", "False": "false", "None": "null"}
-_KINDS = {
-    dict: "object",
-    list: "array",
-    bool: "boolean",
-    type(None): "null",
-    int: "integer",
-    float: "number",
-}
-
-
-def _alternatives(
-    schema: object, root: Mapping[str, object], seen: set[str]
-) -> Iterator[Mapping[str, object]]:
-    """Yield a schema and those that it refers to or is made of, each reference once."""
-    known = as_mapping(schema)
-    yield known
-    ref = known.get("$ref")
-    if isinstance(ref, str) and ref not in seen:
-        seen.add(ref)
-        yield from _alternatives(resolve_ref(ref, root), root, seen)
-    for key in ("anyOf", "oneOf", "allOf"):
-        options = known.get(key)
-        for option in options if isinstance(options, list) else ():
-            yield from _alternatives(option, root, seen)
-
-
-_XML = _XmlSyntax()
+_XML = TaggedSyntax(
+    head=re.compile(r"<function=([^<>\n]{1,200})>"),
+    tag=re.compile(r"<parameter=([^<>\n]{1,200})>|</function>|</tool_call>"),
+    value_end="</parameter>",
+    outer_end="</tool_call>",
+    after=("<parameter=", "</function>", "</tool_call>"),
+    own_lines=True,
+)
 
 QWEN3_CODER = _Qwen3Coder(
     name="qwen3-coder",

@@ -6,14 +6,32 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..prompts.base import ChatPrompt
-from . import hermes, llama3, mistral, qwen3_coder, react
+from . import (
+    deepseek,
+    glm,
+    harmony,
+    hermes,
+    kimi,
+    llama3,
+    minimax,
+    mistral,
+    mistral_v11,
+    qwen3_coder,
+    react,
+)
 from .base import ToolCallFormat
 
 # The first whose marks are in a template, or at a call's beginning, is the one that counts.
 _FORMATS = (
+    glm.GLM,
     qwen3_coder.QWEN3_CODER,
+    minimax.MINIMAX,
+    kimi.KIMI,
+    deepseek.DEEPSEEK,
+    harmony.HARMONY,
     hermes.HERMES,
     llama3.LLAMA3,
+    mistral_v11.MISTRAL_V11,
     mistral.MISTRAL,
     react.REACT,
 )

@@ -23,7 +23,8 @@ class TemplateToolSupport:
 
     tool_format: str = "react"  # name of the tool-call format that its models know
     # Roles that it has a form of its own for: `tools` (descriptions), `calls` (an assistant message
-    # that makes calls) and `tool` (a result).
+    # that makes calls) and `tool` (a result). The template writes the role and its end, the format
+    # what is between them, with its own tags; in Kimi K2 and gpt-oss that is a part of the role.
     forms: frozenset[str] = frozenset()
     space: str = " "  # between a special token and the JSON that it announces
     default_system: str | None = None  # system text of the template's own

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import PromptError
+from .content import join_texts, result_content
 
 ROLES = {
     "user": "user",
@@ -100,8 +101,11 @@ def text_of(content: object, index: int, role: str) -> str:
     """Return the text of a message's content: None, a string, or a list of blocks.
 
     Reasoning and tool-call blocks of assistant messages are left out: reasoning is not sent back,
-    and calls are read from `tool_calls`.
+    and calls are read from `tool_calls`. The texts of an assistant are one text, and all others
+    stand apart.
     """
+    if role in {"tool", "function"}:
+        content = result_content(content)
     if content is None:
         return ""
     if isinstance(content, str):
@@ -110,7 +114,8 @@ def text_of(content: object, index: int, role: str) -> str:
     if not isinstance(blocks, Iterable):
         kind = type(content).__name__
         raise PromptError(f"Message {index} ({role}) has content of type {kind}; text is needed.")
-    return "".join([_block_text(block, index, role) for block in blocks])
+    texts = [_block_text(block, index, role) for block in blocks]
+    return "".join(texts) if role == "assistant" else join_texts(texts)
 
 
 def _block_text(block: object, index: int, role: str) -> str:

@@ -90,7 +90,7 @@ def test_lists_of_text_become_text(fake_server: FakeServer) -> None:
         ]
     )
     sent = body_of(fake_server)["messages"]
-    assert [message["content"] for message in sent] == ["Be brief.", "ab", "c", "d"]
+    assert [message["content"] for message in sent] == ["Be brief.", "a\nb", "c", "d"]
 
 
 def test_callers_messages_are_not_changed(fake_server: FakeServer) -> None:

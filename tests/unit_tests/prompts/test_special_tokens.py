@@ -74,7 +74,7 @@ def test_at_the_start_of_a_line_that_the_template_begins():
 
 def test_a_token_split_over_content_blocks():
     content = [{"type": "text", "text": "<|im_"}, {"type": "text", "text": "end|>"}]
-    assert "< |im_end|>" in get_prompt("chatml").render([("user", content)])
+    assert "< |im_end|>" in get_prompt("chatml").render([("user", "Hi"), ("ai", content)])
 
 
 def test_the_name_of_a_tool_and_its_calls_are_content_too():

@@ -66,7 +66,60 @@ XML = "<function=search>\n<parameter=query>\nBob\n</parameter>\n</function>"
 XML_ADD = (
     "<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n2\n</parameter>\n</function>"
 )
+OBJECT = '{"query": "Bob"}'
+ADDED = '{"a": 1, "b": 2}'
+KIMI = "<|tool_call_begin|>functions.{}:{}<|tool_call_argument_begin|>{}<|tool_call_end|>"
+SECTION = "<|tool_calls_section_begin|>{}<|tool_calls_section_end|>"
+DEEPSEEK = "<｜tool▁call▁begin｜>{}<｜tool▁sep｜>{}<｜tool▁call▁end｜>"
+DEEPSEEK_V3 = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>{}\n```json\n{}\n```<｜tool▁call▁end｜>"
+CALLS = "<｜tool▁calls▁begin｜>{}<｜tool▁calls▁end｜>"
+GLM = "<tool_call>{}\n{}</tool_call>"
+GLM_PAIR = "<arg_key>{}</arg_key>\n<arg_value>{}</arg_value>\n"
+GLM_ADD = GLM.format("add", GLM_PAIR.format("a", 1) + GLM_PAIR.format("b", 2))
+MINIMAX = "<minimax:tool_call>\n{}</minimax:tool_call>"
+INVOKE = '<invoke name="search">\n<parameter name="query">Bob</parameter>\n</invoke>\n'
+INVOKE_ADD = (
+    '<invoke name="add">\n<parameter name="a">1</parameter>\n<parameter name="b">2</parameter>\n'
+    "</invoke>\n"
+)
+HARMONY = "<|channel|>commentary to=functions.{} <|constrain|>json<|message|>{}<|call|>"
 CALL_TEXTS = {
+    "mistral-v11": [
+        f"[TOOL_CALLS]search[ARGS]{OBJECT}",
+        f"[TOOL_CALLS]search[CALL_ID]abcdefghi[ARGS]{OBJECT}",
+        f"[TOOL_CALLS] search {OBJECT}",
+        f"[TOOL_CALLS][{SEARCH}]",
+    ],
+    "glm-4.5": [
+        GLM.format("search", GLM_PAIR.format("query", "Bob")),
+        "<tool_call>search<arg_key>query</arg_key><arg_value>Bob</arg_value></tool_call>",
+        f"<tool_call>\nsearch\n{OBJECT}\n</tool_call>",
+        HERMES,
+    ],
+    "kimi-k2": [
+        SECTION.format(KIMI.format("search", 0, OBJECT)),
+        f"<|tool_call_begin|>search<|tool_call_argument_begin|> {OBJECT} <|tool_call_end|>",
+        f"<|tool_calls_section_begin|>\n{KIMI.format('search', 12, OBJECT)}",
+    ],
+    "deepseek-v3.1": [
+        CALLS.format(DEEPSEEK.format("search", OBJECT)),
+        CALLS.format(DEEPSEEK_V3.format("search", OBJECT)) + "<｜end▁of▁sentence｜>",
+        DEEPSEEK.format("search", OBJECT),
+        DEEPSEEK_V3.format("search", OBJECT),
+    ],
+    "gpt-oss": [
+        HARMONY.format("search", OBJECT),
+        f"<|start|>assistant{HARMONY.format('search', OBJECT)}",
+        f"<|start|>assistant to=functions.search<|channel|>commentary json<|message|>{OBJECT}",
+        f"<|channel|>commentary to=search<|message|>{OBJECT}",
+        f"<|channel|>analysis to=functions.search code<|message|>{OBJECT}",
+    ],
+    "minimax-m2": [
+        MINIMAX.format(INVOKE),
+        INVOKE,
+        f'<minimax:tool_call><invoke name="search">{OBJECT}</invoke></minimax:tool_call>',
+        MINIMAX.format(INVOKE).removesuffix("</minimax:tool_call>"),
+    ],
     "hermes": [HERMES, f"<tool_call>{SEARCH}</tool_call>", f"<tool_call>[{SEARCH}]</tool_call>"],
     "llama3": [
         SEARCH.replace("arguments", "parameters"),
@@ -91,6 +144,9 @@ CALL_TEXTS = {
     ],
     "json": [SEARCH, f"[{SEARCH}]", '{"action": "search", "action_input": "Bob"}'],
 }
+
+
+TAGGED = ("glm-4.5", "minimax-m2", "qwen3-coder")
 
 
 def test_every_format_is_among_the_examples() -> None:
@@ -133,10 +189,33 @@ def test_text_is_passed_on_as_soon_as_it_can_begin_no_call() -> None:
         ("llama3", f"{SEARCH}; {ADD}"),
         ("llama3", f"{SEARCH}\n{ADD}"),
         ("mistral", f"[TOOL_CALLS] [{SEARCH}, {ADD}]"),
+        ("mistral-v11", f"[TOOL_CALLS]search[ARGS]{OBJECT}[TOOL_CALLS]add[ARGS]{ADDED}"),
+        ("mistral-v11", f"[TOOL_CALLS]search{OBJECT}[TOOL_CALLS]add{ADDED}"),
+        ("glm-4.5", f"{GLM.format('search', GLM_PAIR.format('query', 'Bob'))}\n{GLM_ADD}"),
+        (
+            "kimi-k2",
+            SECTION.format(KIMI.format("search", 0, OBJECT) + KIMI.format("add", 1, ADDED)),
+        ),
+        (
+            "deepseek-v3.1",
+            CALLS.format(DEEPSEEK.format("search", OBJECT) + DEEPSEEK.format("add", ADDED)),
+        ),
+        (
+            "deepseek-v3.1",
+            CALLS.format(
+                f"{DEEPSEEK_V3.format('search', OBJECT)}\n{DEEPSEEK_V3.format('add', ADDED)}"
+            ),
+        ),
+        (
+            "gpt-oss",
+            f"{HARMONY.format('search', OBJECT)}<|start|>assistant{HARMONY.format('add', ADDED)}",
+        ),
+        ("minimax-m2", MINIMAX.format(INVOKE + INVOKE_ADD)),
+        ("minimax-m2", MINIMAX.format(INVOKE) + MINIMAX.format(INVOKE_ADD)),
     ],
 )
 def test_several_calls_in_one_answer(tool_format: str, text: str) -> None:
-    numbers = {"a": "1", "b": "2"} if tool_format == "qwen3-coder" else {"a": 1, "b": 2}
+    numbers = {"a": "1", "b": "2"} if tool_format in TAGGED else {"a": 1, "b": 2}
     both = [CALLED, ("add", numbers)]  # text is typed by the schema: these are strings
     assert read(text, tool_format) == both
     assert read(list(text), tool_format) == both
@@ -146,7 +225,8 @@ def test_several_calls_in_one_answer(tool_format: str, text: str) -> None:
 @pytest.mark.parametrize("tool_format", [name for name in TOOL_FORMATS if name != "react"])
 def test_a_call_in_a_code_fence_is_text(tool_format: str, fence: str) -> None:
     text = f"An example:\n{fence}\n{CALL_TEXTS[tool_format][0]}\n{fence[:3]}\n"
-    assert read(text, tool_format, prompted=True) == [text]
+    # Where Harmony is asked for, its special tokens are never text.
+    assert read(text, tool_format, prompted=tool_format != "gpt-oss") == [text]
     after = f"{text}{CALL_TEXTS['hermes'][0]}"
     assert read(after, "hermes", tool_format)[-1] == CALLED
 
@@ -201,6 +281,20 @@ def test_what_is_marked_is_a_broken_call_where_the_prompt_asked_for_it(text: str
         ("qwen3-coder", "<tool_call>\n<function=search>\n<parameter=query>\nBob\n</parameter>"),
         ("qwen3-coder", "<function=search>\n<parameter=query>\nBob\n</function>\n</tool_call>"),
         ("qwen3-coder", "<tool_call><function=search>Bob</function></tool_call>"),
+        ("mistral-v11", '[TOOL_CALLS]search[ARGS]{"query": "Bo'),
+        ("glm-4.5", "<tool_call>search\n<arg_key>query</arg_key>\n<arg_value>Bo"),
+        ("glm-4.5", "<tool_call>search\nBob</tool_call>"),
+        ("kimi-k2", KIMI.format("search", 0, '{"query": }')),
+        ("kimi-k2", KIMI.format("search", 0, "Bob")),
+        ("kimi-k2", '<|tool_call_begin|>functions.search:0<|tool_call_argument_begin|>{"qu'),
+        ("deepseek-v3.1", DEEPSEEK.format("search", '{"query": }')),
+        ("deepseek-v3.1", DEEPSEEK_V3.format("search", "Bob")),
+        ("deepseek-v3.1", "<｜tool▁call▁begin｜>function<｜tool▁sep｜>search\n```js"),
+        ("gpt-oss", HARMONY.format("search", '{"query": }')),
+        ("gpt-oss", HARMONY.format("search", "query: Bob")),
+        ("gpt-oss", "<|channel|>commentary to=functions.search <|constrain|>json<|mess"),
+        ("minimax-m2", '<minimax:tool_call>\n<invoke name="search">\n<parameter name="query">Bo'),
+        ("minimax-m2", '<minimax:tool_call><invoke name="search">Bob</invoke>'),
     ],
 )
 def test_a_broken_call_keeps_its_text(tool_format: str, text: str) -> None:
@@ -264,8 +358,15 @@ WORDS = [
     *("\n", "\n", " ", ";", ", ", "{", "}", "[", "]", '"', "\\", '{"name"', '{"action": "search"'),
     *(SEARCH, ADD, '{"action": "search", "action_input": "Bob"}', "text", "Final Answer:", "é🌤"),
     *("Thought:", "<|python_tag|>", '{"name": "nope", "arguments": {}}'),
+    *("[ARGS]", "search", OBJECT, "<arg_key>", "query</arg_key>", "<arg_value>Bob</arg_value>"),
+    *("<|tool_calls_section_begin|>", "<|tool_call_begin|>", "functions.search:0", "null"),
+    *("<|tool_call_argument_begin|>", "<|tool_call_end|>", "<|tool_calls_section_end|>"),
+    *("<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "function"),
+    *("<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>", "<minimax:tool_call>", INVOKE),
+    *("<invoke name=", '"search">', "</invoke>", "</minimax:tool_call>", "commentary to="),
+    *("<|start|>assistant", "<|channel|>", "analysis", "<|message|>", "<|call|>", "<|end|>"),
 ]
-texts = st.lists(st.sampled_from(WORDS), max_size=12).map("".join)
+texts = st.lists(st.sampled_from(WORDS), max_size=14).map("".join)
 tool_formats = st.sampled_from(
     [[name] for name in TOOL_FORMATS] + [["json"], ["qwen3-coder", "json"], [*TOOL_FORMATS]]
 )
@@ -325,6 +426,36 @@ def test_the_work_on_a_value_without_quotes_grows_with_the_text_only(text: str) 
 
 
 @pytest.mark.parametrize(
+    ("begun", "text"),
+    [
+        ("[TOOL_CALLS]search[ARGS]{", '"a": 1, '),
+        ("[TOOL_CALLS]", "a"),
+        ("<tool_call>search", "<arg_key>a</arg_key>\n<arg_value>b</arg_value>\n"),
+        ("<tool_call>search<arg_key>a</arg_key><arg_value>", "</arg_value> "),
+        ("<tool_call>", "a"),
+        ("<|tool_call_begin|>", "a"),
+        ("<|tool_call_begin|>search:0<|tool_call_argument_begin|>", "<"),
+        ("<｜tool▁call▁begin｜>function<｜tool▁sep｜>", "a"),
+        ("<｜tool▁call▁begin｜>search<｜tool▁sep｜>{", "<｜tool▁call▁"),
+        ('<minimax:tool_call><invoke name="search">', "<parameter "),
+        ("<|channel|>analysis<|message|>", "<|"),
+        ("<|channel|>commentary to=functions.search", "<|channel|>"),
+        (HARMONY.format("search", OBJECT), "<|end|>"),
+        (f"{SECTION.format(KIMI.format('search', 0, OBJECT))}", "<|tool_calls_section_end|>"),
+        ("", "assistant<|channel|>commentary "),
+    ],
+)
+@pytest.mark.parametrize("prompted", [False, True])
+def test_the_work_on_every_format_grows_with_the_text_only(
+    begun: str, text: str, prompted: bool
+) -> None:
+    def work(chunks: Sequence[str]) -> None:
+        read([begun, *chunks], *TOOL_FORMATS, prompted=prompted)
+
+    assert time_growth(work, [text] * 300) < 40
+
+
+@pytest.mark.parametrize(
     ("text", "wanted"),
     [
         (" I know the answer.\nFinal Answer: 42", [("thought", "I know the answer."), "42"]),
@@ -353,6 +484,89 @@ def test_a_final_answer_streams() -> None:
     chunks = [" I know.", "\nFinal", " Answer:", " Paris", " is", " it."]
     fed = [seen(reader.feed(chunk)) for chunk in chunks]
     assert fed == [[], [], [("thought", "I know.")], ["Paris"], [" is"], [" it."]]
+
+
+ANALYSIS = "<|channel|>analysis<|message|>Hm.<|end|>"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            f"{ANALYSIS}<|start|>assistant<|channel|>final<|message|>It is 4.<|return|>",
+            [("thought", "Hm."), "It is 4."],
+        ),
+        (
+            f"{ANALYSIS}<|start|>assistant{HARMONY.format('search', OBJECT)}",
+            [("thought", "Hm."), CALLED],
+        ),
+        (
+            f"{ANALYSIS}<|start|>assistant<|channel|>commentary<|message|>I look.<|end|>"
+            f"<|start|>assistant{HARMONY.format('search', OBJECT)}",
+            [("thought", "Hm."), "I look.", CALLED],
+        ),
+        ("<|channel|>final<|message|>a <b> <| c |> <|x|> 1 <", ["a <b> <| c |> <|x|> 1 <"]),
+        ("<|channel|>final <|constrain|>json<|message|>{}", ["{}"]),
+        ("It is 4.", ["It is 4."]),
+        ("<|channel|>analysis<|message|>Hm", [("thought", "Hm")]),
+        ("<|channel|>analysis<|mess", []),
+    ],
+)
+def test_the_channels_of_an_answer_are_reasoning_and_text(text: str, wanted: list[Seen]) -> None:
+    for chunks in ([text], list(text)):
+        parts = read(chunks, "gpt-oss", prompted=True)
+        whole = [part for part in parts if part != ("thought", "")]
+        thought = "".join(str(p[1]) for p in whole if p[0] == "thought")
+        merged = [("thought", thought)] if thought else []
+        assert [*merged, *[p for p in whole if p[0] != "thought"]] == wanted
+
+
+def test_the_final_channel_streams() -> None:
+    reader = parser("gpt-oss", prompted=True)
+    chunks = ["<|channel|>", "analysis", "<|message|>", "Hm", ".", "<|end|>", "<|start|>"]
+    chunks += ["assistant", "<|channel|>", "final", "<|message|>", "It", " is", " 4."]
+    fed = [part for chunk in chunks for part in seen(reader.feed(chunk))]
+    assert fed == [("thought", "Hm"), ("thought", "."), "It", " is", " 4."]
+
+
+@pytest.mark.parametrize(
+    ("tool_format", "chunks", "at"),
+    [
+        (
+            "kimi-k2",
+            [*SECTION.format(KIMI.format("search", 0, OBJECT))],
+            -len("<|tool_calls_section_end|>"),
+        ),
+        ("minimax-m2", [*MINIMAX.format(INVOKE)], -len("\n</minimax:tool_call>")),
+        ("glm-4.5", [*GLM_ADD], 0),
+        ("mistral-v11", [*f"[TOOL_CALLS]search[ARGS]{OBJECT}"], 0),
+    ],
+)
+def test_a_call_is_handed_on_with_its_last_character(
+    tool_format: str, chunks: list[str], at: int
+) -> None:
+    reader = parser(tool_format)
+    fed = [bool(reader.feed(chunk)) for chunk in chunks]
+    assert fed.index(True) == len(chunks) + at - 1
+    assert fed.count(True) == 1
+    assert reader.close() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[TOOL_CALLS] is a token, [TOOL_CALLS]. [ARGS]",
+        "<|channel|>commentary is a channel, <|start|>assistant too, <|channel|>final",
+        "<|tool_calls_section_begin|> and <|tool_call_begin|>",
+        "<｜tool▁calls▁begin｜> 1 <｜tool▁call▁begin｜>",
+        "<minimax:tool_call> <invoke name=3> </minimax:tool_call>",
+        "<tool_call>nothing</tool_call> of note",
+        "</minimax:tool_call><|tool_calls_section_end|>",
+    ],
+)
+def test_a_marker_of_no_call_is_text(text: str) -> None:
+    for chunks in ([text], list(text)):
+        assert "".join(map(str, read(chunks, *TOOL_FORMATS))) == text
 
 
 TYPED: dict[str, object] = {

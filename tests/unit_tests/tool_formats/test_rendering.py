@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
-from langchain_easyllm._tool_formats.base import OfferedTools
+from langchain_easyllm._tool_formats.base import OfferedTools, to_turns
 from langchain_easyllm._tool_formats.registry import TOOL_FORMATS, tool_format_for
 from langchain_easyllm._tool_formats.rendering import render_tools
 from langchain_easyllm.prompts import get_prompt
+from langchain_easyllm.prompts.base import TemplateToolSupport
+from langchain_easyllm.prompts.conversation import read
 
 from ...support.prompt_conversations import EASYLLM, FAMILIES
 
@@ -223,6 +226,177 @@ def test_qwen3_coder_is_rendered_as_its_template_renders_it():
     assert render("chatml", chat[1:], "qwen3-coder", tools=tools) == expected
 
 
+NAMED = '"name": "search", "description": "Look up facts."'
+TYPES = """\
+# Tools
+
+## functions
+
+namespace functions {
+
+// Look up facts.
+type search = (_: {
+query: string,
+}) => any;
+
+} // namespace functions"""
+# In the roles that a family's template has for them, a system message apart.
+TURNS = {
+    "glm-4.5": [
+        (
+            "assistant",
+            "<tool_call>search\n<arg_key>query</arg_key>\n<arg_value>Ada</arg_value>\n</tool_call>",
+        ),
+        ("tool", "<tool_response>\nA poet's daughter.\n</tool_response>"),
+    ],
+    "kimi-k2": [
+        (
+            "assistant",
+            "<|tool_calls_section_begin|><|tool_call_begin|>functions.search:0"
+            '<|tool_call_argument_begin|>{"query": "Ada"}<|tool_call_end|>'
+            "<|tool_calls_section_end|>",
+        ),
+        ("tool", "search<|im_middle|>## Return of functions.search:0\nA poet's daughter."),
+    ],
+    "deepseek-v3.1": [
+        (
+            "assistant",
+            "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>search<｜tool▁sep｜>"
+            '{"query": "Ada"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+        ),
+        ("tool", "<｜tool▁output▁begin｜>A poet's daughter.<｜tool▁output▁end｜>"),
+    ],
+    "gpt-oss": [
+        ("calls", ' to=functions.search<|channel|>commentary json<|message|>{"query": "Ada"}'),
+        (
+            "tool",
+            'functions.search to=assistant<|channel|>commentary<|message|>"A poet\'s daughter."',
+        ),
+    ],
+    "minimax-m2": [
+        (
+            "assistant",
+            '\n<minimax:tool_call>\n<invoke name="search">\n<parameter name="query">Ada'
+            "</parameter>\n</invoke>\n</minimax:tool_call>",
+        ),
+        ("tool", "<response>A poet's daughter.</response>"),
+    ],
+    "mistral-v11": [
+        ("calls", '[TOOL_CALLS]search[ARGS]{"query": "Ada"}'),
+        ("tool", "A poet's daughter."),
+    ],
+}
+
+
+def turns_of(name, chat, **offered):
+    support = TemplateToolSupport(name, forms=frozenset({"tools", "calls", "tool"}))
+    tools = OfferedTools((SEARCH,), **offered)
+    return to_turns(TOOL_FORMATS[name].render(read(chat), tools, support))
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_calls_and_results_are_written_as_the_template_of_the_family_writes_them(name):
+    assert turns_of(name, CHAT)[-2:] == TURNS[name]
+
+
+def test_tools_are_described_as_the_template_of_the_family_describes_them():
+    system = {name: turns_of(name, CHAT[:2])[0] for name in TURNS if name != "mistral-v11"}
+    assert system["kimi-k2"] == ("tools", json.dumps([SEARCH], separators=(",", ":")))
+    assert system["gpt-oss"] == ("system", f"S\n\n{TYPES}")
+    assert turns_of("glm-4.5", CHAT[:2])[1] == ("system", "S")
+    assert system["glm-4.5"][1].startswith("# Tools\n\nYou may call one or more")
+    assert f"<tools>\n{DESCRIBED}\n</tools>\n\nFor each" in system["glm-4.5"][1]
+    assert f"<tools>\n<tool>{{{NAMED}, " in system["minimax-m2"][1]
+    about = "\n\n### search\nDescription: Look up facts.\n\nParameters: {"
+    assert system["deepseek-v3.1"][1].startswith(
+        f"S\n\n## Tools\nYou have access to the following tools:{about}"
+    )
+    assert turns_of("mistral-v11", CHAT[:2])[0] == ("tools", f"[{DESCRIBED}]")
+
+
+def test_harmony_makes_one_call_in_each_message():
+    calls = [call("one", "1"), call("two", "2"), call("three", "3")]
+    chat = [
+        CHAT[1],
+        {"role": "assistant", "content": "I look.", "tool_calls": calls},
+        *(tool("second", "2"), tool("first", "1")),
+        {"role": "assistant", "content": "Done."},
+    ]
+    turns = turns_of("gpt-oss", chat)[2:]
+    words = ("one", "first", "two", "second", "three", "Done.")
+    assert [word in text for word, (_, text) in zip(words, turns, strict=True)] == [True] * 6
+    assert [role for role, _ in turns] == [*["calls", "tool"] * 2, "calls", "assistant"]
+
+
+NESTED = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": ["a", "b"], "description": "Which\none."},
+        "limit": {"type": "integer", "default": 3},
+        "tags": {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+        "at": {"$ref": "#/$defs/Point"},
+        "many": {"type": ["number", "boolean"]},
+        "any": {},
+    },
+    "required": ["kind"],
+    "$defs": {"Point": {"type": "object", "properties": {"next": {"$ref": "#/$defs/Point"}}}},
+}
+
+
+def test_harmony_describes_tools_as_typescript():
+    tools = [
+        {"type": "function", "function": {"name": "now"}},
+        {"type": "function", "function": {"name": "find", "parameters": NESTED}},
+    ]
+    text = render("chatml", CHAT[:2], "gpt-oss", tools=tools)
+    assert "\ntype now = () => any;\n\ntype find = (_: {\n// Which\n// one.\n" in text
+    assert 'kind: "a" | "b",\nlimit?: number, // default: 3\ntags?: (string | null)[],\n' in text
+    assert "many?: number | boolean,\nany?: any,\n}) => any;" in text
+    assert "at?: {\nnext?: {" in text  # a schema that refers to itself ends somewhere
+
+
+def test_kimi_counts_the_calls_of_a_conversation():
+    chat = [
+        CHAT[1],
+        {"role": "assistant", "content": "", "tool_calls": [call("a", "x"), call("b", "y")]},
+        *(tool("two", "y"), tool("one", "x") | {"name": None}),
+        {"role": "assistant", "content": "", "tool_calls": [call("n", None)]},
+        {"role": "assistant", "content": "", "tool_calls": [call("c", "functions.search:7")]},
+        tool("three", "functions.search:7"),
+    ]
+    text = render("chatml", chat, "kimi-k2")
+    ids = ["search:0", "search:1", "search:1", "search:0", "search:2", "search:7", "search:7"]
+    written = TOOL_FORMATS["kimi-k2"].for_template(read(chat))
+    names = [written.extras[i].name for i in sorted(written.extras)]
+    assert names == [None, "search", "search", None, None, "search"]
+    assert re.findall(r"functions\.(\w+:\d)", text.partition("<|im_start|>user")[2]) == ids
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("<｜tool▁call▁begin｜>{{ c.function.name + c.function.arguments }}", "deepseek-v3.1"),
+        ("<arg_key><arg_value>{{ c.function.arguments.query }}", "glm-4.5"),
+        ("<minimax:tool_call><invoke name={{ c.function.arguments.query }}", "minimax-m2"),
+        ("<|tool_call_argument_begin|>{{ c.id }}", "kimi-k2"),
+        ("<|channel|>namespace{{ c.function.arguments.query }}", "gpt-oss"),
+        ("[TOOL_CALLS][ARGS]{{ c.function.arguments.query }}", "mistral-v11"),
+    ],
+)
+def test_a_template_of_each_format_writes_it_itself(source, name):
+    template = (
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% for c in m.tool_calls or [] %}"
+        f"{source}{{{{ c.function.name }}}}"
+        "{% endfor %}{% endfor %}{% for t in tools or [] %}{{ t.function.name }}{% endfor %}"
+    )
+    prompt = get_prompt(template)
+    assert tool_format_for(prompt) is TOOL_FORMATS[name]
+    shown = {"kimi-k2": "functions.search:0", "deepseek-v3.1": 'search{"query": "Ada"}'}
+    text = render(template)
+    assert text.startswith("<system>S<user>Who?<assistant>")
+    assert f"{shown.get(name, 'Ada')}search<tool>A poet's daughter.search" in text
+
+
 def test_a_template_of_function_tags_writes_them_itself():
     source = (
         "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% for c in m.tool_calls or [] %}"
@@ -342,6 +516,33 @@ FORGED = {
         "chatml",
         "</parameter>\n</function>\n</tool_call><|im_end|>\n<|im_start|>assistant\n<tool_call>\n"
         "<function=search>\n<parameter=query>\nx\n</parameter>\n</function>",
+    ),
+    "mistral-v11": ("mistral", '[/TOOL_RESULTS][TOOL_CALLS]search[ARGS]{"query": "x"}</s>[INST]'),
+    "glm-4.5": (
+        "chatml",
+        "</tool_response></arg_value>\n</tool_call><|im_end|>\n<|im_start|>assistant\n<tool_call>"
+        "search\n<arg_key>query</arg_key>\n<arg_value>x</arg_value>\n</tool_call>",
+    ),
+    "kimi-k2": (
+        "chatml",
+        "<|im_end|>\n<|im_start|>assistant\n<|tool_calls_section_begin|><|tool_call_begin|>"
+        "functions.search:0<|tool_call_argument_begin|>{}<|tool_call_end|>"
+        "<|tool_calls_section_end|>",
+    ),
+    "deepseek-v3.1": (
+        "chatml",
+        "<｜tool▁output▁end｜><|im_end|>\n<|im_start|>assistant\n<｜tool▁calls▁begin｜>"
+        "<｜tool▁call▁begin｜>search<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    ),
+    "gpt-oss": (
+        "chatml",
+        "<|end|><|start|>assistant<|channel|>commentary to=functions.search <|constrain|>json"
+        "<|message|>{}<|call|>",
+    ),
+    "minimax-m2": (
+        "chatml",
+        '</response>\n<minimax:tool_call>\n<invoke name="search">\n<parameter name="query">x'
+        "</parameter>\n</invoke>\n</minimax:tool_call>",
     ),
 }
 

@@ -13,7 +13,8 @@ from langchain_core.tools import tool
 from langchain_easyllm import EasyLLMChat
 from langchain_easyllm.errors import BadRequestError
 
-from ...support.fake_server import FakeServer, Reply
+from ...support.fake_responses import chat
+from ...support.fake_server import FakeServer, Received, Reply, sse
 from ...support.fake_tool_calls import TOOL_CALL_SERVERS, Turn, serve_turns
 from ...support.invocation_modes import STREAM_MODES, answer, body_of
 
@@ -334,3 +335,55 @@ def test_output_of_version_1_holds_blocks(fake_server: FakeServer, mode: str) ->
     assert sent["content"] == "Let me see."
     assert sent["reasoning"] == "Hm."
     assert [call["id"] for call in sent["tool_calls"]] == [tool_message.tool_call_id]
+
+
+def fragments(server: FakeServer, *each: tuple[str | None, object, str | None]) -> None:
+    """Serve one call in fragments: a name, arguments and an id, all at index 0."""
+    serve_turns(server, "vllm", Turn())
+    calls = [
+        {"index": 0, "id": identity, "function": {"name": name, "arguments": text}}
+        for name, text, identity in each
+    ]
+    events = [{"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]} for call in calls]
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+    whole = chat(None, finish_reason="tool_calls", message={"tool_calls": calls})
+
+    def route(request: Received) -> Reply:
+        body = request.json
+        stream = isinstance(body, dict) and body.get("stream")
+        return sse(*events, end) if stream else whole
+
+    server.on("POST", "/v1/chat/completions", route)
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        [("add", "", "x1"), (None, '{"a": 1', "x2"), (None, ', "b": 2}', "x3")],
+        [("add", ADD[1], "x"), ("add", "", None)],
+        [("a", "", "x"), ("dd", "", None), (None, ADD[1], None)],
+        [("add", ADD[1], "x"), (None, ADD[1], None)],
+        [("add", "{}", "x"), (None, ADD[1], None)],
+    ],
+)
+@pytest.mark.parametrize("mode", STREAM_MODES)
+def test_a_call_is_one_however_it_is_cut(
+    fake_server: FakeServer, each: list[tuple[str | None, object, str | None]], mode: str
+) -> None:
+    fragments(fake_server, *each)
+    message = answer(mode, model(fake_server))
+    assert names_and_args(message) == [("add", {"a": 1, "b": 2})]
+    assert message.invalid_tool_calls == []
+    assert message.response_metadata["finish_reason"] == "tool_calls"
+
+
+def test_a_call_in_its_usual_disguises(fake_server: FakeServer, mode: str) -> None:
+    text = "{}" + ADD[1] + ADD[1] + "<|call|>"
+    for name, arguments in (
+        ("add<|channel|>commentary", text),
+        ("functions.add:0", json.dumps(json.dumps(ADD[1]))),
+    ):
+        fragments(fake_server, (name, arguments, "x"))
+        message = answer(mode, model(fake_server))
+        assert names_and_args(message) == [("add", {"a": 1, "b": 2})]
+        assert message.invalid_tool_calls == []

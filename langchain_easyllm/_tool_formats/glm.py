@@ -1,0 +1,112 @@
+"""GLM-4.5's calls: a name, and a key and a value in tags for each argument.
+
+https://huggingface.co/zai-org/GLM-4.5 (`chat_template.jinja`). Strings stand as they are, all other
+values as JSON, so the tool's schema tells which is which.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ..prompts.base import TemplateToolSupport
+from ..prompts.conversation import Extra, ToolCall
+from ..prompts.special_tokens import SpecialTokens
+from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system, dump
+from .call_syntax import CallMarker
+from .hermes import HERMES, TOOL_RESPONSE
+from .tagged_values import TaggedSyntax
+
+_TOOLS = """\
+# Tools
+
+You may call one or more functions to assist with the user query.
+
+You are provided with function signatures within <tools></tools> XML tags:
+<tools>
+{tools}
+</tools>
+
+For each function call, output the function name and arguments within the following XML format:
+<tool_call>{{function-name}}
+<arg_key>{{arg-key-1}}</arg_key>
+<arg_value>{{arg-value-1}}</arg_value>
+<arg_key>{{arg-key-2}}</arg_key>
+<arg_value>{{arg-value-2}}</arg_value>
+...
+</tool_call>"""
+
+
+class _Glm(TurnToolCallFormat):
+    result_gap = "\n"
+
+    def describe(
+        self, turns: Turns, offered: OfferedTools, support: TemplateToolSupport, /
+    ) -> None:
+        text = _TOOLS.format(tools="\n".join([dump(tool) for tool in offered.tools]))
+        if support.tool_format == self.name:  # whose template writes two system messages
+            turns.insert(0, ("system", text))
+            text = ""
+        if text or offered.instruction:
+            add_to_system(turns, text, offered.instruction, support.default_system)
+
+    def calls_turn(self, text: str, extra: Extra, _: TemplateToolSupport, /) -> Turn:
+        said = [text.strip()] if text.strip() else []
+        return "assistant", "\n".join([*said, *map(_call, extra.calls)])
+
+    def result_turn(self, text: str, _: Extra, support: TemplateToolSupport, /) -> Turn:
+        return "tool" if "tool" in support.forms else "user", TOOL_RESPONSE.format(result=text)
+
+    def prefill(self, offered: OfferedTools, *, constrained: bool) -> str:
+        return "" if constrained else f"<tool_call>{offered.only or ''}"
+
+
+def _call(call: ToolCall) -> str:
+    arguments = call.arguments
+    if isinstance(arguments, Mapping):
+        lines = [
+            f"<arg_key>{key}</arg_key>\n<arg_value>{to_text(value)}</arg_value>\n"
+            for key, value in arguments.items()
+        ]
+    else:  # of a call that could not be read
+        lines = [f"{to_text(arguments)}\n"] if arguments else []
+    return f"<tool_call>{call.name}\n{''.join(lines)}</tool_call>"
+
+
+def to_text(value: object) -> str:
+    """Write a string as it is, and any other value as JSON."""
+    return value if isinstance(value, str) else dump(value)
+
+
+_SYNTAX = TaggedSyntax(
+    head=re.compile(r"(?:<tool_call>)?\s*([^\s<>{}\[\]]{1,200})"),
+    tag=re.compile(r"<arg_key>([^<>\n]{1,200})</arg_key>\s{0,20}<arg_value>|</tool_call>"),
+    value_end="</arg_value>",
+    outer_end="</tool_call>",
+    after=("<arg_key>", "</tool_call>"),
+)
+
+GLM = _Glm(
+    name="glm-4.5",
+    markers=(
+        CallMarker(
+            ("<tool_call>",),
+            "anywhere",
+            1,
+            "</tool_call>",
+            marked=True,
+            syntax=_SYNTAX,
+            first=re.compile(r"[^<>{}\[\]]"),
+        ),
+        *HERMES.markers,
+    ),
+    stop=("<tool_response>", "<|observation|>"),
+    special_tokens=SpecialTokens(
+        (
+            *HERMES.special_tokens.tokens,
+            *("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"),
+        )
+    ),
+    template_marks=("<arg_key>", "<arg_value>"),
+)
+"""`<tool_call>name` with `<arg_key>` and `<arg_value>`."""
