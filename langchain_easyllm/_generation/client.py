@@ -185,7 +185,8 @@ class GenerationClient:
         policy.call_budget().fall_back(error)
 
     def _learn(self, prepared: PreparedRequest, *, reasoned: bool) -> None:
-        if reasoned and prepared.protocol_request.params.get("thinking") is None:
+        free = prepared.protocol_request.params.get("thinking") is None
+        if reasoned and free and not prepared.prompt_decides:
             self.session.capabilities.reasoning_models.add(prepared.model)
 
     def _run(self, step: Step) -> object:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from langchain_core.messages import BaseMessage
 
 from .._langchain.messages import to_chat_messages
+from .._protocols.reasoning import CLOSE, OPEN
 from .._protocols.request import Message, Tool, ToolChoice
 from .._protocols.tool_choice import has_native_form
 from .._servers.profile import GenerationApi, ServerInfo
@@ -97,9 +98,16 @@ def _text_payload(
         from .prompt import render_prompt  # noqa: PLC0415 - templates load when used
 
         rendered = render_prompt(request, template, offered)
-    prompt, stops, tool_format = rendered
+    prompt, stops, tool_format, switched = rendered
+    if switched:
+        rest = {name: value for name, value in request.params.items() if name not in switched}
+        request = replace(request, params=rest)
     if offered is None or tool_format is None:
+        if "grammar" in request.params or "response_format" in request.params:
+            prompt = _behind_reasoning(prompt)
         return RequestPayload(request.params, prompt=prompt, stops=stops)
+    if offered.required:
+        prompt = _behind_reasoning(prompt)
     params = _constrain(request, tool_format, offered, api, server)
     constrained = params is not request.params
     prefill = tool_format.prefill(offered, constrained=constrained) if offered.required else ""
@@ -111,6 +119,13 @@ def _text_payload(
         text_tools=_prompted(request, tool_format, stops, prefill=prefill, json=constrained),
         prompted_tools=True,
     )
+
+
+def _behind_reasoning(prompt: str) -> str:
+    """Close the reasoning that a prompt opens, where its answer has to begin at once."""
+    if not prompt.rstrip().endswith(OPEN):
+        return prompt
+    return f"{prompt}\n{CLOSE}\n\n" if prompt.endswith("\n") else f"{prompt}{CLOSE}"
 
 
 def _chat_payload(

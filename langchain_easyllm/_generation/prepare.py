@@ -17,7 +17,7 @@ from .._http.error_mapping import error_from_event
 from .._http.models import Request, Response
 from .._protocols.events import Failure
 from .._protocols.reader import Answer, ResponseReader, read_answers
-from .._protocols.reasoning import is_reasoning_model, uses_think_tags
+from .._protocols.reasoning import CLOSE, OPEN, is_reasoning_model, uses_think_tags
 from .._protocols.registry import expected_tool_calls, new_decoder, route_of, to_body
 from .._protocols.request import ProtocolRequest, needs_server
 from .._protocols.stop_sequences import StopPolicy, stop_policy
@@ -31,7 +31,7 @@ from .._servers.tgi import TGI
 from .._servers.urls import ROUTER, ServerURL, is_url
 from .._tool_formats.parser import TextTools
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
-from .payload import build_payload, refuses_tools
+from .payload import RequestPayload, build_payload, refuses_tools
 from .request import GenerationRequest
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class PreparedRequest:
     stops: StopPolicy
     model: str = ""  # the model's plain name, as far as it is known
     in_think_tags: bool = False  # whether the model is known to reason between think tags
+    prompt_decides: bool = False  # whether the prompt opened or closed the reasoning
     root: bool = False  # whether the root route is used in place of `/generate`
     echo: str | None = None  # the prompt, where the answer is to begin with it
     answers: int = 1  # how many completions are wanted
@@ -147,7 +148,8 @@ def prepare_request(
     payload = build_payload(
         request, api, server, template, without_tools=name in capabilities.without_tools
     )
-    reasons = _reasons(name, payload.params, capabilities)
+    opened = _opens_reasoning(payload)
+    reasons = _reasons(name, request.params, capabilities) if opened is None else opened
     stops = stop_policy(
         request.stops,
         payload.stops,
@@ -180,7 +182,8 @@ def prepare_request(
         request=_to_http(protocol_request, server, url, request.headers, root=root),
         stops=stops,
         model=name,
-        in_think_tags=reasons and uses_think_tags(name),
+        in_think_tags=reasons and (bool(opened) or uses_think_tags(name)),
+        prompt_decides=opened is not None,
         root=root,
         echo=payload.prompt if request.params.get("return_full_text") else None,
         answers=n if isinstance(n, int) else 1,
@@ -340,6 +343,20 @@ def _reasons(name: str, params: Mapping[str, object], capabilities: ServerCapabi
     if thinking is not None:
         return bool(thinking)
     return is_reasoning_model(name) or name in capabilities.reasoning_models
+
+
+def _opens_reasoning(payload: RequestPayload) -> bool | None:
+    """Whether an answer begins inside the reasoning, or behind it; None if a prompt leaves it open.
+
+    Templates write the tags behind the assistant's mark.
+    """
+    if payload.prompt is None:
+        return None
+    prefill = payload.text_tools.prefill if payload.text_tools else ""
+    end = payload.prompt[-len(prefill) - 20 :].removesuffix(prefill).rstrip()
+    if end.endswith(OPEN):
+        return True
+    return False if end.endswith(CLOSE) else None
 
 
 def _to_http(

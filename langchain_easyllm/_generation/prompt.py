@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 import orjson
 from langchain_core.messages import BaseMessage, HumanMessage
@@ -16,7 +16,7 @@ from .._servers.session import ServerSession
 from .._tool_formats.registry import tool_format_for
 from .._tool_formats.rendering import render_tools
 from ..errors import ConfigurationError, EasyLLMError, PromptError
-from ..prompts.base import ChatPrompt
+from ..prompts.base import ChatPrompt, Switches
 from ..prompts.hub import load_prompt
 from ..prompts.jinja import JinjaPrompt, turn_ends
 from ..prompts.registry import get_prompt
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .._tool_formats.base import OfferedTools
 
 # What a server's tokenizer puts before a raw prompt; a builder's own would be the second.
-_BOS = ("<s>", "<|begin_of_text|>", "<bos>", "<｜begin▁of▁sentence｜>")
+_BOS = ("<s>", "<|begin_of_text|>", "<bos>", "<｜begin▁of▁sentence｜>", "<|startoftext|>")
 
 
 def find_template(spec: object, *, given: bool = True) -> ChatPrompt:
@@ -53,7 +53,10 @@ def render_prompt(
         )
     if isinstance(source, str):
         source = [HumanMessage(source)]
-    return render_template(template, source, offered, request.parse_tool_calls)
+    # Fields of the request that the template expresses.
+    switched = {name: request.params[name] for name in template.switches & request.params.keys()}
+    switches = cast("Switches", switched)
+    return render_template(template, source, offered, request.parse_tool_calls, **switches)
 
 
 def render_template(
@@ -61,21 +64,22 @@ def render_template(
     source: object,
     offered: OfferedTools | None = None,
     format_name: str | None = None,
+    **switches: Unpack[Switches],
 ) -> RenderedPrompt:
     """Render a prompt as it is sent: without the BOS that the server adds."""
     tool_format = None if offered is None else tool_format_for(template, format_name)
     if offered is None or tool_format is None:
-        text = template.render(source)
+        text = template.render(source, **switches)
     else:
         messages = with_failures(cast("Sequence[BaseMessage]", source))
-        text = render_tools(template, messages, offered, tool_format)
+        text = render_tools(template, messages, offered, tool_format, **switches)
     text = _without_bos(text, template)
     if not text.strip():
         raise ConfigurationError(
             f"The template {template.name!r} renders nothing of these messages: add a user message."
         )
     stops = (*template.stop, *(tool_format.stop if tool_format else ()))
-    return RenderedPrompt(text, stops, tool_format)
+    return RenderedPrompt(text, stops, tool_format, tuple(switches))
 
 
 def load_model_template(

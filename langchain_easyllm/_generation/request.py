@@ -23,6 +23,7 @@ class RenderedPrompt(NamedTuple):
     text: str
     stops: tuple[str, ...] = ()  # stop sequences of its template, and of the format of tool calls
     tool_format: ToolCallFormat | None = None
+    switched: tuple[str, ...] = ()  # fields that its template expressed, and that are not sent
 
 
 @dataclass(slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from ..prompts import spec
 from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Conversation, Extra
 from ..prompts.special_tokens import SpecialTokens
@@ -142,9 +142,8 @@ class TurnToolCallFormat(ToolCallFormat):
         """Render the result of a call."""
 
 
-def dump(value: object) -> str:
-    """Write JSON as chat templates do."""
-    return json.dumps(value, ensure_ascii=False, default=str)
+dump = spec.dump
+"""Writes JSON as chat templates do."""
 
 
 def add_to_system(turns: Turns, text: str, instruction: str, default: str | None) -> None:

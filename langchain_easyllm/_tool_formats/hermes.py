@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Extra
 from ..prompts.special_tokens import SpecialTokens
+from ..prompts.templates.qwen3 import TOOLS as QWEN_TOOLS
 from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system, dump
 from .call_syntax import CallMarker
 
@@ -26,22 +27,6 @@ To use one, answer only with:
 TOOL_RESPONSE = "<tool_response>\n{result}\n</tool_response>"
 """A tool's result, as a user turn."""
 
-_QWEN_TOOLS = """\
-# Tools
-
-You may call one or more functions to assist with the user query.
-
-You are provided with function signatures within <tools></tools> XML tags:
-<tools>
-{tools}
-</tools>
-
-For each function call, return a json object with function name and arguments within \
-<tool_call></tool_call> XML tags:
-<tool_call>
-{{"name": <function-name>, "arguments": <args-json-object>}}
-</tool_call>"""
-
 
 class HermesFormat(TurnToolCallFormat):
     """Calls between `<tool_call>` tags, results between `<tool_response>` tags."""
@@ -51,7 +36,7 @@ class HermesFormat(TurnToolCallFormat):
     def describe(
         self, turns: Turns, offered: OfferedTools, support: TemplateToolSupport, /
     ) -> None:
-        template = _QWEN_TOOLS if support.tool_format == self.name else TOOLS
+        template = QWEN_TOOLS if support.tool_format == self.name else TOOLS
         text = template.format(tools="\n".join([dump(tool) for tool in offered.tools]))
         add_to_system(turns, text, offered.instruction, support.default_system)
 

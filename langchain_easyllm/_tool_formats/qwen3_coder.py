@@ -8,12 +8,13 @@ has to be made, decoding is constrained to JSON, as vLLM does it: a schema canno
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from ..prompts.base import TemplateToolSupport
-from ..prompts.conversation import Extra, ToolCall
+from ..prompts.conversation import Extra
 from ..prompts.special_tokens import SpecialTokens
-from .base import OfferedTools, Turn, Turns, add_to_system, dump
+from ..prompts.tool_calls import to_text, xml_parameters
+from .base import OfferedTools, Turn, Turns, add_to_system
 from .call_syntax import CallMarker, Tool, function_of, properties_of
 from .hermes import HERMES, TOOL_RESPONSE, HermesFormat
 from .json_schema import as_mapping
@@ -67,8 +68,7 @@ class _Qwen3Coder(HermesFormat):
         add_to_system(turns, text, offered.instruction, default)
 
     def calls_turn(self, text: str, extra: Extra, _: TemplateToolSupport, /) -> Turn:
-        before = f"{text.strip()}\n\n" if text.strip() else ""
-        return "assistant", before + "\n".join(map(_call, extra.calls))
+        return "assistant", xml_parameters(text, extra.calls)
 
     def result_turn(self, text: str, _: Extra, __: TemplateToolSupport, /) -> Turn:
         return "user", f"{TOOL_RESPONSE.format(result=text)}\n"
@@ -99,22 +99,7 @@ def _tags(value: object, *keys: str) -> Iterator[str]:
 def _other_tags(value: object, *handled: str) -> Iterator[str]:
     for key, item in as_mapping(value).items():
         if key not in handled:
-            yield f"\n<{key}>{_to_text(item)}</{key}>"
-
-
-def _call(call: ToolCall) -> str:
-    arguments = call.arguments
-    if isinstance(arguments, Mapping):
-        each = [f"<parameter={k}>\n{_to_text(v)}\n</parameter>\n" for k, v in arguments.items()]
-        body = "".join(each)
-    else:  # of a call that could not be read
-        body = f"{_to_text(arguments)}\n" if arguments else ""
-    return f"<tool_call>\n<function={call.name}>\n{body}</function>\n</tool_call>"
-
-
-def _to_text(value: object) -> str:
-    """Write a value as the official template does, which knows Python's True and None."""
-    return dump(value) if isinstance(value, Mapping | list | tuple) else str(value)
+            yield f"\n<{key}>{to_text(item)}</{key}>"
 
 
 _XML = TaggedSyntax(

@@ -25,26 +25,42 @@ if TYPE_CHECKING:
     build_chatml_falcon_prompt: Builder
     build_chatml_prompt: Builder
     build_chatml_starchat_prompt: Builder
+    build_command_r7b_prompt: Builder
     build_deepseek_llm_prompt: Builder
+    build_deepseek_v3_1_prompt: Builder
     build_falcon_prompt: Builder
     build_gemma_2_prompt: Builder
     build_gemma_3_prompt: Builder
     build_gemma_prompt: Builder
+    build_glm_4_5_prompt: Builder
+    build_gpt_oss_prompt: Builder
+    build_granite_3_3_prompt: Builder
+    build_kimi_k2_prompt: Builder
+    build_lfm2_prompt: Builder
     build_llama2_prompt: Builder
     build_llama3_1_prompt: Builder
     build_llama3_prompt: Builder
+    build_llama4_prompt: Builder
+    build_minimax_m2_prompt: Builder
     build_mistral_nemo_prompt: Builder
     build_mistral_prompt: Builder
+    build_mistral_small_3_prompt: Builder
     build_mistral_v0_1_prompt: Builder
     build_mistral_v0_3_prompt: Builder
     build_open_assistant_prompt: Builder
     build_openchat_prompt: Builder
     build_phi3_5_prompt: Builder
     build_phi3_prompt: Builder
+    build_phi4_mini_prompt: Builder
     build_phi4_prompt: Builder
     build_qwen2_5_prompt: Builder
     build_qwen2_prompt: Builder
+    build_qwen3_coder_prompt: Builder
+    build_qwen3_instruct_2507_prompt: Builder
+    build_qwen3_prompt: Builder
+    build_qwen3_thinking_2507_prompt: Builder
     build_smollm2_prompt: Builder
+    build_smollm3_prompt: Builder
     build_stablebeluga_prompt: Builder
     build_vicuna_prompt: Builder
     build_wizardlm_prompt: Builder

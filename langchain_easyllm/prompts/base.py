@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from .conversation import Conversation
@@ -15,6 +16,14 @@ RoleMode = Literal["fold", "strict"]
 
 TokenMode = Literal["escape", "allow", "error"]
 """What to do with special tokens of the template inside message content."""
+
+
+class Switches(TypedDict, total=False):
+    """What `ChatPrompt.render` passes on to a template that has a switch for it."""
+
+    thinking: bool | None
+    reasoning_effort: str | None
+    date: dt.date | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,9 @@ class TemplateToolSupport:
     space: str = " "  # between a special token and the JSON that it announces
     default_system: str | None = None  # system text of the template's own
     template: str = ""  # source of one that may write tools itself: its format is found by it
+    # Whether it writes calls and results itself, in `tool_format`, and descriptions too.
+    writes_calls: bool = False
+    writes_tools: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,9 @@ class ChatPrompt(ABC):
         add_generation_prompt: bool = True,
         roles: RoleMode = "fold",
         special_tokens: TokenMode = "escape",
+        thinking: bool | None = None,
+        reasoning_effort: str | None = None,
+        date: dt.date | str | None = None,
     ) -> str:
         """Render a conversation.
 
@@ -69,14 +84,29 @@ class ChatPrompt(ABC):
                 raises.
             special_tokens: `"escape"` (default) neutralises the template's special tokens inside
                 message content, `"allow"` leaves them, `"error"` raises.
+            thinking: Whether the model thinks before it answers. Default None: as the template does
+                it.
+            reasoning_effort: How much the model reasons, such as `"low"`. Default None: as the
+                template does it.
+            date: The date that the template writes, as a `date` or a text such as `"2026-02-03"`.
+                Default None: today's in local time, or the template's own.
 
         Returns:
             The prompt.
 
         Raises:
             PromptError: If the conversation is empty, holds an unknown role or content that is not
-                text, or cannot be rendered in the chosen modes.
+                text, or cannot be rendered in the chosen modes; if `thinking`, `reasoning_effort`
+                or `date` is given and the template has no switch for it (see `switches`).
         """
+
+    @property
+    def switches(self) -> frozenset[str]:
+        """The names of `thinking`, `reasoning_effort` and `date`, as far as the template has them.
+
+        By default none.
+        """
+        return frozenset()
 
     @property
     def host(self) -> TemplateToolSupport:
@@ -88,26 +118,33 @@ class ChatPrompt(ABC):
         return text
 
     def render_own_tools(
-        self, conversation: Conversation, tools: Sequence[Mapping[str, object]]
+        self,
+        conversation: Conversation,
+        tools: Sequence[Mapping[str, object]],
+        **switches: Unpack[Switches],
     ) -> str | None:
         """Render tools as the template itself does; None, the default, where it does not.
 
         Args:
             conversation: The conversation, escaped already.
-            tools: The tools in OpenAI's shape.
+            tools: The tools in OpenAI's shape; none where they are described in the conversation.
+            switches: As for `render`.
         """
-        del conversation, tools
+        del conversation, tools, switches
         return None
 
-    def render_told(self, pairs: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
+    def render_told(
+        self, pairs: Sequence[tuple[str, str]], *, own_forms: bool, **switches: Unpack[Switches]
+    ) -> str:
         """Render a conversation with tools that is already plain text.
 
         Args:
             pairs: The conversation as roles and texts, escaped already.
             own_forms: Whether it uses the roles of `TemplateToolSupport.forms`.
+            switches: As for `render`.
         """
         del own_forms
-        return self.render(list(pairs), special_tokens="allow")
+        return self.render(list(pairs), special_tokens="allow", **switches)
 
     def __call__(self, messages: object) -> str:
         """Render with the defaults, so that a prompt works wherever a builder function does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import PromptError
 from .content import join_texts, result_content
@@ -29,6 +29,7 @@ ROLES = {
 _KNOWN_ROLES = "known roles are user (human), assistant (ai), system (developer), tool, function"
 _CHAT_TYPES = frozenset({"chat", "ChatMessageChunk"})
 _HIDDEN_BLOCKS = frozenset({"reasoning", "reasoning_content", "thinking", "redacted_thinking"})
+_REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 _CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "tool_use", "invalid_tool_call"})
 
 
@@ -46,6 +47,7 @@ class Extra:
     calls: tuple[ToolCall, ...] = ()
     name: str | None = None  # of the tool, or of the speaker
     call_id: str | None = None  # of the call that a tool message answers
+    reasoning: str = ""  # of the assistant, where it is apart from the text
 
 
 _PLAIN_ROLES = frozenset({"user", "system"})
@@ -63,11 +65,12 @@ class Conversation:
     extras: dict[int, Extra] = field(default_factory=dict)
 
 
-def read(messages: object) -> Conversation:
+def read(messages: object, *, details: bool = False) -> Conversation:
     """Read a conversation of any form that `ChatPrompt.render` takes.
 
     Those are a string (one user message), a LangChain prompt value, or an iterable of LangChain
-    messages, `(role, text)` pairs, role/content dicts or objects with these attributes.
+    messages, `(role, text)` pairs, role/content dicts or objects with these attributes. Names of
+    speakers and the assistant's reasoning, which few templates write, are read for `details`.
     """
     if isinstance(messages, str):
         return Conversation(["user"], [messages])
@@ -92,6 +95,8 @@ def read(messages: object) -> Conversation:
         add_text(content if isinstance(content, str) else text_of(content, index, role))
         if role not in _PLAIN_ROLES:
             _read_extra(conversation, index, role, message)
+        if details:
+            _read_details(conversation, index, role, message, content)
     if not conversation.roles:
         raise PromptError("There are no messages to render; give at least one.")
     return conversation
@@ -155,15 +160,47 @@ def _field(source: object, name: str) -> object:
 
 
 def _read_extra(conversation: Conversation, index: int, role: str, message: object) -> None:
-    calls = _field(message, "tool_calls") if role == "assistant" else None
-    if isinstance(calls, (list, tuple)) and calls:
-        conversation.extras[index] = Extra(calls=tuple([_call(call) for call in calls]))
-    elif role != "assistant":
+    if role == "assistant":
+        calls = _field(message, "tool_calls")
+        if isinstance(calls, (list, tuple)) and calls:
+            conversation.extras[index] = Extra(calls=tuple([_call(call) for call in calls]))
+    else:
         name, call_id = _field(message, "name"), _field(message, "tool_call_id")
         conversation.extras[index] = Extra(
             name=name if isinstance(name, str) else None,
             call_id=call_id if isinstance(call_id, str) else None,
         )
+
+
+def _read_details(
+    conversation: Conversation, index: int, role: str, message: object, content: object
+) -> None:
+    name = _field(message, "name")
+    reasoning = _reasoning(message, content) if role == "assistant" else ""
+    if reasoning or (name and isinstance(name, str)):
+        extra = conversation.extras.get(index, Extra())
+        name = name if isinstance(name, str) else None
+        conversation.extras[index] = replace(extra, name=name, reasoning=reasoning)
+
+
+def _reasoning(message: object, content: object) -> str:
+    """Return the reasoning of an assistant's message, from wherever servers and LangChain put it.
+
+    OpenAI-style messages have a key for it, LangChain's have blocks or additional fields.
+    """
+    blocks = content if isinstance(content, (list, tuple)) else ()
+    hidden = [b for b in blocks if isinstance(b, Mapping) and b.get("type") in _HIDDEN_BLOCKS]
+    found = [block.get(key) for block in hidden for key in _REASONING_KEYS]
+    texts = [text for text in found if isinstance(text, str)]
+    if texts:
+        return "".join(texts)
+    source = message if isinstance(message, Mapping) else _field(message, "additional_kwargs")
+    if isinstance(source, Mapping):
+        for key in _REASONING_KEYS:
+            text = source.get(key)
+            if isinstance(text, str) and text:
+                return text
+    return ""
 
 
 def _call(call: object) -> ToolCall:
@@ -235,4 +272,6 @@ def _escaped_extra(extra: Extra, escape: Callable[[str], str]) -> Extra:
         ToolCall(escape(call.name), escaped_values(call.arguments, escape), optional(call.id))
         for call in extra.calls
     ]
-    return Extra(tuple(calls), optional(extra.name), optional(extra.call_id))
+    return Extra(
+        tuple(calls), optional(extra.name), optional(extra.call_id), escape(extra.reasoning)
+    )

@@ -1,16 +1,28 @@
-"""The official templates of 18 model families, as tables.
+"""The official templates of model families, as tables.
 
-The source of each is the `chat_template` in `tokenizer_config.json` of the repository named beside
-it on the Hub; `vicuna` is FastChat's own conversation code, which its repository's template only
-sketches.
+The source of each is the chat template of the repository named beside it on the Hub, in
+`tokenizer_config.json` or `chat_template.jinja`; `vicuna` is FastChat's own conversation code,
+which its repository's template only sketches. What no table can express is in `templates`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from .spec import CallForm, ChatTemplateSpec, RoleTemplate, ToolForm
+from . import tool_calls
+from .spec import NO_TOKENS, CallForm, CallWriter, ChatTemplateSpec, RoleTemplate, ToolForm
 from .special_tokens import SpecialTokens
+from .templates import (
+    deepseek_v3_1,
+    glm_4_5,
+    gpt_oss,
+    kimi_k2,
+    llama4,
+    minimax_m2,
+    qwen3,
+    smollm3,
+)
 
 _SENTENCEPIECE = ("<s>", "</s>", "<unk>")
 _CHATML = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
@@ -42,6 +54,30 @@ _GEMMA_TOKENS = SpecialTokens(
         *("<bos>", "<eos>", "<pad>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
         *("<start_of_image>", "<end_of_image>"),
     )
+)
+_GRANITE_SYSTEM = (
+    "Knowledge Cutoff Date: April 2024.\nToday's Date: {date}.\n"
+    "You are Granite, developed by IBM. You are a helpful AI assistant."
+)
+_GRANITE_THINKING_SYSTEM = (
+    f"{_GRANITE_SYSTEM}\nRespond to every user query in a comprehensive and detailed way. You can "
+    "write down your thoughts and reasoning process before responding. In the thought process, "
+    "engage in a comprehensive cycle of analysis, summarization, exploration, reassessment, "
+    "reflection, backtracing, and iteration to develop well-considered thinking process. In the "
+    "response section, based on various attempts, explorations, and reflections from the thoughts "
+    "section, systematically present the final solution that you deem correct. The response should "
+    "summarize the thought process. Write your thoughts between <think></think> and write your "
+    "response between <response></response> for each user query."
+)
+_MISTRAL_SMALL_SYSTEM = (
+    "You are Mistral Small 3, a Large Language Model (LLM) created by Mistral AI, a French startup "
+    "headquartered in Paris.\nYour knowledge base was last updated on 2023-10-01. The current "
+    "date is {date}.\n\nWhen you're not sure about some information, you say that you don't have "
+    "the information and don't make up anything.\nIf the user's question is not clear, ambiguous, "
+    "or does not provide enough context for you to accurately answer the question, you do not try "
+    "to answer it right away and you rather ask the user to clarify their request (e.g. "
+    '"What are some good restaurants around me?" => "Where are you?" or "When is the next flight '
+    'to Tokyo" => "Where do you travel from?")'
 )
 _VICUNA_SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
@@ -135,13 +171,33 @@ def _gemma(name: str, *, takes_system: bool) -> ChatTemplateSpec:
     )
 
 
+def _qwen(
+    name: str, *, tool_end: str = "", calls: CallWriter = qwen3.CALLS, tool_format: str = "hermes"
+) -> ChatTemplateSpec:
+    """Make a Qwen that never thinks; its forms differ in how they call tools."""
+    tool = RoleTemplate(
+        "<|im_start|>user\n<tool_response>\n", f"\n</tool_response>{tool_end}<|im_end|>\n"
+    )
+    return ChatTemplateSpec(
+        name=name,
+        turns={**_turns(_TRIO, "<|im_start|>{}\n", "<|im_end|>\n"), "tool": tool},
+        answer="<|im_start|>assistant\n",
+        stop=qwen3.STOP,
+        special_tokens=qwen3.TOKENS,
+        markup=qwen3.MARKUP,
+        calls=calls,
+        tool_gap="\n</tool_response>\n<tool_response>\n",
+        tool_format=tool_format,
+    )
+
+
 def _llama3(name: str, *, dated: bool) -> ChatTemplateSpec:
     """Make Llama 3, or 3.1 with its dated system block."""
     header = "<|start_header_id|>{}<|end_header_id|>\n\n"
     turns = _turns(_FIVE, header, "<|eot_id|>", trim=True)
     system_template = tool_system_template = None
     if dated:
-        dates = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+        dates = "Cutting Knowledge Date: December 2023\nToday Date: {date}\n\n"
         system = header.replace("{}", "system")
         system_template = RoleTemplate(system + dates, "<|eot_id|>", trim=True)
         tool_system_template = RoleTemplate(
@@ -153,7 +209,10 @@ def _llama3(name: str, *, dated: bool) -> ChatTemplateSpec:
         turns=turns,
         system_template=system_template,
         default_system="" if dated else None,
-        calls=CallForm("", "parameters", "", alone=True) if dated else None,
+        calls=CallForm("", "parameters", "") if dated else None,
+        lone_call=dated,
+        date_format="%d %b %Y" if dated else "",
+        fixed_date="26 Jul 2024" if dated else "",
         start="<|begin_of_text|>",
         bos="<|begin_of_text|>",
         answer=header.replace("{}", "assistant"),
@@ -237,15 +296,10 @@ _LIST = (
     _chatml("chatml"),
     _chatml("qwen2", "You are a helpful assistant."),
     replace(
-        _chatml("qwen2.5", "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."),
-        turns={
-            **_turns(_TRIO, "<|im_start|>{}\n", "<|im_end|>\n"),
-            "tool": RoleTemplate(
-                "<|im_start|>user\n<tool_response>\n", "\n</tool_response><|im_end|>\n"
-            ),
-        },
-        calls=CallForm("\n<tool_call>\n", "arguments", "\n</tool_call>"),
-        tool_gap="\n</tool_response>\n<tool_response>\n",
+        _qwen("qwen2.5"),
+        default_system="You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
+        special_tokens=SpecialTokens(_CHATML),
+        markup=NO_TOKENS,
     ),
     _chatml("smollm2", "You are a helpful AI assistant named SmolLM, trained by Hugging Face"),
     # openchat/openchat-3.5-0106
@@ -296,6 +350,134 @@ _LIST = (
         stop=("</s>",),
         special_tokens=SpecialTokens((*_SENTENCEPIECE, "USER:", "ASSISTANT:")),
     ),
+    # Qwen/Qwen3-30B-A3B-Instruct-2507, Qwen/Qwen3-Coder-30B-A3B-Instruct
+    _qwen("qwen3-instruct-2507"),
+    _qwen(
+        "qwen3-coder",
+        tool_end="\n",
+        calls=tool_calls.xml_parameters,
+        tool_format="qwen3-coder",
+    ),
+    # mistralai/Mistral-Small-24B-Instruct-2501
+    ChatTemplateSpec(
+        name="mistral-small-3",
+        turns={
+            "system": RoleTemplate("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"),
+            "user": RoleTemplate("[INST]", "[/INST]"),
+            "assistant": RoleTemplate("", "</s>"),
+        },
+        default_system=_MISTRAL_SMALL_SYSTEM,
+        date_format="%Y-%m-%d",
+        start="<s>",
+        bos="<s>",
+        stop=("</s>",),
+        special_tokens=SpecialTokens(
+            (
+                *(*_MISTRAL_NEMO_TOKENS, "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]"),
+                *("<pad>", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "<SPECIAL_"),
+            )
+        ),
+    ),
+    # ibm-granite/granite-3.3-8b-instruct
+    ChatTemplateSpec(
+        name="granite-3.3",
+        turns=_turns(_FIVE, "<|start_of_role|>{}<|end_of_role|>", "<|end_of_text|>\n"),
+        answer="<|start_of_role|>assistant<|end_of_role|>",
+        answer_after_system=False,
+        default_system=_GRANITE_SYSTEM,
+        thinking=True,
+        thinking_system=_GRANITE_THINKING_SYSTEM,
+        date_format="%B %d, %Y",
+        calls=partial(tool_calls.json_list, before="<|tool_call|>"),
+        stop=("<|end_of_text|>",),
+        special_tokens=SpecialTokens(
+            (
+                *("<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>", "<|tool_call|>"),
+                *("<|start_of_cite|>", "<|end_of_cite|>"),
+                *("<|start_of_plugin|>", "<|end_of_plugin|>"),
+                *("<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>"),
+            )
+        ),
+    ),
+    # CohereForAI/c4ai-command-r7b-12-2024, the template `default`
+    ChatTemplateSpec(
+        name="command-r7b",
+        turns={
+            "user": RoleTemplate(
+                "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>", "<|END_OF_TURN_TOKEN|>", trim=True
+            ),
+            "assistant": RoleTemplate(
+                "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|><|START_RESPONSE|>",
+                "<|END_RESPONSE|><|END_OF_TURN_TOKEN|>",
+                trim=True,
+            ),
+        },
+        strict_alternation=True,
+        ignored_roles=frozenset({"system"}),
+        system_in="turn",
+        system_template=RoleTemplate(
+            "<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>", "<|END_OF_TURN_TOKEN|>"
+        ),
+        default_system="",
+        answer="<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|><|START_RESPONSE|>",
+        stop=("<|END_OF_TURN_TOKEN|>", "<|END_RESPONSE|>"),
+        special_tokens=SpecialTokens(
+            (
+                *("<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>", "<|USER_TOKEN|>"),
+                *("<|CHATBOT_TOKEN|>", "<|SYSTEM_TOKEN|>", "<|START_RESPONSE|>"),
+                *("<|END_RESPONSE|>", "<|START_THINKING|>", "<|END_THINKING|>"),
+                *("<|START_ACTION|>", "<|END_ACTION|>"),
+                *("<|START_TOOL_RESULT|>", "<|END_TOOL_RESULT|>"),
+                *("<BOS_TOKEN>", "<EOS_TOKEN>", "<EOP_TOKEN>", "<MASK_TOKEN>"),
+                *("<PAD>", "<UNK>", "<CLS>", "<SEP>", "<|EXTRA_", "<|USER_", "<|NEW_FILE|>"),
+            )
+        ),
+    ),
+    # microsoft/Phi-4-mini-instruct
+    ChatTemplateSpec(
+        name="phi-4-mini",
+        turns=_turns(_FIVE, "<|{}|>", "<|end|>"),
+        answer="<|assistant|>",
+        end="<|endoftext|>",
+        calls=partial(tool_calls.json_list, before="<|tool_call|>", after="<|/tool_call|>"),
+        stop=("<|end|>", "<|endoftext|>"),
+        special_tokens=SpecialTokens(
+            (
+                *("<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"),
+                *("<|tool|>", "<|/tool|>", "<|tool_call|>", "<|/tool_call|>"),
+                *("<|tool_response|>", "<|function|>", "<|endofprompt|>", "<|tag|>"),
+            )
+        ),
+    ),
+    # LiquidAI/LFM2-1.2B
+    ChatTemplateSpec(
+        name="lfm2",
+        turns={
+            **_turns(_FIVE, "<|im_start|>{}\n", "<|im_end|>\n"),
+            "tool": RoleTemplate(
+                "<|im_start|>tool\n<|tool_response_start|>", "<|tool_response_end|><|im_end|>\n"
+            ),
+        },
+        system_template=RoleTemplate("<|im_start|>system\n", "<|im_end|>\n", skip_empty=True),
+        answer="<|im_start|>assistant\n",
+        calls=partial(
+            tool_calls.python_list, before="<|tool_call_start|>", after="<|tool_call_end|>"
+        ),
+        start="<|startoftext|>",
+        bos="<|startoftext|>",
+        stop=("<|im_end|>", "<|endoftext|>"),
+        special_tokens=SpecialTokens(
+            (
+                *(*_CHATML, "<|startoftext|>", "<|pad|>", "<|reserved_"),
+                *("<|tool_list_start|>", "<|tool_list_end|>"),
+                *("<|tool_call_start|>", "<|tool_call_end|>"),
+                *("<|tool_response_start|>", "<|tool_response_end|>"),
+                *("<|fim_pre|>", "<|fim_mid|>", "<|fim_suf|>"),
+            )
+        ),
+    ),
+    *(qwen3.QWEN3, qwen3.QWEN3_THINKING_2507, llama4.LLAMA4, gpt_oss.GPT_OSS, smollm3.SMOLLM3),
+    *(deepseek_v3_1.DEEPSEEK_V3_1, glm_4_5.GLM_4_5, kimi_k2.KIMI_K2, minimax_m2.MINIMAX_M2),
 )
 
 FAMILIES = {family.name: family for family in _LIST}

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from jinja2 import Template
 from jinja2.exceptions import TemplateError
+from jinja2.meta import find_undeclared_variables
 
 from ..errors import PromptError
-from .base import ChatPrompt, RoleMode, TemplateToolSupport, TokenMode
+from .base import ChatPrompt, RoleMode, Switches, TemplateToolSupport, TokenMode
 from .conversation import Conversation, ToolCall, escaped, read
 from .family import check_modes, refuse_tokens
 from .normalize import flatten_tools, merge
 from .sandbox import BUDGET, Budget, ChatEnvironment, RaisedError
 from .special_tokens import SpecialTokens
+from .switches import check_switches, to_date
 
 MAX_TEMPLATE = 1_000_000  # characters of a template's source
 
@@ -42,6 +45,13 @@ _TURN_ENDS = (
     "<|end_of_text|>",
     "<｜end▁of▁sentence｜>",
 )
+
+# What templates call the switches of `render`.
+_SWITCHES = {
+    "thinking": frozenset({"enable_thinking", "thinking"}),
+    "reasoning_effort": frozenset({"reasoning_effort"}),
+    "date": frozenset({"strftime_now", "date_string"}),
+}
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,9 @@ class JinjaPrompt(ChatPrompt):
         add_generation_prompt: bool = True,
         roles: RoleMode = "fold",
         special_tokens: TokenMode = "escape",
+        thinking: bool | None = None,
+        reasoning_effort: str | None = None,
+        date: dt.date | str | None = None,
     ) -> str:
         """Render a conversation; see `ChatPrompt.render`.
 
@@ -101,6 +114,8 @@ class JinjaPrompt(ChatPrompt):
         the first user message.
         """
         check_modes(roles, special_tokens)
+        switches = Switches(thinking=thinking, reasoning_effort=reasoning_effort, date=date)
+        variables = self._variables(switches)
         conversation = read(messages)
         if special_tokens == "error":
             refuse_tokens(self.special_tokens, conversation)
@@ -109,7 +124,7 @@ class JinjaPrompt(ChatPrompt):
         for attempt in _attempts(conversation) if roles == "fold" else (conversation,):
             safe = attempt if special_tokens == "allow" else self._escaped(attempt)
             try:
-                text = _run(self, safe, add_generation_prompt)
+                text = _run(self, safe, add_generation_prompt, variables=variables)
             except RaisedError as error:
                 refused = refused or error
                 continue
@@ -125,6 +140,23 @@ class JinjaPrompt(ChatPrompt):
         raise PromptError(
             f"The chat template {self.name!r} refuses the conversation: {refused}"
         ) from refused
+
+    @property
+    def switches(self) -> frozenset[str]:
+        names = _variables_of(self.template)
+        return frozenset({switch for switch, known in _SWITCHES.items() if names & known})
+
+    def _variables(self, switches: Switches) -> dict[str, object]:
+        """Return the template's variables that are switched, whatever it calls them."""
+        check_switches(self.name, self.switches, switches)
+        given = {name: value for name, value in switches.items() if value is not None}
+        found = {variable: given[name] for name in given for variable in _SWITCHES[name]}
+        day = switches.get("date")
+        if day is not None:
+            moment = dt.datetime.combine(to_date(day), dt.time()).astimezone()
+            found["strftime_now"] = moment.strftime
+            found["date_string"] = moment.strftime("%d %b %Y")
+        return found
 
     def _escaped(self, conversation: Conversation) -> Conversation:
         tokens = self.special_tokens
@@ -143,11 +175,15 @@ class JinjaPrompt(ChatPrompt):
         return self.special_tokens.escape(text)
 
     def render_own_tools(
-        self, conversation: Conversation, tools: Sequence[Mapping[str, object]]
+        self,
+        conversation: Conversation,
+        tools: Sequence[Mapping[str, object]],
+        **switches: Unpack[Switches],
     ) -> str | None:
         """Render tools by the template; None if it refuses them, or leaves out a tool's result."""
+        variables = self._variables(switches)
         try:
-            text = _run(self, conversation, True, tools)
+            text = _run(self, conversation, True, tools, variables=variables)
         except (PromptError, RaisedError):
             return None
         return None if _leaves_out(conversation, text, every=False) else text
@@ -192,9 +228,12 @@ def _run(
     conversation: Conversation,
     answer: bool,
     tools: Sequence[Mapping[str, object]] | None = None,
+    *,
+    variables: Mapping[str, object],
 ) -> str:
     compiled = _compiled(prompt.template)
-    variables: dict[str, object] = {
+    variables = {
+        **variables,
         "messages": _messages(conversation),
         "tools": None if tools is None else list(tools),
         "documents": None,
@@ -250,6 +289,13 @@ def _call(call: ToolCall) -> dict[str, object]:
         "function": {"name": call.name, "arguments": arguments},
     }
     return written if call.id is None else {"id": call.id, **written}
+
+
+@lru_cache(maxsize=64)
+def _variables_of(template: str) -> frozenset[str]:
+    environment = ChatEnvironment()
+    environment.globals.clear()  # which are not reported
+    return frozenset(find_undeclared_variables(environment.parse(template)))
 
 
 @lru_cache(maxsize=64)

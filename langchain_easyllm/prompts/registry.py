@@ -9,19 +9,22 @@ defaults. Both come from the tables of templates: `build_*_prompt` of any family
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType
+from typing import Unpack
 
 from ..errors import PromptError
-from .base import ChatPrompt, RoleMode, TokenMode
+from .base import ChatPrompt, RoleMode, Switches, TokenMode
 from .conversation import ROLES
 from .easyllm import EASYLLM
 from .families import ALIASES, FAMILIES
 from .family import FamilyPrompt, check_modes
+from .switches import check_switches
 
 Builder = Callable[[object], str]
 """A prompt as a function: messages to the prompt's text."""
@@ -39,9 +42,14 @@ class CallablePrompt(ChatPrompt):
         add_generation_prompt: bool = True,
         roles: RoleMode = "fold",
         special_tokens: TokenMode = "escape",
+        thinking: bool | None = None,
+        reasoning_effort: str | None = None,
+        date: dt.date | str | None = None,
     ) -> str:
         del add_generation_prompt
         check_modes(roles, special_tokens)
+        switches = Switches(thinking=thinking, reasoning_effort=reasoning_effort, date=date)
+        check_switches(self.name, self.switches, switches)
         text = self.build(messages)
         if not isinstance(text, str):
             raise PromptError(
@@ -49,12 +57,14 @@ class CallablePrompt(ChatPrompt):
             )
         return text
 
-    def render_told(self, pairs: Sequence[tuple[str, str]], *, own_forms: bool) -> str:
+    def render_told(
+        self, pairs: Sequence[tuple[str, str]], *, own_forms: bool, **switches: Unpack[Switches]
+    ) -> str:
         """Call the function with LangChain messages, which is what chat models are given."""
         from langchain_core.messages import convert_to_messages  # noqa: PLC0415 - seldom needed
 
         del own_forms
-        return self.render(convert_to_messages(list(pairs)))
+        return self.render(convert_to_messages(list(pairs)), **switches)
 
 
 def _built_in() -> dict[str, ChatPrompt]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+from .conversation import Conversation, ToolCall
 from .special_tokens import SpecialTokens
 
 
@@ -29,14 +30,34 @@ class RoleTemplate:
         return f"{self.before}{text}{self.after}"
 
 
+CallWriter = Callable[[str, Sequence[ToolCall]], str]
+"""Writes an assistant message that makes calls: its text and the calls, as one text."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallForm:
-    """How a template writes the tool calls of an assistant message."""
+    """How a template writes the tool calls of an assistant message, each as a JSON object."""
 
     before: str
     arguments: str  # the JSON key of the arguments, beside `name`
     after: str
-    alone: bool = False  # one call only, and no text beside it
+
+    def __call__(self, text: str, calls: Sequence[ToolCall]) -> str:
+        written = text
+        for call in calls:
+            value = dump({"name": call.name, self.arguments: call.arguments})
+            written += f"{self.before}{value}{self.after}"
+        return written if text else written.removeprefix("\n")
+
+
+def dump(value: object) -> str:
+    """Write JSON as chat templates do."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def arguments_text(arguments: object) -> str:
+    """Write a call's arguments as JSON; those that could not be read stay as they are."""
+    return arguments if isinstance(arguments, str) else dump(arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +68,23 @@ class ToolForm:
     # Of the system message at the start, where it differs.
     system_template: RoleTemplate | None = None
     space: str = " "  # between a special token and the JSON that follows it
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """What a template is given beside the conversation."""
+
+    answer: bool = True  # whether the assistant's answer is opened at the end
+    thinking: bool | None = None  # None where the template decides
+    reasoning_effort: str | None = None
+    date: str = ""  # as the template writes it
+    tools: Sequence[Mapping[str, object]] = ()  # in OpenAI's shape, where it describes them itself
+
+
+TemplateWriter = Callable[[Conversation, RenderOptions], str]
+"""A template as a function. Special tokens in the conversation are escaped already."""
+
+NO_TOKENS = SpecialTokens(())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +104,8 @@ class ChatTemplateSpec:
     # Roles that such a template accepts at odd positions, and does not write.
     ignored_roles: frozenset[str] = frozenset()
     # The user message that takes in the text of a system message at the start, and how.
-    system_in: Literal["first", "last", "nowhere"] = "first"
+    # `"turn"`: it is a turn of its own.
+    system_in: Literal["first", "last", "nowhere", "turn"] = "first"
     system_block: tuple[str, str] = ("", "\n\n")
     trim_block: bool = False  # the first user message together with the system text
     system_first: bool = False  # a system message only at the start
@@ -74,10 +113,30 @@ class ChatTemplateSpec:
     # system text comes first, and the last system message replaces it.
     separators: tuple[str, str] | None = None
     strip_start: bool = False  # whitespace at the start of the prompt
-    calls: CallForm | None = None
+    calls: CallWriter | None = None
+    lone_call: bool = False  # a message makes one call only, and has no text beside it
     tool_gap: str | None = None  # between neighbouring tool messages, which it writes as one
     tool_format: str = "react"  # that the models know
     tool_form: ToolForm | None = None
+    markup: SpecialTokens = NO_TOKENS  # tags that users and tools must not forge, but others write
+    # The template as a function, where no table can express it; it writes all that follows `start`,
+    # and `turns` may be empty.
+    writer: TemplateWriter | None = None
+    roles: frozenset[str] = frozenset()  # the roles that it accepts beside those of `turns`
+    writes_calls: bool = False  # whether it writes tool calls itself
+    writes_tools: bool = False  # whether it describes tools itself
+    one_call: bool = False  # a message makes one call only
+    result_after_call: bool = False  # a tool's result only after a call
+    writes_details: bool = False  # whether it writes reasoning, or names of speakers
+    one_system: bool = False  # whether it leaves out system messages other than the first
+    joins_system: bool = False  # whether an assistant's text may stand behind system text itself
+    answer_after_system: bool = True  # whether it opens an answer after a system message alone
+    # What `render` may switch. `{date}` in a default system text stands for the date.
+    thinking: bool = False  # whether the model thinks before it answers
+    thinking_system: str | None = None  # the default system text where the model is to think
+    efforts: tuple[str, ...] = ()  # of reasoning
+    date_format: str = ""  # as in `strftime`, of the day on which it is rendered
+    fixed_date: str = ""  # the date where none is given, if it is not the day's
 
     @cached_property
     def with_tools(self) -> ChatTemplateSpec:
@@ -90,13 +149,21 @@ class ChatTemplateSpec:
             turns={**self.turns, **form.turns},
             system_template=form.system_template or self.system_template,
             calls=None,
+            lone_call=False,
             strict_alternation=False,
         )
 
     @cached_property
     def known(self) -> frozenset[str]:
         """The roles that the template accepts anywhere."""
-        return frozenset(self.turns) | self.ignored_roles
+        return frozenset(self.turns) | self.ignored_roles | self.roles
+
+    @cached_property
+    def switches(self) -> frozenset[str]:
+        """The parameters of `render` that the template has a switch for."""
+        found = {"thinking": self.thinking, "reasoning_effort": self.efforts}
+        found["date"] = bool(self.date_format)
+        return frozenset({name for name, has in found.items() if has})
 
     @cached_property
     def roles_at_line_start(self) -> frozenset[str]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from langchain_easyllm.prompts import get_prompt
+
 FAMILIES = """
-    chatml deepseek-llm gemma-2 gemma-3 llama2 llama3 llama3.1 mistral-nemo mistral-v0.1
-    mistral-v0.3 openchat phi-3 phi-3.5 phi-4 qwen2 qwen2.5 smollm2 vicuna zephyr
+    chatml command-r7b deepseek-llm deepseek-v3.1 gemma-2 gemma-3 glm-4.5 gpt-oss granite-3.3
+    kimi-k2 lfm2 llama2 llama3 llama3.1 llama4 minimax-m2 mistral-nemo mistral-small-3 mistral-v0.1
+    mistral-v0.3 openchat phi-3 phi-3.5 phi-4 phi-4-mini qwen2 qwen2.5 qwen3 qwen3-coder
+    qwen3-instruct-2507 qwen3-thinking-2507 smollm2 smollm3 vicuna zephyr
 """
 EASYLLM = "anthropic chatml_falcon chatml_starchat falcon open_assistant stablebeluga wizardlm"
 FAMILIES, EASYLLM = FAMILIES.split(), EASYLLM.split()
@@ -22,6 +26,12 @@ def conversations(roles: str = "user assistant system", max_size: int = 7):
     """Lists of (role, content) pairs in any order."""
     pair = st.tuples(st.sampled_from(roles.split()), contents)
     return st.lists(pair, min_size=1, max_size=max_size)
+
+
+def on_a_day(name):
+    """Arguments that make the text of a dated template the same on every day."""
+    dated = "date" in get_prompt(name).switches and name != "llama3.1"
+    return {"date": "2031-05-09"} if dated else {}
 
 
 def as_dicts(pairs):

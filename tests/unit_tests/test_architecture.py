@@ -64,17 +64,24 @@ PUBLIC = {
         AsyncHTTPClient AsyncStreamedResponse HTTPClient Request Response StreamedResponse
     """,
     "prompts": """
-        PROMPT_MAPPING ChatPrompt PromptError anthropic_stop_sequences build_anthropic_prompt
-        build_chatml_falcon_prompt build_chatml_prompt build_chatml_starchat_prompt
-        build_deepseek_llm_prompt build_falcon_prompt build_gemma_2_prompt build_gemma_3_prompt
-        build_gemma_prompt build_llama2_prompt build_llama3_1_prompt build_llama3_prompt
-        build_mistral_nemo_prompt build_mistral_prompt build_mistral_v0_1_prompt
+        PROMPT_MAPPING ChatPrompt PromptError anthropic_stop_sequences
+        build_anthropic_prompt build_chatml_falcon_prompt build_chatml_prompt
+        build_chatml_starchat_prompt build_command_r7b_prompt build_deepseek_llm_prompt
+        build_deepseek_v3_1_prompt build_falcon_prompt build_gemma_2_prompt
+        build_gemma_3_prompt build_gemma_prompt build_glm_4_5_prompt
+        build_gpt_oss_prompt build_granite_3_3_prompt build_kimi_k2_prompt
+        build_lfm2_prompt build_llama2_prompt build_llama3_1_prompt build_llama3_prompt
+        build_llama4_prompt build_minimax_m2_prompt build_mistral_nemo_prompt
+        build_mistral_prompt build_mistral_small_3_prompt build_mistral_v0_1_prompt
         build_mistral_v0_3_prompt build_open_assistant_prompt build_openchat_prompt
-        build_phi3_5_prompt build_phi3_prompt build_phi4_prompt build_qwen2_5_prompt
-        build_qwen2_prompt build_smollm2_prompt build_stablebeluga_prompt build_vicuna_prompt
-        build_wizardlm_prompt build_zephyr_prompt chatml_falcon_stop_sequences
-        chatml_starchat_stop_sequences falcon_stop_sequences get_prompt llama2_stop_sequences
-        load_prompt open_assistant_stop_sequences register_prompt stablebeluga_stop_sequences
+        build_phi3_5_prompt build_phi3_prompt build_phi4_mini_prompt build_phi4_prompt
+        build_qwen2_5_prompt build_qwen2_prompt build_qwen3_coder_prompt
+        build_qwen3_instruct_2507_prompt build_qwen3_prompt
+        build_qwen3_thinking_2507_prompt build_smollm2_prompt build_smollm3_prompt
+        build_stablebeluga_prompt build_vicuna_prompt build_wizardlm_prompt
+        build_zephyr_prompt chatml_falcon_stop_sequences chatml_starchat_stop_sequences
+        falcon_stop_sequences get_prompt llama2_stop_sequences load_prompt
+        open_assistant_stop_sequences register_prompt stablebeluga_stop_sequences
         vicuna_stop_sequences wizardlm_stop_sequences
     """,
     "offline": "Faults OfflineServer offline_server",

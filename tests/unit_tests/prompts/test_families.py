@@ -6,7 +6,7 @@ import pytest
 
 from langchain_easyllm.prompts import PROMPT_MAPPING, get_prompt
 
-from ...support.prompt_conversations import EASYLLM, FAMILIES
+from ...support.prompt_conversations import EASYLLM, FAMILIES, on_a_day
 
 CHAT = [("system", "S"), ("user", "A"), ("assistant", "B"), ("user", "C")]
 VICUNA = (
@@ -14,6 +14,9 @@ VICUNA = (
     "The assistant gives helpful, detailed, and polite answers to the user's questions."
 )
 H = "<|start_header_id|>{}<|end_header_id|>\n\n".format
+H4 = "<|header_start|>{}<|header_end|>\n\n".format
+R = "<|start_of_role|>{}<|end_of_role|>".format
+C = "<|START_OF_TURN_TOKEN|><|{}_TOKEN|>".format
 DATED = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
 
 
@@ -55,6 +58,55 @@ RENDERED = {
         "User: C\n\nAssistant:"
     ),
     "vicuna": "S USER: A ASSISTANT: B</s>USER: C ASSISTANT:",
+    "qwen3": turns("<|im_start|>{}\n", "<|im_end|>\n") + "<|im_start|>assistant\n",
+    "qwen3-instruct-2507": turns("<|im_start|>{}\n", "<|im_end|>\n") + "<|im_start|>assistant\n",
+    "qwen3-thinking-2507": (
+        turns("<|im_start|>{}\n", "<|im_end|>\n") + "<|im_start|>assistant\n<think>\n"
+    ),
+    "qwen3-coder": turns("<|im_start|>{}\n", "<|im_end|>\n") + "<|im_start|>assistant\n",
+    "llama4": "<|begin_of_text|>" + turns(H4("{}"), "<|eot|>") + H4("assistant"),
+    "gpt-oss": (
+        "<|start|>system<|message|>You are ChatGPT, a large language model trained by OpenAI.\n"
+        "Knowledge cutoff: 2024-06\nCurrent date: 2031-05-09\n\nReasoning: medium\n\n"
+        "# Valid channels: analysis, commentary, final. Channel must be included for every message."
+        "<|end|><|start|>developer<|message|># Instructions\n\nS\n\n<|end|>"
+        "<|start|>user<|message|>A<|end|><|start|>assistant<|channel|>final<|message|>B<|end|>"
+        "<|start|>user<|message|>C<|end|><|start|>assistant"
+    ),
+    "smollm3": (
+        "<|im_start|>system\n## Metadata\n\nKnowledge Cutoff Date: June 2025\n"
+        "Today Date: 09 May 2031\nReasoning Mode: /think\n\n## Custom Instructions\n\nS\n\n"
+        "<|im_start|>user\nA<|im_end|>\n<|im_start|>assistant\nB<|im_end|>\n"
+        "<|im_start|>user\nC<|im_end|>\n<|im_start|>assistant\n"
+    ),
+    "mistral-small-3": "<s>[SYSTEM_PROMPT]S[/SYSTEM_PROMPT][INST]A[/INST]B</s>[INST]C[/INST]",
+    "deepseek-v3.1": (
+        "<｜begin▁of▁sentence｜>S<｜User｜>A<｜Assistant｜></think>B<｜end▁of▁sentence｜>"
+        "<｜User｜>C<｜Assistant｜></think>"
+    ),
+    "glm-4.5": (
+        "[gMASK]<sop><|system|>\nS<|user|>\nA<|assistant|>\n<think></think>\nB<|user|>\nC"
+        "<|assistant|>"
+    ),
+    "kimi-k2": (
+        "<|im_system|>system<|im_middle|>S<|im_end|><|im_user|>user<|im_middle|>A<|im_end|>"
+        "<|im_assistant|>assistant<|im_middle|>B<|im_end|><|im_user|>user<|im_middle|>C<|im_end|>"
+        "<|im_assistant|>assistant<|im_middle|>"
+    ),
+    "granite-3.3": turns(R("{}"), "<|end_of_text|>\n") + R("assistant"),
+    "command-r7b": (
+        f"{C('SYSTEM')}S<|END_OF_TURN_TOKEN|>{C('USER')}A<|END_OF_TURN_TOKEN|>"
+        f"{C('CHATBOT')}<|START_RESPONSE|>B<|END_RESPONSE|><|END_OF_TURN_TOKEN|>"
+        f"{C('USER')}C<|END_OF_TURN_TOKEN|>{C('CHATBOT')}<|START_RESPONSE|>"
+    ),
+    "phi-4-mini": turns("<|{}|>", "<|end|>") + "<|assistant|>",
+    "minimax-m2": (
+        turns("]~b]{}\n", "[e~[\n", ("system", "user", "ai", "user")).join(["]~!b[", "]~b]ai\n"])
+        + "<think>\n"
+    ),
+    "lfm2": (
+        "<|startoftext|>" + turns("<|im_start|>{}\n", "<|im_end|>\n") + "<|im_start|>assistant\n"
+    ),
     "chatml_falcon": turns("<|{}|>\n", "<|endoftext|>\n") + "<|assistant|>",
     "chatml_starchat": turns("<|{}|>\n", "<|end|>\n") + "<|assistant|>",
     "open_assistant": (
@@ -72,7 +124,7 @@ RENDERED = {
 @pytest.mark.parametrize("name", RENDERED)
 @pytest.mark.parametrize("mode", [{}, {"roles": "strict", "special_tokens": "allow"}])
 def test_a_plain_chat(name, mode):
-    assert get_prompt(name).render(CHAT, **mode) == RENDERED[name]
+    assert get_prompt(name).render(CHAT, **on_a_day(name), **mode) == RENDERED[name]
 
 
 def test_every_name_but_gemma_2_which_has_no_system_role_is_covered():
@@ -160,12 +212,26 @@ def test_details(name, messages, expected, roles):
         ("deepseek-llm", "\n\n"),
         ("vicuna", "USER: C "),
         ("falcon", "User: C\n"),
+        ("mistral-small-3", "[INST]C[/INST]"),
+        ("granite-3.3", "<|end_of_text|>\n"),
+        ("command-r7b", "<|END_OF_TURN_TOKEN|>"),
+        ("phi-4-mini", "<|end|><|endoftext|>"),
+        ("lfm2", "<|im_end|>\n"),
+        ("qwen3", "<|im_end|>\n"),
+        ("qwen3-thinking-2507", "<|im_end|>\n"),
+        ("llama4", "<|eot|>"),
+        ("gpt-oss", "<|end|>"),
+        ("smollm3", "<|im_end|>\n"),
+        ("deepseek-v3.1", "<｜User｜>C"),
+        ("glm-4.5", "<|user|>\nC"),
+        ("kimi-k2", "<|im_end|>"),
+        ("minimax-m2", "[e~[\n"),
     ],
 )
 def test_without_a_generation_prompt(name, end):
     text = get_prompt(name).render(CHAT, add_generation_prompt=False)
     assert text.endswith(("C" + end, end))
-    assert not text.endswith(RENDERED[name][-9:]) or name == "llama2"
+    assert not text.endswith(RENDERED[name][-9:]) or name in ("llama2", "mistral-small-3")
 
 
 BOS = {
@@ -179,6 +245,10 @@ BOS = {
     "gemma-3": "<bos>",
     "openchat": "<s>",
     "deepseek-llm": "<｜begin▁of▁sentence｜>",
+    "deepseek-v3.1": "<｜begin▁of▁sentence｜>",
+    "lfm2": "<|startoftext|>",
+    "llama4": "<|begin_of_text|>",
+    "mistral-small-3": "<s>",
 }
 
 
@@ -187,7 +257,7 @@ def test_bos_says_how_the_string_begins(name):
     prompt = get_prompt(name)
     assert prompt.bos == BOS.get(name)
     assert prompt.bos is None or prompt.render("Hi").startswith(prompt.bos)
-    assert prompt.bos is not None or not prompt.render("Hi").startswith(("<s>", "<bos>"))
+    assert prompt.bos is not None or not prompt.render("Hi").startswith((*BOS.values(),))
 
 
 STOPS = {
@@ -205,6 +275,22 @@ STOPS = {
     "openchat": ("<|end_of_turn|>",),
     "deepseek-llm": ("<｜end▁of▁sentence｜>",),
     "vicuna": ("</s>",),
+    "qwen3": ("<|im_end|>", "<|endoftext|>"),
+    "qwen3-instruct-2507": ("<|im_end|>", "<|endoftext|>"),
+    "qwen3-thinking-2507": ("<|im_end|>", "<|endoftext|>"),
+    "qwen3-coder": ("<|im_end|>", "<|endoftext|>"),
+    "llama4": ("<|eot|>", "<|end_of_text|>", "<|eom|>"),
+    "gpt-oss": ("<|return|>", "<|call|>"),
+    "smollm3": ("<|im_end|>",),
+    "mistral-small-3": ("</s>",),
+    "deepseek-v3.1": ("<｜end▁of▁sentence｜>",),
+    "glm-4.5": ("<|user|>", "<|observation|>", "<|endoftext|>"),
+    "kimi-k2": ("<|im_end|>", "[EOS]"),
+    "granite-3.3": ("<|end_of_text|>",),
+    "command-r7b": ("<|END_OF_TURN_TOKEN|>", "<|END_RESPONSE|>"),
+    "phi-4-mini": ("<|end|>", "<|endoftext|>"),
+    "minimax-m2": ("[e~[",),
+    "lfm2": ("<|im_end|>", "<|endoftext|>"),
     "falcon": ("\nUser:", "<|endoftext|>", " User:", "###"),
     "anthropic": ("\n\nUser:", "User:"),
 }
