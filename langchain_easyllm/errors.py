@@ -15,6 +15,7 @@
     │   └── EndpointPausedError          not retryable: it has to be resumed
     ├── GenerationError                  ModelAPIError      failed while generating
     │   └── StructuredOutputError        OutputParserException, ValueError: does not fit the schema
+    ├── RefusalError                     ModelRefusalError         the model refuses to answer
     ├── ProtocolError                    ModelAPIError      the response makes no sense
     ├── ConnectionError                  ModelConnectionError, builtin ConnectionError
     │   └── IncompleteStreamError        the stream ended before the answer did
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING
 from langchain_core import exceptions as core
 
 if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
     from pydantic import ValidationError
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "PromptError",
     "ProtocolError",
     "RateLimitError",
+    "RefusalError",
     "ServerError",
     "StructuredOutputError",
     "TimeoutError",
@@ -173,6 +176,25 @@ class StructuredOutputError(GenerationError, core.OutputParserException):
     def __init__(self, message: str = "", *, raw: str | None = None) -> None:
         GenerationError.__init__(self, message)
         self.llm_output = raw
+
+
+# langchain-core has the class since 1.7.5.
+_ModelRefusalError: type[core.ModelError] = getattr(core, "ModelRefusalError", core.ModelError)
+
+
+class RefusalError(EasyLLMError, _ModelRefusalError):  # type: ignore[misc, valid-type]
+    """The model refuses to give the structured answer that was requested.
+
+    Args:
+        message: The refusal in the model's own words.
+        raw_message: The model's answer, whose content holds the refusal.
+    """
+
+    is_retryable = False
+
+    def __init__(self, message: str = "", *, raw_message: BaseMessage | None = None) -> None:
+        EasyLLMError.__init__(self, message)
+        self.raw_message = raw_message
 
 
 class ProtocolError(EasyLLMError, core.ModelAPIError):

@@ -24,7 +24,14 @@ from .._servers.openai_compatible import OPENAI_COMPATIBLE
 from .._servers.profile import ServerInfo
 from .._servers.session import ServerSession
 from .._servers.urls import ROUTER
-from ..errors import BadRequestError, ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
+from ..errors import (
+    BadRequestError,
+    ConfigurationError,
+    EasyLLMError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+)
 from .scheduler import Batch, BatchJob
 
 if TYPE_CHECKING:
@@ -93,7 +100,7 @@ class EmbeddingTask:
             if usual and may_be_tei and not self._session.url.router:
                 unsupported.add(EmbeddingApi.EMBEDDINGS.value)
                 self._missing = error
-        elif isinstance(error, BadRequestError) and current.base64:
+        elif isinstance(error, BadRequestError | ServerError) and current.base64:
             words = (error.body or error.message).lower()
             if "encoding_format" in words or "base64" in words:
                 unsupported.add("base64")

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from .._http.client import calling_loop
-from .._http.error_mapping import error_from_event
 from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy
 from .._protocols.reader import Answer, Chunk, gather_chunks
@@ -29,6 +28,7 @@ from .prepare import (
     prepare_request,
 )
 from .request import GenerationRequest
+from .response import error_of, note_headers
 
 if TYPE_CHECKING:
     from .._http.client import AsyncResponseStream, ResponseStream
@@ -72,7 +72,7 @@ class GenerationClient:
         policy = policy or request.policy.begin()
         while True:
             prepared, events = run_flow(self._open(request, policy), self._run)
-            answer = _StreamedAnswer(prepared, events.url)
+            answer = _StreamedAnswer(prepared, events)
             try:
                 with cast("ResponseStream", events) as batches, answer:
                     for batch in batches:
@@ -95,7 +95,7 @@ class GenerationClient:
         policy = policy or request.policy.begin()
         while True:
             prepared, events = await arun_flow(self._open(request, policy), self._arun)
-            answer = _StreamedAnswer(prepared, events.url)
+            answer = _StreamedAnswer(prepared, events)
             try:
                 async with cast("AsyncResponseStream", events) as batches:
                     with answer:
@@ -304,9 +304,11 @@ class _StreamedAnswer:
     that breaks after the answer was complete is no error.
     """
 
-    def __init__(self, prepared: PreparedRequest, url: str) -> None:
+    def __init__(self, prepared: PreparedRequest, events: Stream) -> None:
         self.reader = prepared.reader()
-        self._url = url
+        self._api = prepared.protocol_request.api
+        self._url = events.url
+        self._headers = events.headers
         self._echo = prepared.echo
         self._handed_over = False
 
@@ -324,12 +326,13 @@ class _StreamedAnswer:
         """Return the last chunks; the very last is the answer's end."""
         failure = self.reader.failure
         if failure is not None:
-            error = error_from_event(failure.payload, self._url)
+            error = error_of(failure, self._url)
             error.partial = self.reader.partial
             raise error
         chunks = self.reader.close()
         if self._echo is not None:
             chunks.insert(0, self._echo)
+        note_headers(self.reader.end, self._headers, self._api)
         return [*chunks, self.reader.end]
 
     def pause_after(self, error: EasyLLMError, policy: RetryPolicy) -> float:

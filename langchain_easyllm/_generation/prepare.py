@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from .._http.error_mapping import error_from_event
 from .._http.models import Request, Response
+from .._http.sse import without_end_mark
 from .._protocols.events import Failure
-from .._protocols.reader import Answer, ResponseReader, read_answers
+from .._protocols.reader import Answer, ResponseReader, gather_chunks, read_answers
 from .._protocols.reasoning import CLOSE, OPEN, is_reasoning_model, uses_think_tags
 from .._protocols.registry import expected_tool_calls, new_decoder, route_of, to_body
 from .._protocols.request import ProtocolRequest, needs_server
@@ -33,6 +33,7 @@ from .._tool_formats.parser import TextTools
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
 from .payload import RequestPayload, build_payload, refuses_tools
 from .request import GenerationRequest
+from .response import error_of, events_of, note_headers
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -78,7 +79,10 @@ class PreparedRequest:
         return reader
 
     def read(self, response: Response) -> list[Answer]:
-        return self._read(response.body, response.url, response.status)
+        answers = self._read(response.body, response.url, response.status)
+        for answer in answers:
+            note_headers(answer.end, response.headers, self.protocol_request.api)
+        return answers
 
     def recover(self, error: EasyLLMError) -> list[Answer] | None:
         """Return the answer that an error holds, if it does: a tool call that was cut off."""
@@ -90,20 +94,16 @@ class PreparedRequest:
 
     def _read(self, body: bytes, url: str, status: int | None) -> list[Answer]:
         try:
-            answers = read_answers(
-                new_decoder(self.protocol_request),
-                body,
-                self.stops.enforced,
-                prompt=self.echo,
-                reasoning_model=self.in_think_tags,
-                expected_calls=expected_tool_calls(self.protocol_request),
-                text_tools=self.text_tools,
-            )
+            events = events_of(body)
+            if events is None:
+                answers = self._read_whole(without_end_mark(body))
+            else:
+                answers = self._read_events(events)
         except EasyLLMError as error:
             error.url, error.status_code = url, status
             raise
         if isinstance(answers, Failure):
-            raise error_from_event(answers.payload, url)
+            raise error_of(answers, url)
         if len(answers) < self.answers:
             raise ProtocolError(
                 f"The server answered {len(answers)} of n={self.answers} completions: it ignores "
@@ -115,6 +115,28 @@ class PreparedRequest:
             for answer in answers:
                 answer.end.extra = {**(answer.end.extra or {}), **method}
         return answers
+
+    def _read_whole(self, body: bytes) -> list[Answer] | Failure:
+        return read_answers(
+            new_decoder(self.protocol_request),
+            body,
+            self.stops.enforced,
+            prompt=self.echo,
+            reasoning_model=self.in_think_tags,
+            expected_calls=expected_tool_calls(self.protocol_request),
+            text_tools=self.text_tools,
+        )
+
+    def _read_events(self, events: Sequence[bytes]) -> list[Answer] | Failure:
+        """Read the answer of a server that streams though it was not asked to."""
+        reader = self.reader()
+        chunks = reader.feed(events)
+        if reader.failure is not None:
+            return replace(reader.failure, text=reader.partial)
+        answer = gather_chunks([*chunks, *reader.close()], reader.end)
+        if self.echo is not None:
+            answer.text = self.echo + answer.text.removeprefix(self.echo)
+        return [answer]
 
 
 def depends_on_server(request: GenerationRequest, url: ServerURL) -> bool:

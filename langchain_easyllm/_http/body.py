@@ -9,13 +9,10 @@ from ..errors import ProtocolError
 from .content import Decompressor, coding_of, too_large
 from .error_mapping import MAX_WORDS, parse_error_body
 from .models import DEFAULT_LIMITS, ResponseLimits
-from .sse import DONE, SSEDecoder
+from .sse import DONE, SSEDecoder, is_event_stream, without_end_mark
 
 HEAD = 4096
 """Bytes that are kept for an error, while no event of a body without a name has come."""
-
-FIELDS = (b"data", b"event", b"id", b"retry", b":")
-"""What a line of an event stream begins with."""
 
 
 class BodyEvents:
@@ -39,7 +36,8 @@ class BodyEvents:
         self._decoder = SSEDecoder(max_buffer=limits.response_bytes)
         self._body = bytearray()
         # Whether it is an event stream; otherwise it is JSON and comes as one item.
-        self.framed = not self._type.endswith(("json", "html", "xml"))
+        lines = self._type.endswith(("ndjson", "jsonlines"))
+        self.framed = lines or not self._type.endswith(("json", "html", "xml"))
         self.done = False  # whether the last event said that the response is complete
         self.pending = False  # whether `feed` has more to do before it needs more bytes
         self._has_events = self._type == "text/event-stream"
@@ -53,7 +51,11 @@ class BodyEvents:
             block = self._inflate(self._decompressor, block)
         if not self.framed:
             self._take_whole(block)
-            return []
+            if len(self._body) > HEAD or not is_event_stream(self._body):
+                return []
+            # Its type is wrong.
+            self.framed, block = True, bytes(self._body)
+            self._body.clear()
         if not self._has_events and len(self._body) < HEAD:
             self._body += block[:HEAD]
         events = self._decoder.feed(block)
@@ -70,11 +72,11 @@ class BodyEvents:
         if self.framed:
             events = self._decoder.close()
             begun = self._body.lstrip()
-            if events or self._has_events or not begun or begun.startswith(FIELDS):
+            if events or self._has_events or not begun or is_event_stream(begun):
                 return events
         if not self._type.endswith("json"):
             self._refuse_page()
-        return [bytes(self._body)] if self._body else []
+        return [without_end_mark(bytes(self._body))] if self._body else []
 
     def _inflate(self, decompressor: Decompressor, block: bytes) -> bytes:
         decompressor.feed(block)

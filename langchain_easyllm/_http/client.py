@@ -46,6 +46,7 @@ class ResponseStream(Protocol):
     """A streamed response: yields non-empty lists of events, each the data of one event."""
 
     url: str
+    headers: Mapping[str, str]
 
     def __iter__(self) -> Iterator[list[bytes]]: ...
 
@@ -61,6 +62,7 @@ class AsyncResponseStream(Protocol):
     """The same for `async with` and `async for`."""
 
     url: str
+    headers: Mapping[str, str]
 
     def __aiter__(self) -> AsyncIterator[list[bytes]]: ...
 

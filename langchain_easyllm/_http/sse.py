@@ -2,15 +2,21 @@
 
 Follows the parsing rules of https://html.spec.whatwg.org/multipage/server-sent-events.html,
 on bytes, so that a character split between two reads needs no care. Only the data of events is
-kept, and whether the event was named "error".
+kept, and whether the event was named "error". One thing is added: a line that is a JSON object (no
+field of an event begins so) is an event of its own, as in newline-delimited JSON.
 """
 
 from __future__ import annotations
+
+import re
 
 from ..errors import ProtocolError
 from .models import DEFAULT_LIMITS
 
 DONE = b"[DONE]"
+
+_EVENT_LINE = re.compile(rb"\s*(?:data|event|id|retry)?:")
+_END_MARK = re.compile(rb"\s*data:\s*\[DONE\]\s*\Z")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -68,7 +74,9 @@ class SSEDecoder:
         events: list[bytes] = []
         line = bytes(self._line)
         self._line.clear()
-        if line and (not line.startswith(b"data:") or _is_whole(line[5:].strip())):
+        if line.startswith(b"{") and _is_whole(line):
+            self._take_json(line, events)
+        elif line and (not line.startswith(b"data:") or _is_whole(line[5:].strip())):
             self._take_line(line)
         self._dispatch(events)
         return events
@@ -121,10 +129,17 @@ class SSEDecoder:
             self._line.clear()
         self._line += lines.pop()
         for line in lines:
-            if line:
+            if line.startswith(b"{") and line.endswith(b"}"):
+                self._take_json(line, events)
+            elif line:
                 self._take_line(line)
             else:
                 self._dispatch(events)
+
+    def _take_json(self, line: bytes, events: list[bytes]) -> None:
+        self._dispatch(events)
+        self._data.append(line)
+        self._dispatch(events)
 
     def _take_line(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
@@ -153,6 +168,16 @@ class SSEDecoder:
                 f"The server sent more than {self._max:,} bytes without ending an event. If it "
                 "may, raise max_response_bytes."
             )
+
+
+def is_event_stream(body: bytes | bytearray) -> bool:
+    """Whether a body begins as event streams do, and no JSON or page does."""
+    return bool(_EVENT_LINE.match(body))
+
+
+def without_end_mark(body: bytes) -> bytes:
+    """Return JSON without the `[DONE]` of an event stream, which some servers write behind it."""
+    return _END_MARK.sub(b"", body) if DONE in body[-32:] else body
 
 
 def _is_whole(data: bytes) -> bool:

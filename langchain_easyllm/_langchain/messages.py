@@ -18,6 +18,8 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.tool import tool_call
 
+from .._protocols.openai import THINKING_BLOCK
+from .._protocols.reasoning import with_reasoning
 from ..errors import ConfigurationError
 
 _ROLES = {
@@ -162,12 +164,20 @@ def _add_answer(message: AIMessage, result: dict[str, object], answered: Collect
     if calls := _calls(message, answered):
         result["tool_calls"] = [_call(call, number) for number, call in enumerate(calls)]
         result["content"] = result["content"] or None
+    details = message.additional_kwargs.get("reasoning_details")
+    if details:
+        result["reasoning_details"] = details
     reasoning = message.additional_kwargs.get("reasoning_content")
     name = message.response_metadata.get("reasoning_field")
-    if not reasoning or not name:
+    if not reasoning or name in (None, "reasoning_details"):
         return
-    if name == "think":
-        result["content"] = f"<think>{reasoning}</think>\n\n{result['content'] or ''}"
+    if name == THINKING_BLOCK:
+        thinking = {"type": "thinking", "thinking": [{"type": "text", "text": reasoning}]}
+        said = result["content"]
+        text = [{"type": "text", "text": said}] if isinstance(said, str) and said else said or []
+        result["content"] = [thinking, *cast("list[object]", text)]
+    elif (written := with_reasoning(name, reasoning, str(result["content"] or ""))) is not None:
+        result["content"] = written
     else:
         result[name] = reasoning
 

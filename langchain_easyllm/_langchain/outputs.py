@@ -68,9 +68,8 @@ def _chat_generation(answer: Answer) -> ChatGeneration:
     calls, invalid = _tool_calls(end.calls)
     info = _info(end, answer.logprobs)
     fields = _AI_MESSAGE.copy()
-    fields["content"] = answer.text
-    reasoning = answer.reasoning
-    fields["additional_kwargs"] = {"reasoning_content": reasoning} if reasoning else {}
+    fields["content"] = _content(answer.text, answer.refusal)
+    fields["additional_kwargs"] = _additional(answer.reasoning, end)
     fields["response_metadata"] = info
     fields["tool_calls"] = calls
     fields["invalid_tool_calls"] = invalid
@@ -78,6 +77,23 @@ def _chat_generation(answer: Answer) -> ChatGeneration:
     message = _unvalidated(AIMessage, fields, set(_AI_MESSAGE_SET), {})
     own = {"text": answer.text, "message": message, "generation_info": _without_shared(info)}
     return _unvalidated(ChatGeneration, {**_GENERATION, **own}, set(own))
+
+
+def _content(text: str, refusal: str) -> str | list[str | dict[str, Any]]:
+    """Return the content of a message: langchain-core has a block for what a model refuses."""
+    if not refusal:
+        return text
+    # The number is what pieces of a stream are put together by.
+    return [*([text] if text else []), {"type": "refusal", "refusal": refusal, "index": 0}]
+
+
+def _additional(reasoning: str, delta: Delta) -> dict[str, Any]:
+    if not (reasoning or delta.reasoning_details):
+        return {}
+    found: dict[str, Any] = {"reasoning_content": reasoning} if reasoning else {}
+    if delta.reasoning_details:
+        found["reasoning_details"] = [dict(detail) for detail in delta.reasoning_details]
+    return found
 
 
 def _unvalidated(
@@ -152,8 +168,8 @@ def to_chat_chunks(chunks: Iterable[Chunk]) -> Iterator[ChatGenerationChunk]:
 def _rich_chunk(delta: Delta) -> ChatGenerationChunk:
     last = delta.finish_reason is not None or delta.usage is not None or delta.model is not None
     message = AIMessageChunk(
-        content=delta.text,
-        additional_kwargs={"reasoning_content": delta.reasoning} if delta.reasoning else {},
+        content=_content(delta.text, delta.refusal),
+        additional_kwargs=_additional(delta.reasoning, delta),
         usage_metadata=_usage(delta.usage),
         tool_call_chunks=[_call_chunk(call) for call in delta.calls],
         chunk_position="last" if last else None,
@@ -172,7 +188,10 @@ def to_generations(answers: Sequence[Answer]) -> list[Generation]:
     """Return whole answers as an LLM's generations, with the token counts on the first."""
     _count_once(answers)
     return [
-        Generation(text=answer.text, generation_info=_text_info(answer.end, answer.logprobs))
+        Generation(
+            text=answer.text or answer.refusal,  # a text has no other place for it
+            generation_info=_text_info(answer.end, answer.logprobs),
+        )
         for answer in answers
     ]
 
@@ -184,7 +203,7 @@ def to_text_chunks(chunks: Iterable[Chunk]) -> Iterator[GenerationChunk]:
             yield text_chunk(chunk, set_fields)
         else:
             info = _text_info(chunk, chunk.logprobs, chunk.reasoning)
-            yield GenerationChunk(text=chunk.text, generation_info=info)
+            yield GenerationChunk(text=chunk.text or chunk.refusal, generation_info=info)
 
 
 def _text_info(

@@ -178,6 +178,7 @@ class _LocalStreamBase:
     def __init__(self, request: _LocalRequest) -> None:
         self._request = request
         self.url = request.url
+        self.headers: Mapping[str, str] = {}
 
     def __del__(self) -> None:
         self._request.cancel()

@@ -166,11 +166,12 @@ def _in_order(data: list[object]) -> list[object]:
     items = [item for item in data if isinstance(item, Mapping) and "embedding" in item]
     if len(items) != len(data):
         raise ProtocolError(f"The answer's data holds something that is no embedding: {_CHECK}.")
-    order = [item.get("index", at) for at, item in enumerate(items)]
+    numbers = [item.get("index") for item in items]
+    order = [at if number is None else number for at, number in enumerate(numbers)]
     if order != list(range(len(items))):
         if not all(isinstance(at, int) for at in order) or sorted(order) != [*range(len(items))]:
             raise ProtocolError(f"The answer numbers its vectors {shown(order, 100)}.")
-        items.sort(key=itemgetter("index"))
+        items = [item for _, item in sorted(zip(order, items, strict=True), key=itemgetter(0))]
     return [item["embedding"] for item in items]
 
 

@@ -37,6 +37,10 @@ class Delta:
     text: str = ""
     reasoning: str = ""
     reasoning_field: str | None = None  # the server's name for it
+    # the server's own blocks of it, which some want back unchanged (`reasoning_details`)
+    reasoning_details: tuple[Mapping[str, object], ...] = ()
+    refusal: str = ""  # why the model does not answer, in its own words
+    repeats: bool = False  # whether it is a whole message, which may repeat what was streamed
     tool_calls: tuple[Mapping[str, object], ...] = ()
     calls: tuple[ToolCallDelta, ...] = ()  # calls, or parts of them, as the reader hands them on
     finish_reason: str | None = None  # `stop`, `length`, ...; None while open
@@ -52,6 +56,8 @@ class Failure:
     """The server's own report, inside an answer of status 200, that it failed."""
 
     payload: bytes
+    finish_reason: str | None = None  # all that it says, if it says no more (`abort`)
+    text: str = ""  # text of the answer that came with it
 
 
 Event = str | Delta | Failure | None
@@ -74,6 +80,9 @@ class Decoder(Protocol):
         """Decode an answer that was not streamed: one delta for each completion."""
 
 
+FAILED = frozenset({"abort", "aborted", "cancelled", "canceled", "error"})
+"""Finish reasons of an answer that the server broke off."""
+
 _FINISH = {
     "eos_token": "stop",
     "stop_sequence": "stop",
@@ -89,3 +98,12 @@ def finish_reason(word: object) -> str | None:
     if not isinstance(word, str) or not word:
         return None
     return _FINISH.get(word, word)
+
+
+def reports_failure(answer: Mapping[str, object]) -> bool:
+    """Whether JSON without an answer reports a failure, in one of the servers' shapes."""
+    if answer.get("error") or answer.get("detail") or answer.get("object") == "error":
+        return True
+    return bool(answer.get("message")) and any(
+        name in answer for name in ("code", "type", "status")
+    )

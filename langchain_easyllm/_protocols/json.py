@@ -9,6 +9,7 @@ parses it once more.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 
 import orjson
@@ -51,3 +52,36 @@ def shown(value: object, size: int = 50) -> str:
         return repr(value)[:size]
     except (ValueError, RecursionError):  # more digits or levels than Python writes
         return type(value).__name__
+
+
+def text_of(value: object) -> str:
+    """Return a value as the text that the server meant: a number or an object is no less a piece.
+
+    A list is OpenAI's list of parts.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "".join(map(_text_of_part, value))
+    if isinstance(value, Mapping) and isinstance(value.get("text"), str):
+        return str(value["text"])
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:  # nested deeper than Python writes: no model's text
+        return ""
+
+
+def _text_of_part(part: object) -> str:
+    if not isinstance(part, Mapping):
+        return text_of(part)
+    text = part.get("text")
+    return text if isinstance(text, str) else ""
+
+
+def count_of(value: object) -> int | None:
+    """Return a number of tokens, which some servers send as a float; None if it is no number."""
+    if isinstance(value, float) and math.isfinite(value) and value >= 0:
+        return round(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -15,14 +15,15 @@ import orjson
 
 from .._servers.profile import GenerationApi, ServerInfo
 from ..errors import ProtocolError
-from .events import Delta, Event, Failure, Usage, finish_reason
-from .json import parse_object
+from .events import FAILED, Delta, Event, Failure, Usage, finish_reason, reports_failure
+from .json import count_of, parse_object, text_of
 from .request import ProtocolRequest, to_fields
 from .tool_choice import to_tool_fields, to_tool_messages
 
 _Json = Mapping[str, object]
 _DONE = b"[DONE]"
-_EXTRA = ("system_fingerprint", "service_tier")
+# What is handed on beside the answer; `timings` are llama.cpp's.
+_EXTRA = ("id", "system_fingerprint", "service_tier", "timings")
 
 
 def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
@@ -78,13 +79,13 @@ class _OpenAIDecoder(ABC):
         if not choices:
             return self._without_choices(chunk, data)
         choice: _Json = choices[0]  # type: ignore[index]  # another type is the reader's error
+        if failure := self._failure(chunk, choice, data):
+            return failure
         # The first chunk is read whole: it says which model answers.
         text = self._plain(choice) if self._named else None
         self._named = True
         if text is not None and not chunk.get("usage"):
             return text or None
-        if chunk.get("error"):  # some report it in a last chunk with an empty choice
-            return Failure(data)
         delta = self._delta(chunk, choice)
         if delta.index:  # one answer is streamed; this belongs to another
             return Delta(usage=delta.usage) if delta.usage else None
@@ -94,25 +95,38 @@ class _OpenAIDecoder(ABC):
 
     def read_whole(self, body: bytes) -> list[Delta] | Failure:
         answer = parse_object(body)
-        if answer.get("error") or answer.get("object") == "error":
-            return Failure(body)
         choices = answer.get("choices")
         if isinstance(choices, list) and choices:
             self.done = True
+            for choice in choices:
+                if failure := self._failure(answer, choice, body):
+                    return failure
             if not all(self._holds_answer(choice) for choice in choices):
                 raise TypeError(choices)  # the reader's error: JSON of another protocol
             return [self._delta(answer, choice) for choice in choices]
+        if reports_failure(answer):
+            return Failure(body)
         raise ProtocolError(
             "The server's answer holds no choices: is base_url an OpenAI-style server?",
             body=body[:2000].decode("utf-8", "replace"),
         )
 
     def _without_choices(self, chunk: _Json, data: bytes) -> Event:
-        usage = usage_of(chunk.get("usage"))
-        if usage:
-            return Delta(usage=usage)
-        if chunk.get("error") or chunk.get("object") == "error":
+        if reports_failure(chunk):
             return Failure(data)
+        usage = usage_of(chunk.get("usage"))
+        return Delta(usage=usage) if usage else None
+
+    def _failure(self, chunk: _Json, choice: _Json, data: bytes) -> Failure | None:
+        """Return the server's report of a failure that stands beside or inside a choice."""
+        word = choice.get("finish_reason")
+        if chunk.get("error") or chunk.get("object") == "error":
+            return Failure(data, text=self._delta(chunk, choice).text)
+        if choice.get("error"):
+            inner = orjson.dumps({"error": choice["error"]})
+            return Failure(inner, text=self._delta(chunk, choice).text)
+        if word and word in FAILED:
+            return Failure(data, str(word), self._delta(chunk, choice).text)
         return None
 
     @abstractmethod
@@ -155,8 +169,9 @@ class ChatDecoder(_OpenAIDecoder):
                 get("index") or get("finish_reason") or get("logprobs") or chunk.get("usage")
             ):
                 content = delta["content"]
-                if type(content) is str:
-                    return content or None
+                # A chunk of no text may say something else: that the server failed, say.
+                if type(content) is str and content and "error" not in chunk:
+                    return content
         except (IndexError, KeyError, TypeError, orjson.JSONDecodeError):
             return super().read(data)
         return self._read_chunk(chunk, data)
@@ -174,13 +189,13 @@ class ChatDecoder(_OpenAIDecoder):
 
     def _delta(self, chunk: _Json, choice: _Json) -> Delta:
         result = self._rest(chunk, choice)
-        message = cast("_Json", choice.get("delta") or choice.get("message") or {})
-        result.text = _text_of(message.get("content"))
-        for name in ("reasoning_content", "reasoning"):
-            reasoning = message.get(name)
-            if isinstance(reasoning, str) and reasoning:
-                result.reasoning, result.reasoning_field = reasoning, name
-                break
+        delta = choice.get("delta")
+        message = cast("_Json", delta or choice.get("message") or {})
+        result.repeats = not delta and "delta" in choice and bool(message)
+        result.text = text_of(message.get("content"))
+        if isinstance(refusal := message.get("refusal"), str):
+            result.refusal = refusal
+        _read_reasoning(message, result)
         calls = message.get("tool_calls")
         if isinstance(calls, Mapping):  # TGI 2 streamed one call outside a list
             calls = [calls]
@@ -213,19 +228,35 @@ class CompletionsDecoder(_OpenAIDecoder):
 
     def _delta(self, chunk: _Json, choice: _Json) -> Delta:
         result = self._rest(chunk, choice)
-        result.text = _text_of(choice.get("text"))
+        result.text = text_of(choice.get("text"))
         result.logprobs = _completions_logprobs(choice.get("logprobs"))
         return result
 
 
-def _text_of(content: object) -> str:
-    """Return a content's text: a string, or OpenAI's list of parts."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        parts = (part.get("text") for part in content if isinstance(part, Mapping))
-        return "".join(part for part in parts if isinstance(part, str))
-    return ""
+THINKING_BLOCK = "thinking_block"
+"""The `reasoning_field` of reasoning that came as a part of the content (Mistral)."""
+
+
+def _read_reasoning(message: _Json, result: Delta) -> None:
+    details = message.get("reasoning_details")
+    if isinstance(details, list):
+        result.reasoning_details = tuple(item for item in details if isinstance(item, Mapping))
+    content = message.get("content")
+    parts = content if isinstance(content, list) else ()
+    thinking = [part.get("thinking") for part in parts if isinstance(part, Mapping)]
+    found = {
+        **{name: message.get(name) for name in ("reasoning_content", "reasoning", "thinking")},
+        "reasoning_details": "".join(map(_text_of_detail, result.reasoning_details)),
+        THINKING_BLOCK: "".join(map(text_of, thinking)),
+    }
+    for name, text in found.items():
+        if isinstance(text, str) and text:
+            result.reasoning, result.reasoning_field = text, name
+            return
+
+
+def _text_of_detail(detail: _Json) -> str:
+    return text_of(detail.get("text") or detail.get("summary"))
 
 
 def _completions_logprobs(value: object) -> dict[str, object] | None:
@@ -252,16 +283,16 @@ def usage_of(value: object) -> Usage | None:
     """Read OpenAI's `usage` object; None if the server did not count prompt and answer."""
     if not isinstance(value, Mapping):
         return None
-    prompt, answer = value.get("prompt_tokens"), value.get("completion_tokens")
-    total = value.get("total_tokens")
-    if not isinstance(answer, int) and isinstance(prompt, int) and isinstance(total, int):
+    prompt, answer = count_of(value.get("prompt_tokens")), count_of(value.get("completion_tokens"))
+    total = count_of(value.get("total_tokens"))
+    if answer is None and prompt is not None and total is not None:
         answer = total - prompt
-    if not isinstance(prompt, int) or not isinstance(answer, int):
+    if prompt is None or answer is None:
         return None
     return Usage(
         prompt,
         answer,
-        total if isinstance(total, int) else prompt + answer,
+        prompt + answer if total is None else total,
         cached_tokens=_detail(value, "prompt_tokens_details", "cached_tokens"),
         reasoning_tokens=_detail(value, "completion_tokens_details", "reasoning_tokens"),
     )
@@ -269,5 +300,4 @@ def usage_of(value: object) -> Usage | None:
 
 def _detail(usage: _Json, group: str, name: str) -> int | None:
     details = usage.get(group)
-    count = details.get(name) if isinstance(details, Mapping) else None
-    return count if isinstance(count, int) else None
+    return count_of(details.get(name)) if isinstance(details, Mapping) else None

@@ -9,7 +9,7 @@ from .._tool_formats.call_syntax import ParsedReasoning, Part
 from .._tool_formats.parser import StreamingToolCallParser, TextTools
 from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError
 from .events import Decoder, Delta, Failure, ToolCallDelta
-from .reasoning import ThinkSplitter, has_unopened_think_tag
+from .reasoning import ThinkSplitter, has_unopened_think_tag, may_hold_reasoning
 from .stop_sequences import StopCutter
 from .tool_calls import ExpectedToolCalls, ToolCallReader, merge_calls
 
@@ -26,6 +26,7 @@ class Answer:
     text: str
     end: Delta = field(default_factory=Delta)  # finish reason, usage, model, tool calls
     reasoning: str = ""
+    refusal: str = ""
     logprobs: dict[str, object] | None = None
 
 
@@ -52,6 +53,8 @@ class ResponseReader:
         self._whole = whole
         self._calls: ToolCallReader | None = None
         self._shown = bytearray()  # a byte a character; StringIO would keep every chunk alive
+        self._spoke = False  # whether any of the answer came but text that went through as it was
+        self._details: dict[object, dict[str, object]] = {}
         # whether nothing more is to be read: a stop sequence was met, the server closed the answer,
         # it reported a failure, or an event made no sense
         self.over = False
@@ -75,6 +78,8 @@ class ResponseReader:
                 # The transport marks the data of an event named "error" by a type of its own.
                 item = read(data) if type(data) is bytes else Failure(data)
             except EasyLLMError as error:
+                if data.lstrip().startswith(b":"):
+                    continue  # a comment that a proxy wrapped as data
                 self.error, self.over = error, True
                 break
             except _UNEXPECTED as error:
@@ -89,6 +94,7 @@ class ResponseReader:
             elif type(item) is Delta:
                 self._take_delta(item, chunks)
             elif type(item) is Failure:
+                self._take_text(item.text, chunks)
                 self.failure, self.over = item, True
                 break
             if self._stopped:
@@ -133,6 +139,11 @@ class ResponseReader:
                 "what arrived is in .partial. Ask again, or raise max_retries or timeout.",
                 partial=self.partial,
             )
+        if not (self.complete or self._shown or self._spoke or self._whole):
+            raise IncompleteStreamError(
+                "The server ended the stream without an answer, and without a reason why it "
+                "finished. Ask again, or see its log."
+            )
         self._release(chunks)
         calls: tuple[ToolCallDelta, ...] = ()
         said = ""
@@ -152,11 +163,19 @@ class ResponseReader:
         return self._stopped or self.end.finish_reason is not None
 
     def _take_text(self, text: str, chunks: list[Chunk]) -> None:
-        if not self._splitter.settled:
-            reasoning, text = self._splitter.feed(text)
-            if reasoning:
-                self._take_reasoning(reasoning, "think", chunks)
-        self._take_answer(text, chunks)
+        self._spoke = self._spoke or bool(text)
+        if self._splitter.settled:
+            self._take_answer(text, chunks)
+            return
+        self._split(text, chunks)
+        while self._splitter.behind and not self._stopped:
+            self._split("", chunks)
+
+    def _split(self, text: str, chunks: list[Chunk]) -> None:
+        reasoning, answer = self._splitter.feed(text)
+        if reasoning:
+            self._take_reasoning(reasoning, self._splitter.name, chunks)
+        self._take_answer(answer, chunks)
 
     def _take_answer(self, text: str, chunks: list[Chunk]) -> None:
         if text and self._parser is not None:
@@ -187,6 +206,12 @@ class ResponseReader:
 
     def _take_delta(self, delta: Delta, chunks: list[Chunk]) -> None:
         self._note(delta)
+        if delta.repeats and (self._spoke or self._shown or chunks):
+            return
+        if delta.refusal or delta.reasoning or delta.tool_calls:
+            self._spoke = True
+        if delta.refusal:
+            chunks.append(Delta(refusal=delta.refusal))
         if delta.reasoning:
             held = self._splitter.answer_only()
             self._take_reasoning(delta.reasoning, delta.reasoning_field or "reasoning", chunks)
@@ -225,12 +250,23 @@ class ResponseReader:
         end.model = delta.model or end.model
         if delta.extra:
             end.extra = {**(end.extra or {}), **delta.extra}
+        if delta.reasoning_details:
+            self._note_details(delta.reasoning_details)
+
+    def _note_details(self, details: Iterable[Mapping[str, object]]) -> None:
+        """Put the pieces of each block together, by their numbers."""
+        for number, detail in enumerate(details):
+            block = self._details.setdefault(detail.get("index", number), {})
+            for key, value in detail.items():
+                grows = key in ("text", "summary", "data") and isinstance(value, str)
+                block[key] = f"{block.get(key) or ''}{value}" if grows else value
+        self.end.reasoning_details = tuple(self._details.values())
 
     def _release(self, chunks: list[Chunk]) -> None:
         """Hand on what was held back, now that nothing more comes."""
-        reasoning, text = self._splitter.close()
+        reasoning, text = ("", "") if self._stopped else self._splitter.close()
         if reasoning:
-            self._take_reasoning(reasoning, "think", chunks)
+            self._take_reasoning(reasoning, self._splitter.name, chunks)
         self._take_answer(text, chunks)
         if self._parser is not None:
             parts = self._parser.feed(self._call_cutter.close())
@@ -298,7 +334,8 @@ def read_answers(
 def _is_plain(delta: Delta, *, searched: bool) -> bool:
     """Whether an answer is the text that came, and nothing has to be found in it."""
     special = delta.reasoning or delta.tool_calls or delta.finish_reason == "tool_calls"
-    return not (searched or special or "think>" in delta.text)
+    special = special or delta.refusal or delta.reasoning_details
+    return not (searched or special or may_hold_reasoning(delta.text))
 
 
 def gather_chunks(chunks: Sequence[Chunk], end: Delta) -> Answer:
@@ -310,6 +347,7 @@ def gather_chunks(chunks: Sequence[Chunk], end: Delta) -> Answer:
         text="".join(chunk for chunk in chunks if type(chunk) is str),
         end=end,
         reasoning="".join(delta.reasoning for delta in deltas),
+        refusal="".join(delta.refusal for delta in deltas),
         logprobs={"content": logprobs} if logprobs else None,
     )
 

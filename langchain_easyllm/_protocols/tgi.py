@@ -14,8 +14,8 @@ import orjson
 
 from .._servers.profile import GenerationApi, ServerInfo
 from ..errors import ProtocolError
-from .events import Delta, Event, Failure, Usage, finish_reason
-from .json import parse_json, parse_object
+from .events import Delta, Event, Failure, Usage, finish_reason, reports_failure
+from .json import count_of, parse_json, parse_object, text_of
 from .request import ProtocolRequest, to_fields
 
 _Json = Mapping[str, object]
@@ -78,7 +78,7 @@ class GenerateDecoder:
             return self._without_token(event, data)
         if not isinstance(token, dict):
             raise TypeError(token)
-        text = "" if token.get("special") else _string(token.get("text"))
+        text = "" if token.get("special") else text_of(token.get("text"))
         last = event.get("details") is not None or event.get("generated_text") is not None
         if not last and not self._logprobs:
             return text or None
@@ -95,7 +95,7 @@ class GenerateDecoder:
         if answers and all(isinstance(a, dict) and "generated_text" in a for a in answers):
             self.done = True
             return _counted_together([self._answer(cast("_Json", answer)) for answer in answers])
-        if isinstance(value, dict) and value.get("error"):
+        if isinstance(value, dict) and reports_failure(value):
             return Failure(body)
         raise ProtocolError(
             "The server's answer holds no generated_text: is base_url a text-generation server?",
@@ -103,11 +103,11 @@ class GenerateDecoder:
         )
 
     def _without_token(self, event: _Json, data: bytes) -> Event:
-        if event.get("error"):
+        if reports_failure(event):
             return Failure(data)
         if "generated_text" in event:  # a server that answers a stream in one chunk
             delta = self._last(event)
-            delta.text = _string(event["generated_text"])
+            delta.text = text_of(event["generated_text"])
             return delta
         return None
 
@@ -125,7 +125,7 @@ class GenerateDecoder:
         prefill = details.get("prefill")
         read = len(prefill) if isinstance(prefill, list) else details.get("input_length")
         delta = _summary(details, read or None)
-        delta.text = _string(answer["generated_text"])
+        delta.text = text_of(answer["generated_text"])
         if self._logprobs and tokens:
             pairs = zip(tokens, tops, strict=False)
             content = [_logprob(t, top) for t, top in pairs if not t.get("special")]
@@ -135,10 +135,10 @@ class GenerateDecoder:
 
 def _summary(details: _Json, read: object) -> Delta:
     """Return what the details say of an answer, `read` being the number of prompt tokens."""
-    written = details.get("generated_tokens")
+    counts = count_of(read), count_of(details.get("generated_tokens"))
     usage = None
-    if isinstance(read, int) and isinstance(written, int):
-        usage = Usage(read, written, read + written)
+    if counts[0] is not None and counts[1] is not None:
+        usage = Usage(counts[0], counts[1], counts[0] + counts[1])
     kept = {
         key: details[key] for key in ("generated_tokens", "seed") if details.get(key) is not None
     }
@@ -154,10 +154,6 @@ def _counted_together(deltas: list[Delta]) -> list[Delta]:
         for delta in deltas:
             delta.usage = Usage(read, written, read + written)
     return deltas
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _logprob(token: _Json, tops: list[_Json]) -> dict[str, object]:

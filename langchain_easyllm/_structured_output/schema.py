@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from typing_extensions import is_typeddict
 
 from .._protocols.reasoning import CLOSE
-from ..errors import ConfigurationError, StructuredOutputError, one_sentence
+from ..errors import ConfigurationError, RefusalError, StructuredOutputError, one_sentence
 from .typed_dicts import typed_dict_schema
 from .validation import check_types, problem_of
 
@@ -65,6 +65,10 @@ class OutputSchema:
         return f"Answer only with {kind} that fits this schema:\n{schema}"
 
     def parse(self, message: BaseMessage) -> object:
+        if refusal := refusal_of(message):
+            raise RefusalError(
+                f"The model refuses to answer with {self.name!r}: {refusal}", raw_message=message
+            )
         value = self._value_of(message)
         try:
             return self._build(value)
@@ -88,7 +92,9 @@ class OutputSchema:
         for call in getattr(message, "tool_calls", ()):
             if call["name"] == self.name:
                 return call["args"]
-        value = find_json(message.text)
+        # Some servers take a constrained answer for reasoning.
+        reasoning = message.additional_kwargs.get("reasoning_content")
+        value = find_json(message.text or str(reasoning or ""))
         if value is not NOTHING:
             return value
         for bad in getattr(message, "invalid_tool_calls", ()):
@@ -116,6 +122,13 @@ class OutputSchema:
             f"The answer does not fit {self.name!r} ({problem}; see .llm_output): {advice}.",
             raw=_raw(message),
         )
+
+
+def refusal_of(message: BaseMessage) -> str:
+    """Return why the model does not answer, in its own words."""
+    blocks = message.content if isinstance(message.content, list) else []
+    found = [b for b in blocks if isinstance(b, dict) and b.get("type") == "refusal"]
+    return "".join(str(block.get("refusal") or "") for block in found)
 
 
 def _raw(message: BaseMessage) -> str:

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from .._protocols.tool_choice import can_offer, choose_tool, has_native_form
 from .._servers.profile import ConstraintFormat, GenerationApi, ServerInfo
-from ..errors import BadRequestError, EasyLLMError, ServerError, StructuredOutputError
+from ..errors import BadRequestError, EasyLLMError, RefusalError, ServerError, StructuredOutputError
 from .schema import Method, OutputSchema
 
 _ANY_OBJECT: Mapping[str, object] = MappingProxyType({"type": "json_object"})
@@ -91,6 +91,8 @@ def repair_messages(schema: OutputSchema, answer: BaseMessage) -> list[BaseMessa
         return None
     try:
         schema.parse(answer)
+    except RefusalError:
+        return None  # the model would refuse again
     except StructuredOutputError as error:
         if answer.response_metadata.get("finish_reason") == "length":
             return None

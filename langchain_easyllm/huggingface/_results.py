@@ -49,7 +49,7 @@ class Results(ABC):
             self._opened = True
             yield from (self._chunk(choice) for choice in self.opening())
         for delta in _deltas(chunks):
-            if delta.text or delta.reasoning or delta.logprobs or delta.tool_calls:
+            if delta.text or delta.reasoning or delta.refusal or delta.logprobs or delta.tool_calls:
                 yield self._chunk(self.part(delta))
             else:
                 last = self._chunk(self.closing(), delta.finish_reason)
@@ -86,14 +86,16 @@ class ChatResults(Results):
 
     def choice(self, answer: Answer) -> Json:
         message: Json = {"role": "assistant", "content": answer.text}
-        return {"message": {**message, **_reasoning(answer.reasoning)}}
+        refusal: Json = {"refusal": answer.refusal} if answer.refusal else {}
+        return {"message": {**message, **_reasoning(answer.reasoning), **refusal}}
 
     def opening(self) -> Iterable[Json]:
         return [{"delta": {"role": "assistant"}}]
 
     def part(self, delta: Delta) -> Json:
         text: Json = {"content": delta.text} if delta.text else {}
-        return {"delta": {**text, **_reasoning(delta.reasoning)}}
+        refusal: Json = {"refusal": delta.refusal} if delta.refusal else {}
+        return {"delta": {**text, **_reasoning(delta.reasoning), **refusal}}
 
     def closing(self) -> Json:
         return {"delta": {}}

@@ -159,7 +159,6 @@ def test_nonsense_is_a_protocol_error(fake_server: FakeServer, body: bytes, mode
         b'data: {"choices": [null]}\n\n',
         b'data: {"choices": [{"delta": "text"}]}\n\n',
         b'data: {"choices": {"0": 1}}\n\n',
-        b'data: {"choices": [{"delta": {"content": 5}}]}\n\n',
         b'data: {"choices": [{"delta": {"content": null}, "logprobs": {"content": 3}}]}\n\n',
     ],
 )

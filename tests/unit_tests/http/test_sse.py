@@ -143,3 +143,13 @@ def test_an_event_without_end_is_refused(block: bytes) -> None:
     decoder = SSEDecoder(max_buffer=1000)
     with pytest.raises(ProtocolError, match="1,000 bytes"):
         [decoder.feed(block) for _ in range(50)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_line_of_json_is_an_event(size: int) -> None:
+    body = b'data: {"a": 1}\n\n{"b": 2}\n{"c": 3}\n\ndata: [DONE]\n\n{"d": 4}'
+    decoder = SSEDecoder()
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    events = [event for piece in pieces for event in decoder.feed(piece)]
+    events += decoder.close()
+    assert events == [b'{"a": 1}', b'{"b": 2}', b'{"c": 3}', b"[DONE]", b'{"d": 4}']

@@ -24,7 +24,7 @@ class Events:
     """The events of a response that is here already, for both kinds of loop."""
 
     def __init__(self, response: Response) -> None:
-        self.url = response.url
+        self.url, self.headers = response.url, response.headers
         lines = response.body.split(b"\n")
         self._events = iter([[line[6:]] for line in lines if line.startswith(b"data: ")])
 

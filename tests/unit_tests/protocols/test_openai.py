@@ -110,8 +110,12 @@ def test_no_tool_calls(calls: object) -> None:
         (None, ""),
         ("", ""),
         ([{"type": "text", "text": "On"}, {"type": "text", "text": "e"}], "One"),
-        ([{"type": "image_url", "image_url": {}}, "stray", None], ""),
-        (3, ""),
+        ([{"type": "image_url", "image_url": {}}, "stray", None], "stray"),
+        (3, "3"),
+        (0.005, "0.005"),
+        (True, "true"),
+        ({"text": "One"}, "One"),
+        ({"city": "Köln"}, '{"city":"Köln"}'),
     ],
 )
 def test_content_is_text_or_a_list_of_parts(content: object, text: str) -> None:
@@ -280,7 +284,7 @@ def test_finish_reasons(word: object, reason: str | None) -> None:
 
 
 @pytest.mark.parametrize("api", [GenerationApi.CHAT, GenerationApi.COMPLETIONS])
-@pytest.mark.parametrize("body", [{}, {"choices": []}, {"choices": None}, {"detail": "Not Found"}])
+@pytest.mark.parametrize("body", [{}, {"choices": []}, {"choices": None}, {"message": "Hi"}])
 def test_an_answer_without_choices_is_a_protocol_error(api: GenerationApi, body: object) -> None:
     with pytest.raises(ProtocolError, match="no choices"):
         read_answers(decoder(api), dumps(body), ())

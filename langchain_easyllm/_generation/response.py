@@ -1,0 +1,65 @@
+"""What a response of status 200 holds beside the answer that its protocol describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .._http.error_mapping import error_from_event
+from .._http.models import parse_url, public_url
+from .._http.sse import SSEDecoder, is_event_stream
+from .._protocols.events import Delta, Failure, Usage
+from .._servers.profile import GenerationApi
+from ..errors import EasyLLMError, GenerationError
+
+# Where the time of an answer went (TGI), who gave it (Inference Providers), and what their
+# operators know it by.
+KEPT_HEADERS = frozenset(
+    {
+        *("x-compute-type", "x-compute-time", "x-compute-characters", "x-total-time"),
+        *("x-validation-time", "x-queue-time", "x-inference-time", "x-time-per-token"),
+        *("x-prompt-tokens", "x-generated-tokens"),
+        *("x-request-id", "x-inference-provider", "inference-id"),
+    }
+)
+
+
+def events_of(body: bytes) -> list[bytes] | None:
+    """Return the events of an event stream that came where a whole answer was requested."""
+    if not is_event_stream(body):
+        return None
+    decoder = SSEDecoder()
+    return [*decoder.feed(body), *decoder.close()]
+
+
+def error_of(failure: Failure, url: str) -> EasyLLMError:
+    """Return the error for what a server reports inside an answer."""
+    if failure.finish_reason is None:
+        error = error_from_event(failure.payload, url)
+        error.partial = failure.text or None
+        return error
+    return GenerationError(
+        f"{parse_url(url).authority} broke the answer off (finish reason "
+        f"{failure.finish_reason!r}). Ask again; the server's log may have the reason.",
+        url=public_url(url),
+        body=failure.payload.decode("utf-8", "replace"),
+        partial=failure.text or None,
+    )
+
+
+def note_headers(end: Delta, headers: Mapping[str, str], api: GenerationApi) -> None:
+    """Add to an answer what its response's headers tell."""
+    found = KEPT_HEADERS & headers.keys()
+    if not found:
+        return
+    kept = {name: headers[name] for name in sorted(found)}
+    end.extra = {**(end.extra or {}), "headers": kept}
+    if api is GenerationApi.GENERATE and end.usage is None:
+        # `/generate` counts the prompt's tokens nowhere else.
+        read, written = _count(kept, "x-prompt-tokens"), _count(kept, "x-generated-tokens")
+        if read is not None and written is not None:
+            end.usage = Usage(read, written, read + written)
+
+
+def _count(headers: Mapping[str, str], name: str) -> int | None:
+    text = headers.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None
