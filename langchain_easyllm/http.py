@@ -16,7 +16,8 @@ needs two methods, `send` and `open`, or `asend` and `aopen`::
 
     llm = EasyLLMChat(base_url=url, http_client=MyClient())
 
-Retries, cold starts, redirects, tokens, event streams and errors stay this package's.
+Retries, cold starts, redirects, tokens, event streams and errors stay this package's. A
+`request_hook` is given a `Request`, too.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from langchain_core.runnables.base import RunnableBinding
 from pydantic import SecretStr
 
 from ..errors import ConfigurationError
@@ -61,12 +62,36 @@ def _checked(headers: object) -> CheckedHeaders:
     return checked_headers(dict(zip(headers, plain, strict=True)))
 
 
+class HeadersBinding(RunnableBinding[Any, Any]):
+    """A model with bound headers, which also the tools and the schema bound next are sent with.
+
+    langchain-core's own binding hands such methods to the model, without what was bound.
+    """
+
+    def bind_tools(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the model's
+        """Bind tools beside the headers; see the model's method."""
+        return self._model.bind_tools(*args, **self._with_headers(kwargs))
+
+    def with_structured_output(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
+        """Request structured output with the headers; see the model's method."""
+        return self._model.with_structured_output(*args, **self._with_headers(kwargs))
+
+    @property
+    def _model(self) -> Any:  # noqa: ANN401 - of either class
+        return self.bound
+
+    def _with_headers(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {NAME: self.kwargs[NAME], **kwargs} if NAME in self.kwargs else kwargs
+
+
 class HiddenHeaders:
     """Hides the headers of a call in those methods of langchain-core that take any arguments."""
 
     def bind(self, **kwargs: Any) -> Any:  # noqa: ANN401 - langchain-core's, of both classes
         """Bind keyword arguments to every call; see `Runnable.bind`."""
-        return cast("Any", super()).bind(**hide_headers(kwargs))
+        if kwargs.get(NAME) is None:
+            return cast("Any", super()).bind(**kwargs)
+        return HeadersBinding(bound=cast("Any", self), kwargs=hide_headers(kwargs), config={})
 
     def stream_events(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
         """Stream what happens in a call; see `Runnable.stream_events`."""

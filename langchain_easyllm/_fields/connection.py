@@ -144,9 +144,9 @@ class ConnectionFields(BaseModel):
 
     request_hook: RequestHook | None = Field(default=None, exclude=True, repr=False)
     """A function `(request) -> headers`, sync or async, that is called before each request and
-    retry on the request's own origin, to sign it for example. `request` has `method`, `url`, `body`
-    (bytes or None) and `headers` (names in lower case); the headers that are returned are added,
-    or replace those of the same name. Default: none."""
+    retry on the request's own origin, to sign it for example. `request` is a
+    `langchain_easyllm.http.Request`, its headers' names in lower case; the headers that are
+    returned are added, or replace those of the same name. Default: none."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Extra parameters to merge into the body of every request, unchanged (alias: `extra_body`). A

@@ -179,12 +179,10 @@ def prepare_request(
         hidden=reasons or bool(request.tools),
         reads_calls=payload.text_tools is not None,
     )
-    names = server.profile.api(api).fields
-    defaults = {field: value for field, value in request.defaults.items() if field in names}
-    params, extra = _unnamed_fields_apart(request, payload.params, names)
+    params, extra = _fields_and_keys(request, payload.params, server.profile.api(api).fields)
     protocol_request = ProtocolRequest(
         api=api,
-        params={**defaults, **params} if defaults else params,
+        params=params,
         stops=stops.sent,
         model=model,
         prompt=payload.prompt,
@@ -268,10 +266,12 @@ def repair_request(request: GenerationRequest, answer: BaseMessage) -> Generatio
     return replace(request, source=[*messages, *more], output=prompted)
 
 
-def _unnamed_fields_apart(
+def _fields_and_keys(
     request: GenerationRequest, params: Mapping[str, object], names: Mapping[str, str]
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
     """Return the fields that go by the table of names, and the keys that are sent as they are."""
+    defaults = {field: value for field, value in request.defaults.items() if field in names}
+    params = {**defaults, **params} if defaults else params
     # No protocol but one has the name do_sample, and every one has the meaning.
     named = {*names, "do_sample"} if request.unchecked else ()
     unnamed = [name for name in request.unchecked if name in params and name not in named]

@@ -155,9 +155,30 @@ def connect(host: str, port: int, deadline: float) -> Socket:
 
     Each next address is tried when those before it have failed, or take long, then beside them.
     """
-    left = deque(best_first(look_up(host, port)))
+    found = look_up(host, port)
+    return _connect_to(found[0], deadline) if len(found) == 1 else _connect_first(found, deadline)
+
+
+def _connect_to(info: AddrInfo, deadline: float) -> Socket:
+    family, kind, protocol, _, address = info
+    sock = Socket(family, kind, protocol)
+    try:
+        left = deadline - monotonic()
+        if left <= 0:
+            raise builtins.TimeoutError  # noqa: TRY301 - closed as for any other
+        sock.settimeout(min(left, _LONGEST_WAIT))
+        sock.connect(address)
+        set_options(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _connect_first(addresses: Sequence[AddrInfo], deadline: float) -> Socket:
+    left = deque(best_first(addresses))
     tried: list[AddrInfo] = []
-    failure = OSError(f"{host} has no address")
+    failure = OSError("the host has no address")
     winner = None
     begin = 0.0
     with _Selector() as selector:

@@ -72,6 +72,8 @@ class _OriginPool(Share):
 
     def ask(self) -> None:
         """Want as many leaves as there are waiters that may connect."""
+        while self.waiting and self.waiting[0].done():  # it gave up
+            self.waiting.popleft()
         needed = min(len(self.waiting), MAX_CONNECTING - self.connecting) - self._asked
         if needed > 0:
             self._asked += needed
@@ -109,10 +111,11 @@ class _OriginPool(Share):
             connection = self.idle.popleft()
         except IndexError:
             return False
-        connection.yielded = True
         self.limit.note_yield(self)
-        connection.close_soon()
-        return True
+        if self._pool.call_soon(lambda: self._pool.close_yielded(connection, self)):
+            return True
+        self.limit.note_yield(self, -1)
+        return False
 
 
 class AsyncPool:
@@ -216,6 +219,14 @@ class AsyncPool:
             return False
         return True
 
+    def close_yielded(self, connection: AsyncConnection, origin: _OriginPool) -> None:
+        """Close a connection for others, unless it was lost meanwhile."""
+        if connection in self._connections:
+            connection.yielded = True
+            connection.close()
+        else:
+            origin.limit.note_yield(origin, -1)
+
     def forget(self, connection: AsyncConnection) -> None:
         origin = self._connections.pop(connection, None)
         if origin is None:
@@ -271,11 +282,13 @@ class AsyncPool:
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self._return(origin, waiter.result())
+            origin.ask()  # for one less
             raise
         finally:
             if timer is not None:
                 timer.cancel()
         if isinstance(given, builtins.TimeoutError):
+            origin.ask()  # for one less
             raise given
         return given
 
@@ -286,7 +299,6 @@ class AsyncPool:
         elif given is None:
             origin.connecting -= 1
             origin.free()
-            origin.ask()
 
     def _give_back(self, connection: AsyncConnection, attempt: Attempt) -> None:
         self._offer(connection, self._origins[attempt.address.origin])
@@ -313,6 +325,12 @@ class AsyncPool:
             if self in _live:
                 _live.discard(self)
                 await self.close()
+                self._drop_origins()
+
+    def _drop_origins(self) -> None:
+        """Have nothing counted any more: leaves that were on their way will not be taken."""
+        for origin in list(self._origins.values()):
+            origin.limit.drop(origin)
 
     def _end_if_empty(self) -> None:
         if self._retired and not (self._connections or self._unclaimed or self._pending_acquires):
@@ -332,8 +350,7 @@ class AsyncPool:
             connection.close()
         self._connections.clear()
         self._unclaimed.clear()
-        for origin in list(self._origins.values()):
-            origin.limit.drop(origin)
+        self._drop_origins()
         self._leave()
 
 

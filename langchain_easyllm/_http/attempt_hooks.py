@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import replace
+from math import inf
+from time import monotonic
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +16,7 @@ from ..errors import ConfigurationError
 from .auth import Credentials, SecretScope, remember
 from .exchange import Attempt, AttemptResult, arun_flow, run_flow
 from .headers import checked_headers, is_secret, remember_value
-from .models import Request, Response
+from .models import Request, Response, SecretHeaders
 from .request_log import AsyncLoggedStream, LoggedStream, RequestLog, is_logged
 from .trace_context import is_traced, trace_headers
 from .user_functions import API_KEY, REQUEST_HOOK, FunctionCall, UserFunction, token_in
@@ -97,6 +99,7 @@ class AttemptHooks:
             attempt.address.url,
             attempt.body,
             MappingProxyType(dict(attempt.headers)),
+            None if attempt.deadline == inf else max(attempt.deadline - monotonic(), 0.0),
         )
         call = FunctionCall(hook, REQUEST_HOOK, (request,), attempt.deadline, attempt.timeout)
         own = _headers_in((yield call), hook)
@@ -107,7 +110,7 @@ class AttemptHooks:
 
 
 def _with_headers(attempt: Attempt, headers: Mapping[str, str], scope: SecretScope) -> Attempt:
-    return replace(attempt, headers={**attempt.headers, **headers}, secrets=scope)
+    return replace(attempt, headers=SecretHeaders({**attempt.headers, **headers}), secrets=scope)
 
 
 def _logged(attempt: Attempt, log_stream: LogStream) -> Generator[Attempt, Any, AttemptResult]:

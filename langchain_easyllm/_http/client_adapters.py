@@ -17,7 +17,7 @@ from typing import Generic, Protocol, TypeVar, cast
 from ..errors import ConfigurationError
 from .client_protocols import ASYNC, SYNC, AsyncHTTPClient, HTTPClient
 from .exchange import Attempt
-from .models import Request
+from .models import Request, SecretHeaders
 
 Block = bytes | list[bytes]
 """Bytes of a body as they came, or events that are decoded already."""
@@ -59,13 +59,13 @@ class ProtocolAdapter:
         self._client = client
 
     def open(self, attempt: Attempt) -> Incoming[Iterator[Block]]:
-        method = self._client.open if attempt.streaming else self._client.send
-        answer = method(_request(attempt))
-        status, headers, body = _parts(answer, f"{SYNC}.{method.__name__}", "__iter__")
+        name = "open" if attempt.streaming else "send"
+        answer = getattr(self._client, name)(_request(attempt))
+        status, headers, body = _parts(answer, f"{SYNC}.{name}", "__iter__")
         if body is not None:
             return Incoming(status, headers, iter((body,)), lambda _: None)
         blocks = iter(cast("Iterator[Block]", answer))
-        return Incoming(status, headers, blocks, lambda _: answer.close())  # type: ignore[union-attr]
+        return Incoming(status, headers, blocks, lambda _: answer.close())
 
     def raise_known(self, exc: BaseException, attempt: Attempt, *, begun: bool) -> None:
         """Its errors are ours, or the operating system's."""
@@ -78,9 +78,9 @@ class AsyncProtocolAdapter:
         self._client = client
 
     async def aopen(self, attempt: Attempt) -> Incoming[AsyncIterator[Block]]:
-        method = self._client.aopen if attempt.streaming else self._client.asend
-        where = f"{ASYNC}.{method.__name__}"
-        awaitable = cast("object", method(_request(attempt)))
+        name = "aopen" if attempt.streaming else "asend"
+        where = f"{ASYNC}.{name}"
+        awaitable = cast("object", getattr(self._client, name)(_request(attempt)))
         if not isawaitable(awaitable):
             raise ConfigurationError(f"{where} has to be asynchronous (async def).")
         answer = await awaitable
@@ -103,14 +103,12 @@ def time_left(attempt: Attempt) -> float | None:
     return left
 
 
-def without_default_host(attempt: Attempt) -> dict[str, str]:
+def without_default_host(attempt: Attempt) -> SecretHeaders:
     """The headers, without a `host` that any client adds by itself."""
-    default = attempt.address.authority
-    return {
-        name: value
-        for name, value in attempt.headers.items()
-        if not (name == "host" and value == default)
-    }
+    headers = SecretHeaders(attempt.headers)
+    if headers.get("host") == attempt.address.authority:
+        del headers["host"]
+    return headers
 
 
 def _request(attempt: Attempt) -> Request:

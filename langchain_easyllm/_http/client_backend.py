@@ -325,6 +325,9 @@ def _fail(
     exc: BaseException, attempt: Attempt, adapter: Translates, phase: Phase, *, begun: bool
 ) -> NoReturn:
     """Raise what came out of a client, as an `EasyLLMError` if it is the network's."""
+    if isinstance(exc, StopIteration):
+        # As Python does for a generator: it would end our flows, and no future can hold it.
+        raise RuntimeError(f"{SYNC} raised StopIteration.") from exc  # noqa: TRY004
     if isinstance(exc, Exception) and not isinstance(exc, EasyLLMError | builtins.TimeoutError):
         adapter.raise_known(exc, attempt, begun=begun)
         if begun and isinstance(exc, OSError):

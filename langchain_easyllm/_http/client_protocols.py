@@ -138,9 +138,7 @@ def check_client(client: object, field: str) -> None:
         raise ConfigurationError(
             f"{field} is of type {name}, which has no method {' and no '.join(missing)}: {wanted}."
         )
-    if field == SYNC and any(
-        iscoroutinefunction(getattr(client, method)) for method in _METHODS[field]
-    ):
+    if field == SYNC and any(_is_async(getattr(client, method)) for method in _METHODS[field]):
         raise ConfigurationError(
             f"{field} is of type {name}, whose methods are asynchronous: {wanted}, and give an "
             f"asynchronous client as {other}."
@@ -154,6 +152,10 @@ def missing_client(field: str) -> ConfigurationError:
         f"This is {kind} call, and only {_OTHER[field]} was given: give {field} too, "
         f"an httpx.{_HTTPX[field]} for example."
     )
+
+
+def _is_async(method: object) -> bool:
+    return iscoroutinefunction(method) or iscoroutinefunction(getattr(method, "__call__", None))  # noqa: B004 - for objects whose call is a coroutine
 
 
 def _missing(client: object, field: str) -> list[str]:

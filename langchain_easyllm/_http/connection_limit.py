@@ -64,34 +64,19 @@ class Share(ABC):
         self.limit.free(self, yielded=yielded)
 
 
-class _StepLock:
-    """A lock that tells whether this thread has it, or is about to."""
+class _StepMark(threading.local):
+    """Marks that this thread has the lock, or is about to.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._thread = threading.local()
+    Apart from the lock, which only its own `with` releases wherever Ctrl-C interrupts it.
+    """
 
-    def enter(self, *, wait: bool = True) -> bool:
-        if not wait and self.is_within():
-            return False
-        self._thread.within = True
-        if not self._lock.acquire(blocking=wait):
-            self._thread.within = False
-            return False
-        return True
-
-    def leave(self) -> None:
-        self._lock.release()
-        self._thread.within = False
-
-    def is_within(self) -> bool:
-        return getattr(self._thread, "within", False)
+    is_within = False
 
     def __enter__(self) -> None:
-        self.enter()
+        self.is_within = True
 
     def __exit__(self, *_: object) -> None:
-        self.leave()
+        self.is_within = False
 
 
 class ConnectionLimit:
@@ -99,22 +84,24 @@ class ConnectionLimit:
 
     def __init__(self) -> None:
         self.wanted = 0  # read without the lock: whether anybody waits
-        self._step = _StepLock()
+        self._lock = threading.Lock()
+        self._step = _StepMark()
         self._open = 0
         self._yielding = 0
         self._shares: dict[Share, None] = {}  # those with something open or wanted
         # A finalizer may run within any step, in the same thread: it only puts something here,
         # a connection and whether it was yielded, or None for all of a share's.
         self._freed: deque[tuple[Share, bool | None]] = deque()
+        self._ungranted = False  # whether there may be room since leaves were last granted
         self._order = count()
 
     def is_within(self) -> bool:
         """Whether a step of this thread was interrupted, by a finalizer: then none may begin."""
-        return self._step.is_within()
+        return self._step.is_within
 
     def take(self, share: Share) -> bool:
         """Count one connection more, if there is room."""
-        with self._step:
+        with self._step, self._lock:
             self._count_freed()
             room = not share.dropped and self._open < max_connections()
             if room:
@@ -124,7 +111,9 @@ class ConnectionLimit:
 
     def want(self, share: Share, number: int = 1) -> None:
         """Have so many more connections granted as soon as there is room; make some."""
-        with self._step:
+        with self._step, self._lock:
+            if share.dropped:  # its event loop is at its end, and so is who waits
+                return
             if not share.wanted:
                 share.since = next(self._order)
             share.wanted += number
@@ -135,7 +124,7 @@ class ConnectionLimit:
 
     def unwant(self, share: Share, number: int = 1) -> int:
         """Take back wants; returns how many, for some may have been granted meanwhile."""
-        with self._step:
+        with self._step, self._lock:
             number = min(number, share.wanted)
             share.wanted -= number
             self.wanted -= number
@@ -158,7 +147,7 @@ class ConnectionLimit:
         `needed` is whether its own share has somebody waiting for it. If the answer is yes, it is
         freed as `yielded`.
         """
-        with self._step:
+        with self._step, self._lock:
             self._count_freed()
             answer = self.wanted > self._yielding and (not needed or self._is_rich(share))
             if answer:
@@ -166,16 +155,16 @@ class ConnectionLimit:
         self._settle()
         return answer
 
-    def note_yield(self, share: Share) -> None:
-        """Note that a connection is about to be freed as `yielded`."""
-        with self._step:
-            self._note_yield(share)
+    def note_yield(self, share: Share, number: int = 1) -> None:
+        """Note that a connection is about to be freed as `yielded`; -1 takes that back."""
+        with self._step, self._lock:
+            self._note_yield(share, number)
         self._settle()
 
     def make_room(self, *, least: int = 0) -> None:
         """Close as many idle connections as are wanted, of whoever has the most, if there are."""
         while True:
-            with self._step:
+            with self._step, self._lock:
                 self._count_freed()
                 missing = max(self.wanted, least) - self._yielding
                 shares = sorted(self._shares, key=lambda share: -share.open)
@@ -186,16 +175,22 @@ class ConnectionLimit:
 
     def _settle(self, *, again: bool = False) -> None:
         """Count what was freed, and grant what there is room for, unless another thread does."""
-        while again or self._freed:
-            # Not waited for: the thread that is at it may be this one. It looks again at the end.
-            if not self._step.enter(wait=again):
+        while again or self._freed or self._ungranted:
+            if self._step.is_within:
                 return
-            try:
-                again = False
-                self._count_freed()
-                granted = self._grants()
-            finally:
-                self._step.leave()
+            taken = False
+            with self._step:
+                try:
+                    # Not waited for: the thread that is at it looks again at the end.
+                    taken = self._lock.acquire(blocking=again)
+                    if not taken:
+                        return
+                    again = False
+                    self._count_freed()
+                    granted = self._grants()
+                finally:
+                    if taken:
+                        self._lock.release()
             for share in granted:
                 if not share.grant():
                     self._freed.append((share, False))
@@ -205,6 +200,7 @@ class ConnectionLimit:
     def _count_freed(self) -> None:
         while self._freed:
             share, yielded = self._freed.popleft()
+            self._ungranted = self.wanted > 0
             if share.dropped:
                 continue
             if yielded is None:
@@ -222,6 +218,7 @@ class ConnectionLimit:
 
     def _grants(self) -> list[Share]:
         granted: list[Share] = []
+        self._ungranted = False
         room = max_connections() if self.wanted else 0
         while self.wanted and self._open < room:
             waiting = [share for share in self._shares if share.wanted]
@@ -243,10 +240,10 @@ class ConnectionLimit:
         # None at all is too few for anybody.
         return least == 0 or share.open - least >= 2
 
-    def _note_yield(self, share: Share) -> None:
+    def _note_yield(self, share: Share, number: int = 1) -> None:
         if not share.dropped:
-            share.yielding += 1
-            self._yielding += 1
+            share.yielding += number
+            self._yielding += number
 
     def _forget_empty(self, share: Share) -> None:
         if not (share.open or share.wanted):

@@ -88,10 +88,8 @@ class Decompressor:
             if self._stream is None and not self._open():
                 break
             assert self._stream is not None  # noqa: S101 - it was opened
-            if self._left < 0:
-                raise too_large("max_decompressed_bytes", self._limits.decompressed_bytes)
             stream, given = self._stream, self._pending[self._at : self._at + _STEP]
-            room = min(PIECE, self._left + 1)  # one more, for zlib to tell that it is too much
+            room = min(PIECE, self._left or 1)  # behind the last, one more says that it is too much
             try:
                 data = stream.decompress(given, room)
             except zlib.error as error:
@@ -101,6 +99,8 @@ class Decompressor:
             self._full = len(data) == room
             if stream.eof:
                 self._end_member()
+            if data and not self._left:
+                raise too_large("max_decompressed_bytes", self._limits.decompressed_bytes)
             self._left -= len(data)
             if data:
                 return data

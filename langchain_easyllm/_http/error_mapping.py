@@ -251,6 +251,9 @@ _MAX_SECONDS = 1e9
 """Above it, a time that a server names makes no sense."""
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
 class ServerMessage(NamedTuple):
     """What a server says about a failure."""
 
@@ -262,7 +265,8 @@ class ServerMessage(NamedTuple):
 
     @property
     def short(self) -> str:
-        line = " ".join(self.text.split())
+        # A terminal would act on control characters.
+        line = " ".join(_CONTROL.sub(" ", self.text).split())
         return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
     def says(self, pattern: re.Pattern[str]) -> bool:

@@ -23,8 +23,15 @@ from .client_adapters import Block, Incoming, single_block, time_left, without_d
 from .client_protocols import ASYNC, SYNC
 from .connect import CONNECT_TIMEOUT, time_allowed
 from .exchange import Attempt
-from .models import public_url
-from .socket_errors import Phase, connection_lost, incomplete, raise_translated
+from .socket_errors import (
+    Phase,
+    connection_lost,
+    host_of,
+    incomplete,
+    network_error,
+    raise_translated,
+    reason_of,
+)
 from .stream import GRACE
 
 _LOST = re.compile(r"disconnect|clos|terminat|reset|cancel", re.IGNORECASE)
@@ -90,10 +97,10 @@ class _Adapter:
         """Raise the error that an exception of httpx means; return if it is none."""
         kinds, url = self._module, attempt.address.url
         if isinstance(exc, kinds.PoolTimeout):
-            raise _error(
+            raise network_error(
                 TimeoutError,
                 url,
-                f"No connection of {self._field} became free within {_seconds(attempt)} s. Raise "
+                f"No connection of {self._field} became free within {attempt.timeout:.4g} s. Raise "
                 "the client's limits (max_connections), or lower max_concurrency.",
             ) from exc
         if isinstance(exc, kinds.TimeoutException):
@@ -108,26 +115,24 @@ class _Adapter:
         if isinstance(exc, kinds.NetworkError):
             self._raise_network(exc, url, begun=begun)
         if isinstance(exc, kinds.UnsupportedProtocol | kinds.InvalidURL):
-            text = f"{self._field} cannot send to {attempt.address.authority}: {_reason(exc)}."
+            text = f"{self._field} cannot send to {attempt.address.authority}: {reason_of(exc)}."
             raise ConfigurationError(redact(text)) from exc
         if isinstance(exc, kinds.RemoteProtocolError):
             if _LOST.search(str(exc)):
                 raise (incomplete(url) if begun else connection_lost(url)) from exc
-            text = f"{attempt.address.authority} does not answer in HTTP ({_reason(exc)})."
-            raise _error(ProtocolError, url, text) from exc
+            text = f"{attempt.address.authority} does not answer in HTTP ({reason_of(exc)})."
+            raise network_error(ProtocolError, url, text) from exc
         if isinstance(exc, kinds.HTTPError):
-            text = f"The connection to {attempt.address.authority} failed: {_reason(exc)}."
-            raise _error(ConnectionError, url, text) from exc
+            text = f"The connection to {attempt.address.authority} failed: {reason_of(exc)}."
+            raise network_error(ConnectionError, url, text) from exc
         if isinstance(exc, RuntimeError):
             self._raise_unusable(exc)
 
     def _of_proxy(self, exc: BaseException, url: str) -> EasyLLMError:
-        text = f"The proxy of {self._field} refused to connect to {_host(url)}: {_reason(exc)}."
-        error = _error(ConnectionError, url, text)
+        text = f"The proxy of {self._field} refused to connect to {host_of(url)}: {reason_of(exc)}."
         status = re.match(r"\d{3}\b", str(exc))
-        if status and int(status[0]) < 500:
-            error.is_retryable = False
-        return error
+        permanent = status is not None and int(status[0]) < 500
+        return network_error(ConnectionError, url, text, permanent=permanent)
 
     def _raise_network(self, exc: BaseException, url: str, *, begun: bool) -> None:
         cause = _os_error(exc)
@@ -242,19 +247,3 @@ def _os_error(exc: BaseException | None) -> OSError | None:
         else:
             exc = exc.__cause__ or exc.__context__
     return found
-
-
-def _error(kind: type[EasyLLMError], url: str, text: str) -> EasyLLMError:
-    return kind(redact(text), url=redact(public_url(url)))
-
-
-def _host(url: str) -> str:
-    return public_url(url).partition("://")[2].partition("/")[0]
-
-
-def _seconds(attempt: Attempt) -> str:
-    return f"{attempt.timeout:.4g}"
-
-
-def _reason(exc: BaseException) -> str:
-    return " ".join(str(exc).split()).rstrip(".")[:300] or type(exc).__name__

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ..errors import EasyLLMError
 from .auth import redact
 from .models import public_url
+from .sse import DONE
 from .stream import AsyncClosing, Closing
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class _LoggedStream(Generic[S]):
 
     def _count(self, events: list[bytes]) -> list[bytes]:
         self._log.received += sum(map(len, events))
-        self._done = events[-1] == b"[DONE]"
+        self._done = events[-1] == DONE
         return events
 
     def _closed(self) -> None:

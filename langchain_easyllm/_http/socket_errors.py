@@ -32,8 +32,8 @@ def raise_translated(exc: BaseException, url: str, phase: Phase, seconds: float)
     if isinstance(exc, EasyLLMError):
         exc.url = exc.url or public_url(url)
     elif isinstance(exc, builtins.TimeoutError) and exc.errno is None:
-        text = _TOO_LATE[phase].format(host=_host(url), seconds=f"{seconds:.4g}")
-        raise _error(TimeoutError, url, text) from exc
+        text = _TOO_LATE[phase].format(host=host_of(url), seconds=f"{seconds:.4g}")
+        raise network_error(TimeoutError, url, text) from exc
     elif isinstance(exc, OSError):
         raise _from_os_error(exc, url, phase) from exc
     raise exc
@@ -41,30 +41,32 @@ def raise_translated(exc: BaseException, url: str, phase: Phase, seconds: float)
 
 def incomplete(url: str) -> EasyLLMError:
     """The error for a response that was cut inside its framing."""
-    text = f"The answer of {_host(url)} was cut off before its end. Ask again."
-    return _error(IncompleteStreamError, url, text)
+    text = f"The answer of {host_of(url)} was cut off before its end. Ask again."
+    return network_error(IncompleteStreamError, url, text)
 
 
 def connection_lost(url: str) -> EasyLLMError:
     """The error for a connection that the server closed before it answered."""
-    text = f"{_host(url)} closed the connection without an answer. Its log may say why; try again."
-    return _error(ConnectionError, url, text)
+    text = (
+        f"{host_of(url)} closed the connection without an answer. Its log may say why; try again."
+    )
+    return network_error(ConnectionError, url, text)
 
 
 def proxy_refusal(url: str, status: int) -> EasyLLMError:
     """The error for a proxy that makes no connection: 407 says it does not know who asks."""
     variable = "HTTPS_PROXY" if parse_url(url).scheme == "https" else "HTTP_PROXY"
     text = (
-        f"The proxy for {_host(url)} refused to connect to it ({status}). Check {variable}, or add "
-        "the host to NO_PROXY."
+        f"The proxy for {host_of(url)} refused to connect to it ({status}). Check {variable}, or "
+        "add the host to NO_PROXY."
     )
     if status == 407:
         text = (
-            f"The proxy for {_host(url)}, not the server, wants credentials (407), or others than "
-            f"it got. Give them in the proxy's URL, percent-encoded: "
+            f"The proxy for {host_of(url)}, not the server, wants credentials (407), or others "
+            f"than it got. Give them in the proxy's URL, percent-encoded: "
             f"{variable}=http://user:password@host:port, or add the host to NO_PROXY."
         )
-    error = _error(ConnectionError, url, text, permanent=status < 500)
+    error = network_error(ConnectionError, url, text, permanent=status < 500)
     error.status_code = status
     return error
 
@@ -73,7 +75,7 @@ def _from_os_error(exc: OSError, url: str, phase: Phase) -> EasyLLMError:
     import socket  # noqa: PLC0415 - only failures get here
     import ssl  # noqa: PLC0415
 
-    host = _host(url)
+    host = host_of(url)
     permanent = False
     if isinstance(exc, ssl.SSLCertVerificationError):
         text = (
@@ -84,16 +86,16 @@ def _from_os_error(exc: OSError, url: str, phase: Phase) -> EasyLLMError:
     elif isinstance(exc, ssl.SSLError) and "CERTIFICATE" in (exc.reason or ""):
         # The server's words on ours, said behind the handshake in TLS 1.3.
         text = (
-            f"{host} does not accept the client's certificate, or wants one ({_reason(exc)}). Give "
-            "verify an ssl.SSLContext that has loaded it (load_cert_chain)."
+            f"{host} does not accept the client's certificate, or wants one ({reason_of(exc)}). "
+            "Give verify an ssl.SSLContext that has loaded it (load_cert_chain)."
         )
         permanent = True
     elif isinstance(exc, ssl.SSLError) and phase == "stream":
         return incomplete(url)
     elif isinstance(exc, ssl.SSLError) and phase == "answer":
-        text = f"{host} broke TLS off before it answered ({_reason(exc)}). Its log may say why."
+        text = f"{host} broke TLS off before it answered ({reason_of(exc)}). Its log may say why."
     elif isinstance(exc, ssl.SSLError):
-        text = f"No TLS with {host} ({_reason(exc)}). Check that base_url wants https, not http."
+        text = f"No TLS with {host} ({reason_of(exc)}). Check that base_url wants https, not http."
     elif isinstance(exc, socket.gaierror):
         text = f"The host name {host} cannot be resolved. Check base_url and the network."
         permanent = exc.errno == socket.EAI_NONAME
@@ -104,24 +106,26 @@ def _from_os_error(exc: OSError, url: str, phase: Phase) -> EasyLLMError:
     elif phase == "stream":
         return incomplete(url)
     else:
-        text = f"The connection to {host} failed: {_reason(exc)}."
-    return _error(ConnectionError, url, text, permanent=permanent)
+        text = f"The connection to {host} failed: {reason_of(exc)}."
+    return network_error(ConnectionError, url, text, permanent=permanent)
 
 
-def _error(
+def network_error(
     kind: type[EasyLLMError], url: str, text: str, *, permanent: bool = False
 ) -> EasyLLMError:
+    """An error of the network that holds no secret that is known here."""
     error = kind(redact(text), url=redact(public_url(url)))
     if permanent:
         error.is_retryable = False
     return error
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """Host and port, for a message."""
     return parse_url(url).authority
 
 
-def _reason(exc: BaseException) -> str:
+def reason_of(exc: BaseException) -> str:
     """The exception's own message, or at least its name."""
     text = getattr(exc, "strerror", None) or getattr(exc, "message", None) or str(exc)
     return " ".join(str(text).split()).rstrip(".")[:300] or type(exc).__name__

@@ -133,7 +133,7 @@ class SSEDecoder:
                 self._take_json(line, events)
             elif line:
                 self._take_line(line)
-            else:
+            elif self._data or self._name:  # blank lines may come by the million
                 self._dispatch(events)
 
     def _take_json(self, line: bytes, events: list[bytes]) -> None:

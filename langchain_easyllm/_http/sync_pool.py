@@ -11,6 +11,8 @@ import os
 import threading
 import time
 from collections import deque
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from time import monotonic
 
 from .addresses import Socket, connect
@@ -38,15 +40,26 @@ from .tls import Verify, context_for
 class _WaitingThread:
     """A thread that waits for a connection that becomes free, or for leave to open one."""
 
-    __slots__ = ("done", "given")
+    __slots__ = ("_done", "_wake", "given")
 
     def __init__(self) -> None:
-        self.done = threading.Event()
         self.given: SyncConnection | None = None
+        self._done = False
+        # Not an `Event`: the collector may close a stream within any step of this very thread, and
+        # so give it something; within a step of `Event.wait` it would wait for itself.
+        self._wake: SimpleQueue[None] = SimpleQueue()
 
     def give(self, connection: SyncConnection | None) -> None:
         self.given = connection
-        self.done.set()
+        self._done = True
+        self._wake.put(None)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until something is given, or for so long; returns whether it was."""
+        if not self._done:
+            with suppress(Empty):
+                self._wake.get(timeout=seconds)
+        return self._done
 
 
 class _SyncOriginPool(Share):
@@ -65,7 +78,7 @@ class _SyncOriginPool(Share):
             try:
                 self.limit.want(self)
                 left = min(deadline - monotonic(), threading.TIMEOUT_MAX)
-                if not waiter.done.wait(max(left, 0.0)):
+                if not waiter.wait(max(left, 0.0)):
                     raise builtins.TimeoutError  # noqa: TRY301 - it leaves as any other does
             except BaseException:
                 self._leave(waiter)
@@ -121,7 +134,7 @@ class _SyncOriginPool(Share):
         try:
             self.waiting.remove(waiter)
         except ValueError:  # something is given to it at this moment
-            waiter.done.wait()
+            waiter.wait()
             if waiter.given is None:
                 self.free()
             else:
@@ -154,6 +167,9 @@ class SyncPool:
             connection.close()
         else:
             origin.put(connection)
+            if connection.owner is not self.owner:
+                # Another thread closed the pool meanwhile, and may not have seen it.
+                origin.idle.close()
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their response ends."""

@@ -180,7 +180,7 @@ def _vector(row: object, index: int, pooling: Pooling | None) -> Vector:
         return _decode_base64(row, index)
     if not isinstance(row, list) or not row:
         raise ProtocolError(
-            f"The vector of text {index} is {shown(row)}, where a list of numbers belongs: "
+            f"The vector of text {index} is {shown(row)!r}, where a list of numbers belongs: "
             f"{_CHECK}."
         )
     if isinstance(row[0], list):

@@ -73,7 +73,7 @@ def _parse_fragment(fragment: Mapping[str, object]) -> _Fragment:
         id=str(identity) if isinstance(identity, str | int) else "",
         name=name if isinstance(name, str) else "",
         arguments=text,
-        parsed=isinstance(arguments, dict),
+        parsed=isinstance(arguments, dict) and text != "{",
     )
 
 
@@ -139,6 +139,7 @@ class ToolCallReader:
         self._whole = whole
         self._calls: list[_Call] = []
         self._at: dict[object, _Call] = {}
+        self._by_id: dict[str, _Call] = {}
         self._last: _Call | None = None
         self._waiting: deque[_Call] = deque()  # not handed on so far, in order
         self._undecided: list[_Call] = []  # which may repeat the call before them
@@ -201,8 +202,7 @@ class ToolCallReader:
         theirs, name, no_index = fragment.id, fragment.name, fragment.position is None
         call = self._at.get(fragment.position) if not no_index else self._last
         if no_index and theirs:
-            same = (c for c in reversed(self._calls) if c.theirs == theirs and c.whole is None)
-            call = next(same, None if name else call)
+            call = self._by_id.get(theirs, None if name else call)
         if call is None:
             return self._begin(fragment)
         if not name or not call.written:
@@ -269,9 +269,13 @@ class ToolCallReader:
         self._last = call
         if call.position is not None:
             self._at[call.position] = call
+        if call.theirs:
+            self._by_id[call.theirs] = call
 
     def _take(self, call: _Call, fragment: _Fragment, deltas: list[ToolCallDelta]) -> None:
-        call.theirs = call.theirs or fragment.id
+        if fragment.id and not call.theirs:
+            call.theirs = fragment.id
+            self._by_id.setdefault(fragment.id, call)
         if fragment.name and not call.named and not call.arguments.begun:
             name = self._name_with(call, fragment.name, another=False) if call.written else None
             call.written = name or call.written or fragment.name
@@ -370,7 +374,7 @@ def _unwrap(call: _Call) -> None:
     function = value.get("function") if isinstance(value, dict) else None
     name = function.pop("_name", None) if isinstance(function, dict) else None
     if isinstance(name, str):
-        call.name, call.whole = name, json.dumps(function, ensure_ascii=False)
+        call.name, call.whole = name, _dump(function)
 
 
 def _said(arguments: str) -> str:

@@ -182,7 +182,8 @@ class _Checker:
     def _check_list(
         self, value: list[object], schema: Schema, at: str, depth: int
     ) -> Iterator[str]:
-        first = cast("list[object]", schema.get("prefixItems") or ())
+        given = schema.get("prefixItems")
+        first: list[object] = given if isinstance(given, list) else []
         rest = schema.get("items")
         for number, item in enumerate(value):
             known = first[number] if number < len(first) else rest

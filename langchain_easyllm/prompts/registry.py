@@ -155,7 +155,7 @@ def _unknown(name: str) -> PromptError:
     if near:
         hint = "did you mean " + " or ".join(repr(match) for match in near) + "?"
     else:
-        hint = "known names are " + ", ".join(_prompts) + "."
+        hint = "list(PROMPT_MAPPING) has the names, 'llama3.1', 'qwen3' and 'zephyr' among them."
     return PromptError(f"There is no prompt named {name!r}; {hint}")
 
 

@@ -131,11 +131,12 @@ class ChatTemplateSpec:
     one_system: bool = False  # whether it leaves out system messages other than the first
     joins_system: bool = False  # whether an assistant's text may stand behind system text itself
     answer_after_system: bool = True  # whether it opens an answer after a system message alone
-    # What `render` may switch. `{date}` in a default system text stands for the date.
-    thinking: bool = False  # whether the model thinks before it answers
+    # What `render` may switch. `{date}` in a default system text, and before the system text,
+    # stands for the date.
+    thinking: bool = False  # whether there is a switch for thinking
     thinking_system: str | None = None  # the default system text where the model is to think
-    efforts: tuple[str, ...] = ()  # of reasoning
-    date_format: str = ""  # as in `strftime`, of the day on which it is rendered
+    efforts: tuple[str, ...] = ()  # of reasoning, that may be chosen
+    date_format: str = ""  # as in `strftime`
     fixed_date: str = ""  # the date where none is given, if it is not the day's
 
     @cached_property

@@ -20,7 +20,7 @@ def chunks_of(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> list[str]:
 
 
 def time_growth(work: Callable[[Sequence[str]], object], chunks: Sequence[str]) -> float:
-    """Return how much more work ten times the chunks are: about 10 if linear, 100 if quadratic."""
+    """Return how much longer ten times the chunks take: about 10 if linear, 100 if quadratic."""
     return _best_time(work, [*chunks] * 10) / _best_time(work, chunks)
 
 

@@ -12,7 +12,7 @@ import httpx
 from pydantic import SecretStr
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRerank
-from langchain_easyllm._http.models import Request
+from langchain_easyllm.http import Request
 from langchain_easyllm.prompts import get_prompt
 
 __all__ = ["accepted", "read", "refused"]

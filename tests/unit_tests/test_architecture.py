@@ -57,7 +57,7 @@ PUBLIC = {
         AuthenticationError BadRequestError ConfigurationError ConnectionError
         ContextOverflowError EasyLLMError EndpointPausedError GenerationError
         IncompleteStreamError ModelLoadingError ModelOverloadedError NotFoundError
-        PermissionDeniedError PromptError ProtocolError RateLimitError ServerError
+        PermissionDeniedError PromptError ProtocolError RateLimitError RefusalError ServerError
         StructuredOutputError TimeoutError
     """,
     "http": """

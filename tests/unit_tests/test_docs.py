@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from langchain_easyllm import huggingface
+from langchain_easyllm import EasyLLMChat, errors, huggingface
 from langchain_easyllm.offline import Faults
 
 from ..support import fake_embedding_servers, fake_text_servers
 from ..support.documentation import code_blocks, run
-from ..support.fake_server import Cut, FakeServer, sse
+from ..support.fake_server import Cut, FakeServer, Reply, sse
 from ..tables import TABLES, updated
 
 ROOT = Path(__file__).parents[2]
@@ -131,6 +131,13 @@ def test_the_examples_for_http_clients_run(fake_server, monkeypatch, tmp_path, c
     assert capsys.readouterr().out.replace("GET 200\n", "") == "Paris.\n" * 2 + "POST 200\nParis."
     assert names["first"] == "Paris."
     assert [path.name for path in tmp_path.iterdir()] == ["capital.yaml"]
+    client = names["StandardLibraryClient"]()
+    for status, kind in ((503, errors.ServerError), (307, errors.ProtocolError)):
+        fake_server.on("POST", "/v1/chat/completions", Reply("no", status=status))
+        model = EasyLLMChat(base_url=fake_server.url, http_client=client, max_retries=0)
+        with pytest.raises(kind) as caught:
+            model.invoke("Hi")
+        assert caught.value.status_code == status
 
 
 def test_the_examples_for_faults_run(fake_server, capsys):

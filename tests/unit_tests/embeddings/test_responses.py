@@ -104,7 +104,7 @@ SENSELESS: list[tuple[str, Any, str]] = [
     ("embed", Reply(b"[[1.0,2.0],[NaN,2.0],[1.0,2.0]]"), "text 1 has nan at place 0"),
     ("embed", Reply(b"[[1.0,2.0],[1.0,-Infinity],[1.0,2.0]]"), "text 1 has -inf at place 1"),
     ("embed", [GOOD, GOOD, [1.0]], "text 2 has 1 dimensions"),
-    ("embed", [GOOD, [], GOOD], r"vector of text 1 is '\[\]', where .*: check base_url and api"),
+    ("embed", [GOOD, [], GOOD], r"vector of text 1 is \[\], where .*: check base_url and api"),
     ("embed", [GOOD, None, GOOD], "vector of text 1 is None"),
     ("embed", "hello", "holds no vectors"),
     ("embed", Reply(b"<html>login</html>"), "<html>login"),

@@ -67,6 +67,19 @@ class Weather(BaseModel):
     degrees: int
 
 
+def test_tools_and_a_schema_keep_what_was_bound(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm", ["no ", "json"])
+    tenant = EasyLLMChat(base_url=fake_server.url).bind(extra_headers={"X-Tenant": "a"})
+    answer(mode, tenant.bind_tools([Weather]))
+    answer(mode, tenant.bind(stop=["x"]).bind_tools([Weather], extra_headers={"X-Tenant": "b"}))
+    shaped = tenant.with_structured_output(Weather, include_raw=True)
+    (asyncio.run(shaped.ainvoke("Hi")) if mode.startswith("a") else shaped.invoke("Hi"))
+    seen = [request.headers.get("x-tenant") for request in asked(fake_server)]
+    assert seen[:2] == ["a", "b"]
+    assert set(seen[2:]) == {"a"}
+    assert pickle.loads(pickle.dumps(tenant)).kwargs == tenant.kwargs
+
+
 def test_chains_send_them_with_every_request(fake_server: FakeServer, mode: str) -> None:
     serve(fake_server, "vllm", ["no ", "json"])
     model = EasyLLMChat(base_url=fake_server.url)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import builtins
+import math
 import socket
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,16 +14,25 @@ from typing import Any
 import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
+from langchain_easyllm._http.attempt_hooks import AttemptHooks
 from langchain_easyllm._http.auth import Credentials
 from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.connect import render
 from langchain_easyllm._http.exchange import Attempt
 from langchain_easyllm._http.headers import RequestHeaders
 from langchain_easyllm._http.http1 import ResponseParser
-from langchain_easyllm._http.models import Request, Response, RetryPolicy, parse_url
+from langchain_easyllm._http.httpx_client import HttpxAdapter
+from langchain_easyllm._http.models import (
+    Request,
+    Response,
+    RetryPolicy,
+    SecretHeaders,
+    parse_url,
+)
 from langchain_easyllm._http.proxies import proxy_for
 from langchain_easyllm._http.sync_connection import SyncConnection
 from langchain_easyllm._http.sync_pool import SyncPool
+from langchain_easyllm._http.user_functions import UserFunction
 from langchain_easyllm._servers.session import SessionSettings
 from langchain_easyllm._servers.urls import parse_server_url
 from langchain_easyllm.errors import ConfigurationError, EasyLLMError
@@ -126,6 +137,25 @@ def test_no_frame_of_a_tunnel_shows_a_secret(
     with pytest.raises(EasyLLMError) as caught:
         getattr(client, how)(post(f"https://me:{LOGIN}@example.test/a"), ONCE)
     assert leaks(caught.value) == []
+
+
+def test_no_frame_of_a_given_client_shows_a_secret() -> None:
+    httpx = pytest.importorskip("httpx")
+    sent = {"authorization": f"Bearer {SECRET}"}
+    late = Attempt("POST", parse_url("http://x/a"), SecretHeaders(sent), b"", False, 0.0, 1.0)
+    with httpx.Client() as client, pytest.raises(builtins.TimeoutError) as caught:
+        HttpxAdapter(client, "httpx").open(late)
+    assert leaks(caught.value) == []
+
+
+def test_headers_with_the_token_of_a_function_do_not_show_it() -> None:
+    seen: list[Attempt] = []
+    hooks = AttemptHooks(Credentials(UserFunction(lambda: SECRET), base_url="http://x"))
+    attempt = Attempt("POST", parse_url("http://x/a"), {}, b"", False, math.inf, 1.0)
+    send = hooks.sender(seen.append)  # type: ignore[arg-type]
+    send(attempt)
+    assert seen[0].headers["authorization"] == f"Bearer {SECRET}"
+    assert SECRET not in repr(seen[0].headers)
 
 
 def ways() -> Iterator[Any]:

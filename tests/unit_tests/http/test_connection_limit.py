@@ -7,14 +7,19 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 import pytest
 
+from langchain_easyllm._http.async_connection import AsyncConnection
+from langchain_easyllm._http.async_pool import AsyncBackend
 from langchain_easyllm._http.client import HTTPTransport
-from langchain_easyllm._http.connection_limit import ConnectionLimit, Share
+from langchain_easyllm._http.connect import IdleConnections
+from langchain_easyllm._http.connection_limit import ConnectionLimit, Share, process_limit
 from langchain_easyllm._http.models import RetryPolicy
+from langchain_easyllm._http.sync_pool import _SyncOriginPool
 from langchain_easyllm.errors import TimeoutError
 
 from ...support.fake_server import FakeServer, Pause, Reply, Stall, sse
@@ -296,7 +301,7 @@ def test_a_stream_that_is_closed_within_a_step_waits_for_nothing(
         limit.wanted += 1  # somebody else waits
 
         def close() -> None:
-            with limit._step:
+            with limit._step, limit._lock:
                 list(stream)
                 stream.close()
 
@@ -307,3 +312,160 @@ def test_a_stream_that_is_closed_within_a_step_waits_for_nothing(
         assert not thread.is_alive()
         servers[0].wait_until(lambda: servers[0].open_connections == 0)
         assert transport.send(post(servers[0].url + "/a"), PATIENT).body == b"hi"
+
+
+def steps_of_waiting(finalize: Callable[[_SyncOriginPool, int], None]) -> int:
+    """Have a thread wait for a connection, with something called at each of its steps."""
+    origin = _SyncOriginPool()
+    origin.limit = ConnectionLimit()
+    assert origin.limit.take(origin)
+    steps = 0
+
+    def trace(_frame: object, _event: str, _argument: object) -> Any:
+        nonlocal steps
+        steps += 1
+        finalize(origin, steps)
+        return trace
+
+    def wait() -> None:
+        sys.settrace(trace)
+        try:
+            assert origin.acquire(time.monotonic() + 20) is None
+        finally:
+            sys.settrace(None)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    seen = -1
+    while thread.is_alive() and seen != steps:  # as long as it is not blocked
+        seen = steps
+        thread.join(0.2)
+    blocked_at = steps
+    if origin.waiting:
+        origin.free()
+    thread.join(10)
+    assert not thread.is_alive(), f"it waits for itself at step {steps}"
+    assert origin.open == 1, f"it was not told at step {blocked_at}"
+    return blocked_at
+
+
+def test_a_finalizer_may_grant_within_any_step_of_a_waiting_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The collector runs anywhere: here a connection is freed at one step after another."""
+    monkeypatch.setattr(LIMIT, lambda: 1)
+    last = steps_of_waiting(lambda _origin, _step: None)
+    assert last > 20
+    for moment in range(1, last + 1):
+
+        def free(origin: _SyncOriginPool, step: int, moment: int = moment) -> None:
+            if step == moment:
+                origin.free()
+
+        steps_of_waiting(free)
+
+
+def test_an_interrupted_step_leaves_the_limit_to_others() -> None:
+    """Ctrl-C may be pressed at any time; Python looks for it where a function begins."""
+    moment = ended = 0
+    while not ended:
+        moment += 1
+        limit = ConnectionLimit()
+        share = Counter(limit)
+        steps = 0
+
+        def trace(_frame: object, _event: str, _argument: object) -> Any:
+            nonlocal steps
+            steps += 1
+            if steps == moment:  # noqa: B023 - called before it changes
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            return None
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            limit.take(share)
+            share.free()
+            limit.make_room()
+            ended = 1
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        other = Counter(limit)
+        thread = threading.Thread(target=limit.want, args=(other,), daemon=True)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive(), f"interrupted at step {moment}"
+        assert other.granted == 1
+    assert moment > 10
+
+
+# An event loop's part of it
+
+
+async def test_a_connection_that_is_lost_while_it_makes_way_counts_once(
+    servers: tuple[FakeServer, FakeServer],
+) -> None:
+    """Another thread asks for it at the moment in which the server closes it."""
+
+    class Losing(IdleConnections[AsyncConnection]):
+        def popleft(self) -> AsyncConnection:
+            connection = super().popleft()
+            connection.close()
+            pool.forget(connection)
+            return connection
+
+    async with HTTPTransport() as transport:
+        await transport.asend(post(servers[0].url + "/a"), PATIENT)
+        pool = cast("AsyncBackend", transport._async_backend())._pool()
+        (origin,) = pool._origins.values()
+        origin.idle = Losing(origin.idle)
+        assert origin.close_idle()
+        await asyncio.sleep(0.01)
+        assert (origin.open, origin.yielding) == (0, 0)
+
+
+@pytest.mark.parametrize("end", ["cancelled", "too late"])
+async def test_who_gives_up_wants_nothing_more(
+    servers: tuple[FakeServer, FakeServer], monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(LIMIT, lambda: 1)
+    limit = process_limit()
+    policy = RetryPolicy(timeout=0.1 if end == "too late" else 20, max_retries=0)
+    async with HTTPTransport() as transport:
+        stream = await transport.aopen(post(servers[0].url + "/s"), PATIENT)
+        calls = [
+            asyncio.ensure_future(transport.asend(post(servers[1].url + "/a"), policy))
+            for _ in range(5)
+        ]
+        await asyncio.sleep(0.02)
+        if end == "cancelled":
+            assert limit.wanted == 5
+            for call in calls:
+                call.cancel()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        kind = asyncio.CancelledError if end == "cancelled" else TimeoutError
+        assert {type(result) for result in results} == {kind}
+        assert limit.wanted == 0
+        await stream.aclose()
+
+
+def test_a_loop_that_ends_leaves_nothing_counted(
+    servers: tuple[FakeServer, FakeServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a leave that was on its way to it when it ended."""
+    monkeypatch.setattr(LIMIT, lambda: 1)
+    transport = HTTPTransport()
+    limit = process_limit()
+    before = limit._open
+
+    async def main() -> None:
+        await transport.asend(post(servers[0].url + "/a"), PATIENT)
+        (origin,) = cast("AsyncBackend", transport._async_backend())._pool()._origins.values()
+        with limit._step, limit._lock:
+            limit._add(origin)
+
+    asyncio.run(main())
+    assert limit._open == before

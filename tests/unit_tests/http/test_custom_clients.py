@@ -8,6 +8,9 @@ import gc
 import gzip
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -455,3 +458,75 @@ def test_the_callers_context_is_there() -> None:
     )
     embeddings.embed_documents(["a", "b", "c"])
     assert seen == {"mine"}
+
+
+class Exhausted(Scripted):
+    """A client that answers from an iterator, which has no more answers."""
+
+    def send(self, request: Request) -> Any:
+        return next(iter(self.answers[1:]))
+
+    open = send
+
+
+@pytest.mark.parametrize("call", ["invoke", "stream", "embed_documents"])
+def test_a_stop_iteration_of_the_client_ends_no_flow_of_ours(call: str) -> None:
+    client = Exhausted("")
+    if call == "embed_documents":
+        embeddings = EasyLLMEmbeddings(
+            base_url="http://localhost:9", api="embed", http_client=client, batch_size=8
+        )
+        outcome = ThreadPoolExecutor(1).submit(embeddings.embed_documents, ["a", "b"] * 40)
+        error = outcome.exception(20)
+    else:
+        llm = EasyLLM(base_url="http://localhost:9", model="m", api="generate", http_client=client)
+        with pytest.raises(RuntimeError) as caught:
+            list(getattr(llm, call)("Hi"))
+        error = caught.value
+    assert isinstance(error, RuntimeError)
+    assert "http_client raised StopIteration" in str(error)
+
+
+class Calls:
+    """A method that is an object, as mocks and partial functions are."""
+
+    def __init__(self, method: Any) -> None:
+        self.method = method
+
+    def __call__(self, request: Request) -> Any:
+        return self.method(request)
+
+
+class AsyncCalls(Calls):
+    async def __call__(self, request: Request) -> Any:  # type: ignore[override]
+        return self.method(request)
+
+
+def whole(request: Request) -> Response:
+    body = b'{"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}'
+    return Response(200, {"content-type": "application/json"}, body)
+
+
+def test_methods_need_not_be_functions() -> None:
+    client = SimpleNamespace(send=Calls(whole), open=partial(whole))
+    model = EasyLLMChat(base_url=URL, model="m", api="chat", http_client=client)
+    assert model.invoke("Hi").text == "Hi"
+    assert text_of(answer("stream", model)) == "Hi"
+    client = SimpleNamespace(asend=AsyncCalls(whole), aopen=partial(AsyncCalls(whole)))
+    model = EasyLLMChat(base_url=URL, model="m", api="chat", http_async_client=client)
+    assert answer("ainvoke", model).text == "Hi"
+    assert text_of(answer("astream", model)) == "Hi"
+
+
+def test_an_object_whose_call_is_asynchronous_is_no_sync_client() -> None:
+    client = SimpleNamespace(send=AsyncCalls(whole), open=AsyncCalls(whole))
+    with pytest.raises(ConfigurationError, match="methods are asynchronous"):
+        EasyLLMChat(base_url=URL, http_client=client)
+
+
+def test_what_a_method_returns_by_mistake_is_told_by_its_name() -> None:
+    client = SimpleNamespace(send=partial(lambda request: None), open=Calls(lambda request: None))
+    model = EasyLLMChat(base_url=URL, model="m", api="chat", http_client=client)
+    for mode, name in (("invoke", "send"), ("stream", "open")):
+        with pytest.raises(EasyLLMError, match=rf"http_client\.{name} "):
+            answer(mode, model)

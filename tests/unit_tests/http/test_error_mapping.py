@@ -231,3 +231,10 @@ def test_any_body_becomes_an_error(status: int, body: bytes) -> None:
     for error in (error_from_response(status, {}, body, URL), error_from_event(body, URL)):
         assert isinstance(error, EasyLLMError)
         assert "example.org" in str(error)
+
+
+def test_control_characters_do_not_reach_a_terminal() -> None:
+    body = json.dumps(openai("\x1b]0;owned\x07 \x00no\x85 room\x9b")).encode()
+    error = error_from_response(400, {}, body, "http://localhost/a")
+    assert "]0;owned no room" in str(error)
+    assert not set(str(error)) & {chr(code) for code in (*range(32), *range(127, 160))}

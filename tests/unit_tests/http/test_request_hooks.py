@@ -231,3 +231,18 @@ def test_a_call_without_a_hook_pays_nothing(make_client: MakeClient) -> None:
 
     assert hooks.sender(send) is send
     assert hooks.asender(send) is send
+
+
+@pytest.mark.parametrize("timeout", [5.0, None])
+def test_it_is_told_what_time_is_left(
+    hooked, fake_server: FakeServer, timeout: float | None
+) -> None:
+    fake_server.on("POST", "/a", Reply(status=503), Reply("hi"))
+    seen: list[float | None] = []
+    client = hooked(lambda request: seen.append(request.timeout))
+    client.send(post(fake_server.url + "/a"), RetryPolicy(timeout, max_retries=1))
+    if timeout is None:
+        assert seen == [None, None]
+    else:
+        first, second = (left or 0.0 for left in seen)
+        assert 0 < second < first <= 5

@@ -215,6 +215,45 @@ def test_an_answer_up_to_its_bound_is_whole(
 
 
 @HOW
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_one_byte_beyond_the_bound_is_too_much(
+    fake_server: FakeServer, make_client: MakeClient, how: str, framing: str, coding: str
+) -> None:
+    body = json.dumps("x" * 4_999).encode()
+    assert len(body) == SMALL.decompressed_bytes + 1
+    packed = (gzip if coding == "gzip" else zlib).compress(body)
+    reply = Reply(packed, headers={**JSON, "content-encoding": coding}, framing=framing)
+    fake_server.on("POST", "/a", reply)
+    with pytest.raises(ProtocolError, match="max_decompressed_bytes"):
+        getattr(make_client(limits=SMALL), how)(post(fake_server.url + "/a"), THRICE)
+    assert len(fake_server.requests) == 1
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("beyond", [0, 1, 2])
+def test_an_event_has_its_bound_to_the_byte(size: int, beyond: int) -> None:
+    whole = b"data: " + b"x" * (SMALL.decompressed_bytes - 8 + beyond) + b"\n\n"
+    packed = gzip.compress(whole)
+    reader = BodyEvents({**GZIPPED, "content-type": "text/event-stream"}, SMALL)
+    events: list[bytes] = []
+
+    def read() -> None:
+        for start in range(0, len(packed), size):
+            events.extend(reader.feed(packed[start : start + size]))
+            while reader.pending:
+                events.extend(reader.feed(b""))
+        events.extend(reader.end())
+
+    if beyond:
+        with pytest.raises(ProtocolError, match="max_decompressed_bytes"):
+            read()
+    else:
+        read()
+    assert len(events) == (not beyond)
+
+
+@HOW
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 def test_a_failure_keeps_its_status_however_large_it_is(

@@ -153,3 +153,16 @@ def test_a_line_of_json_is_an_event(size: int) -> None:
     events = [event for piece in pieces for event in decoder.feed(piece)]
     events += decoder.close()
     assert events == [b'{"a": 1}', b'{"b": 2}', b'{"c": 3}', b"[DONE]", b'{"d": 4}']
+
+
+def test_blank_lines_are_no_events_that_end() -> None:
+    ended = 0
+
+    class Counting(SSEDecoder):
+        def _dispatch(self, events: list[bytes]) -> None:
+            nonlocal ended
+            ended += 1
+            super()._dispatch(events)
+
+    assert Counting().feed(b"\n" * 1000 + b"event: a\n\n\n\ndata: b\nid: 1\n\n\n") == [b"b"]
+    assert ended == 2  # by the million they would stop an event loop

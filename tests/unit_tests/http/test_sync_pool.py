@@ -22,7 +22,7 @@ class Contended(IdleConnections[SyncConnection]):
     """Idle connections; in the middle of one step of a thread, another thread does something.
 
     Args:
-        step: The name of the method after which (`pop`: before which) that happens, once.
+        step: The name of the method after which (`pop`, `put`: before which) that happens, once.
         rival: What the other thread does.
     """
 
@@ -37,6 +37,10 @@ class Contended(IdleConnections[SyncConnection]):
             thread = threading.Thread(target=self._rival)
             thread.start()
             thread.join(10)
+
+    def put(self, connection: SyncConnection) -> None:
+        self._meet("put")
+        super().put(connection)
 
     def append(self, connection: SyncConnection) -> None:
         super().append(connection)
@@ -82,6 +86,14 @@ def test_a_connection_may_be_taken_as_soon_as_it_is_back(
     assert next(taken[0]) == [b"a"]
     assert fake_server.connections == 1  # the very same one
     taken[0].close()
+
+
+def test_a_pool_may_be_closed_as_a_connection_comes_back(
+    fake_server: FakeServer, client: SyncClient
+) -> None:
+    contend(client, fake_server.url, "put", client.transport.close)
+    assert client.send(post(fake_server.url + "/a")).body == b"hi"
+    fake_server.wait_until(lambda: fake_server.open_connections == 0)
 
 
 def test_an_old_connection_may_be_taken_while_it_is_looked_at(

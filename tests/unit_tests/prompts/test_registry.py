@@ -71,8 +71,8 @@ def test_near_matches(wrong, near):
 
 
 @pytest.mark.parametrize("spec", ["", "qqqqqqqqqq"])
-def test_without_a_near_match_all_names_are_listed(spec):
-    with pytest.raises(PromptError, match=r"known names are .*zephyr"):
+def test_without_a_near_match_the_list_of_names_is_named(spec):
+    with pytest.raises(PromptError, match=r"list\(PROMPT_MAPPING\) has the names, .*zephyr"):
         get_prompt(spec)
 
 

@@ -419,3 +419,15 @@ def test_calls_of_the_text_and_of_the_server_stay_apart() -> None:
     broken = ("get_weather", '<tool_call>{"city": "Os', True)
     rome = ("get_weather", '{"city": "Rome"}', False)
     assert calls == [broken, broken, ("get_weather", OSLO, False), rome]
+
+
+def test_arguments_that_are_nested_too_deep_are_no_crash() -> None:
+    deep: dict[str, object] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    assert whole(fragment("get", deep)) == [("get", None)]
+    assert streamed([fragment("get", deep, index=0)]) == [("get", None)]
+    text = '{"a": ' * 100_000
+    assert streamed([fragment("get", text, index=0)]) == [("get", None)]
+    while deep:  # to free it does not recurse so deep
+        deep = deep.pop("a")  # type: ignore[assignment]
