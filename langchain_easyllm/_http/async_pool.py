@@ -30,7 +30,7 @@ from .connect import (
     response,
     time_allowed,
 )
-from .connection_limit import FULL, RETRY_FULL, Share, process_limit
+from .connection_limit import FULL_SECONDS, RETRY_FULL, Share, may_retry
 from .event_loop import running_loop
 from .exchange import Attempt
 from .http1 import ResponseParser
@@ -188,18 +188,10 @@ class AsyncPool:
                 origin.free()
             origin.ask()
 
-    async def connect_to(self, address: URL, deadline: float) -> AsyncConnection:
+    async def connect_to(self, address: URL) -> AsyncConnection:
         """Connect, without TLS."""
-        while True:
-            try:
-                places = await self._resolver.find(address.host, address.port)
-                sock = await connect_socket(self.loop, places)
-                break
-            except OSError as error:
-                if error.errno not in FULL or monotonic() + RETRY_FULL >= deadline:
-                    raise
-                process_limit().make_room(least=1)
-                await asyncio.sleep(RETRY_FULL)
+        places = await self._resolver.find(address.host, address.port)
+        sock = await connect_socket(self.loop, places)
         connection = AsyncConnection(self.loop, sock, self._give_back, self.forget)
         self._unclaimed.add(connection)
         try:
@@ -443,11 +435,23 @@ class AsyncBackend:
     async def _connect(
         self, pool: AsyncPool, attempt: Attempt, proxy: Proxy | None
     ) -> AsyncConnection:
+        until = min(attempt.deadline, monotonic() + FULL_SECONDS)
+        while True:
+            try:
+                return await self._connect_once(pool, attempt, proxy)
+            except OSError as error:
+                if not may_retry(error, until):
+                    raise
+                await asyncio.sleep(RETRY_FULL)
+
+    async def _connect_once(
+        self, pool: AsyncPool, attempt: Attempt, proxy: Proxy | None
+    ) -> AsyncConnection:
         address = attempt.address
         deadline = min(attempt.deadline, monotonic() + CONNECT_TIMEOUT)
         async with asyncio.timeout(max(deadline - monotonic(), 0)):
             context = await load_context(self._verify) if address.scheme == "https" else None
-            connection = await pool.connect_to(proxy.address if proxy else address, deadline)
+            connection = await pool.connect_to(proxy.address if proxy else address)
             try:
                 if context and proxy:
                     parser = ResponseParser("HEAD")

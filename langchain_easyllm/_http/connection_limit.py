@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from itertools import count
 from math import inf
+from time import monotonic
 
 SPARE = 4
 """One file in so many is left to the rest of the process."""
@@ -24,6 +25,17 @@ FULL = frozenset({errno.EMFILE, errno.ENFILE, getattr(errno, "WSAEMFILE", errno.
 
 RETRY_FULL = 0.02
 """Seconds after which a connection is tried again that the system had no file for."""
+
+FULL_SECONDS = 30.0
+"""Seconds for which that goes on."""
+
+
+def may_retry(error: OSError, until: float) -> bool:
+    """Whether to try again what the system had no file for; an idle connection makes way."""
+    if error.errno not in FULL or monotonic() + RETRY_FULL >= until:
+        return False
+    process_limit().make_room(least=1)
+    return True
 
 
 def max_connections() -> float:

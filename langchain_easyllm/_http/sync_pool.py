@@ -26,7 +26,7 @@ from .connect import (
     response,
     time_allowed,
 )
-from .connection_limit import FULL, RETRY_FULL, Share
+from .connection_limit import FULL_SECONDS, RETRY_FULL, Share, may_retry
 from .exchange import Attempt
 from .http1 import ResponseParser
 from .models import URL, Response
@@ -198,12 +198,11 @@ class SyncPool:
         given = origin.acquire(attempt.deadline)
         if given is not None:
             return given
-        deadline = min(attempt.deadline, monotonic() + CONNECT_TIMEOUT)
         address = attempt.address
         nearest = proxy.address if proxy else address
         try:
             context = context_for(self._verify) if address.scheme == "https" else None
-            sock = _connect(nearest, origin, deadline)
+            sock, deadline = _connect(nearest, attempt.deadline)
         except BaseException:
             origin.free()
             raise
@@ -226,14 +225,16 @@ class SyncPool:
         return connection
 
 
-def _connect(address: URL, share: Share, deadline: float) -> Socket:
+def _connect(address: URL, last: float) -> tuple[Socket, float]:
+    """Connect, before a last moment; also returns the moment till which the rest may take."""
+    until = min(last, monotonic() + FULL_SECONDS)
     while True:
+        deadline = min(last, monotonic() + CONNECT_TIMEOUT)
         try:
-            return connect(address.host, address.port, deadline)
+            return connect(address.host, address.port, deadline), deadline
         except OSError as error:
-            if error.errno not in FULL or monotonic() + RETRY_FULL >= deadline:
+            if not may_retry(error, until):
                 raise
-            share.limit.make_room(least=1)
             time.sleep(RETRY_FULL)
 
 
