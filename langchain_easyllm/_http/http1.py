@@ -29,8 +29,8 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*
 
 
 class ResponseParser:
-    __slots__ = ("_body", "_buffer", "_chunked", "_expect", "_head_only", "_interim", "_left",
-                 "_limits", "_streaming", "_trailers", "complete", "headers", "reusable",
+    __slots__ = ("_bare", "_body", "_buffer", "_chunked", "_expect", "_head_only", "_interim",
+                 "_left", "_limits", "_streaming", "_trailers", "complete", "headers", "reusable",
                  "status")  # fmt: skip
 
     def __init__(
@@ -46,6 +46,7 @@ class ResponseParser:
         self._buffer = bytearray()
         self._head_only = method == "HEAD"
         self._chunked = False
+        self._bare = False
         self._expect = _SIZE
         self._trailers = 0
         self._interim = 0
@@ -202,9 +203,13 @@ class ResponseParser:
             end = block.find(b"\n", start)
             if end < 0:
                 break
-            line = block[start:end].removesuffix(b"\r")
+            raw = block[start:end]
+            line = raw.removesuffix(b"\r")
             start = end + 1
             if self._expect != _SIZE:
+                # A carriage return that the chunk swallowed: its size was one too many.
+                if self._expect == _CHUNK_END and not raw and not self._bare:
+                    raise ProtocolError("A chunk of the answer is shorter than it said.")
                 self._take_line(line)
                 continue
             left = _known_size(line) if len(line) <= _MAX_CACHED else _chunk_size(line)
@@ -215,6 +220,7 @@ class ResponseParser:
                 start = end + 2
             else:
                 self._left = left
+                self._bare = raw == line  # whether its lines end in line feeds only
                 self._expect = _CHUNK_END if left else _TRAILER
         if start < size:
             self.reusable = self.reusable and not self.complete

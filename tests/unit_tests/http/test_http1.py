@@ -264,3 +264,21 @@ def test_folded_header_lines_are_joined() -> None:
     parser = ResponseParser("GET")
     parser.feed(b"HTTP/1.1 200 OK\r\nx-long: a\r\n\t b\r\ncontent-length: 0\r\n\r\n")
     assert parser.headers["x-long"] == "a b"
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_chunk_that_is_shorter_than_it_says_is_an_error(size: int) -> None:
+    body = CHUNKED + b"5\r\nhell\r\n3\r\nabc\r\n0\r\n\r\n"
+    with pytest.raises(ProtocolError, match="shorter than it said"):
+        parse([body[at : at + size] for at in range(0, len(body), size)], eof=False)
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_lines_of_chunks_may_all_end_in_line_feeds(size: int) -> None:
+    body = CHUNKED + b"5\nhello\n1\n!\n0\n\n"
+    parser = ResponseParser()
+    parts = [parser.feed(body[at : at + size]) for at in range(0, len(body), size)]
+    assert (b"".join(parts), parser.complete) == (b"hello!", True)
