@@ -9,8 +9,8 @@ BENCH := .venv-bench
 FUZZ := .venv-fuzz
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
-# Half of a test's time is waiting for sockets.
-TWO_AT_ONCE := -n 2 --dist worksteal
+# A third of a test's time is waiting for sockets: three at once keep two cores busy.
+AT_ONCE := -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint type format tables integration record notebooks compat bench soak fuzz clean
@@ -22,7 +22,7 @@ demo: $(VENV)/.demo ## a streamed chat and agents, offline; ASK="...", HF_TOKEN=
 	@$(BIN)/python -m demo
 
 test: $(VENV)/.test ## the test suite: no torch, no network beyond loopback
-	$(BIN)/python -m pytest $(TWO_AT_ONCE)
+	$(BIN)/python -m pytest $(AT_ONCE)
 
 lint: $(VENV)/.lint ## ruff: rules and format
 	$(BIN)/ruff check
@@ -51,7 +51,7 @@ notebooks: $(VENV)/.notebooks ## execute every notebook
 	done
 
 compat: $(OLDEST)/.oldest ## the test suite on the oldest supported dependencies
-	$(OLDEST)/bin/python -m pytest $(TWO_AT_ONCE)
+	$(OLDEST)/bin/python -m pytest $(AT_ONCE)
 
 bench: $(BENCH)/.bench ## the benchmarks beside the peers
 	$(BENCH)/bin/python -m benchmarks

@@ -104,11 +104,11 @@ def _only_text(message: BaseMessage, index: int) -> BaseMessage:
     content = message.content
     if isinstance(content, str):
         return message
-    from ..prompts.content import result_content  # noqa: PLC0415 - seldom needed
+    from ..prompts.content import block_type, result_content  # noqa: PLC0415 - seldom needed
 
     kept = result_content(content) if _is_result(message) else content
     for block in kept if isinstance(kept, list) else ():
-        kind = "text" if isinstance(block, str) else block.get("type")
+        kind = "text" if isinstance(block, str) else block_type(block)
         if kind != "text" and kind not in _NOT_SENT:
             raise ConfigurationError(
                 f"Message {index} holds a block of type {kind!r}, and an LLM takes text only: "
@@ -218,7 +218,9 @@ def _result_block(block: str | Mapping[str, Any], index: int) -> dict[str, objec
 def _block(block: str | Mapping[str, Any], index: int) -> dict[str, object] | None:
     if isinstance(block, str):
         return {"type": "text", "text": block}
-    kind = block.get("type")
+    from ..prompts.content import block_type  # noqa: PLC0415 - as above
+
+    kind = block_type(block)
     if kind in _NOT_SENT:
         return None
     if kind == "text":

@@ -13,6 +13,12 @@ _DATA = ("base64", "url", "file_id", "source", "source_type")  # where such a bl
 _FILE_DATA = ("base64", "file_id")
 
 
+def block_type(block: Mapping[str, object]) -> str | None:
+    """Return a block's type; one that is no text at all as it is written."""
+    kind = block.get("type")
+    return kind if kind is None or isinstance(kind, str) else repr(kind)
+
+
 def join_texts(texts: Iterable[str]) -> str:
     """Join texts that stand apart, with a line break unless there is white space already."""
     joined: list[str] = []
@@ -39,7 +45,7 @@ def result_content(content: object) -> object:
 def _is_block(block: object) -> bool:
     if not isinstance(block, Mapping):
         return isinstance(block, str)
-    kind = block.get("type")
+    kind = block_type(block)
     if kind == "text":
         return isinstance(block.get("text"), str)
     if kind == "file":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import PromptError
-from .content import join_texts, result_content
+from .content import block_type, join_texts, result_content
 
 ROLES = {
     "user": "user",
@@ -128,7 +128,7 @@ def _block_text(block: object, index: int, role: str) -> str:
         return block
     kind: object = type(block).__name__
     if isinstance(block, Mapping):
-        kind = block.get("type")
+        kind = block_type(block)
         text = block.get("text")
         if isinstance(text, str) and kind in {"text", None}:
             return text
@@ -189,7 +189,7 @@ def _reasoning(message: object, content: object) -> str:
     OpenAI-style messages have a key for it, LangChain's have blocks or additional fields.
     """
     blocks = content if isinstance(content, (list, tuple)) else ()
-    hidden = [b for b in blocks if isinstance(b, Mapping) and b.get("type") in _HIDDEN_BLOCKS]
+    hidden = [b for b in blocks if isinstance(b, Mapping) and block_type(b) in _HIDDEN_BLOCKS]
     found = [block.get(key) for block in hidden for key in _REASONING_KEYS]
     texts = [text for text in found if isinstance(text, str)]
     if texts:
@@ -257,11 +257,18 @@ def escaped_values(value: object, escape: Callable[[str], str]) -> object:
         return escape(value)
     if isinstance(value, Mapping):
         return {
-            escaped_values(key, escape): escaped_values(item, escape) for key, item in value.items()
+            _escaped_key(key, escape): escaped_values(item, escape) for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
         return [escaped_values(item, escape) for item in value]
     return value
+
+
+def _escaped_key(key: object, escape: Callable[[str], str]) -> object:
+    """Escape a name that a template may write into a tag, whose `>` could complete a token."""
+    if not isinstance(key, str):
+        return escaped_values(key, escape)
+    return escape(f"{key}>").removesuffix(">")
 
 
 def _escaped_extra(extra: Extra, escape: Callable[[str], str]) -> Extra:
@@ -269,7 +276,11 @@ def _escaped_extra(extra: Extra, escape: Callable[[str], str]) -> Extra:
         return escape(text) if text else text
 
     calls = [
-        ToolCall(escape(call.name), escaped_values(call.arguments, escape), optional(call.id))
+        ToolCall(
+            str(_escaped_key(call.name, escape)),
+            escaped_values(call.arguments, escape),
+            optional(call.id),
+        )
         for call in extra.calls
     ]
     return Extra(

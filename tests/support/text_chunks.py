@@ -26,7 +26,7 @@ def time_growth(work: Callable[[Sequence[str]], object], chunks: Sequence[str]) 
 
 def _best_time(work: Callable[[Sequence[str]], object], chunks: Sequence[str]) -> float:
     times = []
-    for _ in range(5):
+    for _ in range(3):
         start = time.thread_time()  # what else runs on the machine takes none of it
         work(chunks)
         times.append(time.thread_time() - start)

@@ -95,3 +95,15 @@ def test_what_is_said_of_the_others(messages, said):
 def test_unknown_modes(mode):
     with pytest.raises(PromptError, match=r"not '(loose|maybe)'"):
         CHATML.render("a", **mode)
+
+
+@pytest.mark.parametrize("kind", [[], {}, 5, None, ["text"], {"a": 1}], ids=str)
+@pytest.mark.parametrize("role", ["user", "assistant", "tool"])
+def test_a_block_whose_type_is_no_text_is_named(kind: object, role: str) -> None:
+    for name in ("chatml", "qwen3", "glm-4.5"):
+        conversation = [("user", "Hi"), {"role": role, "content": [{"type": kind, "data": 1}]}]
+        if role == "tool":  # to a model, what a tool returns is JSON
+            assert '"data": 1' in get_prompt(name).render(conversation)
+            continue
+        with pytest.raises(PromptError, match=r"Message 1 .* holds a block of type"):
+            get_prompt(name).render(conversation)

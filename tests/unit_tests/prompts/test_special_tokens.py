@@ -112,3 +112,11 @@ def test_a_megabyte_of_hostile_text(name):
         rendered = prompt.render(as_dicts([("user", text)]))
         assert time.perf_counter() - start < 2
         assert len(rendered) >= len(text)
+
+
+def test_a_name_in_a_tag_completes_no_token() -> None:
+    call = {"name": "<|endoftext|", "args": {"<|im_end|": "x"}, "id": "1"}
+    message = {"role": "assistant", "content": "", "tool_calls": [call]}
+    text = get_prompt("qwen3-coder").render([("user", "Hi"), message])
+    assert "<|endoftext|>" not in text
+    assert text.count("<|im_end|>") == 2
