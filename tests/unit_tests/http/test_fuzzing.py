@@ -184,6 +184,7 @@ LINES = st.lists(
         st.sampled_from(
             [
                 *(b"", b"", b"data", b"data:", b"data: x", b"data:[DONE]", b"data: [DONE] "),
+                *(b"{}", b'{"a": 1}', b"{", b"}"),
                 *(b"event: error", b"event:error ", b"event", b": ping", b"id: 1", b"retry: 7"),
                 *(
                     b" data: x",
@@ -210,7 +211,10 @@ def event_streams(draw: st.DrawFn) -> bytes:
 
 
 def standard_events(data: bytes) -> list[tuple[bool, bytes]]:
-    """What the HTML standard makes of a stream, a character at a time: named error, and data."""
+    """What the HTML standard makes of a stream, a character at a time: named error, and data.
+
+    Beside it a line that is a JSON object is an event of its own.
+    """
     events: list[tuple[bool, bytes]] = []
     line, lines = b"", []
     data = data[3:] if data[:3] == b"\xef\xbb\xbf" else data
@@ -226,10 +230,12 @@ def standard_events(data: bytes) -> list[tuple[bool, bytes]]:
         line = b""
     name, buffer = b"", b""
     for line in lines:
-        if not line:
+        is_object = line[:1] == b"{" and line[-1:] == b"}"
+        if not line or is_object:
             if buffer:
                 events.append((name == b"error", buffer[:-1]))
             name, buffer = b"", b""
+            events += [(False, line)] if is_object else []
             continue
         field, colon, value = line.partition(b":")
         if colon and value[:1] == b" ":
