@@ -12,29 +12,11 @@ from collections.abc import Mapping
 from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Extra, ToolCall
 from ..prompts.special_tokens import SpecialTokens
+from ..prompts.templates.glm_4_5 import TOOLS
 from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system, dump
 from .call_syntax import CallMarker
 from .hermes import HERMES, TOOL_RESPONSE
 from .tagged_values import TaggedSyntax
-
-_TOOLS = """\
-# Tools
-
-You may call one or more functions to assist with the user query.
-
-You are provided with function signatures within <tools></tools> XML tags:
-<tools>
-{tools}
-</tools>
-
-For each function call, output the function name and arguments within the following XML format:
-<tool_call>{{function-name}}
-<arg_key>{{arg-key-1}}</arg_key>
-<arg_value>{{arg-value-1}}</arg_value>
-<arg_key>{{arg-key-2}}</arg_key>
-<arg_value>{{arg-value-2}}</arg_value>
-...
-</tool_call>"""
 
 
 class _Glm(TurnToolCallFormat):
@@ -43,7 +25,7 @@ class _Glm(TurnToolCallFormat):
     def describe(
         self, turns: Turns, offered: OfferedTools, support: TemplateToolSupport, /
     ) -> None:
-        text = _TOOLS.format(tools="\n".join([dump(tool) for tool in offered.tools]))
+        text = TOOLS.format(tools="\n".join([dump(tool) for tool in offered.tools]))
         if support.tool_format == self.name:  # whose template writes two system messages
             turns.insert(0, ("system", text))
             text = ""

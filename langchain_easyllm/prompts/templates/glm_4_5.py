@@ -13,8 +13,7 @@ from ..spec import ChatTemplateSpec, RenderOptions, dump
 from ..special_tokens import SpecialTokens
 from .reasoning import last_user, split_reasoning
 
-_TOOLS = """\
-<|system|>
+TOOLS = """\
 # Tools
 
 You may call one or more functions to assist with the user query.
@@ -32,6 +31,8 @@ For each function call, output the function name and arguments within the follow
 <arg_value>{{arg-value-2}}</arg_value>
 ...
 </tool_call>"""
+"""Describes tools, one as JSON on each line."""
+
 _EMPTY = "\n<think></think>"
 
 
@@ -59,7 +60,8 @@ def _write(conversation: Conversation, options: RenderOptions) -> str:
 
 
 def _tools(tools: Sequence[Mapping[str, object]]) -> str:
-    return _TOOLS.format(tools="\n".join([dump(tool) for tool in tools])) if tools else ""
+    described = TOOLS.format(tools="\n".join([dump(tool) for tool in tools]))
+    return f"<|system|>\n{described}" if tools else ""
 
 
 def _answer(text: str, extra: Extra, *, after: bool) -> str:
