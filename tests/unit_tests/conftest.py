@@ -26,12 +26,18 @@ VARIABLES = (
 )
 
 
+@pytest.fixture(scope="session")
+def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty home for every test: one of its own for each would cost some milliseconds."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture(autouse=True)
-def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_credentials(monkeypatch: pytest.MonkeyPatch, nobodys_home: Path) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "no-login"))
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HF_TOKEN_PATH", str(nobodys_home / "no-login"))
+    monkeypatch.setenv("HOME", str(nobodys_home))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     logging.getLogger("langchain_easyllm").setLevel(logging.WARNING)
 
