@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from langchain_community.vectorstores import FAISS
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
-from langchain_qdrant import QdrantVectorStore
 
 from .retrieval_corpus import DOCUMENTS
 
@@ -53,8 +52,9 @@ class Store:
 
 
 def _close(store: VectorStore) -> None:
-    if isinstance(store, QdrantVectorStore):
-        store.client.close()  # it locks its folder
+    client = getattr(store, "client", None)  # Qdrant's
+    if client is not None:
+        client.close()  # it locks its folder
 
 
 def _make_memory(embeddings: Embeddings, folder: Path) -> VectorStore:
@@ -84,10 +84,14 @@ QDRANT: dict[str, Any] = {"collection_name": "corpus", "force_disable_check_same
 
 
 def _make_qdrant(embeddings: Embeddings, folder: Path) -> VectorStore:
+    from langchain_qdrant import QdrantVectorStore  # seconds, of which most tests need none
+
     return QdrantVectorStore.from_documents(DOCUMENTS, embeddings, path=str(folder), **QDRANT)
 
 
 def _open_qdrant(embeddings: Embeddings, folder: Path) -> VectorStore:
+    from langchain_qdrant import QdrantVectorStore  # as above
+
     return QdrantVectorStore.from_existing_collection(
         embedding=embeddings, path=str(folder), **QDRANT
     )
