@@ -235,7 +235,7 @@ class EasyLLMChat(TextModel, BaseChatModel):
 
         converted = to_tools(tools)
         bound = {"tools": converted, "tool_choice": to_choice(tool_choice, converted)}
-        request = self._build_request(self._convert_input(messages).to_messages(), None, bound)
+        request = self._build_request(self._as_source(messages), None, bound)
         template = request.template
         if template is None:
             template = self._connect().model_template(request, request.policy)
@@ -462,6 +462,9 @@ class EasyLLMChat(TextModel, BaseChatModel):
         # A call that is to be streamed is, also where the object's streaming=False.
         tools = self.disable_streaming == "tool_calling" and kwargs.get("tools")
         return self.disable_streaming is True or bool(tools)
+
+    def _as_source(self, messages: LanguageModelInput) -> list[BaseMessage]:
+        return self._convert_input(messages).to_messages()
 
     def _uses_model_template(self) -> bool:
         # A server renders the messages itself; a model in this process leaves that to us.

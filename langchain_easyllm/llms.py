@@ -171,6 +171,9 @@ class EasyLLM(TextModel, LLM):
             return ChatPromptValue(messages=only_text(value.messages))
         return value
 
+    def _as_source(self, messages: LanguageModelInput) -> str:
+        return self._convert_input(messages).to_string()
+
     def generate_prompt(self, prompts: list[PromptValue], *args: Any, **kwargs: Any) -> LLMResult:
         """Answer prompt values; see `BaseLLM.generate_prompt`."""
         return super().generate_prompt([self._convert_input(p) for p in prompts], *args, **kwargs)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
-from langchain_core.language_models import LangSmithParams
+from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.messages import BaseMessage
 from pydantic import model_validator
 
@@ -17,7 +17,7 @@ from .._generation.request import GenerationRequest
 from .._http.event_loop import refuse_other_frameworks
 from .._langchain.batching import BatchingMixin
 from .._langchain.outputs import PROVIDER
-from .._langchain.tools import to_choice, to_tools
+from .._langchain.tools import ToolLike, to_choice, to_tools
 from .._protocols.stop_sequences import merge_stops
 from .._servers.profile import GenerationApi
 from .._version import __version__
@@ -27,6 +27,9 @@ from .connection import LOCAL
 from .constructor_types import ModelNames
 from .generation import AUTO, CallFields, GenerationFields, PromptFields, params_of, streaming_of
 from .local import LocalModelFields
+
+if TYPE_CHECKING:
+    from .._generation.tokens import TokenSource
 
 # The values of `api` that are no protocol's name; None is chosen by the server.
 _APIS: Mapping[str, GenerationApi | None] = {"auto": None, LOCAL: GenerationApi.GENERATE}
@@ -176,16 +179,18 @@ class TextModel(
                 is never used.
         """
         own = getattr(self, "custom_get_token_ids", None)
-        if own is not None:
-            return list(own(text))
-        from .._generation.tokens import token_ids  # noqa: PLC0415 - seldom needed
+        return list(own(text)) if own is not None else self._token_source().ids(text)
+
+    def _token_source(self) -> TokenSource:
+        from .._generation.tokens import TokenSource  # noqa: PLC0415 - seldom needed
 
         client = self._connect()
-        policy = self._retry_policy()
-        return token_ids(text, self.model, client.session, policy, client.hub_token)
+        return TokenSource(client.session, self._retry_policy(), self.model, client.hub_token)
 
     def get_num_tokens(self, text: str) -> int:
         """Return the number of tokens of a text; see `get_token_ids`.
+
+        A text is counted once; the last few thousand counts are kept.
 
         Args:
             text: The text.
@@ -196,7 +201,41 @@ class TextModel(
         Raises:
             ConfigurationError: As `get_token_ids`.
         """
-        return len(self.get_token_ids(text))
+        if getattr(self, "custom_get_token_ids", None) is not None:
+            return len(self.get_token_ids(text))
+        return self._token_source().count(text)
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[ToolLike] | None = None
+    ) -> int:
+        """Return the number of tokens of the prompt that the messages become.
+
+        They are counted through the chat template, as the server counts them in `usage`: by its
+        own route, through a `prompt_builder`, or by the model's files. Elsewhere, and where the
+        template refuses them, their text is counted.
+
+        Args:
+            messages: The conversation, or a part of it.
+            tools: The tools that are sent with it, in any form that `bind_tools` accepts.
+
+        Returns:
+            The number of tokens; 0 of no messages.
+
+        Raises:
+            ConfigurationError: As `get_token_ids`; if a message or a tool cannot be sent.
+        """
+        if not messages:
+            return 0
+        from .._generation.tokens import count_conversation, plain_text  # noqa: PLC0415 - as above
+
+        request = self._build_request(self._as_source(messages), None, {"tools": tools})
+        if getattr(self, "custom_get_token_ids", None) is not None:
+            return len(self.get_token_ids(plain_text(request)))
+        return count_conversation(request, self._connect(), self._token_source())
+
+    @abstractmethod
+    def _as_source(self, messages: LanguageModelInput) -> str | list[BaseMessage]:
+        """Return messages as they are sent."""
 
     def _tracing_params(
         self, kind: Literal["chat", "llm"], stop: list[str] | None, call: Mapping[str, Any]

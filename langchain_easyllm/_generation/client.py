@@ -121,6 +121,11 @@ class GenerationClient:
         model, headers = request.model, request.headers
         return load_model_template(model, self.session, policy, self.hub_token, headers)
 
+    def prepare(self, request: GenerationRequest) -> PreparedRequest:
+        """Return the request as it would be sent. Blocks."""
+        flow = self._prepare(request, request.policy.begin(), stream=False)
+        return run_flow(flow, self._run)[0]
+
     def _answer(self, request: GenerationRequest) -> Flow[list[Answer]]:
         policy = request.policy.begin()
         while True:

@@ -39,9 +39,13 @@ def find_template(spec: object, *, given: bool = True) -> ChatPrompt:
 
 
 def render_prompt(
-    request: GenerationRequest, template: ChatPrompt | None, offered: OfferedTools | None = None
+    request: GenerationRequest,
+    template: ChatPrompt | None,
+    offered: OfferedTools | None = None,
+    *,
+    keep_bos: bool = False,
 ) -> RenderedPrompt:
-    """Render a request's input as it is sent to a text protocol."""
+    """Render a request's input as it is sent to a text protocol, or as a chat server renders it."""
     source = request.source
     if template is None:
         if isinstance(source, str):
@@ -56,7 +60,8 @@ def render_prompt(
     # Fields of the request that the template expresses.
     switched = {name: request.params[name] for name in template.switches & request.params.keys()}
     switches = cast("Switches", switched)
-    return render_template(template, source, offered, request.parse_tool_calls, **switches)
+    named = request.parse_tool_calls
+    return render_template(template, source, offered, named, keep_bos=keep_bos, **switches)
 
 
 def render_template(
@@ -64,16 +69,18 @@ def render_template(
     source: object,
     offered: OfferedTools | None = None,
     format_name: str | None = None,
+    *,
+    keep_bos: bool = False,
     **switches: Unpack[Switches],
 ) -> RenderedPrompt:
-    """Render a prompt as it is sent: without the BOS that the server adds."""
+    """Render a prompt as it is sent: without the BOS that the server adds, unless it is kept."""
     tool_format = None if offered is None else tool_format_for(template, format_name)
     if offered is None or tool_format is None:
         text = template.render(source, **switches)
     else:
         messages = with_failures(cast("Sequence[BaseMessage]", source))
         text = render_tools(template, messages, offered, tool_format, **switches)
-    text = _without_bos(text, template)
+    text = text if keep_bos else _without_bos(text, template)
     if not text.strip():
         raise ConfigurationError(
             f"The template {template.name!r} renders nothing of these messages: add a user message."

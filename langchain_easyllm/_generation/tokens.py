@@ -1,57 +1,218 @@
-"""A model's own tokens of a text: from its server, or from its own tokenizer file."""
+"""A model's own tokens: from its server, or from its own tokenizer file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING, cast
 
 import orjson
 
 from .._http.models import Request, RetryPolicy
 from .._http.user_functions import UserFunction, ask_token
-from .._servers.profile import ServerInfo
+from .._langchain.messages import transcript
+from .._protocols.registry import to_body
+from .._servers.profile import GenerationApi, ServerInfo
 from .._servers.session import ServerSession
-from ..errors import ConfigurationError, NotFoundError, PromptError, ProtocolError
+from ..errors import (
+    BadRequestError,
+    ConfigurationError,
+    EasyLLMError,
+    NotFoundError,
+    PromptError,
+    ProtocolError,
+    ServerError,
+)
 from ..prompts.hub import read_file
+from .payload import offered_tools
+from .prompt import render_prompt
+from .request import GenerationRequest
 
 if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
     from tokenizers import Tokenizer
 
-
-def token_ids(
-    text: str,
-    model: str | None,
-    session: ServerSession,
-    policy: RetryPolicy,
-    token: str | UserFunction | None,
-) -> list[int]:
-    if not session.url.router:
-        server = session.detect(policy)
-        model = model or server.model
-        with suppress(NotFoundError):  # an older version without the route: the file is next
-            if (answer := _ask_server(text, model, server, session, policy)) is not None:
-                return _ids(answer)
-    encoded = _tokenizer(model, token).encode(text, add_special_tokens=False)
-    return list(encoded.ids)
+    from .client import GenerationClient
+    from .prepare import PreparedRequest
 
 
-def _ask_server(
-    text: str, model: str | None, server: ServerInfo, session: ServerSession, policy: RetryPolicy
-) -> object:
-    """Return what the server's tokenize route answers, or None where it has none."""
-    route = server.profile.tokenize
-    if route is None:
-        return None
-    body: dict[str, object] = {route.text_field: text, **route.extra}
-    if route.names_model:
-        body["model"] = model
-    request = Request("POST", session.url.url(route.path), orjson.dumps(body))
+@dataclass(frozen=True, slots=True)
+class TokenSource:
+    """Counts the tokens of texts: at the server, or by the model's file where it has no route.
+
+    A `prompt` is a whole one, at whose beginning the model's special tokens belong.
+    """
+
+    session: ServerSession
+    policy: RetryPolicy
+    model: str | None
+    token: str | UserFunction | None
+
+    def ids(self, text: str, *, prompt: bool = False) -> list[int]:
+        text = _sendable(text)
+        server = self.server()
+        model = self.name(server)
+        if server is not None:
+            with suppress(NotFoundError):  # an older version without the route: the file is next
+                if (answer := self._ask_server(text, model, server, prompt=prompt)) is not None:
+                    return _ids(answer)
+        return list(_tokenizer(model, self.token).encode(text, add_special_tokens=prompt).ids)
+
+    def count(self, text: str, *, prompt: bool = False) -> int:
+        """Count a text, once."""
+        counts = self.session.capabilities.token_counts
+        key = _digest(self.model, prompt, _sendable(text))
+        count = counts.get(key)
+        if count is None:
+            count = len(self.ids(text, prompt=prompt))
+            counts.put(key, count)
+        return count
+
+    def server(self) -> ServerInfo | None:
+        """Return the server; None for Inference Providers, which have no such routes."""
+        return None if self.session.url.router else self.session.detect(self.policy)
+
+    def name(self, server: ServerInfo | None) -> str | None:
+        """Return the model's name, without the provider that it may name."""
+        if server is None:
+            return (self.model or "").partition(":")[0] or None
+        return self.model or server.model
+
+    def ask(self, path: str, body: Mapping[str, object], policy: RetryPolicy) -> object:
+        request = Request("POST", self.session.url.url(path), orjson.dumps(body))
+        try:
+            return cast("object", orjson.loads(self.session.transport.send(request, policy).body))
+        except orjson.JSONDecodeError:
+            return {}
+
+    def _ask_server(
+        self, text: str, model: str | None, server: ServerInfo, *, prompt: bool
+    ) -> object:
+        """Return what the server's tokenize route answers, or None where it has none."""
+        route = server.profile.tokenize
+        if route is None:
+            return None
+        extra = route.prompt_extra if prompt else route.extra
+        body: dict[str, object] = {route.text_field: text, **extra}
+        if route.names_model:
+            body["model"] = model
+        return self.ask(route.path, body, self.policy)
+
+
+def count_conversation(
+    request: GenerationRequest, client: GenerationClient, source: TokenSource
+) -> int:
+    """Count the tokens of a request's prompt.
+
+    What a template refuses by itself, as the parts of a conversation that `trim_messages` tries,
+    is counted as plain text, and so is everything where no template is known.
+    """
+    source.server()  # before it is prepared: what is known of the server decides
     try:
-        return cast("object", orjson.loads(session.transport.send(request, policy).body))
-    except orjson.JSONDecodeError:
-        return {}
+        prepared = client.prepare(request)
+    except ConfigurationError:
+        return source.count(plain_text(request))
+    sent = prepared.protocol_request
+    if sent.api is not GenerationApi.CHAT:
+        return source.count(sent.prompt or "", prompt=True)
+    count = _count_by_route(prepared, source)
+    if count is None:
+        count = _count_by_files(request, client, source)
+    return source.count(plain_text(request)) if count is None else count
+
+
+def plain_text(request: GenerationRequest) -> str:
+    """Return a request's input as text without any template."""
+    if isinstance(request.source, str):
+        return request.source
+    text = transcript(cast("Sequence[BaseMessage]", request.source))
+    tools = [json.dumps(tool, ensure_ascii=False, default=str) for tool in request.tools]
+    return "\n".join([*tools, text])
+
+
+def _count_by_route(prepared: PreparedRequest, source: TokenSource) -> int | None:
+    """Count a chat request by the server's own route; None where it has none, or refuses."""
+    server = source.server()
+    route = server.profile.chat_tokenize if server else None
+    capabilities = source.session.capabilities
+    sent = prepared.protocol_request
+    if server is None or route is None or (route.path, sent.model) in capabilities.missing_routes:
+        return None
+    body = {
+        key: value
+        for key, value in to_body(sent, server).items()
+        if route.keys is None or key in route.keys
+    }
+    key = _digest(server.model, route.path, body)
+    count = capabilities.token_counts.get(key)
+    if count is not None:
+        return count if count >= 0 else None
+    try:
+        # A template that refuses is a 500 on some servers: that is not worth another attempt.
+        answer = source.ask(route.path, body, replace(source.policy, max_retries=0))
+    except NotFoundError:
+        capabilities.missing_routes.add((route.path, sent.model))
+        return None
+    except (BadRequestError, ServerError) as error:
+        if isinstance(error, BadRequestError) or error.status_code == 500:
+            capabilities.token_counts.put(key, _REFUSED)
+        return None
+    except EasyLLMError as error:
+        if not error.is_retryable:
+            raise
+        answer = source.ask(route.path, body, source.policy)
+    found = answer.get(route.tokens or "prompt") if isinstance(answer, Mapping) else None
+    if route.tokens is not None:
+        count = len(_ids(found))
+    elif isinstance(found, str):
+        count = source.count(found, prompt=True)
+    else:
+        raise ProtocolError(f"The server's route {route.path} answered no prompt.")
+    capabilities.token_counts.put(key, count)
+    return count
+
+
+_REFUSED = -1  # in place of a count
+
+
+def _count_by_files(
+    request: GenerationRequest, client: GenerationClient, source: TokenSource
+) -> int | None:
+    """Count by the model's own template and tokenizer; None where the server tokenizes."""
+    server = source.server()
+    if server is not None and server.profile.tokenize is not None:
+        return None
+    name = source.name(server)
+    without = source.session.capabilities.without_template
+    if not name or name in without:
+        return None
+    tokenizer = _tokenizer(name, source.token)
+    named = replace(request, model=name)
+    try:
+        template = client.model_template(named, request.policy)
+    except ConfigurationError:
+        without.add(name)
+        return None
+    offered = offered_tools(request.tools, request.tool_choice)
+    try:
+        text = render_prompt(named, template, offered, keep_bos=True).text
+    except ConfigurationError:
+        return None
+    return len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _sendable(text: str) -> str:
+    """Replace the halves of surrogate pairs, which are no text."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _digest(*parts: object) -> bytes:
+    data = orjson.dumps(parts, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
+    return blake2b(data, digest_size=16).digest()
 
 
 def _ids(answer: object) -> list[int]:

@@ -13,8 +13,6 @@ from langchain_core.messages import (
     InvalidToolCall,
     ToolCall,
     ToolMessage,
-    convert_to_openai_data_block,
-    is_data_content_block,
 )
 from langchain_core.messages.tool import tool_call
 
@@ -32,17 +30,6 @@ _ROLES = {
     "tool": "tool",
     "function": "function",
 }
-# Blocks that are not sent: reasoning goes back by a field of its own, calls by tool_calls.
-_NOT_SENT = frozenset(
-    {
-        *("reasoning", "thinking", "redacted_thinking"),
-        *("tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call"),
-    }
-)
-# Blocks that OpenAI-style servers accept unchanged.
-_AS_IS = frozenset(
-    {"image_url", "input_audio", "audio_url", "video_url", "video", "file", "refusal"}
-)
 
 
 def to_chat_messages(messages: Sequence[BaseMessage]) -> list[dict[str, object]]:
@@ -101,25 +88,25 @@ def only_text(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 
 def _only_text(message: BaseMessage, index: int) -> BaseMessage:
-    content = message.content
-    if isinstance(content, str):
+    if isinstance(message.content, str):
         return message
-    from ..prompts.content import block_type, result_content  # noqa: PLC0415 - seldom needed
+    from .content_blocks import to_text  # noqa: PLC0415 - seldom needed
 
-    kept = result_content(content) if _is_result(message) else content
-    for block in kept if isinstance(kept, list) else ():
-        kind = "text" if isinstance(block, str) else block_type(block)
-        if kind != "text" and kind not in _NOT_SENT:
-            raise ConfigurationError(
-                f"Message {index} holds a block of type {kind!r}, and an LLM takes text only: "
-                "use EasyLLMChat with api='chat'."
-            )
-    return message.model_copy(update={"content": _blocks(message, index)})
+    given = _given_blocks(message)
+    if isinstance(given, str):
+        return message.model_copy(update={"content": given})
+    of_answer = _role_of(message) == "assistant"
+    texts = [to_text(block, index, of_answer=of_answer) for block in given]
+    return message.model_copy(update={"content": _joined(texts, of_answer=of_answer)})
+
+
+def _role_of(message: BaseMessage) -> str | None:
+    role = message.role if isinstance(message, ChatMessage) else message.type
+    return _ROLES.get(role.removesuffix("MessageChunk").lower())
 
 
 def _is_result(message: BaseMessage) -> bool:
-    role = message.role if isinstance(message, ChatMessage) else message.type
-    return _ROLES.get(role.removesuffix("MessageChunk").lower()) in ("tool", "function")
+    return _role_of(message) in ("tool", "function")
 
 
 def _convert(message: BaseMessage, index: int, answered: Collection[str]) -> dict[str, object]:
@@ -189,52 +176,63 @@ def _call(call: ToolCall, number: int) -> dict[str, object]:
 
 
 def _blocks(message: BaseMessage, index: int) -> str | list[dict[str, object]]:
-    """Convert content blocks; text alone becomes a plain string, which every server accepts."""
-    from ..prompts.content import join_texts, result_content  # noqa: PLC0415 - seldom needed
+    """Convert content blocks; text alone becomes a plain string, which every server accepts.
 
-    convert, content = _block, cast("object", message.content)
+    An answer of which nothing is left stays a message without text: the roles alternate so.
+    """
+    from .content_blocks import to_part  # noqa: PLC0415 - seldom needed
+
+    given = _given_blocks(message)
+    if isinstance(given, str):
+        return given
+    of_answer = _role_of(message) == "assistant"
     if _is_result(message):
-        convert, content = _result_block, result_content(content)
-    if isinstance(content, str):
-        return content
-    given = cast("list[str | dict[str, Any]]", content)
-    blocks = [b for block in given if (b := convert(block, index)) is not None]
-    if not all(block["type"] == "text" for block in blocks):
-        return blocks
-    texts = [str(block["text"]) for block in blocks]
-    return "".join(texts) if isinstance(message, AIMessage) else join_texts(texts)
+        parts = [_result_part(block, index) for block in given]
+    else:
+        converted = [to_part(block, index, of_answer=of_answer) for block in given]
+        parts = [part for part in converted if part is not None]
+    if not all(part["type"] == "text" for part in parts):
+        return parts
+    return _joined([str(part["text"]) for part in parts], of_answer=of_answer)
 
 
-def _result_block(block: str | Mapping[str, Any], index: int) -> dict[str, object] | None:
+def transcript(messages: Sequence[BaseMessage]) -> str:
+    """Return messages as lines of text, for a count of tokens where no template can be used."""
+    answered = _answered(messages)
+    converted = [_convert(message, index, answered) for index, message in enumerate(messages)]
+    return "\n".join([_line(message) for message in converted])
+
+
+def _line(message: Mapping[str, object]) -> str:
+    content, calls = message.get("content"), message.get("tool_calls")
+    parts = cast("list[Mapping[str, object]]", content if isinstance(content, list) else ())
+    text = content if isinstance(content, str) else "\n".join(str(p.get("text", "")) for p in parts)
+    line = f"{message['role']}: {text}"
+    return f"{line}\n{json.dumps(calls, ensure_ascii=False)}" if calls else line
+
+
+def _given_blocks(message: BaseMessage) -> str | list[str | dict[str, Any]]:
+    from ..prompts.content import result_content  # noqa: PLC0415 - seldom needed
+
+    content: object = message.content
+    if _is_result(message):
+        content = result_content(content)
+    return cast("str | list[str | dict[str, Any]]", content)
+
+
+def _joined(texts: Sequence[str], *, of_answer: bool) -> str:
+    from ..prompts.content import join_texts  # noqa: PLC0415 - seldom needed
+
+    return "".join(texts) if of_answer else join_texts(texts)
+
+
+def _result_part(block: str | Mapping[str, Any], index: int) -> dict[str, object]:
     """Convert a block of a tool's result, which is JSON to the model if nothing else."""
     from ..prompts.content import dump_block  # noqa: PLC0415 - seldom needed
+    from .content_blocks import to_part  # noqa: PLC0415 - seldom needed
 
     try:
-        return _block(block, index)
-    except (ConfigurationError, KeyError, ValueError):
-        return {"type": "text", "text": dump_block(block)}
-
-
-def _block(block: str | Mapping[str, Any], index: int) -> dict[str, object] | None:
-    if isinstance(block, str):
-        return {"type": "text", "text": block}
-    from ..prompts.content import block_type  # noqa: PLC0415 - as above
-
-    kind = block_type(block)
-    if kind in _NOT_SENT:
-        return None
-    if kind == "text":
-        return {"type": "text", "text": block.get("text", "")}
-    if kind == "image_url" and isinstance(url := block.get("image_url"), str):
-        return {"type": "image_url", "image_url": {"url": url}}
-    if kind == "image" and isinstance(source := block.get("source"), Mapping):  # Anthropic's
-        url = source.get("url") or f"data:{source.get('media_type')};base64,{source.get('data')}"
-        return {"type": "image_url", "image_url": {"url": url}}
-    if kind in _AS_IS and kind in block:
-        return dict(block)
-    if is_data_content_block(dict(block)):
-        return convert_to_openai_data_block(dict(block))
-    raise ConfigurationError(
-        f"Message {index} has content of the unknown type {kind!r}: "
-        "use text, image, audio or file blocks."
-    )
+        part = to_part(block, index, of_answer=False)
+    except ConfigurationError:
+        part = None
+    return part or {"type": "text", "text": dump_block(block)}

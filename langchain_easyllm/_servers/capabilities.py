@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from .profile import GenerationApi
+
+
+class TokenCounts:
+    """Token counts by what was counted, the least recently used one forgotten first. Thread-safe.
+
+    The keys are digests, so that no text is kept.
+    """
+
+    def __init__(self, size: int = 4096) -> None:
+        self._size = size
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: bytes) -> int | None:
+        with self._lock:
+            count = self._counts.get(key)
+            if count is not None:
+                self._counts.move_to_end(key)
+            return count
+
+    def put(self, key: bytes, count: int) -> None:
+        with self._lock:
+            self._counts[key] = count
+            self._counts.move_to_end(key)
+            if len(self._counts) > self._size:
+                self._counts.popitem(last=False)
 
 
 @dataclass(slots=True)
@@ -20,3 +48,7 @@ class ServerCapabilities:
     # refused for, another may not be
     refused_methods: dict[tuple[str, int], set[str]] = field(default_factory=dict)
     unsupported: set[str] = field(default_factory=set)  # of embeddings: APIs and formats
+    # routes that are missing, by model: some servers say of an unknown model what they say of one
+    missing_routes: set[tuple[str, str | None]] = field(default_factory=set)
+    without_template: set[str] = field(default_factory=set)  # models that publish no chat template
+    token_counts: TokenCounts = field(default_factory=TokenCounts)

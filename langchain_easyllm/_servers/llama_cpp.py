@@ -7,6 +7,7 @@ from .profile import (
     CLIENT_SIDE,
     COMPLETIONS_FIELDS,
     ApiProfile,
+    ChatTokenizeRoute,
     ConstraintFormat,
     EmbeddingProfile,
     ServerProfile,
@@ -46,7 +47,8 @@ LLAMA_CPP = ServerProfile(
     # It reads a string only: a tool's name is expressed by offering one tool and requiring a call.
     tool_choices=frozenset(ToolChoiceForm) - {ToolChoiceForm.NAMED},
     blocks_in_tool_messages=True,
-    tokenize=TokenizeRoute("/tokenize", "content"),
+    tokenize=TokenizeRoute("/tokenize", "content", prompt_extra={"add_special": True}),
+    chat_tokenize=ChatTokenizeRoute("/apply-template", tokens=None),
     template_route="/props",
     # It ignores `dimensions`: a field that does nothing is a field it does not have.
     embedding=EmbeddingProfile("llama.cpp", {"embeddings": {"normalize": CLIENT_SIDE}}),

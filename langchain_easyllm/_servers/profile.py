@@ -159,6 +159,17 @@ class TokenizeRoute:
     text_field: str  # the key of the text
     extra: Mapping[str, object] = field(default_factory=dict)  # such as what keeps a BOS out
     names_model: bool = False  # whether the body has a `model`
+    # in place of `extra`, for a whole prompt, which the server begins as it does for an answer
+    prompt_extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTokenizeRoute:
+    """A route that puts the messages of a chat request into the model's template."""
+
+    path: str
+    tokens: str | None = "tokens"  # the key of the tokens; None if the answer is a prompt
+    keys: Collection[str] | None = None  # the keys of a chat request that it takes; None for all
 
 
 def _template_switch(value: bool) -> dict[str, bool]:
@@ -197,6 +208,7 @@ class ServerProfile:
     text_with_calls: bool = False  # whether a message with calls needs a text, which may be empty
     blocks_in_tool_messages: bool = False  # whether tool messages may hold more than text
     tokenize: TokenizeRoute | None = None
+    chat_tokenize: ChatTokenizeRoute | None = None
     template_route: str | None = None  # where it publishes its chat template
     embedding: EmbeddingProfile = EmbeddingProfile("openai")
     generates_only: bool = False  # whether it has neither embeddings nor reranking

@@ -6,6 +6,7 @@ from .profile import (
     CHAT_FIELDS,
     OPENAI_FIELDS,
     ApiProfile,
+    ChatTokenizeRoute,
     ConstraintFormat,
     GenerationApi,
     ServerProfile,
@@ -44,5 +45,6 @@ TGI = ServerProfile(
     splits_text_and_calls=True,
     blocks_in_tool_messages=True,
     tokenize=TokenizeRoute("/tokenize", "inputs", {"add_special_tokens": False}),
+    chat_tokenize=ChatTokenizeRoute("/chat_tokenize", "tokenize_response"),
     generates_only=True,
 )

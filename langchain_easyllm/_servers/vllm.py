@@ -7,6 +7,7 @@ from .profile import (
     CLIENT_SIDE,
     COMPLETIONS_FIELDS,
     ApiProfile,
+    ChatTokenizeRoute,
     EmbeddingProfile,
     ServerProfile,
     TokenizeRoute,
@@ -38,6 +39,13 @@ VLLM = ServerProfile(
     max_stops=None,
     blocks_in_tool_messages=True,
     tokenize=TokenizeRoute("/tokenize", "prompt", {"add_special_tokens": False}, names_model=True),
+    chat_tokenize=ChatTokenizeRoute(
+        "/tokenize",
+        keys=(
+            *("model", "messages", "tools", "chat_template", "chat_template_kwargs"),
+            *("add_generation_prompt", "continue_final_message", "add_special_tokens"),
+        ),
+    ),
     embedding=EmbeddingProfile(
         "vllm",
         {

@@ -12,15 +12,23 @@ from dataclasses import replace
 
 from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Conversation, Extra
+from ..prompts.spec import text_or_json
 from ..prompts.special_tokens import SpecialTokens
+from ..prompts.templates.deepseek_v3_1 import (
+    CALL,
+    CALL_END,
+    CALLS,
+    CALLS_END,
+    OUTPUT,
+    OUTPUT_END,
+    OUTPUTS,
+    OUTPUTS_END,
+    SEPARATOR,
+    write_calls,
+)
 from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system, dump
 from .call_syntax import CallMarker, Tool, function_of
 from .headed_json import HeadedJson
-
-_CALLS, _CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
-_CALL, _CALL_END = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"
-_SEPARATOR = "<｜tool▁sep｜>"
-_OUTPUT, _OUTPUT_END = "<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>"
 
 _TOOLS = f"""\
 ## Tools
@@ -29,8 +37,8 @@ You have access to the following tools:
 {{tools}}
 
 IMPORTANT: ALWAYS adhere to this exact format for tool use:
-{_CALLS}{_CALL}tool_call_name{_SEPARATOR}tool_call_arguments{_CALL_END}\
-{{{{additional_tool_calls}}}}{_CALLS_END}
+{CALLS}{CALL}tool_call_name{SEPARATOR}tool_call_arguments{CALL_END}\
+{{{{additional_tool_calls}}}}{CALLS_END}
 
 Where:
 - `tool_call_name` must be an exact match to one of the available tools
@@ -46,7 +54,7 @@ class _DeepSeek(TurnToolCallFormat):
         extras = {
             index: replace(
                 extra,
-                calls=tuple([replace(c, arguments=_to_json(c.arguments)) for c in extra.calls]),
+                calls=tuple([replace(c, arguments=text_or_json(c.arguments)) for c in extra.calls]),
             )
             for index, extra in conversation.extras.items()
         }
@@ -59,24 +67,16 @@ class _DeepSeek(TurnToolCallFormat):
         add_to_system(turns, text, offered.instruction, support.default_system)
 
     def calls_turn(self, text: str, extra: Extra, _: TemplateToolSupport, /) -> Turn:
-        calls = [
-            f"{_CALL}{call.name}{_SEPARATOR}{_to_json(call.arguments)}{_CALL_END}"
-            for call in extra.calls
-        ]
-        return "assistant", f"{text}{_CALLS}{''.join(calls)}{_CALLS_END}"
+        return "assistant", f"{text}{write_calls(extra.calls)}"
 
     def result_turn(self, text: str, _: Extra, support: TemplateToolSupport, /) -> Turn:
         role = "tool" if "tool" in support.forms else "user"
-        return role, f"{_OUTPUT}{text}{_OUTPUT_END}"
+        return role, f"{OUTPUT}{text}{OUTPUT_END}"
 
     def prefill(self, offered: OfferedTools, *, constrained: bool) -> str:
         if constrained:
             return ""
-        return f"{_CALLS}{_CALL}" + (f"{offered.only}{_SEPARATOR}" if offered.only else "")
-
-
-def _to_json(arguments: object) -> str:
-    return arguments if isinstance(arguments, str) else dump(arguments)
+        return f"{CALLS}{CALL}" + (f"{offered.only}{SEPARATOR}" if offered.only else "")
 
 
 def _described(tool: Tool) -> str:
@@ -88,27 +88,27 @@ def _described(tool: Tool) -> str:
 
 _SYNTAX = HeadedJson(
     head=re.compile(
-        rf"function{_SEPARATOR}\s{{0,9}}([^\s<>{{`]{{1,200}})\s{{1,9}}```json\s{{0,9}}"
-        rf"|(?!function{_SEPARATOR}\s{{0,9}}[\w\-.]{{1,200}}\s{{0,9}}(?:`|\Z))"
-        rf"([^\s<>{{`]{{1,200}})\s{{0,9}}{_SEPARATOR}\s{{0,9}}"
+        rf"function{SEPARATOR}\s{{0,9}}([^\s<>{{`]{{1,200}})\s{{1,9}}```json\s{{0,9}}"
+        rf"|(?!function{SEPARATOR}\s{{0,9}}[\w\-.]{{1,200}}\s{{0,9}}(?:`|\Z))"
+        rf"([^\s<>{{`]{{1,200}})\s{{0,9}}{SEPARATOR}\s{{0,9}}"
     ),
-    name=re.compile(rf"{_CALL}\s*(?:function{_SEPARATOR}\s*)?([^\s<>{{`]+)"),
+    name=re.compile(rf"{CALL}\s*(?:function{SEPARATOR}\s*)?([^\s<>{{`]+)"),
 )
 
 DEEPSEEK = _DeepSeek(
     name="deepseek-v3.1",
     markers=(
-        CallMarker((_CALLS, _CALL), "anywhere", 2, _CALL_END, marked=True, syntax=_SYNTAX),
-        CallMarker((_CALL,), "anywhere", 1, _CALL_END, marked=True, syntax=_SYNTAX),
+        CallMarker((CALLS, CALL), "anywhere", 2, CALL_END, marked=True, syntax=_SYNTAX),
+        CallMarker((CALL,), "anywhere", 1, CALL_END, marked=True, syntax=_SYNTAX),
     ),
-    trailers=(_CALLS_END, "<｜end▁of▁sentence｜>"),
-    stop=(_OUTPUT, "<｜tool▁outputs▁begin｜>"),
+    trailers=(CALLS_END, "<｜end▁of▁sentence｜>"),
+    stop=(OUTPUT, OUTPUTS),
     special_tokens=SpecialTokens(
         (
-            *(_CALLS, _CALLS_END, _CALL, _CALL_END, _SEPARATOR, _OUTPUT, _OUTPUT_END),
-            *("<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>"),
+            *(CALLS, CALLS_END, CALL, CALL_END, SEPARATOR, OUTPUT, OUTPUT_END),
+            *(OUTPUTS, OUTPUTS_END),
         )
     ),
-    template_marks=(_CALL,),
+    template_marks=(CALL,),
 )
 """`<｜tool▁call▁begin｜>name<｜tool▁sep｜>{...}`."""

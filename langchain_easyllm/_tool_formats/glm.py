@@ -7,13 +7,12 @@ values as JSON, so the tool's schema tells which is which.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from ..prompts.base import TemplateToolSupport
-from ..prompts.conversation import Extra, ToolCall
+from ..prompts.conversation import Extra
 from ..prompts.special_tokens import SpecialTokens
-from ..prompts.templates.glm_4_5 import TOOLS
-from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system, dump
+from ..prompts.templates.glm_4_5 import describe_tools, write_call
+from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system
 from .call_syntax import CallMarker
 from .hermes import HERMES, TOOL_RESPONSE
 from .tagged_values import TaggedSyntax
@@ -25,7 +24,7 @@ class _Glm(TurnToolCallFormat):
     def describe(
         self, turns: Turns, offered: OfferedTools, support: TemplateToolSupport, /
     ) -> None:
-        text = TOOLS.format(tools="\n".join([dump(tool) for tool in offered.tools]))
+        text = describe_tools(offered.tools)
         if support.tool_format == self.name:  # whose template writes two system messages
             turns.insert(0, ("system", text))
             text = ""
@@ -34,30 +33,13 @@ class _Glm(TurnToolCallFormat):
 
     def calls_turn(self, text: str, extra: Extra, _: TemplateToolSupport, /) -> Turn:
         said = [text.strip()] if text.strip() else []
-        return "assistant", "\n".join([*said, *map(_call, extra.calls)])
+        return "assistant", "\n".join([*said, *map(write_call, extra.calls)])
 
     def result_turn(self, text: str, _: Extra, support: TemplateToolSupport, /) -> Turn:
         return "tool" if "tool" in support.forms else "user", TOOL_RESPONSE.format(result=text)
 
     def prefill(self, offered: OfferedTools, *, constrained: bool) -> str:
         return "" if constrained else f"<tool_call>{offered.only or ''}"
-
-
-def _call(call: ToolCall) -> str:
-    arguments = call.arguments
-    if isinstance(arguments, Mapping):
-        lines = [
-            f"<arg_key>{key}</arg_key>\n<arg_value>{to_text(value)}</arg_value>\n"
-            for key, value in arguments.items()
-        ]
-    else:  # of a call that could not be read
-        lines = [f"{to_text(arguments)}\n"] if arguments else []
-    return f"<tool_call>{call.name}\n{''.join(lines)}</tool_call>"
-
-
-def to_text(value: object) -> str:
-    """Write a string as it is, and any other value as JSON."""
-    return value if isinstance(value, str) else dump(value)
 
 
 _SYNTAX = TaggedSyntax(

@@ -6,27 +6,31 @@ on tool calls): the id of a call is `functions.NAME:N`, N counts the calls of a 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 
 from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Conversation, Extra
 from ..prompts.special_tokens import SpecialTokens
+from ..prompts.templates.kimi_k2 import (
+    ARGUMENTS,
+    CALL,
+    CALL_END,
+    SECTION,
+    SECTION_END,
+    list_tools,
+    write_calls,
+)
 from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system, dump
 from .call_syntax import CallMarker
 from .headed_json import HeadedJson
-
-_SECTION, _SECTION_END = "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"
-_CALL, _CALL_END = "<|tool_call_begin|>", "<|tool_call_end|>"
-_ARGUMENTS = "<|tool_call_argument_begin|>"
 
 _TOOLS = f"""\
 You can use these tools:
 {{tools}}
 To use one, answer only with:
-{_SECTION}{_CALL}functions.tool_name:0{_ARGUMENTS}\
-{{{{argument: value}}}}{_CALL_END}{_SECTION_END}"""
+{SECTION}{CALL}functions.tool_name:0{ARGUMENTS}\
+{{{{argument: value}}}}{CALL_END}{SECTION_END}"""
 
 
 class _Kimi(TurnToolCallFormat):
@@ -65,15 +69,10 @@ class _Kimi(TurnToolCallFormat):
             return
         if offered.instruction:
             add_to_system(turns, "", offered.instruction, support.default_system)
-        listed = json.dumps(tools, ensure_ascii=False, separators=(",", ":"), default=str)
-        turns.insert(0, ("tools", listed))
+        turns.insert(0, ("tools", list_tools(tools)))
 
     def calls_turn(self, text: str, extra: Extra, _: TemplateToolSupport, /) -> Turn:
-        calls = [
-            f"{_CALL}{call.id}{_ARGUMENTS}{_to_json(call.arguments)}{_CALL_END}"
-            for call in extra.calls
-        ]
-        return "assistant", f"{text}{_SECTION}{''.join(calls)}{_SECTION_END}"
+        return "assistant", f"{text}{write_calls(extra.calls)}"
 
     def result_turn(self, text: str, extra: Extra, support: TemplateToolSupport, /) -> Turn:
         result = f"## Return of {extra.call_id or extra.name or 'the tool'}\n{text}"
@@ -84,31 +83,27 @@ class _Kimi(TurnToolCallFormat):
     def prefill(self, offered: OfferedTools, *, constrained: bool) -> str:
         if constrained:
             return ""
-        return f"{_SECTION}{_CALL}functions." + (
-            f"{offered.only}:0{_ARGUMENTS}" if offered.only else ""
+        return f"{SECTION}{CALL}functions." + (
+            f"{offered.only}:0{ARGUMENTS}" if offered.only else ""
         )
-
-
-def _to_json(arguments: object) -> str:
-    return arguments if isinstance(arguments, str) else dump(arguments)
 
 
 _SYNTAX = HeadedJson(
     head=re.compile(
-        rf"(?:functions\.)?([^\s<>{{]{{1,200}}?)(?::\d{{1,6}})?\s{{0,9}}{re.escape(_ARGUMENTS)}\s{{0,9}}"
+        rf"(?:functions\.)?([^\s<>{{]{{1,200}}?)(?::\d{{1,6}})?\s{{0,9}}{re.escape(ARGUMENTS)}\s{{0,9}}"
     ),
-    name=re.compile(rf"{re.escape(_CALL)}\s*(?:functions\.)?([^\s<>{{:]{{1,200}})"),
+    name=re.compile(rf"{re.escape(CALL)}\s*(?:functions\.)?([^\s<>{{:]{{1,200}})"),
 )
 
 KIMI = _Kimi(
     name="kimi-k2",
     markers=(
-        CallMarker((_SECTION, _CALL), "anywhere", 2, _CALL_END, marked=True, syntax=_SYNTAX),
-        CallMarker((_CALL,), "anywhere", 1, _CALL_END, marked=True, syntax=_SYNTAX),
+        CallMarker((SECTION, CALL), "anywhere", 2, CALL_END, marked=True, syntax=_SYNTAX),
+        CallMarker((CALL,), "anywhere", 1, CALL_END, marked=True, syntax=_SYNTAX),
     ),
-    trailers=(_SECTION_END,),
+    trailers=(SECTION_END,),
     stop=("## Return of functions.",),
-    special_tokens=SpecialTokens((_SECTION, _SECTION_END, _CALL, _CALL_END, _ARGUMENTS)),
-    template_marks=(_ARGUMENTS,),
+    special_tokens=SpecialTokens((SECTION, SECTION_END, CALL, CALL_END, ARGUMENTS)),
+    template_marks=(ARGUMENTS,),
 )
 """`<|tool_call_begin|>functions.name:0<|tool_call_argument_begin|>{...}`."""

@@ -6,28 +6,17 @@ the first user turn, results in turns of the role `ipython`.
 
 from __future__ import annotations
 
-import json
-
 from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Extra
+from ..prompts.templates.llama4 import TOOLS, list_tool
 from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, dump
 from .call_syntax import CallMarker
-
-_TOOLS = """\
-Given the following functions, please respond with a JSON for a function call with its proper \
-arguments that best answers the given prompt.
-
-Respond in the format {"name": function name, "parameters": dictionary of argument name and its \
-value}.Do not use variables.
-
-"""
 
 
 class _Llama3(TurnToolCallFormat):
     def describe(self, turns: Turns, offered: OfferedTools, _: TemplateToolSupport, /) -> None:
-        listed = [json.dumps(tool, ensure_ascii=False, indent=4) for tool in offered.tools]
-        each = filter(None, (*listed, offered.instruction))
-        text = _TOOLS + "".join([f"{part}\n\n" for part in each])
+        each = filter(None, (*map(list_tool, offered.tools), offered.instruction))
+        text = TOOLS + "".join([f"{part}\n\n" for part in each])
         first = next((i for i, (role, _) in enumerate(turns) if role == "user"), None)
         if first is None:
             turns.append(("user", text.rstrip()))

@@ -6,34 +6,14 @@ https://huggingface.co/MiniMaxAI/MiniMax-M2 (`chat_template.jinja`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from ..prompts.base import TemplateToolSupport
-from ..prompts.conversation import Extra, ToolCall
+from ..prompts.conversation import Extra
 from ..prompts.special_tokens import SpecialTokens
-from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system, dump
-from .call_syntax import CallMarker, function_of
-from .glm import to_text
+from ..prompts.templates.minimax_m2 import describe_tools, write_calls
+from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system
+from .call_syntax import CallMarker
 from .tagged_values import TaggedSyntax
-
-_TOOLS = """\
-# Tools
-You may call one or more tools to assist with the user query.
-Here are the tools available in JSONSchema format:
-
-<tools>
-{tools}
-</tools>
-
-When making tool calls, use XML format to invoke tools and pass parameters:
-
-<minimax:tool_call>
-<invoke name="tool-name-1">
-<parameter name="param-key-1">param-value-1</parameter>
-<parameter name="param-key-2">param-value-2</parameter>
-...
-</invoke>
-</minimax:tool_call>"""
 
 
 class _MiniMax(TurnToolCallFormat):
@@ -42,13 +22,11 @@ class _MiniMax(TurnToolCallFormat):
     def describe(
         self, turns: Turns, offered: OfferedTools, support: TemplateToolSupport, /
     ) -> None:
-        listed = [f"<tool>{dump(function_of(tool))}</tool>" for tool in offered.tools]
-        text = _TOOLS.format(tools="\n".join(listed))
+        text = describe_tools(offered.tools)
         add_to_system(turns, text, offered.instruction, support.default_system)
 
     def calls_turn(self, text: str, extra: Extra, _: TemplateToolSupport, /) -> Turn:
-        calls = "".join(map(_call, extra.calls))
-        return "assistant", f"{text}\n<minimax:tool_call>\n{calls}</minimax:tool_call>"
+        return "assistant", f"{text}{write_calls(extra.calls)}"
 
     def result_turn(self, text: str, _: Extra, support: TemplateToolSupport, /) -> Turn:
         return "tool" if "tool" in support.forms else "user", f"<response>{text}</response>"
@@ -58,18 +36,6 @@ class _MiniMax(TurnToolCallFormat):
             return ""
         named = f'{offered.only}">\n' if offered.only else ""
         return f'<minimax:tool_call>\n<invoke name="{named}'
-
-
-def _call(call: ToolCall) -> str:
-    arguments = call.arguments
-    if isinstance(arguments, Mapping):
-        lines = [
-            f'<parameter name="{key}">{to_text(value)}</parameter>\n'
-            for key, value in arguments.items()
-        ]
-    else:  # of a call that could not be read
-        lines = [f"{to_text(arguments)}\n"] if arguments else []
-    return f'<invoke name="{call.name}">\n{"".join(lines)}</invoke>\n'
 
 
 _SYNTAX = TaggedSyntax(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import PromptError
-from .content import block_type, join_texts, result_content
+from .content import BlockError, block_type, join_texts, nearest_type, prompt_text, result_content
 
 ROLES = {
     "user": "user",
@@ -30,7 +30,6 @@ _KNOWN_ROLES = "known roles are user (human), assistant (ai), system (developer)
 _CHAT_TYPES = frozenset({"chat", "ChatMessageChunk"})
 _HIDDEN_BLOCKS = frozenset({"reasoning", "reasoning_content", "thinking", "redacted_thinking"})
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
-_CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "tool_use", "invalid_tool_call"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +104,9 @@ def read(messages: object, *, details: bool = False) -> Conversation:
 def text_of(content: object, index: int, role: str) -> str:
     """Return the text of a message's content: None, a string, or a list of blocks.
 
-    Reasoning and tool-call blocks of assistant messages are left out: reasoning is not sent back,
-    and calls are read from `tool_calls`. The texts of an assistant are one text, and all others
-    stand apart.
+    Of an assistant's blocks, only text is read: reasoning is not sent back, calls are read from
+    `tool_calls`, and what other providers add says nothing to this model. The texts of an assistant
+    are one text, and all others stand apart.
     """
     if role in {"tool", "function"}:
         content = result_content(content)
@@ -129,11 +128,19 @@ def _block_text(block: object, index: int, role: str) -> str:
     kind: object = type(block).__name__
     if isinstance(block, Mapping):
         kind = block_type(block)
-        text = block.get("text")
-        if isinstance(text, str) and kind in {"text", None}:
+        try:
+            text = prompt_text(block, of_answer=role == "assistant")
+        except BlockError as problem:
+            raise PromptError(
+                f"Message {index} ({role}) holds a block of type {kind!r} that {problem}"
+            ) from None
+        if text is not None:
             return text
-        if role == "assistant" and (kind in _HIDDEN_BLOCKS or kind in _CALL_BLOCKS):
-            return ""
+        if (near := nearest_type(kind)) and near.startswith("text"):
+            raise PromptError(
+                f"Message {index} ({role}) holds a block of type {kind!r} that is not known: did "
+                f"you mean {near!r}?"
+            )
     raise PromptError(
         f"Message {index} ({role}) holds a block of type {kind!r}, and a prompt holds only text; "
         'use api="chat" for a server that takes such messages.'

@@ -55,9 +55,9 @@ def dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def arguments_text(arguments: object) -> str:
-    """Write a call's arguments as JSON; those that could not be read stay as they are."""
-    return arguments if isinstance(arguments, str) else dump(arguments)
+def text_or_json(value: object) -> str:
+    """Write a text as it is, such as arguments that could not be read, and the rest as JSON."""
+    return value if isinstance(value, str) else dump(value)
 
 
 @dataclass(frozen=True, slots=True)

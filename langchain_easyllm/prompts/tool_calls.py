@@ -6,10 +6,10 @@ earlier calls out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .conversation import ToolCall
-from .spec import dump
+from .spec import dump, text_or_json
 
 
 def json_list(text: str, calls: Sequence[ToolCall], before: str, after: str = "") -> str:
@@ -41,15 +41,20 @@ def xml_parameters(text: str, calls: Sequence[ToolCall]) -> str:
 
 
 def _xml_call(call: ToolCall) -> str:
-    arguments = call.arguments
-    if isinstance(arguments, Mapping):
-        each = [f"<parameter={k}>\n{to_text(v)}\n</parameter>\n" for k, v in arguments.items()]
-        body = "".join(each)
-    else:  # of a call that could not be read
-        body = f"{to_text(arguments)}\n" if arguments else ""
+    body = tagged_arguments(call, "<parameter={}>\n{}\n</parameter>\n", to_text)
     return f"<tool_call>\n<function={call.name}>\n{body}</function>\n</tool_call>"
 
 
 def to_text(value: object) -> str:
     """Write a value as Qwen3-Coder's template does, which knows Python's True and None."""
     return dump(value) if isinstance(value, Mapping | list | tuple) else str(value)
+
+
+def tagged_arguments(
+    call: ToolCall, form: str, write: Callable[[object], str] = text_or_json
+) -> str:
+    """Write each argument in tags, by a form of its name and value."""
+    arguments = call.arguments
+    if isinstance(arguments, Mapping):
+        return "".join([form.format(name, write(value)) for name, value in arguments.items()])
+    return f"{write(arguments)}\n" if arguments else ""  # of a call that could not be read

@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..conversation import Conversation, Extra, ToolCall
-from ..spec import ChatTemplateSpec, RenderOptions, arguments_text
+from ..spec import ChatTemplateSpec, RenderOptions, text_or_json
 from ..special_tokens import SpecialTokens
 from .reasoning import END
 
 _EOS = "<｜end▁of▁sentence｜>"
+CALLS, CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
+CALL, CALL_END = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"
+SEPARATOR = "<｜tool▁sep｜>"
+OUTPUT, OUTPUT_END = "<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>"
+OUTPUTS, OUTPUTS_END = "<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>"
 
 
 def _write(conversation: Conversation, options: RenderOptions) -> str:
@@ -26,14 +31,14 @@ def _write(conversation: Conversation, options: RenderOptions) -> str:
             parts.append(f"<｜User｜>{text}")
             after_user, after_result = True, False
         elif role == "tool":
-            parts.append(f"<｜tool▁output▁begin｜>{text}<｜tool▁output▁end｜>")
+            parts.append(f"{OUTPUT}{text}{OUTPUT_END}")
             after_user, after_result = False, True
         elif role == "assistant":
             calls = conversation.extras.get(index, Extra()).calls
             if after_user:
                 parts.append("<｜Assistant｜></think>")
             if calls:
-                answer = text + _calls(calls)
+                answer = text + write_calls(calls)
             else:
                 answer = text if after_result or END not in text else text.partition(END)[2]
             parts.append(answer + _EOS)
@@ -43,10 +48,10 @@ def _write(conversation: Conversation, options: RenderOptions) -> str:
     return "".join(parts)
 
 
-def _calls(calls: Sequence[ToolCall]) -> str:
-    written = [f"{call.name}<｜tool▁sep｜>{arguments_text(call.arguments)}" for call in calls]
-    each = [f"<｜tool▁call▁begin｜>{call}<｜tool▁call▁end｜>" for call in written]
-    return f"<｜tool▁calls▁begin｜>{''.join(each)}<｜tool▁calls▁end｜>"
+def write_calls(calls: Sequence[ToolCall]) -> str:
+    written = [f"{call.name}{SEPARATOR}{text_or_json(call.arguments)}" for call in calls]
+    each = [f"{CALL}{call}{CALL_END}" for call in written]
+    return f"{CALLS}{''.join(each)}{CALLS_END}"
 
 
 DEEPSEEK_V3_1 = ChatTemplateSpec(
@@ -63,10 +68,8 @@ DEEPSEEK_V3_1 = ChatTemplateSpec(
     special_tokens=SpecialTokens(
         (
             *("<｜begin▁of▁sentence｜>", _EOS, "<｜▁pad▁｜>", "<｜User｜>", "<｜Assistant｜>"),
-            *("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", "<｜tool▁sep｜>"),
-            *("<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"),
-            *("<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>"),
-            *("<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>"),
+            *(CALLS, CALLS_END, SEPARATOR, CALL, CALL_END),
+            *(OUTPUTS, OUTPUTS_END, OUTPUT, OUTPUT_END),
             *("<｜search▁begin｜>", "<｜search▁end｜>", "<|EOT|>", "<｜place▁holder▁no▁"),
             *("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),
         )

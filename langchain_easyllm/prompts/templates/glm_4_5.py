@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from ..conversation import Conversation, Extra, ToolCall
 from ..spec import ChatTemplateSpec, RenderOptions, dump
 from ..special_tokens import SpecialTokens
+from ..tool_calls import tagged_arguments
 from .reasoning import last_user, split_reasoning
 
-TOOLS = """\
+_TOOLS = """\
 # Tools
 
 You may call one or more functions to assist with the user query.
@@ -31,7 +32,6 @@ For each function call, output the function name and arguments within the follow
 <arg_value>{{arg-value-2}}</arg_value>
 ...
 </tool_call>"""
-"""Describes tools, one as JSON on each line."""
 
 _EMPTY = "\n<think></think>"
 
@@ -40,7 +40,7 @@ def _write(conversation: Conversation, options: RenderOptions) -> str:
     roles = conversation.roles
     question = last_user(conversation)
     silent = options.thinking is False
-    parts = [_tools(options.tools)]
+    parts = [f"<|system|>\n{describe_tools(options.tools)}"] if options.tools else []
     for index, (role, text) in enumerate(zip(roles, conversation.texts, strict=True)):
         if role == "user":
             flag = "/nothink" if silent and not text.endswith("/nothink") else ""
@@ -59,26 +59,20 @@ def _write(conversation: Conversation, options: RenderOptions) -> str:
     return "".join(parts)
 
 
-def _tools(tools: Sequence[Mapping[str, object]]) -> str:
-    described = TOOLS.format(tools="\n".join([dump(tool) for tool in tools]))
-    return f"<|system|>\n{described}" if tools else ""
+def describe_tools(tools: Sequence[Mapping[str, object]]) -> str:
+    return _TOOLS.format(tools="\n".join([dump(tool) for tool in tools]))
 
 
 def _answer(text: str, extra: Extra, *, after: bool) -> str:
     reasoning, text = split_reasoning(text, extra)
     block = f"\n<think>{reasoning.strip()}</think>" if after and reasoning else _EMPTY
     content = f"\n{text.strip()}" if text.strip() else ""
-    return block + content + "".join(map(_call, extra.calls))
+    return block + content + "".join([f"\n{write_call(call)}" for call in extra.calls])
 
 
-def _call(call: ToolCall) -> str:
-    arguments = call.arguments if isinstance(call.arguments, Mapping) else {}
-    lines = [
-        f"<arg_key>{key}</arg_key>\n"
-        f"<arg_value>{value if isinstance(value, str) else dump(value)}</arg_value>\n"
-        for key, value in arguments.items()
-    ]
-    return f"\n<tool_call>{call.name}\n{''.join(lines)}</tool_call>"
+def write_call(call: ToolCall) -> str:
+    form = "<arg_key>{}</arg_key>\n<arg_value>{}</arg_value>\n"
+    return f"<tool_call>{call.name}\n{tagged_arguments(call, form)}</tool_call>"
 
 
 GLM_4_5 = ChatTemplateSpec(

@@ -7,22 +7,26 @@ stands in the place of its role, and a newline only behind the default system me
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 
-from ..conversation import Conversation, Extra
-from ..spec import ChatTemplateSpec, RenderOptions, arguments_text
+from ..conversation import Conversation, Extra, ToolCall
+from ..spec import ChatTemplateSpec, RenderOptions, text_or_json
 from ..special_tokens import SpecialTokens
 
 _DEFAULT = (
     "<|im_system|>system<|im_middle|>You are Kimi, an AI assistant created by Moonshot AI."
     "<|im_end|>\n"
 )
+SECTION, SECTION_END = "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"
+CALL, CALL_END = "<|tool_call_begin|>", "<|tool_call_end|>"
+ARGUMENTS = "<|tool_call_argument_begin|>"
 _MARKS = {"user": "<|im_user|>", "assistant": "<|im_assistant|>"}
 
 
 def _write(conversation: Conversation, options: RenderOptions) -> str:
     parts: list[str] = []
     if options.tools:
-        listed = json.dumps(list(options.tools), ensure_ascii=False, separators=(",", ":"))
+        listed = list_tools(options.tools)
         parts.append(f"<|im_system|>tool_declare<|im_middle|>{listed}<|im_end|>")
     if conversation.roles[0] != "system":
         parts.append(_DEFAULT)
@@ -30,7 +34,7 @@ def _write(conversation: Conversation, options: RenderOptions) -> str:
         extra = conversation.extras.get(index, Extra())
         text = conversation.texts[index]
         if extra.calls:
-            text += _calls(extra)
+            text += write_calls(extra.calls)
         elif role == "tool":
             text = f"## Return of {extra.call_id or extra.name or 'tool'}\n{text}"
         mark = _MARKS.get(role, "<|im_system|>")
@@ -40,13 +44,17 @@ def _write(conversation: Conversation, options: RenderOptions) -> str:
     return "".join(parts)
 
 
-def _calls(extra: Extra) -> str:
+def list_tools(tools: Sequence[Mapping[str, object]]) -> str:
+    return json.dumps(list(tools), ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def write_calls(calls: Sequence[ToolCall]) -> str:
     written = [
-        f"<|tool_call_begin|>{call.id or f'functions.{call.name}:{number}'}"
-        f"<|tool_call_argument_begin|>{arguments_text(call.arguments)}<|tool_call_end|>"
-        for number, call in enumerate(extra.calls)
+        f"{CALL}{call.id or f'functions.{call.name}:{number}'}"
+        f"{ARGUMENTS}{text_or_json(call.arguments)}{CALL_END}"
+        for number, call in enumerate(calls)
     ]
-    return f"<|tool_calls_section_begin|>{''.join(written)}<|tool_calls_section_end|>"
+    return f"{SECTION}{''.join(written)}{SECTION_END}"
 
 
 KIMI_K2 = ChatTemplateSpec(
@@ -61,8 +69,7 @@ KIMI_K2 = ChatTemplateSpec(
     special_tokens=SpecialTokens(
         (
             *("<|im_system|>", "<|im_user|>", "<|im_assistant|>", "<|im_middle|>", "<|im_end|>"),
-            *("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", "<|tool_call_begin|>"),
-            *("<|tool_call_argument_begin|>", "<|tool_call_end|>"),
+            *(SECTION, SECTION_END, CALL, ARGUMENTS, CALL_END),
             *("<|media_start|>", "<|media_content|>", "<|media_end|>", "<|media_pad|>"),
             *("<|start_header_id|>", "<|end_header_id|>", "<|reserved_token_"),
             *("[BOS]", "[EOS]", "[EOT]", "[PAD]", "[UNK]"),

@@ -8,18 +8,20 @@ stand in the first message, calls behind an empty pair of Python tags, results i
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from ..conversation import Conversation, Extra
 from ..spec import ChatTemplateSpec, RenderOptions, dump
 from ..special_tokens import SpecialTokens
 
 _TURN = "<|header_start|>{}<|header_end|>\n\n{}<|eot|>"
-_TOOLS = (
+TOOLS = (
     "Given the following functions, please respond with a JSON for a function call with its proper "
     "arguments that best answers the given prompt.\n\n"
     'Respond in the format {"name": function name, "parameters": dictionary of argument name and '
     "its value}.Do not use variables.\n\n"
 )
+"""Stands before the tools."""
 
 
 def _write(conversation: Conversation, options: RenderOptions) -> str:
@@ -33,8 +35,7 @@ def _write(conversation: Conversation, options: RenderOptions) -> str:
     if options.tools:
         # The template puts them before the first text, whosever it is.
         takes = start < len(roles) and not conversation.extras.get(start, Extra()).calls
-        listed = [json.dumps(tool, ensure_ascii=False, indent=4) for tool in options.tools]
-        described = _TOOLS + "".join([f"{tool}\n\n" for tool in listed])
+        described = TOOLS + "".join([f"{list_tool(tool)}\n\n" for tool in options.tools])
         parts.append(_TURN.format("user", described + (texts[start].strip() if takes else "")))
         start += takes
     for index in range(start, len(roles)):
@@ -49,6 +50,10 @@ def _write(conversation: Conversation, options: RenderOptions) -> str:
     if options.answer:
         parts.append("<|header_start|>assistant<|header_end|>\n\n")
     return "".join(parts)
+
+
+def list_tool(tool: Mapping[str, object]) -> str:
+    return json.dumps(tool, ensure_ascii=False, indent=4, default=str)
 
 
 LLAMA4 = ChatTemplateSpec(

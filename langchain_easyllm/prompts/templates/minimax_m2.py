@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from ..conversation import Conversation, Extra, ToolCall
 from ..spec import ChatTemplateSpec, RenderOptions, dump
 from ..special_tokens import SpecialTokens
+from ..tool_calls import tagged_arguments
 from .reasoning import END, last_user, split_reasoning
 
 _DEFAULT = "You are MiniMax-M2, a helpful AI assistant built by MiniMax. Knowledge cutoff: 2025-06."
 _CALLS = "<minimax:tool_call>", "</minimax:tool_call>"
-_TOOLS = """
-
+_TOOLS = """\
 # Tools
 You may call one or more tools to assist with the user query.
 Here are the tools available in JSONSchema format:
@@ -39,7 +39,8 @@ def _write(conversation: Conversation, options: RenderOptions) -> str:
     roles, texts = conversation.roles, conversation.texts
     question = last_user(conversation)
     system = texts[0] if roles[0] == "system" else ""
-    parts = [f"]~b]system\n{system or _DEFAULT}{_tools(options.tools)}[e~[\n"]
+    tools = f"\n\n{describe_tools(options.tools)}" if options.tools else ""
+    parts = [f"]~b]system\n{system or _DEFAULT}{tools}[e~[\n"]
     for index, (role, text) in enumerate(zip(roles, texts, strict=True)):
         if role == "user":
             parts.append(f"]~b]user\n{text}[e~[\n")
@@ -53,9 +54,9 @@ def _write(conversation: Conversation, options: RenderOptions) -> str:
     return "".join(parts) + ("]~b]ai\n<think>\n" if options.answer else "")
 
 
-def _tools(tools: Sequence[Mapping[str, object]]) -> str:
+def describe_tools(tools: Sequence[Mapping[str, object]]) -> str:
     listed = [f"<tool>{dump(tool.get('function', tool))}</tool>\n" for tool in tools]
-    return _TOOLS.format(tools="".join(listed)) if tools else ""
+    return _TOOLS.format(tools="".join(listed))
 
 
 def _answer(text: str, extra: Extra, *, after: bool) -> str:
@@ -65,17 +66,18 @@ def _answer(text: str, extra: Extra, *, after: bool) -> str:
     thought = f"<think>\n{reasoning}\n</think>\n\n" if after and reasoning else ""
     if not extra.calls:
         return thought + answer
+    return f"{thought}{answer}{write_calls(extra.calls)}"
+
+
+def write_calls(calls: Sequence[ToolCall]) -> str:
+    """Write calls as they follow a text."""
     begin, end = _CALLS
-    return f"{thought}{answer}\n{begin}\n{''.join(map(_call, extra.calls))}{end}"
+    return f"\n{begin}\n{''.join(map(_call, calls))}{end}"
 
 
 def _call(call: ToolCall) -> str:
-    arguments = call.arguments if isinstance(call.arguments, Mapping) else {}
-    lines = [
-        f'<parameter name="{key}">{value if isinstance(value, str) else dump(value)}</parameter>\n'
-        for key, value in arguments.items()
-    ]
-    return f'<invoke name="{call.name}">\n{"".join(lines)}</invoke>\n'
+    arguments = tagged_arguments(call, '<parameter name="{}">{}</parameter>\n')
+    return f'<invoke name="{call.name}">\n{arguments}</invoke>\n'
 
 
 MINIMAX_M2 = ChatTemplateSpec(

@@ -36,21 +36,24 @@ MARKUP = SpecialTokens(
 )
 """Tags that only the template and the model write."""
 
-TOOLS = """\
+CALL_SYNTAX = """\
+For each function call, return a json object with function name and arguments within \
+<tool_call></tool_call> XML tags:
+<tool_call>
+{{"name": <function-name>, "arguments": <args-json-object>}}
+</tool_call>"""
+
+TOOLS = f"""\
 # Tools
 
 You may call one or more functions to assist with the user query.
 
 You are provided with function signatures within <tools></tools> XML tags:
 <tools>
-{tools}
+{{tools}}
 </tools>
 
-For each function call, return a json object with function name and arguments within \
-<tool_call></tool_call> XML tags:
-<tool_call>
-{{"name": <function-name>, "arguments": <args-json-object>}}
-</tool_call>"""
+{CALL_SYNTAX}"""
 """Describes tools, one as JSON on each line."""
 
 _TURN = "<|im_start|>{}\n{}<|im_end|>\n"

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from ..conversation import Conversation
 from ..spec import ChatTemplateSpec, RenderOptions
 from ..special_tokens import SpecialTokens
-from .qwen3 import CALLS, MARKUP
+from .qwen3 import CALL_SYNTAX, CALLS, MARKUP
 
 _METADATA = """\
 ## Metadata
@@ -40,21 +40,17 @@ _DEFAULT_THINKING = (
     "correct. The Solution section should be logical, accurate, and concise and detail necessary "
     "steps needed to reach the conclusion."
 )
-_TOOLS = """\
+_TOOLS = f"""\
 ### Tools
 
 You may call one or more functions to assist with the user query.
 You are provided with function signatures within <tools></tools> XML tags:
 
 <tools>
-{tools}
+{{tools}}
 </tools>
 
-For each function call, return a json object with function name and arguments within \
-<tool_call></tool_call> XML tags:
-<tool_call>
-{{"name": <function-name>, "arguments": <args-json-object>}}
-</tool_call>
+{CALL_SYNTAX}
 
 <|im_end|>
 """
