@@ -21,8 +21,10 @@ _LISTS = ("anyOf", "oneOf", "prefixItems")
 _MAPPINGS = ("$defs", "definitions", "properties")
 
 
-def compile_grammar(kind: Literal["json_schema", "regex", "lark"], source: object) -> str:
-    """Return llguidance's form of a JSON schema, a regular expression or a Lark grammar.
+def compile_grammar(kind: Literal["json_schema", "regex", "lark", "ebnf"], source: object) -> str:
+    """Return llguidance's form of a JSON schema, a regular expression or a grammar.
+
+    A grammar is one of Lark, and as `ebnf` also one of GBNF (`root ::= ...`).
 
     Raises:
         ValueError: With the reason, if it cannot be compiled.
@@ -39,11 +41,21 @@ def compile_grammar(kind: Literal["json_schema", "regex", "lark"], source: objec
     elif kind == "regex":
         grammar = LLMatcher.grammar_from_regex(str(source))
     else:
-        grammar = LLMatcher.grammar_from_lark(str(source))
+        lark = _gbnf_to_lark(str(source)) if kind == "ebnf" else str(source)
+        grammar = LLMatcher.grammar_from_lark(lark)
     failed, problems = LLMatcher.validate_grammar_with_warnings(grammar)
     if failed:
         raise ValueError(problems[0].strip())
     return grammar
+
+
+def _gbnf_to_lark(source: str) -> str:
+    from llguidance.gbnf_to_lark import any_to_lark  # noqa: PLC0415 - as above
+
+    try:
+        return any_to_lark(source)
+    except Exception as error:  # it raises `Exception` itself, and what its own parser stumbles on
+        raise ValueError(str(error)) from error
 
 
 def close_schema(schema: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
@@ -13,6 +14,8 @@ from langchain_easyllm._servers.profile import (
     CLIENT_SIDE,
     EMBEDDING_FIELDS,
     NEUTRAL_FIELDS,
+    ApiProfile,
+    ConstraintFormat,
     GenerationApi,
     ServerProfile,
     ToolChoiceForm,
@@ -73,6 +76,40 @@ def embedding_fields() -> str:
     )
 
 
+def _expression_cells(protocol: ApiProfile) -> list[str]:
+    if protocol.constraint is ConstraintFormat.OPENAI_AS_GIVEN:
+        return ["as given in the server's own `response_format`, else error"] * 3
+    has = {
+        kind: f"`{json.dumps(form, default=repr)}`" for kind, form in protocol.expressions.items()
+    }
+    own = {kind: cell.replace('"Ellipsis"', "...") for kind, cell in has.items()}
+    grammar = own.get("ebnf") or own.get("gbnf") or "error"
+    translated = "as a grammar" if "gbnf" in own else "error"
+    choice = own.get("choice") or ("as a regex" if "regex" in own else translated)
+    return [own.get("regex") or translated, choice, grammar]
+
+
+def expressions() -> str:
+    """What each protocol of each server is sent for a constraint that is no JSON schema."""
+    rows: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for server in SERVERS:
+        for api in reversed(server.apis):
+            protocol = server.api(api)
+            listed = "grammar" in protocol.fields and (
+                api is not GenerationApi.GENERATE or server in (TGI, IN_PROCESS)
+            )
+            if listed:
+                servers = rows.setdefault(tuple(_expression_cells(protocol)), {})
+                servers.setdefault(server.name, []).append(api.value)
+    return _table(
+        ["server", "regex", "choice", "grammar"],
+        (
+            [", ".join(f"{name} ({', '.join(apis)})" for name, apis in servers.items()), *cells]
+            for cells, servers in rows.items()
+        ),
+    )
+
+
 PROMPTED = "described in the prompt"
 
 
@@ -115,7 +152,8 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "servers.md": {
         api.value: lambda api=api: generation_fields(api)  # type: ignore[misc]
         for api in reversed(GenerationApi)
-    },
+    }
+    | {"constraints": expressions},
     "tools.md": {"tool choice": tool_choices},
     "embeddings.md": {"embeddings": embedding_fields},
     "faults.md": {"faults": fault_table},

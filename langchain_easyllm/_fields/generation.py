@@ -17,11 +17,13 @@ from pydantic import (
     model_validator,
 )
 
+from .._protocols.constraints import CONSTRAINT_FIELDS
 from .._protocols.stop_sequences import merge_stops
 from .._servers.profile import NEUTRAL_FIELDS
 from ..errors import ConfigurationError, one_sentence
 from .aliases import canonical
 from .call_headers import hidden_headers
+from .constraints import constraint_dict
 from .constructor_types import UNSET, Convertible
 from .timeouts import one_timeout
 
@@ -89,17 +91,25 @@ class GenerationFields(BaseModel):
     return_full_text: bool | None = None
     """Whether the answer begins with the prompt (alias: `echo`). Text protocols only."""
 
-    response_format: dict[str, Any] | None = None
-    """The format of the answer: a JSON schema, or the server's own `response_format`."""
+    response_format: Convertible[dict[str, Any] | None, type | Mapping[str, Any]] = UNSET
+    """The format of the answer, on servers that constrain decoding: a JSON schema, a pydantic class
+    or a TypedDict, `{"type": "regex", "value": "..."}`, `{"type": "choice", "value": [...]}`,
+    `{"type": "ebnf", "value": "..."}`, or the same in the words of OpenAI or a server. A class is
+    kept as its JSON schema."""
 
-    grammar: dict[str, Any] | None = None
-    """A constraint on decoding: `{"type": "json" | "regex", "value": ...}`."""
+    grammar: Convertible[dict[str, Any] | None, type | Mapping[str, Any]] = UNSET
+    """Another name of `response_format`: set one of them."""
 
     stream_usage: bool = True
     """Whether a stream ends with token counts, if the server reports them. Default True."""
 
     thinking: bool | None = None
     """Whether a reasoning model thinks before it answers, on servers that support the choice."""
+
+    @field_validator("response_format", "grammar", mode="before")
+    @classmethod
+    def _constraint(cls, value: object) -> object:
+        return constraint_dict(value)
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -205,7 +215,12 @@ def params_of(model: BaseModel, overrides: Mapping[str, Any]) -> dict[str, objec
     if not chosen:
         return {}
     fields = {**model.__dict__, **overrides}
-    return {name: value for name in sorted(chosen) if (value := fields[name]) is not None}
+    params = {name: value for name in sorted(chosen) if (value := fields[name]) is not None}
+    if not chosen.isdisjoint(CONSTRAINT_FIELDS):
+        for name in CONSTRAINT_FIELDS & params.keys():
+            if isinstance(params[name], type):  # it was assigned, which pydantic does not check
+                params[name] = constraint_dict(params[name])
+    return params
 
 
 AUTO = "auto"

@@ -1,4 +1,4 @@
-"""Holds an answer to a JSON schema or a regular expression, token by token, by llguidance."""
+"""Holds an answer to a schema, a regular expression or a grammar, token by token, by llguidance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def compile_tgi_grammar(grammar: Mapping[str, object]) -> str:
     check_libraries("llguidance")
     value = grammar.get("value")
     try:
-        if grammar.get("type") == "regex":
+        kind = grammar.get("type")
+        if kind == "ebnf":
+            return compile_grammar("ebnf", value)
+        if kind == "regex":
             return compile_grammar("regex", value)
         return compile_grammar("json_schema", close_schema(value))
     except ValueError as error:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import cast
 
 from .._servers.profile import (
     EXTENSIONS,
     ApiProfile,
-    ConstraintFormat,
     GenerationApi,
     ServerInfo,
 )
 from .._servers.registry import SERVERS
 from ..errors import ConfigurationError
+from .constraints import CONSTRAINT_FIELDS, to_constraint
 
 Message = Mapping[str, object]
 """One chat message in OpenAI's format: `role`, `content` and what belongs to them."""
@@ -78,9 +77,10 @@ def to_fields(
             if value not in _OFF.get(name, ()):
                 raise ConfigurationError(_inexpressible(name, api, server))
             continue
-        if name in ("response_format", "grammar"):
-            key, translated = to_constraint(value, key, protocol, server.profile.name)
-        elif name == "thinking":
+        if name in CONSTRAINT_FIELDS:
+            out |= to_constraint(params, api, server.profile)
+            continue
+        if name == "thinking":
             translated = server.profile.thinking[bool(value)]
         else:
             translated = _to_value(name, value, api, protocol)
@@ -163,7 +163,7 @@ _SPECIAL: Mapping[str, tuple[object, ...]] = {
 def _depends(name: str, value: object, api: GenerationApi) -> bool:
     if name in _SPECIAL:
         return value in _SPECIAL[name]
-    if name in ("response_format", "grammar"):
+    if name in CONSTRAINT_FIELDS:
         return True
     if name not in EXTENSIONS and value in _OFF.get(name, ()):
         return False  # every server takes OpenAI's own fields where they say nothing
@@ -174,78 +174,3 @@ def _depends(name: str, value: object, api: GenerationApi) -> bool:
 def _names_differ(name: str, api: GenerationApi) -> bool:
     rows = (server.apis[api].fields for server in SERVERS if api in server.apis)
     return len({row.get(name) for row in rows}) > 1
-
-
-def to_constraint(value: object, key: str, protocol: ApiProfile, server: str) -> tuple[str, object]:
-    """Return the key and the value of a constraint in a server's own format."""
-    wanted = protocol.constraint
-    if wanted is ConstraintFormat.OPENAI_AS_GIVEN and _is_openai(value):
-        return key, dict(cast("Mapping[str, object]", value))
-    kind, constraint = _read(value)
-    if kind != "regex" or wanted is ConstraintFormat.GRAMMAR:
-        return key, _in_format(value, kind, constraint, wanted)
-    if protocol.regex_field is None:
-        raise ConfigurationError(
-            f"A regex cannot be expressed on {server} (grammar, response_format): use a JSON "
-            "schema, or the server's own key through model_kwargs."
-        )
-    return protocol.regex_field, constraint
-
-
-def _in_format(value: object, kind: str, constraint: object, wanted: ConstraintFormat) -> object:
-    if wanted is ConstraintFormat.GRAMMAR:
-        return None if kind == "text" else {"type": kind, "value": constraint}
-    if wanted is ConstraintFormat.SCHEMA:
-        return constraint
-    if kind == "text":
-        return {"type": "text"}
-    if constraint == _ANY_OBJECT:
-        return {"type": "json_object"}
-    if wanted is ConstraintFormat.JSON_OBJECT:
-        return {"type": "json_object", "schema": constraint}
-    if _names_schema(value):
-        return dict(cast("Mapping[str, object]", value))
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": constraint}}
-
-
-_ANY_OBJECT: dict[str, object] = {"type": "object"}
-_SCHEMA_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
-_SCHEMA_WORDS = frozenset({"properties", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"})
-
-
-def _is_openai(value: object) -> bool:
-    if _names_schema(value):
-        return True
-    plain = isinstance(value, Mapping) and value.get("type") in ("text", "json_object")
-    return plain and "value" not in cast("Mapping[str, object]", value)
-
-
-def _names_schema(value: object) -> bool:
-    return isinstance(value, Mapping) and isinstance(value.get("json_schema"), Mapping)
-
-
-def _read(value: object) -> tuple[str, object]:
-    """Return the kind (`json`, `regex`, `text`) and the schema or expression."""
-    if not isinstance(value, Mapping):
-        msg = (
-            "response_format and grammar take a dict: a JSON schema, "
-            "{'type': 'json', 'value': schema}, {'type': 'regex', 'value': '...'} or OpenAI's."
-        )
-        raise ConfigurationError(msg)
-    kind = value.get("type")
-    if kind == "text":
-        return "text", None
-    if kind == "regex" and isinstance(value.get("value"), str):
-        return "regex", value["value"]
-    schema = value.get("json_schema")
-    if kind == "json_schema" and isinstance(schema, Mapping):
-        return "json", schema.get("schema", _ANY_OBJECT)
-    if kind in ("json", "json_object", "json_schema"):
-        schema = value.get("value") or value.get("schema") or _ANY_OBJECT
-        if kind == "json_schema" and isinstance(schema, Mapping):
-            schema = schema.get("schema", schema)  # TGI's third form: a schema with a name
-        return "json", schema
-    if kind in _SCHEMA_TYPES or not _SCHEMA_WORDS.isdisjoint(value):
-        return "json", dict(value)
-    msg = f"response_format {kind!r} is not known: use 'json_schema', 'json_object' or 'regex'."
-    raise ConfigurationError(msg)

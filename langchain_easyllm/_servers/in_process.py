@@ -17,6 +17,10 @@ IN_PROCESS = ServerProfile(
             **same("n", "presence_penalty", "logprobs"),
         },
         omitted={},
+        expressions={
+            **TGI_GENERATE.expressions,
+            "ebnf": {"grammar": {"type": "ebnf", "value": ...}},
+        },
         default_max_tokens=None,  # it knows how much room the prompt leaves
     ),
     suggested_apis=(),

@@ -18,6 +18,7 @@ from .profile import (
 )
 
 _MORE = {**same("top_k", "typical_p"), "repetition_penalty": "repeat_penalty"}
+EXPRESSIONS = {"gbnf": {"grammar": ...}}
 
 LLAMA_CPP = ServerProfile(
     name="llama.cpp",
@@ -30,6 +31,7 @@ LLAMA_CPP = ServerProfile(
             "grammar": "response_format",
             "thinking": "chat_template_kwargs",
         },
+        expressions=EXPRESSIONS,
         constrains=True,
     ),
     # It ignores a `response_format` here, and takes a schema as `json_schema`.
@@ -41,6 +43,7 @@ LLAMA_CPP = ServerProfile(
             "grammar": "json_schema",
         },
         constraint=ConstraintFormat.SCHEMA,
+        expressions=EXPRESSIONS,
         constrains=True,
     ),
     max_stops=None,

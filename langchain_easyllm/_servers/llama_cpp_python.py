@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .llama_cpp import LLAMA_CPP
+from .llama_cpp import EXPRESSIONS, LLAMA_CPP
 from .profile import (
     CHAT_FIELDS,
     COMPLETIONS_FIELDS,
@@ -24,11 +24,19 @@ LLAMA_CPP_PYTHON = ServerProfile(
     chat=ApiProfile(
         fields={**without(CHAT_FIELDS, "n"), **_MORE, "grammar": "response_format"},
         constraint=ConstraintFormat.JSON_OBJECT,
+        expressions=EXPRESSIONS,
         constrains=True,
         min_top_logprobs=1,
     ),
     completions=ApiProfile(
-        fields={**without(COMPLETIONS_FIELDS, "n", "best_of", "response_format"), **_MORE}
+        fields={
+            **without(COMPLETIONS_FIELDS, "n", "best_of"),
+            **_MORE,
+            "response_format": "grammar",
+            "grammar": "grammar",
+        },
+        constraint=ConstraintFormat.NONE,
+        expressions=EXPRESSIONS,
     ),
     max_stops=None,
     # It constrains decoding for a named tool only.

@@ -32,13 +32,16 @@ class ConstraintFormat(StrEnum):
     """OpenAI's; a value in a provider's own variant of it is left as it is."""
 
     GRAMMAR = "grammar"
-    """TGI's `{"type": "json" or "regex", "value": ...}`; an object's properties must be listed."""
+    """TGI's `{"type": "json", "value": ...}`; an object's properties must be listed."""
 
     JSON_OBJECT = "json_object"
     """`{"type": "json_object", "schema": ...}`."""
 
     SCHEMA = "schema"
     """The JSON schema alone."""
+
+    NONE = "none"
+    """None: it takes no JSON schema, but other constraints."""
 
 
 class ToolChoiceForm(StrEnum):
@@ -115,7 +118,9 @@ class ApiProfile:
     omitted: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     greedy: Mapping[str, object] = field(default_factory=lambda: {"temperature": 0})
     constraint: ConstraintFormat = ConstraintFormat.OPENAI
-    regex_field: str | None = None  # the key of a regular expression, where it has one of its own
+    # the keys of constraints that are no JSON schema, `...` for their value: "regex", "choice" (a
+    # list of texts), "ebnf" (a grammar), or "gbnf" (a grammar in llama.cpp's format)
+    expressions: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     constrains: bool = False  # whether constraints are known to act
     usage_option: bool = True  # whether `stream_options: {"include_usage": true}` is understood
     default_max_tokens: int | None = None  # sent where the caller sets no limit
@@ -135,6 +140,7 @@ TGI_GENERATE = ApiProfile(
     omitted={"top_p": (0, 1), "typical_p": (0, 1), "top_k": (0, -1)},
     greedy={"do_sample": False},
     constraint=ConstraintFormat.GRAMMAR,
+    expressions={"regex": {"grammar": {"type": "regex", "value": ...}}},
     constrains=True,
     default_max_tokens=1024,  # old versions stop after 20 tokens otherwise
 )

@@ -16,6 +16,7 @@ from .profile import (
 # It ignores every other key (`truncate`, `typical_p`, `best_of`, `watermark`) without a word.
 _MORE = {**same("top_k", "repetition_penalty"), "grammar": "response_format"}
 _OMITTED = {"top_p": (0,), "top_k": (0,)}
+_EXPRESSIONS = {"regex": {"regex": ...}, "ebnf": {"ebnf": ...}}
 
 SGLANG = ServerProfile(
     name="sglang",
@@ -24,14 +25,14 @@ SGLANG = ServerProfile(
     chat=ApiProfile(
         fields={**CHAT_FIELDS, **_MORE, "thinking": "chat_template_kwargs"},
         omitted=_OMITTED,
-        regex_field="regex",
+        expressions=_EXPRESSIONS,
         constrains=True,
     ),
     # Without `max_tokens` they end after 16 tokens.
     completions=ApiProfile(
         fields={**without(COMPLETIONS_FIELDS, "best_of"), **_MORE},
         omitted=_OMITTED,
-        regex_field="regex",
+        expressions=_EXPRESSIONS,
         constrains=True,
     ),
     generate=None,  # its `/generate` is a protocol of its own

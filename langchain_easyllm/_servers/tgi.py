@@ -27,6 +27,7 @@ TGI = ServerProfile(
         omitted=_OMITTED,
         greedy=_GREEDY,
         constraint=ConstraintFormat.GRAMMAR,
+        expressions={"regex": {"response_format": {"type": "regex", "value": ...}}},
         constrains=True,
     ),
     completions=ApiProfile(

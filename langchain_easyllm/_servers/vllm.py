@@ -21,6 +21,13 @@ _MORE = {
     "grammar": "response_format",
 }
 _OMITTED = {"top_p": (0,)}
+# Before version 0.11 it has the `guided_` keys only, since version 0.12 only the others. It ignores
+# a key that it does not know, and the versions that have both prefer the newer.
+_EXPRESSIONS = {
+    "regex": {"structured_outputs": {"regex": ...}, "guided_regex": ...},
+    "choice": {"structured_outputs": {"choice": ...}, "guided_choice": ...},
+    "ebnf": {"structured_outputs": {"grammar": ...}, "guided_grammar": ...},
+}
 
 VLLM = ServerProfile(
     name="vllm",
@@ -29,11 +36,13 @@ VLLM = ServerProfile(
     chat=ApiProfile(
         fields={**CHAT_FIELDS, **_MORE, "thinking": "chat_template_kwargs"},
         omitted=_OMITTED,
+        expressions=_EXPRESSIONS,
         constrains=True,
     ),
     completions=ApiProfile(
         fields={**without(COMPLETIONS_FIELDS, "best_of"), **_MORE},
         omitted=_OMITTED,
+        expressions=_EXPRESSIONS,
         constrains=True,
     ),
     max_stops=None,

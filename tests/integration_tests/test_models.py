@@ -6,6 +6,7 @@ One answer in every mode, exact stops, true token counts.
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import reduce
 from operator import add
 
@@ -17,6 +18,11 @@ from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import BadRequestError, ConfigurationError
 
 GREEDY = {"temperature": 0, "max_tokens": 24}
+CONSTRAINTS = {
+    "regex": ({"type": "regex", "value": r"(ab|\d\.){2}[A-C.]{3}"}, r"(ab|\d\.){2}[A-C.]{3}"),
+    "choice": ({"type": "choice", "value": ['"No|way"', "back\\slash"]}, r'"No\|way"|back\\slash'),
+    "ebnf": ({"type": "ebnf", "value": 'root ::= "<" [0-3]{2} ">"'}, "<[0-3]{2}>"),
+}
 
 
 @pytest.fixture(params=["transformers_server", "llama_cpp_server"])
@@ -161,3 +167,12 @@ def test_a_batch_is_in_order(transformers_server):
     with EasyLLM(base_url=transformers_server.base_url, **GREEDY) as llm:
         prompts = [f"Number {number} says" for number in range(12)]
         assert llm.batch(prompts) == [llm.invoke(prompt) for prompt in prompts]
+
+
+@pytest.mark.parametrize("kind", CONSTRAINTS)
+@pytest.mark.parametrize("place", ["llama_cpp_server", "local"], indirect=True)
+def test_a_constraint_holds_a_model_that_knows_nothing(chat, llm, kind):
+    given, pattern = CONSTRAINTS[kind]
+    for model in (chat.bind(grammar=given) | StrOutputParser(), llm.bind(grammar=given)):
+        for answer in every_mode(model, "x"):
+            assert re.fullmatch(pattern, answer)

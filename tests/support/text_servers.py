@@ -153,7 +153,6 @@ class TextServer:
         completions: Its fields on the completions protocol.
         generate: Whether api="generate" can be tried on it.
         schema: The shape in which chat takes a schema, if it does.
-        regex: Where it takes a regular expression, if it does.
         choices: The letters of the tools offered and the `tool_choice` sent among tools "a" and
             "b" for "auto", "none", "required" and "a"; None where that cannot be expressed.
         parallel: Whether it reads `parallel_tool_calls`.
@@ -170,7 +169,6 @@ class TextServer:
     completions: Fields
     generate: bool = True
     schema: Literal["openai", "grammar", "json_object"] | None = "openai"
-    regex: str | None = None
     choices: tuple[Choice, Choice, Choice, Choice] = (
         ("ab", "auto"),
         ("ab", "none"),
@@ -278,7 +276,6 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         chat=Fields({"typical_p", "truncate", "return_full_text"} | _RARE, _LOGPROBS),
         completions=Fields({"typical_p", "truncate", "thinking"} | _RARE, _TEXT),
         generate=False,
-        regex="regex",
         tokenize=("/v1/tokenize", "prompt", {"tokens": [5, 6], "count": 2, "max_model_len": 9}),
     ),
     "llamacpp": TextServer(
@@ -316,6 +313,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             },
         ),
         completions=Fields(
+            # The two that constrain take a grammar, and no schema.
             {"n", "typical_p", "truncate", "thinking", "response_format", "grammar"} | _RARE,
             {**_TEXT, **_PENALTY},
         ),

@@ -6,10 +6,10 @@ error.
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import Any, assert_type
 
 import httpx
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRerank
 from langchain_easyllm.http import Request
@@ -19,6 +19,12 @@ __all__ = ["accepted", "read", "refused"]
 
 URL = "http://localhost:8080"
 HEADERS = {"X-Team": "search"}
+
+
+class Answer(BaseModel):
+    """What a model is to answer."""
+
+    text: str
 
 
 def token() -> str:
@@ -79,6 +85,9 @@ def accepted() -> None:
     EasyLLMChat(base_url=URL, timeout=httpx.Timeout(9, read=None), max_retries=2)
     EasyLLM(base_url=URL, request_timeout=(1.5, None, None, None))
 
+    EasyLLMChat(base_url=URL, response_format=Answer)
+    EasyLLM(base_url=URL, grammar={"type": "choice", "value": ["yes", "no"]}, response_format=None)
+
     EasyLLMChat(llm=EasyLLM(repo_id="org/name"), temperature=0.5)
     EasyLLMChat(llm=None, model="org/name", parse_tool_calls="hermes", disable_streaming=True)
     EasyLLMEmbeddings(base_url=URL, query_instruction="q: ", embed_instruction="d: ")
@@ -97,6 +106,7 @@ def read() -> None:
     model = EasyLLMChat(base_url=URL, api_key="text", stop="x", repo_id="org/name")
     assert_type(model.api_key, SecretStr | None)
     assert_type(model.stop, list[str] | None)
+    assert_type(model.response_format, dict[str, Any] | None)
     assert_type(model.model, str | None)
     assert_type(model.model_id, str | None)
     assert_type(model.timeout, float | None)

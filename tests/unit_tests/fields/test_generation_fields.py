@@ -146,7 +146,16 @@ case(
     transformers=ERROR,
     generate={"grammar": GRAMMAR},
 )
-case("grammar", REGEX, ERROR, tgi={"response_format": REGEX}, generate={"grammar": REGEX})
+case(
+    "grammar",
+    REGEX,
+    ERROR,
+    tgi={"response_format": REGEX},
+    generate={"grammar": REGEX},
+    vllm={"structured_outputs": {"regex": REGEX["value"]}, "guided_regex": REGEX["value"]},
+    llamacpp={"grammar": 'root ::= "a"+'},
+    llama_cpp_python={"grammar": 'root ::= "a"+'},
+)
 
 USUAL = {"model", "messages", "stream", "stream_options"}
 

@@ -42,6 +42,8 @@ def test_what_can_be_compiled() -> None:
         {"type": "json", "value": OBJECT},
         {"type": "json", "value": {"type": "object"}},
         {"type": "regex", "value": "[0-9]+"},
+        {"type": "ebnf", "value": 'root ::= "a" | b\nb ::= [0-9]{2}'},
+        {"type": "ebnf", "value": 'start: "a" | B\nB: /[0-9]{2}/'},
     ):
         assert compile_tgi_grammar(grammar)
 
@@ -52,6 +54,10 @@ def test_what_can_be_compiled() -> None:
         {"type": "regex", "value": "("},
         {"type": "json", "value": {"type": "no-type"}},
         {"type": "json", "value": {"$ref": "#/nowhere"}},
+        {"type": "ebnf", "value": "root ::= nowhere"},
+        {"type": "ebnf", "value": 'root ::= "a\\'},
+        {"type": "ebnf", "value": "start: nowhere"},
+        {"type": "ebnf", "value": "hello"},
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""Constraints in every format, to every server's format."""
+"""JSON schemas in every format, to every server's format; what no format has."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from langchain_easyllm._protocols.request import to_constraint
+from langchain_easyllm._protocols.constraints import to_constraint
 from langchain_easyllm._servers.inference_providers import INFERENCE_PROVIDERS
 from langchain_easyllm._servers.llama_cpp import LLAMA_CPP
 from langchain_easyllm._servers.llama_cpp_python import LLAMA_CPP_PYTHON
@@ -16,8 +16,6 @@ from langchain_easyllm._servers.registry import SERVERS
 from langchain_easyllm._servers.tgi import TGI
 from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
-
-from ...support.text_servers import TEXT_SERVERS
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 ANY = {"type": "object"}
@@ -33,14 +31,13 @@ SAME = [
     {"type": "json_schema", "value": SCHEMA},
     {"type": "json_schema", "value": {"name": "x", "schema": SCHEMA}},
 ]
-REGEX = {"type": "regex", "value": "[a-z]+"}
 CHAT, COMPLETIONS, GENERATE = GenerationApi.CHAT, GenerationApi.COMPLETIONS, GenerationApi.GENERATE
-CHAT_SERVERS = [server for server in SERVERS if server.chat]
+CHAT_SERVERS = [server for server in SERVERS if server.chat and "grammar" in server.chat.fields]
 
 
 def sent(value: object, server: ServerProfile, api: GenerationApi = CHAT) -> object:
-    key, constraint = to_constraint(value, "key", server.api(api), server.name)
-    assert key == "key"
+    """Return what is sent of a schema in the field that is sent for it."""
+    [constraint] = to_constraint({"grammar": value}, api, server).values() or [None]
     return constraint
 
 
@@ -80,19 +77,6 @@ def test_text_constrains_nothing() -> None:
     assert sent(value, VLLM) == value
 
 
-def test_a_regex_where_the_server_has_one() -> None:
-    assert sent(REGEX, TGI, GENERATE) == REGEX
-    assert sent(REGEX, TGI) == REGEX
-    for row in TEXT_SERVERS.values():
-        for api in (row.profile.api(CHAT), row.profile.api(COMPLETIONS)):
-            if row.regex:
-                found = to_constraint(REGEX, "response_format", api, row.profile.name)
-                assert found == (row.regex, REGEX["value"])
-            elif row.schema != "grammar":
-                with pytest.raises(ConfigurationError, match="regex cannot be expressed"):
-                    to_constraint(REGEX, "response_format", api, row.profile.name)
-
-
 @pytest.mark.parametrize(
     "schema",
     [
@@ -110,7 +94,7 @@ def test_a_schema_need_not_be_an_object(schema: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    ["json", 3, None, [], {}, {"type": "yaml"}, {"type": "regex"}, {"type": "regex", "value": 3}],
+    ["json", 3, [], {}, {"type": "yaml"}, {"type": "regex"}, {"type": "json", "value": "{}"}],
     ids=str,
 )
 def test_what_is_no_constraint(bad: object) -> None:

@@ -1,0 +1,52 @@
+"""The constraint of an answer as a field: a class becomes its JSON schema, and all are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, cast
+
+from .._protocols.constraints import read_constraint
+
+# Schemas that calls repeat, as a bound one is, are checked once.
+_REMEMBERED = 16
+_checked: tuple[object, ...] = ()
+
+
+def constraint_dict(value: object) -> dict[str, Any] | None:
+    """Return what `response_format` or `grammar` was given as a dict.
+
+    A dict can be copied, pickled, traced and compared, whatever class it was made of.
+
+    Raises:
+        ConfigurationError: If no server can read it.
+    """
+    if value is None:
+        return None
+    if isinstance(value, type):
+        return _of_class(value)
+    if isinstance(value, Mapping):
+        inner = value.get("value", value.get("json"))
+        if isinstance(inner, type) and value.get("type", "json") == "json":
+            return _of_class(inner)
+    constraint = read_constraint(value)
+    if constraint.kind == "json":
+        _check_schema(cast("Mapping[str, object]", constraint.value), constraint.given)
+    return dict(constraint.given)
+
+
+def _check_schema(schema: Mapping[str, object], given: object) -> None:
+    global _checked  # noqa: PLW0603 - a tuple, for threads read it while others replace it
+    if any(one is given for one in _checked):
+        return
+    from .._structured_output.validation import check_types  # noqa: PLC0415 - seldom needed
+
+    check_types(schema)
+    _checked = (given, *_checked[: _REMEMBERED - 1])
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _of_class(kind: type) -> dict[str, Any]:
+    from .._structured_output.schema import make_output_schema  # noqa: PLC0415 - seldom needed
+
+    return make_output_schema(kind).response_format()
