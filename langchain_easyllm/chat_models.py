@@ -328,8 +328,8 @@ class EasyLLMChat(TextModel, BaseChatModel):
         """Return a runnable that answers with an object that fits a schema.
 
         Args:
-            schema: A pydantic class (2 or 1), a TypedDict, a JSON schema or OpenAI's dict of a
-                function.
+            schema: A pydantic class (2 or 1), a dataclass, a TypedDict, a JSON schema or OpenAI's
+                dict of a function.
             method: How the object is requested. `"json_schema"` constrains decoding,
                 `"function_calling"` requires a call of a tool with this schema, `"json_mode"`
                 requests any JSON object (describe it in the prompt), `"prompt"` describes the
@@ -343,20 +343,19 @@ class EasyLLMChat(TextModel, BaseChatModel):
             kwargs: Generation fields to bind as well.
 
         Returns:
-            A runnable that answers with an instance of the pydantic class, else with a dict.
+            A runnable that answers with an instance of the pydantic class or the dataclass, else
+            with a dict.
 
         Raises:
             ConfigurationError: If the schema or the method is not known. A call whose answer does
                 not fit raises `langchain_easyllm.errors.StructuredOutputError`.
         """
-        from typing_extensions import is_typeddict  # noqa: PLC0415 - as above
-
         from ._structured_output.parser import structured  # noqa: PLC0415 - as above
         from ._structured_output.schema import make_output_schema  # noqa: PLC0415 - seldom needed
 
         output = make_output_schema(schema, method, strict=strict)
-        traced = output.schema if is_typeddict(schema) else schema  # langchain-core converts others
-        trace = {"kwargs": {"method": method or "auto", "strict": strict}, "schema": traced}
+        options = {"method": method or "auto", "strict": strict}
+        trace = {"kwargs": options, "schema": output.described}
         model = self.bind(structured_output=output, ls_structured_output_format=trace, **kwargs)
         return structured(model, output, include_raw=include_raw)
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import orjson
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from typing_extensions import is_typeddict
 
-from .._structured_output.typed_dicts import typed_dict_schema
+from .._structured_output.typed_dicts import is_typed_dict, typed_dict_schema
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def _convertible(tool: ToolLike) -> ToolLike:
 
     A function without a description of its arguments has none: servers require the key.
     """
-    if is_typeddict(tool):
+    if is_typed_dict(tool):
         return typed_dict_schema(tool)
     if not isinstance(tool, Mapping):
         return tool

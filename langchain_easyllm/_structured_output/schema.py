@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Literal, TypeAlias, cast, get_args
+from dataclasses import dataclass, is_dataclass
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias, TypeGuard, cast, get_args, get_origin
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.utils.function_calling import convert_to_json_schema
-from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
-from pydantic import BaseModel, ValidationError
-from typing_extensions import is_typeddict
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from .._protocols.reasoning import CLOSE
 from ..errors import ConfigurationError, RefusalError, StructuredOutputError, one_sentence
-from .typed_dicts import typed_dict_schema
-from .validation import check_types, problem_of
+from .growing_json import NOTHING
+from .json_in_text import find_json, find_partial_json
+from .schema_check import check_schema
+from .typed_dicts import inline_definitions, is_typed_dict, typed_dict_schema
+from .validation import problem_of
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode", "prompt"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -27,7 +27,7 @@ METHODS: tuple[str, ...] = get_args(Method)
 
 @dataclass(frozen=True, slots=True)
 class OutputSchema:
-    target: type | Mapping[str, Any]  # what the caller gave: a class, a TypedDict, or a dict
+    target: type | Mapping[str, Any]  # what the caller gave: a class, or a dict
     name: str
     schema: Mapping[str, Any]
     method: Method | None = None  # None for the strongest that the server has
@@ -58,6 +58,17 @@ class OutputSchema:
         """Whether it is an object, as arguments of a tool have to be."""
         return bool(self.schema.get("type", "object") == "object")
 
+    @property
+    def has_instances(self) -> bool:
+        """Whether answers become instances of a class, which checks them."""
+        return _is_model(self.target) or _is_dataclass(self.target)
+
+    @property
+    def described(self) -> type | Mapping[str, Any]:
+        """What langchain-core describes in a trace: it converts pydantic classes and dicts."""
+        described = _is_model(self.target) or isinstance(self.target, Mapping)
+        return self.target if described else self.schema
+
     def as_instructions(self) -> str:
         """Return the request for an answer that fits, in words."""
         schema = json.dumps(self.schema, ensure_ascii=False)
@@ -83,12 +94,23 @@ class OutputSchema:
 
         An object of a class is shown once it is whole.
         """
-        if isinstance(self.target, type) and is_basemodel_subclass(self.target):
+        if self.has_instances:
             return None
-        calls = getattr(message, "tool_calls", None)
-        return calls[0]["args"] if calls else find_partial_json(message.text)
+        for call in getattr(message, "tool_calls", ()):
+            if call["name"] == self.name:
+                return call["args"]
+        return find_partial_json(message.text, arrays=not self.is_object)
 
     def _value_of(self, message: BaseMessage) -> object:
+        # langchain-core completes the arguments of a stream that was cut.
+        for piece in getattr(message, "tool_call_chunks", ()):
+            if piece["name"] == self.name:
+                try:
+                    return json.loads(piece["args"] or "{}", strict=False)
+                except (ValueError, RecursionError) as error:
+                    raise self._misfit(
+                        f"a call whose arguments are cut: {error}", message
+                    ) from None
         for call in getattr(message, "tool_calls", ()):
             if call["name"] == self.name:
                 return call["args"]
@@ -104,10 +126,11 @@ class OutputSchema:
         raise self._misfit("it has no JSON", message)
 
     def _build(self, value: object) -> object:
-        target = self.target
-        if isinstance(target, type) and is_basemodel_subclass(target):
-            own: Any = target
+        if _is_model(self.target):
+            own: Any = self.target
             return (own.model_validate if issubclass(own, BaseModel) else own.parse_obj)(value)
+        if _is_dataclass(self.target):
+            return _adapter(self.target).validate_python(value)
         problem = problem_of(value, self.schema)
         if problem is not None:
             raise ValueError(problem)
@@ -147,8 +170,8 @@ def make_output_schema(
         raise ConfigurationError(
             f"method={method!r} is not known: use 'auto', {', '.join(map(repr, METHODS))}."
         )
-    found = _schema_of(schema, strict=strict)
-    check_types(found)
+    found = schema_of(schema, strict=strict)
+    check_schema(found)
     title = str(found.get("title") or "answer")
     name = re.sub(r"[^\w-]", "_", title, flags=re.ASCII)[:64]
     own = None if method in (None, "auto") else cast("Method", method)
@@ -161,6 +184,20 @@ def make_output_schema(
     return output
 
 
+def _is_model(schema: object) -> TypeGuard[type]:
+    return isinstance(schema, type) and is_basemodel_subclass(schema)
+
+
+def _is_dataclass(schema: object) -> TypeGuard[type]:
+    kind = get_origin(schema) or schema
+    return isinstance(kind, type) and is_dataclass(kind)
+
+
+@lru_cache(maxsize=128)
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
 def _with_root(schema: dict[str, Any]) -> dict[str, Any]:
     """Put the definition of a class that refers to itself at the root, where servers read."""
     kind, _, name = str(schema.get("$ref")).rpartition("/")
@@ -169,73 +206,42 @@ def _with_root(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema["$defs"][name], **{k: v for k, v in schema.items() if k != "$ref"}}
 
 
-def _schema_of(schema: object, *, strict: bool | None) -> dict[str, Any]:
+def schema_of(schema: object, *, strict: bool | None = None) -> dict[str, Any]:
+    """Return the JSON schema of a class (pydantic's, a dataclass, a TypedDict) or a dict."""
     if isinstance(schema, Mapping):
-        inner = schema.get("function") or schema.get("json_schema")
-        schema = dict(inner) if isinstance(inner, Mapping) else dict(schema)
-        if isinstance(schema.get("schema"), Mapping):
-            schema = {"title": schema.get("name", "answer"), **schema["schema"]}
-        if "name" not in schema:
-            schema.setdefault("title", "answer")
-    elif not (isinstance(schema, type) and (is_basemodel_subclass(schema) or is_typeddict(schema))):
+        schema = _unwrapped(schema)
+    elif not (_is_model(schema) or _is_dataclass(schema) or is_typed_dict(schema)):
         called = schema.__name__ if isinstance(schema, type) else repr(schema)[:80]
         raise ConfigurationError(
-            f"{called} is not a schema: give a pydantic class, a TypedDict or a JSON schema as a "
-            "dict."
+            f"{called} is not a schema: give a pydantic class, a dataclass, a TypedDict or a JSON "
+            "schema as a dict."
         )
     try:
+        if is_typed_dict(schema):
+            return typed_dict_schema(schema, strict=strict)
+        if _is_dataclass(schema):
+            found = _with_root(_adapter(schema).json_schema())
+            return (
+                convert_to_json_schema(inline_definitions(found), strict=True) if strict else found
+            )
         if isinstance(schema, type) and issubclass(schema, BaseModel) and not strict:
             return _with_root(schema.model_json_schema())
         if isinstance(schema, dict) and "name" not in schema and not strict:
             json.dumps(schema)
             return schema
-        if is_typeddict(schema):
-            return typed_dict_schema(schema, strict=strict)
-        return convert_to_json_schema(schema, strict=strict)
+        return convert_to_json_schema(cast("dict[str, Any]", schema), strict=strict)
     except (
         Exception
     ) as error:  # whatever langchain-core or pydantic raise for what they cannot tell
         raise ConfigurationError(f"The schema cannot be written as JSON: {error}") from error
 
 
-NOTHING = object()
-"""The value where there is no JSON; None is JSON."""
-
-_FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)(?:\n?```|\Z)", re.DOTALL)
-_MAX_TRIES = 100
-_decode = json.JSONDecoder(strict=False).raw_decode
-
-
-def find_json(text: str) -> object:
-    """Return the JSON of an answer, or `NOTHING`.
-
-    In other text only an object is taken for an answer.
-    """
-    answer = text.rpartition(CLOSE)[2]
-    for candidate in (text, answer, *(match[1] for match in _FENCE.finditer(answer))):
-        try:
-            return json.loads(candidate, strict=False)
-        except (ValueError, RecursionError):
-            continue
-    for match in islice(re.finditer(r"\{", answer), _MAX_TRIES):
-        try:
-            return _decode(answer, match.start())[0]
-        except (ValueError, RecursionError):
-            continue
-    return NOTHING
-
-
-def find_partial_json(text: str) -> dict[str, object] | None:
-    """Return as much of a JSON object as has been answered so far; None for nothing yet."""
-    if not text.lstrip().startswith("{"):
-        text = text.rpartition(CLOSE)[2]
-    if fence := _FENCE.search(text):
-        text = fence[1]
-    start = text.find("{")
-    if start < 0:
-        return None
-    try:
-        value = parse_partial_json(text[start:])
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+def _unwrapped(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema in OpenAI's dict of a tool, a function or a response format."""
+    inner = schema.get("function") or schema.get("json_schema")
+    found = dict(inner) if isinstance(inner, Mapping) else dict(schema)
+    if isinstance(found.get("schema"), Mapping):
+        found = {"title": found.get("name", "answer"), **found["schema"]}
+    if "name" not in found:
+        found.setdefault("title", "answer")
+    return found

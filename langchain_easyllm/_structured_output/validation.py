@@ -1,35 +1,44 @@
-"""Whether a value fits a JSON schema, for the keywords with which types are described.
+"""Whether a value fits a JSON schema.
 
-Format: JSON Schema, drafts 7 and 2020-12. Keywords that are not here (`format`, `if`,
-`patternProperties`, ...) are not checked, as validators do with those that they do not know; nor is
-a `pattern` that Python cannot compile.
+Format: JSON Schema, draft 2020-12, with the forms of drafts 4 to 7 that are still in use
+(`definitions`, a list in `items`, `dependencies`, a boolean `exclusiveMinimum`; what stands beside
+a `$ref` is ignored where `$schema` names one of these drafts). `format` is a note to the reader.
+
+Numbers are compared as they are written: 0.3 is a multiple of 0.1. A pattern that cannot be checked
+(see `patterns.py`) rules out nothing.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
-from itertools import islice
-from typing import cast
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import TypeAlias, cast
 
-from .._tool_formats.json_schema import resolve_ref
-from ..errors import ConfigurationError
+from .patterns import read_pattern
+from .references import REFS, References, Schema
 
-Schema = Mapping[str, object]
-_MAX_DEPTH = 100
+_logger = logging.getLogger("langchain_easyllm.structured_output")
+# So many characters times parts of a pattern take a second or two at worst.
+_MAX_WORK = 500_000_000
+# The names and numbers of the items of one value that a schema has said something about.
+_Evaluated: TypeAlias = set[object]
 
 
 def problem_of(value: object, schema: Schema) -> str | None:
     """Return the first way in which a value does not fit a schema; None if it fits."""
-    return next(_Checker(schema).check(value, schema, "", 0), None)
+    try:
+        return _Checker(schema).check(value, schema, "", None)
+    except RecursionError:
+        return "it is nested too deeply to be checked"
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-_TYPES: Mapping[str, Callable[[object], bool]] = {
+TYPES: Mapping[str, Callable[[object], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "array": lambda value: isinstance(value, list),
     "string": lambda value: isinstance(value, str),
@@ -40,77 +49,37 @@ _TYPES: Mapping[str, Callable[[object], bool]] = {
 }
 
 
-# What types are called elsewhere. JSON Schema has no name for any value: it leaves the type out.
-_NEAREST = {
-    "str": "string",
-    "text": "string",
-    "int": "integer",
-    "long": "integer",
-    "float": "number",
-    "double": "number",
-    "decimal": "number",
-    "dict": "object",
-    "map": "object",
-    "list": "array",
-    "tuple": "array",
-    "set": "array",
-    "none": "null",
-    "nil": "null",
-}
-
-# Keywords that hold schemas by their names, and those that hold one or a list of them.
-_NAMED = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
-_PARTS = {"items", "prefixItems", "additionalItems", "contains", "unevaluatedItems"}
-_PARTS |= {"additionalProperties", "propertyNames", "unevaluatedProperties"}
-_PARTS |= {"allOf", "anyOf", "oneOf", "not", "if", "then", "else"}
-
-
-def check_types(schema: Schema) -> None:
-    """Refuse a schema that names a type which JSON Schema does not have."""
-    seen: set[int] = set()
-    left: list[tuple[str, object]] = [("", schema)]
-    while left:
-        at, part = left.pop()
-        if not isinstance(part, Mapping) or id(part) in seen:
-            continue
-        seen.add(id(part))
-        if "type" in part:
-            _check_type(part["type"], at)
-        if isinstance(ref := part.get("$ref"), str):
-            left.append((ref, resolve_ref(ref, schema)))
-        for keyword, inner in part.items():
-            if keyword in _NAMED and isinstance(inner, Mapping):
-                left += [(_join(at, f"{keyword}.{name}"), one) for name, one in inner.items()]
-            elif keyword in _PARTS:
-                parts = inner if isinstance(inner, list) else [inner]
-                left += [(_join(at, keyword), one) for one in parts]
-
-
-def _check_type(kind: object, at: str) -> None:
-    kinds = kind if isinstance(kind, list) else [kind]
-    wrong = [one for one in kinds if not isinstance(one, str) or one not in _TYPES]
-    if kinds and not wrong:
-        return
-    name = wrong[0] if wrong else kind
-    where = f" at {at}" if at else ""
-    word = name.lower() if isinstance(name, str) else "null" if name is None else ""
-    near = _NEAREST.get(word) or next(iter(get_close_matches(word, _TYPES, n=1)), None)
-    if word == "any" or not kinds:
-        hint = "leave type out where any value fits"
-    else:
-        hint = f"did you mean {near!r}?" if near else f"it has {', '.join(map(repr, _TYPES))}"
-    raise ConfigurationError(f"JSON Schema has no type {name!r} (in the schema{where}): {hint}.")
-
-
-def _matches(value: object, pattern: object) -> bool:
-    try:
-        return bool(re.search(str(pattern), str(value)))
-    except (re.error, OverflowError, RecursionError):  # ECMA's syntax is not Python's
-        return True
-
-
 def _size(value: object) -> int:
     return len(cast("str", value))
+
+
+def _is_multiple(value: object, of: object) -> bool:
+    if isinstance(value, int) and isinstance(of, int):
+        return value % of == 0
+    try:
+        return (_fraction(value) / _fraction(of)).denominator == 1
+    except ValueError:  # infinity, or no number
+        return False
+
+
+def _fraction(value: object) -> Fraction:
+    return Fraction(value if isinstance(value, int) else repr(value))
+
+
+def _are_unique(items: object, _: object) -> bool:
+    keys = [_key(item) for item in cast("list[object]", items)]
+    return len(set(keys)) == len(keys)
+
+
+def _key(value: object) -> object:
+    """Return what is equal for values that are one in JSON, where `true` is not 1."""
+    if isinstance(value, bool):
+        return ("boolean", value)
+    if isinstance(value, list):
+        return ("array", *map(_key, value))
+    if isinstance(value, dict):
+        return frozenset((name, _key(item)) for name, item in value.items())
+    return value
 
 
 # Bounds: the type that each is about, and whether a value keeps within.
@@ -119,94 +88,277 @@ _BOUNDS: Mapping[str, tuple[str, Callable[[object, object], bool]]] = {
     "maximum": ("number", lambda value, bound: value <= bound),  # type: ignore[operator]
     "exclusiveMinimum": ("number", lambda value, bound: value > bound),  # type: ignore[operator]
     "exclusiveMaximum": ("number", lambda value, bound: value < bound),  # type: ignore[operator]
+    "multipleOf": ("number", _is_multiple),
     "minLength": ("string", lambda value, bound: _size(value) >= cast("int", bound)),
     "maxLength": ("string", lambda value, bound: _size(value) <= cast("int", bound)),
-    "pattern": ("string", _matches),
     "minItems": ("array", lambda value, bound: _size(value) >= cast("int", bound)),
     "maxItems": ("array", lambda value, bound: _size(value) <= cast("int", bound)),
+    "uniqueItems": ("array", _are_unique),
+    "minProperties": ("object", lambda value, bound: _size(value) >= cast("int", bound)),
+    "maxProperties": ("object", lambda value, bound: _size(value) <= cast("int", bound)),
 }
 
 
-def _same(one: object, other: object) -> bool:
-    """Whether two values are one in JSON, where `true` is not 1."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    return one == other
-
-
-class _Checker:
-    def __init__(self, root: Schema) -> None:
-        self._root = root
-
-    def check(self, value: object, schema: object, at: str, depth: int) -> Iterator[str]:
-        if schema is False or depth > _MAX_DEPTH:
-            yield f"{at or 'it'} should not be there"
-        if not isinstance(schema, Mapping):
-            return
-        if isinstance(ref := schema.get("$ref"), str):
-            yield from self.check(value, resolve_ref(ref, self._root), at, depth + 1)
-        yield from _own(value, schema, at or "it")
-        for part in cast("list[object]", schema.get("allOf") or ()):
-            yield from self.check(value, part, at, depth + 1)
-        for keyword, counted in (("anyOf", 1), ("oneOf", 2)):
-            options = schema.get(keyword)
-            if isinstance(options, list):
-                fitting = (o for o in options if not any(self.check(value, o, "", depth + 1)))
-                if len(list(islice(fitting, counted))) != 1:
-                    yield f"{at or 'it'} fits none of its forms"
-        if isinstance(value, dict):
-            yield from self._check_object(value, schema, at, depth + 1)
-        elif isinstance(value, list):
-            yield from self._check_list(value, schema, at, depth + 1)
-
-    def _check_object(
-        self, value: dict[str, object], schema: Schema, at: str, depth: int
-    ) -> Iterator[str]:
-        properties = cast("Schema", schema.get("properties") or {})
-        for name in cast("list[str]", schema.get("required") or ()):
-            if name not in value:
-                yield f"{_join(at, name)} is missing"
-        other = schema.get("additionalProperties")
-        if "patternProperties" in schema:
-            other = None
-        for name, item in value.items():
-            if name in properties:
-                yield from self.check(item, properties[name], _join(at, name), depth)
-            elif other is not None:
-                yield from self.check(item, other, _join(at, name), depth)
-
-    def _check_list(
-        self, value: list[object], schema: Schema, at: str, depth: int
-    ) -> Iterator[str]:
-        given = schema.get("prefixItems")
-        first: list[object] = given if isinstance(given, list) else []
-        rest = schema.get("items")
-        for number, item in enumerate(value):
-            known = first[number] if number < len(first) else rest
-            yield from self.check(item, known, f"{at}[{number}]", depth)
-
-
-def _own(value: object, schema: Schema, at: str) -> Iterator[str]:
-    """Yield what a schema's own keywords say against a value, without what is inside."""
+def _own_problem(value: object, schema: Schema, at: str) -> str | None:
+    """Return what a schema's own keywords say against a value, without what is inside."""
     kind = schema.get("type", [])
-    kinds = cast("list[str]", kind if isinstance(kind, list) else [kind])
-    if kinds and not any(_TYPES[one](value) for one in kinds):
-        yield f"{at} is not of type {' or '.join(map(str, kinds))}"
-        return
-    if "enum" in schema and not any(
-        _same(value, one) for one in cast("list[object]", schema["enum"])
-    ):
-        yield f"{at} is none of {schema['enum']}"
-    if "const" in schema and not _same(value, schema["const"]):
-        yield f"{at} is not {schema['const']!r}"
+    kinds = cast("list[str]", [kind] if isinstance(kind, str) else kind)
+    if kinds and not any(TYPES[one](value) for one in kinds):
+        return f"{at} is not of type {' or '.join(map(str, kinds))}"
+    key = _key(value) if "enum" in schema or "const" in schema else None
+    if "enum" in schema and all(_key(one) != key for one in cast("list[object]", schema["enum"])):
+        return f"{at} is none of {_shown(schema['enum'])}"
+    if "const" in schema and _key(schema["const"]) != key:
+        return f"{at} is not {_shown(schema['const'])}"
     for keyword, (about, keeps) in _BOUNDS.items():
-        if keyword in schema and _TYPES[about](value) and not keeps(value, schema[keyword]):
-            yield f"{at} breaks {keyword} {schema[keyword]!r}"
+        if keyword in schema and TYPES[about](value):
+            bound = schema[keyword]
+            if isinstance(bound, bool) and keyword.startswith("exclusive"):  # as in draft 4
+                bound = schema.get(keyword[9:].lower()) if bound else None
+            if bound is not None and bound is not False and not keeps(value, bound):
+                return f"{at} breaks {keyword} {_shown(schema[keyword])}"
+    return None
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 300 else f"{text[:300]}..."
 
 
 def _join(at: str, name: str) -> str:
+    name = name if len(name) <= 100 else f"{name[:100]}..."
     return f"{at}.{name}" if at else name
+
+
+# As `$schema` names the drafts in which a `$ref` stands alone.
+_ALONE = re.compile(r"draft-0[3-7]/")
+_RUNNING = object()
+
+
+class _Checker:
+    """Checks one value.
+
+    A problem that a method returns is certain. None says that the value fits, or, if `_unsure` has
+    grown, that it may fit: a pattern could not be checked.
+    """
+
+    def __init__(self, root: Schema) -> None:
+        self._references = References(root)
+        self._ref_alone = bool(_ALONE.search(str(root.get("$schema", ""))))
+        self._unsure = 0
+        self._work = 0
+        # What is known of objects and arrays: else options inside options are tried anew each time.
+        self._known: dict[tuple[int, int], object] = {}
+
+    def check(
+        self, value: object, schema: object, at: str, evaluated: _Evaluated | None
+    ) -> str | None:
+        """Return the first problem; note which items of the value the schema speaks of."""
+        if not isinstance(schema, Mapping):
+            return f"{at or 'it'} should not be there" if schema is False else None
+        key = (id(value), id(schema))
+        known = self._known.get(key)
+        if known is _RUNNING:
+            return f"{at or 'it'} has a schema that refers to itself without end"
+        if known is None:
+            self._known[key] = _RUNNING
+            before = self._unsure
+            own: _Evaluated | None = set() if self._references.tracks_evaluation else None
+            problem = self._check(value, schema, at, own)
+            if problem:
+                self._unsure = before
+            known = problem, own, self._unsure - before
+            if isinstance(value, dict | list):
+                self._known[key] = known
+            else:
+                del self._known[key]
+        else:
+            self._unsure += cast("tuple[object, object, int]", known)[2]
+        found, names, _ = cast("tuple[str | None, _Evaluated | None, int]", known)
+        if found is None and evaluated is not None and names:
+            evaluated |= names
+        return found
+
+    def _check(
+        self, value: object, schema: Schema, at: str, evaluated: _Evaluated | None
+    ) -> str | None:
+        for keyword in REFS:
+            if isinstance(ref := schema.get(keyword), str):
+                target = self._references.resolve(ref, schema)
+                problem = self.check(value, target, at, evaluated)
+                if problem or self._ref_alone:
+                    return problem
+        problem = _own_problem(value, schema, at or "it")
+        if problem is None and isinstance(value, str) and "pattern" in schema:
+            pattern = str(schema["pattern"])
+            if self._is_in(pattern, value) is False:
+                problem = f"{at or 'it'} breaks pattern {_shown(pattern)}"
+        if problem is None:
+            problem = self._check_combined(value, schema, at, evaluated)
+        if problem is None and isinstance(value, dict):
+            problem = self._check_object(value, schema, at, evaluated)
+        elif problem is None and isinstance(value, list):
+            problem = self._check_list(value, schema, at, evaluated)
+        return problem
+
+    def _is_in(self, pattern: str, text: str) -> bool | None:
+        """Whether a text has what a pattern describes; None if that cannot be said."""
+        read = read_pattern(pattern)
+        before, self._work = self._work, self._work + read.size * len(text)
+        if read.problem or self._work > _MAX_WORK:
+            self._unsure += 1
+            if before <= _MAX_WORK < self._work:
+                _logger.warning("The pattern %.200r is not checked: too much work.", pattern)
+            return None
+        return read.found_in(text)
+
+    def _check_combined(
+        self, value: object, schema: Schema, at: str, evaluated: _Evaluated | None
+    ) -> str | None:
+        for part in cast("list[object]", schema.get("allOf", ())):
+            if problem := self.check(value, part, at, evaluated):
+                return problem
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in schema and (
+                problem := self._check_options(value, schema, keyword, at, evaluated)
+            ):
+                return problem
+        if "not" in schema and self._fits(value, schema["not"], at, None) is True:
+            return f"{at or 'it'} fits what it must not be: {_shown(schema['not'])}"
+        if "if" in schema:
+            fits = self._fits(value, schema["if"], at, evaluated)
+            then = None if fits is None else schema.get("then" if fits else "else")
+            if then is not None and (problem := self.check(value, then, at, evaluated)):
+                return problem
+        return None
+
+    def _fits(
+        self, value: object, schema: object, at: str, evaluated: _Evaluated | None
+    ) -> bool | None:
+        """Whether a value fits a part of the schema; None if that cannot be said."""
+        before = self._unsure
+        problem = self.check(value, schema, at, evaluated)
+        return False if problem else True if self._unsure == before else None
+
+    def _check_options(
+        self, value: object, schema: Schema, keyword: str, at: str, evaluated: _Evaluated | None
+    ) -> str | None:
+        options = cast("list[object]", schema[keyword])
+        before, found = self._unsure, []
+        for option in options:
+            found.append(self._fits(value, option, at, evaluated))
+            if keyword == "anyOf" and found[-1] is True and evaluated is None:
+                break
+        if keyword == "oneOf" and found.count(True) > 1:
+            return f"{at or 'it'} fits more than one of its forms"
+        if keyword == "anyOf" and True in found:
+            self._unsure = before
+        if True in found or None in found:
+            return None
+        others = [one for one in options if one != {"type": "null"}]
+        if len(others) == 1 < len(options):  # what may be null too
+            return self.check(value, others[0], at, None)
+        return f"{at or 'it'} fits none of its forms"
+
+    def _check_object(
+        self, value: dict[str, object], schema: Schema, at: str, evaluated: _Evaluated | None
+    ) -> str | None:
+        for name in cast("list[str]", schema.get("required", ())):
+            if name not in value:
+                return f"{_join(at, name)} is missing"
+        if problem := self._check_dependent(value, schema, at, evaluated):
+            return problem
+        if "propertyNames" in schema:
+            for name in value:
+                where = f"the name {_shown(name)}" + (f" in {at}" if at else "")
+                if problem := self.check(name, schema["propertyNames"], where, None):
+                    return problem
+        return self._check_properties(value, schema, at, evaluated)
+
+    def _check_dependent(
+        self, value: dict[str, object], schema: Schema, at: str, evaluated: _Evaluated | None
+    ) -> str | None:
+        for keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
+            for name, needed in cast("Schema", schema.get(keyword, {})).items():
+                if name not in value:
+                    continue
+                if not isinstance(needed, list | tuple):
+                    if problem := self.check(value, needed, at, evaluated):
+                        return problem
+                    continue
+                for other in needed:
+                    if other not in value:
+                        return f"{_join(at, other)} is missing beside {name}"
+        return None
+
+    def _check_properties(
+        self, value: dict[str, object], schema: Schema, at: str, evaluated: _Evaluated | None
+    ) -> str | None:
+        properties = cast("Schema", schema.get("properties", {}))
+        patterns = cast("Schema", schema.get("patternProperties", {}))
+        other = schema.get("additionalProperties")
+        for name, item in value.items():
+            where = _join(at, name)
+            said = name in properties
+            if said and (problem := self.check(item, properties[name], where, None)):
+                return problem
+            for pattern, part in patterns.items():
+                matches = self._is_in(pattern, name)
+                said = said or matches is not False
+                if matches and (problem := self.check(item, part, where, None)):
+                    return problem
+            if not said and other is not None:
+                said = True
+                if problem := self.check(item, other, where, None):
+                    return problem
+            if evaluated is not None and said:
+                evaluated.add(name)
+        if evaluated is not None and "unevaluatedProperties" in schema:
+            for name in [name for name in value if name not in evaluated]:
+                part = schema["unevaluatedProperties"]
+                if problem := self.check(value[name], part, _join(at, name), None):
+                    return problem
+                evaluated.add(name)
+        return None
+
+    def _check_list(
+        self, value: list[object], schema: Schema, at: str, evaluated: _Evaluated | None
+    ) -> str | None:
+        first, rest = schema.get("prefixItems", ()), schema.get("items")
+        if isinstance(rest, list | tuple):  # as in drafts up to 2019-09
+            first, rest = rest, schema.get("additionalItems")
+        parts = cast("list[object]", first)
+        for number, item in enumerate(value):
+            if number >= len(parts) and rest is None:
+                break
+            known = parts[number] if number < len(parts) else rest
+            if problem := self.check(item, known, f"{at}[{number}]", None):
+                return problem
+            if evaluated is not None:
+                evaluated.add(number)
+        if "contains" in schema and (problem := self._check_contains(value, schema, at, evaluated)):
+            return problem
+        if evaluated is not None and "unevaluatedItems" in schema:
+            for number in [number for number in range(len(value)) if number not in evaluated]:
+                part = schema["unevaluatedItems"]
+                if problem := self.check(value[number], part, f"{at}[{number}]", None):
+                    return problem
+                evaluated.add(number)
+        return None
+
+    def _check_contains(
+        self, value: list[object], schema: Schema, at: str, evaluated: _Evaluated | None
+    ) -> str | None:
+        fitting = [
+            self._fits(item, schema["contains"], f"{at}[{number}]", None)
+            for number, item in enumerate(value)
+        ]
+        if evaluated is not None:
+            evaluated.update(number for number, fits in enumerate(fitting) if fits is not False)
+        certain, possible = fitting.count(True), fitting.count(True) + fitting.count(None)
+        least, most = schema.get("minContains", 1), schema.get("maxContains")
+        if possible < cast("int", least):
+            return f"{at or 'it'} has too few items that fit {_shown(schema['contains'])}"
+        if most is not None and certain > cast("int", most):
+            return f"{at or 'it'} has too many items that fit {_shown(schema['contains'])}"
+        return None
