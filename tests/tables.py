@@ -14,6 +14,7 @@ from langchain_easyllm._servers.profile import (
     CLIENT_SIDE,
     EMBEDDING_FIELDS,
     NEUTRAL_FIELDS,
+    REASONING_EFFORTS,
     ApiProfile,
     ConstraintFormat,
     GenerationApi,
@@ -148,12 +149,32 @@ def tool_choices() -> str:
     )
 
 
+def reasoning() -> str:
+    """What each server has for thinking on its chat protocol."""
+
+    def cells(server: ServerProfile) -> list[str]:
+        fields = server.api(GenerationApi.CHAT).fields
+        key = fields.get("reasoning_effort")
+        known = [effort for effort in REASONING_EFFORTS if effort in server.efforts]
+        if key is not None and "none" not in known and server.renders_own_template:
+            known.insert(0, "none")
+        efforts = ", ".join(f"`{effort}`" for effort in known)
+        values = "error" if key is None else "all" if len(known) == 6 else efforts
+        return [_cell(fields.get("thinking")), _cell(key), values]
+
+    return _table(
+        ["server", "`thinking`", "`reasoning_effort`", "efforts"],
+        ([server.name, *cells(server)] for server in SERVERS if server.chat),
+    )
+
+
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "servers.md": {
         api.value: lambda api=api: generation_fields(api)  # type: ignore[misc]
         for api in reversed(GenerationApi)
     }
     | {"constraints": expressions},
+    "reasoning.md": {"reasoning": reasoning},
     "tools.md": {"tool choice": tool_choices},
     "embeddings.md": {"embeddings": embedding_fields},
     "faults.md": {"faults": fault_table},

@@ -39,8 +39,9 @@ ALIASES: Mapping[str, str] = {
 }
 """Names of langchain-huggingface, -openai, -ollama, -community and EasyLLM, and ours."""
 
-# OpenAI's newest models accept this key only: in model_kwargs it is sent as it is.
-_SENT_AS_GIVEN = frozenset({"max_completion_tokens"})
+# In model_kwargs these are sent as they are: OpenAI's newest models accept the first only, and of
+# the others there are more values than the fields take (`"max"`, `{"type": "disabled"}`).
+_SENT_AS_GIVEN = frozenset({"max_completion_tokens", "reasoning_effort", "thinking"})
 
 # What an Ollama server takes on its own routes only, and where it is set instead.
 _OLLAMA_SETTINGS = {

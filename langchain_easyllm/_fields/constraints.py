@@ -39,9 +39,9 @@ def _check_schema(schema: Mapping[str, object], given: object) -> None:
     global _checked  # noqa: PLW0603 - a tuple, for threads read it while others replace it
     if any(one is given for one in _checked):
         return
-    from .._structured_output.validation import check_types  # noqa: PLC0415 - seldom needed
+    from .._structured_output.schema_check import check_schema  # noqa: PLC0415 - seldom needed
 
-    check_types(schema)
+    check_schema(schema)
     _checked = (given, *_checked[: _REMEMBERED - 1])
 
 

@@ -19,7 +19,8 @@ from pydantic import (
 
 from .._protocols.constraints import CONSTRAINT_FIELDS
 from .._protocols.stop_sequences import merge_stops
-from .._servers.profile import NEUTRAL_FIELDS
+from .._protocols.thinking import check_agreement, check_effort
+from .._servers.profile import NEUTRAL_FIELDS, ReasoningEffort
 from ..errors import ConfigurationError, one_sentence
 from .aliases import canonical
 from .call_headers import hidden_headers
@@ -106,10 +107,26 @@ class GenerationFields(BaseModel):
     thinking: bool | None = None
     """Whether a reasoning model thinks before it answers, on servers that support the choice."""
 
+    reasoning_effort: ReasoningEffort | None = None
+    """How much a reasoning model thinks before it answers: `"none"`, `"minimal"`, `"low"`,
+    `"medium"`, `"high"` or `"xhigh"`. A value that the server, or the model's template, does not
+    have is an error."""
+
     @field_validator("response_format", "grammar", mode="before")
     @classmethod
     def _constraint(cls, value: object) -> object:
         return constraint_dict(value)
+
+    @field_validator("reasoning_effort", mode="before")
+    @classmethod
+    def _known_effort(cls, value: object) -> object:
+        check_effort(value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_thinking(self) -> Self:
+        check_agreement(self.thinking, self.reasoning_effort)
+        return self
 
     @field_validator("stop", mode="before")
     @classmethod

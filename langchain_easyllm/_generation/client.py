@@ -17,6 +17,8 @@ from .._http.client import calling_loop
 from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy
 from .._protocols.reader import Answer, Chunk, gather_chunks
+from .._protocols.thinking import THINKING_FIELDS
+from .._servers.capabilities import ModelThinking
 from .._servers.profile import GenerationApi, ServerInfo
 from .._servers.session import ServerSession
 from ..errors import ConnectionError, EasyLLMError, NotFoundError, TimeoutError
@@ -126,6 +128,14 @@ class GenerationClient:
         flow = self._prepare(request, request.policy.begin(), stream=False)
         return run_flow(flow, self._run)[0]
 
+    def server_thinking(
+        self, request: GenerationRequest, policy: RetryPolicy
+    ) -> ModelThinking | None:
+        """Read what the server's own template lets a request choose of thinking. Blocks."""
+        from .prompt import server_thinking  # noqa: PLC0415 - templates load when used
+
+        return server_thinking(self.session, policy, request.headers)
+
     def _answer(self, request: GenerationRequest) -> Flow[list[Answer]]:
         policy = request.policy.begin()
         while True:
@@ -165,7 +175,7 @@ class GenerationClient:
         if depends_on_server(request, session.url):
             server = yield _DetectServer(policy, request.headers)
         step = _Prepare(request, policy, server, stream)
-        return (yield step) if step.may_block else step.run(self), server
+        return (yield step) if step.may_block(self) else step.run(self), server
 
     def _fall_back(
         self,
@@ -190,7 +200,7 @@ class GenerationClient:
         policy.call_budget().fall_back(error)
 
     def _learn(self, prepared: PreparedRequest, *, reasoned: bool) -> None:
-        free = prepared.protocol_request.params.get("thinking") is None
+        free = THINKING_FIELDS.isdisjoint(prepared.protocol_request.params)
         if reasoned and free and not prepared.prompt_decides:
             self.session.capabilities.reasoning_models.add(prepared.model)
 
@@ -225,11 +235,14 @@ class _Prepare:
     server: ServerInfo | None
     stream: bool
 
-    @property
-    def may_block(self) -> bool:
+    def may_block(self, client: GenerationClient) -> bool:
         """Whether it loads a template, or renders one of another author: no event loop waits."""
         template = self.request.template
-        return self.request.uses_model_template or (template is not None and template.may_block)
+        return (
+            self.request.uses_model_template
+            or (template is not None and template.may_block)
+            or self._reads_template(client)
+        )
 
     def run(self, client: GenerationClient) -> PreparedRequest:
         request, server, session = self.request, self.server, client.session
@@ -239,9 +252,26 @@ class _Prepare:
             if api is not GenerationApi.CHAT:
                 named = request.model or (server.model if server else None)
                 template = client.model_template(replace(request, model=named), self.policy)
+        if self._reads_template(client):
+            found = client.server_thinking(request, self.policy)
+            capabilities.thinking[self._model] = found
         return prepare_request(
             request, session.url, server, capabilities, template, stream=self.stream
         )
+
+    def _reads_template(self, client: GenerationClient) -> bool:
+        """Whether the template that the server renders has to be known, and is not yet."""
+        server, session = self.server, client.session
+        if THINKING_FIELDS.isdisjoint(self.request.params) or server is None:
+            return False
+        if server.profile.template_route is None or self._model in session.capabilities.thinking:
+            return False
+        api = choose_api(self.request, session.url, server, session.capabilities)
+        return api is GenerationApi.CHAT
+
+    @property
+    def _model(self) -> str:
+        return self.request.model or (self.server.model if self.server else None) or ""
 
     async def arun(self, client: GenerationClient) -> PreparedRequest:
         token = calling_loop.set(asyncio.get_running_loop())

@@ -21,6 +21,7 @@ from .._protocols.reasoning import CLOSE, OPEN, is_reasoning_model, uses_think_t
 from .._protocols.registry import expected_tool_calls, new_decoder, route_of, to_body
 from .._protocols.request import ProtocolRequest, needs_server
 from .._protocols.stop_sequences import StopPolicy, stop_policy
+from .._protocols.thinking import THINKING_FIELDS, expressed, model_thinking
 from .._protocols.tool_calls import recover_truncated_tool_call
 from .._protocols.tool_choice import choose_tool
 from .._servers.capabilities import ServerCapabilities
@@ -166,12 +167,14 @@ def prepare_request(
     server = server or _assumed_server(api, url)
     model = _model_field(request, url, server)  # before a template is missed for want of its name
     name = request.model or server.model or ""
+    wished = request.params
+    request = _with_thinking(request, api, server, capabilities, name)
     request, method = _with_output_strategy(request, api, server, capabilities, name)
     payload = build_payload(
         request, api, server, template, without_tools=name in capabilities.without_tools
     )
     opened = _opens_reasoning(payload)
-    reasons = _reasons(name, request.params, capabilities) if opened is None else opened
+    reasons = _reasons(name, wished, capabilities) if opened is None else opened
     stops = stop_policy(
         request.stops,
         payload.stops,
@@ -196,7 +199,6 @@ def prepare_request(
         extra=extra,
     )
     root = api is GenerationApi.GENERATE and capabilities.root_route
-    n = request.params.get("n")
     return PreparedRequest(
         protocol_request=protocol_request,
         request=_to_http(protocol_request, server, url, request.headers, root=root),
@@ -206,10 +208,24 @@ def prepare_request(
         prompt_decides=opened is not None,
         root=root,
         echo=payload.prompt if request.params.get("return_full_text") else None,
-        answers=n if isinstance(n, int) else 1,
+        answers=n if isinstance(n := request.params.get("n"), int) else 1,
         text_tools=payload.text_tools,
         method=method,
     )
+
+
+def _with_thinking(
+    request: GenerationRequest,
+    api: GenerationApi,
+    server: ServerInfo,
+    capabilities: ServerCapabilities,
+    name: str,
+) -> GenerationRequest:
+    """Wish for thinking in the words of the model's template, where the server renders it."""
+    if THINKING_FIELDS.isdisjoint(request.params) or api is not GenerationApi.CHAT:
+        return request  # a template that is rendered here says it in the prompt
+    model = capabilities.thinking.get(name) or model_thinking(name, server.profile)
+    return replace(request, params=expressed(request.params, model))
 
 
 def _with_output_strategy(
@@ -364,6 +380,8 @@ def _reasons(name: str, params: Mapping[str, object], capabilities: ServerCapabi
     thinking = params.get("thinking")
     if thinking is not None:
         return bool(thinking)
+    if params.get("reasoning_effort") == "none":
+        return False
     return is_reasoning_model(name) or name in capabilities.reasoning_models
 
 

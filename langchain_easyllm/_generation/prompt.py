@@ -12,6 +12,10 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from .._http.models import Request, RetryPolicy
 from .._http.user_functions import UserFunction, ask_token
 from .._langchain.messages import with_failures
+from .._protocols.reasoning import OPEN
+from .._protocols.thinking import THINKING_FIELDS, expressed
+from .._servers.capabilities import ModelThinking
+from .._servers.profile import REASONING_EFFORTS
 from .._servers.session import ServerSession
 from .._tool_formats.registry import tool_format_for
 from .._tool_formats.rendering import render_tools
@@ -57,11 +61,62 @@ def render_prompt(
         )
     if isinstance(source, str):
         source = [HumanMessage(source)]
-    # Fields of the request that the template expresses.
-    switched = {name: request.params[name] for name in template.switches & request.params.keys()}
-    switches = cast("Switches", switched)
     named = request.parse_tool_calls
-    return render_template(template, source, offered, named, keep_bos=keep_bos, **switches)
+    wishes = THINKING_FIELDS & request.params.keys()
+    if not wishes:
+        return render_template(template, source, offered, named, keep_bos=keep_bos)
+    # No text protocol has a field for them: the template expresses them, or nothing does.
+    if THINKING_FIELDS.isdisjoint(template.switches):
+        rendered = render_template(template, source, offered, named, keep_bos=keep_bos)
+        expressed(request.params, _thinking_of(template, opens=_opens_reasoning(rendered.text)))
+    else:
+        params = expressed(request.params, _thinking_of(template))
+        switches = {name: params[name] for name in THINKING_FIELDS & params.keys()}
+        rendered = render_template(
+            template, source, offered, named, keep_bos=keep_bos, **cast("Switches", switches)
+        )
+    return rendered._replace(switched=tuple(wishes))
+
+
+def server_thinking(
+    session: ServerSession, policy: RetryPolicy, headers: Mapping[str, str]
+) -> ModelThinking | None:
+    """Return what the template that a server publishes lets a request choose. Blocks."""
+    profile = session.server.profile if session.server else None
+    try:
+        template = _from_server(session, policy, headers)
+        if template is None or profile is None:
+            return None
+        opens = _opens_reasoning(template.render("Hi"))
+        closes = profile.closes_reasoning
+        return _thinking_of(template, "the server's chat template", opens=opens, closes=closes)
+    except EasyLLMError:
+        return None  # it is the server's to render, whatever it needs for that
+
+
+def _thinking_of(
+    template: ChatPrompt, name: str = "", *, opens: bool = False, closes: bool = False
+) -> ModelThinking:
+    """Return what a template lets a request choose.
+
+    Args:
+        template: The template.
+        name: What errors call it. By default by its name.
+        opens: Whether its prompts open the reasoning.
+        closes: Whether the server closes what they open, where there is to be no reasoning.
+    """
+    efforts = template.efforts
+    efforts = REASONING_EFFORTS if efforts is None else efforts
+    return ModelThinking(
+        name or f"the prompt {template.name!r}",
+        "thinking" in template.switches or (opens and closes),
+        efforts,
+        True if opens or (efforts and "none" not in efforts) else None,
+    )
+
+
+def _opens_reasoning(prompt: str) -> bool:
+    return prompt.rstrip().endswith(OPEN)
 
 
 def render_template(

@@ -15,6 +15,7 @@ from .._servers.profile import (
 from .._servers.registry import SERVERS
 from ..errors import ConfigurationError
 from .constraints import CONSTRAINT_FIELDS, to_constraint
+from .thinking import THINKING_FIELDS, keys_of, merge
 
 Message = Mapping[str, object]
 """One chat message in OpenAI's format: `role`, `content` and what belongs to them."""
@@ -80,10 +81,10 @@ def to_fields(
         if name in CONSTRAINT_FIELDS:
             out |= to_constraint(params, api, server.profile)
             continue
-        if name == "thinking":
-            translated = server.profile.thinking[bool(value)]
-        else:
-            translated = _to_value(name, value, api, protocol)
+        if name in THINKING_FIELDS:
+            merge(out, keys_of(name, params, protocol, server.profile))
+            continue
+        translated = _to_value(name, value, api, protocol)
         if translated is not None and out.setdefault(key, translated) != translated:
             raise ConfigurationError(_twice(name, key, protocol.fields, params))
     if greedy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from .profile import GenerationApi
@@ -35,6 +36,16 @@ class TokenCounts:
                 self._counts.popitem(last=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ModelThinking:
+    """What the chat template of a model lets a request choose."""
+
+    template: str  # the template, for errors
+    switch: bool = False  # whether thinking can be switched
+    efforts: Collection[str] = ()  # the values of `reasoning_effort`; none if it reads none
+    thinks: bool | None = None  # what the model does without a switch; None if unknown
+
+
 @dataclass(slots=True)
 class ServerCapabilities:
     """What a server turned out to do and to refuse; another one at its address begins anew."""
@@ -47,6 +58,9 @@ class ServerCapabilities:
     # methods of structured output that were refused, by model and schema: what one schema is
     # refused for, another may not be
     refused_methods: dict[tuple[str, int], set[str]] = field(default_factory=dict)
+    # what the template that the server publishes lets a request choose of thinking, by model; None
+    # where it publishes none that can be read
+    thinking: dict[str, ModelThinking | None] = field(default_factory=dict)
     unsupported: set[str] = field(default_factory=set)  # of embeddings: APIs and formats
     # routes that are missing, by model: some servers say of an unknown model what they say of one
     missing_routes: set[tuple[str, str | None]] = field(default_factory=set)

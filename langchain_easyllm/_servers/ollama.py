@@ -22,6 +22,7 @@ OLLAMA = ServerProfile(
             **without(CHAT_FIELDS, "n"),
             "grammar": "response_format",
             "thinking": "reasoning_effort",
+            "reasoning_effort": "reasoning_effort",
         },
         constrains=True,
     ),
@@ -32,6 +33,8 @@ OLLAMA = ServerProfile(
     generate=None,  # `/api/generate` is a protocol of its own
     max_stops=None,
     thinking={True: "medium", False: "none"},
+    # Newer versions take the others, too, for the nearest of these.
+    efforts=("none", "low", "medium", "high"),
     tool_choices=(),  # it ignores `tool_choice`
     parallel_tool_calls=False,
     strict_tools=False,

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Literal, get_args
 
 from ..errors import ConfigurationError
 
@@ -57,9 +58,17 @@ NEUTRAL_FIELDS = (
     *("temperature", "top_p", "top_k", "max_tokens", "stop", "n", "seed"),
     *("repetition_penalty", "frequency_penalty", "presence_penalty", "typical_p", "truncate"),
     *("logprobs", "top_logprobs", "best_of", "do_sample", "watermark", "return_full_text"),
-    *("response_format", "grammar", "thinking"),
+    *("response_format", "grammar", "thinking", "reasoning_effort"),
 )
 """Generation fields as this package names them, whatever the server calls them."""
+
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+"""How much a model reasons before it answers."""
+
+REASONING_EFFORTS: tuple[str, ...] = get_args(ReasoningEffort)
+
+TEMPLATE_KWARGS = "chat_template_kwargs"
+"""The key of what a server passes on to the model's chat template."""
 
 EMBEDDING_FIELDS = ("normalize", "truncate", "truncation_direction", "dimensions", "prompt_name")
 """Embedding fields as this package names them, whatever the server calls them."""
@@ -178,9 +187,9 @@ class ChatTokenizeRoute:
     keys: Collection[str] | None = None  # the keys of a chat request that it takes; None for all
 
 
-def _template_switch(value: bool) -> dict[str, bool]:
-    # Chat templates differ in what they call the switch.
-    return {"enable_thinking": value, "thinking": value}
+def template_switch(*names: str) -> dict[bool, object]:
+    """Return what a template is passed to switch thinking on and off, under these names."""
+    return {value: dict.fromkeys(names, value) for value in (True, False)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -193,7 +202,12 @@ class ServerProfile:
     # adapters, say)
     first_model_answers: bool = False
     chat: ApiProfile | None = ApiProfile(
-        fields={**CHAT_FIELDS, **_ANY_SERVER, "thinking": "chat_template_kwargs"},
+        fields={
+            **CHAT_FIELDS,
+            **_ANY_SERVER,
+            **same("reasoning_effort"),
+            "thinking": TEMPLATE_KWARGS,
+        },
         constraint=ConstraintFormat.OPENAI_AS_GIVEN,
     )
     completions: ApiProfile | None = ApiProfile(
@@ -203,9 +217,16 @@ class ServerProfile:
     prompt_api: GenerationApi = GenerationApi.COMPLETIONS  # the protocol of a rendered prompt
     suggested_apis: Collection[GenerationApi] = (GenerationApi.COMPLETIONS, GenerationApi.CHAT)
     max_stops: int | None = 4  # TGI's `/info` overrides it
+    # Chat templates differ in what they call the switch.
     thinking: Mapping[bool, object] = field(
-        default_factory=lambda: {value: _template_switch(value) for value in (True, False)}
+        default_factory=lambda: template_switch("enable_thinking", "thinking")
     )
+    efforts: Collection[str] = REASONING_EFFORTS  # the values of `reasoning_effort` that it has
+    # whether `thinking` and `reasoning_effort` do what the model's own chat template makes of them,
+    # and nothing where it does not read them
+    renders_own_template: bool = False
+    # whether it closes the reasoning that a template opens, where there is to be none
+    closes_reasoning: bool = False
     tool_choices: Collection[ToolChoiceForm] = frozenset(ToolChoiceForm)
     parallel_tool_calls: bool = True  # whether it reads the key; others ignore or refuse it
     strict_tools: bool = True  # whether it holds arguments to a tool's schema

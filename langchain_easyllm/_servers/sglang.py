@@ -5,6 +5,7 @@ from __future__ import annotations
 from .profile import (
     CHAT_FIELDS,
     COMPLETIONS_FIELDS,
+    TEMPLATE_KWARGS,
     ApiProfile,
     EmbeddingProfile,
     ServerProfile,
@@ -23,7 +24,12 @@ SGLANG = ServerProfile(
     owned_by=("sglang",),
     first_model_answers=True,
     chat=ApiProfile(
-        fields={**CHAT_FIELDS, **_MORE, "thinking": "chat_template_kwargs"},
+        fields={
+            **CHAT_FIELDS,
+            **_MORE,
+            **same("reasoning_effort"),
+            "thinking": TEMPLATE_KWARGS,
+        },
         omitted=_OMITTED,
         expressions=_EXPRESSIONS,
         constrains=True,
@@ -37,6 +43,7 @@ SGLANG = ServerProfile(
     ),
     generate=None,  # its `/generate` is a protocol of its own
     max_stops=None,
+    renders_own_template=True,
     tokenize=TokenizeRoute("/v1/tokenize", "prompt", {"add_special_tokens": False}),
     embedding=EmbeddingProfile("sglang"),
 )

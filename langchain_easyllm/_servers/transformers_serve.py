@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from .profile import ApiProfile, ServerProfile, same
+from .profile import TEMPLATE_KWARGS, ApiProfile, ServerProfile, same
 
 # It ignores the rest, and reads `frequency_penalty` as a repetition penalty less one.
 _FIELDS = same("temperature", "top_p", "max_tokens", "stop", "seed")
 
 TRANSFORMERS_SERVE = ServerProfile(
     name="transformers serve",
-    chat=ApiProfile(fields={**_FIELDS, "thinking": "chat_template_kwargs"}),
+    chat=ApiProfile(
+        fields={**_FIELDS, **dict.fromkeys(("thinking", "reasoning_effort"), TEMPLATE_KWARGS)}
+    ),
     completions=ApiProfile(fields=_FIELDS),
     max_stops=None,
+    renders_own_template=True,
     # It refuses `tool_choice`: what it does is `auto` with tools and `none` without.
     tool_choices=(),
     parallel_tool_calls=False,

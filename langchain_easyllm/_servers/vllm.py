@@ -6,6 +6,7 @@ from .profile import (
     CHAT_FIELDS,
     CLIENT_SIDE,
     COMPLETIONS_FIELDS,
+    TEMPLATE_KWARGS,
     ApiProfile,
     ChatTokenizeRoute,
     EmbeddingProfile,
@@ -34,7 +35,12 @@ VLLM = ServerProfile(
     owned_by=("vllm",),
     first_model_answers=True,
     chat=ApiProfile(
-        fields={**CHAT_FIELDS, **_MORE, "thinking": "chat_template_kwargs"},
+        fields={
+            **CHAT_FIELDS,
+            **_MORE,
+            **same("reasoning_effort"),
+            "thinking": TEMPLATE_KWARGS,
+        },
         omitted=_OMITTED,
         expressions=_EXPRESSIONS,
         constrains=True,
@@ -46,6 +52,7 @@ VLLM = ServerProfile(
         constrains=True,
     ),
     max_stops=None,
+    renders_own_template=True,
     blocks_in_tool_messages=True,
     tokenize=TokenizeRoute("/tokenize", "prompt", {"add_special_tokens": False}, names_model=True),
     chat_tokenize=ChatTokenizeRoute(

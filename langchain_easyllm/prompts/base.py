@@ -109,6 +109,14 @@ class ChatPrompt(ABC):
         return frozenset()
 
     @property
+    def efforts(self) -> tuple[str, ...] | None:
+        """The values of `reasoning_effort` that the template has; None if it may be any.
+
+        By default none if `switches` lacks it, else any.
+        """
+        return None if "reasoning_effort" in self.switches else ()
+
+    @property
     def host(self) -> TemplateToolSupport:
         """What the template has for tools."""
         return TemplateToolSupport()

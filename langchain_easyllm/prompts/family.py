@@ -55,6 +55,10 @@ class FamilyPrompt(ChatPrompt):
         return self.family.switches
 
     @property
+    def efforts(self) -> tuple[str, ...]:
+        return self.family.efforts
+
+    @property
     def host(self) -> TemplateToolSupport:
         family = self.family
         form = family.tool_form

@@ -21,7 +21,7 @@ from .family import check_modes, refuse_tokens
 from .normalize import flatten_tools, merge
 from .sandbox import BUDGET, Budget, ChatEnvironment, RaisedError
 from .special_tokens import SpecialTokens
-from .switches import check_switches, to_date
+from .switches import check_effort, check_switches, to_date
 
 MAX_TEMPLATE = 1_000_000  # characters of a template's source
 
@@ -52,6 +52,9 @@ _SWITCHES = {
     "reasoning_effort": frozenset({"reasoning_effort"}),
     "date": frozenset({"strftime_now", "date_string"}),
 }
+
+
+_HARMONY_EFFORTS = ("low", "medium", "high")
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,17 @@ class JinjaPrompt(ChatPrompt):
         names = _variables_of(self.template)
         return frozenset({switch for switch, known in _SWITCHES.items() if names & known})
 
+    @property
+    def efforts(self) -> tuple[str, ...] | None:
+        """The efforts of gpt-oss, whose template would write any text; None for any other."""
+        found = super().efforts
+        return _HARMONY_EFFORTS if found is None and "<|channel|>" in self.template else found
+
     def _variables(self, switches: Switches) -> dict[str, object]:
         """Return the template's variables that are switched, whatever it calls them."""
         check_switches(self.name, self.switches, switches)
+        if self.efforts:
+            check_effort(self.name, self.efforts, switches.get("reasoning_effort"))
         given = {name: value for name, value in switches.items() if value is not None}
         found = {variable: given[name] for name in given for variable in _SWITCHES[name]}
         day = switches.get("date")

@@ -21,13 +21,7 @@ def read_options(
     """Return what a family's template is given, where it has a switch for all that is set."""
     check_switches(family.name, family.switches, switches)
     effort = switches.get("reasoning_effort")
-    if effort is not None and effort not in family.efforts:
-        known = " or ".join(repr(one) for one in family.efforts)
-        near = get_close_matches(str(effort).lower(), family.efforts, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise PromptError(
-            f"reasoning_effort is {known} in the {family.name} prompt, not {effort!r}{hint}"
-        )
+    check_effort(family.name, family.efforts, effort)
     return RenderOptions(answer, switches.get("thinking"), effort, _date(family, switches))
 
 
@@ -42,6 +36,16 @@ def check_switches(name: str, has: frozenset[str], switches: Switches) -> None:
     thinking = switches.get("thinking")
     if thinking is not None and not isinstance(thinking, bool):
         raise PromptError(f"thinking is True or False, not {thinking!r}.")
+
+
+def check_effort(name: str, efforts: tuple[str, ...], effort: str | None) -> None:
+    """Refuse an effort that a template does not have."""
+    if effort is None or effort in efforts:
+        return
+    known = " or ".join(repr(one) for one in efforts)
+    near = get_close_matches(str(effort).lower(), efforts, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise PromptError(f"reasoning_effort is {known} in the {name} prompt, not {effort!r}{hint}")
 
 
 def _with_switch(switch: str) -> list[str]:

@@ -188,9 +188,11 @@ _TEXT: Mapping[str, Json] = {
     "top_logprobs": {"logprobs": 3},
     "return_full_text": {"echo": True},
 }
+_EFFORT_IN_TEMPLATE = {"reasoning_effort": {"chat_template_kwargs": {"reasoning_effort": "low"}}}
 _PENALTY = {"repetition_penalty": {"repeat_penalty": 1.5}}
 _FEW = {"temperature", "top_p", "max_tokens", "stop", "seed", "do_sample"}
 _OTHERS = {*NEUTRAL_FIELDS} - _FEW
+_THINKING = {"thinking", "reasoning_effort"}
 _RARE = {"best_of", "watermark"}
 _AUTO_ONLY: tuple[Choice, Choice, Choice, Choice] = (("ab", None), ("", None), None, None)
 
@@ -208,7 +210,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             first={"role": "assistant", "content": "", "refusal": None},
         ),
         chat=Fields({"return_full_text"}, _LOGPROBS),
-        completions=Fields({"thinking"}, _TEXT),
+        completions=Fields(_THINKING, _TEXT),
     ),
     "tgi": TextServer(
         profile=TGI,
@@ -230,7 +232,8 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         ),
         calls=Calls(ids=lambda _: "0", finish=None, style="typed"),
         chat=Fields(
-            {"n", "top_k", "repetition_penalty", "typical_p", "truncate", "thinking"}
+            {"n", "top_k", "repetition_penalty", "typical_p", "truncate"}
+            | _THINKING
             | {"return_full_text"}
             | _RARE,
             {**_LOGPROBS, **_both(_GRAMMAR)},
@@ -255,7 +258,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             {**_LOGPROBS, "truncate": {"truncate_prompt_tokens": 5}},
         ),
         completions=Fields(
-            {"typical_p", "thinking"} | _RARE,
+            {"typical_p"} | _THINKING | _RARE,
             {**_TEXT, "truncate": {"truncate_prompt_tokens": 5}},
         ),
         tool_images=True,
@@ -274,7 +277,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         ),
         calls=Calls(ids=lambda n: f"call_{n}f00"),
         chat=Fields({"typical_p", "truncate", "return_full_text"} | _RARE, _LOGPROBS),
-        completions=Fields({"typical_p", "truncate", "thinking"} | _RARE, _TEXT),
+        completions=Fields({"typical_p", "truncate"} | _THINKING | _RARE, _TEXT),
         generate=False,
         tokenize=("/v1/tokenize", "prompt", {"tokens": [5, 6], "count": 2, "max_model_len": 9}),
     ),
@@ -289,9 +292,12 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             first={"role": "assistant", "content": None},
         ),
         calls=Calls(ids=lambda n: f"Zk3{n}" * 8),
-        chat=Fields({"truncate", "return_full_text"} | _RARE, {**_LOGPROBS, **_PENALTY}),
+        chat=Fields(
+            {"truncate", "return_full_text"} | _RARE,
+            {**_LOGPROBS, **_PENALTY, **_EFFORT_IN_TEMPLATE},
+        ),
         completions=Fields(
-            {"truncate", "return_full_text", "thinking"} | _RARE,
+            {"truncate", "return_full_text"} | _THINKING | _RARE,
             {**_TEXT, **_PENALTY, **_both({"json_schema": SCHEMA})},
         ),
         choices=(("ab", "auto"), ("ab", "none"), ("ab", "required"), ("a", "required")),
@@ -304,7 +310,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         responses=ResponseShape(first={"role": "assistant"}, usage="never"),
         calls=Calls(ids=lambda n: f"call__{n}_add_cmpl-1f00", style="repeated"),
         chat=Fields(
-            {"n", "typical_p", "truncate", "return_full_text", "thinking"} | _RARE,
+            {"n", "typical_p", "truncate", "return_full_text"} | _THINKING | _RARE,
             {
                 **_LOGPROBS,
                 **_PENALTY,
@@ -314,7 +320,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         ),
         completions=Fields(
             # The two that constrain take a grammar, and no schema.
-            {"n", "typical_p", "truncate", "thinking", "response_format", "grammar"} | _RARE,
+            {"n", "typical_p", "truncate", "response_format", "grammar"} | _THINKING | _RARE,
             {**_TEXT, **_PENALTY},
         ),
         schema="json_object",
@@ -358,7 +364,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             text=ResponseShape(whole={}, part={}, usage="last", done=False),
         ),
         calls=Calls(ids=lambda n: f"chatcmpl-1_tool_call_{n}", style="whole"),
-        chat=Fields(_OTHERS - {"thinking"}),
+        chat=Fields(_OTHERS - _THINKING, _EFFORT_IN_TEMPLATE),
         completions=Fields(_OTHERS),
         schema=None,
         choices=_AUTO_ONLY,
@@ -381,7 +387,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             headers={"retry-after": "30"},
         ),
         chat=Fields({"return_full_text"}, _LOGPROBS),
-        completions=Fields({"thinking"}, _TEXT),
+        completions=Fields(_THINKING, _TEXT),
     ),
 }
 """Every server by its name in the tests."""

@@ -69,6 +69,7 @@ def accepted() -> None:
 
     EasyLLM(base_url=URL, max_tokens=5, stop=["x"], temperature=0, streaming=True)
     EasyLLM(base_url=URL, max_new_tokens=5, stop="x", thinking=False, tags=["a"])
+    EasyLLMChat(base_url=URL, reasoning_effort="xhigh", thinking=None)
     EasyLLM(base_url=URL, max_length=5, stop_sequences=["x"], metadata={"team": "search"})
     EasyLLMChat(base_url=URL, max_new_tokens=5, stop="x", echo=None, callbacks=[])
     EasyLLMChat(base_url=URL, stop_sequences="x", prompt_builder=get_prompt("zephyr"))
@@ -133,6 +134,7 @@ def refused() -> None:
     EasyLLMChat(request_hook=token)  # type: ignore[arg-type]
     EasyLLMChat(stop=1)  # type: ignore[arg-type]
     EasyLLMChat(temperature="hot")  # type: ignore[arg-type]
+    EasyLLMChat(reasoning_effort="hihg")  # type: ignore[arg-type]
     EasyLLMChat(timeout="soon")  # type: ignore[arg-type]
     EasyLLM(request_timeout={})  # type: ignore[arg-type]
     EasyLLM(max_retries="many")  # type: ignore[arg-type]

@@ -122,6 +122,14 @@ def test_the_examples_for_servers_run(fake_server, capsys, monkeypatch):
     assert number.sub("", shown.err) == number.sub("", documented)
 
 
+def test_the_examples_for_reasoning_run(fake_server):
+    fake_text_servers.serve(fake_server, "vllm", ["391"])
+    run_page("docs/reasoning.md", fake_server.url)
+    sent = [request.json for request in fake_server.requests if request.method == "POST"]
+    assert [body.get("reasoning_effort") for body in sent] == ["low", "high", None]
+    assert sent[2]["chat_template_kwargs"] == {"enable_thinking": False, "thinking": False}
+
+
 def test_the_examples_for_http_clients_run(fake_server, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     fake_text_servers.serve(fake_server, "tgi", ["Par", "is."])

@@ -188,6 +188,7 @@ class Old(ChatPrompt):
 
 def test_a_class_of_ones_own_needs_no_switches():
     assert Old("old").switches == frozenset()
+    assert Old("old").efforts == ()
     assert Old("old").render_told([("user", "a")], own_forms=False) == "[('user', 'a')]"
 
 
@@ -204,6 +205,31 @@ def test_switches_of_jinja_templates():
     assert prompt.render("Hi", date="2031-05-09") == "09 May 2031 True Hi medium"
     with pytest.raises(PromptError, match="date is a"):
         prompt.render("Hi", date="soon")
+
+
+HARMONY = "<|start|><|channel|>{{ messages[0].content }}{{ reasoning_effort }}"
+
+
+@pytest.mark.parametrize(
+    ("spec", "efforts"),
+    [
+        ("gpt-oss", ("low", "medium", "high")),
+        (HARMONY, ("low", "medium", "high")),
+        (JINJA, None),
+        ("{{ messages[0].content }}", ()),
+        ("qwen3", ()),
+        (lambda _: "built", ()),
+    ],
+)
+def test_which_efforts_there_are(spec, efforts):
+    assert get_prompt(spec).efforts == efforts
+
+
+def test_efforts_of_a_jinja_template_of_gpt_oss():
+    prompt = get_prompt(HARMONY)
+    assert prompt.render("Hi", reasoning_effort="low").endswith("Hilow")
+    with pytest.raises(PromptError, match="not 'hihg'; did you mean 'high'"):
+        prompt.render("Hi", reasoning_effort="hihg")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ VALUES: Mapping[str, object] = {
     "response_format": SCHEMA,
     "grammar": SCHEMA,
     "thinking": False,
+    "reasoning_effort": "low",
 }
 # What OpenAI-style servers are sent for it, unless they call it otherwise below.
 THINK = {"enable_thinking": False, "thinking": False}
@@ -80,13 +81,14 @@ ROWS: Mapping[Row, Fields] = {
     **{(GenerationApi.COMPLETIONS, server.profile): server.completions for server in TEXT},
     **{
         (GenerationApi.GENERATE, server.profile): Fields(
-            {"n", "presence_penalty", "thinking"}, GENERATE
+            {"n", "presence_penalty", "thinking", "reasoning_effort"}, GENERATE
         )
         for server in TEXT
         if server.generate
     },
     (GenerationApi.GENERATE, IN_PROCESS): Fields(
-        {"best_of", "watermark", "thinking"}, {**GENERATE, "logprobs": {"logprobs": True}}
+        {"best_of", "watermark", "thinking", "reasoning_effort"},
+        {**GENERATE, "logprobs": {"logprobs": True}},
     ),
 }
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} of {row[1].name}")
@@ -241,7 +243,7 @@ PARAMS = st.fixed_dictionaries(
     optional={
         name: st.sampled_from([value, None, 0, 1, False, True])
         for name, value in VALUES.items()
-        if name not in ("stop", "response_format", "grammar")
+        if name not in ("stop", "response_format", "grammar", "reasoning_effort")
     },
 )
 
@@ -282,6 +284,8 @@ def test_a_request_that_needs_no_server_suits_them_all(
         ({"repetition_penalty": 1.0}, True),
         ({"n": 1, "presence_penalty": 0}, False),
         ({"response_format": SCHEMA}, True),
+        ({"thinking": False}, True),
+        ({"reasoning_effort": "low"}, True),
     ],
 )
 def test_when_the_server_must_be_known(params: dict[str, object], needed: bool) -> None:
