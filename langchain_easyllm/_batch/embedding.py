@@ -172,7 +172,8 @@ class EmbeddingTask:
                 return address.url(address.route or "/")
             if self._server and self._server.tei:
                 api = EmbeddingApi.EMBED  # the same protocol on a route of its own
-        return address.url(embed_route(api))
+        adds_v1 = self._server is None or self._server.adds_v1
+        return address.url(embed_route(api), adds_v1=adds_v1)
 
     def _check_lengths(self, vectors: Sequence[Vector], indices: Sequence[int]) -> None:
         wanted = self._request.params.get("dimensions")
@@ -198,7 +199,7 @@ def _check_serves(server: ServerInfo) -> None:
         )
     if server.profile.generates_only and not server.tei:
         raise ConfigurationError(
-            "The server is Text Generation Inference, which does not embed: set base_url to a "
+            f"The server is {server.profile.name}, which does not embed: set base_url to a "
             "server with an embedding model (Text Embeddings Inference, say)."
         )
 

@@ -38,8 +38,9 @@ class RerankTask:
         api = _choose(request, session, server)
         named = server or ServerInfo(OPENAI_COMPATIBLE)
         model = named.model_for(request.model) if api is RerankApi.JINA else None
+        self._adds_v1 = named.adds_v1
         self._protocol_request = RerankProtocolRequest(
-            api, request.query, request.params, model, request.extra
+            api, request.query, request.params, model, request.extra, named.profile
         )
         self.overhead = self._protocol_request.overhead
 
@@ -48,7 +49,7 @@ class RerankTask:
         if self._session.url.router:
             url = ROUTER + hub_route(None, self._model or "", "text-ranking")
         else:
-            url = self._session.url.url(rerank_route(api))
+            url = self._session.url.url(rerank_route(api), adds_v1=self._adds_v1)
         return Request("POST", url, self._protocol_request.body(batch.body))
 
     def read(self, batch: Batch[float], body: bytes) -> Sequence[float] | Failure:

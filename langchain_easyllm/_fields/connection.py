@@ -97,8 +97,9 @@ class ConnectionFields(BaseModel):
 
     base_url: str | None = Field(default_factory=_environment_base)
     """The URL of the server (aliases: `endpoint_url`, `inference_server_url`, `api_base`): its
-    root, `/v1`, or a full route such as `/v1/chat/completions`. Default: the environment variable
-    `HUGGINGFACE_API_BASE`, then `HF_INFERENCE_ENDPOINT`, then Inference Providers."""
+    root, `/v1` or another version path (`/api/v3`), or a full route such as
+    `/v1/chat/completions`. Default: the environment variable `HUGGINGFACE_API_BASE`, then
+    `HF_INFERENCE_ENDPOINT`, then Inference Providers."""
 
     provider: str | None = None
     """The Inference Provider that serves the model (`"together"`, `"hf-inference"`, `"fastest"`,

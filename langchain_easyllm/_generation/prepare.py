@@ -408,7 +408,7 @@ def _to_http(
     root: bool,
 ) -> Request:
     body = to_body(request, server)
-    url = address.url(route_of(request))
+    url = address.url(route_of(request), adds_v1=server.adds_v1)
     if request.api is GenerationApi.GENERATE and (root or address.router):
         body["stream"] = request.stream
         model = (request.model or "").partition(":")[0]

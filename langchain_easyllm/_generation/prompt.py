@@ -198,7 +198,7 @@ def _from_server(
 ) -> ChatPrompt | None:
     """Read the template that the server publishes, if it does."""
     route = session.server.profile.template_route if session.server else None
-    if route is None:
+    if route is None or session.url.versioned:
         return None
     try:
         request = Request("GET", session.url.url(route), headers=headers)

@@ -58,8 +58,8 @@ class TokenSource:
         model = self.name(server)
         if server is not None:
             with suppress(NotFoundError):  # an older version without the route: the file is next
-                if (answer := self._ask_server(text, model, server, prompt=prompt)) is not None:
-                    return _ids(answer)
+                if (found := self._ask_server(text, model, server, prompt=prompt)) is not None:
+                    return found
         return list(_tokenizer(model, self.token).encode(text, add_special_tokens=prompt).ids)
 
     def count(self, text: str, *, prompt: bool = False) -> int:
@@ -82,8 +82,11 @@ class TokenSource:
             return (self.model or "").partition(":")[0] or None
         return self.model or server.model
 
-    def ask(self, path: str, body: Mapping[str, object], policy: RetryPolicy) -> object:
-        request = Request("POST", self.session.url.url(path), orjson.dumps(body))
+    def ask(
+        self, path: str, body: Mapping[str, object], server: ServerInfo, policy: RetryPolicy
+    ) -> object:
+        url = self.session.url.url(path, adds_v1=server.adds_v1)
+        request = Request("POST", url, orjson.dumps(body))
         try:
             return cast("object", orjson.loads(self.session.transport.send(request, policy).body))
         except orjson.JSONDecodeError:
@@ -91,16 +94,16 @@ class TokenSource:
 
     def _ask_server(
         self, text: str, model: str | None, server: ServerInfo, *, prompt: bool
-    ) -> object:
+    ) -> list[int] | None:
         """Return what the server's tokenize route answers, or None where it has none."""
         route = server.profile.tokenize
-        if route is None:
+        if route is None or self.session.url.versioned:
             return None
         extra = route.prompt_extra if prompt else route.extra
         body: dict[str, object] = {route.text_field: text, **extra}
         if route.names_model:
             body["model"] = model
-        return self.ask(route.path, body, self.policy)
+        return _ids(self.ask(route.path, body, server, self.policy), route.ids_field)
 
 
 def count_conversation(
@@ -140,7 +143,9 @@ def _count_by_route(prepared: PreparedRequest, source: TokenSource) -> int | Non
     route = server.profile.chat_tokenize if server else None
     capabilities = source.session.capabilities
     sent = prepared.protocol_request
-    if server is None or route is None or (route.path, sent.model) in capabilities.missing_routes:
+    if server is None or route is None or source.session.url.versioned:
+        return None
+    if (route.path, sent.model) in capabilities.missing_routes:
         return None
     body = {
         key: value
@@ -153,7 +158,7 @@ def _count_by_route(prepared: PreparedRequest, source: TokenSource) -> int | Non
         return count if count >= 0 else None
     try:
         # A template that refuses is a 500 on some servers: that is not worth another attempt.
-        answer = source.ask(route.path, body, replace(source.policy, max_retries=0))
+        answer = source.ask(route.path, body, server, replace(source.policy, max_retries=0))
     except NotFoundError:
         capabilities.missing_routes.add((route.path, sent.model))
         return None
@@ -164,12 +169,12 @@ def _count_by_route(prepared: PreparedRequest, source: TokenSource) -> int | Non
     except EasyLLMError as error:
         if not error.is_retryable:
             raise
-        answer = source.ask(route.path, body, source.policy)
-    found = answer.get(route.tokens or "prompt") if isinstance(answer, Mapping) else None
+        answer = source.ask(route.path, body, server, source.policy)
+    prompt = answer.get("prompt") if isinstance(answer, Mapping) else None
     if route.tokens is not None:
-        count = len(_ids(found))
-    elif isinstance(found, str):
-        count = source.count(found, prompt=True)
+        count = len(_ids(answer, route.tokens))
+    elif isinstance(prompt, str):
+        count = source.count(prompt, prompt=True)
     else:
         raise ProtocolError(f"The server's route {route.path} answered no prompt.")
     capabilities.token_counts.put(key, count)
@@ -215,8 +220,8 @@ def _digest(*parts: object) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
-def _ids(answer: object) -> list[int]:
-    tokens = answer.get("tokens") if isinstance(answer, Mapping) else answer
+def _ids(answer: object, field: str) -> list[int]:
+    tokens = answer.get(field) if isinstance(answer, Mapping) else answer
     listed = tokens if isinstance(tokens, list) else [None]
     found = (token.get("id") if isinstance(token, Mapping) else token for token in listed)
     ids = [token for token in found if isinstance(token, int)]

@@ -84,7 +84,9 @@ def _in_format(constraint: OutputConstraint, wanted: ConstraintFormat) -> object
         return schema
     if kind == "text":
         return {"type": "text"}
-    if schema == _ANY_OBJECT:
+    if wanted is ConstraintFormat.JSON:
+        return {"type": "json", "schema": schema}
+    if schema == _ANY_OBJECT and wanted is not ConstraintFormat.OPENAI_SCHEMA:
         return {"type": "json_object"}
     if wanted is ConstraintFormat.JSON_OBJECT:
         return {"type": "json_object", "schema": schema}

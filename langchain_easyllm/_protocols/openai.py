@@ -37,6 +37,8 @@ def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     if request.tools and request.api is GenerationApi.CHAT and not request.prompted_tools:
         body.update(to_tool_fields(request, server.profile))
     body.update(to_fields(request.api, server, request.params))
+    if "max_tokens" not in body and (limit := _default_limit(request, server)):
+        body["max_tokens"] = limit
     if request.stops:
         body["stop"] = list(request.stops)
     if request.stream:
@@ -45,6 +47,25 @@ def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
             body["stream_options"] = {"include_usage": True}
         body.pop("echo", None)  # a stream's own echo is put before its first chunk here
     return _merge(body, request.extra)
+
+
+_SHORTEST = 16
+"""Tokens of an answer that a server gives without a limit of ours."""
+
+
+def _default_limit(request: ProtocolRequest, server: ServerInfo) -> int | None:
+    """Return the limit that is sent where the caller has none; None to leave it to the server.
+
+    It is lower where prompt and answer might not fit into the context, which is an error.
+    """
+    limit = server.profile.api(request.api).default_max_tokens
+    if "max_completion_tokens" in request.extra:
+        return None
+    if limit is None or server.max_total_tokens is None:
+        return limit
+    # Tokens are seldom shorter than two bytes.
+    room = server.max_total_tokens - len((request.prompt or "").encode("utf-8", "replace")) // 2
+    return max(min(limit, room), _SHORTEST)
 
 
 def _merge(body: dict[str, object], extra: _Json) -> dict[str, object]:
@@ -260,7 +281,9 @@ def _text_of_detail(detail: _Json) -> str:
 
 
 def _completions_logprobs(value: object) -> dict[str, object] | None:
-    """Bring completions' parallel lists into chat's list of tokens."""
+    """Bring completions' parallel lists into chat's list of tokens, which some servers send."""
+    if isinstance(value, Mapping) and isinstance(content := value.get("content"), list):
+        return {"content": content} if content else None
     if not isinstance(value, Mapping) or not value.get("tokens"):
         return None
     tokens = cast("list[str]", value["tokens"])

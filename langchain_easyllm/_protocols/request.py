@@ -148,6 +148,8 @@ def needs_server(
         return True
     if api is GenerationApi.GENERATE:
         return False
+    if api is GenerationApi.COMPLETIONS and params.get("max_tokens") is None:
+        return True  # some servers stop after 16 tokens then
     return any(_depends(name, value, api) for name, value in params.items() if value is not None)
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import cast
 
-from .._servers.profile import same
+from .._servers.openai_compatible import OPENAI_COMPATIBLE
+from .._servers.profile import ServerProfile, same
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
 from .json import parse_json, shown
@@ -29,7 +30,6 @@ class RerankApi(StrEnum):
 
 _FIELDS: Mapping[RerankApi, Mapping[str, str]] = {
     RerankApi.TEI: same("truncate", "truncation_direction"),
-    RerankApi.JINA: {"truncate": "truncate_prompt_tokens"},
     RerankApi.HUB: {},
 }
 
@@ -43,6 +43,7 @@ class RerankProtocolRequest(BatchBody):
     params: Mapping[str, object] = field(default_factory=dict)
     model: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
+    server: ServerProfile = OPENAI_COMPATIBLE  # whose fields Jina's protocol has
 
     def __post_init__(self) -> None:
         fields = self._fields()
@@ -60,11 +61,15 @@ class RerankProtocolRequest(BatchBody):
             self._head, self._tail = body_parts("documents", body)
 
     def _fields(self) -> dict[str, object]:
-        fields, missing = translate_fields(self.params, _FIELDS[self.api])
+        jina = self.api is RerankApi.JINA
+        fields, missing = translate_fields(
+            self.params, self.server.rerank if jina else _FIELDS[self.api]
+        )
         if missing:
+            server = f" of this server ({self.server.name})" if jina else ""
             raise ConfigurationError(
                 f"{missing}={self.params[missing]!r} cannot be expressed on the {self.api.value} "
-                "api: drop it. model_kwargs sends any key as it is."
+                f"api{server}: drop it. model_kwargs sends any key as it is."
             )
         return fields
 

@@ -60,6 +60,8 @@ def _translated(
 ) -> tuple[Sequence[Tool], ToolChoice | None] | None:
     """Return the tools to offer and the choice in a form that the server has, or None."""
     forms, form = profile.tool_choices, _form(choice)
+    if choice is None and profile.names_auto:
+        return tools, form.value
     if choice is None or form in forms:
         return tools, choice
     if form is ToolChoiceForm.AUTO:

@@ -1,18 +1,26 @@
-"""Find out which server it is: by `/info`, then by `/v1/models`, seldom by a third route."""
+"""Find out which server it is: by `/info`, then by `/v1/models`, seldom by a third route.
+
+A third route is tried where the first two answers look like those of a server that does not name
+itself in them: its own words there are certain.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import replace
-from typing import cast
+from typing import NamedTuple, cast
 
 import orjson
 
+from .litellm import LITELLM
+from .mlx_lm import MLX_LM
+from .ollama import OLLAMA
 from .openai_compatible import OPENAI_COMPATIBLE
 from .profile import ServerInfo, ServerProfile
 from .registry import SERVERS
 from .tgi import TGI
 from .transformers_serve import TRANSFORMERS_SERVE
+from .urls import ServerURL
 
 UNKNOWN = ServerInfo(OPENAI_COMPATIBLE, known=False)
 """Assumed where detection failed."""
@@ -25,11 +33,34 @@ Reply = tuple[int, bytes] | None
 """Status and body of a response; None where the server could not be reached."""
 
 
-def detect_server() -> Generator[str, Reply, ServerInfo]:
+_Entries = list[Mapping[str, object]]
+
+
+class _OwnRoute(NamedTuple):
+    """A route that only one server answers in these words."""
+
+    profile: ServerProfile
+    route: str
+    words: bytes
+
+
+_TRANSFORMERS = _OwnRoute(TRANSFORMERS_SERVE, "/openapi.json", b'"/load_model"')
+_LITELLM = _OwnRoute(LITELLM, "/health/liveliness", b"I'm alive!")
+_OLLAMA = _OwnRoute(OLLAMA, "/", b"Ollama is running")
+_MLX_LM = _OwnRoute(MLX_LM, "/health", b'{"status": "ok"}')
+
+_LITELLM_CREATED = 1677610602
+"""When LiteLLM says that every model was created."""
+
+
+def detect_server(url: ServerURL) -> Generator[str, Reply, ServerInfo]:
     """Yield routes to GET, receive their responses, return the server.
 
     A server that cannot be reached is not tried twice.
     """
+    if url.versioned:  # what is below it are OpenAI's routes
+        models = yield "/v1/models"
+        return UNKNOWN if models is None else _from_models(_json(models))[0]
     info = yield "/info"
     if info is None:
         return UNKNOWN
@@ -42,13 +73,39 @@ def detect_server() -> Generator[str, Reply, ServerInfo]:
     if models[0] == 500 and info[0] == 404:
         # `transformers serve` lists the models of the Hub's cache, and fails where there is none.
         return ServerInfo(TRANSFORMERS_SERVE)
-    server = _from_models(_json(models))
-    if server.profile is OPENAI_COMPATIBLE and b'"detail"' in info[1]:
-        # The list never names the model it was started with, but its own routes give it away.
-        routes = yield "/openapi.json"
-        if routes is not None and b'"/load_model"' in routes[1]:
-            return ServerInfo(TRANSFORMERS_SERVE)
+    if models[0] == 404 and url.adds_v1:
+        return _without_v1((yield "/models"))
+    server, entries = _from_models(_json(models))
+    if server.profile is OPENAI_COMPATIBLE and server.known:
+        return (yield from _recognized(server, _own_route(info[1], entries)))
     return server
+
+
+def _recognized(server: ServerInfo, own: _OwnRoute | None) -> Generator[str, Reply, ServerInfo]:
+    reply = (yield own.route) if own else None
+    if own is None or reply is None or own.words not in reply[1]:
+        return server
+    named = own.profile.lists_served_models
+    return replace(server, profile=own.profile) if named else ServerInfo(own.profile)
+
+
+def _own_route(missing: bytes, entries: _Entries) -> _OwnRoute | None:
+    """Return the route that makes sure which server answered so to `/info` and `/v1/models`."""
+    if b'"detail"' in missing:  # FastAPI's words
+        if entries and all(entry.get("created") == _LITELLM_CREATED for entry in entries):
+            return _LITELLM
+        return _TRANSFORMERS
+    if missing.strip() == b"404 page not found":  # Go's words
+        return _OLLAMA
+    if missing == b"Not Found" and all(e.keys() == {"id", "object", "created"} for e in entries):
+        return _MLX_LM
+    return None
+
+
+def _without_v1(models: Reply) -> ServerInfo:
+    """Return the server that has no `/v1/models`, by what it answers at `/models`."""
+    server, entries = _from_models(None if models is None else _json(models))
+    return replace(server, adds_v1=False) if entries else UNKNOWN
 
 
 def _json(reply: tuple[int, bytes]) -> object:
@@ -73,34 +130,44 @@ def _from_info(info: object) -> ServerInfo | None:
         max_batch=_count(info.get("max_client_batch_size")),
         tei=next(iter(kinds), None) if isinstance(kinds, Mapping) else None,
     )
-    if info.get("router") == "text-generation-router" or "max_total_tokens" in info:
+    old = "model_id" in info and "max_total_tokens" in info  # it did not name its router
+    if info.get("router") == "text-generation-router" or old:
         return replace(
             common,
             profile=TGI,
             max_stops=_count(info.get("max_stop_sequences")),
             max_total_tokens=_count(info.get("max_total_tokens")),
         )
-    if kinds is not None:  # Text Embeddings Inference: OpenAI-style for what it has of text
+    if common.tei is not None:  # OpenAI-style for what it has of text
         return replace(common, max_total_tokens=_count(info.get("max_input_length")))
     return None
 
 
-def _from_models(models: object) -> ServerInfo:
+def _from_models(models: object) -> tuple[ServerInfo, _Entries]:
     entries = models.get("data") if isinstance(models, Mapping) else None
     if not isinstance(entries, list) or not entries:
-        return UNKNOWN if models is None else ServerInfo(OPENAI_COMPATIBLE)
+        # A failure says nothing; a list of nothing, or something else, is an answer.
+        return (UNKNOWN if models is None else ServerInfo(OPENAI_COMPATIBLE)), []
     listed = [entry for entry in entries if isinstance(entry, Mapping)]
     names = tuple(str(e["id"]) for e in listed if e.get("id") and isinstance(e["id"], str | int))
-    # Some servers list models of other owners as well.
-    owners = (entry.get("owned_by") for entry in listed)
-    known = (_OWNERS.get(owner) for owner in owners if isinstance(owner, str))
-    profile = next(filter(None, known), OPENAI_COMPATIBLE)
+    profile = _owner(listed)
     return ServerInfo(
         profile,
         model=names[0] if len(names) == 1 or (names and profile.first_model_answers) else None,
         models=names,
         max_total_tokens=_count(listed[0].get("max_model_len")) if listed else None,
-    )
+    ), listed
+
+
+def _owner(entries: _Entries) -> ServerProfile:
+    """Return the server that owns all models of a list; a gateway lists those of several."""
+    owners = {owner if isinstance(owner, str) else "" for owner in map(_owned_by, entries)}
+    profiles = {_OWNERS.get(owner, OPENAI_COMPATIBLE) for owner in owners}
+    return profiles.pop() if len(profiles) == 1 else OPENAI_COMPATIBLE
+
+
+def _owned_by(entry: Mapping[str, object]) -> object:
+    return entry.get("owned_by")
 
 
 def _count(value: object) -> int | None:

@@ -59,4 +59,5 @@ LLAMA_CPP = ServerProfile(
     template_route="/props",
     # It ignores `dimensions`: a field that does nothing is a field it does not have.
     embedding=EmbeddingProfile("llama.cpp", {"embeddings": {"normalize": CLIENT_SIDE}}),
+    rerank={},
 )

@@ -6,6 +6,7 @@ from .llama_cpp import EXPRESSIONS, LLAMA_CPP
 from .profile import (
     CHAT_FIELDS,
     COMPLETIONS_FIELDS,
+    DEFAULT_MAX_TOKENS,
     ApiProfile,
     ConstraintFormat,
     ServerProfile,
@@ -37,6 +38,7 @@ LLAMA_CPP_PYTHON = ServerProfile(
         },
         constraint=ConstraintFormat.NONE,
         expressions=EXPRESSIONS,
+        default_max_tokens=DEFAULT_MAX_TOKENS,  # it stops after 16 tokens otherwise
     ),
     max_stops=None,
     # It constrains decoding for a named tool only.
@@ -45,4 +47,5 @@ LLAMA_CPP_PYTHON = ServerProfile(
     text_with_calls=True,
     tokenize=TokenizeRoute("/extras/tokenize", "input"),
     embedding=LLAMA_CPP.embedding,
+    rerank={},
 )

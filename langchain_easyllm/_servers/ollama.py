@@ -1,5 +1,7 @@
 """Ollama. Sources: its OpenAI compatibility layer and the documentation of that.
 
+It says of each model whose it is: "library" means its own, and other names are those of users. At
+the root it says its own name.
 `/api/show` names the model's template too, but in Go's template language.
 """
 
@@ -28,7 +30,11 @@ OLLAMA = ServerProfile(
     ),
     # It renders a prompt in the model's own template once more.
     completions=ApiProfile(
-        fields=without(OPENAI_FIELDS, "n"),
+        fields={
+            **without(OPENAI_FIELDS, "n"),
+            "logprobs": "logprobs",
+            "top_logprobs": "logprobs",
+        },
     ),
     generate=None,  # `/api/generate` is a protocol of its own
     max_stops=None,
@@ -39,4 +45,5 @@ OLLAMA = ServerProfile(
     parallel_tool_calls=False,
     strict_tools=False,
     embedding=EmbeddingProfile("ollama"),
+    rerank={},
 )

@@ -35,6 +35,12 @@ class ConstraintFormat(StrEnum):
     GRAMMAR = "grammar"
     """TGI's `{"type": "json", "value": ...}`; an object's properties must be listed."""
 
+    OPENAI_SCHEMA = "openai schema"
+    """OpenAI's, but for `json_object`, which the server refuses: the schema of any object."""
+
+    JSON = "json"
+    """`{"type": "json", "schema": ...}`."""
+
     JSON_OBJECT = "json_object"
     """`{"type": "json_object", "schema": ...}`."""
 
@@ -115,6 +121,9 @@ EXTENSIONS: Mapping[str, str] = MappingProxyType(
 )
 """Fields that OpenAI lacks: sent as extra keys where nobody can know what the server has."""
 
+DEFAULT_MAX_TOKENS = 1024
+"""Sent where a server would stop after a few tokens otherwise: 16 in OpenAI's completions."""
+
 _ANY_SERVER = {**EXTENSIONS, "grammar": "response_format"}
 
 
@@ -151,7 +160,7 @@ TGI_GENERATE = ApiProfile(
     constraint=ConstraintFormat.GRAMMAR,
     expressions={"regex": {"grammar": {"type": "regex", "value": ...}}},
     constrains=True,
-    default_max_tokens=1024,  # old versions stop after 20 tokens otherwise
+    default_max_tokens=DEFAULT_MAX_TOKENS,  # old versions stop after 20 tokens otherwise
 )
 """TGI's own protocol, which some servers share with it, and which `api="generate"` assumes."""
 
@@ -176,6 +185,7 @@ class TokenizeRoute:
     names_model: bool = False  # whether the body has a `model`
     # in place of `extra`, for a whole prompt, which the server begins as it does for an answer
     prompt_extra: Mapping[str, object] = field(default_factory=dict)
+    ids_field: str = "tokens"  # the key of the answer's list of tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +211,7 @@ class ServerProfile:
     # whether the first of several listed models answers a request that names none (the others being
     # adapters, say)
     first_model_answers: bool = False
+    lists_served_models: bool = True  # whether `/v1/models` names what it serves, and nothing else
     chat: ApiProfile | None = ApiProfile(
         fields={
             **CHAT_FIELDS,
@@ -211,7 +222,9 @@ class ServerProfile:
         constraint=ConstraintFormat.OPENAI_AS_GIVEN,
     )
     completions: ApiProfile | None = ApiProfile(
-        fields={**COMPLETIONS_FIELDS, **_ANY_SERVER}, constraint=ConstraintFormat.OPENAI_AS_GIVEN
+        fields={**COMPLETIONS_FIELDS, **_ANY_SERVER},
+        constraint=ConstraintFormat.OPENAI_AS_GIVEN,
+        default_max_tokens=DEFAULT_MAX_TOKENS,
     )
     generate: ApiProfile | None = TGI_GENERATE  # None where another protocol has the route
     prompt_api: GenerationApi = GenerationApi.COMPLETIONS  # the protocol of a rendered prompt
@@ -228,6 +241,7 @@ class ServerProfile:
     # whether it closes the reasoning that a template opens, where there is to be none
     closes_reasoning: bool = False
     tool_choices: Collection[ToolChoiceForm] = frozenset(ToolChoiceForm)
+    names_auto: bool = False  # whether tools are ignored unless `tool_choice` says "auto"
     parallel_tool_calls: bool = True  # whether it reads the key; others ignore or refuse it
     strict_tools: bool = True  # whether it holds arguments to a tool's schema
     inlines_refs: bool = False  # whether tool schemas must not refer to definitions
@@ -238,6 +252,10 @@ class ServerProfile:
     chat_tokenize: ChatTokenizeRoute | None = None
     template_route: str | None = None  # where it publishes its chat template
     embedding: EmbeddingProfile = EmbeddingProfile("openai")
+    # the name of each neutral field of `/v1/rerank` that it has
+    rerank: Mapping[str, str] = field(
+        default_factory=lambda: {"truncate": "truncate_prompt_tokens"}
+    )
     generates_only: bool = False  # whether it has neither embeddings nor reranking
     fixed_model: bool = False  # whether a request cannot choose another model
     max_concurrency: int | None = None  # the maximum number of requests that it works on at once
@@ -256,6 +274,11 @@ class ServerProfile:
 
     def api(self, api: GenerationApi) -> ApiProfile:
         profile: ApiProfile | None = getattr(self, api)  # the fields are named as the protocols
+        if profile is None and not self.apis:
+            raise ConfigurationError(
+                f"This server ({self.name}) generates no text: use EasyLLMEmbeddings or "
+                "EasyLLMRerank, or check base_url."
+            )
         if profile is None:
             others = " or ".join(f"api={other.value!r}" for other in reversed([*self.apis]))
             raise ConfigurationError(
@@ -278,6 +301,7 @@ class ServerInfo:
     # the kind of model that Text Embeddings Inference serves there (`"embedding"`, `"reranker"`,
     # `"classifier"`); None where another server answers
     tei: str | None = None
+    adds_v1: bool = True  # False where its routes turned out to have no `/v1` before them
     known: bool = True  # False where detection failed and a plain OpenAI-style server is assumed
 
     @property

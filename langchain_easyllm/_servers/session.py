@@ -68,7 +68,7 @@ class SessionSettings:
         found = given or Secret(environment_token() or "")
         headers = tuple((name, Secret(value)) for name, value in self.headers)
         verify = id(self.verify) if isinstance(self.verify, ssl.SSLContext) else self.verify
-        address = self.url.root, self.url.query, self.url.router
+        address = self.url.root, self.url.adds_v1, self.url.query, self.url.router
         server = headers, verify, self.bill_to, self.request_hook, self.limits
         # A session keeps its clients alive, so no other object has their ids meanwhile.
         clients = id(self.http_client), id(self.http_async_client)
@@ -185,7 +185,7 @@ class ServerSession:
     def _detect(
         self, own: _Detection, quick: RetryPolicy, headers: Mapping[str, str]
     ) -> _DetectionFlow:
-        detection = detect_server()
+        detection = detect_server(self.url)
         unsure = False
         try:
             route = next(detection)

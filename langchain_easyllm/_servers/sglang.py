@@ -5,6 +5,7 @@ from __future__ import annotations
 from .profile import (
     CHAT_FIELDS,
     COMPLETIONS_FIELDS,
+    DEFAULT_MAX_TOKENS,
     TEMPLATE_KWARGS,
     ApiProfile,
     EmbeddingProfile,
@@ -34,16 +35,17 @@ SGLANG = ServerProfile(
         expressions=_EXPRESSIONS,
         constrains=True,
     ),
-    # Without `max_tokens` they end after 16 tokens.
     completions=ApiProfile(
         fields={**without(COMPLETIONS_FIELDS, "best_of"), **_MORE},
         omitted=_OMITTED,
         expressions=_EXPRESSIONS,
         constrains=True,
+        default_max_tokens=DEFAULT_MAX_TOKENS,  # it stops after 16 tokens otherwise
     ),
     generate=None,  # its `/generate` is a protocol of its own
     max_stops=None,
     renders_own_template=True,
     tokenize=TokenizeRoute("/v1/tokenize", "prompt", {"add_special_tokens": False}),
     embedding=EmbeddingProfile("sglang"),
+    rerank={},
 )

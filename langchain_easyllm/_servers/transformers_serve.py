@@ -9,6 +9,7 @@ _FIELDS = same("temperature", "top_p", "max_tokens", "stop", "seed")
 
 TRANSFORMERS_SERVE = ServerProfile(
     name="transformers serve",
+    lists_served_models=False,  # it lists those of the Hub's cache
     chat=ApiProfile(
         fields={**_FIELDS, **dict.fromkeys(("thinking", "reasoning_effort"), TEMPLATE_KWARGS)}
     ),
@@ -20,4 +21,5 @@ TRANSFORMERS_SERVE = ServerProfile(
     parallel_tool_calls=False,
     strict_tools=False,
     blocks_in_tool_messages=True,
+    rerank={},
 )

@@ -32,6 +32,11 @@ _ROUTES = (
     "/info",
     "/v1",
 )
+# OpenAI's routes where no `/v1` stands before them: what does is the whole of their base.
+_BARE_ROUTES = ("/chat/completions", "/completions", "/embeddings")
+
+_VERSION = re.compile(r"v\d+(?:\.\d+)*(?:(?:alpha|beta|preview|rc)\d*)?", re.IGNORECASE)
+_BEHIND_VERSION = ("openai", "openapi", "compat")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -39,6 +44,10 @@ class ServerURL:
     """A server's root, and what else its address says."""
 
     root: str  # scheme, host, port and path prefix, without a trailing slash
+    # whether `/v1` stands before OpenAI's routes; False where the root has all that does
+    adds_v1: bool = True
+    # whether the root ends in a version path of its own (`/api/v3`), and so is no server's root
+    versioned: bool = False
     # query string that every request repeats, without `?`
     query: str = ""
     router: bool = False  # whether this is Inference Providers
@@ -59,8 +68,13 @@ class ServerURL:
 
         return is_dedicated(urlsplit(self.root).hostname or "")
 
-    def url(self, route: str) -> str:
-        """Return the full address of a route such as `/v1/chat/completions`."""
+    def url(self, route: str, *, adds_v1: bool = True) -> str:
+        """Return the full address of a route such as `/v1/chat/completions`.
+
+        Without `adds_v1`, the server is known to have its routes without `/v1`.
+        """
+        if not (adds_v1 and self.adds_v1):
+            route = route.removeprefix("/v1")
         return f"{self.root}{route}?{self.query}" if self.query else self.root + route
 
 
@@ -70,28 +84,50 @@ def is_url(text: str) -> bool:
 
 
 def parse_server_url(text: str) -> ServerURL:
-    """Normalize a server's root, `/v1` or full route.
+    """Normalize a server's root, `/v1`, version path of its own or full route.
 
     Trailing slashes and a missing `http://` for `localhost` are forgiven.
     """
     parts, host = _split(text)
-    path = parts.path.rstrip("/")
-    route = next((r for r in _ROUTES if path.endswith(r)), None)
-    if route:
-        path = path[: -len(route)].rstrip("/")
+    path, route = _without_route(parts.path.rstrip("/"))
+    versioned = not (route or "").startswith("/v1") and _ends_in_version(path)
     # `/v1` before a route that is not below it is somebody's habit, and no prefix.
-    path = path.removesuffix("/v1").rstrip("/")
+    prefix = path
+    while prefix.endswith("/v1"):
+        prefix = prefix.removesuffix("/v1").rstrip("/")
+    adds_v1 = not versioned and (prefix != path or route not in _BARE_ROUTES)
     retired = parts.hostname == _RETIRED_HOST
     router = retired or parts.hostname == urlsplit(ROUTER).hostname
     root = ROUTER if router else f"{parts.scheme}://{host}"
     return ServerURL(
-        root=root if retired else root + path,
+        root=root if retired else root + prefix,
+        adds_v1=adds_v1,
+        versioned=versioned,
         query=parts.query,
         router=router,
         route=route,
-        model=_model_in(path) if router else None,
+        model=_model_in(prefix) if router else None,
         retired=retired,
     )
+
+
+def _without_route(path: str) -> tuple[str, str | None]:
+    """Return a path without the route at its end, and the route."""
+    for route in (*_ROUTES, *_BARE_ROUTES):
+        if path.endswith(route):
+            return path.removesuffix(route).rstrip("/"), route
+    above = path.removesuffix("/models").rstrip("/")
+    if above != path and _ends_in_version(above):
+        return above, "/models"
+    return path, None
+
+
+def _ends_in_version(path: str) -> bool:
+    """Whether a path ends in a version other than `/v1`, or in `/openai` somewhere behind one."""
+    *above, last = path.split("/")
+    if last.lower() in _BEHIND_VERSION:
+        return any(map(_VERSION.fullmatch, above))
+    return last != "v1" and _VERSION.fullmatch(last) is not None
 
 
 def _split(text: str) -> tuple[SplitResult, str]:

@@ -6,6 +6,7 @@ from .profile import (
     CHAT_FIELDS,
     CLIENT_SIDE,
     COMPLETIONS_FIELDS,
+    DEFAULT_MAX_TOKENS,
     TEMPLATE_KWARGS,
     ApiProfile,
     ChatTokenizeRoute,
@@ -50,8 +51,9 @@ VLLM = ServerProfile(
         omitted=_OMITTED,
         expressions=_EXPRESSIONS,
         constrains=True,
+        default_max_tokens=DEFAULT_MAX_TOKENS,  # it stops after 16 tokens otherwise
     ),
-    max_stops=None,
+    max_stops=4,  # since version 0.32, unless it was configured otherwise
     renders_own_template=True,
     blocks_in_tool_messages=True,
     tokenize=TokenizeRoute("/tokenize", "prompt", {"add_special_tokens": False}, names_model=True),

@@ -84,6 +84,21 @@ ERRORS: Mapping[str, _Error] = {
     # FastAPI's own words, and those of Go, which their servers leave as they are.
     "fastapi-not-found": _Error(404, {"detail": "Not Found"}),
     "go-not-found": _Error(404, b"404 page not found", {"content-type": "text/plain"}),
+    "mlx-not-found": _Error(404, b"Not Found", {"content-type": "application/json"}),
+    "lm-studio-not-found": _Error(200, {"error": "Unexpected endpoint or method. (GET /info)"}),
+    "lm-studio-choice": _Error(
+        400,
+        {
+            "error": "Invalid tool_choice type: 'object'. Supported string values: none, auto, "
+            "required"
+        },
+    ),
+    "lm-studio-format": _Error(
+        400, {"error": "'response_format.type' must be 'json_schema' or 'text'"}
+    ),
+    "tensorrt-field": _Error(
+        400, {"error": "[{'type': 'extra_forbidden', 'msg': 'Extra inputs are not permitted'}]"}
+    ),
     "fastapi-internal": _Error(500, "Internal Server Error"),
     "transformers-field": _Error(422, {"detail": "Unexpected fields in the request: {'top_k'}"}),
     "transformers-model": _Error(400, {"detail": "Server is pinned to 'tiny'; requested 'nope'."}),

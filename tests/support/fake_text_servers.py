@@ -104,6 +104,8 @@ def models(
 ) -> Reply:
     """Build `/v1/models`; `max_model_len` and `more` are keys of every model."""
     known = {"object": "model", "created": 1_700_000_000, "owned_by": owned_by, **more}
+    if owned_by is None:
+        del known["owned_by"]
     if max_model_len is not None:
         known["max_model_len"] = max_model_len
     return Reply({"object": "list", "data": [{"id": name, **known} for name in names or ("tiny",)]})
@@ -114,7 +116,9 @@ def detection_replies(name: str, model: str = "tiny") -> tuple[Reply, Reply]:
     row = TEXT_SERVERS[name]
     info = info_tgi(model_id=model) if name == "tgi" else error(row.not_found)
     listed = {"owned_by": model} if name == "tgi" else row.listed
-    return info, error("fastapi-internal") if listed is None else models(model, **listed)
+    if listed is None:
+        return info, error("fastapi-internal")
+    return info, models(model, **{"owned_by": None, **listed})
 
 
 def serve(
@@ -141,6 +145,8 @@ def serve(
     info, listing = detection_replies(server_name, model)
     server.on("GET", "/info", info)
     server.on("GET", "/v1/models", listing)
+    if own := TEXT_SERVERS[server_name].own:
+        server.on("GET", own[0], Reply(own[1]))
     routes: dict[str, tuple[Callable[..., Reply], Callable[..., Reply]]]
     routes = {"/v1/chat/completions": (chat, chat_stream)}
     if server_name != "router":
@@ -192,6 +198,13 @@ def _refusal(server_name: str, body: Mapping[str, object], model: str) -> str | 
         return "tgi-validation"
     if row.refuses & body.keys():
         return "transformers-field"
+    if row.accepts is not None and body.keys() - row.accepts:
+        return "tensorrt-field"
+    if server_name == "lm-studio" and isinstance(body.get("tool_choice"), Mapping):
+        return "lm-studio-choice"
+    wanted = cast("Mapping[str, object]", body.get("response_format") or {})
+    if server_name == "lm-studio" and wanted.get("type") not in (None, "json_schema", "text"):
+        return "lm-studio-format"
     if body.get("model") != model and server_name == "vllm":
         return "vllm-unknown-model"
     if body.get("model", model) != model and server_name == "transformers":

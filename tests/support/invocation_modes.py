@@ -25,7 +25,9 @@ __all__ = [
 ]
 
 CLASSES = (EasyLLMChat, EasyLLM)
-SERVER_NAMES = tuple(name for name in TEXT_SERVERS if name != "router")
+SERVER_NAMES = tuple(
+    name for name, row in TEXT_SERVERS.items() if name != "router" and not row.plain
+)
 
 Model = Runnable[Any, Any]
 

@@ -21,6 +21,7 @@ from .fake_text_servers import (
     tgi_generate,
     tgi_generate_events,
 )
+from .text_servers import TEXT_SERVERS
 
 __all__ = ["PROTOCOLS", "Protocol", "as_answer", "decoder", "dumps", "read_one", "read_stream"]
 
@@ -73,6 +74,7 @@ PROTOCOLS = [
         Protocol(api, server_name)
         for api in (GenerationApi.CHAT, GenerationApi.COMPLETIONS)
         for server_name in RESPONSE_SHAPES
+        if not TEXT_SERVERS[server_name].plain
     ),
     Protocol(GenerationApi.GENERATE, "tgi"),
 ]

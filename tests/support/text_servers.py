@@ -2,7 +2,7 @@
 
 The rows of "transformers" and "llama-cpp-python" were written beside the running programs, the
 others after the servers' own documents, sources and recorded traffic. Every parametrized test runs
-on every row.
+on every row, but for those of reading answers, which leave out servers that answer as others do.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from langchain_easyllm._servers.inference_providers import INFERENCE_PROVIDERS
+from langchain_easyllm._servers.litellm import LITELLM
 from langchain_easyllm._servers.llama_cpp import LLAMA_CPP
 from langchain_easyllm._servers.llama_cpp_python import LLAMA_CPP_PYTHON
+from langchain_easyllm._servers.lm_studio import LM_STUDIO
+from langchain_easyllm._servers.lmdeploy import LMDEPLOY
+from langchain_easyllm._servers.mlx_lm import MLX_LM
 from langchain_easyllm._servers.ollama import OLLAMA
 from langchain_easyllm._servers.openai_compatible import OPENAI_COMPATIBLE
 from langchain_easyllm._servers.profile import NEUTRAL_FIELDS, ServerProfile
 from langchain_easyllm._servers.sglang import SGLANG
+from langchain_easyllm._servers.tensorrt_llm import TENSORRT_LLM
 from langchain_easyllm._servers.tgi import TGI
 from langchain_easyllm._servers.transformers_serve import TRANSFORMERS_SERVE
 from langchain_easyllm._servers.vllm import VLLM
@@ -73,6 +78,7 @@ class ResponseShape:
             completes it; "ended" as kept, but unseen if that token goes on after it.
         max_stops: The maximum number of stop sequences that a request may have.
         refuses: Fields that it does not know and answers with an error.
+        accepts: All fields that it knows, if it answers any other with an error.
         headers: More headers of every successful answer.
         text: The row for the completions route, where it differs.
     """
@@ -91,6 +97,7 @@ class ResponseShape:
     stop: Literal["cut", "kept", "ended"] = "cut"
     max_stops: int | None = None
     refuses: frozenset[str] = frozenset()
+    accepts: frozenset[str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     text: ResponseShape | None = None
 
@@ -146,6 +153,8 @@ class TextServer:
     Attributes:
         profile: What the package should find it to be.
         listed: The keys of a model in `/v1/models`; None if that route fails.
+        own: The route on which it says what only it does, and what it says.
+        plain: Whether its answers are like those of other servers.
         not_found: The error that it answers on routes it does not have.
         responses: The shape of its answers.
         calls: Its tool calls.
@@ -162,13 +171,15 @@ class TextServer:
 
     profile: ServerProfile
     listed: Json | None = field(default_factory=lambda: {"owned_by": "openai"})
+    own: tuple[str, bytes] | None = None
+    plain: bool = False
     not_found: str = "fastapi-not-found"
     responses: ResponseShape
     calls: Calls = Calls()
     chat: Fields
     completions: Fields
     generate: bool = True
-    schema: Literal["openai", "grammar", "json_object"] | None = "openai"
+    schema: Literal["openai", "grammar", "json_object", "json"] | None = "openai"
     choices: tuple[Choice, Choice, Choice, Choice] = (
         ("ab", "auto"),
         ("ab", "none"),
@@ -180,6 +191,7 @@ class TextServer:
     tokenize: tuple[str, str, object] | None = None
 
 
+_TRT_JSON = {"response_format": {"type": "json", "schema": SCHEMA}}
 _GRAMMAR = {"response_format": {"type": "json", "value": SCHEMA}}
 _JSON_OBJECT = {"response_format": {"type": "json_object", "schema": SCHEMA}}
 _LOGPROBS: Mapping[str, Json] = {"top_logprobs": {"logprobs": True, "top_logprobs": 3}}
@@ -194,6 +206,18 @@ _FEW = {"temperature", "top_p", "max_tokens", "stop", "seed", "do_sample"}
 _OTHERS = {*NEUTRAL_FIELDS} - _FEW
 _THINKING = {"thinking", "reasoning_effort"}
 _RARE = {"best_of", "watermark"}
+_PENALTIES = {"frequency_penalty", "presence_penalty", "repetition_penalty"}
+# The request model of TensorRT-LLM's chat.
+_TRT_CHAT = frozenset(
+    {
+        *("messages", "model", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs"),
+        *("max_tokens", "max_completion_tokens", "n", "presence_penalty", "response_format"),
+        *("seed", "stop", "stream", "stream_options", "temperature", "top_p", "tools"),
+        *("tool_choice", "user", "reasoning_effort", "best_of", "use_beam_search", "top_k"),
+        *("min_p", "repetition_penalty", "length_penalty", "early_stopping", "min_tokens"),
+        *("truncate_prompt_tokens", "chat_template", "chat_template_kwargs", "documents"),
+    }
+)
 _AUTO_ONLY: tuple[Choice, Choice, Choice, Choice] = (("ab", None), ("", None), None, None)
 
 
@@ -249,6 +273,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         listed={"owned_by": "vllm", "max_model_len": 2048, "root": "tiny", "parent": None},
         responses=ResponseShape(
             whole={"logprobs": None, "stop_reason": None},
+            max_stops=4,
             message={"reasoning_content": None, "tool_calls": []},
             first={"role": "assistant", "content": ""},
         ),
@@ -344,10 +369,102 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             | _RARE,
             {**_LOGPROBS, "thinking": {"reasoning_effort": "none"}},
         ),
-        completions=Fields(_OTHERS - {"frequency_penalty", "presence_penalty"}),
+        completions=Fields(
+            _OTHERS - {"frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"}, _TEXT
+        ),
         generate=False,
         choices=_AUTO_ONLY,
         parallel=False,
+    ),
+    "lm-studio": TextServer(
+        profile=LM_STUDIO,
+        plain=True,
+        listed={"owned_by": "organization_owner"},
+        not_found="lm-studio-not-found",
+        responses=ResponseShape(delta={"role": "assistant"}, max_stops=4),
+        chat=Fields(
+            _OTHERS - _PENALTIES - {"top_k", "response_format", "grammar"},
+            _PENALTY,
+        ),
+        completions=Fields(_OTHERS - _PENALTIES - {"top_k"}, _PENALTY),
+        generate=False,
+        choices=(("ab", "auto"), ("ab", "none"), ("ab", "required"), ("a", "required")),
+        parallel=False,
+    ),
+    "tensorrt-llm": TextServer(
+        profile=TENSORRT_LLM,
+        plain=True,
+        listed={"owned_by": "tensorrt_llm"},
+        responses=ResponseShape(
+            first={"role": "assistant"}, accepts=_TRT_CHAT | {"prompt", "echo"}
+        ),
+        chat=Fields(
+            {"typical_p", "watermark", "return_full_text"},
+            {
+                **_LOGPROBS,
+                **_both(_TRT_JSON),
+                "truncate": {"truncate_prompt_tokens": 5},
+                "thinking": {"chat_template_kwargs": {"enable_thinking": False}},
+            },
+        ),
+        completions=Fields(
+            {"typical_p", "watermark", "thinking"},
+            {**_TEXT, **_both(_TRT_JSON), "truncate": {"truncate_prompt_tokens": 5}},
+        ),
+        generate=False,
+        schema="json",
+        parallel=False,
+    ),
+    "lmdeploy": TextServer(
+        profile=LMDEPLOY,
+        plain=True,
+        listed={"owned_by": "lmdeploy", "root": "tiny", "parent": None, "permission": []},
+        responses=ResponseShape(whole={}, part={}, first={"role": "assistant", "content": ""}),
+        chat=Fields(
+            {"frequency_penalty", "presence_penalty", "typical_p", "truncate", "return_full_text"}
+            | _RARE,
+            {
+                **_LOGPROBS,
+                "logprobs": {"logprobs": True, "top_logprobs": 1},
+                "thinking": {"enable_thinking": False},
+            },
+        ),
+        completions=Fields(_OTHERS - {"top_k", "repetition_penalty"}),
+        generate=False,
+        choices=_AUTO_ONLY,
+        tokenize=("/v1/encode", "input", {"input_ids": [5, 6], "length": 2}),
+    ),
+    "mlx-lm": TextServer(
+        profile=MLX_LM,
+        plain=True,
+        listed={},
+        own=("/health", b'{"status": "ok"}'),
+        not_found="mlx-not-found",
+        responses=ResponseShape(
+            top={"system_fingerprint": "0.31-0.30-macOS"},
+            whole={},
+            part={"finish_reason": None},
+            delta={"role": "assistant"},
+        ),
+        chat=Fields(
+            _OTHERS - _PENALTIES - {"top_k", "logprobs", "top_logprobs", "thinking"},
+            {**_LOGPROBS, "logprobs": {"logprobs": True, "top_logprobs": 1}},
+        ),
+        completions=Fields(_OTHERS - _PENALTIES - {"top_k"}),
+        generate=False,
+        schema=None,
+        choices=_AUTO_ONLY,
+        parallel=False,
+    ),
+    "litellm": TextServer(
+        profile=LITELLM,
+        plain=True,
+        listed={"owned_by": "openai", "created": 1677610602},
+        own=("/health/liveliness", b'"I\'m alive!"'),
+        responses=ResponseShape(first={"role": "assistant", "content": ""}),
+        chat=Fields({"return_full_text"}, _LOGPROBS),
+        completions=Fields({"thinking"}, _TEXT),
+        generate=False,
     ),
     "transformers": TextServer(
         profile=TRANSFORMERS_SERVE,

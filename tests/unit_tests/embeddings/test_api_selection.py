@@ -243,7 +243,10 @@ def test_keys_that_cannot_be_sent_are_an_error(
 
 
 def test_a_server_that_does_not_embed_says_so(fake_server: FakeServer, sync_or_async: str) -> None:
-    for info, words in ((info_tgi(), "Text Generation"), (info_tei("reranker"), "EasyLLMRerank")):
+    for info, words in (
+        (info_tgi(), "The server is tgi, which does not embed"),
+        (info_tei("reranker"), "EasyLLMRerank"),
+    ):
         fake_server.on("GET", "/info", info)
         model = EasyLLMEmbeddings(base_url=fake_server.url, default_headers={"x": words})
         with pytest.raises(ConfigurationError, match=words):

@@ -10,9 +10,11 @@ from langchain_easyllm._protocols.constraints import to_constraint
 from langchain_easyllm._servers.inference_providers import INFERENCE_PROVIDERS
 from langchain_easyllm._servers.llama_cpp import LLAMA_CPP
 from langchain_easyllm._servers.llama_cpp_python import LLAMA_CPP_PYTHON
+from langchain_easyllm._servers.lm_studio import LM_STUDIO
 from langchain_easyllm._servers.openai_compatible import OPENAI_COMPATIBLE
 from langchain_easyllm._servers.profile import GenerationApi, ServerProfile
 from langchain_easyllm._servers.registry import SERVERS
+from langchain_easyllm._servers.tensorrt_llm import TENSORRT_LLM
 from langchain_easyllm._servers.tgi import TGI
 from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
@@ -65,7 +67,11 @@ def test_any_object() -> None:
     value = {"type": "json_object"}
     assert sent(value, TGI, GENERATE) == {"type": "json", "value": ANY}
     assert sent(value, LLAMA_CPP, COMPLETIONS) == ANY
-    for profile in set(CHAT_SERVERS) - {TGI}:
+    assert sent(value, TENSORRT_LLM) == {"type": "json", "schema": ANY}
+    # It refuses `json_object`.
+    named = {"type": "json_schema", "json_schema": {"name": "answer", "schema": ANY}}
+    assert sent(value, LM_STUDIO) == named
+    for profile in set(CHAT_SERVERS) - {TGI, TENSORRT_LLM, LM_STUDIO}:
         assert sent(value, profile) == value
 
 

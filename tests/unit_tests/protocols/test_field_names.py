@@ -13,7 +13,10 @@ from langchain_easyllm._protocols.request import needs_server, to_fields
 from langchain_easyllm._protocols.stop_sequences import stop_policy
 from langchain_easyllm._servers.in_process import IN_PROCESS
 from langchain_easyllm._servers.inference_providers import INFERENCE_PROVIDERS
+from langchain_easyllm._servers.infinity import INFINITY
+from langchain_easyllm._servers.litellm import LITELLM
 from langchain_easyllm._servers.llama_cpp import LLAMA_CPP
+from langchain_easyllm._servers.lm_studio import LM_STUDIO
 from langchain_easyllm._servers.openai_compatible import OPENAI_COMPATIBLE
 from langchain_easyllm._servers.profile import (
     NEUTRAL_FIELDS,
@@ -232,7 +235,8 @@ def test_no_more_stops_are_sent_than_the_server_takes(
     profile: ServerProfile, limit: int | None
 ) -> None:
     stops = tuple("abcdef")
-    own = 4 if profile in (TGI, INFERENCE_PROVIDERS, OPENAI_COMPATIBLE) else 6
+    few = (TGI, VLLM, LM_STUDIO, LITELLM, INFINITY, INFERENCE_PROVIDERS, OPENAI_COMPATIBLE)
+    own = 4 if profile in few else 6
     taken = ServerInfo(profile, max_stops=limit).stop_limit
     policy = stop_policy(stops, (), limit=taken, hidden=False, reads_calls=False)
     assert policy.sent == stops[: own if limit is None else limit]
@@ -290,5 +294,7 @@ def test_a_request_that_needs_no_server_suits_them_all(
 )
 def test_when_the_server_must_be_known(params: dict[str, object], needed: bool) -> None:
     assert needs_server(GenerationApi.CHAT, params, ()) is needed
+    limited = needed or "max_tokens" not in params
+    assert needs_server(GenerationApi.COMPLETIONS, params, ()) is limited
     assert not needs_server(GenerationApi.GENERATE, params, ())
     assert needs_server(GenerationApi.GENERATE, params, tuple("abcde"))

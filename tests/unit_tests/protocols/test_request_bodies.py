@@ -22,7 +22,7 @@ from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
 
 # A model in this process is asked in TGI's protocol alone.
-SERVERS = [profile for profile in ALL_SERVERS if profile is not IN_PROCESS]
+SERVERS = [profile for profile in ALL_SERVERS if profile.chat and profile is not IN_PROCESS]
 TGI_INFO = ServerInfo(TGI, max_stops=4)
 MESSAGES = [{"role": "user", "content": "Hi"}]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}

@@ -14,6 +14,7 @@ from langchain_easyllm._servers.in_process import IN_PROCESS
 from langchain_easyllm._servers.llama_cpp_python import LLAMA_CPP_PYTHON
 from langchain_easyllm._servers.profile import GenerationApi, ServerInfo, ServerProfile
 from langchain_easyllm._servers.registry import SERVERS as ALL_SERVERS
+from langchain_easyllm._servers.tensorrt_llm import TENSORRT_LLM
 from langchain_easyllm._servers.tgi import TGI
 from langchain_easyllm._servers.transformers_serve import TRANSFORMERS_SERVE
 from langchain_easyllm._servers.vllm import VLLM
@@ -22,7 +23,7 @@ from langchain_easyllm.errors import ConfigurationError
 from ...support.text_servers import NAMED, TEXT_SERVERS
 
 # A model in this process is asked in TGI's protocol alone.
-SERVERS = [profile for profile in ALL_SERVERS if profile is not IN_PROCESS]
+SERVERS = [profile for profile in ALL_SERVERS if profile.chat and profile is not IN_PROCESS]
 ROWS = {row.profile: row for row in TEXT_SERVERS.values()}
 NESTED = {
     "type": "object",
@@ -61,7 +62,8 @@ def names(request: dict[str, object]) -> list[str]:
 def test_the_servers_default_is_left_to_it(profile: ServerProfile, tools: Any) -> None:
     request = body(profile, tools)
     assert request["tools"] == tools
-    assert "tool_choice" not in request
+    # Its default was "none" for long, with tools or without.
+    assert request.get("tool_choice") == ("auto" if profile is TENSORRT_LLM else None)
     assert "parallel_tool_calls" not in request
 
 

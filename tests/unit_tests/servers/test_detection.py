@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from langchain_easyllm._servers.detection import UNKNOWN, detect_server
+from langchain_easyllm._servers.infinity import INFINITY
+from langchain_easyllm._servers.litellm import LITELLM
 from langchain_easyllm._servers.ollama import OLLAMA
 from langchain_easyllm._servers.openai_compatible import OPENAI_COMPATIBLE
 from langchain_easyllm._servers.profile import ServerInfo
 from langchain_easyllm._servers.tgi import TGI
 from langchain_easyllm._servers.transformers_serve import TRANSFORMERS_SERVE
+from langchain_easyllm._servers.urls import parse_server_url
+from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
 
 from ...support.fake_errors import error
@@ -19,6 +24,8 @@ from ...support.fake_server import Reply
 from ...support.fake_text_servers import detection_replies, info_tei, info_tgi, models
 from ...support.text_servers import TEXT_SERVERS
 
+NOT_FOUND = error("fastapi-not-found")
+HTML = Reply(b"<html><body>Welcome</body></html>")
 Seen = tuple[int, bytes] | None
 
 
@@ -30,15 +37,18 @@ def seen(reply: Reply | None) -> Seen:
     return reply.status, body
 
 
-def detect(replies: Mapping[str, Reply | None]) -> tuple[ServerInfo, list[str]]:
+def detect(
+    replies: Mapping[str, Reply | None], url: str = "http://localhost:8080"
+) -> tuple[ServerInfo, list[str]]:
     """Run the detection; returns what it found and the routes that it asked for."""
     asked: list[str] = []
-    steps = detect_server()
+    steps = detect_server(parse_server_url(url))
     route = next(steps)
     try:
         while True:
             asked.append(route)
-            route = steps.send(seen(replies[route]))
+            assert len(asked) <= 3
+            route = steps.send(seen(replies.get(route, NOT_FOUND)))
     except StopIteration as end:
         return end.value, asked
 
@@ -49,25 +59,113 @@ def found(
     return detect({"/info": info, "/v1/models": listing, "/openapi.json": routes})[0]
 
 
-NOT_FOUND = error("fastapi-not-found")
-HTML = Reply(b"<html><body>Welcome</body></html>")
-
-
 @pytest.mark.parametrize("name", [name for name in TEXT_SERVERS if name != "router"])
 def test_the_servers(name: str) -> None:
-    server = found(*detection_replies(name, "some/model"), NOT_FOUND)
     row = TEXT_SERVERS[name]
+    info, listing = detection_replies(name, "some/model")
+    own = {row.own[0]: Reply(row.own[1])} if row.own else {}
+    server, asked = detect({"/info": info, "/v1/models": listing, **own})
     assert server.profile is row.profile
     assert server.known
-    assert server.model == (None if row.listed is None else "some/model")
+    named = row.listed is not None and row.profile.lists_served_models
+    assert server.model == ("some/model" if named else None)
+    # A third route is tried only where the first two leave it open.
+    assert len(asked) == (1 if name == "tgi" else 3 if own or name == "openai" else 2)
 
 
 def test_ollama_lists_models_of_its_users_too() -> None:
     entries = [{"id": "mine", "owned_by": "ida"}, {"id": "llama3.2:3b", "owned_by": "library"}]
-    server = found(error("go-not-found"), Reply({"object": "list", "data": entries}))
+    replies = {"/info": error("go-not-found"), "/v1/models": Reply({"data": entries})}
+    server, asked = detect({**replies, "/": Reply(b"Ollama is running")})
     assert server == ServerInfo(OLLAMA, models=("mine", "llama3.2:3b"))
+    assert asked == ["/info", "/v1/models", "/"]
     with pytest.raises(ConfigurationError, match="set model to one of mine, llama3"):
         server.model_for(None)
+
+
+@pytest.mark.parametrize("entries", [None, [], [{"id": "ida/mine", "owned_by": "ida"}]])
+def test_ollama_is_known_without_a_model_of_its_own(entries: object) -> None:
+    replies = {"/info": error("go-not-found"), "/v1/models": Reply({"data": entries})}
+    assert detect({**replies, "/": Reply(b"Ollama is running")})[0].profile is OLLAMA
+    assert detect({**replies, "/": HTML})[0].profile is OPENAI_COMPATIBLE
+
+
+@pytest.mark.parametrize("owners", ["vllm openai", "vllm sglang", "library openai", "vllm"])
+def test_a_gateway_is_none_of_the_servers_behind_it(owners: str) -> None:
+    entries = [{"id": owner, "owned_by": owner} for owner in owners.split()]
+    listing = Reply({"data": [*entries, {"id": "unowned"}]})
+    server = found(NOT_FOUND, listing)
+    assert server.profile is OPENAI_COMPATIBLE
+    assert server.models == (*owners.split(), "unowned")
+
+
+LITELLM_LIST = models("one", "two", created=1677610602)
+
+
+@pytest.mark.parametrize("other", [None, NOT_FOUND, HTML, Reply("OK")])
+def test_what_looks_like_litellm_need_not_be_it(other: Reply | None) -> None:
+    replies = {"/info": NOT_FOUND, "/v1/models": LITELLM_LIST, "/health/liveliness": other}
+    assert detect(replies)[0] == ServerInfo(OPENAI_COMPATIBLE, models=("one", "two"))
+
+
+def test_litellm_has_several_models() -> None:
+    alive = Reply("I'm alive!")
+    replies = {"/info": NOT_FOUND, "/v1/models": LITELLM_LIST, "/health/liveliness": alive}
+    server, asked = detect(replies)
+    assert server == ServerInfo(LITELLM, models=("one", "two"))
+    assert asked == [*replies]
+
+
+def test_openais_own_list_is_not_litellms() -> None:
+    entries = [{"id": "gpt-3.5-turbo", "created": 1677610602}, {"id": "gpt-4o", "created": 1715}]
+    _, asked = detect({"/info": NOT_FOUND, "/v1/models": Reply({"data": entries})})
+    assert "/health/liveliness" not in asked
+
+
+@pytest.mark.parametrize("info", [NOT_FOUND, HTML, Reply({"error": "Unexpected endpoint"})])
+def test_routes_without_v1(info: Reply) -> None:
+    listing = models("tiny", owned_by="infinity")
+    replies = {"/info": info, "/v1/models": NOT_FOUND, "/models": listing}
+    server, asked = detect(replies)
+    assert server == ServerInfo(INFINITY, model="tiny", models=("tiny",), adds_v1=False)
+    assert asked == ["/info", "/v1/models", "/models"]
+    prefixed, asked = detect({"/info": info, "/v1/models": listing})  # --url-prefix /v1
+    assert prefixed == replace(server, adds_v1=True)
+    assert asked == ["/info", "/v1/models"]
+
+
+@pytest.mark.parametrize("other", [None, NOT_FOUND, HTML, Reply({"data": []}), Reply([])])
+def test_no_list_anywhere_says_nothing(other: Reply | None) -> None:
+    replies = {"/info": NOT_FOUND, "/v1/models": NOT_FOUND, "/models": other}
+    assert detect(replies)[0] == UNKNOWN
+
+
+@pytest.mark.parametrize("owned_by", ["vllm", "somebody"])
+def test_a_version_path_is_asked_for_its_models_alone(owned_by: str) -> None:
+    listing = models("tiny", owned_by=owned_by, created=1677610602)
+    server, asked = detect({"/v1/models": listing}, "https://example.org/api/v3")
+    assert server.profile is (VLLM if owned_by == "vllm" else OPENAI_COMPATIBLE)
+    assert (server.model, server.adds_v1) == ("tiny", True)
+    assert asked == ["/v1/models"]
+    for failure in (None, NOT_FOUND):
+        assert detect({"/v1/models": failure}, "https://example.org/api/v3")[0] == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"model_type": "qwen2", "version": "1"},
+        {"model_type": {}, "name": "tiny"},
+        {"model_id": "tiny"},
+        {"max_total_tokens": 9},
+        {"router": "another"},
+    ],
+    ids=str,
+)
+def test_somebody_elses_info_says_nothing(info: dict[str, object]) -> None:
+    server = found(Reply(info), models("tiny", owned_by="vllm"))
+    assert server.profile is VLLM
+    assert server.tei is None
 
 
 def test_the_limits_of_tgi() -> None:

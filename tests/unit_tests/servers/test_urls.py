@@ -64,11 +64,92 @@ def test_roots_and_full_routes(root: str, route: str, slashes: str) -> None:
         ("http://example.org:443", "http://example.org:443"),
         ("http://example.org:", "http://example.org"),
         ("http://example.org/regenerate", "http://example.org/regenerate"),
-        ("http://example.org/v1/v2", "http://example.org/v1/v2"),
+        ("http://example.org/v1/v1/", "http://example.org"),
+        ("http://example.org/a/v1//v1/chat/completions", "http://example.org/a"),
     ],
 )
 def test_forgiven_spellings(text: str, root: str) -> None:
     assert parse_server_url(text).root == root
+
+
+CHAT, EMBED, MODELS = "/chat/completions", "/embeddings", "/models"
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "/api/v3",
+        "/api/paas/v4",
+        "/v1beta",
+        "/v1beta/openai",
+        "/v1/openai",
+        "/deepinfra/v1/openai",
+        "/v1/account/gateway/compat",
+        "/v1beta1/projects/p/locations/l/endpoints/openapi",
+        "/inference/v2.1",
+        "/v1alpha2",
+        "/v1/v2",
+        "/V1",
+        "/API/V3/OpenAI",
+        "/models/v2",
+    ],
+)
+@pytest.mark.parametrize("route", ["", CHAT, "/completions", EMBED, "/rerank", MODELS])
+@pytest.mark.parametrize("slashes", ["", "/", "//"])
+def test_a_version_path_of_its_own_is_used_as_it_is(base: str, route: str, slashes: str) -> None:
+    root = "https://example.org" + base
+    address = parse_server_url(f"{root}{slashes}{route}{slashes}?a=b")
+    assert address.versioned
+    assert address.root == root
+    assert address.route == (route or None)
+    for behind in (CHAT, EMBED, MODELS, "/rerank"):
+        assert address.url("/v1" + behind) == f"{root}{behind}?a=b"
+
+
+@pytest.mark.parametrize(
+    ("base", "root"),
+    [
+        ("/serving/endpoints/v1", "/serving/endpoints"),
+        ("/compatible-mode/v1", "/compatible-mode"),
+        ("/openai/v1", "/openai"),
+        ("/api/v1", "/api"),
+        ("/v2/v1", "/v2"),
+        ("/v1/v1", ""),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize("route", ["", CHAT, "/completions", EMBED, MODELS, "/rerank"])
+def test_v1_has_the_servers_root_before_it(base: str, root: str, route: str) -> None:
+    root = "https://example.org" + root
+    address = parse_server_url(f"https://example.org{base or '/v1'}{route}")
+    assert address.root == root
+    assert not address.versioned
+    assert address.url("/v1" + CHAT) == f"{root}/v1{CHAT}"
+    assert address.url("/info") == root + "/info"
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        *("/v2-models/foo", "/v2x", "/version3", "/v", "/vllm", "/v1/models/foo", "/v1/gateway/x"),
+        *("/openai", "/my/openai", "/compat", "/api/v3/models/foo", "/v.2", "/v2-beta"),
+    ],
+)
+def test_what_only_looks_like_a_version_is_a_prefix(base: str) -> None:
+    root = "https://example.org" + base
+    for text in (root, root + "/v1", root + "/v1" + CHAT):
+        address = parse_server_url(text)
+        assert address.url("/v1" + CHAT) == f"{root}/v1{CHAT}"
+        assert address.url("/info") == root + "/info"
+
+
+@pytest.mark.parametrize("base", ["", "/openai/deployments/gpt", "/serving"])
+@pytest.mark.parametrize("route", [CHAT, "/completions", EMBED])
+def test_a_full_route_says_that_there_is_no_v1(base: str, route: str) -> None:
+    root = "https://example.org" + base
+    address = parse_server_url(f"{root}{route}?api-version=1")
+    assert (address.root, address.versioned) == (root, False)
+    assert address.url("/v1" + CHAT) == f"{root}{CHAT}?api-version=1"
 
 
 def test_a_query_stays_with_every_request() -> None:

@@ -17,8 +17,12 @@ from ...support.fake_responses import chat
 from ...support.fake_server import FakeServer, Received, Reply, sse
 from ...support.fake_tool_calls import TOOL_CALL_SERVERS, Turn, serve_turns
 from ...support.invocation_modes import STREAM_MODES, answer, body_of
+from ...support.text_servers import TEXT_SERVERS
 
-EVERY_SERVER = pytest.mark.parametrize("server_name", TOOL_CALL_SERVERS)
+EVERY_SERVER = pytest.mark.parametrize(
+    "server_name",
+    [name for name, row in TOOL_CALL_SERVERS.items() if not TEXT_SERVERS[row.server_name].plain],
+)
 
 
 @tool

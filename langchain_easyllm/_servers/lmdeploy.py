@@ -1,0 +1,51 @@
+"""LMDeploy's `api_server`. Source: its request models and handlers, version 0.9 and later."""
+
+from __future__ import annotations
+
+from .profile import (
+    CHAT_FIELDS,
+    DEFAULT_MAX_TOKENS,
+    OPENAI_FIELDS,
+    ApiProfile,
+    ServerProfile,
+    TokenizeRoute,
+    same,
+    without,
+)
+
+_MORE = same("top_k", "repetition_penalty")
+# Declared, and read by nobody.
+_UNREAD = ("frequency_penalty", "presence_penalty")
+_OMITTED = {"top_p": (0,), "top_k": (-1,)}
+
+LMDEPLOY = ServerProfile(
+    name="lmdeploy",
+    owned_by=("lmdeploy",),
+    first_model_answers=True,
+    chat=ApiProfile(
+        fields={
+            **without(CHAT_FIELDS, *_UNREAD),
+            **_MORE,
+            "grammar": "response_format",
+            "thinking": "enable_thinking",
+        },
+        omitted=_OMITTED,
+        constrains=True,
+        min_top_logprobs=1,
+    ),
+    # It ignores `n`, `echo` and `response_format` here, and fails on `logprobs`.
+    completions=ApiProfile(
+        fields={**without(OPENAI_FIELDS, "n", *_UNREAD), **_MORE},
+        omitted=_OMITTED,
+        default_max_tokens=DEFAULT_MAX_TOKENS,
+    ),
+    generate=None,  # its `/generate` is a protocol of its own
+    max_stops=None,
+    thinking={True: True, False: False},  # newer versions have it in `chat_template_kwargs`, too
+    tool_choices=(),  # it hands all tools, or the named one, to the model, which need not call
+    strict_tools=False,
+    tokenize=TokenizeRoute(
+        "/v1/encode", "input", {"do_preprocess": False, "add_bos": False}, ids_field="input_ids"
+    ),
+    generates_only=True,
+)

@@ -1,0 +1,50 @@
+"""TensorRT-LLM's `trtllm-serve`. Source: the request models of its OpenAI-compatible server.
+
+They refuse every key that they do not have.
+"""
+
+from __future__ import annotations
+
+from .profile import (
+    CHAT_FIELDS,
+    COMPLETIONS_FIELDS,
+    ApiProfile,
+    ConstraintFormat,
+    EmbeddingProfile,
+    ServerProfile,
+    same,
+)
+
+_MORE = {
+    **same("top_k", "repetition_penalty", "best_of"),
+    "truncate": "truncate_prompt_tokens",
+    "grammar": "response_format",
+}
+_OMITTED = {"top_p": (0,), "top_k": (0, -1)}
+
+TENSORRT_LLM = ServerProfile(
+    name="tensorrt-llm",
+    owned_by=("tensorrt_llm",),
+    first_model_answers=True,
+    chat=ApiProfile(
+        fields={**CHAT_FIELDS, **_MORE, "thinking": "chat_template_kwargs"},
+        omitted=_OMITTED,
+        # Older versions take OpenAI's `json_schema`, with its name, for the schema itself.
+        constraint=ConstraintFormat.JSON,
+        constrains=True,
+    ),
+    completions=ApiProfile(
+        fields={**COMPLETIONS_FIELDS, **_MORE},
+        omitted=_OMITTED,
+        constraint=ConstraintFormat.JSON,
+        constrains=True,
+    ),
+    generate=None,
+    max_stops=None,
+    # It refuses a switch that the model's template does not read: one name only.
+    thinking={value: {"enable_thinking": value} for value in (True, False)},
+    names_auto=True,  # older versions take a request without a choice for "none"
+    parallel_tool_calls=False,  # older versions refuse it, and no version obeys
+    embedding=EmbeddingProfile("tensorrt-llm"),
+    rerank={},
+)
