@@ -136,7 +136,10 @@ class BadRequestError(EasyLLMError, core.ModelInvalidRequestError):
 
 
 class ContextOverflowError(BadRequestError, core.ContextOverflowError):
-    """The prompt and the answer together exceed the model's context length."""
+    """The prompt, or the prompt and the longest answer, exceed the model's context length.
+
+    Also raised if `max_tokens` alone is more than the model can write.
+    """
 
 
 class RateLimitError(EasyLLMError, core.ModelRateLimitError):

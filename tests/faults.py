@@ -219,6 +219,7 @@ FAULTS = (
     Fault("429, `Retry-After: 0`, then well", _first(_refused(429, retry_after="0"))),
     Fault("429, `Retry-After` beyond the timeout", _refused(429, retry_after="600")),
     Fault("500", _refused(500)),
+    Fault("500, more tokens than fit", _known("llamacpp-too-long"), GENERATION),
     Fault("502", _refused(502)),
     Fault("503", _refused(503)),
     Fault("504", _refused(504)),

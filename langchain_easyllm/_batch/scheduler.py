@@ -302,9 +302,11 @@ class BatchScheduler(Generic[T]):
 
     def _named(self, batch: Batch[T], error: EasyLLMError) -> EasyLLMError:
         text, noun = batch.job.texts[batch.positions[0]], self._task.noun
-        if isinstance(error, ContextOverflowError):
+        large = _is_too_large(error)
+        # llama.cpp, which calls it a batch's size, cannot truncate.
+        if isinstance(error, ContextOverflowError) and not (large and error.status_code == 500):
             with_advice(error, f"Split the {noun.lower()}, or set truncate=True.")
-        elif _is_too_large(error):
+        elif large:
             with_advice(error, f"Split the {noun.lower()}.")
         error.message = (
             f"{noun} {batch.indices[0]} ({beginning(text)}) was refused: {error.message}"

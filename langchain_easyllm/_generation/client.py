@@ -29,6 +29,7 @@ from .prepare import (
     learn_fallback,
     prepare_request,
 )
+from .refusals import RefusedKeys
 from .request import GenerationRequest
 from .response import error_of, note_headers
 
@@ -68,12 +69,16 @@ class GenerationClient:
         return await arun_flow(self._answer(request), self._arun)
 
     def stream(
-        self, request: GenerationRequest, policy: RetryPolicy | None = None
+        self,
+        request: GenerationRequest,
+        policy: RetryPolicy | None = None,
+        refused: RefusedKeys | None = None,
     ) -> Generator[list[Chunk], None, None]:
         """Yield chunks as they can be shown; the last is a delta with the answer's end."""
         policy = policy or request.policy.begin()
+        refused = refused or RefusedKeys(request, self.session)
         while True:
-            prepared, events = run_flow(self._open(request, policy), self._run)
+            prepared, events = run_flow(self._open(request, policy, refused), self._run)
             answer = _StreamedAnswer(prepared, events)
             try:
                 with cast("ResponseStream", events) as batches, answer:
@@ -88,15 +93,19 @@ class GenerationClient:
                 yield answer.close()
                 return self._learn(prepared, reasoned=answer.reader.reasoned)
             except EasyLLMError as error:
-                pause = answer.pause_after(error, policy)
+                pause = answer.pause_after(error, policy, refused)
             time.sleep(pause)
 
     async def astream(
-        self, request: GenerationRequest, policy: RetryPolicy | None = None
+        self,
+        request: GenerationRequest,
+        policy: RetryPolicy | None = None,
+        refused: RefusedKeys | None = None,
     ) -> AsyncGenerator[list[Chunk], None]:
         policy = policy or request.policy.begin()
+        refused = refused or RefusedKeys(request, self.session)
         while True:
-            prepared, events = await arun_flow(self._open(request, policy), self._arun)
+            prepared, events = await arun_flow(self._open(request, policy, refused), self._arun)
             answer = _StreamedAnswer(prepared, events)
             try:
                 async with cast("AsyncResponseStream", events) as batches:
@@ -113,7 +122,7 @@ class GenerationClient:
                 self._learn(prepared, reasoned=answer.reader.reasoned)
                 return
             except EasyLLMError as error:
-                pause = answer.pause_after(error, policy)
+                pause = answer.pause_after(error, policy, refused)
             await asyncio.sleep(pause)
 
     def model_template(self, request: GenerationRequest, policy: RetryPolicy) -> ChatPrompt:
@@ -138,33 +147,37 @@ class GenerationClient:
 
     def _answer(self, request: GenerationRequest) -> Flow[list[Answer]]:
         policy = request.policy.begin()
+        refused = RefusedKeys(request, self.session)
         while True:
             prepared, server = yield from self._prepare(request, policy, stream=False)
             try:
                 if prepared.must_stream:
-                    chunks = yield _Collect(request, policy)
+                    chunks = yield _Collect(request, policy, refused)
                     return [gather_chunks(chunks, chunks[-1])]
-                response = yield _SendRequest(prepared.request, policy)
+                answers = prepared.read((yield _SendRequest(prepared.request, policy)))
             except EasyLLMError as error:
-                if answers := prepared.recover(error):
-                    return answers
-                yield from self._fall_back(request, prepared, server, policy, error)
+                if recovered := prepared.recover(error):
+                    return recovered
+                yield from self._fall_back(
+                    request, prepared, server, policy, error, refused=refused
+                )
             else:
-                answers = prepared.read(response)
                 # Reasoning before a ReAct answer has no field: its model need not use think tags.
                 reasoned = any(answer.end.reasoning_field for answer in answers)
                 self._learn(prepared, reasoned=reasoned)
                 return answers
 
     def _open(
-        self, request: GenerationRequest, policy: RetryPolicy
+        self, request: GenerationRequest, policy: RetryPolicy, refused: RefusedKeys
     ) -> Flow[tuple[PreparedRequest, Stream]]:
         while True:
             prepared, server = yield from self._prepare(request, policy, stream=True)
             try:
                 return prepared, (yield _OpenStream(prepared.request, policy))
             except EasyLLMError as error:
-                yield from self._fall_back(request, prepared, server, policy, error)
+                yield from self._fall_back(
+                    request, prepared, server, policy, error, refused=refused
+                )
 
     def _prepare(
         self, request: GenerationRequest, policy: RetryPolicy, *, stream: bool
@@ -184,11 +197,16 @@ class GenerationClient:
         server: ServerInfo | None,
         policy: RetryPolicy,
         error: EasyLLMError,
+        *,
+        refused: RefusedKeys,
     ) -> Flow[None]:
         """Learn from a refusal how the request is to be prepared anew; raise it if it is final."""
         session = self.session
+        if refused.learn(prepared, error, policy):
+            return
         if not learn_fallback(prepared, request, session.url, session.capabilities, error):
             if not isinstance(error, NotFoundError) or not depends_on_server(request, session.url):
+                refused.forget(error)
                 raise error
             try:  # another server may listen at the address by now
                 since = policy.call_budget().started
@@ -315,12 +333,15 @@ class _Collect:
 
     request: GenerationRequest
     policy: RetryPolicy
+    refused: RefusedKeys
 
     def run(self, client: GenerationClient) -> list[Chunk]:
-        return [c for chunks in client.stream(self.request, self.policy) for c in chunks]
+        stream = client.stream(self.request, self.policy, self.refused)
+        return [chunk for chunks in stream for chunk in chunks]
 
     async def arun(self, client: GenerationClient) -> list[Chunk]:
-        return [c async for chunks in client.astream(self.request, self.policy) for c in chunks]
+        stream = client.astream(self.request, self.policy, self.refused)
+        return [chunk async for chunks in stream for chunk in chunks]
 
 
 if TYPE_CHECKING:
@@ -341,6 +362,7 @@ class _StreamedAnswer:
 
     def __init__(self, prepared: PreparedRequest, events: Stream) -> None:
         self.reader = prepared.reader()
+        self._prepared = prepared
         self._api = prepared.protocol_request.api
         self._url = events.url
         self._headers = events.headers
@@ -370,10 +392,13 @@ class _StreamedAnswer:
         note_headers(self.reader.end, self._headers, self._api)
         return [*chunks, self.reader.end]
 
-    def pause_after(self, error: EasyLLMError, policy: RetryPolicy) -> float:
+    def pause_after(self, error: EasyLLMError, policy: RetryPolicy, refused: RefusedKeys) -> float:
         """Return the seconds until the stream is requested again; raise if it must not be."""
         if self._handed_over:
             raise error
+        if refused.learn(self._prepared, error, policy):
+            return 0.0
+        refused.forget(error)
         return policy.call_budget().pause_after(error, error.retry_after)
 
     def __enter__(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -32,6 +32,7 @@ from .._servers.tgi import TGI
 from .._servers.urls import ROUTER, ServerURL, is_url
 from .._tool_formats.parser import TextTools
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
+from .optional_keys import leave_out
 from .payload import RequestPayload, build_payload, refuses_tools
 from .request import GenerationRequest
 from .response import error_of, events_of, note_headers
@@ -58,6 +59,7 @@ class PreparedRequest:
     answers: int = 1  # how many completions are wanted
     text_tools: TextTools | None = None
     method: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)  # the protocol's names of the fields
 
     @property
     def must_stream(self) -> bool:
@@ -170,6 +172,10 @@ def prepare_request(
     wished = request.params
     request = _with_thinking(request, api, server, capabilities, name)
     request, method = _with_output_strategy(request, api, server, capabilities, name)
+    fields = server.profile.api(api).fields
+    refused = capabilities.refused_keys.get((name, api))
+    if refused:
+        request = leave_out(refused, request, fields, method)
     payload = build_payload(
         request, api, server, template, without_tools=name in capabilities.without_tools
     )
@@ -182,21 +188,8 @@ def prepare_request(
         hidden=reasons or bool(request.tools),
         reads_calls=payload.text_tools is not None,
     )
-    params, extra = _fields_and_keys(request, payload.params, server.profile.api(api).fields)
-    protocol_request = ProtocolRequest(
-        api=api,
-        params=params,
-        stops=stops.sent,
-        model=model,
-        prompt=payload.prompt,
-        messages=payload.messages,
-        tools=request.tools,
-        prompted_tools=payload.prompted_tools,
-        tool_choice=request.tool_choice,
-        parallel_tool_calls=request.parallel_tool_calls,
-        stream=stream,
-        usage=request.reports_usage,
-        extra=extra,
+    protocol_request = _protocol_request(
+        request, payload, api, fields, model=model, stops=stops.sent, stream=stream
     )
     root = api is GenerationApi.GENERATE and capabilities.root_route
     return PreparedRequest(
@@ -211,6 +204,36 @@ def prepare_request(
         answers=n if isinstance(n := request.params.get("n"), int) else 1,
         text_tools=payload.text_tools,
         method=method,
+        fields=fields,
+    )
+
+
+def _protocol_request(
+    request: GenerationRequest,
+    payload: RequestPayload,
+    api: GenerationApi,
+    fields: Mapping[str, str],
+    *,
+    model: str | None,
+    stops: tuple[str, ...],
+    stream: bool,
+) -> ProtocolRequest:
+    params, extra = _fields_and_keys(request, payload.params, fields)
+    return ProtocolRequest(
+        api=api,
+        params=params,
+        stops=stops,
+        model=model,
+        prompt=payload.prompt,
+        messages=payload.messages,
+        tools=request.tools,
+        prompted_tools=payload.prompted_tools,
+        tool_choice=request.tool_choice,
+        parallel_tool_calls=request.parallel_tool_calls,
+        stream=stream,
+        usage=request.reports_usage,
+        details=request.details,
+        extra=extra,
     )
 
 

@@ -56,6 +56,7 @@ class GenerationRequest:
     parse_tool_calls: str | None = None  # see `EasyLLMChat`
     extra: Mapping[str, object] = field(default_factory=dict)  # the caller's own keys for the body
     reports_usage: bool = True  # whether a stream should end with token counts
+    details: bool = True  # whether `/generate` should say why an answer ended
     output: OutputSchema | None = None
     prompt: RenderedPrompt | None = None  # where it was rendered before
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # the call's own

@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 from .. import errors
 from ..errors import EasyLLMError
 from .auth import redact
+from .context_overflow import reports_overflow
 from .models import is_dedicated, parse_url, public_url
 from .retries import RETRIED_STATUSES
 
@@ -72,16 +73,10 @@ _WITHHELD = (
 
 _REQUEST_IDS = ("x-request-id", "x-amz-request-id", "x-amzn-requestid", "request-id", "cf-ray")
 
-# TGI and TEI, vLLM, SGLang, llama.cpp, llama-cpp-python, OpenAI, transformers; in this order.
-_OVERFLOW = re.compile(
-    r"tokens \+ `?max_new_tokens`? must be <= "
-    r"|`?inputs`? must have less than \d+ (?:tokens|characters)"
-    r"|maximum context length|longer than the (?:maximum model|model's context) length"
-    r"|exceed_context_size|exceeds? the available context size"
-    r"|exceed context window|context_length_exceeded"
-    r"|exceeds? the model's (?:predefined )?maximum length|input length of input_ids is \d+, but",
-    re.IGNORECASE,
-)
+# 500 and 503: some servers wrap the tokenizer's own refusal, gateways one of another server.
+_OVERFLOW_STATUSES = frozenset({400, 413, 422, 500, 503})
+# llama.cpp calls it a failure of its own (500).
+_NO_VISION = re.compile(r"\b(?:audio|image|video) input is not supported", re.IGNORECASE)
 _LOADING = re.compile(r"\bloading\b|\bis starting\b|\bscaled to zero\b", re.IGNORECASE)
 _OVERLOADED = re.compile(r"\boverloaded\b", re.IGNORECASE)
 # TGI's OpenAI-style streams say 422 of every failure: only the message tells.
@@ -206,13 +201,22 @@ def _special(
         return errors.ModelOverloadedError
     if status == 422 and message.says(_TGI_FAILED):
         return errors.GenerationError
+    if refused := _refused(status, message):
+        return refused
     if status == 503 and (message.estimated_time is not None or message.says(_LOADING)):
         return errors.ModelLoadingError
     if status in {502, 503} and dedicated:
         return errors.ModelLoadingError
-    # 500: some servers wrap the tokenizer's own refusal
-    if status in {400, 413, 422, 500} and message.says(_OVERFLOW):
+    return None
+
+
+def _refused(status: int, message: ServerMessage) -> type[EasyLLMError] | None:
+    """Return the class if the request is at fault, whatever the status says."""
+    labels = message.kind, message.code
+    if status in _OVERFLOW_STATUSES and reports_overflow(message.text, labels):
         return errors.ContextOverflowError
+    if status == 500 and message.says(_NO_VISION):
+        return errors.BadRequestError
     return None
 
 
@@ -260,6 +264,7 @@ class ServerMessage(NamedTuple):
     text: str = ""
     kind: str = ""  # `error_type` or `type`, in lower case
     code: str = ""  # in lower case
+    param: str = ""  # the part of the request that it is about, in lower case
     status: int | None = None  # an HTTP status that the body names
     estimated_time: float | None = None  # seconds until a model that is loading is ready
 
@@ -289,6 +294,7 @@ def parse_error_body(body: bytes) -> ServerMessage:
         text=_words(_text_of(value, error)),
         kind=_label(value.get("error_type") or _first(error, value, "type")),
         code=_label(_first(error, value, "code")),
+        param=_label(_first(error, value, "param")),
         status=_status(_first(error, value, "http_status_code", "status_code", "code", "status")),
         estimated_time=_seconds(value.get("estimated_time")),
     )
@@ -313,7 +319,11 @@ def _words(text: str) -> str:
 
 def _text_of(value: Mapping[str, object], error: Mapping[str, object]) -> str:
     if error:
-        return _sentence(error.get("message") or error.get("detail") or dict(error))
+        said = _sentence(error.get("message") or error.get("detail") or dict(error))
+        more = error.get("metadata")
+        raw = more.get("raw") if isinstance(more, Mapping) else None
+        # Some gateways say only that the provider failed, and quote it here.
+        return f"{said}: {raw}" if isinstance(raw, str) else said
     for name in ("error", "message", "detail", "errors", "error_description"):
         if text := value.get(name):
             return _sentence(text)
@@ -339,8 +349,10 @@ def _sentence(value: object, depth: int = 0) -> str:
         path = value.get("loc")
         where = ".".join(map(_shown, path[:_MAX_ITEMS])) if isinstance(path, list) else ""
         return f"{where}: {_shown(value['msg'])}" if where else _shown(value["msg"])
-    if isinstance(value, Mapping) and isinstance(value.get("message"), str):
-        return str(value["message"])
+    if isinstance(value, Mapping) and depth < _MAX_DEPTH:
+        for name in ("message", "detail", "error"):
+            if said := value.get(name):
+                return _sentence(said, depth + 1)
     return "" if value is None else _shown(value)
 
 

@@ -78,12 +78,21 @@ class CallBudget:
 
         What a server can do is found out also by a call that wants no retries.
         """
+        self.replace(refusal)
         limit = self._max_retries
         if self._backoff is None or not self._backoff.retries:
             limit = max(limit, FALLBACKS)
-        if self._used >= limit or monotonic() >= self.deadline:
+        if self._used >= limit:
             raise refusal
         self._used += 1
+
+    def replace(self, refusal: EasyLLMError) -> None:
+        """Let another request take the place of a refused one; raises the refusal if it is late.
+
+        It does not count: whoever sends it sees to it that there are not many.
+        """
+        if monotonic() >= self.deadline:
+            raise refusal
 
     def _pause_of_cold_start(self, failure: EasyLLMError, retry_after: float | None) -> float:
         now = monotonic()

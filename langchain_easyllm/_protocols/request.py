@@ -41,6 +41,7 @@ class ProtocolRequest:
     prompted_tools: bool = False  # whether the tools are in the prompt, and not sent
     stream: bool = False
     usage: bool = True  # whether a stream should end with token counts
+    details: bool = True  # whether TGI should say more than the text
     # the caller's own keys, merged into the body last
     extra: Mapping[str, object] = field(default_factory=dict)
 

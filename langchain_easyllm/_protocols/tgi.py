@@ -27,7 +27,8 @@ def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     if limit := server.profile.api(GenerationApi.GENERATE).default_max_tokens:
         parameters["max_new_tokens"] = limit
     parameters.update(to_fields(GenerationApi.GENERATE, server, request.params))
-    parameters["details"] = True  # without them there is no finish reason
+    if request.details:
+        parameters["details"] = True  # without them there is no finish reason
     if request.stops:
         parameters["stop"] = list(request.stops)
     if request.stream:

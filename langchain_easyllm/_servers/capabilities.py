@@ -61,6 +61,8 @@ class ServerCapabilities:
     # what the template that the server publishes lets a request choose of thinking, by model; None
     # where it publishes none that can be read
     thinking: dict[str, ModelThinking | None] = field(default_factory=dict)
+    # keys of a body that were refused and need not be sent, by model and protocol
+    refused_keys: dict[tuple[str, GenerationApi], frozenset[str]] = field(default_factory=dict)
     unsupported: set[str] = field(default_factory=set)  # of embeddings: APIs and formats
     # routes that are missing, by model: some servers say of an unknown model what they say of one
     missing_routes: set[tuple[str, str | None]] = field(default_factory=set)

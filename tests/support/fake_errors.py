@@ -69,6 +69,9 @@ ERRORS: Mapping[str, _Error] = {
     "llamacpp-not-found": _Error(
         404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}
     ),
+    "llamacpp-too-long": _Error(
+        500, _openai("Context size has been exceeded.", "server_error", 500)
+    ),
     "llama-cpp-python-too-long": _Error(
         400,
         _openai(
