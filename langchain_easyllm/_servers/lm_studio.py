@@ -27,14 +27,21 @@ _FIELDS = {
 LM_STUDIO = ServerProfile(
     name="lm studio",
     owned_by=("organization_owner",),
-    # It ignores `chat_template_kwargs`.
     chat=ApiProfile(
-        fields={**_FIELDS, **same("response_format"), "grammar": "response_format"},
+        fields={
+            **_FIELDS,
+            **same("response_format"),
+            "grammar": "response_format",
+            # It ignores `chat_template_kwargs`.
+            **dict.fromkeys(("thinking", "reasoning_effort"), "reasoning_effort"),
+        },
         constraint=ConstraintFormat.OPENAI_SCHEMA,
         constrains=True,
     ),
     completions=ApiProfile(fields=_FIELDS),
     generate=None,
+    thinking={True: "medium", False: "none"},
+    efforts=("none", "low", "medium", "high"),  # what it makes of others depends on its version
     # It refuses an object: a tool's name is expressed by offering one tool and requiring a call.
     tool_choices=frozenset(ToolChoiceForm) - {ToolChoiceForm.NAMED},
     parallel_tool_calls=False,

@@ -28,8 +28,10 @@ LMDEPLOY = ServerProfile(
             **_MORE,
             "grammar": "response_format",
             "thinking": "enable_thinking",
+            **same("reasoning_effort"),
         },
         omitted=_OMITTED,
+        expressions={"regex": {"response_format": {"type": "regex_schema", "regex_schema": ...}}},
         constrains=True,
         min_top_logprobs=1,
     ),
@@ -41,6 +43,8 @@ LMDEPLOY = ServerProfile(
     ),
     generate=None,  # its `/generate` is a protocol of its own
     max_stops=None,
+    efforts=("low", "medium", "high"),
+    renders_own_template=True,
     thinking={True: True, False: False},  # newer versions have it in `chat_template_kwargs`, too
     tool_choices=(),  # it hands all tools, or the named one, to the model, which need not call
     strict_tools=False,

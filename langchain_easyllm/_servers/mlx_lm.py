@@ -9,6 +9,7 @@ from __future__ import annotations
 from .profile import (
     CHAT_FIELDS,
     OPENAI_FIELDS,
+    TEMPLATE_KWARGS,
     ApiProfile,
     ServerProfile,
     same,
@@ -25,7 +26,7 @@ MLX_LM = ServerProfile(
         fields={
             **without(CHAT_FIELDS, "n", "response_format"),
             **_MORE,
-            "thinking": "chat_template_kwargs",
+            **dict.fromkeys(("thinking", "reasoning_effort"), TEMPLATE_KWARGS),
         },
         omitted=_OMITTED,
         min_top_logprobs=1,  # without them, it names no tokens
@@ -34,6 +35,7 @@ MLX_LM = ServerProfile(
     completions=ApiProfile(fields={**without(OPENAI_FIELDS, "n"), **_MORE}, omitted=_OMITTED),
     generate=None,
     max_stops=None,
+    renders_own_template=True,
     tool_choices=(),  # it ignores `tool_choice`
     parallel_tool_calls=False,
     strict_tools=False,

@@ -8,17 +8,23 @@ from __future__ import annotations
 from .profile import (
     CHAT_FIELDS,
     COMPLETIONS_FIELDS,
+    TEMPLATE_KWARGS,
     ApiProfile,
     ConstraintFormat,
     EmbeddingProfile,
     ServerProfile,
     same,
+    template_switch,
 )
 
 _MORE = {
     **same("top_k", "repetition_penalty", "best_of"),
     "truncate": "truncate_prompt_tokens",
     "grammar": "response_format",
+}
+_EXPRESSIONS = {
+    "regex": {"response_format": {"type": "regex", "regex": ...}},
+    "ebnf": {"response_format": {"type": "ebnf", "ebnf": ...}},
 }
 _OMITTED = {"top_p": (0,), "top_k": (0, -1)}
 
@@ -27,22 +33,31 @@ TENSORRT_LLM = ServerProfile(
     owned_by=("tensorrt_llm",),
     first_model_answers=True,
     chat=ApiProfile(
-        fields={**CHAT_FIELDS, **_MORE, "thinking": "chat_template_kwargs"},
+        fields={
+            **CHAT_FIELDS,
+            **_MORE,
+            **same("reasoning_effort"),
+            "thinking": TEMPLATE_KWARGS,
+        },
         omitted=_OMITTED,
         # Older versions take OpenAI's `json_schema`, with its name, for the schema itself.
         constraint=ConstraintFormat.JSON,
+        expressions=_EXPRESSIONS,
         constrains=True,
     ),
     completions=ApiProfile(
         fields={**COMPLETIONS_FIELDS, **_MORE},
         omitted=_OMITTED,
         constraint=ConstraintFormat.JSON,
+        expressions=_EXPRESSIONS,
         constrains=True,
     ),
     generate=None,
     max_stops=None,
     # It refuses a switch that the model's template does not read: one name only.
-    thinking={value: {"enable_thinking": value} for value in (True, False)},
+    thinking=template_switch("enable_thinking"),
+    efforts=("none", "low", "medium", "high"),
+    renders_own_template=True,
     names_auto=True,  # older versions take a request without a choice for "none"
     parallel_tool_calls=False,  # older versions refuse it, and no version obeys
     embedding=EmbeddingProfile("tensorrt-llm"),

@@ -383,8 +383,8 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         not_found="lm-studio-not-found",
         responses=ResponseShape(delta={"role": "assistant"}, max_stops=4),
         chat=Fields(
-            _OTHERS - _PENALTIES - {"top_k", "response_format", "grammar"},
-            _PENALTY,
+            _OTHERS - _PENALTIES - _THINKING - {"top_k", "response_format", "grammar"},
+            {**_PENALTY, "thinking": {"reasoning_effort": "none"}},
         ),
         completions=Fields(_OTHERS - _PENALTIES - {"top_k"}, _PENALTY),
         generate=False,
@@ -408,7 +408,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             },
         ),
         completions=Fields(
-            {"typical_p", "watermark", "thinking"},
+            {"typical_p", "watermark"} | _THINKING,
             {**_TEXT, **_both(_TRT_JSON), "truncate": {"truncate_prompt_tokens": 5}},
         ),
         generate=False,
@@ -447,8 +447,8 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             delta={"role": "assistant"},
         ),
         chat=Fields(
-            _OTHERS - _PENALTIES - {"top_k", "logprobs", "top_logprobs", "thinking"},
-            {**_LOGPROBS, "logprobs": {"logprobs": True, "top_logprobs": 1}},
+            _OTHERS - _PENALTIES - _THINKING - {"top_k", "logprobs", "top_logprobs"},
+            {**_LOGPROBS, **_EFFORT_IN_TEMPLATE, "logprobs": {"logprobs": True, "top_logprobs": 1}},
         ),
         completions=Fields(_OTHERS - _PENALTIES - {"top_k"}),
         generate=False,
@@ -463,7 +463,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         own=("/health/liveliness", b'"I\'m alive!"'),
         responses=ResponseShape(first={"role": "assistant", "content": ""}),
         chat=Fields({"return_full_text"}, _LOGPROBS),
-        completions=Fields({"thinking"}, _TEXT),
+        completions=Fields(_THINKING, _TEXT),
         generate=False,
     ),
     "transformers": TextServer(
