@@ -34,11 +34,10 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
         # DeepInfra, Baseten, TensorRT-LLM
         r"exceeds (?:the )?maximum (?:allowed )?(?:input|sequence) length(?!.{0,30} char)",
     ),
-    # Chat completions and embeddings. A limit of the answer alone counts, too.
+    # Chat completions and embeddings. A limit of the answer alone does not count.
     "openai": (
         r"context_length_exceeded",
         r"input tokens exceed the configured limit",
-        r"max_(?:completion_)?tokens['\"`]? is too large",
     ),
     # Its renderer's and processor's checks, vllm/renderers/params.py; older: serving_engine.py.
     "vllm": (
@@ -78,7 +77,6 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
         r"input length of input_ids is \d{1,12}, but",
     ),
     "litellm": (r"contextwindowexceedederror",),
-    "anthropic": (r"maximum allowed number of output tokens",),
     "bedrock": (r"\binput is too long for (?:the )?requested model",),
     "cohere": (r"\btoo many tokens",),
     "dashscope": (r"range of input length should be",),

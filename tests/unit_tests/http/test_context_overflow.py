@@ -60,21 +60,6 @@ OVERFLOWS: dict[str, tuple[int, object]] = {
         400,
         invalid("Invalid 'input[0]': maximum input length is 8192 tokens.", None),
     ),
-    "openai: max_tokens": (
-        400,
-        invalid(
-            "max_tokens is too large: 100000. This model supports at most 16384 completion tokens, "
-            "whereas you provided 100000.",
-            "invalid_value",
-        ),
-    ),
-    "anthropic: max_tokens": (
-        400,
-        invalid(
-            "max_tokens: 64000 > 32000, which is the maximum allowed number of output tokens for "
-            "the model"
-        ),
-    ),
     "vllm: messages": (
         400,
         flat(
@@ -449,6 +434,24 @@ OVERFLOWS: dict[str, tuple[int, object]] = {
 ECHOED = "Explain: prompt is too long, this model's maximum context length is 4096 tokens."
 # The status, the body and the class of an error that only looks so.
 OTHERS: dict[str, tuple[int, object, type[EasyLLMError]]] = {
+    # Limits of an answer, which a shorter conversation does not help.
+    "openai: max_tokens": (
+        400,
+        invalid(
+            "max_tokens is too large: 100000. This model supports at most 16384 completion tokens, "
+            "whereas you provided 100000.",
+            "invalid_value",
+        ),
+        errors.BadRequestError,
+    ),
+    "anthropic: max_tokens": (
+        400,
+        invalid(
+            "max_tokens: 64000 > 32000, which is the maximum allowed number of output tokens for "
+            "the model"
+        ),
+        errors.BadRequestError,
+    ),
     "tokens per minute": (
         429,
         openai(
