@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from .._protocols.constraints import read_constraint
+
+if TYPE_CHECKING:
+    from .._structured_output.schema import OutputSchema
 
 # Schemas that calls repeat, as a bound one is, are checked once.
 _REMEMBERED = 16
@@ -39,14 +42,17 @@ def _check_schema(schema: Mapping[str, object], given: object) -> None:
     global _checked  # noqa: PLW0603 - a tuple, for threads read it while others replace it
     if any(one is given for one in _checked):
         return
-    from .._structured_output.schema_check import check_schema  # noqa: PLC0415 - seldom needed
-
-    check_schema(schema)
+    # With a name, it would be a function's description.
+    _output_schema({key: value for key, value in schema.items() if key != "name"})
     _checked = (given, *_checked[: _REMEMBERED - 1])
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _of_class(kind: type) -> dict[str, Any]:
+    return _output_schema(kind).response_format()
+
+
+def _output_schema(schema: type | Mapping[str, Any]) -> OutputSchema:
     from .._structured_output.schema import make_output_schema  # noqa: PLC0415 - seldom needed
 
-    return make_output_schema(kind).response_format()
+    return make_output_schema(schema)

