@@ -126,11 +126,17 @@ def _choice(form: ToolChoiceForm, forms: Collection[ToolChoiceForm]) -> str:
     return PROMPTED
 
 
+def _strict(server: ServerProfile) -> str:
+    if not server.strict_tools:
+        return "error"
+    return "sent; added where a call is forced" if server.strict_on_request else "sent"
+
+
 def _tool_cells(server: ServerProfile) -> list[str]:
     return [
         *(_choice(form, server.tool_choices) for form in ToolChoiceForm),
         "sent" if server.parallel_tool_calls else "not sent",
-        "sent" if server.strict_tools else "error",
+        _strict(server),
         "in the tool message" if server.blocks_in_tool_messages else "in a user message after it",
     ]
 

@@ -12,6 +12,7 @@ from .._protocols.embeddings import (
     EmbeddingProtocolRequest,
     Pooling,
     Vector,
+    can_truncate,
     embed_fields,
     embed_route,
     hub_route,
@@ -20,6 +21,7 @@ from .._protocols.embeddings import (
     to_floats,
 )
 from .._protocols.events import Failure
+from .._servers.capabilities import refuses_model
 from .._servers.openai_compatible import OPENAI_COMPATIBLE
 from .._servers.profile import ServerInfo
 from .._servers.session import ServerSession
@@ -68,6 +70,10 @@ class EmbeddingTask:
         self._current = self._protocol_request()
 
     @property
+    def can_truncate(self) -> bool:
+        return can_truncate(self._current.api, self._server)
+
+    @property
     def overhead(self) -> int:
         return self._current.overhead
 
@@ -106,7 +112,8 @@ class EmbeddingTask:
                 unsupported.add("base64")
         other = self._protocol_request()
         if (other.api, other.base64) == (current.api, current.base64):
-            if isinstance(error, NotFoundError):
+            stale = self._request.model is None and refuses_model(error)
+            if stale or isinstance(error, NotFoundError):
                 self._session.recheck()  # by now it may be another server: the next call finds out
                 unsupported.discard(EmbeddingApi.EMBEDDINGS.value)  # so is its substitute
             return False

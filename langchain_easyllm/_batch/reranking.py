@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from .._http.models import Request
 from .._protocols.embeddings import hub_route
 from .._protocols.events import Failure
-from .._protocols.rerank import RerankApi, RerankProtocolRequest, read_scores, rerank_route
+from .._protocols.rerank import (
+    RerankApi,
+    RerankProtocolRequest,
+    read_scores,
+    rerank_fields,
+    rerank_route,
+)
+from .._servers.capabilities import refuses_model
 from .._servers.openai_compatible import OPENAI_COMPATIBLE
 from .._servers.profile import ServerInfo
 from .._servers.session import ServerSession
@@ -40,8 +47,9 @@ class RerankTask:
         model = named.model_for(request.model) if api is RerankApi.JINA else None
         self._adds_v1 = named.adds_v1
         self._protocol_request = RerankProtocolRequest(
-            api, request.query, request.params, model, request.extra, named.profile
+            api, request.query, named, request.params, model, request.extra
         )
+        self.can_truncate = "truncate" in rerank_fields(api, named)
         self.overhead = self._protocol_request.overhead
 
     def build_request(self, batch: Batch[float]) -> Request:
@@ -57,7 +65,8 @@ class RerankTask:
 
     def learn_fallback(self, _batch: Batch[float], error: EasyLLMError) -> bool:
         """Return False: every server has one route."""
-        if isinstance(error, NotFoundError):
+        stale = self._model is None and refuses_model(error)  # the name came from the server
+        if stale or isinstance(error, NotFoundError):
             self._session.recheck()  # by now it may be another server: the next call finds out
         return False
 

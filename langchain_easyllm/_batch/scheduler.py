@@ -135,6 +135,10 @@ class Task(Protocol[T]):
         """The name of a text in errors."""
 
     @property
+    def can_truncate(self) -> bool:
+        """Whether the server has a field that cuts long texts off."""
+
+    @property
     def overhead(self) -> int:
         """Bytes of a request's body without any text."""
 
@@ -302,11 +306,10 @@ class BatchScheduler(Generic[T]):
 
     def _named(self, batch: Batch[T], error: EasyLLMError) -> EasyLLMError:
         text, noun = batch.job.texts[batch.positions[0]], self._task.noun
-        large = _is_too_large(error)
-        # llama.cpp, which calls it a batch's size, cannot truncate.
-        if isinstance(error, ContextOverflowError) and not (large and error.status_code == 500):
-            with_advice(error, f"Split the {noun.lower()}, or set truncate=True.")
-        elif large:
+        if isinstance(error, ContextOverflowError):
+            truncate = ", or set truncate=True" if self._task.can_truncate else ""
+            with_advice(error, f"Split the {noun.lower()}{truncate}.")
+        elif _is_too_large(error):
             with_advice(error, f"Split the {noun.lower()}.")
         error.message = (
             f"{noun} {batch.indices[0]} ({beginning(text)}) was refused: {error.message}"

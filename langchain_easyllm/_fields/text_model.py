@@ -226,7 +226,10 @@ class TextModel(
         """
         if not messages:
             return 0
-        from .._generation.tokens import count_conversation, plain_text  # noqa: PLC0415 - as above
+        from .._generation.token_counts import (  # noqa: PLC0415 - as above
+            count_conversation,
+            plain_text,
+        )
 
         request = self._build_request(self._as_source(messages), None, {"tools": tools})
         if getattr(self, "custom_get_token_ids", None) is not None:

@@ -18,9 +18,9 @@ from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy
 from .._protocols.reader import Answer, Chunk, gather_chunks
 from .._protocols.thinking import THINKING_FIELDS
-from .._servers.capabilities import ModelThinking
+from .._servers.capabilities import ModelThinking, refuses_model
 from .._servers.profile import GenerationApi, ServerInfo
-from .._servers.session import ServerSession
+from .._servers.session import ServerSession, quick_policy
 from ..errors import ConnectionError, EasyLLMError, NotFoundError, TimeoutError
 from .prepare import (
     PreparedRequest,
@@ -32,6 +32,7 @@ from .prepare import (
 from .refusals import RefusedKeys
 from .request import GenerationRequest
 from .response import error_of, note_headers
+from .template_tools import must_ask_for_tools, note_template, template_request
 
 if TYPE_CHECKING:
     from .._http.client import AsyncResponseStream, ResponseStream
@@ -91,7 +92,9 @@ class GenerationClient:
                         if answer.reader.over:
                             break
                 yield answer.close()
-                return self._learn(prepared, reasoned=answer.reader.reasoned)
+                return self._learn(
+                    prepared, answer.reader.end.model, reasoned=answer.reader.reasoned
+                )
             except EasyLLMError as error:
                 pause = answer.pause_after(error, policy, refused)
             time.sleep(pause)
@@ -119,7 +122,7 @@ class GenerationClient:
                             if answer.reader.over:
                                 break
                 yield answer.close()
-                self._learn(prepared, reasoned=answer.reader.reasoned)
+                self._learn(prepared, answer.reader.end.model, reasoned=answer.reader.reasoned)
                 return
             except EasyLLMError as error:
                 pause = answer.pause_after(error, policy, refused)
@@ -164,7 +167,7 @@ class GenerationClient:
             else:
                 # Reasoning before a ReAct answer has no field: its model need not use think tags.
                 reasoned = any(answer.end.reasoning_field for answer in answers)
-                self._learn(prepared, reasoned=reasoned)
+                self._learn(prepared, answers[0].end.model, reasoned=reasoned)
                 return answers
 
     def _open(
@@ -187,8 +190,27 @@ class GenerationClient:
         server = session.server
         if depends_on_server(request, session.url):
             server = yield _DetectServer(policy, request.headers)
+        if server and server.profile.drops_tools and not session.url.versioned:
+            yield from self._ask_for_tools(request, server, policy)
         step = _Prepare(request, policy, server, stream)
         return (yield step) if step.may_block(self) else step.run(self), server
+
+    def _ask_for_tools(
+        self, request: GenerationRequest, server: ServerInfo, policy: RetryPolicy
+    ) -> Flow[None]:
+        """Find out whether the model's template has tools, once, if tools are offered."""
+        session = self.session
+        api = choose_api(request, session.url, server, session.capabilities)
+        if not must_ask_for_tools(request, api, server, session.capabilities):
+            return
+        question = template_request(request, server, session.url)
+        response: Response | EasyLLMError
+        try:
+            response = yield _SendRequest(question, quick_policy(policy))
+        except EasyLLMError as error:
+            response = error
+        policy.call_budget().resume()
+        note_template(request, server, session.capabilities, response)
 
     def _fall_back(
         self,
@@ -205,7 +227,9 @@ class GenerationClient:
         if refused.learn(prepared, error, policy):
             return
         if not learn_fallback(prepared, request, session.url, session.capabilities, error):
-            if not isinstance(error, NotFoundError) or not depends_on_server(request, session.url):
+            stale = prepared.names_servers_model and refuses_model(error)
+            missing = isinstance(error, NotFoundError) or stale
+            if not missing or not depends_on_server(request, session.url):
                 refused.forget(error)
                 raise error
             try:  # another server may listen at the address by now
@@ -214,10 +238,13 @@ class GenerationClient:
             except TimeoutError:
                 raise error from None
             if found == server:
+                refused.forget(error)
                 raise error
         policy.call_budget().fall_back(error)
 
-    def _learn(self, prepared: PreparedRequest, *, reasoned: bool) -> None:
+    def _learn(self, prepared: PreparedRequest, model: str | None, *, reasoned: bool) -> None:
+        if prepared.names_servers_model:
+            self.session.note_model(prepared.model, model)
         free = THINKING_FIELDS.isdisjoint(prepared.protocol_request.params)
         if reasoned and free and not prepared.prompt_decides:
             self.session.capabilities.reasoning_models.add(prepared.model)

@@ -19,19 +19,27 @@ from .._protocols.events import Failure
 from .._protocols.reader import Answer, ResponseReader, gather_chunks, read_answers
 from .._protocols.reasoning import CLOSE, OPEN, is_reasoning_model, uses_think_tags
 from .._protocols.registry import expected_tool_calls, new_decoder, route_of, to_body
-from .._protocols.request import ProtocolRequest, needs_server
-from .._protocols.stop_sequences import StopPolicy, stop_policy
+from .._protocols.request import ProtocolRequest, Tool, needs_server
+from .._protocols.stop_sequences import StopPolicy, stop_limit, stop_policy
 from .._protocols.thinking import THINKING_FIELDS, expressed, model_thinking
 from .._protocols.tool_calls import recover_truncated_tool_call
-from .._protocols.tool_choice import choose_tool
+from .._protocols.tool_choice import adds_strict, choose_tool
 from .._servers.capabilities import ServerCapabilities
 from .._servers.inference_providers import INFERENCE_PROVIDERS
 from .._servers.openai_compatible import OPENAI_COMPATIBLE
-from .._servers.profile import GenerationApi, ServerInfo
+from .._servers.profile import ApiProfile, GenerationApi, ServerInfo
 from .._servers.tgi import TGI
 from .._servers.urls import ROUTER, ServerURL, is_url
+from .._tool_formats.call_syntax import tool_name
 from .._tool_formats.parser import TextTools
-from ..errors import ConfigurationError, EasyLLMError, NotFoundError, ProtocolError
+from ..errors import (
+    BadRequestError,
+    ConfigurationError,
+    EasyLLMError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+)
 from .optional_keys import leave_out
 from .payload import RequestPayload, build_payload, refuses_tools
 from .request import GenerationRequest
@@ -60,6 +68,8 @@ class PreparedRequest:
     text_tools: TextTools | None = None
     method: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)  # the protocol's names of the fields
+    names_servers_model: bool = False  # whether the model's name came from the server
+    adds_strict: bool = False  # whether tools were made strict that the caller left open
 
     @property
     def must_stream(self) -> bool:
@@ -181,15 +191,17 @@ def prepare_request(
     )
     opened = _opens_reasoning(payload)
     reasons = _reasons(name, wished, capabilities) if opened is None else opened
-    stops = stop_policy(
-        request.stops,
-        payload.stops,
-        limit=server.stop_limit,
-        hidden=reasons or bool(request.tools),
-        reads_calls=payload.text_tools is not None,
-    )
+    limit = server.stop_limit if capabilities.max_stops is None else capabilities.max_stops
+    stops = _stop_policy(request, payload, limit, reasons=reasons)
     protocol_request = _protocol_request(
-        request, payload, api, fields, model=model, stops=stops.sent, stream=stream
+        request,
+        payload,
+        server.profile.api(api),
+        api=api,
+        model=model,
+        stops=stops.sent,
+        loose_tools=(name, _names(request.tools)) in capabilities.loose_tools,
+        stream=stream,
     )
     root = api is GenerationApi.GENERATE and capabilities.root_route
     return PreparedRequest(
@@ -205,20 +217,39 @@ def prepare_request(
         text_tools=payload.text_tools,
         method=method,
         fields=fields,
+        names_servers_model=bool(model) and not request.model,
+        adds_strict=api is GenerationApi.CHAT and adds_strict(protocol_request, server.profile),
     )
+
+
+def _stop_policy(
+    request: GenerationRequest, payload: RequestPayload, limit: int | None, *, reasons: bool
+) -> StopPolicy:
+    return stop_policy(
+        request.stops,
+        payload.stops,
+        limit=limit,
+        hidden=reasons or bool(request.tools),
+        reads_calls=payload.text_tools is not None,
+    )
+
+
+def _names(tools: Sequence[Tool]) -> tuple[str, ...]:
+    return tuple(map(tool_name, tools))
 
 
 def _protocol_request(
     request: GenerationRequest,
     payload: RequestPayload,
-    api: GenerationApi,
-    fields: Mapping[str, str],
+    profile: ApiProfile,
     *,
+    api: GenerationApi,
     model: str | None,
     stops: tuple[str, ...],
+    loose_tools: bool,
     stream: bool,
 ) -> ProtocolRequest:
-    params, extra = _fields_and_keys(request, payload.params, fields)
+    params, extra = _fields_and_keys(request, payload.params, profile.fields)
     return ProtocolRequest(
         api=api,
         params=params,
@@ -228,8 +259,10 @@ def _protocol_request(
         messages=payload.messages,
         tools=request.tools,
         prompted_tools=payload.prompted_tools,
+        loose_tools=loose_tools,
         tool_choice=request.tool_choice,
         parallel_tool_calls=request.parallel_tool_calls,
+        prompt_route=profile.prompt_route,
         stream=stream,
         usage=request.reports_usage,
         details=request.details,
@@ -447,6 +480,7 @@ def _to_http(
     return Request("POST", url, data, headers)
 
 
+_ABOUT_SCHEMAS = re.compile(r"strict|schema|grammar|structur", re.IGNORECASE)
 _SUPPORTED_TASK = re.compile(r"[Ss]upported tasks?:\s*\[?['\"]?([\w-]+)")
 _APIS_BY_TASK = {
     "conversational": GenerationApi.CHAT,
@@ -468,6 +502,14 @@ def learn_fallback(
         # `/generate` may be missing where the root route is not; both missing is an error.
         capabilities.root_route = not prepared.root
         if not prepared.root:
+            return True
+    if isinstance(error, BadRequestError | ServerError):
+        said = error.body or error.message
+        if limit := stop_limit(said, len(sent.stops)):
+            capabilities.max_stops = limit
+            return True
+        if prepared.adds_strict and _ABOUT_SCHEMAS.search(said):
+            capabilities.loose_tools.add((prepared.model, _names(sent.tools)))
             return True
     if prepared.method and _method_refused(prepared, request, capabilities, error):
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack, cast
 
 import orjson
@@ -25,6 +26,7 @@ from ..prompts.hub import load_prompt
 from ..prompts.jinja import JinjaPrompt, turn_ends
 from ..prompts.registry import get_prompt
 from .request import GenerationRequest, RenderedPrompt
+from .tokens import TokenSource
 
 if TYPE_CHECKING:
     from .._tool_formats.base import OfferedTools
@@ -165,7 +167,7 @@ def load_model_template(
         try:
             own.set_result(_load(name, session, policy, token, headers))
         except BaseException as error:
-            del session.templates[name]  # the next caller tries again
+            session.templates.pop(name, None)  # the next caller tries again
             own.set_exception(error)
             raise
     return loading.result()
@@ -185,12 +187,17 @@ def _load(
             "set model, or name the template (prompt_builder='llama2', ...)."
         )
     try:
-        return prompt or load_prompt(name, token=ask_token(token))
+        prompt = prompt or load_prompt(name, token=ask_token(token))
     except PromptError as error:
         raise ConfigurationError(
             f"{error} Name the template instead (prompt_builder='llama2', ...), or use api='chat', "
             "where the server renders its own."
         ) from error
+    if prompt.bos is None or prompt.adds_bos is not None:
+        return prompt
+    # Only what tokenizes the prompt knows it then: a file may be missing, or converted.
+    source = TokenSource(session, policy, name, headers=headers)
+    return replace(prompt, adds_bos=source.adds_bos())
 
 
 def _from_server(
@@ -218,9 +225,13 @@ def _from_server(
 
 def _without_bos(text: str, template: ChatPrompt) -> str:
     """Drop the one BOS that the server adds itself."""
+    if template.adds_bos is False:
+        return text
     bos = template.bos or next((token for token in _BOS if text.startswith(token)), None)
     if bos is None or not text.startswith(bos):
         return text
+    if template.adds_bos is None and bos not in _BOS and text.count(bos) > 1:
+        return text  # it opens every turn: a tokenizer that has such a one seldom adds it
     text = text[len(bos) :]
     if text.startswith(bos):
         raise ConfigurationError(

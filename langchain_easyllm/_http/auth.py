@@ -113,9 +113,10 @@ class Credentials:
         if not token:
             return ""
         if not (token.isascii() and token.isprintable()):
+            where = "" if source == "api_key" else " from https://huggingface.co/settings/tokens"
             raise ConfigurationError(
                 f"The token from {source} contains line breaks, control or non-ASCII characters: "
-                "copy it again from https://huggingface.co/settings/tokens."
+                f"copy it again{where}."
             )
         remember(self, token)
         return token

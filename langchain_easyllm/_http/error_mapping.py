@@ -17,7 +17,7 @@ from .. import errors
 from ..errors import EasyLLMError
 from .auth import redact
 from .context_overflow import reports_overflow
-from .models import is_dedicated, parse_url, public_url
+from .models import URL, is_dedicated, is_hugging_face, parse_url, public_url
 from .retries import RETRIED_STATUSES
 
 _PHRASES: Mapping[int, str] = {status: status.phrase for status in HTTPStatus}
@@ -65,6 +65,10 @@ _ADVICE: dict[type[EasyLLMError], str] = {
 _TOO_LARGE = "Send less at once: a shorter prompt, or smaller images."
 _PAY = "Add credits or payment at https://huggingface.co/settings/billing, or set provider."
 _SIGN_IN = "Check the token at https://huggingface.co/settings/tokens, or set HF_TOKEN or api_key."
+# Another server has nothing to do with the Hub's tokens and bills.
+_OWN_KEY = "Set api_key to a key of this server, or check the one that is set."
+_OWN_BILL = "Add credits to the account of the key."
+_OWN_RIGHTS = "Check that api_key is set, and that its permissions cover this model."
 _WITHHELD = (
     "No token was sent: one from the environment, or given for another server, goes only to "
     "Hugging Face's own hosts. If this server may have it, pass api_key together with this "
@@ -93,7 +97,7 @@ def error_from_response(
     address = parse_url(url)
     kind = _classify(status, message, dedicated=is_dedicated(address.host))
     phrase = _PHRASES.get(status, "(no known status)")
-    advice = _advice(kind, status, token_withheld=token_withheld)
+    advice = _advice(kind, status, address, token_withheld=token_withheld)
     where = headers.get("location")
     if where and 300 <= status < 400:
         with suppress(ValueError):  # it is not a valid address
@@ -131,10 +135,10 @@ def error_from_event(payload: bytes, url: str) -> EasyLLMError:
     )
     if kind is None:
         kind = _classify(status, message) if status else errors.GenerationError
-    host = parse_url(url).authority
-    advice = _ADVICE.get(kind, "")
+    address = parse_url(url)
+    advice = _advice(kind, status, address)
     return kind(
-        f"{host} failed while answering{_quoted(message.short)} {advice}".strip(),
+        f"{address.authority} failed while answering{_quoted(message.short)} {advice}".strip(),
         status_code=status,
         url=redact(public_url(url)),
         body=_readable(payload),
@@ -220,12 +224,18 @@ def _refused(status: int, message: ServerMessage) -> type[EasyLLMError] | None:
     return None
 
 
-def _advice(kind: type[EasyLLMError], status: int, *, token_withheld: bool) -> str:
+def _advice(
+    kind: type[EasyLLMError], status: int | None, address: URL, *, token_withheld: bool = False
+) -> str:
     if status in {401, 403} and token_withheld:
         return _WITHHELD
-    if status == 401:
-        return _SIGN_IN
-    return {402: _PAY, 413: _TOO_LARGE}.get(status) or _ADVICE.get(kind, "")
+    if status == 413:
+        return _TOO_LARGE
+    if is_hugging_face(address):
+        found = {401: _SIGN_IN, 402: _PAY}.get(status or 0)
+    else:
+        found = {401: _OWN_KEY, 402: _OWN_BILL, 403: _OWN_RIGHTS}.get(status or 0)
+    return found or _ADVICE.get(kind, "")
 
 
 def _quoted(text: str) -> str:

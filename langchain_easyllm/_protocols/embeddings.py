@@ -80,6 +80,11 @@ def embed_fields(
     return fields
 
 
+def can_truncate(api: EmbeddingApi, server: ServerInfo | None) -> bool:
+    """Whether a server has a field that cuts long texts off, on whichever route."""
+    return any("truncate" in fields for fields in _profile(api, server).apis.values())
+
+
 _INSTEAD = {"prompt_name": "write the prompt itself as query_prompt and document_prompt"}
 
 

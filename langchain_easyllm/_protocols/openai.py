@@ -224,11 +224,7 @@ class ChatDecoder(_OpenAIDecoder):
             calls = [{"function": message["function_call"]}]  # OpenAI's form before tools
         if isinstance(calls, list):
             result.tool_calls = tuple(call for call in calls if call and isinstance(call, Mapping))
-        logprobs = choice.get("logprobs")
-        if isinstance(logprobs, Mapping) and isinstance(logprobs.get("content"), list):
-            # Lists only: langchain-core cannot merge chunks whose values have different types.
-            lists = {key: x for key, x in logprobs.items() if x is None or isinstance(x, list)}
-            result.logprobs = lists if lists["content"] else None
+        result.logprobs = _logprobs(choice.get("logprobs"))
         return result
 
 
@@ -250,7 +246,7 @@ class CompletionsDecoder(_OpenAIDecoder):
     def _delta(self, chunk: _Json, choice: _Json) -> Delta:
         result = self._rest(chunk, choice)
         result.text = text_of(choice.get("text"))
-        result.logprobs = _completions_logprobs(choice.get("logprobs"))
+        result.logprobs = _logprobs(choice.get("logprobs"))
         return result
 
 
@@ -280,11 +276,20 @@ def _text_of_detail(detail: _Json) -> str:
     return text_of(detail.get("text") or detail.get("summary"))
 
 
-def _completions_logprobs(value: object) -> dict[str, object] | None:
-    """Bring completions' parallel lists into chat's list of tokens, which some servers send."""
-    if isinstance(value, Mapping) and isinstance(content := value.get("content"), list):
-        return {"content": content} if content else None
-    if not isinstance(value, Mapping) or not value.get("tokens"):
+def _logprobs(value: object) -> dict[str, object] | None:
+    """Return chat's list of tokens, into which completions' parallel lists are brought.
+
+    llama.cpp has chat's form on both routes, llama-cpp-python had completions' form on both.
+    """
+    if not isinstance(value, Mapping):
+        return None
+    if isinstance(value.get("content"), list):
+        # Lists only: langchain-core cannot merge chunks whose values have different types.
+        lists: dict[str, object] = {
+            key: x for key, x in value.items() if x is None or isinstance(x, list)
+        }
+        return lists if lists["content"] else None
+    if not value.get("tokens"):
         return None
     tokens = cast("list[str]", value["tokens"])
     logprobs = cast("list[float | None]", value.get("token_logprobs") or [None] * len(tokens))

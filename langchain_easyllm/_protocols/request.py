@@ -10,6 +10,7 @@ from .._servers.profile import (
     EXTENSIONS,
     ApiProfile,
     GenerationApi,
+    PromptRoute,
     ServerInfo,
 )
 from .._servers.registry import SERVERS
@@ -39,6 +40,8 @@ class ProtocolRequest:
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     prompted_tools: bool = False  # whether the tools are in the prompt, and not sent
+    loose_tools: bool = False  # whether the server refused these tools with `strict`
+    prompt_route: PromptRoute = PromptRoute.OPENAI  # of completions
     stream: bool = False
     usage: bool = True  # whether a stream should end with token counts
     details: bool = True  # whether TGI should say more than the text
@@ -142,16 +145,13 @@ def _inexpressible(name: str, api: GenerationApi, server: ServerInfo) -> str:
 def needs_server(
     api: GenerationApi, params: Mapping[str, object], stops: Sequence[str], *, tools: bool = False
 ) -> bool:
-    """Whether a request's body depends on which server will answer it."""
-    if tools and api is not GenerationApi.GENERATE:
-        return True
+    """Whether a request depends on which server will answer it."""
     if len(stops) > _FEWEST_STOPS:
         return True
-    if api is GenerationApi.GENERATE:
-        return False
-    if api is GenerationApi.COMPLETIONS and params.get("max_tokens") is None:
-        return True  # some servers stop after 16 tokens then
-    return any(_depends(name, value, api) for name, value in params.items() if value is not None)
+    if api is not GenerationApi.CHAT:
+        # One server has a route of its own for completions, and others stop after 16 tokens.
+        return api is GenerationApi.COMPLETIONS
+    return tools or any(_depends(name, value) for name, value in params.items())
 
 
 _FEWEST_STOPS = min(server.max_stops for server in SERVERS if server.max_stops is not None)
@@ -164,17 +164,19 @@ _SPECIAL: Mapping[str, tuple[object, ...]] = {
 }
 
 
-def _depends(name: str, value: object, api: GenerationApi) -> bool:
+def _depends(name: str, value: object) -> bool:
+    if value is None:
+        return False
     if name in _SPECIAL:
         return value in _SPECIAL[name]
     if name in CONSTRAINT_FIELDS:
         return True
     if name not in EXTENSIONS and value in _OFF.get(name, ()):
         return False  # every server takes OpenAI's own fields where they say nothing
-    return _names_differ(name, api)
+    return _names_differ(name)
 
 
 @cache
-def _names_differ(name: str, api: GenerationApi) -> bool:
-    rows = (server.apis[api].fields for server in SERVERS if api in server.apis)
+def _names_differ(name: str) -> bool:
+    rows = (server.chat.fields for server in SERVERS if server.chat is not None)
     return len({row.get(name) for row in rows}) > 1

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import cast
 
-from .._servers.openai_compatible import OPENAI_COMPATIBLE
-from .._servers.profile import ServerProfile, same
+from .._servers.profile import ServerInfo, same
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
 from .json import parse_json, shown
@@ -34,16 +33,21 @@ _FIELDS: Mapping[RerankApi, Mapping[str, str]] = {
 }
 
 
+def rerank_fields(api: RerankApi, server: ServerInfo) -> Mapping[str, str]:
+    """Return the server's name of each neutral field; Jina's protocol differs by the server."""
+    return _FIELDS.get(api, server.profile.rerank)
+
+
 @dataclass(slots=True)
 class RerankProtocolRequest(BatchBody):
     """One query; the texts of each batch are put into it."""
 
     api: RerankApi
     query: str
+    server: ServerInfo
     params: Mapping[str, object] = field(default_factory=dict)
     model: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
-    server: ServerProfile = OPENAI_COMPATIBLE  # whose fields Jina's protocol has
 
     def __post_init__(self) -> None:
         fields = self._fields()
@@ -61,15 +65,12 @@ class RerankProtocolRequest(BatchBody):
             self._head, self._tail = body_parts("documents", body)
 
     def _fields(self) -> dict[str, object]:
-        jina = self.api is RerankApi.JINA
-        fields, missing = translate_fields(
-            self.params, self.server.rerank if jina else _FIELDS[self.api]
-        )
+        fields, missing = translate_fields(self.params, rerank_fields(self.api, self.server))
         if missing:
-            server = f" of this server ({self.server.name})" if jina else ""
+            named = f" of this server ({self.server.profile})" if self.api is RerankApi.JINA else ""
             raise ConfigurationError(
                 f"{missing}={self.params[missing]!r} cannot be expressed on the {self.api.value} "
-                f"api{server}: drop it. model_kwargs sends any key as it is."
+                f"api{named}: drop it. model_kwargs sends any key as it is."
             )
         return fields
 

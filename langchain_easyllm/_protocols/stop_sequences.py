@@ -56,6 +56,22 @@ def stop_policy(
     )
 
 
+_STOPS = r"\bstop(?:_|\b)"
+_MOST = r"(?:at most|up to|more than|only|maximum(?: (?:length|number|of|is))*|limit(?: of| is)?)"
+_LIMIT = re.compile(
+    rf"{_STOPS}.{{0,160}}?\b{_MOST}\s+(\d{{1,3}})\b"
+    rf"|\b{_MOST}\s+(\d{{1,3}})\s+(?:\w+\s+){{0,2}}?['`\"]?{_STOPS}",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def stop_limit(refusal: str, given: int) -> int | None:
+    """Return how many stop sequences a server takes, where it refuses the number given."""
+    found = _LIMIT.search(refusal)
+    limit = int(found[1] or found[2]) if found else 0
+    return limit if 0 < limit < given else None
+
+
 class StopCutter:
     """Passes text on until the first stop sequence.
 

@@ -41,12 +41,27 @@ def to_tool_fields(request: ProtocolRequest, profile: ServerProfile) -> dict[str
     tools, choice = translated
     if not tools:
         return {}
+    if adds_strict(request, profile):
+        named = None if isinstance(choice, str) else tool_name(cast("Tool", choice))
+        tools = [_strictly(tool) if named in (None, tool_name(tool)) else tool for tool in tools]
     fields: dict[str, object] = {"tools": [_to_tool(tool, profile) for tool in tools]}
     if choice is not None:
         fields["tool_choice"] = choice
     if request.parallel_tool_calls is not None and profile.parallel_tool_calls:
         fields["parallel_tool_calls"] = request.parallel_tool_calls
     return fields
+
+
+def adds_strict(request: ProtocolRequest, profile: ServerProfile) -> bool:
+    """Whether a forced call's tools are sent with `strict`, where the caller does not say."""
+    forced = _form(request.tool_choice) in (ToolChoiceForm.REQUIRED, ToolChoiceForm.NAMED)
+    excepted = request.loose_tools or request.prompted_tools
+    return forced and profile.strict_on_request and not excepted
+
+
+def _strictly(tool: Tool) -> Tool:
+    function = cast("Mapping[str, object]", tool["function"])
+    return {**tool, "function": {"strict": True, **function}}
 
 
 def _form(choice: ToolChoice | None) -> ToolChoiceForm:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from ..errors import BadRequestError, EasyLLMError
 from .profile import GenerationApi
 
 
@@ -51,7 +53,14 @@ class ServerCapabilities:
     """What a server turned out to do and to refuse; another one at its address begins anew."""
 
     root_route: bool = False  # whether the root route answers in place of a missing `/generate`
+    max_stops: int | None = None  # stop sequences in a request, where a refusal named the number
     without_tools: set[str] = field(default_factory=set)
+    # models whose template was asked for tools
+    asked_for_tools: set[str] = field(default_factory=set)
+    # names that the server gave itself in answers, beside the one that it lists
+    answered_names: set[str] = field(default_factory=set)
+    # tools, by model and names, whose schemas were refused with `strict`
+    loose_tools: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
     reasoning_models: set[str] = field(default_factory=set)  # models that were seen reasoning
     # protocols that a model turned out to be served by ("Supported task: ...")
     api_by_model: dict[str | None, GenerationApi] = field(default_factory=dict)
@@ -68,3 +77,17 @@ class ServerCapabilities:
     missing_routes: set[tuple[str, str | None]] = field(default_factory=set)
     without_template: set[str] = field(default_factory=set)  # models that publish no chat template
     token_counts: TokenCounts = field(default_factory=TokenCounts)
+
+
+_UNKNOWN_MODEL = re.compile(
+    r"model\b[^.;\n]{0,120}?\b(?:(?:does )?not (?:exist|found|loaded|served|available)|unknown)"
+    r"|(?:invalid|unknown|no such) model|model_not_found",
+    re.IGNORECASE,
+)
+
+
+def refuses_model(error: EasyLLMError) -> bool:
+    """Whether a refusal that is no 404 says that there is no such model."""
+    return isinstance(error, BadRequestError) and bool(
+        _UNKNOWN_MODEL.search(error.body or error.message)
+    )

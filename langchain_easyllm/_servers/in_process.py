@@ -25,7 +25,7 @@ IN_PROCESS = ServerProfile(
     ),
     suggested_apis=(),
     max_stops=None,
-    tokenize=TokenizeRoute("/tokenize", "inputs", {"add_special_tokens": False}),
+    tokenize=TokenizeRoute("/tokenize", "inputs", special_field="add_special_tokens"),
     template_route="/props",
     fixed_model=True,
     max_concurrency=1,

@@ -14,5 +14,4 @@ INFINITY = ServerProfile(
     completions=None,
     generate=None,
     embedding=EmbeddingProfile("infinity"),
-    rerank={},  # it always truncates
 )

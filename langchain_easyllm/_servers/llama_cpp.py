@@ -54,10 +54,10 @@ LLAMA_CPP = ServerProfile(
     # It reads a string only: a tool's name is expressed by offering one tool and requiring a call.
     tool_choices=frozenset(ToolChoiceForm) - {ToolChoiceForm.NAMED},
     blocks_in_tool_messages=True,
-    tokenize=TokenizeRoute("/tokenize", "content", prompt_extra={"add_special": True}),
+    tokenize=TokenizeRoute("/tokenize", "content", special_field="add_special"),
     chat_tokenize=ChatTokenizeRoute("/apply-template", tokens=None),
     template_route="/props",
+    drops_tools=True,
     # It ignores `dimensions`: a field that does nothing is a field it does not have.
     embedding=EmbeddingProfile("llama.cpp", {"embeddings": {"normalize": CLIENT_SIDE}}),
-    rerank={},
 )

@@ -47,5 +47,4 @@ LLAMA_CPP_PYTHON = ServerProfile(
     text_with_calls=True,
     tokenize=TokenizeRoute("/extras/tokenize", "input"),
     embedding=LLAMA_CPP.embedding,
-    rerank={},
 )

@@ -47,5 +47,4 @@ LM_STUDIO = ServerProfile(
     parallel_tool_calls=False,
     strict_tools=False,
     embedding=EmbeddingProfile("lm studio", {"embeddings": {"normalize": CLIENT_SIDE}}),
-    rerank={},
 )

@@ -49,7 +49,11 @@ LMDEPLOY = ServerProfile(
     tool_choices=(),  # it hands all tools, or the named one, to the model, which need not call
     strict_tools=False,
     tokenize=TokenizeRoute(
-        "/v1/encode", "input", {"do_preprocess": False, "add_bos": False}, ids_field="input_ids"
+        "/v1/encode",
+        "input",
+        {"do_preprocess": False},
+        special_field="add_bos",
+        ids_field="input_ids",
     ),
     generates_only=True,
 )

@@ -1,4 +1,4 @@
-"""Ollama. Sources: its OpenAI compatibility layer and the documentation of that.
+"""Ollama. Sources: its OpenAI compatibility layer, its API's types, and their documentation.
 
 It says of each model whose it is: "library" means its own, and other names are those of users. At
 the root it says its own name.
@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from .profile import (
     CHAT_FIELDS,
+    CLIENT_SIDE,
     OPENAI_FIELDS,
     ApiProfile,
+    ConstraintFormat,
     EmbeddingProfile,
+    PromptRoute,
     ServerProfile,
+    same,
     without,
 )
 
@@ -28,15 +32,24 @@ OLLAMA = ServerProfile(
         },
         constrains=True,
     ),
-    # It renders a prompt in the model's own template once more.
+    # Its own route takes a prompt as it is; `/v1/completions` renders it in the model's template.
     completions=ApiProfile(
         fields={
-            **without(OPENAI_FIELDS, "n"),
-            "logprobs": "logprobs",
-            "top_logprobs": "logprobs",
+            **without(OPENAI_FIELDS, "n", "max_tokens"),
+            **same("top_k", "typical_p"),
+            "max_tokens": "num_predict",
+            "repetition_penalty": "repeat_penalty",
+            "logprobs": "top_logprobs",
+            "top_logprobs": "top_logprobs",
+            "return_full_text": CLIENT_SIDE,
+            "response_format": "format",
+            "grammar": "format",
         },
+        constraint=ConstraintFormat.SCHEMA,
+        constrains=True,
+        prompt_route=PromptRoute.OLLAMA,
     ),
-    generate=None,  # `/api/generate` is a protocol of its own
+    generate=None,  # TGI's
     max_stops=None,
     thinking={True: "medium", False: "none"},
     # Newer versions take the others, too, for the nearest of these.
@@ -45,5 +58,4 @@ OLLAMA = ServerProfile(
     parallel_tool_calls=False,
     strict_tools=False,
     embedding=EmbeddingProfile("ollama"),
-    rerank={},
 )

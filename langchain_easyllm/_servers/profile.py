@@ -23,6 +23,14 @@ class GenerationApi(StrEnum):
     CHAT = "chat"
 
 
+class PromptRoute(StrEnum):
+    """The route of a prompt on the completions protocol, which decides on its format."""
+
+    OPENAI = "/v1/completions"
+    OLLAMA = "/api/generate"
+    """Ollama's own: its `/v1/completions` renders the prompt in the model's template once more."""
+
+
 class ConstraintFormat(StrEnum):
     """The format in which a server wants the constraint of an answer."""
 
@@ -80,7 +88,7 @@ EMBEDDING_FIELDS = ("normalize", "truncate", "truncation_direction", "dimensions
 """Embedding fields as this package names them, whatever the server calls them."""
 
 CLIENT_SIDE = "client side"
-"""The name of a field that is applied to the vectors in this process, whatever the server did."""
+"""The name of a field that is applied in this process, to vectors or text, whatever was sent."""
 
 
 def same(*names: str) -> dict[str, str]:
@@ -142,6 +150,7 @@ class ApiProfile:
     constrains: bool = False  # whether constraints are known to act
     usage_option: bool = True  # whether `stream_options: {"include_usage": true}` is understood
     default_max_tokens: int | None = None  # sent where the caller sets no limit
+    prompt_route: PromptRoute = PromptRoute.OPENAI  # of completions
     min_top_logprobs: int = 0  # the least with which there are log probabilities
 
 
@@ -181,10 +190,11 @@ class EmbeddingProfile:
 class TokenizeRoute:
     path: str
     text_field: str  # the key of the text
-    extra: Mapping[str, object] = field(default_factory=dict)  # such as what keeps a BOS out
+    extra: Mapping[str, object] = field(default_factory=dict)  # further keys
     names_model: bool = False  # whether the body has a `model`
-    # in place of `extra`, for a whole prompt, which the server begins as it does for an answer
-    prompt_extra: Mapping[str, object] = field(default_factory=dict)
+    # the key that switches special tokens, a BOS among them: off for a text, on for a whole prompt,
+    # which the server begins as it does for an answer
+    special_field: str | None = None
     ids_field: str = "tokens"  # the key of the answer's list of tokens
 
 
@@ -243,7 +253,11 @@ class ServerProfile:
     tool_choices: Collection[ToolChoiceForm] = frozenset(ToolChoiceForm)
     names_auto: bool = False  # whether tools are ignored unless `tool_choice` says "auto"
     parallel_tool_calls: bool = True  # whether it reads the key; others ignore or refuse it
+    # whether it drops tools in silence if the model's template, which it publishes, has none
+    drops_tools: bool = False
     strict_tools: bool = True  # whether it holds arguments to a tool's schema
+    # whether it holds a forced call to its schema only where the tool says `strict`
+    strict_on_request: bool = False
     inlines_refs: bool = False  # whether tool schemas must not refer to definitions
     splits_text_and_calls: bool = False  # whether a message is text or calls, never both
     text_with_calls: bool = False  # whether a message with calls needs a text, which may be empty
@@ -252,10 +266,8 @@ class ServerProfile:
     chat_tokenize: ChatTokenizeRoute | None = None
     template_route: str | None = None  # where it publishes its chat template
     embedding: EmbeddingProfile = EmbeddingProfile("openai")
-    # the name of each neutral field of `/v1/rerank` that it has
-    rerank: Mapping[str, str] = field(
-        default_factory=lambda: {"truncate": "truncate_prompt_tokens"}
-    )
+    # the server's name of each neutral field of reranking that it has, on Jina's protocol
+    rerank: Mapping[str, str] = field(default_factory=dict)
     generates_only: bool = False  # whether it has neither embeddings nor reranking
     fixed_model: bool = False  # whether a request cannot choose another model
     max_concurrency: int | None = None  # the maximum number of requests that it works on at once

@@ -43,6 +43,9 @@ DETECTION_TIMEOUT = 5.0
 DETECT_AGAIN = 60.0
 """Seconds after which a server that was not detected is detected once more."""
 
+_MOST_NAMES = 8
+"""Names in answers of one server, after which a new one says nothing more."""
+
 _NONE: Mapping[str, str] = {}
 
 
@@ -141,6 +144,17 @@ class ServerSession:
         """Have the next call find out whether another server listens at the address by now."""
         self._recheck_since = time.monotonic()
 
+    def note_model(self, listed: str, answered: str | None) -> None:
+        """Have the server asked again if it answers by a name that it does not list.
+
+        By now it may have another model. Names that are only aliases cost a few requests once.
+        """
+        known = self.capabilities.answered_names
+        if answered in (None, listed) or answered in known or len(known) >= _MOST_NAMES:
+            return
+        known.add(answered)
+        self.recheck()
+
     def _run(self, step: _Step) -> Response | None:
         if isinstance(step, _Wait):
             with suppress(builtins.TimeoutError):
@@ -173,8 +187,7 @@ class ServerSession:
             if known is not None:
                 break
             if other is None:
-                quick = RetryPolicy(limit, 0, policy.wait_for_model).begin()
-                known = yield from self._detect(own, quick, headers)
+                known = yield from self._detect(own, _within(limit, policy), headers)
                 break
             yield _Wait(other, max(min(deadline, other.until) - time.monotonic(), 0.0))
             if time.monotonic() >= deadline and not other.done.done():
@@ -223,6 +236,7 @@ class ServerSession:
             if known is None or found is not UNKNOWN or limit == inf:
                 if known not in (None, found):
                     self.capabilities = ServerCapabilities(root_route=self.url.is_dedicated)
+                    self.templates = {}  # one may have come from the server
                 self.server = known = found
             self._detected, self._limit = time.monotonic(), limit
             return known
@@ -281,6 +295,15 @@ def _time_limit(policy: RetryPolicy) -> float:
     """Seconds for a detection: at most half of what a call has left, which still has to be made."""
     left = policy.call_budget().deadline - time.monotonic()
     return min(DETECTION_TIMEOUT, max(left / 2, 0.0))
+
+
+def _within(seconds: float, policy: RetryPolicy) -> RetryPolicy:
+    return RetryPolicy(seconds, 0, policy.wait_for_model).begin()
+
+
+def quick_policy(policy: RetryPolicy) -> RetryPolicy:
+    """Return the policy of a question about the server, which must not cost the call its time."""
+    return _within(_time_limit(policy), policy)
 
 
 def _waited_too_long(url: ServerURL, seconds: float) -> TimeoutError:

@@ -45,7 +45,7 @@ SGLANG = ServerProfile(
     generate=None,  # its `/generate` is a protocol of its own
     max_stops=None,
     renders_own_template=True,
-    tokenize=TokenizeRoute("/v1/tokenize", "prompt", {"add_special_tokens": False}),
+    strict_on_request=True,
+    tokenize=TokenizeRoute("/v1/tokenize", "prompt", special_field="add_special_tokens"),
     embedding=EmbeddingProfile("sglang"),
-    rerank={},
 )

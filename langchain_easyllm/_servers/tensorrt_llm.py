@@ -61,5 +61,4 @@ TENSORRT_LLM = ServerProfile(
     names_auto=True,  # older versions take a request without a choice for "none"
     parallel_tool_calls=False,  # older versions refuse it, and no version obeys
     embedding=EmbeddingProfile("tensorrt-llm"),
-    rerank={},
 )

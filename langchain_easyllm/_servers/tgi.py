@@ -45,7 +45,7 @@ TGI = ServerProfile(
     inlines_refs=True,  # its grammar takes a tool's properties without the definitions
     splits_text_and_calls=True,
     blocks_in_tool_messages=True,
-    tokenize=TokenizeRoute("/tokenize", "inputs", {"add_special_tokens": False}),
+    tokenize=TokenizeRoute("/tokenize", "inputs", special_field="add_special_tokens"),
     chat_tokenize=ChatTokenizeRoute("/chat_tokenize", "tokenize_response"),
     generates_only=True,
 )

@@ -21,5 +21,4 @@ TRANSFORMERS_SERVE = ServerProfile(
     parallel_tool_calls=False,
     strict_tools=False,
     blocks_in_tool_messages=True,
-    rerank={},
 )

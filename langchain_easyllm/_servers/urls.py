@@ -16,6 +16,8 @@ _RETIRED_HOST = "api-inference.huggingface.co"
 # What may follow a server's root in a pasted address, longest first.
 _ROUTES = (
     "/v1/chat/completions",
+    "/api/generate",
+    "/api/chat",
     "/v1/completions",
     "/v1/embeddings",
     "/v1/models",

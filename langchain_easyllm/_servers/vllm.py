@@ -53,10 +53,13 @@ VLLM = ServerProfile(
         constrains=True,
         default_max_tokens=DEFAULT_MAX_TOKENS,  # it stops after 16 tokens otherwise
     ),
-    max_stops=4,  # since version 0.32, unless it was configured otherwise
+    max_stops=4,  # since version 0.32, unless `VLLM_MAX_STOP_STRINGS` says otherwise
     renders_own_template=True,
+    strict_on_request=True,
     blocks_in_tool_messages=True,
-    tokenize=TokenizeRoute("/tokenize", "prompt", {"add_special_tokens": False}, names_model=True),
+    tokenize=TokenizeRoute(
+        "/tokenize", "prompt", special_field="add_special_tokens", names_model=True
+    ),
     chat_tokenize=ChatTokenizeRoute(
         "/tokenize",
         keys=(
@@ -64,6 +67,7 @@ VLLM = ServerProfile(
             *("add_generation_prompt", "continue_final_message", "add_special_tokens"),
         ),
     ),
+    rerank={"truncate": "truncate_prompt_tokens"},
     embedding=EmbeddingProfile(
         "vllm",
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict, Unpack
 
 if TYPE_CHECKING:
@@ -52,11 +52,14 @@ class ChatPrompt(ABC):
         stop: Stop sequences, which are added to every request.
         bos: The begin-of-sequence token that the rendered string starts with, or None. A server
             that tokenizes a raw prompt adds its own, so one of the two must be removed.
+        adds_bos: Whether the model's tokenizer adds that token to a raw prompt; None, the default,
+            if that is not known: then it is taken to add it, unless it opens every turn.
     """
 
     name: str
     stop: tuple[str, ...] = ()
     bos: str | None = None
+    adds_bos: bool | None = field(default=None, kw_only=True)
 
     may_block: ClassVar[bool] = False
     """Whether rendering may take long, so that an event loop must not wait for it."""

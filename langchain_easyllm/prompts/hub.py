@@ -1,8 +1,9 @@
 """Reads a model's own chat template from its directory or its repository on the Hub.
 
 The files are those that transformers writes: `chat_template.jinja`, `chat_template.json`,
-`tokenizer_config.json`, `special_tokens_map.json` and `generation_config.json`. Downloads go
-through huggingface_hub and its cache, so that a model once used also works offline.
+`tokenizer_config.json`, `special_tokens_map.json` and `generation_config.json`, and where the
+template writes a begin-of-sequence token, `tokenizer.json`. Downloads go through huggingface_hub
+and its cache, so that a model once used also works offline.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import PromptError
 from .base import ChatPrompt
 from .jinja import JinjaPrompt, turn_ends
+from .tokenizer_files import adds_bos
 
 _Read = Callable[[str], str | None]
 
@@ -46,7 +49,7 @@ def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = Fa
     ids = _json(read, "generation_config.json", model).get("eos_token_id")
     ends = [_text(added.get(str(end))) for end in (ids if isinstance(ids, list) else [ids])]
     stop = [eos, *ends, *turn_ends(template)]
-    return JinjaPrompt.of(
+    prompt = JinjaPrompt.of(
         template,
         name=str(model),
         stop=tuple(dict.fromkeys([text for text in stop if text])),
@@ -54,6 +57,9 @@ def load_prompt(model: str | Path, *, token: str | None = None, tools: bool = Fa
         eos_token=eos,
         tokens=tuple(_without_numbers(_special_tokens(added.values(), special, template))),
     )
+    if prompt.bos is None:
+        return prompt
+    return replace(prompt, adds_bos=adds_bos(prompt.bos, config, read))
 
 
 def _template(read: _Read, config: Mapping[str, object], model: str | Path, *, tools: bool) -> str:

@@ -53,6 +53,15 @@ ERRORS: Mapping[str, _Error] = {
     "vllm-unknown-model": _Error(
         404, _openai("The model `nope` does not exist.", "NotFoundError", 404)
     ),
+    "vllm-stops": _Error(
+        400,
+        _openai(
+            "1 validation error:\n  {'type': 'too_long', 'loc': ('body', 'stop', 'list[str]'), "
+            "'msg': 'List should have at most 4 items after validation, not 5'}",
+            "Bad Request",
+            400,
+        ),
+    ),
     "vllm-too-long": _Error(
         400,
         _openai(

@@ -6,6 +6,7 @@ What the OpenAI-style servers share is built once; how each departs from it stan
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, Unpack
 
@@ -23,6 +24,9 @@ __all__ = [
     "completions",
     "completions_events",
     "completions_stream",
+    "ollama",
+    "ollama_lines",
+    "ollama_stream",
     "tgi_generate",
     "tgi_generate_events",
     "tgi_generate_stream",
@@ -170,6 +174,50 @@ def tgi_generate_stream(
     """Build TGI's own stream."""
     events = tgi_generate_events(tokens, finish_reason=finish_reason, special=special)
     return sse(*events, space=False, done=False)
+
+
+def ollama_lines(
+    tokens: Sequence[str], *, finish_reason: str = "stop", model: str = "tiny"
+) -> list[Json]:
+    """List the lines of a stream of Ollama's own route: one for each token, and a last one."""
+    same = {"model": model, "created_at": "2026-01-01T00:00:00Z"}
+    lines: list[Json] = [{**same, "response": token, "done": False} for token in tokens]
+    return [*lines, _ollama_end(same, "", finish_reason, len(tokens))]
+
+
+def ollama_stream(
+    tokens: Sequence[str], *, finish_reason: str = "stop", model: str = "tiny"
+) -> Reply:
+    """Build a stream of Ollama's own route."""
+    lines = ollama_lines(tokens, finish_reason=finish_reason, model=model)
+    chunks = [json.dumps(line).encode() + b"\n" for line in lines]
+    return Reply(chunks=chunks, headers={"content-type": "application/x-ndjson"})
+
+
+def ollama(
+    text: str,
+    *,
+    finish_reason: str = "stop",
+    completion_tokens: int = 2,
+    model: str = "tiny",
+    **more: object,
+) -> Reply:
+    """Build a whole answer of Ollama's own route; `more` are further keys."""
+    same = {"model": model, "created_at": "2026-01-01T00:00:00Z", **more}
+    return Reply(_ollama_end(same, text, finish_reason, completion_tokens))
+
+
+def _ollama_end(same: Json, text: str, finish_reason: str, count: int) -> Json:
+    counts = {"prompt_eval_count": PROMPT_TOKENS, "eval_count": count}
+    times = {"total_duration": 5_000_000, "eval_duration": 3_000_000}
+    return {
+        **same,
+        "response": text,
+        "done": True,
+        "done_reason": finish_reason,
+        **times,
+        **counts,
+    }
 
 
 def _token(number: int, text: str, *, special: bool = False) -> Json:

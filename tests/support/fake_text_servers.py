@@ -23,6 +23,9 @@ from .fake_responses import (
     completions,
     completions_events,
     completions_stream,
+    ollama,
+    ollama_lines,
+    ollama_stream,
     tgi_generate,
     tgi_generate_events,
     tgi_generate_stream,
@@ -48,6 +51,9 @@ __all__ = [
     "info_tei",
     "info_tgi",
     "models",
+    "ollama",
+    "ollama_lines",
+    "ollama_stream",
     "serve",
     "tgi_generate",
     "tgi_generate_events",
@@ -149,7 +155,9 @@ def serve(
         server.on("GET", own[0], Reply(own[1]))
     routes: dict[str, tuple[Callable[..., Reply], Callable[..., Reply]]]
     routes = {"/v1/chat/completions": (chat, chat_stream)}
-    if server_name != "router":
+    if server_name == "ollama":
+        server.on("POST", "/api/generate", _ollama_route(tokens, finish_reason, model))
+    elif server_name != "router":
         routes["/v1/completions"] = (completions, completions_stream)
     for path, (whole, stream) in routes.items():
         server.on(
@@ -191,11 +199,28 @@ def _openai_route(
     return answer
 
 
+def _ollama_route(tokens: Sequence[str], finish_reason: str, model: str) -> Answer:
+    """Answer on Ollama's own route of a prompt; what it renders in its template is not served."""
+
+    def answer(request: Received) -> Reply:
+        body = cast("dict[str, object]", request.json)
+        assert body["raw"] is True
+        options = cast("dict[str, object]", body.get("options") or {})
+        said, stopped = end_at_stop(tokens, _stops(options.get("stop")), "cut")
+        reason = "stop" if stopped else finish_reason
+        if body.get("stream", True):
+            return ollama_stream(said, finish_reason=reason, model=model)
+        count = len(said)
+        return ollama("".join(said), finish_reason=reason, completion_tokens=count, model=model)
+
+    return answer
+
+
 def _refusal(server_name: str, body: Mapping[str, object], model: str) -> str | None:
     """Name the error that the program answers to this request, if any."""
     row = RESPONSE_SHAPES[server_name]
     if row.max_stops is not None and len(_stops(body.get("stop"))) > row.max_stops:
-        return "tgi-validation"
+        return "vllm-stops" if server_name == "vllm" else "tgi-validation"
     if row.refuses & body.keys():
         return "transformers-field"
     if row.accepts is not None and body.keys() - row.accepts:

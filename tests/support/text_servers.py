@@ -164,6 +164,7 @@ class TextServer:
         schema: The shape in which chat takes a schema, if it does.
         choices: The letters of the tools offered and the `tool_choice` sent among tools "a" and
             "b" for "auto", "none", "required" and "a"; None where that cannot be expressed.
+        adds_strict: Whether a forced call is held to its schema only with `strict`.
         parallel: Whether it reads `parallel_tool_calls`.
         tool_images: Whether tool messages may hold images.
         tokenize: Route, key and answer of its tokenizer.
@@ -186,6 +187,7 @@ class TextServer:
         ("ab", "required"),
         ("ab", NAMED),
     )
+    adds_strict: bool = False
     parallel: bool = True
     tool_images: bool = False
     tokenize: tuple[str, str, object] | None = None
@@ -273,9 +275,9 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         listed={"owned_by": "vllm", "max_model_len": 2048, "root": "tiny", "parent": None},
         responses=ResponseShape(
             whole={"logprobs": None, "stop_reason": None},
-            max_stops=4,
             message={"reasoning_content": None, "tool_calls": []},
             first={"role": "assistant", "content": ""},
+            max_stops=4,
         ),
         calls=Calls(ids=lambda n: f"chatcmpl-tool-{n}f00"),
         chat=Fields(
@@ -286,6 +288,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             {"typical_p"} | _THINKING | _RARE,
             {**_TEXT, "truncate": {"truncate_prompt_tokens": 5}},
         ),
+        adds_strict=True,
         tool_images=True,
         tokenize=("/tokenize", "prompt", {"count": 2, "max_model_len": 2048, "tokens": [5, 6]}),
     ),
@@ -304,6 +307,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         chat=Fields({"typical_p", "truncate", "return_full_text"} | _RARE, _LOGPROBS),
         completions=Fields({"typical_p", "truncate"} | _THINKING | _RARE, _TEXT),
         generate=False,
+        adds_strict=True,
         tokenize=("/v1/tokenize", "prompt", {"tokens": [5, 6], "count": 2, "max_model_len": 9}),
     ),
     "llamacpp": TextServer(
@@ -370,7 +374,15 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             {**_LOGPROBS, "thinking": {"reasoning_effort": "none"}},
         ),
         completions=Fields(
-            _OTHERS - {"frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"}, _TEXT
+            {"n", "truncate"} | _THINKING | _RARE,
+            {
+                **_PENALTY,
+                **_both({"format": SCHEMA}),
+                "max_tokens": {"num_predict": 5},
+                "logprobs": {"top_logprobs": 1},
+                "top_logprobs": {"top_logprobs": 3},
+                "return_full_text": {"client side": True},
+            },
         ),
         generate=False,
         choices=_AUTO_ONLY,

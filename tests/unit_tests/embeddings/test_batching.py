@@ -182,7 +182,6 @@ def test_a_text_that_is_refused_is_named(
         (error("tei-too-long"), "Split the text, or set truncate=True."),
         (error("vllm-too-long"), "Split the text, or set truncate=True."),
         (error("tei-body"), "Split the text."),
-        (Reply({"error": {"message": "input is too large to process"}}, status=500), "the text."),
     ],
 )
 def test_a_text_that_is_too_long_is_advised_on_as_a_text(
@@ -195,6 +194,15 @@ def test_a_text_that_is_too_long_is_advised_on_as_a_text(
     message = str(caught.value)
     assert message.endswith(advice)
     assert not any(words in message for words in ("(max_tokens)", "shorter prompt", "later"))
+
+
+def test_llama_cpp_cannot_truncate(fake_server: FakeServer, sync_or_async: str) -> None:
+    serve_openai(fake_server, "llamacpp")
+    refusal = Reply({"error": {"message": "input is too large to process"}}, status=500)
+    fake_server.on("POST", "/v1/embeddings", refusal)
+    model = EasyLLMEmbeddings(base_url=fake_server.url, max_retries=0)
+    with pytest.raises(EasyLLMError, match=r"large to process\. Split the text\.$"):
+        embedded(sync_or_async, model, ["word " * 600])
 
 
 def test_a_batch_that_fails_once_costs_nobody_elses_work(

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 
-from langchain_easyllm import EasyLLMRerank
+from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank
 from langchain_easyllm.errors import BadRequestError, ConfigurationError, ProtocolError
 
 from ...support.embedding_modes import bodies
 from ...support.fake_embedding_servers import rank_route, score_of, serve_openai, serve_tei
 from ...support.fake_server import FakeServer, Received, Reply
-from ...support.fake_text_servers import info_tgi
+from ...support.fake_text_servers import error, info_tgi
 
 QUERY = "What is a cat?"
 MODES = {
@@ -204,6 +204,37 @@ def test_a_field_that_cannot_be_expressed_is_an_error(
     with pytest.raises(ConfigurationError, match=next(iter(fields))):
         rank(model, documents_of(2), QUERY)
     assert bodies(fake_server) == []
+
+
+@pytest.mark.parametrize(
+    ("owned_by", "name"), [("llamacpp", "llama.cpp"), ("somebody", "openai"), ("sglang", "sglang")]
+)
+@pytest.mark.parametrize("api", ["auto", "jina"])
+def test_a_server_that_cannot_truncate_is_named(
+    fake_server: FakeServer, api: Any, owned_by: str, name: str, rank: Any
+) -> None:
+    serve_openai(fake_server, owned_by)
+    cutting = EasyLLMRerank(base_url=fake_server.url, api=api, truncate=True)
+    with pytest.raises(ConfigurationError, match=rf"truncate=True .*jina api .*\({name}\)"):
+        rank(cutting, documents_of(2), QUERY)
+    assert bodies(fake_server) == []
+    open_model = EasyLLMRerank(base_url=fake_server.url, api=api, truncate=False)
+    assert len(rank(open_model, documents_of(2), QUERY)) == 2
+
+
+@pytest.mark.parametrize(("owned_by", "advised"), [("vllm", True), ("llamacpp", False)])
+def test_only_who_can_truncate_is_advised_to(
+    fake_server: FakeServer, owned_by: str, advised: bool
+) -> None:
+    serve_openai(fake_server, owned_by)
+    fake_server.on("POST", "/v1/rerank", error("vllm-too-long"))
+    fake_server.on("POST", "/v1/embeddings", error("vllm-too-long"))
+    with pytest.raises(BadRequestError) as caught:
+        EasyLLMRerank(base_url=fake_server.url).compress_documents(documents_of(1), QUERY)
+    assert ("or set truncate=True" in str(caught.value)) is advised
+    with pytest.raises(BadRequestError) as caught:
+        EasyLLMEmbeddings(base_url=fake_server.url).embed_query("Hi")
+    assert ("or set truncate=True" in str(caught.value)) is advised
 
 
 def test_a_server_without_a_reranker_says_so(fake_server: FakeServer, rank: Any) -> None:

@@ -250,6 +250,8 @@ def test_nothing_is_sent_that_nobody_set(
     if "inputs" in body:
         assert body["parameters"] == {"max_new_tokens": 1024, "details": True}
         assert set(body) <= {"inputs", "parameters", "stream"}
+    elif server_name == "ollama" and "prompt" in body:
+        assert set(body) == {"model", "prompt", "raw", "stream", "think"}
     else:
         keys = {"model", "messages", "prompt", "stream", "stream_options"}
         # The servers with a limit of 16 tokens are sent one.

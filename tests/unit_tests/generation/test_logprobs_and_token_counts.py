@@ -77,6 +77,50 @@ def in_completions(server: FakeServer) -> None:
     server.on("POST", "/v1/completions", reply)
 
 
+def in_completions_as_in_chat(server: FakeServer) -> None:
+    """llama-server's completions, which have the form of its chat."""
+    serve(server, "llamacpp")
+
+    def logprobs(*tokens: str) -> dict[str, object]:
+        more = {"id": 1, "bytes": [97], "logprob": -0.1, "top_logprobs": TOP}
+        return {"content": [{"token": token, **more} for token in tokens]}
+
+    def reply(request: Received) -> Reply:
+        if not body_of(server).get("stream"):
+            whole: Any = completions("ab", server_name="llamacpp").body
+            whole["choices"][0]["logprobs"] = logprobs("a", "b")
+            return Reply(whole)
+        events: Any = completions_events(["a", "b"], "llamacpp")
+        for event, token in zip(events, "ab", strict=False):
+            event["choices"][0]["logprobs"] = logprobs(token)
+        return sse(*events)
+
+    server.on("POST", "/v1/completions", reply)
+
+
+def in_chat_as_in_completions(server: FakeServer) -> None:
+    """An older llama-cpp-python's chat, which has the form of its completions."""
+    serve(server, "llama-cpp-python")
+
+    def logprobs(*tokens: str) -> dict[str, object]:
+        top = {one["token"]: one["logprob"] for one in TOP}
+        count = len(tokens)
+        lists = {"token_logprobs": [-0.1] * count, "top_logprobs": [top] * count}
+        return {"tokens": list(tokens), **lists}
+
+    def reply(request: Received) -> Reply:
+        if not body_of(server).get("stream"):
+            whole: Any = chat("ab", server_name="llama-cpp-python").body
+            whole["choices"][0]["logprobs"] = logprobs("a", "b")
+            return Reply(whole)
+        events: Any = chat_events(["a", "b"], "llama-cpp-python")
+        for event, token in zip(events[1:3], "ab", strict=True):
+            event["choices"][0]["logprobs"] = logprobs(token)
+        return sse(*events)
+
+    server.on("POST", "/v1/chat/completions", reply)
+
+
 def in_generate(server: FakeServer) -> None:
     serve(server, "tgi")
     tops = [{"id": 1, "text": one["token"], "logprob": one["logprob"]} for one in TOP]
@@ -100,12 +144,16 @@ def in_generate(server: FakeServer) -> None:
     server.on("POST", "/generate_stream", streamed)
 
 
-@pytest.mark.parametrize("protocol", [in_chat, in_completions, in_generate])
+CHATS = (in_chat, in_chat_as_in_completions)
+TEXTS = (in_completions, in_completions_as_in_chat, in_generate)
+
+
+@pytest.mark.parametrize("protocol", [*CHATS, *TEXTS])
 def test_log_probabilities_have_one_format(
     fake_server: FakeServer, protocol: Any, mode: str
 ) -> None:
     protocol(fake_server)
-    builder = None if protocol is in_chat else "zephyr"
+    builder = None if protocol in CHATS else "zephyr"
     model = EasyLLMChat(
         base_url=fake_server.url, prompt_builder=builder, logprobs=True, top_logprobs=2
     )
@@ -120,7 +168,7 @@ def test_log_probabilities_have_one_format(
     ] == [TOP, TOP]
 
 
-@pytest.mark.parametrize("protocol", [in_completions, in_generate])
+@pytest.mark.parametrize("protocol", TEXTS)
 def test_an_llm_tells_them_in_its_generation_info(fake_server: FakeServer, protocol: Any) -> None:
     protocol(fake_server)
     model = EasyLLM(base_url=fake_server.url, logprobs=True, top_logprobs=2)

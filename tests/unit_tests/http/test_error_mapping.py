@@ -35,7 +35,7 @@ def openai(message: str, **fields: object) -> dict[str, object]:
     [
         (400, openai("bad field"), errors.BadRequestError, "bad field"),
         (401, {"error": "Invalid username or password."}, errors.AuthenticationError, "Invalid"),
-        (402, {"error": "You have exceeded your credits"}, errors.PermissionDeniedError, "billing"),
+        (402, {"error": "You have exceeded your credits"}, errors.PermissionDeniedError, "credits"),
         (403, {"error": "gated"}, errors.PermissionDeniedError, "gated"),
         (404, {"detail": "Not Found"}, errors.NotFoundError, "Check model and base_url"),
         (408, "", errors.TimeoutError, "Request Timeout"),
@@ -238,3 +238,32 @@ def test_control_characters_do_not_reach_a_terminal() -> None:
     error = error_from_response(400, {}, body, "http://localhost/a")
     assert "]0;owned no room" in str(error)
     assert not set(str(error)) & {chr(code) for code in (*range(32), *range(127, 160))}
+
+
+OURS = [DEDICATED, "https://router.huggingface.co/v1/chat/completions"]
+OTHERS = [
+    URL,
+    "http://127.0.0.1:8000/v1/models",
+    "http://router.huggingface.co/",  # not over https
+    "https://somebody.hf.space/v1",
+]
+
+
+@pytest.mark.parametrize("url", OTHERS)
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_another_server_has_nothing_to_do_with_the_hubs_tokens(url: str, status: int) -> None:
+    message = str(error_from_response(status, {}, b'{"error": "no"}', url))
+    for words in ("HF_TOKEN", "huggingface.co/settings", "provider"):
+        assert words not in message
+    assert ("api_key" in message) is (status != 402)
+
+
+@pytest.mark.parametrize("url", OURS)
+def test_hugging_face_has(url: str) -> None:
+    for status, words in (
+        (401, ("https://huggingface.co/settings/tokens", "HF_TOKEN", "api_key")),
+        (402, ("https://huggingface.co/settings/billing",)),
+        (403, ("token's permissions",)),
+    ):
+        message = str(error_from_response(status, {}, b'{"error": "no"}', url))
+        assert all(word in message for word in words)

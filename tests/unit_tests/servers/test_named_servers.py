@@ -9,8 +9,8 @@ import pytest
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
 from langchain_easyllm.errors import ConfigurationError
 
-from ...support.fake_server import FakeServer, Reply
-from ...support.fake_text_servers import completions, models, serve
+from ...support.fake_server import FakeServer
+from ...support.fake_text_servers import models, serve
 from ...support.fake_tool_calls import Turn, serve_turns
 from ...support.invocation_modes import CLASSES, answer, body_of, text_of
 
@@ -76,7 +76,7 @@ def test_it_answers_what_it_has(fake_server: FakeServer, cls: Any, name: str, mo
     ("name", "limit"),
     [
         *((name, 1024) for name in ("vllm", "sglang", "lmdeploy", "llama-cpp-python", "openai")),
-        *((name, None) for name in ("tgi", "llamacpp", "ollama", "tensorrt-llm", "mlx-lm")),
+        *((name, None) for name in ("tgi", "llamacpp", "tensorrt-llm", "mlx-lm")),
         ("litellm", 1024),
     ],
 )
@@ -93,6 +93,16 @@ def test_completions_have_a_limit_where_the_servers_own_is_small(
     assert body_of(fake_server)["max_tokens"] == 8
     model.invoke("Hi", model_kwargs={"max_completion_tokens": 9})
     assert "max_tokens" not in body_of(fake_server)
+
+
+def test_ollama_goes_on_to_the_end_by_itself(fake_server: FakeServer) -> None:
+    serve(fake_server, "ollama")
+    model = EasyLLM(base_url=fake_server.url)
+    model.invoke("Hi")
+    body = body_of(fake_server)
+    assert not {"max_tokens", "num_predict", "options"} & body.keys()
+    model.invoke("Hi", max_tokens=7)
+    assert body_of(fake_server)["options"] == {"num_predict": 7}
     EasyLLMChat(base_url=fake_server.url).invoke("Hi")  # chat has no such default
     assert "max_tokens" not in body_of(fake_server)
 
@@ -239,18 +249,3 @@ def test_one_of_litellms_models_has_to_be_named(fake_server: FakeServer, mode: s
         *("/info", "/v1/models", "/health/liveliness")
     ]
     assert text_of(answer(mode, EasyLLMChat(base_url=fake_server.url, model="two")))
-
-
-@pytest.mark.parametrize("name", ["ollama", "llamacpp"])
-def test_completions_may_have_log_probabilities_in_chats_shape(
-    fake_server: FakeServer, name: str
-) -> None:
-    serve(fake_server, name)
-    reply: Any = completions("Hi", server_name=name).body
-    content = [{"token": "Hi", "logprob": -0.5, "top_logprobs": []}]
-    reply["choices"][0]["logprobs"] = {"content": content}
-    fake_server.on("POST", "/v1/completions", Reply(reply))
-    result = EasyLLM(base_url=fake_server.url, logprobs=True).generate(["Hello"])
-    info = result.generations[0][0].generation_info
-    assert info is not None
-    assert info["logprobs"] == {"content": content}

@@ -67,7 +67,8 @@ def test_auto_takes_the_protocol_of_the_table(
     elif server_name == "tgi":
         assert posted(fake_server) == ["/generate_stream", "/generate"]
     else:
-        assert posted(fake_server) == [TEXT, TEXT]
+        path = "/api/generate" if server_name == "ollama" else TEXT
+        assert posted(fake_server) == [path, path]
     sent = body_of(fake_server)
     prompt = sent.get("prompt", sent.get("inputs"))
     if builder:
@@ -79,7 +80,7 @@ def test_auto_takes_the_protocol_of_the_table(
 
 @pytest.mark.parametrize("api", ["chat", "completions", "generate"])
 @CLASS
-def test_an_explicit_protocol_is_taken_without_detection(
+def test_an_explicit_protocol_is_taken(
     fake_server: FakeServer, cls: type, api: str, mode: str
 ) -> None:
     serve(fake_server, "tgi")
@@ -90,7 +91,8 @@ def test_an_explicit_protocol_is_taken_without_detection(
         api, "/generate_stream" if mode in STREAM_MODES else "/generate"
     )
     assert posted(fake_server) == [path]
-    assert not detection_requests(fake_server)
+    # Ollama has a route of its own for completions; the others are the same on every server.
+    assert detection_requests(fake_server) == (["/info"] if api == "completions" else [])
 
 
 @CLASS

@@ -148,7 +148,8 @@ def test_a_forced_call_is_one_way(
         return
     (tool,) = body["tools"]
     assert tool["function"]["name"] == "Person"
-    assert tool["function"].get("strict") is strict
+    added = True if TEXT_SERVERS[server_name].adds_strict else None
+    assert tool["function"].get("strict") is (strict or added)
     named = {"type": "function", "function": {"name": "Person"}}
     assert body["tool_choice"] == ("required" if by_name[1] == "required" else named)
 

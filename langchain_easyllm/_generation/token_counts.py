@@ -1,0 +1,134 @@
+"""How many tokens the prompt of a request has, which a server or a model's own files make of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from .._langchain.messages import transcript
+from .._protocols.registry import to_body
+from .._servers.profile import GenerationApi
+from ..errors import (
+    BadRequestError,
+    ConfigurationError,
+    EasyLLMError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+)
+from .payload import offered_tools
+from .prompt import render_prompt
+from .request import GenerationRequest
+from .tokens import TokenSource, digest, find_tokenizer, token_ids_in
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+    from .client import GenerationClient
+    from .prepare import PreparedRequest
+
+
+def count_conversation(
+    request: GenerationRequest, client: GenerationClient, source: TokenSource
+) -> int:
+    """Count the tokens of a request's prompt.
+
+    What a template refuses by itself, as the parts of a conversation that `trim_messages` tries,
+    is counted as plain text, and so is everything where no template is known.
+    """
+    source.server()  # before it is prepared: what is known of the server decides
+    try:
+        prepared = client.prepare(request)
+    except ConfigurationError:
+        return source.count(plain_text(request))
+    sent = prepared.protocol_request
+    if sent.api is not GenerationApi.CHAT:
+        return source.count(sent.prompt or "", prompt=True)
+    count = _count_by_route(prepared, source)
+    if count is None:
+        count = _count_by_files(request, client, source)
+    return source.count(plain_text(request)) if count is None else count
+
+
+def plain_text(request: GenerationRequest) -> str:
+    """Return a request's input as text without any template."""
+    if isinstance(request.source, str):
+        return request.source
+    text = transcript(cast("Sequence[BaseMessage]", request.source))
+    tools = [json.dumps(tool, ensure_ascii=False, default=str) for tool in request.tools]
+    return "\n".join([*tools, text])
+
+
+def _count_by_route(prepared: PreparedRequest, source: TokenSource) -> int | None:
+    """Count a chat request by the server's own route; None where it has none, or refuses."""
+    server = source.server()
+    route = server.profile.chat_tokenize if server else None
+    capabilities = source.session.capabilities
+    sent = prepared.protocol_request
+    if server is None or route is None or source.session.url.versioned:
+        return None
+    if (route.path, sent.model) in capabilities.missing_routes:
+        return None
+    body = {
+        key: value
+        for key, value in to_body(sent, server).items()
+        if route.keys is None or key in route.keys
+    }
+    key = digest(server.model, route.path, body)
+    count = capabilities.token_counts.get(key)
+    if count is not None:
+        return count if count >= 0 else None
+    try:
+        # A template that refuses is a 500 on some servers: that is not worth another attempt.
+        answer = source.ask(route.path, body, server, replace(source.policy, max_retries=0))
+    except NotFoundError:
+        capabilities.missing_routes.add((route.path, sent.model))
+        return None
+    except (BadRequestError, ServerError) as error:
+        if isinstance(error, BadRequestError) or error.status_code == 500:
+            capabilities.token_counts.put(key, _REFUSED)
+        return None
+    except EasyLLMError as error:
+        if not error.is_retryable:
+            raise
+        answer = source.ask(route.path, body, server, source.policy)
+    prompt = answer.get("prompt") if isinstance(answer, Mapping) else None
+    if route.tokens is not None:
+        count = len(token_ids_in(answer, route.tokens))
+    elif isinstance(prompt, str):
+        count = source.count(prompt, prompt=True)
+    else:
+        raise ProtocolError(f"The server's route {route.path} answered no prompt.")
+    capabilities.token_counts.put(key, count)
+    return count
+
+
+_REFUSED = -1  # in place of a count
+
+
+def _count_by_files(
+    request: GenerationRequest, client: GenerationClient, source: TokenSource
+) -> int | None:
+    """Count by the model's own template and tokenizer; None where the server tokenizes."""
+    server = source.server()
+    if server is not None and server.profile.tokenize is not None:
+        return None
+    name = source.name(server)
+    without = source.session.capabilities.without_template
+    if not name or name in without:
+        return None
+    tokenizer = find_tokenizer(name, source.token)
+    named = replace(request, model=name)
+    try:
+        template = client.model_template(named, request.policy)
+    except ConfigurationError:
+        without.add(name)
+        return None
+    offered = offered_tools(request.tools, request.tool_choice)
+    try:
+        text = render_prompt(named, template, offered, keep_bos=True).text
+    except ConfigurationError:
+        return None
+    return len(tokenizer.encode(text, add_special_tokens=False).ids)
