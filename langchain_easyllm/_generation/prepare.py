@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from .._http.context_overflow import own_words
 from .._http.models import Request, Response
 from .._http.sse import without_end_mark
 from .._protocols.events import Failure
@@ -504,7 +505,7 @@ def learn_fallback(
         if not prepared.root:
             return True
     if isinstance(error, BadRequestError | ServerError):
-        said = error.body or error.message
+        said = own_words(error.body or error.message)
         if limit := stop_limit(said, len(sent.stops)):
             capabilities.max_stops = limit
             return True

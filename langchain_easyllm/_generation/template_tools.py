@@ -31,9 +31,7 @@ def must_ask_for_tools(
     server: ServerInfo,
     capabilities: ServerCapabilities,
 ) -> bool:
-    if not server.profile.drops_tools or api is not GenerationApi.CHAT:
-        return False
-    if not _offers_tools(request, capabilities):
+    if api is not GenerationApi.CHAT or not _offers_tools(request, capabilities):
         return False
     return _model(request, server) not in capabilities.asked_for_tools
 

@@ -193,16 +193,26 @@ def test_a_template_without_the_token_asks_nothing(fake_server: FakeServer) -> N
 
 
 @pytest.mark.parametrize(
-    ("server_name", "path", "text"),
-    [("tgi", "/tokenize", "inputs"), ("vllm", "/tokenize", "prompt")],
+    ("server_name", "path", "text", "switch", "ids"),
+    [
+        ("tgi", "/tokenize", "inputs", "add_special_tokens", "tokens"),
+        ("vllm", "/tokenize", "prompt", "add_special_tokens", "tokens"),
+        ("lmdeploy", "/v1/encode", "input", "add_bos", "input_ids"),
+    ],
 )
 def test_a_server_is_asked_where_the_files_leave_it_open(
-    fake_server: FakeServer, server_name: str, path: str, text: str, tmp_path: Path
+    fake_server: FakeServer,
+    server_name: str,
+    path: str,
+    text: str,
+    switch: str,
+    ids: str,
+    tmp_path: Path,
 ) -> None:
     def tokenize(request: Received) -> Reply:
         body: Any = request.json
         assert body[text]
-        return Reply({"tokens": [1, 97] if body["add_special_tokens"] else [97]})
+        return Reply({ids: [1, 97] if body[switch] else [97]})
 
     name = folder(tmp_path, files(CHATML, START))
     (tmp_path / "tokenizer.json").unlink()

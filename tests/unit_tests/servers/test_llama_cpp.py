@@ -142,6 +142,16 @@ def test_only_tools_on_this_server_cost_the_request(
     assert fake_server.received("/props") == []
 
 
+def test_behind_a_version_path_there_is_no_such_route(fake_server: FakeServer) -> None:
+    fake_server.on("GET", "/api/v3/models", models("tiny", owned_by="llamacpp"))
+    fake_server.on("POST", "/api/v3/chat/completions", chat("Hi", server_name="llamacpp"))
+    EasyLLMChat(base_url=f"{fake_server.url}/api/v3").bind_tools([TOOL]).invoke("Hi")
+    assert body_of(fake_server)["tools"] == [TOOL]
+    assert [request.path for request in fake_server.requests] == [
+        *("/api/v3/models", "/api/v3/chat/completions")
+    ]
+
+
 def test_another_model_is_asked_for(fake_server: FakeServer) -> None:
     serve_model(fake_server, WITHOUT["caps"])
     model = EasyLLMChat(base_url=fake_server.url).bind_tools([TOOL])

@@ -121,6 +121,7 @@ def test_any_server_may_say_how_many_stops_it_takes(fake_server: FakeServer, mes
         "`stop` supports up to 3 stop sequences. Given: 3",
         "stop must not be empty",
         "at most 0 stop sequences",
+        "{'loc': ('body', 'n'), 'msg': 'wrong', 'input': 'Stop after at most 2 attempts'}",
     ],
 )
 def test_another_refusal_stays_one(fake_server: FakeServer, message: str) -> None:
