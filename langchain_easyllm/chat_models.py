@@ -14,6 +14,7 @@ from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
+from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.runnables.utils import gather_with_concurrency
@@ -25,6 +26,7 @@ from ._fields.generation import streaming_of
 from ._fields.text_model import TextModel, inspected
 from ._http.event_loop import running_loop
 from ._langchain.batching import joined, split_run_id
+from ._langchain.messages import with_traceable_images
 from ._langchain.outputs import to_chat_chunks, to_chat_result, to_whole_chunk, with_usage_of
 from ._langchain.tools import ConvertedTools, ToolLike, to_choice, to_tools
 
@@ -244,6 +246,14 @@ class EasyLLMChat(TextModel, BaseChatModel):
 
     _to_chat_prompt = to_prompt  # what ChatHuggingFace calls it
 
+    def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
+        found = super()._convert_input(model_input)
+        if not isinstance(found, ChatPromptValue):
+            return found
+        messages = found.to_messages()
+        traceable = with_traceable_images(messages)
+        return found if traceable is messages else ChatPromptValue(messages=traceable)
+
     def generate(
         self,
         messages: list[list[BaseMessage]],
@@ -253,6 +263,7 @@ class EasyLLMChat(TextModel, BaseChatModel):
     ) -> LLMResult:
         """Answer conversations, `max_concurrency` at a time; see `BaseChatModel.generate`."""
         kwargs = hide_headers(kwargs)
+        messages = [with_traceable_images(one) for one in messages]
         if len(messages) < 2:
             return super().generate(messages, stop, callbacks, **kwargs)
         each = split_run_id(kwargs, len(messages))
@@ -272,6 +283,7 @@ class EasyLLMChat(TextModel, BaseChatModel):
         """Answer conversations, `max_concurrency` at a time; see `BaseChatModel.agenerate`."""
         running_loop()
         kwargs = hide_headers(kwargs)
+        messages = [with_traceable_images(one) for one in messages]
         if len(messages) < 2:
             return await super().agenerate(messages, stop, callbacks, **kwargs)
         each = zip(messages, split_run_id(kwargs, len(messages)), strict=True)

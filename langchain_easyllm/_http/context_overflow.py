@@ -19,20 +19,26 @@ _CODES = frozenset(
 )
 
 _N = r"[\d,.]{1,20}"
+_CONTEXT = (
+    r"(?:(?:the|this|your|model|model's|max|maximum|available|input) ){0,4}"
+    r"context (?:length|limit|size|window)"
+)
 # No pattern begins with a repetition, and none has one of unbounded length.
 _WORDINGS: dict[str, tuple[str, ...]] = {
     # OpenAI, vLLM, SGLang, Ollama, LiteLLM, Groq, Fireworks, Mistral, Anthropic and others
     "several": (
-        r"maximum context length",
-        r"exceed(?:s|ed)? (?:(?:the|this|model|model's|max|maximum|available|input) ){0,4}"
-        r"context (?:length|limit|size|window)",
-        r"context (?:length|size|window) (?:has been exceeded|exceeds)",
+        r"maximum context length.{0,40}\d",
+        r"\d maximum context length",
+        rf"(?:exceed(?:s|ed)?|(?:greater|larger|longer) than|too (?:large|long) for) {_CONTEXT}",
+        r"context (?:length|limit|size|window) (?:has been |is |was )?exceed(?:s|ed)",
+        rf"context (?:length|limit|size|window) (?:is|of) {_N} tokens",
         r"context length (?:is|of) only",
         r"reduce the length of the (?:input|message|prompt)",
         r"\bprompt (?:is )?too long\b",
         rf"maximum (?:input|prompt) length is {_N} (?:but|tokens)",
         # DeepInfra, Baseten, TensorRT-LLM
-        r"exceeds (?:the )?maximum (?:allowed )?(?:input|sequence) length(?!.{0,30} char)",
+        r"exceeds (?:the )?maximum (?:allowed )?(?:input|sequence) length"
+        r"(?!.{0,30}(?: char|bytes|\d ?[km]i?b\b))",
     ),
     # Chat completions and embeddings. A limit of the answer alone does not count.
     "openai": (
@@ -64,7 +70,9 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
     ),
     # tensorrt_llm/llmapi/llm.py, and the engine's own check
     "tensorrt-llm": (
-        r"(?:should not exceed|less than or equal to) max_(?:input_len|num_tokens|seq_len)",
+        r"(?:should not exceed|less than(?: or equal to)?|greater than) "
+        r"`?max_(?:input_len|num_tokens|seq_len)",
+        r"\bdefault_max_tokens`? \(-\d{1,12}\) must be greater than 0",
     ),
     # srt/managers/tokenizer_manager.py
     "sglang": (

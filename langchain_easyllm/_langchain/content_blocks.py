@@ -68,7 +68,7 @@ def to_part(block: str | Block, index: int, *, of_answer: bool) -> Part | None:
             return None
         kind = block_type(block)
         raise ConfigurationError(
-            f"Message {index} holds a block of type {kind!r} that {problem}"
+            f"Message {index} holds a block of type {kind!r:.50} that {problem}"
         ) from None
 
 
@@ -90,7 +90,7 @@ def to_text(block: str | Block, index: int, *, of_answer: bool) -> str:
         near = nearest_type(kind)
         if near and near.startswith("text"):
             problem = f" that is not known: did you mean {near!r}?"
-        raise ConfigurationError(f"Message {index} holds a block of type {kind!r}{problem}")
+        raise ConfigurationError(f"Message {index} holds a block of type {kind!r:.50}{problem}")
     return text
 
 

@@ -180,20 +180,42 @@ def _blocks(message: BaseMessage, index: int) -> str | list[dict[str, object]]:
 
     An answer of which nothing is left stays a message without text: the roles alternate so.
     """
-    from .content_blocks import to_part  # noqa: PLC0415 - seldom needed
-
     given = _given_blocks(message)
     if isinstance(given, str):
         return given
-    of_answer = _role_of(message) == "assistant"
-    if _is_result(message):
-        parts = [_result_part(block, index) for block in given]
-    else:
-        converted = [to_part(block, index, of_answer=of_answer) for block in given]
-        parts = [part for part in converted if part is not None]
+    parts = [part for block in given if (part := _part(block, message, index)) is not None]
     if not all(part["type"] == "text" for part in parts):
         return parts
+    of_answer = _role_of(message) == "assistant"
     return _joined([str(part["text"]) for part in parts], of_answer=of_answer)
+
+
+def with_traceable_images(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """Return messages that langchain-core can trace: it raises where an image has no `mime_type`.
+
+    Raises:
+        ConfigurationError: If such an image cannot be sent.
+    """
+    if all(isinstance(message.content, str) for message in messages):
+        return messages
+    return [_with_traceable_images(message, index) for index, message in enumerate(messages)]
+
+
+def _with_traceable_images(message: BaseMessage, index: int) -> BaseMessage:
+    blocks = message.content
+    if isinstance(blocks, str) or all(map(_is_traceable, blocks)):
+        return message
+    parts = [b if _is_traceable(b) else _part(b, message, index) for b in blocks]
+    return message.model_copy(update={"content": [part for part in parts if part is not None]})
+
+
+def _is_traceable(block: str | Mapping[str, Any]) -> bool:
+    if isinstance(block, str) or block.get("type") != "image":
+        return True
+    kind = block.get("source_type")
+    if kind == "id" or any(key in block for key in ("url", "file_id", "source")):
+        return True
+    return "mime_type" in block and ("base64" in block or (kind == "base64" and "data" in block))
 
 
 def transcript(messages: Sequence[BaseMessage]) -> str:
@@ -226,13 +248,20 @@ def _joined(texts: Sequence[str], *, of_answer: bool) -> str:
     return "".join(texts) if of_answer else join_texts(texts)
 
 
-def _result_part(block: str | Mapping[str, Any], index: int) -> dict[str, object]:
-    """Convert a block of a tool's result, which is JSON to the model if nothing else."""
+def _part(
+    block: str | Mapping[str, Any], message: BaseMessage, index: int
+) -> dict[str, object] | None:
+    """Convert a block, or return None where it says nothing to this model.
+
+    One of a tool's result is JSON to the model if nothing else.
+    """
     from ..prompts.content import dump_block  # noqa: PLC0415 - seldom needed
     from .content_blocks import to_part  # noqa: PLC0415 - seldom needed
 
     try:
-        part = to_part(block, index, of_answer=False)
+        part = to_part(block, index, of_answer=_role_of(message) == "assistant")
     except ConfigurationError:
+        if not _is_result(message):
+            raise
         part = None
-    return part or {"type": "text", "text": dump_block(block)}
+    return part or ({"type": "text", "text": dump_block(block)} if _is_result(message) else None)

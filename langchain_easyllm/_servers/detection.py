@@ -70,7 +70,7 @@ def detect_server(url: ServerURL) -> Generator[str, Reply, ServerInfo]:
     models = yield "/v1/models"
     if models is None:
         return UNKNOWN
-    if models[0] == 500 and info[0] == 404:
+    if models[0] == 500 and info[0] == 404 and b'"detail"' in info[1]:
         # `transformers serve` lists the models of the Hub's cache, and fails where there is none.
         return ServerInfo(TRANSFORMERS_SERVE)
     if models[0] == 404 and url.adds_v1:

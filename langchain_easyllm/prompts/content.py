@@ -65,8 +65,14 @@ def has_text(block: Mapping[str, object]) -> bool:
     source = block.get("source")
     if isinstance(source, Mapping):
         return source.get("type") == "text"
-    text = str(block.get("mime_type") or "").startswith("text/")
-    return block.get("source_type") == "text" or (text and _has(block, ("text", "base64", "data")))
+    if block.get("source_type") == "text":
+        return True
+    here = _has(block, ("text", "base64", "data")) or str(block.get("url")).startswith("data:")
+    return here and str(block.get("mime_type") or _type_in_url(block)).startswith("text/")
+
+
+def _type_in_url(block: Mapping[str, object]) -> str:
+    return str(block.get("url")).removeprefix("data:")
 
 
 def prompt_text(block: Mapping[str, object], *, of_answer: bool) -> str | None:
@@ -112,6 +118,8 @@ def _text_in(block: Mapping[str, object]) -> str:
             raise BlockError("is not base64 of UTF-8 text: give its text.") from None
     if _has(block, ("url", "file_id", "source_type")):
         raise BlockError("gives no text but where it is: read it, and give its text.")
+    if text is not None:
+        raise BlockError("has a text that is not a string: write it as one.")
     if block_type(block) == "text-plain":
         raise BlockError("has no text: give it one.")
     return ""

@@ -132,18 +132,18 @@ def _block_text(block: object, index: int, role: str) -> str:
             text = prompt_text(block, of_answer=role == "assistant")
         except BlockError as problem:
             raise PromptError(
-                f"Message {index} ({role}) holds a block of type {kind!r} that {problem}"
+                f"Message {index} ({role}) holds a block of type {kind!r:.50} that {problem}"
             ) from None
         if text is not None:
             return text
         if (near := nearest_type(kind)) and near.startswith("text"):
             raise PromptError(
-                f"Message {index} ({role}) holds a block of type {kind!r} that is not known: did "
-                f"you mean {near!r}?"
+                f"Message {index} ({role}) holds a block of type {kind!r:.50} that is not known: "
+                f"did you mean {near!r}?"
             )
     raise PromptError(
-        f"Message {index} ({role}) holds a block of type {kind!r}, and a prompt holds only text; "
-        'use api="chat" for a server that takes such messages.'
+        f"Message {index} ({role}) holds a block of type {kind!r:.50}, and a prompt holds only "
+        'text; use api="chat" for a server that takes such messages.'
     )
 
 

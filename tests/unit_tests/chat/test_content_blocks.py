@@ -146,6 +146,8 @@ TEXTS: list[tuple[Any, str]] = [
     ({"type": "text", "source_type": "text", "text": "Hi", "mime_type": "text/plain"}, "Hi"),
     ({"type": "file", "source_type": "text", "text": "Hi", "mime_type": "text/plain"}, "Hi"),
     (create_file_block(base64=TEXT, mime_type="text/plain"), "Grüße"),
+    ({"type": "file", "url": "data:text/plain,Gr%C3%BC%C3%9Fe"}, "Grüße"),
+    ({"type": "file", "url": f"data:;base64,{TEXT}", "mime_type": "text/csv"}, "Grüße"),
     ({"type": "file", "source_type": "base64", "data": TEXT, "mime_type": "text/csv"}, "Grüße"),
     ({"type": "document", "source": {"type": "text", "data": "Hi"}, "title": "A"}, "A\nHi"),
     ({"type": "output_text", "text": "Hi"}, "Hi"),
@@ -154,6 +156,8 @@ TEXTS: list[tuple[Any, str]] = [
 ]
 
 REFUSED: list[tuple[Any, str]] = [
+    ({"type": "text", "text": 5}, "not a string"),
+    ({"type": "text", "text": ["Hi"]}, "not a string"),
     ({"type": "image", "base64": "AAAA"}, "mime_type"),
     ({"type": "image", "base64": "?"}, "mime_type"),
     ({"type": "image", "source_type": "base64", "mime_type": "image/png"}, "url, or base64"),
@@ -276,6 +280,15 @@ def test_a_misspelt_type_is_named_on_text_apis_too(kind: str, near: str) -> None
             work(messages)
 
 
+def test_a_type_is_quoted_as_far_as_it_says_something() -> None:
+    messages = [HumanMessage([{"type": "x" * 100_000}])]
+    model = EasyLLM(base_url="http://localhost:1")
+    for work in (to_chat_messages, get_prompt("chatml").render, model.invoke):
+        with pytest.raises(ConfigurationError) as caught:
+            work(messages)
+        assert len(str(caught.value)) < 300
+
+
 def test_a_refusal_is_sent_as_such_and_said_in_a_prompt() -> None:
     block = {"type": "refusal", "refusal": "No."}
     assert content_of(AIMessage([block])) == [block]
@@ -307,6 +320,28 @@ def test_a_history_of_another_provider_is_sent(fake_server: FakeServer, mode: st
     assert body_of(fake_server)["prompt"] == (
         "Human: Where is it?\nA map.\nAI: In Oslo.\nHuman: Why?"
     )
+
+
+@pytest.mark.parametrize("cls", [HumanMessage, AIMessage, ToolMessage])
+def test_an_image_without_a_type_is_traced_and_sent(
+    fake_server: FakeServer, cls: Any, mode: str
+) -> None:
+    serve(fake_server, "vllm")
+    more = {"tool_call_id": "1"} if cls is ToolMessage else {}
+    block = {"type": "image", "base64": b64(b"\x89PNG\r\n\x1a\n")}
+    answer(mode, EasyLLMChat(base_url=fake_server.url), [cls(content=["Look", block], **more)])
+    [sent] = body_of(fake_server)["messages"]
+    assert sent["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+@pytest.mark.parametrize("block", [{"type": "image", "base64": "AAAA"}, {"type": "image"}])
+def test_an_image_that_cannot_be_sent(fake_server: FakeServer, block: Any, mode: str) -> None:
+    serve(fake_server, "vllm")
+    model = EasyLLMChat(base_url=fake_server.url)
+    with pytest.raises(ConfigurationError, match="Message 0 holds a block of type 'image' that"):
+        answer(mode, model, [HumanMessage([block])])
+    answer(mode, model, [AIMessage(["Look", block])])  # another provider's
+    assert [m["content"] for m in body_of(fake_server)["messages"]] == ["Look"]
 
 
 @pytest.mark.parametrize("builder", [None, "chatml"])

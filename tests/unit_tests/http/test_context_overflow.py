@@ -60,6 +60,40 @@ OVERFLOWS: dict[str, tuple[int, object]] = {
         400,
         invalid("Invalid 'input[0]': maximum input length is 8192 tokens.", None),
     ),
+    "lm studio: reached": (
+        400,
+        flat(
+            "Reached context length of 4096 tokens with model (arch: qwen3vlmoe) that does not "
+            "currently support mid-generation context overflow. Try reloading with a larger "
+            "context length or shortening the prompt/chat."
+        ),
+    ),
+    "tensorrt-llm: no room": (
+        400,
+        flat(
+            "`default_max_tokens` (-152) must be greater than 0, `default_max_tokens` (-152) = "
+            "max_seq_len (8192) - `splited_prompt_len` (8000) - `query_token_len` (344)"
+        ),
+    ),
+    "tensorrt-llm: ids": (
+        400,
+        flat("`prompt_token_ids` length (5000) is greater than `max_seq_len` (4096)"),
+    ),
+    "gateway: max_seq_len": (
+        400,
+        invalid("length of prompt_tokens (163280) must be less than max_seq_len (32768)."),
+    ),
+    "rkllm": (
+        400,
+        invalid("Prompt is 11543 tokens but the model context window is 4096 tokens."),
+    ),
+    "gateway: exceeded": (400, invalid("Max context length exceeded")),
+    "gateway: numbers": (400, invalid("Context length exceeded: 9000 > 8192")),
+    "gateway: longer": (400, invalid("The prompt is longer than the context window.")),
+    "gateway: too large": (
+        422,
+        invalid("The input is too large for the model's context window."),
+    ),
     "vllm: messages": (
         400,
         flat(
@@ -434,6 +468,16 @@ OVERFLOWS: dict[str, tuple[int, object]] = {
 ECHOED = "Explain: prompt is too long, this model's maximum context length is 4096 tokens."
 # The status, the body and the class of an error that only looks so.
 OTHERS: dict[str, tuple[int, object, type[EasyLLMError]]] = {
+    "a parameter": (
+        400,
+        invalid("The model does not support the maximum context length parameter."),
+        errors.BadRequestError,
+    ),
+    "an image": (
+        400,
+        invalid("The image exceeds maximum input length of 20MB."),
+        errors.BadRequestError,
+    ),
     # Limits of an answer, which a shorter conversation does not help.
     "openai: max_tokens": (
         400,
