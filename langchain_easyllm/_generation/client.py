@@ -18,7 +18,7 @@ from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy
 from .._protocols.reader import Answer, Chunk, gather_chunks
 from .._protocols.thinking import THINKING_FIELDS
-from .._servers.capabilities import ModelThinking, refuses_model
+from .._servers.capabilities import ServerCapabilities, refuses_model
 from .._servers.profile import GenerationApi, ServerInfo
 from .._servers.session import ServerSession, quick_policy
 from ..errors import ConnectionError, EasyLLMError, NotFoundError, TimeoutError
@@ -29,10 +29,10 @@ from .prepare import (
     learn_fallback,
     prepare_request,
 )
+from .published_template import model_name, must_ask, note_template, template_request
 from .refusals import RefusedKeys
 from .request import GenerationRequest
 from .response import error_of, note_headers
-from .template_tools import must_ask_for_tools, note_template, template_request
 
 if TYPE_CHECKING:
     from .._http.client import AsyncResponseStream, ResponseStream
@@ -140,14 +140,6 @@ class GenerationClient:
         flow = self._prepare(request, request.policy.begin(), stream=False)
         return run_flow(flow, self._run)[0]
 
-    def server_thinking(
-        self, request: GenerationRequest, policy: RetryPolicy
-    ) -> ModelThinking | None:
-        """Read what the server's own template lets a request choose of thinking. Blocks."""
-        from .prompt import server_thinking  # noqa: PLC0415 - templates load when used
-
-        return server_thinking(self.session, policy, request.headers)
-
     def _answer(self, request: GenerationRequest) -> Flow[list[Answer]]:
         policy = request.policy.begin()
         refused = RefusedKeys(request, self.session)
@@ -190,18 +182,18 @@ class GenerationClient:
         server = session.server
         if depends_on_server(request, session.url):
             server = yield _DetectServer(policy, request.headers)
-        if server and server.profile.drops_tools and not session.url.versioned:
-            yield from self._ask_for_tools(request, server, policy)
+        if server and must_ask(request, server, session.capabilities):
+            yield from self._ask_for_template(request, server, policy)
         step = _Prepare(request, policy, server, stream)
         return (yield step) if step.may_block(self) else step.run(self), server
 
-    def _ask_for_tools(
+    def _ask_for_template(
         self, request: GenerationRequest, server: ServerInfo, policy: RetryPolicy
     ) -> Flow[None]:
-        """Find out whether the model's template has tools, once, if tools are offered."""
+        """Find out what the model's template can do, which never fails or delays the call much."""
         session = self.session
         api = choose_api(request, session.url, server, session.capabilities)
-        if not must_ask_for_tools(request, api, server, session.capabilities):
+        if api is not GenerationApi.CHAT or session.url.versioned:
             return
         question = template_request(request, server, session.url)
         response: Response | EasyLLMError
@@ -298,25 +290,25 @@ class _Prepare:
                 named = request.model or (server.model if server else None)
                 template = client.model_template(replace(request, model=named), self.policy)
         if self._reads_template(client):
-            found = client.server_thinking(request, self.policy)
-            capabilities.thinking[self._model] = found
+            self._read_template(capabilities)
         return prepare_request(
             request, session.url, server, capabilities, template, stream=self.stream
         )
 
     def _reads_template(self, client: GenerationClient) -> bool:
-        """Whether the template that the server renders has to be known, and is not yet."""
-        server, session = self.server, client.session
-        if THINKING_FIELDS.isdisjoint(self.request.params) or server is None:
+        """Whether the template that the server published has to be read, and has not been."""
+        if THINKING_FIELDS.isdisjoint(self.request.params):
             return False
-        if server.profile.template_route is None or self._model in session.capabilities.thinking:
-            return False
-        api = choose_api(self.request, session.url, server, session.capabilities)
-        return api is GenerationApi.CHAT
+        known, name = client.session.capabilities, model_name(self.request, self.server)
+        return name in known.published and name not in known.thinking
 
-    @property
-    def _model(self) -> str:
-        return self.request.model or (self.server.model if self.server else None) or ""
+    def _read_template(self, capabilities: ServerCapabilities) -> None:
+        from .prompt import published_thinking  # noqa: PLC0415 - templates load when used
+
+        name = model_name(self.request, self.server)
+        closes = self.server is not None and self.server.profile.closes_reasoning
+        found = published_thinking(capabilities.published[name], closes=closes)
+        capabilities.thinking[name] = found
 
     async def arun(self, client: GenerationClient) -> PreparedRequest:
         token = calling_loop.set(asyncio.get_running_loop())

@@ -7,7 +7,6 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack, cast
 
-import orjson
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from .._http.models import Request, RetryPolicy
@@ -25,6 +24,7 @@ from ..prompts.base import ChatPrompt, Switches
 from ..prompts.hub import load_prompt
 from ..prompts.jinja import JinjaPrompt, turn_ends
 from ..prompts.registry import get_prompt
+from .published_template import read_properties
 from .request import GenerationRequest, RenderedPrompt
 from .tokens import TokenSource
 
@@ -80,17 +80,18 @@ def render_prompt(
     return rendered._replace(switched=tuple(wishes))
 
 
-def server_thinking(
-    session: ServerSession, policy: RetryPolicy, headers: Mapping[str, str]
-) -> ModelThinking | None:
-    """Return what the template that a server publishes lets a request choose. Blocks."""
-    profile = session.server.profile if session.server else None
+def published_thinking(props: Mapping[str, object], *, closes: bool) -> ModelThinking | None:
+    """Return what the template that a server publishes lets a request choose; None if unknown.
+
+    Args:
+        props: What the server publishes.
+        closes: Whether it closes what prompts open, where there is to be no reasoning.
+    """
     try:
-        template = _from_server(session, policy, headers)
-        if template is None or profile is None:
+        template = _published(props)
+        if template is None:
             return None
         opens = _opens_reasoning(template.render("Hi"))
-        closes = profile.closes_reasoning
         return _thinking_of(template, "the server's chat template", opens=opens, closes=closes)
     except EasyLLMError:
         return None  # it is the server's to render, whatever it needs for that
@@ -209,10 +210,13 @@ def _from_server(
         return None
     try:
         request = Request("GET", session.url.url(route), headers=headers)
-        props = orjson.loads(session.transport.send(request, policy).body)
-        source = props["chat_template"]
-    except (EasyLLMError, orjson.JSONDecodeError, KeyError, TypeError):
+        return _published(read_properties(session.transport.send(request, policy).body))
+    except EasyLLMError:
         return None
+
+
+def _published(props: Mapping[str, object]) -> ChatPrompt | None:
+    source = props.get("chat_template")
     if not isinstance(source, str) or not source:
         return None
     bos, eos = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import BadRequestError, EasyLLMError
@@ -55,8 +55,8 @@ class ServerCapabilities:
     root_route: bool = False  # whether the root route answers in place of a missing `/generate`
     max_stops: int | None = None  # stop sequences in a request, where a refusal named the number
     without_tools: set[str] = field(default_factory=set)
-    # models whose template was asked for tools
-    asked_for_tools: set[str] = field(default_factory=set)
+    # what the server publishes of its models, their chat templates among it
+    published: dict[str, Mapping[str, object]] = field(default_factory=dict)
     # names that the server gave itself in answers, beside the one that it lists
     answered_names: set[str] = field(default_factory=set)
     # tools, by model and names, whose schemas were refused with `strict`

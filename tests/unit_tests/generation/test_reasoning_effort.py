@@ -10,7 +10,7 @@ import pytest
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
-from ...support.fake_server import FakeServer, Reply
+from ...support.fake_server import FakeServer, Pause, Reply
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import answer, body_of
 
@@ -191,6 +191,21 @@ def test_what_the_published_template_reads(
     assert paths(fake_server).count("/props") == 1
     model.invoke("Hi")
     assert TEMPLATE not in body_of(fake_server)
+
+
+@pytest.mark.parametrize(
+    "unanswered", [Reply({}, before=[Pause(30)]), Reply({"error": "no"}, status=500)]
+)
+def test_a_server_that_does_not_tell_its_template_is_believed(
+    fake_server: FakeServer, unanswered: Reply, mode: str
+) -> None:
+    publish(fake_server, PLAIN)
+    fake_server.on("GET", "/props", unanswered, Reply({"chat_template": PLAIN}))
+    model = EasyLLMChat(base_url=fake_server.url, timeout=1, **EFFORT)
+    answer(mode, model)
+    assert body_of(fake_server)[TEMPLATE] == EFFORT
+    with pytest.raises(ConfigurationError, match="would do nothing"):
+        answer(mode, model)  # by now it has told
 
 
 def test_a_template_is_read_only_where_it_matters(fake_server: FakeServer, mode: str) -> None:

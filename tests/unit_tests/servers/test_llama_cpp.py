@@ -83,7 +83,7 @@ def test_tools_of_a_template_are_sent(fake_server: FakeServer, props: str, mode:
     assert len(fake_server.received("/props")) == 1
 
 
-@pytest.mark.parametrize("status", [401, 404, 500])
+@pytest.mark.parametrize("status", [401, 404, 405])
 def test_a_server_without_the_route_is_sent_its_tools(fake_server: FakeServer, status: int) -> None:
     serve_model(fake_server, Reply({"error": {"message": "no"}}, status=status))
     model = EasyLLMChat(base_url=fake_server.url, max_retries=0).bind_tools([TOOL])

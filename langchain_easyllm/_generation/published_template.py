@@ -1,7 +1,8 @@
-"""Whether a model's chat template has tools, where a server that lacks them says nothing.
+"""What the chat template that a server publishes can do, where the server does not say.
 
-llama-server drops tools without a word if the model's template has none. It publishes the template,
-and is asked once, when tools are offered.
+llama-server drops tools without a word if the model's template has none, and a switch for thinking
+that the template does not read. It publishes the template, and is asked once, when one of the two
+is requested.
 """
 
 from __future__ import annotations
@@ -14,26 +15,32 @@ from urllib.parse import quote
 import orjson
 
 from .._http.models import Request, Response
+from .._protocols.thinking import THINKING_FIELDS
 from .._servers.capabilities import ServerCapabilities
-from .._servers.profile import GenerationApi, ServerInfo
+from .._servers.profile import ServerInfo
 from .._servers.urls import ServerURL
 from ..errors import EasyLLMError
 from .request import GenerationRequest
 
 _READS_TOOLS = re.compile(r"\{[{%][^%}]*\btools\b")
-# A server that is out of reach, or busy, or loads its model, has not answered the question.
-_UNANSWERED = (None, 429, 503)
 
 
-def must_ask_for_tools(
-    request: GenerationRequest,
-    api: GenerationApi,
-    server: ServerInfo,
-    capabilities: ServerCapabilities,
+def must_ask(
+    request: GenerationRequest, server: ServerInfo, capabilities: ServerCapabilities
 ) -> bool:
-    if api is not GenerationApi.CHAT or not _offers_tools(request, capabilities):
+    """Whether a chat request depends on a template that the server has not been asked for."""
+    profile = server.profile
+    if profile.template_route is None:
         return False
-    return _model(request, server) not in capabilities.asked_for_tools
+    thinks = not THINKING_FIELDS.isdisjoint(request.params)
+    if not thinks and not (profile.drops_tools and _offers_tools(request, capabilities)):
+        return False
+    return model_name(request, server) not in capabilities.published
+
+
+def model_name(request: GenerationRequest, server: ServerInfo | None) -> str:
+    """Return the name that what is learned of a model is kept under."""
+    return request.model or (server.model if server else None) or ""
 
 
 def _offers_tools(request: GenerationRequest, capabilities: ServerCapabilities) -> bool:
@@ -50,7 +57,7 @@ def template_request(request: GenerationRequest, server: ServerInfo, url: Server
     address = url.url(server.profile.template_route or "")
     if len(server.models) > 1:
         separator = "&" if url.query else "?"
-        address += f"{separator}model={quote(_model(request, server), safe='')}"
+        address += f"{separator}model={quote(model_name(request, server), safe='')}"
     return Request("GET", address, headers=request.headers)
 
 
@@ -61,30 +68,32 @@ def note_template(
     response: Response | EasyLLMError,
 ) -> None:
     """Note what the server answered; where it does not say, its tools are used."""
-    name = _model(request, server)
+    name = model_name(request, server)
     if isinstance(response, EasyLLMError):
-        if response.status_code in _UNANSWERED:
-            return
-    elif _has_tools(response.body) is False:
+        # A server that is out of reach, or busy, or loads its model, has not answered.
+        if not response.is_retryable:
+            capabilities.published[name] = {}
+        return
+    props = read_properties(response.body)
+    if server.profile.drops_tools and _has_tools(props) is False:
         capabilities.without_tools.add(name)
-    capabilities.asked_for_tools.add(name)
+    capabilities.published[name] = props
 
 
-def _model(request: GenerationRequest, server: ServerInfo) -> str:
-    return request.model or server.model or ""
+def read_properties(body: bytes) -> Mapping[str, object]:
+    """Read what the server answered; nothing if it is no JSON object."""
+    try:
+        props = cast("object", orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return {}
+    return props if isinstance(props, Mapping) else {}
 
 
-def _has_tools(body: bytes) -> bool | None:
+def _has_tools(props: Mapping[str, object]) -> bool | None:
     """Return whether the template writes tools; None if the server does not say.
 
     Newer versions say it, older ones have a second template for tools, or show the only one.
     """
-    try:
-        props = cast("object", orjson.loads(body))
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(props, Mapping):
-        return None
     capabilities = props.get("chat_template_caps")
     known = capabilities.get("supports_tools") if isinstance(capabilities, Mapping) else None
     if isinstance(known, bool):
