@@ -223,6 +223,10 @@ class TextModel(
 
         Raises:
             ConfigurationError: As `get_token_ids`; if a message or a tool cannot be sent.
+            ConnectionError: If the server cannot be reached.
+            ProtocolError: If its route does not answer with tokens.
+            ServerError: If it fails, and goes on failing (502, 503, 504).
+            TimeoutError: If it does not answer in time.
         """
         if not messages:
             return 0

@@ -79,8 +79,8 @@ class GenerationClient:
         policy = policy or request.policy.begin()
         refused = refused or RefusedKeys(request, self.session)
         while True:
-            prepared, events = run_flow(self._open(request, policy, refused), self._run)
-            answer = _StreamedAnswer(prepared, events)
+            prepared, events = run_flow(self._open(policy, refused), self._run)
+            answer = _StreamedAnswer(prepared, events, refused)
             try:
                 with cast("ResponseStream", events) as batches, answer:
                     for batch in batches:
@@ -96,7 +96,7 @@ class GenerationClient:
                     prepared, answer.reader.end.model, reasoned=answer.reader.reasoned
                 )
             except EasyLLMError as error:
-                pause = answer.pause_after(error, policy, refused)
+                pause = answer.pause_after(error, policy)
             time.sleep(pause)
 
     async def astream(
@@ -108,8 +108,8 @@ class GenerationClient:
         policy = policy or request.policy.begin()
         refused = refused or RefusedKeys(request, self.session)
         while True:
-            prepared, events = await arun_flow(self._open(request, policy, refused), self._arun)
-            answer = _StreamedAnswer(prepared, events)
+            prepared, events = await arun_flow(self._open(policy, refused), self._arun)
+            answer = _StreamedAnswer(prepared, events, refused)
             try:
                 async with cast("AsyncResponseStream", events) as batches:
                     with answer:
@@ -125,7 +125,7 @@ class GenerationClient:
                 self._learn(prepared, answer.reader.end.model, reasoned=answer.reader.reasoned)
                 return
             except EasyLLMError as error:
-                pause = answer.pause_after(error, policy, refused)
+                pause = answer.pause_after(error, policy)
             await asyncio.sleep(pause)
 
     def model_template(self, request: GenerationRequest, policy: RetryPolicy) -> ChatPrompt:
@@ -144,7 +144,7 @@ class GenerationClient:
         policy = request.policy.begin()
         refused = RefusedKeys(request, self.session)
         while True:
-            prepared, server = yield from self._prepare(request, policy, stream=False)
+            prepared, server = yield from self._prepare(refused.request, policy, stream=False)
             try:
                 if prepared.must_stream:
                     chunks = yield _Collect(request, policy, refused)
@@ -153,26 +153,23 @@ class GenerationClient:
             except EasyLLMError as error:
                 if recovered := prepared.recover(error):
                     return recovered
-                yield from self._fall_back(
-                    request, prepared, server, policy, error, refused=refused
-                )
+                yield from self._fall_back(prepared, server, policy, error, refused=refused)
             else:
                 # Reasoning before a ReAct answer has no field: its model need not use think tags.
                 reasoned = any(answer.end.reasoning_field for answer in answers)
+                refused.remember(prepared)
                 self._learn(prepared, answers[0].end.model, reasoned=reasoned)
                 return answers
 
     def _open(
-        self, request: GenerationRequest, policy: RetryPolicy, refused: RefusedKeys
+        self, policy: RetryPolicy, refused: RefusedKeys
     ) -> Flow[tuple[PreparedRequest, Stream]]:
         while True:
-            prepared, server = yield from self._prepare(request, policy, stream=True)
+            prepared, server = yield from self._prepare(refused.request, policy, stream=True)
             try:
                 return prepared, (yield _OpenStream(prepared.request, policy))
             except EasyLLMError as error:
-                yield from self._fall_back(
-                    request, prepared, server, policy, error, refused=refused
-                )
+                yield from self._fall_back(prepared, server, policy, error, refused=refused)
 
     def _prepare(
         self, request: GenerationRequest, policy: RetryPolicy, *, stream: bool
@@ -206,7 +203,6 @@ class GenerationClient:
 
     def _fall_back(
         self,
-        request: GenerationRequest,
         prepared: PreparedRequest,
         server: ServerInfo | None,
         policy: RetryPolicy,
@@ -215,14 +211,13 @@ class GenerationClient:
         refused: RefusedKeys,
     ) -> Flow[None]:
         """Learn from a refusal how the request is to be prepared anew; raise it if it is final."""
-        session = self.session
+        session, request = self.session, refused.request
         if refused.learn(prepared, error, policy):
             return
         if not learn_fallback(prepared, request, session.url, session.capabilities, error):
             stale = prepared.names_servers_model and refuses_model(error)
             missing = isinstance(error, NotFoundError) or stale
             if not missing or not depends_on_server(request, session.url):
-                refused.forget(error)
                 raise error
             try:  # another server may listen at the address by now
                 since = policy.call_budget().started
@@ -230,7 +225,6 @@ class GenerationClient:
             except TimeoutError:
                 raise error from None
             if found == server:
-                refused.forget(error)
                 raise error
         policy.call_budget().fall_back(error)
 
@@ -379,8 +373,9 @@ class _StreamedAnswer:
     that breaks after the answer was complete is no error.
     """
 
-    def __init__(self, prepared: PreparedRequest, events: Stream) -> None:
+    def __init__(self, prepared: PreparedRequest, events: Stream, refused: RefusedKeys) -> None:
         self.reader = prepared.reader()
+        self._refused = refused
         self._prepared = prepared
         self._api = prepared.protocol_request.api
         self._url = events.url
@@ -394,8 +389,9 @@ class _StreamedAnswer:
         if self._echo is not None and chunks:
             chunks.insert(0, self._echo)
             self._echo = None
-        if chunks:
+        if chunks and not self._handed_over:
             self._handed_over = True
+            self._refused.remember(self._prepared)
         return chunks
 
     def close(self) -> list[Chunk]:
@@ -406,18 +402,18 @@ class _StreamedAnswer:
             error.partial = self.reader.partial
             raise error
         chunks = self.reader.close()
+        self._refused.remember(self._prepared)  # the answer may have had no text
         if self._echo is not None:
             chunks.insert(0, self._echo)
         note_headers(self.reader.end, self._headers, self._api)
         return [*chunks, self.reader.end]
 
-    def pause_after(self, error: EasyLLMError, policy: RetryPolicy, refused: RefusedKeys) -> float:
+    def pause_after(self, error: EasyLLMError, policy: RetryPolicy) -> float:
         """Return the seconds until the stream is requested again; raise if it must not be."""
         if self._handed_over:
             raise error
-        if refused.learn(self._prepared, error, policy):
+        if self._refused.learn(self._prepared, error, policy):
             return 0.0
-        refused.forget(error)
         return policy.call_budget().pause_after(error, error.retry_after)
 
     def __enter__(self) -> None:

@@ -7,7 +7,7 @@ Pure: which server it is and which template it needs are known before. A refusal
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
@@ -184,7 +184,9 @@ def prepare_request(
     request = _with_thinking(request, api, server, capabilities, name)
     request, method = _with_output_strategy(request, api, server, capabilities, name)
     fields = server.profile.api(api).fields
-    refused = capabilities.refused_keys.get((name, api))
+    refused: Collection[str] | None = capabilities.refused_keys.get((name, api))
+    if request.left_out:
+        refused = request.left_out.get((name, api), frozenset()).union(refused or ())
     if refused:
         request = leave_out(refused, request, fields, method)
     payload = build_payload(
@@ -267,6 +269,7 @@ def _protocol_request(
         stream=stream,
         usage=request.reports_usage,
         details=request.details,
+        default_limit=request.default_limit,
         extra=extra,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 import orjson
@@ -11,12 +12,15 @@ import orjson
 from .._http.context_overflow import own_words
 from .._http.error_mapping import parse_error_body
 from .._http.models import RetryPolicy
+from .._protocols.openai import SHORTEST
 from .._servers.profile import GenerationApi
 from .._servers.session import ServerSession
 from ..errors import BadRequestError, ContextOverflowError, EasyLLMError, GenerationError
 from .optional_keys import (
+    DEFAULT_LIMIT,
     DETAILS,
     MAX_COMPLETION_TOKENS,
+    MAX_NEW_TOKENS,
     MAX_TOKENS,
     PARALLEL_CALLS,
     STREAM_OPTIONS,
@@ -26,48 +30,50 @@ from .request import GenerationRequest
 
 
 class RefusedKeys:
-    """The optional keys that the server refuses, as one call finds them out.
+    """What the server refuses of what the caller did not ask for, as one call finds it out.
 
-    Any words will do that name a key: the request is sent without it once. If it is refused all the
-    same, the key was not the reason, and later calls send it again.
+    Any words will do that name a key: the request is sent without it once. Later calls leave it out
+    when an answer has come without it; if the request is refused all the same, the key was not the
+    reason.
     """
 
-    __slots__ = ("_failed", "_found", "_request", "_session")
+    __slots__ = ("_known", "_session", "request")
 
     def __init__(self, request: GenerationRequest, session: ServerSession) -> None:
-        self._request = request
+        self.request = request  # as it is to be prepared
         self._session = session
-        self._found: dict[tuple[str, GenerationApi], frozenset[str]] | None = None
-        self._failed = False
+        self._known: dict[tuple[str, GenerationApi], set[str]] | None = None
 
     def learn(self, prepared: PreparedRequest, error: EasyLLMError, policy: RetryPolicy) -> bool:
         """Whether the request is to be prepared anew, without the keys that an error names."""
-        if self._failed or not _is_refusal(error):
+        if not _is_refusal(error):
             return False
-        keys = _refused(prepared, self._request, error)
+        named = prepared.model, prepared.protocol_request.api
+        found = self.request.left_out.get(named, frozenset())
+        keys = _refused(prepared, self.request, error) - found
         if not keys:
             return False
         policy.call_budget().replace(error)
-        named = prepared.model, prepared.protocol_request.api
-        known = self._session.capabilities.refused_keys
-        known[named] = known.get(named, frozenset()) | keys
-        self._found = self._found or {}
-        self._found[named] = self._found.get(named, frozenset()) | keys
+        left_out = {**self.request.left_out, named: found | keys}
+        self.request = replace(self.request, left_out=left_out)
+        self._known = self._session.capabilities.refused_keys  # another server's are others
         return True
 
-    def forget(self, error: EasyLLMError) -> None:
-        """Forget what the call has found if it fails for another reason."""
-        self._failed = True
-        if not self._found or not _is_refusal(error):
+    def remember(self, prepared: PreparedRequest) -> None:
+        """Let later calls know what an answer has come without."""
+        if self._known is None:
             return
-        known = self._session.capabilities.refused_keys
-        for named, keys in self._found.items():
-            known[named] = known.get(named, frozenset()) - keys
+        named = prepared.model, prepared.protocol_request.api
+        keys = self.request.left_out.get(named, frozenset()) - {DEFAULT_LIMIT}
+        if keys:
+            self._known.setdefault(named, set()).update(keys)  # threads may do it side by side
 
 
 def _is_refusal(error: EasyLLMError) -> bool:
     # What is reported inside an answer may not say what kind of failure it is.
-    refused = isinstance(error, BadRequestError | GenerationError)
+    if isinstance(error, ContextOverflowError):
+        return not error.partial
+    refused = isinstance(error, BadRequestError | GenerationError) and not error.partial
     return refused and error.status_code in {None, 400, 422}
 
 
@@ -76,39 +82,49 @@ def _refused(
 ) -> frozenset[str]:
     """Return the keys that an error names, of those that were sent and are not the caller's."""
     if isinstance(error, ContextOverflowError):
-        return frozenset()
+        return frozenset({DEFAULT_LIMIT}) if _limit_is_ours(prepared, request) else frozenset()
     message = parse_error_body((error.body or error.message).encode())
     text = f"{own_words(message.text)} {message.param!r}"
     keys = {key for key in _optional(prepared, request) if _names(text, key)}
     if not _names(text, MAX_COMPLETION_TOKENS):
         keys.discard(MAX_TOKENS)  # there is no other way to send it
-    return frozenset(keys & _sent(prepared)) if keys else frozenset()
+    return frozenset(keys & _sent(prepared).keys()) if keys else frozenset()
+
+
+def _limit_is_ours(prepared: PreparedRequest, request: GenerationRequest) -> bool:
+    """Whether a request has a limit that the caller did not give, and that may be the reason."""
+    limits = {MAX_TOKENS, MAX_COMPLETION_TOKENS, MAX_NEW_TOKENS}
+    given = request.params.get(MAX_TOKENS) is not None
+    if given or not limits.isdisjoint(_with_inner(request.extra)):
+        return False
+    sent = _sent(prepared)
+    found = [value for key in limits if isinstance(value := sent.get(key), int)]
+    return bool(found) and max(found) > SHORTEST
 
 
 def _optional(prepared: PreparedRequest, request: GenerationRequest) -> frozenset[str]:
     """Return the keys that the request may have and that the caller did not give."""
-    sent = prepared.protocol_request
-    fields = prepared.fields
-    keys = {fields[name] for name in request.defaults.keys() - request.params if name in fields}
-    if sent.api is GenerationApi.GENERATE:
-        keys.add(DETAILS)
-    else:
-        keys |= {STREAM_OPTIONS, MAX_TOKENS}
+    api, fields, params = prepared.protocol_request.api, prepared.fields, request.params
+    keys = {fields[name] for name in request.defaults.keys() - params if name in fields}
+    keys |= {DETAILS} if api is GenerationApi.GENERATE else {STREAM_OPTIONS}
     if prepared.method == "function_calling":
         keys.add(PARALLEL_CALLS)
-    return frozenset(keys - _with_inner(request.extra))
+    given = [name for name, value in params.items() if value is not None]
+    keys -= {fields.get(name) or request.unchecked.get(name, name) for name in given}
+    if api is not GenerationApi.GENERATE:
+        keys.add(MAX_TOKENS)  # which goes by another name: it is not dropped
+    return frozenset(keys - _with_inner(request.extra).keys())
 
 
-def _sent(prepared: PreparedRequest) -> frozenset[str]:
+def _sent(prepared: PreparedRequest) -> Mapping[str, object]:
     body: object = orjson.loads(prepared.request.body or b"{}")
     return _with_inner(cast("Mapping[str, object]", body))
 
 
-def _with_inner(body: Mapping[str, object]) -> frozenset[str]:
-    """Return the keys of a body, those of TGI's parameters among them."""
+def _with_inner(body: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a body with the keys of TGI's parameters among its own."""
     parameters = body.get("parameters")
-    inner = parameters.keys() if isinstance(parameters, Mapping) else ()
-    return frozenset({*body, *inner})
+    return {**body, **parameters} if isinstance(parameters, Mapping) else body
 
 
 def _names(text: str, key: str) -> bool:

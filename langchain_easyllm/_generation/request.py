@@ -57,6 +57,9 @@ class GenerationRequest:
     extra: Mapping[str, object] = field(default_factory=dict)  # the caller's own keys for the body
     reports_usage: bool = True  # whether a stream should end with token counts
     details: bool = True  # whether `/generate` should say why an answer ended
+    default_limit: str | None = "max_tokens"  # as of `ProtocolRequest`
+    # what this call has found refused and leaves out, by model and protocol
+    left_out: Mapping[tuple[str, GenerationApi], frozenset[str]] = field(default_factory=dict)
     output: OutputSchema | None = None
     prompt: RenderedPrompt | None = None  # where it was rendered before
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # the call's own

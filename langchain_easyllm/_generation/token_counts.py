@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from .._http.context_overflow import own_words
+from .._http.retries import RETRIED_STATUSES
 from .._langchain.messages import transcript
 from .._protocols.registry import to_body
-from .._servers.profile import GenerationApi
+from .._servers.profile import GenerationApi, ServerInfo
 from ..errors import (
     BadRequestError,
     ConfigurationError,
@@ -81,19 +85,20 @@ def _count_by_route(prepared: PreparedRequest, source: TokenSource) -> int | Non
     if count is not None:
         return count if count >= 0 else None
     try:
-        # A template that refuses is a 500 on some servers: that is not worth another attempt.
-        answer = source.ask(route.path, body, server, replace(source.policy, max_retries=0))
+        answer = _ask_template(source, route.path, body, server)
     except NotFoundError:
         capabilities.missing_routes.add((route.path, sent.model))
         return None
-    except (BadRequestError, ServerError) as error:
-        if isinstance(error, BadRequestError) or error.status_code == 500:
+    except BadRequestError as error:
+        if _WANTS_PROMPT.search(own_words(error.body or error.message)):
+            capabilities.missing_routes.add((route.path, sent.model))
+        else:
             capabilities.token_counts.put(key, _REFUSED)
         return None
-    except EasyLLMError as error:
-        if not error.is_retryable:
+    except ServerError as error:
+        if error.status_code in _PASSING:
             raise
-        answer = source.ask(route.path, body, server, source.policy)
+        return None
     prompt = answer.get("prompt") if isinstance(answer, Mapping) else None
     if route.tokens is not None:
         count = len(token_ids_in(answer, route.tokens))
@@ -106,6 +111,33 @@ def _count_by_route(prepared: PreparedRequest, source: TokenSource) -> int | Non
 
 
 _REFUSED = -1  # in place of a count
+_PASSING = RETRIED_STATUSES - {500}
+# What pydantic says where a route takes no messages; of a union of requests it names the member.
+_WANTS_PROMPT = re.compile(r"""body['"], ?['"]prompt['"]""")
+
+
+def _ask_template(
+    source: TokenSource, path: str, body: Mapping[str, object], server: ServerInfo
+) -> object:
+    """Send a chat to the route that counts it, with the retries of one call.
+
+    A template that refuses is a 500 on some servers, which is worth one more attempt, and no pause.
+    """
+    once = replace(source.policy, max_retries=0)
+    policy = source.policy.begin()
+    try:
+        try:
+            return source.ask(path, body, server, once)
+        except ServerError as error:
+            if error.status_code != 500:
+                raise
+        return source.ask(path, body, server, once)
+    except EasyLLMError as error:
+        if not error.is_retryable or error.status_code == 500:
+            raise
+        pause = policy.call_budget().pause_after(error, error.retry_after)
+    time.sleep(pause)
+    return source.ask(path, body, server, policy)
 
 
 def _count_by_files(

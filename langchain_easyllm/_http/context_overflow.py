@@ -86,7 +86,7 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
     ),
     "litellm": (r"contextwindowexceedederror",),
     "bedrock": (r"\binput is too long for (?:the )?requested model",),
-    "cohere": (r"\btoo many tokens",),
+    "cohere": (r"\btoo many tokens: (?:total number of tokens|size limit)",),
     "dashscope": (r"range of input length should be",),
     "github models": (rf"prompt token count of {_N} exceeds the limit",),
     "google": (r"exceeds the maximum number of tokens allowed",),

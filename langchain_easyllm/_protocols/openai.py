@@ -37,8 +37,9 @@ def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     if request.tools and request.api is GenerationApi.CHAT and not request.prompted_tools:
         body.update(to_tool_fields(request, server.profile))
     body.update(to_fields(request.api, server, request.params))
-    if "max_tokens" not in body and (limit := _default_limit(request, server)):
-        body["max_tokens"] = limit
+    key = request.default_limit
+    if key and "max_tokens" not in body and (limit := _default_limit(request, server)):
+        body[key] = limit
     if request.stops:
         body["stop"] = list(request.stops)
     if request.stream:
@@ -49,23 +50,30 @@ def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     return _merge(body, request.extra)
 
 
-_SHORTEST = 16
+SHORTEST = 16
 """Tokens of an answer that a server gives without a limit of ours."""
 
 
 def _default_limit(request: ProtocolRequest, server: ServerInfo) -> int | None:
     """Return the limit that is sent where the caller has none; None to leave it to the server.
 
-    It is lower where prompt and answer might not fit into the context, which is an error.
+    It is lower where prompt and answer will hardly fit into the context, which is an error.
     """
     limit = server.profile.api(request.api).default_max_tokens
-    if "max_completion_tokens" in request.extra:
+    if not request.extra.keys().isdisjoint({"max_tokens", "max_completion_tokens"}):
         return None
     if limit is None or server.max_total_tokens is None:
         return limit
-    # Tokens are seldom shorter than two bytes.
-    room = server.max_total_tokens - len((request.prompt or "").encode("utf-8", "replace")) // 2
-    return max(min(limit, room), _SHORTEST)
+    return max(min(limit, server.max_total_tokens - _estimated_tokens(request)), SHORTEST)
+
+
+def _estimated_tokens(request: ProtocolRequest) -> int:
+    """Estimate the length of a prompt: four bytes of ASCII or three of other text are a token."""
+    prompt = request.prompt or ""
+    plain = len(prompt.encode("ascii", "ignore"))
+    tokens = plain // 4 + (len(prompt.encode("utf-8", "replace")) - plain) // 3
+    most = request.params.get("truncate")
+    return min(tokens, most) if isinstance(most, int) and most > 0 else tokens
 
 
 def _merge(body: dict[str, object], extra: _Json) -> dict[str, object]:

@@ -45,6 +45,8 @@ class ProtocolRequest:
     stream: bool = False
     usage: bool = True  # whether a stream should end with token counts
     details: bool = True  # whether TGI should say more than the text
+    # the key of the limit that is sent where the caller has none; None to leave it to the server
+    default_limit: str | None = "max_tokens"
     # the caller's own keys, merged into the body last
     extra: Mapping[str, object] = field(default_factory=dict)
 

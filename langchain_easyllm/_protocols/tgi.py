@@ -24,7 +24,8 @@ _TOP_LEVEL = frozenset({"inputs", "parameters", "stream", "options"})
 
 def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
     parameters: dict[str, object] = {}
-    if limit := server.profile.api(GenerationApi.GENERATE).default_max_tokens:
+    limit = server.profile.api(GenerationApi.GENERATE).default_max_tokens
+    if limit and request.default_limit:
         parameters["max_new_tokens"] = limit
     parameters.update(to_fields(GenerationApi.GENERATE, server, request.params))
     if request.details:

@@ -71,7 +71,7 @@ class ServerCapabilities:
     # where it publishes none that can be read
     thinking: dict[str, ModelThinking | None] = field(default_factory=dict)
     # keys of a body that were refused and need not be sent, by model and protocol
-    refused_keys: dict[tuple[str, GenerationApi], frozenset[str]] = field(default_factory=dict)
+    refused_keys: dict[tuple[str, GenerationApi], set[str]] = field(default_factory=dict)
     unsupported: set[str] = field(default_factory=set)  # of embeddings: APIs and formats
     # routes that are missing, by model: some servers say of an unknown model what they say of one
     missing_routes: set[tuple[str, str | None]] = field(default_factory=set)

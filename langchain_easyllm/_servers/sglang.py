@@ -8,6 +8,7 @@ from .profile import (
     DEFAULT_MAX_TOKENS,
     TEMPLATE_KWARGS,
     ApiProfile,
+    ChatTokenizeRoute,
     EmbeddingProfile,
     ServerProfile,
     TokenizeRoute,
@@ -47,5 +48,13 @@ SGLANG = ServerProfile(
     renders_own_template=True,
     strict_on_request=True,
     tokenize=TokenizeRoute("/v1/tokenize", "prompt", special_field="add_special_tokens"),
+    # Older versions of the route take a prompt only.
+    chat_tokenize=ChatTokenizeRoute(
+        "/v1/tokenize",
+        keys=(
+            *("model", "messages", "tools", "tool_choice"),
+            *("reasoning_effort", "chat_template_kwargs"),
+        ),
+    ),
     embedding=EmbeddingProfile("sglang"),
 )

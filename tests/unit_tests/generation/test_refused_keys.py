@@ -6,18 +6,27 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, errors, huggingface
+from langchain_easyllm._generation.prepare import prepare_request
+from langchain_easyllm._generation.refusals import RefusedKeys
+from langchain_easyllm._generation.request import GenerationRequest
 from langchain_easyllm._http.models import RetryPolicy
+from langchain_easyllm._servers.profile import GenerationApi
+from langchain_easyllm._servers.session import ServerSession
+from langchain_easyllm._servers.urls import parse_server_url
 from langchain_easyllm.errors import BadRequestError
 
 from ...support.fake_server import FakeServer, Pause, Received, Reply, Stall, sse
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import STREAM_MODES, answer, text_of
 from ...support.on_the_clock import ON_THE_CLOCK
+
+if TYPE_CHECKING:
+    from langchain_easyllm._http.client import Transport
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 ROUTES = {EasyLLMChat: CHAT, EasyLLM: TEXT}
@@ -172,6 +181,62 @@ def test_what_the_caller_gave_is_not_dropped(
     with pytest.raises(BadRequestError):
         answer(mode, model)
     assert len(bodies) == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"stop": ["1", "2", "3", "4", "5"]}])
+def test_a_default_limit_goes_by_the_newer_name(
+    fake_server: FakeServer, more: dict[str, Any], mode: str
+) -> None:
+    words = NEWER.format("'max_completion_tokens'")
+    bodies = refusing(fake_server, "max_tokens", refuse=lambda key: openai(words), route=TEXT)
+    model = EasyLLM(base_url=fake_server.url, model="tiny", api="completions", **more)
+    for asked in (2, 3):
+        assert text_of(answer(mode, model)) == "Hello world"
+        assert len(bodies) == asked
+        assert bodies[-1]["max_completion_tokens"] == 1024
+        assert "max_tokens" not in bodies[-1]
+    with pytest.raises(BadRequestError):  # the caller's own key, and no limit of ours beside it
+        answer(mode, model, model_kwargs={"max_tokens": 5})
+    assert "max_completion_tokens" not in bodies[-1]
+
+
+OWN: list[tuple[type, str, dict[str, Any]]] = [
+    (EasyLLM, "details", {"api": "generate", "logprobs": True}),
+    (EasyLLM, "details", {"api": "generate", "model_kwargs": {"details": True}}),
+    (EasyLLMChat, "max_tokens", {"max_tokens": 5, "model_kwargs": {"max_tokens": 5}}),
+]
+
+
+@pytest.mark.parametrize(("cls", "key", "fields"), OWN)
+def test_a_key_that_the_callers_own_field_writes_stays_an_error(
+    fake_server: FakeServer, cls: type, key: str, fields: dict[str, Any], mode: str
+) -> None:
+    generate = "/generate_stream" if mode in STREAM_MODES else "/generate"
+    generates = "api" in fields
+    words = NEWER.format("'max_completion_tokens'") if key == "max_tokens" else f"'{key}' is wrong"
+    bodies = refusing(
+        fake_server,
+        key,
+        refuse=lambda _: openai(words),
+        name="tgi" if generates else "openai",
+        route=generate if generates else CHAT,
+    )
+    with pytest.raises(BadRequestError):
+        answer(mode, cls(base_url=fake_server.url, model="tiny", **fields))
+    assert len(bodies) == 1
+
+
+@pytest.mark.parametrize("cls", ROUTES)
+def test_a_key_that_is_always_refused_is_sent_twice_at_most(
+    fake_server: FakeServer, cls: type, mode: str
+) -> None:
+    words = NEWER.format("'max_completion_tokens'")
+    bodies = refusing(
+        fake_server, "model", refuse=lambda _: openai(f"stream_options? {words}"), route=ROUTES[cls]
+    )
+    with pytest.raises(BadRequestError):
+        answer(mode, cls(base_url=fake_server.url, model="tiny", max_tokens=7))
+    assert len(bodies) == 2
 
 
 SCHEMA = {"title": "Person", "type": "object", "properties": {"name": {"type": "string"}}}
@@ -336,6 +401,52 @@ def test_the_retries_of_a_call_remain(fake_server: FakeServer, stream_mode: str)
     model = EasyLLMChat(base_url=fake_server.url, model="tiny", max_retries=2)
     assert text_of(answer(stream_mode, model)) == "Hello world"
     assert [request.method for request in fake_server.requests].count("POST") == 4
+
+
+def test_a_refusal_after_an_overload_inside_a_stream(
+    fake_server: FakeServer, stream_mode: str
+) -> None:
+    serve(fake_server, "openai")
+    [good] = fake_server._routes["POST", CHAT].answers
+    error = {"message": "overloaded", "type": "overloaded", "code": 503, "retry_after": 0}
+    refusal = WORDINGS["openai"]("stream_options")
+    fake_server.on("POST", CHAT, sse({"error": error}), refusal, good)
+    model = EasyLLMChat(base_url=fake_server.url, model="tiny", max_retries=1)
+    assert text_of(answer(stream_mode, model)) == "Hello world"
+
+
+def test_what_is_not_proven_is_not_remembered(fake_server: FakeServer, stream_mode: str) -> None:
+    serve(fake_server, "openai")
+    [good] = fake_server._routes["POST", CHAT].answers
+    refusal = WORDINGS["openai"]("stream_options")
+    fake_server.on("POST", CHAT, refusal, Reply("busy", status=503), good)
+    model = EasyLLMChat(base_url=fake_server.url, model="tiny", max_retries=0)
+    with pytest.raises(errors.ServerError):
+        answer(stream_mode, model)
+    assert text_of(answer(stream_mode, model)) == "Hello world"
+    sent: list[Any] = [request.json for request in fake_server.requests if request.body]
+    assert ["stream_options" in body for body in sent] == [True, False, True]
+
+
+def test_answers_side_by_side_remember_all_their_keys() -> None:
+    session = ServerSession(parse_server_url("http://localhost:1"), cast("Transport", None))
+    policy = RetryPolicy()
+    named = "tiny", GenerationApi.CHAT
+    calls = []
+    for key in ("stream_options", "max_tokens"):
+        request = GenerationRequest("Hi", policy, api=GenerationApi.CHAT, model="tiny")
+        refused = RefusedKeys(replace(request, params={"max_tokens": 7}), session)
+        prepared = prepare_request(
+            refused.request, session.url, None, session.capabilities, stream=True
+        )
+        words = f"not {key}" + (", max_completion_tokens" if key == "max_tokens" else "")
+        assert refused.learn(prepared, BadRequestError(words), policy)
+        assert not refused.learn(prepared, BadRequestError(words), policy)
+        calls.append((refused, prepared))
+    assert not session.capabilities.refused_keys
+    for refused, prepared in calls:
+        refused.remember(prepared)
+    assert session.capabilities.refused_keys == {named: {"stream_options", "max_tokens"}}
 
 
 @ON_THE_CLOCK

@@ -21,7 +21,7 @@ from langchain_core.messages.content import create_image_block
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm._servers.capabilities import TokenCounts
-from langchain_easyllm.errors import ConfigurationError
+from langchain_easyllm.errors import ConfigurationError, ServerError
 from langchain_easyllm.offline import OfflineServer
 
 from ...support.fake_server import FakeServer, Received, Reply
@@ -41,13 +41,25 @@ def words(text: str) -> list[int]:
     return list(range(len(text.split())))
 
 
+NO_PROMPT = Reply(
+    {
+        "object": "error",
+        "message": "[{'type': 'missing', 'loc': ('body', 'prompt'), 'msg': 'Field required', "
+        "'input': {'messages': [{'role': 'user', 'content': 'Hi'}]}}]",
+    },
+    status=400,
+)
+
+
 def with_tokenizer(server: FakeServer, server_name: str, check: Any = lambda body: None) -> None:
     """Serve the tokenize routes of a server; `check` may refuse a chat."""
-    serve(server, server_name)
+    serve(server, server_name.partition(",")[0])
 
     def answering(work: Callable[[Json], object]) -> Callable[[Received], Reply]:
         def reply(request: Received) -> Reply:
             body = json.loads(request.body)
+            if "older" in server_name and "messages" in body:
+                return NO_PROMPT
             return ("messages" in body and check(body)) or Reply(work(body))
 
         return reply
@@ -72,7 +84,8 @@ def with_tokenizer(server: FakeServer, server_name: str, check: Any = lambda bod
             "/tokenize": lambda body: tgi(body["inputs"]),
         },
         "vllm": {"/tokenize": vllm},
-        "sglang": {"/v1/tokenize": lambda body: {"tokens": words(body["prompt"])}},
+        "sglang": {"/v1/tokenize": vllm},
+        "sglang, older": {"/v1/tokenize": vllm},
         "llamacpp": {
             "/apply-template": lambda body: {"prompt": templated(body).removeprefix("<bos> ")},
             "/tokenize": llamacpp,
@@ -94,8 +107,8 @@ for number in range(40):
         AIMessage(f"Answer {number}\nwith a second line " + "so " * (number % 5)),
     ]
 TALK = TALK[:80]
-BY_TEMPLATE = ["tgi", "vllm", "llamacpp"]
-ALL = [*BY_TEMPLATE, "sglang", "llama-cpp-python"]
+BY_TEMPLATE = ["tgi", "vllm", "llamacpp", "sglang"]
+ALL = [*BY_TEMPLATE, "sglang, older", "llama-cpp-python"]
 
 
 @pytest.mark.parametrize("server_name", ALL)
@@ -173,9 +186,9 @@ def test_a_chat_is_counted_through_the_servers_template(
 
 
 @pytest.mark.parametrize("server_name", BY_TEMPLATE)
-@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize(("status", "asked"), [(400, 2), (500, 5)])
 def test_what_the_template_refuses_is_counted_as_text(
-    fake_server: FakeServer, server_name: str, status: int
+    fake_server: FakeServer, server_name: str, status: int, asked: int
 ) -> None:
     def check(body: Json) -> Reply | None:
         opens = body["messages"][0]["role"]
@@ -186,15 +199,80 @@ def test_what_the_template_refuses_is_counted_as_text(
     model = EasyLLMChat(base_url=fake_server.url)
     for _ in range(2):
         assert model.get_num_tokens_from_messages([AIMessage("Yes or no?")]) == 4
-    assert len(posts(fake_server)) == 2
+    # The text is counted once; a failure (500) is asked twice each time.
+    assert len(posts(fake_server)) == asked
     assert model.get_num_tokens_from_messages([HumanMessage("Yes?")]) == 5
     assert 10 < len(trim_messages(TALK, max_tokens=300, token_counter=model)) < 60
+
+
+PATHS = {"tgi": "/chat_tokenize", "vllm": "/tokenize", "llamacpp": "/apply-template"}
+
+
+def failing(server: FakeServer, server_name: str, *statuses: int) -> str:
+    """Answer with these statuses before the route for messages works; return its path."""
+    with_tokenizer(server, server_name)
+    path = PATHS[server_name]
+    [good] = server._routes["POST", path].answers
+    failures = [Reply("no", status, headers={"retry-after": "0"}) for status in statuses]
+    server.on("POST", path, *failures, good)
+    return path
+
+
+@pytest.mark.parametrize("server_name", PATHS)
+@pytest.mark.parametrize(
+    "statuses", [(500,), (502,), (503,), (504, 503), (500, 503), (429,)], ids=str
+)
+def test_a_passing_failure_does_not_change_the_count(
+    fake_server: FakeServer, server_name: str, statuses: tuple[int, ...]
+) -> None:
+    path = failing(fake_server, server_name, *statuses)
+    model = EasyLLMChat(base_url=fake_server.url)
+    assert model.get_num_tokens_from_messages([HumanMessage("Hi there")]) == 6
+    assert len(fake_server.received(path)) >= len(statuses) + 1
+
+
+@pytest.mark.parametrize("server_name", PATHS)
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_failure_that_lasts_is_an_error(
+    fake_server: FakeServer, server_name: str, status: int
+) -> None:
+    path = failing(fake_server, server_name, *[status] * 3)
+    model = EasyLLMChat(base_url=fake_server.url, max_retries=2)
+    with pytest.raises(ServerError):
+        model.get_num_tokens_from_messages([HumanMessage("Hi there")])
+    assert len(fake_server.received(path)) == 3
+    assert model.get_num_tokens_from_messages([HumanMessage("Hi there")]) == 6
+
+
+def test_an_older_route_of_prompts_is_asked_for_messages_once(fake_server: FakeServer) -> None:
+    with_tokenizer(fake_server, "sglang, older")
+    model = EasyLLMChat(base_url=fake_server.url)
+    assert model.get_num_tokens_from_messages([HumanMessage("Hi there")]) == 3
+    assert model.get_num_tokens_from_messages([HumanMessage("Hi you there")]) == 4
+    assert ["messages" in json.loads(each.body) for each in posts(fake_server)] == [
+        *(True, False, False)
+    ]
+
+
+def test_a_refusal_of_one_form_of_a_route_says_nothing_of_the_other(
+    fake_server: FakeServer,
+) -> None:
+    where = ["body", "TokenizeCompletionRequest", "prompt"]  # one of several that vLLM tries
+    detail = [{"type": "missing", "loc": where, "msg": "Field required", "input": {}}]
+    with_tokenizer(
+        fake_server,
+        "vllm",
+        lambda body: Reply({"detail": detail}, 422) if len(body["messages"]) > 1 else None,
+    )
+    model = EasyLLMChat(base_url=fake_server.url)
+    assert model.get_num_tokens_from_messages([HumanMessage("Hi")] * 2) == 4
+    assert model.get_num_tokens_from_messages([HumanMessage("Hi there")]) == 6
 
 
 @pytest.mark.parametrize("server_name", ["tgi", "llamacpp"])
 def test_a_missing_route_is_looked_for_once(fake_server: FakeServer, server_name: str) -> None:
     with_tokenizer(fake_server, server_name)
-    path = {"tgi": "/chat_tokenize", "llamacpp": "/apply-template"}[server_name]
+    path = PATHS[server_name]
     fake_server.on("POST", path, Reply("Not Found", 404))
     model = EasyLLMChat(base_url=fake_server.url)
     assert model.get_num_tokens_from_messages([HumanMessage("Hi there")]) == 3

@@ -521,6 +521,11 @@ OTHERS: dict[str, tuple[int, object, type[EasyLLMError]]] = {
         {"message": "ThrottlingException: Too many tokens, please wait before trying again."},
         errors.BadRequestError,
     ),
+    "stop sequences": (
+        400,
+        {"message": "invalid request: too many tokens in stop sequence: at most 5 are allowed."},
+        errors.BadRequestError,
+    ),
     "429 about a context": (
         429,
         openai("maximum context length of your tier: slow down"),

@@ -108,13 +108,22 @@ def test_ollama_goes_on_to_the_end_by_itself(fake_server: FakeServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "limit"), [("Hi", 1024), ("a" * 3000, 548), ("ü" * 1500, 548), ("a" * 9000, 16)]
+    ("prompt", "fields", "limit"),
+    [
+        ("Hi", {}, 1024),
+        ("a" * 4096, {}, 1024),
+        ("a" * 6000, {}, 548),
+        ("ü" * 1500, {}, 1024),
+        ("ü" * 2250, {}, 548),
+        ("a" * 9000, {}, 16),
+        ("a" * 9000, {"truncate": 1500}, 548),
+    ],
 )
 def test_the_limit_leaves_room_for_the_prompt(
-    fake_server: FakeServer, prompt: str, limit: int, mode: str
+    fake_server: FakeServer, prompt: str, fields: dict[str, Any], limit: int
 ) -> None:
     serve(fake_server, "vllm")  # a context of 2048 tokens
-    answer(mode, EasyLLM(base_url=fake_server.url), prompt)
+    EasyLLM(base_url=fake_server.url, **fields).invoke(prompt)
     assert body_of(fake_server)["max_tokens"] == limit
 
 
