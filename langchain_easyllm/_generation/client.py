@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from .._http.client import calling_loop
 from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy
+from .._protocols.events import Delta
 from .._protocols.reader import Answer, Chunk, gather_chunks
 from .._protocols.thinking import THINKING_FIELDS
 from .._servers.capabilities import ServerCapabilities, refuses_model
@@ -92,9 +93,7 @@ class GenerationClient:
                         if answer.reader.over:
                             break
                 yield answer.close()
-                return self._learn(
-                    prepared, answer.reader.end.model, reasoned=answer.reader.reasoned
-                )
+                return self._learn(prepared, [answer.reader.end], reasoned=answer.reader.reasoned)
             except EasyLLMError as error:
                 pause = answer.pause_after(error, policy)
             time.sleep(pause)
@@ -122,7 +121,7 @@ class GenerationClient:
                             if answer.reader.over:
                                 break
                 yield answer.close()
-                self._learn(prepared, answer.reader.end.model, reasoned=answer.reader.reasoned)
+                self._learn(prepared, [answer.reader.end], reasoned=answer.reader.reasoned)
                 return
             except EasyLLMError as error:
                 pause = answer.pause_after(error, policy)
@@ -158,7 +157,7 @@ class GenerationClient:
                 # Reasoning before a ReAct answer has no field: its model need not use think tags.
                 reasoned = any(answer.end.reasoning_field for answer in answers)
                 refused.remember(prepared)
-                self._learn(prepared, answers[0].end.model, reasoned=reasoned)
+                self._learn(prepared, [answer.end for answer in answers], reasoned=reasoned)
                 return answers
 
     def _open(
@@ -228,12 +227,15 @@ class GenerationClient:
                 raise error
         policy.call_budget().fall_back(error)
 
-    def _learn(self, prepared: PreparedRequest, model: str | None, *, reasoned: bool) -> None:
+    def _learn(self, prepared: PreparedRequest, ends: Sequence[Delta], *, reasoned: bool) -> None:
         if prepared.names_servers_model:
-            self.session.note_model(prepared.model, model)
+            self.session.note_model(prepared.model, ends[0].model)
         free = THINKING_FIELDS.isdisjoint(prepared.protocol_request.params)
         if reasoned and free and not prepared.prompt_decides:
-            self.session.capabilities.reasoning_models.add(prepared.model)
+            capabilities = self.session.capabilities
+            capabilities.reasoning_models.add(prepared.model)
+            if any(end.unopened for end in ends):
+                capabilities.unopened_reasoning.add(prepared.model)
 
     def _run(self, step: Step) -> object:
         return step.run(self)

@@ -18,7 +18,13 @@ from .._http.models import Request, Response
 from .._http.sse import without_end_mark
 from .._protocols.events import Failure
 from .._protocols.reader import Answer, ResponseReader, gather_chunks, read_answers
-from .._protocols.reasoning import CLOSE, OPEN, is_reasoning_model, uses_think_tags
+from .._protocols.reasoning import (
+    CLOSE,
+    OPEN,
+    RESPONSE_TAGS,
+    is_reasoning_model,
+    uses_think_tags,
+)
 from .._protocols.registry import expected_tool_calls, new_decoder, route_of, to_body
 from .._protocols.request import ProtocolRequest, Tool, needs_server
 from .._protocols.stop_sequences import StopPolicy, stop_limit, stop_policy
@@ -61,7 +67,8 @@ class PreparedRequest:
     request: Request  # the request in bytes
     stops: StopPolicy
     model: str = ""  # the model's plain name, as far as it is known
-    in_think_tags: bool = False  # whether the model is known to reason between think tags
+    in_think_tags: bool = False  # whether a closing think tag may stand without an opening one
+    response_tags: bool = False  # whether the model writes tags around its answer
     prompt_decides: bool = False  # whether the prompt opened or closed the reasoning
     root: bool = False  # whether the root route is used in place of `/generate`
     echo: str | None = None  # the prompt, where the answer is to begin with it
@@ -87,6 +94,7 @@ class PreparedRequest:
             reasoning_model=self.in_think_tags,
             expected_calls=expected_tool_calls(self.protocol_request),
             text_tools=self.text_tools,
+            response_tags=self.response_tags,
         )
         if self.method:
             reader.end.extra = {"structured_output_method": self.method}
@@ -139,6 +147,7 @@ class PreparedRequest:
             reasoning_model=self.in_think_tags,
             expected_calls=expected_tool_calls(self.protocol_request),
             text_tools=self.text_tools,
+            response_tags=self.response_tags,
         )
 
     def _read_events(self, events: Sequence[bytes]) -> list[Answer] | Failure:
@@ -212,7 +221,8 @@ def prepare_request(
         request=_to_http(protocol_request, server, url, request.headers, root=root),
         stops=stops,
         model=name,
-        in_think_tags=reasons and (bool(opened) or uses_think_tags(name)),
+        in_think_tags=reasons and (bool(opened) or _may_leave_open(name, wished, capabilities)),
+        response_tags=_has_response_tags(name, wished, payload),
         prompt_decides=opened is not None,
         root=root,
         echo=payload.prompt if request.params.get("return_full_text") else None,
@@ -443,6 +453,21 @@ def _reasons(name: str, params: Mapping[str, object], capabilities: ServerCapabi
     if params.get("reasoning_effort") == "none":
         return False
     return is_reasoning_model(name) or name in capabilities.reasoning_models
+
+
+def _may_leave_open(
+    name: str, params: Mapping[str, object], capabilities: ServerCapabilities
+) -> bool:
+    """Whether a model that reasons may write only the closing tag: its template has the other."""
+    known = params.get("thinking") or is_reasoning_model(name)
+    return uses_think_tags(name) and bool(known or name in capabilities.unopened_reasoning)
+
+
+def _has_response_tags(name: str, params: Mapping[str, object], payload: RequestPayload) -> bool:
+    """Whether Granite is to think: its template then asks for tags around the answer, too."""
+    if payload.prompt is not None:
+        return RESPONSE_TAGS in payload.prompt
+    return bool(params.get("thinking")) and "granite-3" in name.lower()
 
 
 def _opens_reasoning(payload: RequestPayload) -> bool | None:

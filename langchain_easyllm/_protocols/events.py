@@ -37,6 +37,7 @@ class Delta:
     text: str = ""
     reasoning: str = ""
     reasoning_field: str | None = None  # the server's name for it
+    unopened: bool = False  # whether reasoning ended with a mark that the answer had not opened
     # the server's own blocks of it, which some want back unchanged (`reasoning_details`)
     reasoning_details: tuple[Mapping[str, object], ...] = ()
     refusal: str = ""  # why the model does not answer, in its own words

@@ -222,8 +222,7 @@ class ChatDecoder(_OpenAIDecoder):
         message = cast("_Json", delta or choice.get("message") or {})
         result.repeats = not delta and "delta" in choice and bool(message)
         result.text = text_of(message.get("content"))
-        if isinstance(refusal := message.get("refusal"), str):
-            result.refusal = refusal
+        result.refusal = _refusal_of(message)
         _read_reasoning(message, result)
         calls = message.get("tool_calls")
         if isinstance(calls, Mapping):  # TGI 2 streamed one call outside a list
@@ -270,14 +269,37 @@ def _read_reasoning(message: _Json, result: Delta) -> None:
     parts = content if isinstance(content, list) else ()
     thinking = [part.get("thinking") for part in parts if isinstance(part, Mapping)]
     found = {
-        **{name: message.get(name) for name in ("reasoning_content", "reasoning", "thinking")},
+        **{
+            name: _reasoning_of(message.get(name))
+            for name in ("reasoning_content", "reasoning", "thinking")
+        },
         "reasoning_details": "".join(map(_text_of_detail, result.reasoning_details)),
         THINKING_BLOCK: "".join(map(text_of, thinking)),
     }
     for name, text in found.items():
-        if isinstance(text, str) and text:
+        if text:
             result.reasoning, result.reasoning_field = text, name
             return
+
+
+def _reasoning_of(value: object) -> str:
+    """Return the text of a reasoning field, whatever it is wrapped in."""
+    if isinstance(value, Mapping):
+        inner = (value.get(key) for key in ("text", "content", "thinking", "summary"))
+        return next((text_of(text) for text in inner if text), "")
+    return "" if isinstance(value, bool) else text_of(value)
+
+
+def _refusal_of(message: _Json) -> str:
+    if isinstance(refusal := message.get("refusal"), str) and refusal:
+        return refusal
+    content = message.get("content")
+    parts = content if isinstance(content, list) else ()
+    return "".join(
+        text_of(part.get("refusal"))
+        for part in parts
+        if isinstance(part, Mapping) and part.get("type") == "refusal"
+    )
 
 
 def _text_of_detail(detail: _Json) -> str:

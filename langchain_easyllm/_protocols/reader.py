@@ -9,7 +9,7 @@ from .._tool_formats.call_syntax import ParsedReasoning, Part
 from .._tool_formats.parser import StreamingToolCallParser, TextTools
 from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError
 from .events import Decoder, Delta, Failure, ToolCallDelta
-from .reasoning import ThinkSplitter, has_unopened_think_tag, may_hold_reasoning
+from .reasoning import ResponseTags, ThinkSplitter, has_unopened_think_tag, may_hold_reasoning
 from .stop_sequences import StopCutter
 from .tool_calls import ExpectedToolCalls, ToolCallReader, merge_calls
 
@@ -41,6 +41,7 @@ class ResponseReader:
         reasoning_model: bool = False,
         expected_calls: ExpectedToolCalls = ExpectedToolCalls(),  # noqa: B008 - it cannot change
         text_tools: TextTools | None = None,
+        response_tags: bool = False,
         whole: bool = False,
     ) -> None:
         self._decoder = decoder
@@ -49,6 +50,7 @@ class ResponseReader:
         # What ends a call in text is cut before it is parsed, the caller's own stops after.
         self._call_cutter = StopCutter(text_tools.stops if text_tools else ())
         self._splitter = ThinkSplitter(reasoning_model=reasoning_model)
+        self._response_tags = ResponseTags() if response_tags else None
         self._expected_calls = expected_calls  # what is known of the tool calls that may come
         self._whole = whole
         self._calls: ToolCallReader | None = None
@@ -114,7 +116,9 @@ class ResponseReader:
 
     def _is_plain(self) -> bool:
         """Whether text goes through as it comes: nothing has to be found in it."""
-        return self._splitter.settled and self._cutter.idle and self._parser is None
+        if self._parser is not None or self._response_tags is not None:
+            return False
+        return self._splitter.settled and self._cutter.idle
 
     @property
     def _stopped(self) -> bool:
@@ -154,7 +158,8 @@ class ResponseReader:
             chunks.append(Delta(calls=calls))
         self._conclude()
         # Too late for this answer's reasoning; the model's next one will be known for it.
-        self.reasoned = self.reasoned or has_unopened_think_tag(self.partial)
+        self.end.unopened = self._splitter.unopened or has_unopened_think_tag(self.partial)
+        self.reasoned = self.reasoned or self.end.unopened
         return chunks
 
     @property
@@ -178,6 +183,11 @@ class ResponseReader:
         self._take_answer(answer, chunks)
 
     def _take_answer(self, text: str, chunks: list[Chunk]) -> None:
+        if text and self._response_tags is not None:
+            text = self._response_tags.feed(text)
+        self._take_untagged(text, chunks)
+
+    def _take_untagged(self, text: str, chunks: list[Chunk]) -> None:
         if text and self._parser is not None:
             self._take_parts(self._parser.feed(self._call_cutter.feed(text)), chunks)
         elif text:
@@ -264,10 +274,13 @@ class ResponseReader:
 
     def _release(self, chunks: list[Chunk]) -> None:
         """Hand on what was held back, now that nothing more comes."""
-        reasoning, text = ("", "") if self._stopped else self._splitter.close()
+        cut = self.end.finish_reason in (None, "length")
+        reasoning, text = ("", "") if self._stopped else self._splitter.close(cut=cut)
         if reasoning:
             self._take_reasoning(reasoning, self._splitter.name, chunks)
         self._take_answer(text, chunks)
+        if self._response_tags is not None and not self._stopped:
+            self._take_untagged(self._response_tags.close(), chunks)
         if self._parser is not None:
             parts = self._parser.feed(self._call_cutter.close())
             self._take_parts([*parts, *self._parser.close()], chunks)
@@ -297,6 +310,7 @@ def read_answers(
     reasoning_model: bool = False,
     expected_calls: ExpectedToolCalls = ExpectedToolCalls(),  # noqa: B008 - it cannot change
     text_tools: TextTools | None = None,
+    response_tags: bool = False,
 ) -> list[Answer] | Failure:
     """Read a response that was not streamed, with the same cuts as a stream."""
     try:
@@ -312,7 +326,7 @@ def read_answers(
         if delta.finish_reason == "length":
             # The half of a character that max_tokens cut through: no server streams it either.
             delta.text = delta.text.rstrip("\ufffd")
-        if _is_plain(delta, searched=bool(stops or text_tools)):
+        if _is_plain(delta, searched=bool(stops or text_tools or response_tags)):
             answer = Answer(delta.text, delta)
         else:
             reader = ResponseReader(
@@ -322,6 +336,7 @@ def read_answers(
                 reasoning_model=reasoning_model or has_unopened_think_tag(delta.text),
                 expected_calls=expected_calls,
                 text_tools=text_tools,
+                response_tags=response_tags,
                 whole=True,
             )
             answer = gather_chunks([*reader.take(delta), *reader.close()], reader.end)

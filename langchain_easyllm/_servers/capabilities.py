@@ -62,6 +62,8 @@ class ServerCapabilities:
     # tools, by model and names, whose schemas were refused with `strict`
     loose_tools: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
     reasoning_models: set[str] = field(default_factory=set)  # models that were seen reasoning
+    # those of them that only closed their reasoning, for their template opens it
+    unopened_reasoning: set[str] = field(default_factory=set)
     # protocols that a model turned out to be served by ("Supported task: ...")
     api_by_model: dict[str | None, GenerationApi] = field(default_factory=dict)
     # methods of structured output that were refused, by model and schema: what one schema is

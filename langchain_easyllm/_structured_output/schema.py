@@ -116,7 +116,7 @@ class OutputSchema:
                 return call["args"]
         # Some servers take a constrained answer for reasoning.
         reasoning = message.additional_kwargs.get("reasoning_content")
-        value = find_json(message.text or str(reasoning or ""))
+        value = find_json(message.text if message.text.strip() else str(reasoning or ""))
         if value is not NOTHING:
             return value
         for bad in getattr(message, "invalid_tool_calls", ()):

@@ -8,23 +8,30 @@ call, and what the model writes to the channels `analysis` and `final` is reason
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ..prompts.base import TemplateToolSupport
 from ..prompts.conversation import Conversation, Extra, ToolCall
 from ..prompts.special_tokens import SpecialTokens
 from .base import OfferedTools, Turn, Turns, TurnToolCallFormat, add_to_system, dump
-from .call_syntax import AnswerReader, CallMarker, ParsedReasoning, Part, Tool, function_of
+from .call_syntax import AnswerReader, CallMarker, Tool, function_of
+from .harmony_messages import (
+    CALL,
+    CHANNEL,
+    CONSTRAIN,
+    END,
+    MESSAGE,
+    RETURN,
+    START,
+    HarmonyReader,
+)
 from .headed_json import HeadedJson
 from .json_schema import as_mapping, resolve_ref
 
-_START, _CHANNEL, _CONSTRAIN = "<|start|>", "<|channel|>", "<|constrain|>"
-_MESSAGE, _END, _CALL, _RETURN = "<|message|>", "<|end|>", "<|call|>", "<|return|>"
-
 _CALL_FORM = f"""\
 To call one, answer with:
-{_CHANNEL}commentary to=functions.name {_CONSTRAIN}json{_MESSAGE}{{"argument": value}}{_CALL}"""
+{CHANNEL}commentary to=functions.name {CONSTRAIN}json{MESSAGE}{{"argument": value}}{CALL}"""
 
 
 class _Harmony(TurnToolCallFormat):
@@ -70,25 +77,25 @@ class _Harmony(TurnToolCallFormat):
         recipient = f"to=functions.{call.name}"
         if "calls" in support.forms:  # whose role has the recipient in its header
             arguments = dump(call.arguments)
-            return "calls", f" {recipient}{_CHANNEL}commentary json{_MESSAGE}{arguments}"
-        message = f"{_CHANNEL}commentary {recipient} {_CONSTRAIN}json{_MESSAGE}"
-        return "assistant", f"{text}{message}{dump(call.arguments)}{_CALL}"
+            return "calls", f" {recipient}{CHANNEL}commentary json{MESSAGE}{arguments}"
+        message = f"{CHANNEL}commentary {recipient} {CONSTRAIN}json{MESSAGE}"
+        return "assistant", f"{text}{message}{dump(call.arguments)}{CALL}"
 
     def result_turn(self, text: str, extra: Extra, support: TemplateToolSupport, /) -> Turn:
         name = extra.name or "tool"
         if "tool" in support.forms:  # whose role is the name of the tool
-            header = f"functions.{name} to=assistant{_CHANNEL}commentary"
-            return "tool", f"{header}{_MESSAGE}{dump(text)}"
+            header = f"functions.{name} to=assistant{CHANNEL}commentary"
+            return "tool", f"{header}{MESSAGE}{dump(text)}"
         return "user", f"functions.{name} returned: {dump(text)}"
 
     def prefill(self, offered: OfferedTools, *, constrained: bool) -> str:
         if constrained:
             return ""
-        begun = f"{_CHANNEL}commentary to=functions."
-        return begun + (f"{offered.only} {_CONSTRAIN}json{_MESSAGE}" if offered.only else "")
+        begun = f"{CHANNEL}commentary to=functions."
+        return begun + (f"{offered.only} {CONSTRAIN}json{MESSAGE}" if offered.only else "")
 
     def new_answer_reader(self) -> AnswerReader:
-        return Channels()
+        return HarmonyReader()
 
 
 def _append(
@@ -173,90 +180,32 @@ def _type(schema: Mapping[str, object], root: Mapping[str, object], depth: int) 
     return "null" if kind == "null" else _TYPES.get(str(kind), "any")
 
 
-_HEADER = re.compile(
-    rf"(?:{re.escape(_START)}\w{{0,20}})?{re.escape(_CHANNEL)}(\w{{1,20}})[^<>\n]{{0,80}}"
-    rf"(?:{re.escape(_CONSTRAIN)}\w{{0,20}})?{re.escape(_MESSAGE)}"
-    rf"|{re.escape(_START)}\w{{1,20}}(?=<)|{re.escape(_END)}|{re.escape(_RETURN)}|{re.escape(_CALL)}"
-)
-_OPENINGS = (_START, _CHANNEL, _END, _RETURN, _CALL)
-_LONGEST_HEADER = 200
-
-
-class Channels:
-    """Reads what stands in the channel `analysis` as reasoning, and in the others as text."""
-
-    def __init__(self) -> None:
-        self._held = ""
-        self._reasons = False
-
-    def feed(self, parts: Iterable[Part]) -> list[Part]:
-        out: list[Part] = []
-        for part in parts:
-            if isinstance(part, str):
-                self._held += part
-                self._read(out)
-            else:
-                out += [*self.close(), part]
-        return out
-
-    def close(self) -> list[Part]:
-        text, self._held = self._held, ""
-        begun = len(text) > 2 and any(mark.startswith(text) for mark in _OPENINGS)
-        return self._part("" if begun or text.startswith((_START, _CHANNEL)) else text)
-
-    def _read(self, out: list[Part]) -> None:
-        at = 0
-        while (mark := self._held.find("<|", at)) >= 0:
-            header = _HEADER.match(self._held, mark)
-            if header is not None and header.end() < len(self._held):
-                out += self._part(self._held[:mark])
-                self._reasons = header[1] == "analysis" if header[1] else False
-                self._held, at = self._held[header.end() :], 0
-            elif len(self._held) - mark <= _LONGEST_HEADER and self._may_open(mark):
-                break
-            else:
-                at = mark + 2
-        end = mark if mark >= 0 else len(self._held) - self._held.endswith("<")
-        out += self._part(self._held[:end])
-        self._held = self._held[end:]
-
-    def _may_open(self, at: int) -> bool:
-        """Whether the text from a place on may be a header that is not whole yet."""
-        rest = self._held[at:]
-        return any(rest.startswith(word) or word.startswith(rest) for word in _OPENINGS)
-
-    def _part(self, text: str) -> list[Part]:
-        if not text:
-            return []
-        return [ParsedReasoning(text) if self._reasons else text]
-
-
 _SYNTAX = HeadedJson(
     head=re.compile(
-        rf"(?:functions\.)?([\w.\-]{{1,200}})\s{{0,9}}(?:{re.escape(_CHANNEL)}\s{{0,9}}\w{{1,20}}\s{{0,9}})?"
-        rf"(?:{re.escape(_CONSTRAIN)}\s{{0,9}})?\w{{0,20}}\s{{0,9}}{re.escape(_MESSAGE)}\s{{0,9}}"
+        rf"(?:functions\.)?([\w.\-]{{1,200}})\s{{0,9}}(?:{re.escape(CHANNEL)}\s{{0,9}}\w{{1,20}}\s{{0,9}})?"
+        rf"(?:{re.escape(CONSTRAIN)}\s{{0,9}})?\w{{0,20}}\s{{0,9}}{re.escape(MESSAGE)}\s{{0,9}}"
     ),
     name=re.compile(r"to=\s*(?:functions\.)?([\w.\-]{1,200})"),
 )
 
 
 def _marker(*words: str) -> CallMarker:
-    return CallMarker(words, "anywhere", len(words), _CALL, marked=True, syntax=_SYNTAX)
+    return CallMarker(words, "anywhere", len(words), CALL, marked=True, syntax=_SYNTAX)
 
 
 HARMONY = _Harmony(
     name="gpt-oss",
     markers=(
-        _marker(_START, "assistant", _CHANNEL, "commentary", "to="),
-        _marker(_START, "assistant", _CHANNEL, "analysis", "to="),
-        _marker(_START, "assistant", "to="),
-        _marker(_CHANNEL, "commentary", "to="),
-        _marker(_CHANNEL, "analysis", "to="),
+        _marker(START, "assistant", CHANNEL, "commentary", "to="),
+        _marker(START, "assistant", CHANNEL, "analysis", "to="),
+        _marker(START, "assistant", "to="),
+        _marker(CHANNEL, "commentary", "to="),
+        _marker(CHANNEL, "analysis", "to="),
     ),
-    stop=(_CALL,),
+    stop=(CALL,),
     special_tokens=SpecialTokens(
-        (_START, _CHANNEL, _CONSTRAIN, _MESSAGE, _END, _CALL, _RETURN, "namespace functions {")
+        (START, CHANNEL, CONSTRAIN, MESSAGE, END, CALL, RETURN, "namespace functions {")
     ),
-    template_marks=(_CHANNEL, "namespace"),
+    template_marks=(CHANNEL, "namespace"),
 )
 """`<|channel|>commentary to=functions.name <|constrain|>json<|message|>{...}<|call|>`."""

@@ -193,6 +193,13 @@ def _one_by_one(
 ) -> str:
     template, default = family.system_template, family.default_system
     if options.thinking and family.thinking_system is not None:
+        if roles[0] == "system":
+            raise PromptError(
+                f"thinking=True would do nothing: the prompt {family.name!r} asks for it in its "
+                "default system text only, and a system message, or the description of tools, "
+                "stands in its place. Leave that or thinking out, or write into the system "
+                "message how the model is to think."
+            )
         default = family.thinking_system
     if options.date:
         default = default and default.replace("{date}", options.date)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from langchain_core.messages import HumanMessage
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
+from langchain_easyllm.errors import PromptError
 
 from ...support.fake_server import FakeServer, Received, Reply, sse
 from ...support.fake_text_servers import chat, chat_events, serve
@@ -106,6 +109,128 @@ def test_tags_in_the_middle_of_an_answer_are_text(fake_server: FakeServer, mode:
     said = "Write <think> and </think> around it."
     serve(fake_server, "vllm", list(said))
     assert answer(mode, EasyLLMChat(base_url=fake_server.url)).text == said
+
+
+def test_the_mark_of_reasoning_in_prose_is_text(fake_server: FakeServer, mode: str) -> None:
+    said = "The <think> tag starts it.\n<think> is one word."
+    serve(fake_server, "vllm", [*"<think>Let me see.</think>", *said])
+    message = answer(mode, EasyLLMChat(base_url=fake_server.url))
+    assert message.text == said
+    assert message.additional_kwargs["reasoning_content"] == "Let me see."
+
+
+def test_further_reasoning_that_is_cut_off_is_reasoning(fake_server: FakeServer, mode: str) -> None:
+    said = ["<think>", "Let me", "</think>", "\n\n", "Yes.\n", "<think>", " see."]
+    serve(fake_server, "vllm", said, finish_reason="length")
+    message = answer(mode, EasyLLMChat(base_url=fake_server.url))
+    assert message.text == "Yes.\n"
+    assert message.additional_kwargs["reasoning_content"] == "Let me see."
+
+
+@pytest.mark.parametrize("said", ["A </think> tag.", "```html\n</think>\n```\nIt is."])
+def test_a_model_that_opens_its_mark_does_not_leave_it_out(
+    fake_server: FakeServer, said: str, mode: str
+) -> None:
+    model = EasyLLMChat(base_url=fake_server.url)
+    serve(fake_server, "vllm", ["<think>", "Hm", "</think>", "Yes."])
+    assert answer(mode, model).text == "Yes."
+    serve(fake_server, "vllm", list(said))
+    assert answer(mode, model).text == said
+
+
+def test_a_closing_mark_in_code_is_text_of_a_known_reasoning_model(
+    fake_server: FakeServer, mode: str
+) -> None:
+    said = "Close it with `</think>`:\n```\n</think>\n```\nThat is it."
+    serve(fake_server, "vllm", list(said), model="Qwen/Qwen3-8B")
+    assert answer(mode, EasyLLMChat(base_url=fake_server.url)).text == said
+
+
+ANALYSIS = "<|channel|>analysis<|message|>Hm.<|end|>"
+FINAL = "<|start|>assistant<|channel|>final"
+PREAMBLE = "<|channel|>commentary<|message|>I look.<|end|>"
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+@pytest.mark.parametrize(
+    ("said", "reasoning", "text"),
+    [
+        (f'{ANALYSIS}{FINAL} <|constrain|>json<|message|>{{"a":1}}', "Hm.", '{"a":1}'),
+        (f"{ANALYSIS}{PREAMBLE}{FINAL}<|message|>Yes.<|return|>", "Hm.", "I look.\n\nYes."),
+        (f"{PREAMBLE}<|start|>assistant{ANALYSIS}{FINAL}<|message|>Yes.", "Hm.", "I look.\n\nYes."),
+        (f"{FINAL}<|message|>a <b> <| c |> 1 <|", "", "a <b> <| c |> 1 <|"),
+        ("<|start|>assistant<|message|>Yes.<|end|>", "", "Yes."),
+        ("<|channel|> is a token.", "", "<|channel|> is a token."),
+    ],
+)
+def test_messages_of_harmony_are_reasoning_and_text(
+    fake_server: FakeServer, api: Any, said: str, reasoning: str, text: str
+) -> None:
+    builder = "gpt-oss" if api == "completions" else None
+    model = EasyLLMChat(base_url=fake_server.url, api=api, prompt_builder=builder)
+    for mode, tokens in (("invoke", [said]), ("stream", [said]), ("stream", [*said])):
+        serve(fake_server, "vllm", tokens)
+        message = answer(mode, model)
+        assert message.text == text
+        assert message.additional_kwargs.get("reasoning_content", "") == reasoning
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+def test_a_preamble_before_a_call_is_text(fake_server: FakeServer, api: Any, mode: str) -> None:
+    call = '<|channel|>commentary to=functions.look <|constrain|>json<|message|>{"at":"A"}<|call|>'
+    serve(fake_server, "vllm", [*f"{ANALYSIS}<|start|>assistant{PREAMBLE}<|start|>assistant{call}"])
+    fields: dict[str, Any] = {"parse_tool_calls": "gpt-oss"}
+    if api == "completions":
+        fields = {"prompt_builder": "gpt-oss"}
+    parameters = {"type": "object", "properties": {"at": {"type": "string"}}}
+    tool = {"type": "function", "function": {"name": "look", "parameters": parameters}}
+    model = EasyLLMChat(base_url=fake_server.url, api=api, **fields).bind_tools([tool])
+    message = answer(mode, model)
+    assert message.text == "I look."
+    assert message.additional_kwargs["reasoning_content"] == "Hm."
+    assert [(call["name"], call["args"]) for call in message.tool_calls] == [("look", {"at": "A"})]
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("<think>Hm</think>\n<response>Yes.</response>", "Yes."),
+        ("<think>Hm</think><response>a</response> b</response>\n", "a</response> b"),
+        ("<think>Hm</think><response>Yes", "Yes"),
+        ("<think>Hm</think><resp", "<resp"),
+        ("<think>Hm</think>Yes.</response>", "Yes.</response>"),
+    ],
+)
+def test_the_tags_around_an_answer_of_granite(
+    fake_server: FakeServer, said: str, text: str
+) -> None:
+    model = EasyLLMChat(
+        base_url=fake_server.url, api="completions", prompt_builder="granite-3.3", thinking=True
+    )
+    for mode, tokens in (("invoke", [said]), ("stream", [said]), ("stream", [*said])):
+        serve(fake_server, "vllm", tokens)
+        message = answer(mode, model)
+        assert message.text == text
+        assert message.additional_kwargs["reasoning_content"] == "Hm"
+    model.thinking = False
+    assert answer("invoke", model).text == said.removeprefix("<think>Hm</think>").lstrip("\n")
+
+
+def test_thinking_of_granite_beside_a_system_message_is_an_error(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm", ["Yes."])
+    model = EasyLLMChat(base_url=fake_server.url, prompt_builder="granite-3.3", thinking=True)
+    with pytest.raises(PromptError, match="thinking=True would do nothing"):
+        model.invoke([("system", "Be brief."), ("user", "Hi")])
+    assert not [request for request in fake_server.requests if request.body]
+
+
+def test_json_in_the_reasoning_beside_blank_text(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
+    reply = chat("\n", server_name="vllm", message={"reasoning_content": '{"a": 3}'})
+    fake_server.on("POST", "/v1/chat/completions", reply)
+    schema = {"title": "A", "type": "object", "properties": {"a": {"type": "integer"}}}
+    model = EasyLLMChat(base_url=fake_server.url).with_structured_output(schema)
+    assert model.invoke("Hi") == {"a": 3}
 
 
 def test_unfinished_thinking_is_thinking(fake_server: FakeServer, mode: str) -> None:

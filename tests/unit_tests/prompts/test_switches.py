@@ -94,7 +94,9 @@ def test_thinking_of_granite_changes_the_default_system_text_only():
     assert "between <think></think>" in prompt.render("Hi", thinking=True)
     assert prompt.render("Hi", thinking=False) == prompt.render("Hi")
     own = [("system", "S"), ("user", "A")]
-    assert prompt.render(own, thinking=True) == prompt.render(own)
+    assert prompt.render(own, thinking=False) == prompt.render(own)
+    with pytest.raises(PromptError, match="thinking=True would do nothing.*default system text"):
+        prompt.render(own, thinking=True)
 
 
 @pytest.mark.parametrize("effort", ["low", "medium", "high"])

@@ -142,6 +142,33 @@ def test_reasoning_under_both_names(name: str) -> None:
     assert (answer.text, answer.reasoning, answer.end.reasoning_field) == ("Yes", "Hm.", name)
 
 
+@pytest.mark.parametrize(
+    ("message", "reasoning", "refusal"),
+    [
+        ({"content": "Yes", "reasoning_content": 7}, "7", ""),
+        ({"content": "Yes", "reasoning_content": {"text": "Hm."}}, "Hm.", ""),
+        ({"content": "Yes", "reasoning": {"content": "Hm."}}, "Hm.", ""),
+        ({"content": "Yes", "reasoning": [{"text": "H"}, {"text": "m."}]}, "Hm.", ""),
+        ({"content": "Yes", "reasoning": {"effort": "high"}}, "", ""),
+        ({"content": "Yes", "reasoning": True}, "", ""),
+        (
+            {"content": [{"type": "text", "text": "Yes"}, {"type": "refusal", "refusal": "No."}]},
+            "",
+            "No.",
+        ),
+    ],
+)
+def test_reasoning_and_refusals_in_other_shapes(
+    message: dict[str, object], reasoning: str, refusal: str
+) -> None:
+    answer = read_one(GenerationApi.CHAT, whole(message))
+    assert (answer.text, answer.reasoning, answer.refusal) == ("Yes", reasoning, refusal)
+    chunks, _ = read_stream([chunk(message), end()], decoder(GenerationApi.CHAT))
+    parts = [item for item in chunks if not isinstance(item, str)]
+    assert "".join(part.reasoning for part in parts) == reasoning
+    assert "".join(part.refusal for part in parts) == refusal
+
+
 @pytest.mark.parametrize("reasoning_model", [False, True])
 def test_text_before_reasoning_keeps_its_place(reasoning_model: bool) -> None:
     events = [chunk({"content": "\n"}), chunk({"reasoning": "Hm"}), chunk({"content": "Yes"})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -33,11 +34,12 @@ def split_whole(text: str, *, reasoning_model: bool) -> tuple[str, str]:
 
 def split_tags(text: str) -> tuple[str, str]:
     thought, _, rest = text.partition(CLOSE)
-    answer, opened, more = rest.lstrip("\n").partition(OPEN)
-    if not opened:
-        return thought, answer
-    again, end = split_tags(more)
-    return thought + again, answer + end
+    rest = rest.lstrip("\n")
+    opened = re.search(rf"^ *{OPEN}", rest, re.MULTILINE)
+    if opened is None or CLOSE not in rest[opened.end() :]:
+        return thought, rest
+    again, end = split_tags(rest[opened.end() :])
+    return thought + again, rest[: opened.end() - len(OPEN)] + end
 
 
 def run(chunks: Sequence[str], *, reasoning_model: bool) -> tuple[str, str]:
@@ -115,12 +117,24 @@ def test_thinking_is_shown_up_to_what_may_be_its_closing_tag(chunks: list[str]) 
         ("I write <think> tags.", False, ("", "I write <think> tags.")),
         ("<thinking>Hm</thinking>", False, ("", "<thinking>Hm</thinking>")),
         ("<thi", False, ("", "<thi")),
-        ("<think>a</think>One <think>b</think>two", False, ("ab", "One two")),
+        ("<think>a</think><think>b</think> <think>c</think>two", False, ("abc", " two")),
+        ("<think>a</think>One <think>b</think>two", False, ("a", "One <think>b</think>two")),
+        ("<think>a</think>The <think> tag.\nSo.", False, ("a", "The <think> tag.\nSo.")),
+        ("[THINK]a[/THINK]The [THINK] mark", False, ("a", "The [THINK] mark")),
+        ("◁think▷a◁/think▷The ◁think▷ mark", False, ("a", "The ◁think▷ mark")),
+        ("<think>a</think>Text:\n <think> it is", False, ("a", "Text:\n <think> it is")),
+        ("Close it with `</think>`.", True, ("", "Close it with `</think>`.")),
+        ("Close it: '</think>' or `</think>`", True, ("", "Close it: '</think>' or `</think>`")),
+        ('It is "b"</think>Yes', True, ('It is "b"', "Yes")),
+        ('It is "b"</think>', True, ('It is "b"', "")),
+        ("```\n</think>\n```\nit", True, ("", "```\n</think>\n```\nit")),
+        ("```\n</think>\n```\nHm\n</think>\n\nIt", True, ("```\n</think>\n```\nHm\n", "It")),
+        ("Hm ```\nb\n</think>\n\nIt </think>", True, ("Hm ```\nb\n", "It </think>")),
         ("a</think>One\n<think>b</think>\n\ntwo", True, ("ab", "One\ntwo")),
         (
-            "<think>a</think>`<think>` is\n```\n<think>\n```\nit<think>b",
+            "<think>a</think>`<think>` is\n```\n<think>\n```\nit\n<think>b</think>",
             False,
-            ("ab", "`<think>` is\n```\n<think>\n```\nit"),
+            ("ab", "`<think>` is\n```\n<think>\n```\nit\n"),
         ),
         ("One <think>b</think>two", False, ("", "One <think>b</think>two")),
         ("[THINK]Hm[/THINK]Yes.", False, ("Hm", "Yes.")),
