@@ -8,11 +8,11 @@ of `langchain_classic.agents` read it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 
 from langchain_core.prompts import PromptTemplate
 
+from ._nearest import did_you_mean
 from ._tool_formats.react import REACT_JSON
 from .errors import ConfigurationError
 
@@ -66,6 +66,5 @@ def agent_prompt(name: str) -> PromptTemplate:
     text = AGENT_PROMPTS.get(name)
     if text is not None:
         return PromptTemplate.from_template(text)
-    near = get_close_matches(str(name).lower(), AGENT_PROMPTS, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(AGENT_PROMPTS)}."
+    hint = did_you_mean(name, AGENT_PROMPTS, f"there are {', '.join(AGENT_PROMPTS)}.", cutoff=0.5)
     raise ConfigurationError(f"There is no agent prompt named {name!r}; {hint}")

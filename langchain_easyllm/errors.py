@@ -28,10 +28,13 @@ Each class also inherits the class of `langchain_core.exceptions` in the second 
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from langchain_core import exceptions as core
+
+from ._nearest import did_you_mean
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -218,11 +221,25 @@ class TimeoutError(EasyLLMError, core.ModelTimeoutError, builtins.TimeoutError):
     """The server did not respond, or a stream did not go on, within the time allowed."""
 
 
+_QUOTED = re.compile("'([^']*)'")
+
+
 def one_sentence(error: ValidationError) -> str:
     """Return pydantic's errors as one sentence, without the values that were given."""
     parts = []
-    for item in error.errors(include_input=False, include_url=False):
+    for item in error.errors(include_url=False):
         cause = item.get("ctx", {}).get("error")
         field = ".".join(str(part) for part in item["loc"])
         parts.append(str(cause) if isinstance(cause, ValueError) else f"{field}: {item['msg']}")
+        if item["type"] == "literal_error" and isinstance(item["input"], str):
+            known = _QUOTED.findall(str(item["ctx"]["expected"]))
+            if hint := did_you_mean(item["input"], known, cutoff=0.5):
+                parts[-1] += f": {hint}"
     return "; ".join(dict.fromkeys(parts))
+
+
+def first_sentence(error: Exception) -> str:
+    """Return what an error says; of pydantic's paragraphs and addresses, the first sentence."""
+    if not type(error).__module__.startswith("pydantic"):
+        return str(error)
+    return str(error).partition("\n")[0].partition(". ")[0].removesuffix(".")

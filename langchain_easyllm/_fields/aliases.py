@@ -7,9 +7,9 @@ settings, and arguments for what needs no choice here.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, MutableMapping
-from difflib import get_close_matches
 from typing import cast
 
+from .._nearest import did_you_mean
 from ..errors import ConfigurationError
 
 ALIASES: Mapping[str, str] = {
@@ -120,10 +120,7 @@ def _set_format(values: MutableMapping[str, object], wanted: object) -> None:
 
 def _unknown(name: str, known: Collection[str]) -> ConfigurationError:
     names = [*known, *(alias for alias, own in ALIASES.items() if own in known)]
-    near = get_close_matches(name, names, n=1, cutoff=0.6)
-    hint = (
-        f"did you mean {near[0]!r}?" if near else "see the documentation for the names there are."
-    )
+    hint = did_you_mean(name, names, "see the documentation for the names there are.")
     return ConfigurationError(
         f"There is no field {name!r}: {hint} model_kwargs sends any key to the server as it is."
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from .._http.error_mapping import error_from_event
 from .._http.models import parse_url, public_url
-from .._http.sse import SSEDecoder, is_event_stream
+from .._http.sse import SSEDecoder, is_event_stream, is_json_lines
 from .._protocols.events import Delta, Failure, Usage
 from .._servers.profile import GenerationApi
 from ..errors import EasyLLMError, GenerationError
@@ -25,7 +25,7 @@ KEPT_HEADERS = frozenset(
 
 def events_of(body: bytes) -> list[bytes] | None:
     """Return the events of an event stream that came where a whole answer was requested."""
-    if not is_event_stream(body):
+    if not (is_event_stream(body) or is_json_lines(body)):
         return None
     decoder = SSEDecoder()
     return [*decoder.feed(body), *decoder.close()]

@@ -133,6 +133,8 @@ def error_from_event(payload: bytes, url: str) -> EasyLLMError:
     kind = _special(status or 400, message) or _BY_TYPE.get(
         message.kind, _BY_TYPE.get(message.code)
     )
+    if kind is None and status is None and message.says(_OVERLOADED):
+        kind = errors.ModelOverloadedError
     if kind is None:
         kind = _classify(status, message) if status else errors.GenerationError
     address = parse_url(url)
@@ -334,9 +336,12 @@ def _text_of(value: Mapping[str, object], error: Mapping[str, object]) -> str:
         raw = more.get("raw") if isinstance(more, Mapping) else None
         # Some gateways say only that the provider failed, and quote it here.
         return f"{said}: {raw}" if isinstance(raw, str) else said
-    for name in ("error", "message", "detail", "errors", "error_description"):
+    for name in ("error", "message", "msg", "detail", "errors", "error_description"):
         if text := value.get(name):
             return _sentence(text)
+    result = value.get("base_resp")
+    if isinstance(result, Mapping) and result.get("status_msg"):
+        return _sentence(result["status_msg"])
     return _sentence(dict(value)) if value else ""
 
 

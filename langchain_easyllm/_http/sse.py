@@ -15,9 +15,10 @@ from .models import DEFAULT_LIMITS
 
 DONE = b"[DONE]"
 
-_EVENT_LINE = re.compile(rb"\s*(?:data|event|id|retry)?:")
+_EVENT_LINE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]")
 _END_MARK = re.compile(rb"\s*data:\s*\[DONE\]\s*\Z")
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 class ErrorEvent(bytes):
@@ -84,11 +85,11 @@ class SSEDecoder:
     def _without_bom(self, block: bytes) -> bytes:
         block = bytes(self._line) + block
         self._line.clear()
-        if len(block) < len(_BOM) and _BOM.startswith(block):
+        if len(block) < len(BOM) and BOM.startswith(block):
             self._line += block
             return b""
         self._start = False
-        return block.removeprefix(_BOM)
+        return block.removeprefix(BOM)
 
     def _with_plain_line_ends(self, block: bytes) -> bytes:
         # A CR ends its line at once; the LF that may follow in the next read then says nothing.
@@ -175,16 +176,31 @@ def is_event_stream(body: bytes | bytearray) -> bool:
     return bool(_EVENT_LINE.match(body))
 
 
+def is_json_lines(body: bytes) -> bool:
+    """Whether a body is lines of JSON, the first of several being an object by itself."""
+    line, _, rest = body.removeprefix(BOM).lstrip().partition(b"\n")
+    if not rest or not line.startswith(b"{") or not line.rstrip().endswith(b"}"):
+        return False
+    return bool(without_end_mark(rest).strip()) and is_json(line)
+
+
+def begins_as_json(body: bytes | bytearray) -> bool:
+    """Whether a body may be a JSON object or list."""
+    return bool(_JSON.match(body))
+
+
 def without_end_mark(body: bytes) -> bytes:
     """Return JSON without the `[DONE]` of an event stream, which some servers write behind it."""
     return _END_MARK.sub(b"", body) if DONE in body[-32:] else body
 
 
 def _is_whole(data: bytes) -> bool:
-    import orjson  # noqa: PLC0415 - only streams that end without a blank line get here
+    return data == DONE or is_json(data)
 
-    if data == DONE:
-        return True
+
+def is_json(data: bytes) -> bool:
+    import orjson  # noqa: PLC0415 - only streams without a blank line at their end get here
+
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -97,7 +97,7 @@ def _only_text(message: BaseMessage, index: int) -> BaseMessage:
         return message.model_copy(update={"content": given})
     of_answer = _role_of(message) == "assistant"
     texts = [to_text(block, index, of_answer=of_answer) for block in given]
-    return message.model_copy(update={"content": _joined(texts, of_answer=of_answer)})
+    return message.model_copy(update={"content": _joined(texts, given, of_answer=of_answer)})
 
 
 def _role_of(message: BaseMessage) -> str | None:
@@ -183,11 +183,12 @@ def _blocks(message: BaseMessage, index: int) -> str | list[dict[str, object]]:
     given = _given_blocks(message)
     if isinstance(given, str):
         return given
-    parts = [part for block in given if (part := _part(block, message, index)) is not None]
+    pairs = [(block, part) for block in given if (part := _part(block, message, index))]
+    parts = [part for _, part in pairs]
     if not all(part["type"] == "text" for part in parts):
         return parts
-    of_answer = _role_of(message) == "assistant"
-    return _joined([str(part["text"]) for part in parts], of_answer=of_answer)
+    texts, blocks = [str(part["text"]) for part in parts], [block for block, _ in pairs]
+    return _joined(texts, blocks, of_answer=_role_of(message) == "assistant")
 
 
 def with_traceable_images(messages: list[BaseMessage]) -> list[BaseMessage]:
@@ -242,10 +243,12 @@ def _given_blocks(message: BaseMessage) -> str | list[str | dict[str, Any]]:
     return cast("str | list[str | dict[str, Any]]", content)
 
 
-def _joined(texts: Sequence[str], *, of_answer: bool) -> str:
-    from ..prompts.content import join_texts  # noqa: PLC0415 - seldom needed
+def _joined(
+    texts: Sequence[str], blocks: Sequence[str | Mapping[str, Any]], *, of_answer: bool
+) -> str:
+    from ..prompts.content import join_answer, join_texts  # noqa: PLC0415 - seldom needed
 
-    return "".join(texts) if of_answer else join_texts(texts)
+    return join_answer(texts, blocks) if of_answer else join_texts(texts)
 
 
 def _part(

@@ -9,8 +9,10 @@ import orjson
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from .._nearest import did_you_mean
+from .._structured_output.schema_check import check_schema
 from .._structured_output.typed_dicts import is_typed_dict, typed_dict_schema
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, first_sentence
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -74,15 +76,25 @@ def _to_tool(tool: ToolLike, *, strict: bool | None) -> Tool:
         orjson.dumps(converted)
     except Exception as error:  # of langchain-core, pydantic or the caller's own schema
         raise ConfigurationError(
-            f"{_display_name(tool)} cannot be described as a tool: {error}"
+            f"{_display_name(tool)} cannot be described as a tool: {first_sentence(error)}"
         ) from error
     if converted.get("type") != "function":
         raise ConfigurationError(
             f"{_display_name(tool)} is a tool of the kind {converted.get('type')!r}, which runs at "
             "OpenAI: give a function, a pydantic class, or a dict with its name and parameters."
         )
-    _checked(converted["function"])
+    function = _checked(converted["function"])
+    if isinstance(tool, Mapping):
+        _check_parameters(function)
     return converted
+
+
+def _check_parameters(function: Mapping[str, Any]) -> None:
+    """Refuse a caller's own schema that no server can read."""
+    try:
+        check_schema(function.get("parameters") or {}, follow_refs=False)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Tool {function['name']!r} cannot be offered: {error}") from None
 
 
 def _convertible(tool: ToolLike) -> ToolLike:
@@ -120,6 +132,7 @@ def _name(tool: Tool) -> str:
     return cast("Mapping[str, str]", tool["function"])["name"]
 
 
+_WORDS = ("auto", "none", "any", "required")
 _REQUIRED = ("any", "required", True)
 _MODES = {"auto": "auto", "none": "none", **dict.fromkeys(_REQUIRED, "required")}
 
@@ -144,8 +157,10 @@ def to_choice(choice: object, tools: Sequence[Tool]) -> ToolChoice | None:
         return mode if names else None
     if name not in names:
         offered = ", ".join(names) or "none"
+        near = did_you_mean(name, [*names, *_WORDS])
         raise ConfigurationError(
-            f"tool_choice names {name!r}, which is not among the tools ({offered})."
+            f"tool_choice names {name!r}, which is not among the tools ({offered})"
+            + (f": {near}" if near else ".")
         )
     return {"type": "function", "function": {"name": name}}
 

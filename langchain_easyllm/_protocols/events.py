@@ -41,6 +41,7 @@ class Delta:
     # the server's own blocks of it, which some want back unchanged (`reasoning_details`)
     reasoning_details: tuple[Mapping[str, object], ...] = ()
     refusal: str = ""  # why the model does not answer, in its own words
+    whole: bool = False  # whether it is a whole message, with a finish reason
     repeats: bool = False  # whether it is a whole message, which may repeat what was streamed
     tool_calls: tuple[Mapping[str, object], ...] = ()
     calls: tuple[ToolCallDelta, ...] = ()  # calls, or parts of them, as the reader hands them on
@@ -74,6 +75,9 @@ class Decoder(Protocol):
     closed: bool
     """Whether it also said that nothing more comes (`[DONE]`)."""
 
+    unread: bytes | None
+    """An event that is none of this protocol, if one came."""
+
     def read(self, data: bytes) -> Event:
         """Decode the data of one event of a stream."""
 
@@ -103,8 +107,17 @@ def finish_reason(word: object) -> str | None:
 
 def reports_failure(answer: Mapping[str, object]) -> bool:
     """Whether JSON without an answer reports a failure, in one of the servers' shapes."""
-    if answer.get("error") or answer.get("detail") or answer.get("object") == "error":
+    if any(answer.get(name) for name in ("error", "errors", "detail")):
         return True
-    return bool(answer.get("message")) and any(
-        name in answer for name in ("code", "type", "status")
-    )
+    if answer.get("object") == "error" or answer.get("success") is False:
+        return True
+    if answer.get("message") and any(name in answer for name in ("code", "type", "status")):
+        return True
+    result = answer.get("base_resp")  # whose status stands beside every answer
+    state = result.get("status_code") if isinstance(result, Mapping) else None
+    return any(_is_failing(code) for code in (state, answer.get("msg") and answer.get("code")))
+
+
+def _is_failing(code: object) -> bool:
+    """Whether a server's own code says that it failed: 0 and 200 are successes."""
+    return isinstance(code, int | str) and code not in (0, 200, "", "0", "200")

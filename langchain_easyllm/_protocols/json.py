@@ -38,6 +38,14 @@ def parse_object(data: bytes) -> Mapping[str, object]:
     )
 
 
+def holds_no_answer(body: bytes, missing: str, hint: str) -> ProtocolError:
+    """Return the error for JSON that is no answer, and reports no failure either."""
+    text = body[:2000].decode("utf-8", "replace")
+    return ProtocolError(
+        f"The server's answer holds no {missing}, it is {text[:200]!r}: {hint}", body=text
+    )
+
+
 def parse_json_leniently(data: bytes) -> object:
     """Parse JSON that orjson refused, forgiving what can be forgiven; None if it is none."""
     try:

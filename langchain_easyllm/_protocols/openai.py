@@ -14,9 +14,8 @@ from typing import cast
 import orjson
 
 from .._servers.profile import GenerationApi, ServerInfo
-from ..errors import ProtocolError
 from .events import FAILED, Delta, Event, Failure, Usage, finish_reason, reports_failure
-from .json import count_of, parse_object, text_of
+from .json import count_of, holds_no_answer, parse_object, text_of
 from .request import ProtocolRequest, to_fields
 from .tool_choice import to_tool_fields, to_tool_messages
 
@@ -92,6 +91,7 @@ class _OpenAIDecoder(ABC):
     def __init__(self) -> None:
         self.done = False
         self.closed = False
+        self.unread: bytes | None = None
         self._named = False
 
     def read(self, data: bytes) -> Event:
@@ -135,15 +135,14 @@ class _OpenAIDecoder(ABC):
             return [self._delta(answer, choice) for choice in choices]
         if reports_failure(answer):
             return Failure(body)
-        raise ProtocolError(
-            "The server's answer holds no choices: is base_url an OpenAI-style server?",
-            body=body[:2000].decode("utf-8", "replace"),
-        )
+        raise holds_no_answer(body, "choices", "is base_url an OpenAI-style server?")
 
     def _without_choices(self, chunk: _Json, data: bytes) -> Event:
         if reports_failure(chunk):
             return Failure(data)
         usage = usage_of(chunk.get("usage"))
+        if chunk and chunk.get("choices") is None and usage is None:
+            self.unread = data
         return Delta(usage=usage) if usage else None
 
     def _failure(self, chunk: _Json, choice: _Json, data: bytes) -> Failure | None:
@@ -221,6 +220,7 @@ class ChatDecoder(_OpenAIDecoder):
         delta = choice.get("delta")
         message = cast("_Json", delta or choice.get("message") or {})
         result.repeats = not delta and "delta" in choice and bool(message)
+        result.whole = not delta and bool(message) and result.finish_reason is not None
         result.text = text_of(message.get("content"))
         result.refusal = _refusal_of(message)
         _read_reasoning(message, result)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .._tool_formats.call_syntax import ParsedReasoning, Part
 from .._tool_formats.parser import StreamingToolCallParser, TextTools
-from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError
+from ..errors import MAX_BODY, EasyLLMError, IncompleteStreamError, ProtocolError
 from .events import Decoder, Delta, Failure, ToolCallDelta
 from .reasoning import ResponseTags, ThinkSplitter, has_unopened_think_tag, may_hold_reasoning
 from .stop_sequences import StopCutter
@@ -141,13 +141,11 @@ class ResponseReader:
             raise IncompleteStreamError(
                 "The stream ended before the server said that the answer is complete: "
                 "what arrived is in .partial. Ask again, or raise max_retries or timeout.",
+                body=self._unread,
                 partial=self.partial,
             )
         if not (self.complete or self._shown or self._spoke or self._whole):
-            raise IncompleteStreamError(
-                "The server ended the stream without an answer, and without a reason why it "
-                "finished. Ask again, or see its log."
-            )
+            raise self._without_answer()
         self._release(chunks)
         calls: tuple[ToolCallDelta, ...] = ()
         said = ""
@@ -161,6 +159,20 @@ class ResponseReader:
         self.end.unopened = self._splitter.unopened or has_unopened_think_tag(self.partial)
         self.reasoned = self.reasoned or self.end.unopened
         return chunks
+
+    def _without_answer(self) -> EasyLLMError:
+        if self._decoder.unread is not None:
+            return _unexpected(self._decoder.unread)
+        return IncompleteStreamError(
+            "The server ended the stream without an answer, and without a reason why it "
+            "finished. Ask again, or see its log."
+        )
+
+    @property
+    def _unread(self) -> str | None:
+        """The event of a stream without an answer that is none of its protocol."""
+        data = None if self._shown or self._spoke else self._decoder.unread
+        return None if data is None else data[:MAX_BODY].decode("utf-8", "replace")
 
     @property
     def complete(self) -> bool:
@@ -230,7 +242,10 @@ class ResponseReader:
             self._take_text(delta.text, chunks)
         if self._stopped:
             return
-        calls = self._take_calls(delta.tool_calls) if delta.tool_calls else ()
+        calls: tuple[ToolCallDelta, ...] = ()
+        if delta.tool_calls:
+            whole = delta.whole and self._calls is None
+            calls = self._take_calls(delta.tool_calls, whole=whole)
         if delta.logprobs or calls:
             chunks.append(Delta(logprobs=delta.logprobs, calls=calls))
 
@@ -290,8 +305,8 @@ class ResponseReader:
         self._keep(chunks)
 
 
-def _unexpected(data: bytes, cause: Exception) -> ProtocolError:
-    text = data[:2000].decode("utf-8", "replace")
+def _unexpected(data: bytes, cause: Exception | None = None) -> ProtocolError:
+    text = data[:MAX_BODY].decode("utf-8", "replace")
     error = ProtocolError(
         f"The server sent JSON that this protocol does not have: {text[:200]!r}. "
         "Check that base_url and api belong together.",

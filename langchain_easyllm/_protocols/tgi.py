@@ -13,9 +13,8 @@ from typing import cast
 import orjson
 
 from .._servers.profile import GenerationApi, ServerInfo
-from ..errors import ProtocolError
 from .events import Delta, Event, Failure, Usage, finish_reason, reports_failure
-from .json import count_of, parse_json, parse_object, text_of
+from .json import count_of, holds_no_answer, parse_json, parse_object, text_of
 from .request import ProtocolRequest, to_fields
 
 _Json = Mapping[str, object]
@@ -50,6 +49,7 @@ class GenerateDecoder:
     def __init__(self, *, logprobs: bool = False) -> None:
         self.done = False
         self.closed = False
+        self.unread: bytes | None = None
         # whether to keep the tokens' log probabilities, which TGI always sends
         self._logprobs = logprobs
 
@@ -99,10 +99,7 @@ class GenerateDecoder:
             return _counted_together([self._answer(cast("_Json", answer)) for answer in answers])
         if isinstance(value, dict) and reports_failure(value):
             return Failure(body)
-        raise ProtocolError(
-            "The server's answer holds no generated_text: is base_url a text-generation server?",
-            body=body[:2000].decode("utf-8", "replace"),
-        )
+        raise holds_no_answer(body, "generated_text", "is base_url a text-generation server?")
 
     def _without_token(self, event: _Json, data: bytes) -> Event:
         if reports_failure(event):
@@ -111,6 +108,7 @@ class GenerateDecoder:
             delta = self._last(event)
             delta.text = text_of(event["generated_text"])
             return delta
+        self.unread = data if event else self.unread
         return None
 
     def _last(self, event: _Json) -> Delta:

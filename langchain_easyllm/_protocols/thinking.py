@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 
+from .._nearest import did_you_mean, nearest_effort
 from .._servers.capabilities import ModelThinking
 from .._servers.profile import REASONING_EFFORTS, TEMPLATE_KWARGS, ApiProfile, ServerProfile
 from ..errors import ConfigurationError
@@ -53,8 +53,7 @@ def model_thinking(name: str, profile: ServerProfile) -> ModelThinking | None:
 def check_effort(value: object) -> None:
     """Refuse what is no effort on any server."""
     if value is not None and value not in REASONING_EFFORTS:
-        near = get_close_matches(str(value).lower(), REASONING_EFFORTS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "model_kwargs sends any other as it is."
+        hint = did_you_mean(value, REASONING_EFFORTS, "model_kwargs sends any other as it is.")
         raise ConfigurationError(
             f"reasoning_effort is {_either(REASONING_EFFORTS)}, not {value!r:.50}: {hint}"
         )
@@ -97,7 +96,7 @@ def _switched(model: ModelThinking, thinking: bool) -> Params:
 def _no_effort(model: ModelThinking, effort: str) -> str:
     wish = f"reasoning_effort={effort!r}"
     if model.efforts:
-        near = _hint(effort, model.efforts)
+        near = nearest_effort(effort, model.efforts)
         return f"{wish} is unknown to {model.template}, which has {_either(model.efforts)}{near}"
     other = (
         "which can only switch thinking on and off: use thinking=True or thinking=False."
@@ -131,7 +130,7 @@ def keys_of(
     if effort not in profile.efforts and not off:
         raise ConfigurationError(
             f"reasoning_effort={effort!r} is unknown to this server ({profile.name}), which has "
-            f"{_either(profile.efforts)}{_hint(effort, profile.efforts)}"
+            f"{_either(profile.efforts)}{nearest_effort(effort, profile.efforts)}"
         )
     keys: dict[str, object] = {}
     if effort in profile.efforts:
@@ -155,8 +154,3 @@ def merge(body: dict[str, object], keys: Mapping[str, object]) -> None:
 def _either(values: Collection[str]) -> str:
     *most, last = [repr(value) for value in values]
     return f"{', '.join(most)} or {last}" if most else last
-
-
-def _hint(value: object, known: Collection[str]) -> str:
-    near = get_close_matches(str(value).lower(), known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else "."

@@ -3,7 +3,8 @@
 A fragment is a piece of text and no value: `null` may be the middle of an object. The text of all
 of them is one JSON object, and what servers put around it is not part of it: white space, an empty
 object before the real one, the same object once more after it, a special token of the model. An
-object that was encoded twice is a JSON string that holds it, `null` is no arguments.
+object that was encoded twice is a JSON string that holds it, `null` is no arguments. Where each
+fragment repeats all before it, the last one is the object.
 """
 
 from __future__ import annotations
@@ -69,6 +70,12 @@ class ArgumentBuffer:
         self._raw: list[str] = []
         self._handed: list[str] = []
         self._held: list[str] = []  # neither handed on nor dropped
+        self._size = 0  # characters that were handed on
+        # Fragments inside the object that each repeat all before it and go on: whether they are
+        # all of it so far, or an object in the object that begins alike, the end shows.
+        self._repeating: list[str] = []
+        self._latest = ""  # the last of them
+        self._latest_is_whole = False
 
     @property
     def raw(self) -> str:
@@ -89,6 +96,8 @@ class ArgumentBuffer:
     @property
     def complete(self) -> bool:
         """Whether an object came to its end."""
+        if self._repeating:
+            return self._latest_is_whole
         if self._state is _Stage.OTHER:
             begun = self._held[0]
             return begun[0] == "{" or (begun[0] == '"' and not self._scan.in_string)
@@ -102,9 +111,18 @@ class ArgumentBuffer:
     def feed(self, fragment: str) -> str:
         """Take the next fragment and return what can be handed on."""
         self._raw.append(fragment)
-        if self._state is _Stage.START:
-            fragment = self._start("".join(self._held) + fragment)
-        elif self._state is not _Stage.OBJECT:
+        if self._state is _Stage.OBJECT:
+            if self._repeats(fragment):
+                return ""
+            if self._repeating:
+                fragment = "".join(self._repeating) + fragment
+                self._repeating.clear()
+        elif self._state is _Stage.START:
+            held = "".join(self._held)
+            # No object begins with two braces: this fragment repeats the one before.
+            again = held.rstrip() == "{" and fragment.lstrip()[:1] == "{"
+            fragment = self._start(fragment if again else held + fragment)
+        else:
             self._held.append(fragment)
             if self._state is _Stage.OTHER:
                 self._scan.end(fragment)
@@ -117,12 +135,13 @@ class ArgumentBuffer:
             self._held = [fragment[end:]]
             fragment = fragment[:end]
         self._handed.append(fragment)
+        self._size += len(fragment)
         return fragment
 
     def close(self) -> str:
         """Return what is still to be handed on, now that nothing more comes."""
         rest = self._rest()
-        self._held = []
+        self._held, self._repeating = [], []
         self._handed.append(rest)
         return rest
 
@@ -141,7 +160,28 @@ class ArgumentBuffer:
         self._state, self._held = _Stage.OBJECT, []
         return text
 
+    def _repeats(self, fragment: str) -> bool:
+        """Whether a fragment is to be held, as it repeats all before it."""
+        if self._repeating:
+            before = self._latest
+            held = not fragment.strip() or fragment.lstrip().startswith(before)
+        elif len(fragment) > self._size:  # so that a long object is not put together each time
+            held = fragment.lstrip().startswith("".join(self._handed))
+        else:
+            return False
+        if held:
+            self._repeating.append(fragment)
+            if latest := fragment.lstrip():
+                self._latest, whole = latest, latest.rstrip().endswith("}")
+                self._latest_is_whole = whole and parse_arguments(latest) is not None
+        return held
+
     def _rest(self) -> str:
+        if self._repeating:
+            rest, begun = "".join(self._repeating), "".join(self._handed)
+            if self._latest_is_whole and parse_arguments(begun + rest) is None:
+                return self._latest[len(begun) :]
+            return rest
         held = "".join(self._held)
         if self._state is _Stage.AFTER:
             return "" if _adds_nothing(held, 0, "".join(self._handed)) else held

@@ -76,17 +76,22 @@ def detect_server(url: ServerURL) -> Generator[str, Reply, ServerInfo]:
     if models[0] == 404 and url.adds_v1:
         return _without_v1((yield "/models"))
     server, entries = _from_models(_json(models))
+    own = None
     if server.profile is OPENAI_COMPATIBLE and server.known:
-        return (yield from _recognized(server, _own_route(info[1], entries)))
-    return server
+        own = _own_route(info[1], entries)
+    elif server.known and server.profile is not OLLAMA and _is_go(info[1]):
+        own = _OLLAMA  # whose users' names own their models, and may be names of other servers
+    return (yield from _recognized(server, own))
 
 
 def _recognized(server: ServerInfo, own: _OwnRoute | None) -> Generator[str, Reply, ServerInfo]:
     reply = (yield own.route) if own else None
     if own is None or reply is None or own.words not in reply[1]:
         return server
-    named = own.profile.lists_served_models
-    return replace(server, profile=own.profile) if named else ServerInfo(own.profile)
+    if not own.profile.lists_served_models:
+        return ServerInfo(own.profile)
+    one = server.models[0] if len(server.models) == 1 else None
+    return replace(server, profile=own.profile, model=one)
 
 
 def _own_route(missing: bytes, entries: _Entries) -> _OwnRoute | None:
@@ -95,11 +100,15 @@ def _own_route(missing: bytes, entries: _Entries) -> _OwnRoute | None:
         if entries and all(entry.get("created") == _LITELLM_CREATED for entry in entries):
             return _LITELLM
         return _TRANSFORMERS
-    if missing.strip() == b"404 page not found":  # Go's words
+    if _is_go(missing):
         return _OLLAMA
     if missing == b"Not Found" and all(e.keys() == {"id", "object", "created"} for e in entries):
         return _MLX_LM
     return None
+
+
+def _is_go(missing: bytes) -> bool:
+    return missing.strip() == b"404 page not found"  # Go's words; many a proxy is in Go, too
 
 
 def _without_v1(models: Reply) -> ServerInfo:

@@ -14,7 +14,14 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from ..errors import ConfigurationError, RefusalError, StructuredOutputError, one_sentence
+from .._nearest import did_you_mean
+from ..errors import (
+    ConfigurationError,
+    RefusalError,
+    StructuredOutputError,
+    first_sentence,
+    one_sentence,
+)
 from .growing_json import NOTHING
 from .json_in_text import find_json, find_partial_json
 from .schema_check import check_schema
@@ -168,7 +175,10 @@ def make_output_schema(
 ) -> OutputSchema:
     if method not in (None, "auto", *METHODS):
         raise ConfigurationError(
-            f"method={method!r} is not known: use 'auto', {', '.join(map(repr, METHODS))}."
+            f"method={method!r:.50} is not known: "
+            + did_you_mean(
+                method, METHODS, f"use 'auto', {', '.join(map(repr, METHODS))}.", cutoff=0.5
+            )
         )
     found = schema_of(schema, strict=strict)
     check_schema(found)
@@ -230,10 +240,10 @@ def schema_of(schema: object, *, strict: bool | None = None) -> dict[str, Any]:
             json.dumps(schema)
             return schema
         return convert_to_json_schema(cast("dict[str, Any]", schema), strict=strict)
-    except (
-        Exception
-    ) as error:  # whatever langchain-core or pydantic raise for what they cannot tell
-        raise ConfigurationError(f"The schema cannot be written as JSON: {error}") from error
+    except Exception as error:  # of langchain-core or pydantic, for what they cannot tell
+        raise ConfigurationError(
+            f"The schema cannot be written as JSON: {first_sentence(error)}"
+        ) from error
 
 
 def _unwrapped(schema: Mapping[str, Any]) -> dict[str, Any]:

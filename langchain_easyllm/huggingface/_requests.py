@@ -6,13 +6,13 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from difflib import get_close_matches
 from typing import Any, ParamSpec, TypeVar
 
 from pydantic import SecretStr
 
 from .._fields.constructor_types import KeyFunction
 from .._fields.generation import CallFields
+from .._nearest import nearest
 from .._protocols.request import Message
 from ..errors import ConfigurationError
 
@@ -213,7 +213,7 @@ def checked(request: GenerationOptions, seed: int | None) -> dict[str, Any]:
 def _unknown(name: str, known: Iterable[str]) -> str:
     names = list(known)
     own = _OTHER_NAMES.get(name)
-    near = [own] if own in names else get_close_matches(name, names, n=1, cutoff=0.8)
+    near = [own] if own in names else nearest(name, names, cutoff=0.8)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"There is no parameter {name!r}: {hint}The parameters are {', '.join(names)}."
 

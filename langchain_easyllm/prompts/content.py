@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_to_bytes
 
+from .._nearest import nearest
+
 _MEDIA = frozenset(
     {"image", "image_url", "audio", "audio_url", "input_audio", "video", "video_url"}
 )
@@ -39,11 +41,9 @@ _ALSO_CALLED = {
 
 def nearest_type(kind: str | None) -> str | None:
     """Return the type of block that an unknown one probably means; None for a known one."""
-    from difflib import get_close_matches  # noqa: PLC0415 - seldom needed
-
     if kind is None or kind in _KNOWN:
         return None
-    near = get_close_matches(kind.lower(), _KNOWN, n=1)
+    near = nearest(kind, _KNOWN)
     return _ALSO_CALLED.get(kind) or next(iter(near), None)
 
 
@@ -140,6 +140,19 @@ def join_texts(texts: Iterable[str]) -> str:
             joined.append("\n")
         joined.append(text)
     return "".join(joined)
+
+
+def join_answer(texts: Iterable[str], blocks: Iterable[object]) -> str:
+    """Join the texts of an answer's blocks: pieces of it go on, and documents stand apart."""
+    pieces, before = [""], False
+    for text, block in zip(texts, blocks, strict=True):
+        kind = block.get("type") if isinstance(block, Mapping) else None
+        apart = kind in ("text-plain", "file", "document")
+        if text and (apart or before):
+            pieces.append("")
+        pieces[-1] += text
+        before = apart if text else before
+    return join_texts(pieces)
 
 
 def result_content(content: object) -> object:

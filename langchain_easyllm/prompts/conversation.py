@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import PromptError
-from .content import BlockError, block_type, join_texts, nearest_type, prompt_text, result_content
+from .content import (
+    BlockError,
+    block_type,
+    join_answer,
+    join_texts,
+    nearest_type,
+    prompt_text,
+    result_content,
+)
 
 ROLES = {
     "user": "user",
@@ -106,7 +114,7 @@ def text_of(content: object, index: int, role: str) -> str:
 
     Of an assistant's blocks, only text is read: reasoning is not sent back, calls are read from
     `tool_calls`, and what other providers add says nothing to this model. The texts of an assistant
-    are one text, and all others stand apart.
+    are one text, but for documents in it, and all others stand apart.
     """
     if role in {"tool", "function"}:
         content = result_content(content)
@@ -118,8 +126,9 @@ def text_of(content: object, index: int, role: str) -> str:
     if not isinstance(blocks, Iterable):
         kind = type(content).__name__
         raise PromptError(f"Message {index} ({role}) has content of type {kind}; text is needed.")
-    texts = [_block_text(block, index, role) for block in blocks]
-    return "".join(texts) if role == "assistant" else join_texts(texts)
+    given = list(blocks)
+    texts = [_block_text(block, index, role) for block in given]
+    return join_answer(texts, given) if role == "assistant" else join_texts(texts)
 
 
 def _block_text(block: object, index: int, role: str) -> str:

@@ -13,11 +13,11 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType
 from typing import Unpack
 
+from .._nearest import nearest
 from ..errors import PromptError
 from .base import ChatPrompt, RoleMode, Switches, TokenMode
 from .conversation import ROLES
@@ -151,7 +151,7 @@ def register_prompt(
 def _unknown(name: str) -> PromptError:
     if name == "auto":
         return PromptError("'auto' means a model's own template; load_prompt(model) loads it.")
-    near = get_close_matches(name.lower(), list(_prompts), n=3, cutoff=0.5)
+    near = nearest(name, _prompts, n=3, cutoff=0.5)
     if near:
         hint = "did you mean " + " or ".join(repr(match) for match in near) + "?"
     else:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from difflib import get_close_matches
 
+from .._nearest import nearest_effort
 from ..errors import PromptError
 from .base import Switches
 from .spec import ChatTemplateSpec, RenderOptions
@@ -43,8 +43,7 @@ def check_effort(name: str, efforts: tuple[str, ...], effort: str | None) -> Non
     if effort is None or effort in efforts:
         return
     known = " or ".join(repr(one) for one in efforts)
-    near = get_close_matches(str(effort).lower(), efforts, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    hint = nearest_effort(effort, efforts)
     raise PromptError(f"reasoning_effort is {known} in the {name} prompt, not {effort!r}{hint}")
 
 

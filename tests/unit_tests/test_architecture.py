@@ -22,7 +22,7 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rgl
 # The folders of the package and its loose modules, from the ground up: each may import its own
 # floor and those below it. `offline` stands beside them.
 FLOORS = (
-    {"errors", "_version", "_lazy", "_llguidance"},
+    {"errors", "_version", "_lazy", "_llguidance", "_nearest"},
     {"_http", "prompts"},
     {"_servers", "_tool_formats"},
     {"_protocols", "_structured_output"},

@@ -236,7 +236,11 @@ def test_a_standard_block_becomes_the_servers_part(cls: type, block: Any, part: 
 def test_every_form_of_text_is_text(block: Any, text: str) -> None:
     assert content_of(HumanMessage([block])) == text
     assert content_of(HumanMessage(["a", block])) == "\n".join(filter(None, ["a", text]))
-    assert content_of(AIMessage(["a", block])) == f"a{text}"
+    apart = block.get("type") in ("text-plain", "file", "document")
+    said = AIMessage(["a", "b", block, "c"])
+    assert content_of(said) == (f"ab\n{text}\nc" if apart and text else f"ab{text}c")
+    written = get_prompt("chatml").render([HumanMessage("Hi"), said, HumanMessage("Hi")])
+    assert f"\n{content_of(said)}<|im_end|>" in written
     rendered = get_prompt("chatml").render([HumanMessage(["a", block])])
     assert f"\n{content_of(HumanMessage(['a', block]))}<|im_end|>" in rendered
 

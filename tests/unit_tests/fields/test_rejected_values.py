@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.prompts import ChatPromptTemplate
+from pydantic import BaseModel
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError, ProtocolError
@@ -113,3 +116,35 @@ def test_a_page_is_no_stream(fake_server: FakeServer, page: bytes, any_mode: str
         answer(any_mode, model)
     assert {received.path for received in fake_server.requests} == {"/v1/chat/completions"}
     assert len(fake_server.requests) <= 2  # two inputs of a batch, none of them asked twice
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "near"),
+    [
+        ("parse_tool_calls", "hermis", "hermes"),
+        ("parse_tool_calls", "gptoss", "gpt-oss"),
+        ("parse_tool_calls", "glm4", "glm-4.5"),
+        ("parse_tool_calls", "Qwen3-coder", "qwen3-coder"),
+        ("api", "complete", "completions"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(name: str, given: str, near: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}.* did you mean '{near}'\\?$"):
+        EasyLLMChat(base_url="http://localhost", **{name: given})  # type: ignore[arg-type]
+
+
+def test_an_unknown_method_is_refused_with_the_nearest() -> None:
+    model = EasyLLMChat(base_url="http://localhost")
+    with pytest.raises(ConfigurationError, match=r"'json_shema' .* did you mean 'json_schema'"):
+        model.with_structured_output({}, method="json_shema")  # type: ignore[arg-type]
+
+
+def test_a_class_that_cannot_be_described_is_refused_in_a_sentence() -> None:
+    class Odd(BaseModel):
+        what: Callable[[], int]
+
+    model = EasyLLMChat(base_url="http://localhost")
+    with pytest.raises(ConfigurationError, match="cannot be written as JSON") as caught:
+        model.with_structured_output(Odd)
+    assert "\n" not in str(caught.value)
+    assert "http" not in str(caught.value)

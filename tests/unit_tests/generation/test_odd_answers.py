@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core import exceptions as core
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, errors
 
@@ -51,6 +51,10 @@ FAILURES: dict[str, list[object]] = {
     "inside the choice": [{"choices": [{"index": 0, "delta": {}, "error": "worker died"}]}],
     "detail": [{"detail": "worker died"}],
     "message and code": [{"message": "worker died", "code": 500}],
+    "msg and code": [{"code": 50505, "msg": "worker died", "data": None}],
+    "errors": [{"success": False, "errors": [{"message": "worker died"}]}],
+    "base_resp": [{"base_resp": {"status_code": 1004, "status_msg": "worker died"},
+                   "choices": None}],
 }  # fmt: skip
 
 
@@ -376,3 +380,61 @@ def test_tgi_counts_tokens_in_headers(
 def _as_message(message: AIMessage) -> AIMessage:
     return AIMessage(**{k: v for k, v in message.model_dump().items()
                         if k in ("content", "additional_kwargs", "response_metadata")})  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", [{"response": "hi"}, {"code": 0, "msg": "ok"}], ids=str)
+def test_json_of_another_protocol_is_kept(
+    fake_server: FakeServer, model: EasyLLMChat, any_mode: str, odd: object
+) -> None:
+    streamed = any_mode in STREAM_MODES
+    fake_server.on("POST", CHAT, sse(odd) if streamed else Reply(odd))
+    with pytest.raises(errors.ProtocolError) as caught:
+        answer(any_mode, model)
+    assert caught.value.body is not None
+    assert json.loads(caught.value.body) == odd
+
+
+def test_words_of_a_failure_decide_its_class(fake_server: FakeServer, model: EasyLLMChat) -> None:
+    fake_server.on("POST", CHAT, Reply({"code": 50505, "msg": "model overloaded"}))
+    with pytest.raises(errors.ModelOverloadedError, match=": model overloaded\\."):
+        model.invoke("Hi")
+
+
+PRETTY = json.dumps(whole({"content": "Hello"}), indent=2).encode()
+LINES = b"\n".join(json.dumps(one).encode() for one in (says("Hel"), says("lo"), END))
+EVENT_STREAM = b"".join(b"data: " + line + b"\n\n" for line in LINES.split(b"\n"))
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json", "application/x-ndjson"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        PRETTY,
+        PRETTY.replace(b"{", b"{" + b" " * 20_000, 1),
+        LINES,
+        EVENT_STREAM,
+    ],
+    ids=["pretty", "long", "lines", "events"],
+)
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"], ids=["", "bom"])
+def test_an_answer_is_read_whatever_frames_it(
+    fake_server: FakeServer, model: EasyLLMChat, kind: str, body: bytes, bom: bytes
+) -> None:
+    fake_server.on("POST", CHAT, Reply(bom + body, headers={"content-type": kind}))
+    assert model.invoke("Hi").text == "Hello"
+    assert "".join(chunk.text for chunk in model.stream("Hi")) == "Hello"
+
+
+def test_broken_calls_of_a_whole_message_stay_apart(
+    fake_server: FakeServer, model: EasyLLMChat
+) -> None:
+    calls = [{"function": {"name": "a", "arguments": text}} for text in ("Oslo", '{"city": "O')]
+    message = {"content": "t", "tool_calls": [*calls, {"id": "c", "function": {"name": None}}]}
+    fake_server.on("POST", CHAT, Reply(whole(message)))
+    streamed = AIMessageChunk("")
+    for chunk in model.stream("Hi"):
+        streamed += chunk
+    found = model.invoke("Hi").invalid_tool_calls
+    assert isinstance(streamed, AIMessageChunk)
+    assert [call["args"] for call in found] == ["Oslo", '{"city": "O', ""]
+    assert [call["args"] for call in streamed.invalid_tool_calls] == ["Oslo}", '{"city": "O"]', "}"]

@@ -31,6 +31,12 @@ def sent(profile: ServerProfile, **params: object) -> dict[str, object]:
     return to_fields(GenerationApi.CHAT, ServerInfo(profile), params)
 
 
+@pytest.mark.parametrize(("effort", "near"), [("minimal", "low"), ("xhigh", "high")])
+def test_the_nearest_effort_is_the_next_one(effort: str, near: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"did you mean '{near}'"):
+        sent(OLLAMA, reasoning_effort=effort)
+
+
 @pytest.mark.parametrize("effort", REASONING_EFFORTS)
 def test_every_effort_on_every_server(effort: str) -> None:
     key = {"reasoning_effort": effort}

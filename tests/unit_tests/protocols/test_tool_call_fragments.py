@@ -126,6 +126,12 @@ ONE = [("get_weather", {"city": "Oslo"})]
             fragment("get_weather", "", index=0),
             fragment(None, OSLO, index=0),
         ],
+        # All of them so far in each fragment.
+        [fragment("get_weather", text, id="x") for text in ('{"city":', '{"city":"Oslo"}')],
+        [
+            fragment("get_weather", text, index=0)
+            for text in ("{", '{"city"', '{"city":"Os', '{"city":"Oslo"}', "", '{"city":"Oslo"}')
+        ],
         # Encoded once more, and twice more.
         [
             fragment("get_weather", json.dumps(OSLO)[:9], index=0),
@@ -200,6 +206,16 @@ def test_fragments_are_one_call(fragments: list[Fragment]) -> None:
 )
 def test_fragments_are_two_calls(fragments: list[Fragment], wanted: Read) -> None:
     assert streamed(*[[one] for one in fragments]) == wanted
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [['{"a":', '{"a":', "1}}"], ['{"a":', '{"a":1}', "}"], ['{"a":', '{"a":{', '"a":1}}}']],
+)
+def test_an_object_that_begins_like_the_arguments_stays_in_them(parts: list[str]) -> None:
+    fragments = [fragment("get_weather", ""), *[fragment(None, part) for part in parts]]
+    events = [[one] for one in fragments]
+    assert streamed(*events) == [("get_weather", json.loads("".join(parts)))]
 
 
 def test_what_stands_in_one_event_is_called_twice() -> None:
@@ -392,6 +408,8 @@ def test_whole_calls_at_one_index_stay_apart(
         ("{", " "),
         (OSLO, OSLO),
         (OSLO, "<|eot_id|>"),
+        ('{"a": ', '{"a": 1'),
+        ('{"a": ', '{"a": 1}'),
         ('"{', "x"),
         ("x", "y"),
     ],

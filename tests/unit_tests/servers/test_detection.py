@@ -90,6 +90,16 @@ def test_ollama_is_known_without_a_model_of_its_own(entries: object) -> None:
     assert detect({**replies, "/": HTML})[0].profile is OPENAI_COMPATIBLE
 
 
+@pytest.mark.parametrize("owner", ["me", "vllm", "sglang", "llamacpp"])
+def test_users_of_ollama_may_have_the_names_of_servers(owner: str) -> None:
+    entries = [{"id": f"{owner}/{name}", "owned_by": owner} for name in "ab"]
+    replies = {"/info": error("go-not-found"), "/v1/models": Reply({"data": entries})}
+    server, _ = detect({**replies, "/": Reply(b"Ollama is running")})
+    assert (server.profile, server.model) == (OLLAMA, None)
+    # A proxy in front of that server has the same words.
+    assert detect({**replies, "/": HTML})[0] == detect({**replies, "/info": NOT_FOUND})[0]
+
+
 @pytest.mark.parametrize("owners", ["vllm openai", "vllm sglang", "library openai", "vllm"])
 def test_a_gateway_is_none_of_the_servers_behind_it(owners: str) -> None:
     entries = [{"id": owner, "owned_by": owner} for owner in owners.split()]

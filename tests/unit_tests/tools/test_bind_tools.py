@@ -148,6 +148,24 @@ def test_binding_keeps_other_fields(fake_server: FakeServer) -> None:
     assert body["temperature"] == 0.5
 
 
+def typed(kind: object) -> dict[str, object]:
+    return {"type": "object", "properties": {"a": {"type": kind}}}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"$ref": "https://example.com/other.json#/$defs/x"},
+        {"type": ["string", "null"], "format": "uri", "nullable": True, "x-order": 1},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "exclusiveMinimum": True},
+        {"type": "array", "items": [{"type": "string"}], "contentEncoding": "base64"},
+    ],
+)
+def test_unusual_schemas_of_tools_are_taken(part: object) -> None:
+    parameters = {"type": "object", "properties": {"a": part}}
+    EasyLLMChat(base_url="http://localhost:1").bind_tools([{**FUNCTION, "parameters": parameters}])
+
+
 class Unwritable(BaseModel):
     """A class without a JSON schema."""
 
@@ -166,7 +184,9 @@ class Unwritable(BaseModel):
         ([{"type": "object", "properties": {}}], "title"),
         ([{**FUNCTION, "parameters": "none"}], "not a JSON schema"),
         ([{**FUNCTION, "parameters": {"x": object()}}], "'find' cannot be described as a tool"),
-        ([Unwritable], "'Unwritable' cannot be described as a tool"),
+        ([Unwritable], "'Unwritable' cannot be described as a tool: [^.\n]*$"),
+        ([{**FUNCTION, "parameters": typed("strng")}], "'find'.* 'strng' .*did you mean 'string'"),
+        ([{**FUNCTION, "parameters": {"required": "a"}}], "'find'.* required must be a list"),
         ([7], "int"),
         (["weather"], "str"),
         ([None], "NoneType"),
@@ -183,7 +203,8 @@ def test_a_tool_that_cannot_be_described_is_an_error(tools: list[Any], complaint
 @pytest.mark.parametrize(
     ("choice", "complaint"),
     [
-        ("wether", "names 'wether', which is not among the tools \\(weather, now\\)"),
+        ("wether", "among the tools \\(weather, now\\): did you mean 'weather'"),
+        ("requird", "names 'requird'.* did you mean 'required'"),
         ({"type": "function", "function": {"name": "x"}}, "names 'x'"),
         ({"type": "allowed_tools"}, "is not known"),
         (7, "is not known"),
