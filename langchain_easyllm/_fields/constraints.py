@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from .._protocols.constraints import read_constraint
+from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     from .._structured_output.schema import OutputSchema
 
 # Schemas that calls repeat, as a bound one is, are checked once.
 _REMEMBERED = 16
-_checked: tuple[object, ...] = ()
 
 
 def constraint_dict(value: object) -> dict[str, Any] | None:
@@ -27,24 +29,31 @@ def constraint_dict(value: object) -> dict[str, Any] | None:
     if value is None:
         return None
     if isinstance(value, type):
-        return _of_class(value)
+        return copy.deepcopy(_of_class(value))
     if isinstance(value, Mapping):
         inner = value.get("value", value.get("json"))
         if isinstance(inner, type) and value.get("type", "json") == "json":
-            return _of_class(inner)
+            return copy.deepcopy(_of_class(inner))
     constraint = read_constraint(value)
     if constraint.kind == "json":
-        _check_schema(cast("Mapping[str, object]", constraint.value), constraint.given)
+        _check_schema(cast("Mapping[str, object]", constraint.value))
     return dict(constraint.given)
 
 
-def _check_schema(schema: Mapping[str, object], given: object) -> None:
-    global _checked  # noqa: PLW0603 - a tuple, for threads read it while others replace it
-    if any(one is given for one in _checked):
-        return
+def _check_schema(schema: Mapping[str, object]) -> None:
     # With a name, it would be a function's description.
-    _output_schema({key: value for key, value in schema.items() if key != "name"})
-    _checked = (given, *_checked[: _REMEMBERED - 1])
+    unnamed = {key: value for key, value in schema.items() if key != "name"}
+    try:
+        text = json.dumps(unnamed)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"The schema cannot be written as JSON: {error}") from error
+    _check_text(text)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _check_text(text: str) -> None:
+    """Check a schema by its text: the caller may change a dict between two calls."""
+    _output_schema(json.loads(text))
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Literal, TypeAlias, cast
 
 from .._servers.profile import ApiProfile, ConstraintFormat, GenerationApi, ServerProfile
@@ -101,24 +102,32 @@ def _ways(constraint: OutputConstraint, has: Mapping[str, object]) -> Iterator[t
     if kind in has:
         yield kind, value
     if kind == "choice" and "regex" in has:
-        yield "regex", _alternatives(cast("Sequence[str]", value))
+        yield "regex", _alternatives(cast("tuple[str, ...]", value))
     if "gbnf" not in has:
         return
-    from .gbnf import choice_to_gbnf, regex_to_gbnf  # noqa: PLC0415 - seldom needed
-
     if kind == "ebnf":
         yield "gbnf", value
-    elif kind == "choice":
-        yield "gbnf", choice_to_gbnf(cast("Sequence[str]", value))
-    elif kind == "regex":
-        yield "gbnf", regex_to_gbnf(cast("str", value))
+    elif kind in ("choice", "regex"):
+        yield "gbnf", _gbnf(kind, cast("tuple[str, ...] | str", value))
+
+
+# A model, or what is bound to it, has the same constraint at each call.
+_REMEMBERED = 16
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _gbnf(kind: Kind, value: tuple[str, ...] | str) -> str:
+    from .gbnf import choice_to_gbnf, regex_to_gbnf  # noqa: PLC0415 - seldom needed
+
+    return choice_to_gbnf(value) if kind == "choice" else regex_to_gbnf(cast("str", value))
 
 
 _SPECIAL = re.compile(r"[\\.^$*+?()\[\]{}|]")
 _CONTROLS = str.maketrans({"\n": r"\n", "\r": r"\r", "\t": r"\t"})
 
 
-def _alternatives(choices: Sequence[str]) -> str:
+@lru_cache(maxsize=_REMEMBERED)
+def _alternatives(choices: tuple[str, ...]) -> str:
     """Return the regular expression of some texts.
 
     Only what is special everywhere is escaped: some engines refuse the escape of another character.
@@ -145,13 +154,15 @@ _NOUNS: Mapping[str, str] = {
 }
 
 
+_OWN_KEY = "use the server's own key through model_kwargs"
+
+
 def _instead(protocol: ApiProfile) -> str:
-    own = "the server's own key through model_kwargs"
     if protocol.constraint is ConstraintFormat.OPENAI_AS_GIVEN:
-        return f"use the server's own response_format, as it documents it, or {own}"
+        return f"use the server's own response_format, as it documents it, or {_OWN_KEY}"
     has = [_NOUNS["json"]] * (protocol.constraint is not ConstraintFormat.NONE)
     has += [_NOUNS[kind] for kind in protocol.expressions]
-    return f"use {' or '.join(dict.fromkeys(has))}, or {own}"
+    return f"use {' or '.join(dict.fromkeys(has))}, or {_OWN_KEY}"
 
 
 def _is_openais_or_own(constraint: OutputConstraint) -> bool:
@@ -189,7 +200,7 @@ def read_constraint(given: object) -> OutputConstraint:
     """Read a constraint in the format of this package, OpenAI or any server that has one.
 
     Raises:
-        ConfigurationError: If it is none.
+        ConfigurationError: If `given` is not a constraint.
     """
     if not isinstance(given, Mapping):
         raise ConfigurationError(
@@ -212,13 +223,8 @@ def read_constraint(given: object) -> OutputConstraint:
 
 
 def _schema_of(given: Mapping[str, object], kind: object) -> object:
-    schema = given.get("json_schema")
-    if kind == "json_schema" and isinstance(schema, Mapping):
-        return schema.get("schema", _ANY_OBJECT)
     if kind in _JSON_TYPES:
-        schema = given.get("value") or given.get("schema") or _ANY_OBJECT
-        if kind == "json_schema" and isinstance(schema, Mapping):
-            schema = schema.get("schema", schema)  # TGI's third form: a schema with a name
+        schema = _given_schema(given, kind)
         if not isinstance(schema, Mapping):
             raise ConfigurationError(
                 f"The schema of response_format {kind!r} is not a JSON schema ({schema!r:.50}): "
@@ -229,9 +235,22 @@ def _schema_of(given: Mapping[str, object], kind: object) -> object:
         return dict(given)
     names = (*_JSON_TYPES, "regex", "choice", "ebnf")
     near = get_close_matches(str(kind), (*names, *_TYPES, *_SCHEMA_TYPES), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(map(repr, names))}."
+    hint = (
+        f"did you mean {near[0]!r}? Or" if near else f"use one of {', '.join(map(repr, names))}, or"
+    )
     what = f"response_format {kind!r:.50}" if "type" in given else "A response_format without type"
-    raise ConfigurationError(f"{what} is not known: {hint}")
+    raise ConfigurationError(f"{what} is not known: {hint} {_OWN_KEY}.")
+
+
+def _given_schema(given: Mapping[str, object], kind: object) -> object:
+    """Return the schema that stands beside a `type`, unchecked; that of any object if none does."""
+    if kind == "json_schema" and (named := given.get("json_schema")) is not None:
+        return named.get("schema", _ANY_OBJECT) if isinstance(named, Mapping) else named
+    found = (given.get(key) for key in ("value", "schema"))
+    schema = next((one for one in found if one not in (None, {})), _ANY_OBJECT)
+    if kind == "json_schema" and isinstance(schema, Mapping):
+        return schema.get("schema", schema)  # TGI's third form: a schema with a name
+    return schema
 
 
 def _value_of(kind: str, given: Mapping[str, object]) -> object:
@@ -240,8 +259,8 @@ def _value_of(kind: str, given: Mapping[str, object]) -> object:
     more = given.keys() - {"type", key}
     if more:
         raise ConfigurationError(
-            f"A response_format of type {kind!r} has no {min(more)!r}: leave it out, or use the "
-            "server's own key through model_kwargs."
+            f"A response_format of type {kind!r} has no {min(more, key=str)!r}: leave it out, or "
+            f"{_OWN_KEY}."
         )
     value = given.get(key)
     if _TYPES[kind] == "choice":
@@ -263,12 +282,15 @@ def _choices(value: object) -> tuple[str, ...]:
             "response_format 'choice' takes a list of texts of which the answer is one, not "
             f"{value!r:.50}: write {{'type': 'choice', 'value': ['yes', 'no']}}."
         )
-    for index, one in enumerate(value):
+    choices = tuple(value)
+    seen: set[str] = set()
+    for one in choices:
         if not isinstance(one, str) or not one:
             raise ConfigurationError(
                 f"A choice of response_format is a text that is not empty, not {one!r:.50}: write "
                 "it as a string."
             )
-        if one in value[:index]:
+        if one in seen:
             raise ConfigurationError(f"The choice {one!r:.50} is given twice: give it once.")
-    return tuple(value)
+        seen.add(one)
+    return choices

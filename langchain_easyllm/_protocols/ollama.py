@@ -58,6 +58,7 @@ class OllamaDecoder:
     def __init__(self) -> None:
         self.done = False
         self.closed = False
+        self.unread: bytes | None = None
 
     def read(self, data: bytes) -> Event:
         try:  # nearly every line is some more text
@@ -70,7 +71,10 @@ class OllamaDecoder:
         except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError):
             line = parse_object(data)
         if "response" not in line or line.get("error"):
-            return Failure(data) if reports_failure(line) else None
+            if reports_failure(line):
+                return Failure(data)
+            self.unread = data
+            return None
         return self._delta(line)
 
     def read_whole(self, body: bytes) -> list[Delta] | Failure:

@@ -2,7 +2,8 @@
 
 What is shown is certain. A string grows; a number, `true`, `false` and `null` appear once they are
 over; a key appears with its value. Each value that is shown is new wherever it can still grow, and
-shares with those before it what is complete.
+shares with those before it what is complete. What is new has to be copied, so long lists are shown
+less often: the copies, too, take time that is linear in the text.
 """
 
 from __future__ import annotations
@@ -40,19 +41,24 @@ _STRING = re.compile(
     rf'(?:[^"\\]+|\\(?:[^u]|{_CODE}|{_HIGH}\\u[0-9a-fA-F]{{4}}|{_HIGH}(?=[^\\]|\\[^u])))*'
 )
 _MAX_ESCAPE = 12
+# So many items may be copied for each character.
+_COPIED = 64
 
 
 class GrowingJson:
     """Reads one object or array, piece by piece."""
 
     def __init__(self) -> None:
-        self.value: object = NOTHING
+        self.value: object = NOTHING  # what was shown last
+        self._growing: object = NOTHING
         self.is_broken = False
         self.after = ""  # what has come after the end
         self._next = _Next.VALUE
         self._open: list[_Container] = []
         self._keys: list[str] = []  # the last one at each depth; "" in an array
         self._fresh = False  # whether what is open has not been shown as it is
+        self._copied = 0  # how many items it has cost to make it so
+        self._unshown = 0  # how many characters have been read since something was shown
         self._held = ""  # what cannot be read before more comes
         self._parts: list[str] = []  # the string or the literal that is being read
         self._of_key = False  # whether the string is a key
@@ -63,8 +69,8 @@ class GrowingJson:
         return self.is_broken or self._next is _Next.END
 
     def feed(self, text: str) -> bool:
-        """Read on. Returns whether the value has changed."""
-        self._fresh = False
+        """Read on. Returns whether there is a new value to show."""
+        self._unshown += len(text)
         if self._held:
             text, self._held = self._held + text, ""
         at = 0
@@ -81,12 +87,17 @@ class GrowingJson:
         if self._next is _Next.STRING and not self._of_key:
             self._show_string()
         self.after = text[at:]
-        return self._fresh
+        if not self._fresh or not (self.is_over or self._unshown * _COPIED >= self._copied):
+            return False
+        self.value, self._fresh, self._unshown = self._growing, False, 0
+        return True
 
     def _read_mark(self, mark: str, at: int) -> int:
         """Read one character between strings and literals; return where to read on."""
         following = self._next
-        if following in (_Next.VALUE, _Next.FIRST_VALUE):
+        if not self._open and mark not in "{[":
+            self.is_broken = True
+        elif following in (_Next.VALUE, _Next.FIRST_VALUE):
             if mark in "{[":
                 self._enter({} if mark == "{" else [])
             elif mark == "]" and following is _Next.FIRST_VALUE:
@@ -170,15 +181,16 @@ class GrowingJson:
             container[-1] = value
 
     def _refresh(self) -> None:
-        """Copy what is open, once in each piece: it may have been shown."""
+        """Copy what is open, if it has been shown."""
         if self._fresh:
             return
         self._fresh = True
+        self._copied = sum(map(len, self._open))
         for depth, container in enumerate(self._open):
             copied = container.copy()
             self._open[depth] = copied
             if depth == 0:
-                self.value = copied
+                self._growing = copied
             elif isinstance(outer := self._open[depth - 1], dict):
                 outer[self._keys[depth - 1]] = copied
             else:
@@ -192,7 +204,7 @@ class GrowingJson:
         if self._open:
             self._place(container)
         else:
-            self.value, self._fresh = container, True
+            self._growing, self._fresh = container, True
         self._open.append(container)
         self._keys.append("")
         self._next = _Next.FIRST_KEY if isinstance(container, dict) else _Next.FIRST_VALUE

@@ -12,7 +12,7 @@ from langchain_core.output_parsers import BaseCumulativeTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableMap, RunnableSerializable
 
-from .growing_json import GrowingJson
+from .growing_json import NOTHING, GrowingJson
 from .json_in_text import GrowingText
 from .schema import OutputSchema
 
@@ -60,7 +60,7 @@ class _GrowingAnswer:
         self._text = GrowingText(arrays=not self._schema.is_object)
         self._arguments: GrowingJson | None = None
         self._index: object = None  # of the call whose arguments these are
-        self._last: object = None
+        self._last = NOTHING
 
     def feed(self, chunk: str | BaseMessage) -> Iterator[object]:
         """Yield what there is now, if that is more."""

@@ -167,8 +167,8 @@ class _Translator:
             raise UnreadablePatternError("look-around is not supported")
         elif piece == "(?i)" and not self._groups[0].parts:
             self._add(piece, 0, repeats=False)
-        elif piece in ("(", "(?:", "(?i:") or piece[-2:-1].isalnum():
-            self._groups.append(_Group(["(?i:" if "i:" in piece else "(?:"]))
+        elif piece in ("(", "(?:", "(?i:") or (piece[-1] == ">" and piece != "(?>"):
+            self._groups.append(_Group(["(?i:" if piece == "(?i:" else "(?:"]))
         else:
             raise UnreadablePatternError(f"the group {piece!r} is not known")
 

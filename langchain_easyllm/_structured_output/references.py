@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from urllib.parse import unquote, urldefrag, urljoin
+from urllib.parse import unquote, urljoin
 
 from .._tool_formats.json_schema import resolve_ref
 
@@ -50,8 +50,8 @@ class References:
     def resolve(self, ref: str, schema: Schema) -> object:
         """Return what a reference in a part of the schema is to; None if it is not in there."""
         base = self._bases.get(id(schema), "")
-        address, fragment = urldefrag(ref)
-        base = urljoin(base, address) if address else base
+        address, _, fragment = ref.partition("#")
+        base = _joined(base, address)
         document = self._documents.get(base)
         if document is None:
             return None
@@ -73,7 +73,7 @@ class References:
             if isinstance(own, str) and own.startswith("#"):  # as drafts up to 7 name a part
                 self._anchors[base, own[1:]] = part
             elif isinstance(own, str):
-                base = urljoin(base, urldefrag(own)[0])
+                base = _joined(base, own.partition("#")[0])
                 self._documents[base] = part
             if base:
                 self._bases[id(part)] = base
@@ -82,3 +82,11 @@ class References:
                     self._anchors[base, name] = part
             self.tracks_evaluation |= any(word in part for word in UNEVALUATED)
             left += [(one, base) for _, one in inner_schemas(part)]
+
+
+def _joined(base: str, address: str) -> str:
+    """Return an address that is relative to another; one that is no address is a name."""
+    try:
+        return urljoin(base, address)
+    except ValueError:
+        return address or base

@@ -1,4 +1,4 @@
-"""Whether a JSON schema is one: what is wrong with it is said before it is sent."""
+"""The check of a JSON schema itself: what is wrong with it is an error before it is sent."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def _check_type(kind: object, at: str) -> None:
     word = name.lower() if isinstance(name, str) else "null" if name is None else ""
     near = _NEAREST.get(word) or next(iter(get_close_matches(word, TYPES, n=1)), None)
     if word == "any" or not kinds:
-        hint = "leave type out where any value fits"
+        hint = "leave type out where any value fits."
     else:
-        hint = f"did you mean {near!r}?" if near else f"it has {', '.join(map(repr, TYPES))}"
-    raise ConfigurationError(f"JSON Schema has no type {name!r} (in the schema{_at(at)}): {hint}.")
+        hint = f"did you mean {near!r}?" if near else f"it has {', '.join(map(repr, TYPES))}."
+    raise ConfigurationError(f"JSON Schema has no type {name!r} (in the schema{_at(at)}): {hint}")
 
 
 def _at(at: str) -> str:

@@ -75,7 +75,7 @@ def _key(value: object) -> object:
     """Return what is equal for values that are one in JSON, where `true` is not 1."""
     if isinstance(value, bool):
         return ("boolean", value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ("array", *map(_key, value))
     if isinstance(value, dict):
         return frozenset((name, _key(item)) for name, item in value.items())
@@ -105,11 +105,6 @@ def _own_problem(value: object, schema: Schema, at: str) -> str | None:
     kinds = cast("list[str]", [kind] if isinstance(kind, str) else kind)
     if kinds and not any(TYPES[one](value) for one in kinds):
         return f"{at} is not of type {' or '.join(map(str, kinds))}"
-    key = _key(value) if "enum" in schema or "const" in schema else None
-    if "enum" in schema and all(_key(one) != key for one in cast("list[object]", schema["enum"])):
-        return f"{at} is none of {_shown(schema['enum'])}"
-    if "const" in schema and _key(schema["const"]) != key:
-        return f"{at} is not {_shown(schema['const'])}"
     for keyword, (about, keeps) in _BOUNDS.items():
         if keyword in schema and TYPES[about](value):
             bound = schema[keyword]
@@ -149,6 +144,8 @@ class _Checker:
         self._work = 0
         # What is known of objects and arrays: else options inside options are tried anew each time.
         self._known: dict[tuple[int, int], object] = {}
+        # The values that `enum` and `const` allow, for items that have the same schema.
+        self._allowed: dict[tuple[int, str], set[object]] = {}
 
     def check(
         self, value: object, schema: object, at: str, evaluated: _Evaluated | None
@@ -188,7 +185,7 @@ class _Checker:
                 problem = self.check(value, target, at, evaluated)
                 if problem or self._ref_alone:
                     return problem
-        problem = _own_problem(value, schema, at or "it")
+        problem = _own_problem(value, schema, at or "it") or self._unlisted(value, schema, at)
         if problem is None and isinstance(value, str) and "pattern" in schema:
             pattern = str(schema["pattern"])
             if self._is_in(pattern, value) is False:
@@ -200,6 +197,20 @@ class _Checker:
         elif problem is None and isinstance(value, list):
             problem = self._check_list(value, schema, at, evaluated)
         return problem
+
+    def _unlisted(self, value: object, schema: Schema, at: str) -> str | None:
+        """Return that a value is not among those that the schema lists, if it is not."""
+        for keyword, said in (("enum", "none of"), ("const", "not")):
+            if keyword not in schema:
+                continue
+            allowed = self._allowed.get((id(schema), keyword))
+            if allowed is None:
+                listed = schema[keyword] if keyword == "enum" else [schema[keyword]]
+                allowed = {_key(one) for one in cast("list[object]", listed)}
+                self._allowed[id(schema), keyword] = allowed
+            if _key(value) not in allowed:
+                return f"{at or 'it'} is {said} {_shown(schema[keyword])}"
+        return None
 
     def _is_in(self, pattern: str, text: str) -> bool | None:
         """Whether a text has what a pattern describes; None if that cannot be said."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +15,10 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
+from langchain_easyllm._fields.constraints import constraint_dict
 from langchain_easyllm._protocols.constraints import to_constraint
 from langchain_easyllm._servers.in_process import IN_PROCESS
+from langchain_easyllm._servers.llama_cpp import LLAMA_CPP
 from langchain_easyllm._servers.profile import (
     ApiProfile,
     GenerationApi,
@@ -27,6 +30,7 @@ from langchain_easyllm.offline import OfflineServer
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, body_of, text_of
+from ...support.text_chunks import time_growth
 
 Json = dict[str, Any]
 REGEX = {"type": "regex", "value": "[0-9]+"}
@@ -285,6 +289,18 @@ def test_a_choice_as_a_regex_is_that_choice(fake_server: FakeServer) -> None:
         ({"type": "choice", "value": ["a", "b", "a"]}, "'a' is given twice"),
         ({"type": "json", "value": "{}"}, "is not a JSON schema"),
         ({"type": "json", "value": {"type": "strin"}}, "did you mean 'string'"),
+        ({"type": "json_schema", "json_schema": {"name": "x", "schema": 5}}, r"JSON schema \(5\)"),
+        ({"type": "json_schema", "json_schema": {"schema": None}}, r"JSON schema \(None\)"),
+        ({"type": "json_schema", "json_schema": 5}, r"JSON schema \(5\)"),
+        ({"type": "json_schema", "json_schema": []}, "JSON schema"),
+        ({"type": "json_schema", "value": {"name": "x", "schema": 5}}, "JSON schema"),
+        ({"type": "json_object", "schema": 0}, r"JSON schema \(0\)"),
+        ({"type": "json", "value": ""}, "JSON schema"),
+        ({"type": "object", ("a",): 1}, "cannot be written as JSON"),
+        ({"type": "regex", "value": "a", 5: 1, "b": 2}, "has no 5"),
+        ({"type": "structural_tag"}, "'structural_tag' is not known: use one of .*model_kwargs"),
+        ({"type": "regexes"}, "did you mean 'regex'.*model_kwargs"),
+        ({"$id": "http://[bad", "properties": {"a": {"$id": "b", "$ref": "c"}}}, "not in it"),
         ({"type": "object", "properties": {"a": {"type": "int"}}}, "'int'"),
         (int, "int is not a schema"),
         (BaseException, "BaseException is not a schema"),
@@ -305,6 +321,38 @@ def test_bad_input_is_an_error_before_anything_is_sent(
             fails()
         assert "\n" not in str(caught.value)
     assert fake_server.requests == []
+
+
+@pytest.mark.parametrize("server", [IN_PROCESS, LLAMA_CPP], ids=lambda server: server.name)
+def test_the_work_on_a_choice_grows_with_it_only(server: ServerProfile) -> None:
+    def work(texts: Sequence[str]) -> None:
+        choices = [f"{text}{number}" for number, text in enumerate(texts)]
+        given = constraint_dict({"choice": choices})
+        to_constraint({"grammar": given}, next(iter(server.apis)), server)
+
+    assert time_growth(work, ["x"] * 1000) < 40
+
+
+def test_objects_of_one_class_share_nothing_that_can_be_changed() -> None:
+    for given in (Person, {"type": "json", "value": Person}):
+        first = EasyLLMChat(base_url="http://localhost:1", response_format=given)
+        assert first.response_format is not None
+        first.response_format["json_schema"]["schema"]["properties"].clear()
+        second = EasyLLMChat(base_url="http://localhost:1", response_format=given)
+        assert second.response_format is not None
+        assert set(second.response_format["json_schema"]["schema"]["properties"]) == {"name", "age"}
+
+
+def test_a_dict_that_was_changed_is_checked_again() -> None:
+    schema: Json = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    model = EasyLLMChat(base_url="http://localhost:1", response_format=schema)
+    schema["properties"]["b"] = {"type": "strng"}
+    for fails in (
+        lambda: EasyLLMChat(base_url="http://localhost:1", response_format=schema),
+        lambda: model.invoke("Hi", response_format=schema),
+    ):
+        with pytest.raises(ConfigurationError, match="did you mean 'string'"):
+            fails()
 
 
 @pytest.mark.parametrize("server", ["sglang", "vllm", "tgi", "llamacpp"])

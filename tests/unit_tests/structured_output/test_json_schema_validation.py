@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from jsonschema import Draft4Validator, Draft7Validator, Draft202012Validator
 from langchain_easyllm._structured_output.validation import problem_of
 
 from ...support.fuzzing import examples
+from ...support.text_chunks import time_growth
 
 SCALARS = (
     st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-3, 3) | st.text("ab", max_size=3)
@@ -309,6 +311,20 @@ def test_what_is_nested_too_deeply_is_said(depth: int, schema: dict[str, Any]) -
     for _ in range(depth):
         value = {"next": value}
     assert problem_of(value, schema) == "it is nested too deeply to be checked"
+
+
+def test_the_values_of_an_enum_are_read_once() -> None:
+    def work(texts: Sequence[str]) -> None:
+        listed = [f"{text}{number}" for number, text in enumerate(texts)]
+        assert problem_of(listed, {"items": {"enum": listed}}) is None
+
+    assert time_growth(work, ["x"] * 100) < 40
+
+
+def test_listed_values_may_be_tuples() -> None:
+    schema = {"enum": [("a", ["b"], {"c": ("d",)})], "const": ("a", ["b"], {"c": ["d"]})}
+    assert problem_of(["a", ["b"], {"c": ["d"]}], schema) is None
+    assert "none of" in str(problem_of(["a", ["b"]], schema))
 
 
 def test_a_problem_is_said_in_short() -> None:

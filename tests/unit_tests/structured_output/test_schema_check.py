@@ -9,6 +9,7 @@ from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from langchain_easyllm._structured_output.schema_check import check_schema
+from langchain_easyllm._structured_output.validation import problem_of
 from langchain_easyllm.errors import ConfigurationError
 
 from ...support.fuzzing import examples
@@ -58,8 +59,9 @@ PLACES = at_each_place({})
     ],
 )
 def test_a_type_that_there_is_not_is_refused(kind: object, name: str, hint: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"no type {name} .in the schema.: .*{hint}"):
+    with pytest.raises(ConfigurationError, match=f"no type {name} .in the schema.: .*{hint}") as it:
         check_schema({"type": kind})
+    assert str(it.value)[-2:] not in ("?.", "..")
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -121,12 +123,25 @@ def test_a_keyword_that_holds_something_else_is_refused(schema: Any, said: str) 
         ("https://example.org/schema.json#/$defs/Address", r"put that under '\$defs'"),
         ("Address", r"did you mean '#/\$defs/Address'"),
         ("#/$defs/Address/type", "which is not in it"),
+        ("http://[bad/x#/a", "which is not in it"),
+        ("//[x", "which is not in it"),
     ],
 )
 def test_a_reference_to_what_is_not_there_is_refused(ref: str, said: str) -> None:
     schema = {"$defs": {"Address": {"type": "object"}}, "items": {"$ref": ref}}
     with pytest.raises(ConfigurationError, match=said):
         check_schema(schema)
+
+
+@pytest.mark.parametrize("bad", ["http://[bad", "//[x]y", "http://a\u2100b", "//[::1#a"])
+def test_an_id_that_is_no_address_is_a_name(bad: str) -> None:
+    for inner in ("b", "http://[worse"):
+        part = {"$id": inner, "$defs": {"c": {"type": "string"}}, "$ref": "#/$defs/c"}
+        schema = {"$id": bad, "properties": {"a": part}}
+        check_schema(schema)
+        assert problem_of({"a": 1}, schema) == "a is not of type string"
+    with pytest.raises(ConfigurationError, match="which is not in it"):
+        check_schema({"$id": bad, "properties": {"a": {"$ref": "other"}}})
 
 
 @pytest.mark.parametrize(
