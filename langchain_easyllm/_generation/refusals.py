@@ -83,8 +83,10 @@ def _refused(
     """Return the keys that an error names, of those that were sent and are not the caller's."""
     if isinstance(error, ContextOverflowError):
         return frozenset({DEFAULT_LIMIT}) if _limit_is_ours(prepared, request) else frozenset()
-    message = parse_error_body((error.body or error.message).encode())
-    text = f"{own_words(message.text)} {message.param!r}"
+    body = error.body or error.message
+    message = parse_error_body(body.encode())
+    # Some name the key beside their words only.
+    text = f"{own_words(message.text)} {message.param!r} {own_words(body)}"
     keys = {key for key in _optional(prepared, request) if _names(text, key)}
     if not _names(text, MAX_COMPLETION_TOKENS):
         keys.discard(MAX_TOKENS)  # there is no other way to send it
@@ -127,7 +129,12 @@ def _with_inner(body: Mapping[str, object]) -> Mapping[str, object]:
     return {**body, **parameters} if isinstance(parameters, Mapping) else body
 
 
+# Other spellings of a key, in lower case: the only one in it, and what programs in Go call it.
+_ALSO_NAMED = {STREAM_OPTIONS: ("include_usage", "streamoptions")}
+
+
 def _names(text: str, key: str) -> bool:
     # One of them is a word of the language: it has to stand as a key.
     before, after = (r"['\"`.]", r"['\"`.:\]]") if key == DETAILS else (r"(?<!\w)", r"(?!\w)")
-    return re.search(f"{before}{re.escape(key)}{after}", text) is not None
+    words = "|".join(map(re.escape, (key, *_ALSO_NAMED.get(key, ()))))
+    return re.search(f"{before}(?:{words}){after}", text) is not None

@@ -50,6 +50,19 @@ WORDINGS: dict[str, Refuse] = {
         f"Unsupported parameter: '{key}' is not supported with this model."
     ),
     "param alone": lambda key: openai("Unsupported parameter.", param=key),
+    "details": lambda key: Reply(
+        {"error": {"message": "Validation error", "details": [{"path": key, "code": "unknown"}]}},
+        status=422,
+    ),
+    "inner error": lambda key: openai(
+        "Parameter not supported", innererror={"code": "unsupported", "param": key}
+    ),
+    "include_usage": lambda _: openai("include_usage is not supported"),
+    "go": lambda _: openai("json: unknown field StreamOptions"),
+    "pointer": lambda key: Reply(
+        {"errors": [{"pointer": f"/{key}", "detail": "unknown"}]}, status=422
+    ),
+    "fields": lambda key: Reply({"detail": {"error": "invalid", "fields": [key]}}, status=400),
     "many": lambda key: openai(f"Unsupported parameter(s): `{key}`"),
     "fastapi": lambda key: Reply({"detail": [forbidden(key)]}, status=422),
     "mistral": lambda key: Reply(
