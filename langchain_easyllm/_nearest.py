@@ -9,7 +9,9 @@ def nearest(word: object, known: Iterable[str], *, n: int = 1, cutoff: float = 0
     """Return the known names that are spelled most like a word, the nearest first."""
     from difflib import get_close_matches  # noqa: PLC0415 - for errors only
 
-    return get_close_matches(str(word)[:200].lower(), list(known), n=n, cutoff=cutoff)
+    lower = {name.lower(): name for name in known}
+    near = get_close_matches(str(word)[:200].lower(), list(lower), n=n, cutoff=cutoff)
+    return [lower[name] for name in near]
 
 
 def did_you_mean(

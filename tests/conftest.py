@@ -18,6 +18,8 @@ settings.register_profile("same", deadline=None, derandomize=True, database=None
 settings.register_profile("random", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+# The processes that tests start import the same again and again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 pytest_plugins = ["langchain_easyllm.offline.pytest_plugin"]
 
 

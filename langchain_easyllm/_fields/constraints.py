@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from .._protocols.constraints import read_constraint
+from .._protocols.constraints import JSON_TYPES, read_constraint
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,14 +30,27 @@ def constraint_dict(value: object) -> dict[str, Any] | None:
         return None
     if isinstance(value, type):
         return copy.deepcopy(_of_class(value))
-    if isinstance(value, Mapping):
-        inner = value.get("value", value.get("json"))
-        if isinstance(inner, type) and value.get("type", "json") == "json":
-            return copy.deepcopy(_of_class(inner))
+    if isinstance(value, Mapping) and (made := _with_class(value)) is not None:
+        return made
     constraint = read_constraint(value)
     if constraint.kind == "json":
         _check_schema(cast("Mapping[str, object]", constraint.value))
     return dict(constraint.given)
+
+
+def _with_class(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a dict with the schema of the class that stands for it; None if none does."""
+    if given.get("type", "json") not in JSON_TYPES:
+        return None
+    named = given.get("json_schema")
+    holders = (given.get("value"), given.get("json"), given.get("schema"), named)
+    kind = next((held for held in holders if isinstance(held, type)), None)
+    if kind is not None:
+        return copy.deepcopy(_of_class(kind))
+    if not isinstance(named, Mapping) or not isinstance(named.get("schema"), type):
+        return None
+    made = copy.deepcopy(_of_class(named["schema"])["json_schema"])
+    return {**given, "json_schema": {**made, **named, "schema": made["schema"]}}
 
 
 def _check_schema(schema: Mapping[str, object]) -> None:

@@ -210,9 +210,10 @@ def _from_server(
         return None
     try:
         request = Request("GET", session.url.url(route), headers=headers)
-        return _published(read_properties(session.transport.send(request, policy).body))
+        response = session.transport.send(request, policy)
     except EasyLLMError:
         return None
+    return _published(read_properties(response.body))
 
 
 def _published(props: Mapping[str, object]) -> ChatPrompt | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Literal, TypeAlias, cast
 
+from .._nearest import nearest
 from .._servers.profile import ApiProfile, ConstraintFormat, GenerationApi, ServerProfile
 from ..errors import ConfigurationError
 
@@ -193,7 +193,7 @@ _TYPES: Mapping[str, Kind] = {
     "gbnf": "ebnf",
     "grammar": "ebnf",
 }
-_JSON_TYPES = ("json_schema", "json_object", "json")
+JSON_TYPES = ("json_schema", "json_object", "json")
 
 
 def read_constraint(given: object) -> OutputConstraint:
@@ -223,8 +223,13 @@ def read_constraint(given: object) -> OutputConstraint:
 
 
 def _schema_of(given: Mapping[str, object], kind: object) -> object:
-    if kind in _JSON_TYPES:
+    if kind in JSON_TYPES:
         schema = _given_schema(given, kind)
+        if schema is None:
+            raise ConfigurationError(
+                "response_format 'json_schema' has no schema: write {'type': 'json_schema', "
+                "'json_schema': {'name': '...', 'schema': {...}}}."
+            )
         if not isinstance(schema, Mapping):
             raise ConfigurationError(
                 f"The schema of response_format {kind!r} is not a JSON schema ({schema!r:.50}): "
@@ -233,8 +238,8 @@ def _schema_of(given: Mapping[str, object], kind: object) -> object:
         return schema
     if isinstance(kind, list) or kind in _SCHEMA_TYPES or not _SCHEMA_WORDS.isdisjoint(given):
         return dict(given)
-    names = (*_JSON_TYPES, "regex", "choice", "ebnf")
-    near = get_close_matches(str(kind), (*names, *_TYPES, *_SCHEMA_TYPES), n=1)
+    names = (*JSON_TYPES, "regex", "choice", "ebnf")
+    near = nearest(kind, (*names, *_TYPES, *_SCHEMA_TYPES))
     hint = (
         f"did you mean {near[0]!r}? Or" if near else f"use one of {', '.join(map(repr, names))}, or"
     )
@@ -243,11 +248,12 @@ def _schema_of(given: Mapping[str, object], kind: object) -> object:
 
 
 def _given_schema(given: Mapping[str, object], kind: object) -> object:
-    """Return the schema that stands beside a `type`, unchecked; that of any object if none does."""
+    """Return the unchecked schema beside a `type`; that of any object where none is needed."""
     if kind == "json_schema" and (named := given.get("json_schema")) is not None:
-        return named.get("schema", _ANY_OBJECT) if isinstance(named, Mapping) else named
+        return named.get("schema") if isinstance(named, Mapping) else named
     found = (given.get(key) for key in ("value", "schema"))
-    schema = next((one for one in found if one not in (None, {})), _ANY_OBJECT)
+    default = None if kind == "json_schema" else _ANY_OBJECT
+    schema = next((one for one in found if one not in (None, {})), default)
     if kind == "json_schema" and isinstance(schema, Mapping):
         return schema.get("schema", schema)  # TGI's third form: a schema with a name
     return schema

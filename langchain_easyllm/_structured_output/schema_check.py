@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 
+from .._nearest import did_you_mean, nearest
 from ..errors import ConfigurationError
 from .patterns import read_pattern
 from .references import NAMED, REFS, SEVERAL, SINGLE, References, Schema, inner_schemas
@@ -66,7 +66,7 @@ def _check_type(kind: object, at: str) -> None:
         return
     name = wrong[0] if wrong else kind
     word = name.lower() if isinstance(name, str) else "null" if name is None else ""
-    near = _NEAREST.get(word) or next(iter(get_close_matches(word, TYPES, n=1)), None)
+    near = _NEAREST.get(word) or next(iter(nearest(word, TYPES)), None)
     if word == "any" or not kinds:
         hint = "leave type out where any value fits."
     else:
@@ -197,10 +197,7 @@ def _target(ref: str, part: Schema, references: References, root: Schema) -> obj
         for kind in ("$defs", "definitions")
         for name in root.get(kind, ())  # type: ignore[attr-defined]  # a mapping, or refused
     ]
-    near = get_close_matches(ref, known, n=1)
-    hint = (
-        f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)[:200] or 'no $defs'}."
-    )
+    hint = did_you_mean(ref, known, f"it has {', '.join(known)[:200] or 'no $defs'}.")
     raise ConfigurationError(f"The schema refers to {ref!r:.200}, which is not in it: {hint}")
 
 

@@ -58,7 +58,7 @@ WORDINGS: dict[str, Refuse] = {
         "Parameter not supported", innererror={"code": "unsupported", "param": key}
     ),
     "include_usage": lambda _: openai("include_usage is not supported"),
-    "go": lambda _: openai("json: unknown field StreamOptions"),
+    "go, its name": lambda _: openai("json: unknown field StreamOptions"),
     "pointer": lambda key: Reply(
         {"errors": [{"pointer": f"/{key}", "detail": "unknown"}]}, status=422
     ),

@@ -290,7 +290,9 @@ def test_a_choice_as_a_regex_is_that_choice(fake_server: FakeServer) -> None:
         ({"type": "json", "value": "{}"}, "is not a JSON schema"),
         ({"type": "json", "value": {"type": "strin"}}, "did you mean 'string'"),
         ({"type": "json_schema", "json_schema": {"name": "x", "schema": 5}}, r"JSON schema \(5\)"),
-        ({"type": "json_schema", "json_schema": {"schema": None}}, r"JSON schema \(None\)"),
+        ({"type": "json_schema", "json_schema": {"schema": None}}, "has no schema"),
+        ({"type": "json_schema", "json_schema": {"name": "x", "shema": {}}}, "has no schema"),
+        ({"type": "json_schema"}, "has no schema"),
         ({"type": "json_schema", "json_schema": 5}, r"JSON schema \(5\)"),
         ({"type": "json_schema", "json_schema": []}, "JSON schema"),
         ({"type": "json_schema", "value": {"name": "x", "schema": 5}}, "JSON schema"),
@@ -410,6 +412,24 @@ def test_a_class_is_its_schema(
         assert sent["json_schema"]["name"] == kind.__name__
         assert set(sent["json_schema"]["schema"]["properties"]) == keys
         assert set(sent["json_schema"]["schema"]["required"]) == keys - {"legs"}
+
+
+@pytest.mark.parametrize("kind", [Person, City, Animal])
+def test_a_class_may_stand_where_a_schema_does(kind: type) -> None:
+    for given in (
+        {"type": "json_schema", "json_schema": kind},
+        {"type": "json_schema", "schema": kind},
+        {"type": "json_object", "schema": kind},
+        {"json": kind},
+    ):
+        found = EasyLLMChat(response_format=given, model="m").response_format
+        assert found == EasyLLMChat(response_format=kind, model="m").response_format
+    named = {"name": "own", "strict": True, "schema": kind}
+    made = EasyLLMChat(response_format={"type": "json_schema", "json_schema": named}, model="m")
+    assert made.response_format
+    inner = made.response_format["json_schema"]
+    assert (inner["name"], inner["strict"]) == ("own", True)
+    assert "name" in inner["schema"]["properties"]
 
 
 @pytest.mark.parametrize(
