@@ -178,8 +178,8 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "servers.md": {
         api.value: lambda api=api: generation_fields(api)  # type: ignore[misc]
         for api in reversed(GenerationApi)
-    }
-    | {"constraints": expressions},
+    },
+    "constraints.md": {"constraints": expressions},
     "reasoning.md": {"reasoning": reasoning},
     "tools.md": {"tool choice": tool_choices},
     "embeddings.md": {"embeddings": embedding_fields},

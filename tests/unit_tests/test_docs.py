@@ -122,6 +122,14 @@ def test_the_examples_for_servers_run(fake_server, capsys, monkeypatch):
     assert number.sub("", shown.err) == number.sub("", documented)
 
 
+def test_the_examples_for_constraints_run(fake_server):
+    fake_text_servers.serve(fake_server, "vllm", ["yes"])
+    names = run_page("docs/constraints.md", fake_server.url)
+    assert names["answer"].text == "yes"
+    sent = fake_server.requests[-1].json
+    assert sent["structured_outputs"] == {"choice": ["yes", "no"]}
+
+
 def test_the_examples_for_reasoning_run(fake_server):
     fake_text_servers.serve(fake_server, "vllm", ["391"])
     run_page("docs/reasoning.md", fake_server.url)
