@@ -38,7 +38,7 @@ def leave_out(
         if params.get(MAX_TOKENS) is not None:
             extra = {MAX_COMPLETION_TOKENS: params[MAX_TOKENS], **extra}
             params = {name: value for name, value in params.items() if name != MAX_TOKENS}
-    # Whether calls may be parallel is the caller's wish but where one call is the answer.
+    # Whether calls may be parallel is for the caller to say, but where one call is the answer.
     ours = method == "function_calling" and PARALLEL_CALLS in keys
     defaults = request.defaults
     return replace(

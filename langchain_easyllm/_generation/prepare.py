@@ -189,7 +189,7 @@ def prepare_request(
     server = server or _assumed_server(api, url)
     model = _model_field(request, url, server)  # before a template is missed for want of its name
     name = request.model or server.model or ""
-    wished = request.params
+    given = request.params
     request = _with_thinking(request, api, server, capabilities, name)
     request, method = _with_output_strategy(request, api, server, capabilities, name)
     fields = server.profile.api(api).fields
@@ -202,7 +202,7 @@ def prepare_request(
         request, api, server, template, without_tools=name in capabilities.without_tools
     )
     opened = _opens_reasoning(payload)
-    reasons = _reasons(name, wished, capabilities) if opened is None else opened
+    reasons = _reasons(name, given, capabilities) if opened is None else opened
     limit = server.stop_limit if capabilities.max_stops is None else capabilities.max_stops
     stops = _stop_policy(request, payload, limit, reasons=reasons)
     protocol_request = _protocol_request(
@@ -221,8 +221,8 @@ def prepare_request(
         request=_to_http(protocol_request, server, url, request.headers, root=root),
         stops=stops,
         model=name,
-        in_think_tags=reasons and (bool(opened) or _may_leave_open(name, wished, capabilities)),
-        response_tags=_has_response_tags(name, wished, payload),
+        in_think_tags=reasons and (bool(opened) or _may_leave_open(name, given, capabilities)),
+        response_tags=_has_response_tags(name, given, payload),
         prompt_decides=opened is not None,
         root=root,
         echo=payload.prompt if request.params.get("return_full_text") else None,
@@ -291,7 +291,7 @@ def _with_thinking(
     capabilities: ServerCapabilities,
     name: str,
 ) -> GenerationRequest:
-    """Wish for thinking in the words of the model's template, where the server renders it."""
+    """Put the fields for thinking in the words of a template that the server renders."""
     if THINKING_FIELDS.isdisjoint(request.params) or api is not GenerationApi.CHAT:
         return request  # a template that is rendered here says it in the prompt
     model = capabilities.thinking.get(name) or model_thinking(name, server.profile)

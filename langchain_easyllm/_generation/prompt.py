@@ -64,8 +64,8 @@ def render_prompt(
     if isinstance(source, str):
         source = [HumanMessage(source)]
     named = request.parse_tool_calls
-    wishes = THINKING_FIELDS & request.params.keys()
-    if not wishes:
+    requested = THINKING_FIELDS & request.params.keys()
+    if not requested:
         return render_template(template, source, offered, named, keep_bos=keep_bos)
     # No text protocol has a field for them: the template expresses them, or nothing does.
     if THINKING_FIELDS.isdisjoint(template.switches):
@@ -77,7 +77,7 @@ def render_prompt(
         rendered = render_template(
             template, source, offered, named, keep_bos=keep_bos, **cast("Switches", switches)
         )
-    return rendered._replace(switched=tuple(wishes))
+    return rendered._replace(switched=tuple(requested))
 
 
 def published_thinking(props: Mapping[str, object], *, closes: bool) -> ModelThinking | None:

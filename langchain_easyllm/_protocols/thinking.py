@@ -1,9 +1,9 @@
-"""`thinking` and `reasoning_effort`: as one wish, as a model's template has them, as a server does.
+"""`thinking` and `reasoning_effort`: one choice, in the words of a template and of a server.
 
 A server passes both on to the model's chat template, and a template that does not read them ignores
-them without a word. Where it is known what the template reads, a wish is put in its words, left out
-where the model does what is wished anyway, and refused where it would do nothing. That is known of
-a template that is rendered here, of one that the server publishes, and of a few models by name.
+them without a word. Where it is known what the template reads, the choice is put in its words, left
+out where the model does so anyway, and refused where it would do nothing. That is known of a
+template that is rendered here, of one that the server publishes, and of a few models by name.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def check_effort(value: object) -> None:
 
 
 def check_agreement(thinking: object, effort: object) -> None:
-    """Refuse a wish that contradicts itself."""
+    """Refuse two fields that contradict each other."""
     if None not in (thinking, effort) and bool(thinking) is (effort == "none"):
         raise ConfigurationError(
             f"thinking={thinking} and reasoning_effort={effort!r} contradict each other: give one "
@@ -69,7 +69,7 @@ def check_agreement(thinking: object, effort: object) -> None:
 
 
 def expressed(params: Params, model: ModelThinking | None) -> Params:
-    """Return the fields of a request, with the wish in the words that a model's template has."""
+    """Return the fields of a request, with the choice in the words that a model's template has."""
     thinking, effort = params.get("thinking"), params.get("reasoning_effort")
     check_agreement(thinking, effort)
     if model is None or (thinking is None and effort is None):
@@ -85,8 +85,8 @@ def expressed(params: Params, model: ModelThinking | None) -> Params:
         return {**rest, "thinking": wanted}
     if model.thinks is wanted:
         return rest
-    wish = f"thinking={thinking}" if effort is None else "reasoning_effort='none'"
-    raise ConfigurationError(_no_switch(model, wish))
+    choice = f"thinking={thinking}" if effort is None else "reasoning_effort='none'"
+    raise ConfigurationError(_no_switch(model, choice))
 
 
 def _switched(model: ModelThinking, thinking: bool) -> Params:
@@ -94,26 +94,28 @@ def _switched(model: ModelThinking, thinking: bool) -> Params:
 
 
 def _no_effort(model: ModelThinking, effort: str) -> str:
-    wish = f"reasoning_effort={effort!r}"
+    choice = f"reasoning_effort={effort!r}"
     if model.efforts:
         near = nearest_effort(effort, model.efforts)
-        return f"{wish} is unknown to {model.template}, which has {_either(model.efforts)}{near}"
+        return f"{choice} is unknown to {model.template}, which has {_either(model.efforts)}{near}"
     other = (
         "which can only switch thinking on and off: use thinking=True or thinking=False."
         if model.switch
         else "which does not read it: leave it out."
     )
-    return f"{wish} would do nothing in {model.template}, {other}"
+    return f"{choice} would do nothing in {model.template}, {other}"
 
 
-def _no_switch(model: ModelThinking, wish: str) -> str:
+def _no_switch(model: ModelThinking, choice: str) -> str:
     if model.efforts:
         least = min(model.efforts, key=REASONING_EFFORTS.index)
         return (
-            f"{wish} would do nothing in {model.template}, which can only choose the effort: use "
+            f"{choice} would do nothing in {model.template}, which can only choose the effort: use "
             f"reasoning_effort={least!r}, or another of {_either(model.efforts)}."
         )
-    return f"{wish} would do nothing in {model.template}, which has no switch for it: leave it out."
+    return (
+        f"{choice} would do nothing in {model.template}, which has no switch for it: leave it out."
+    )
 
 
 def keys_of(

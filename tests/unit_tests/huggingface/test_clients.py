@@ -110,16 +110,16 @@ def test_what_is_sent_by_default(fake_server, monkeypatch, mode, kind):
 
 
 @EVERY_MODE
-def test_a_default_that_a_protocol_has_no_name_for_is_left_out_and_a_wish_is_an_error(
+def test_a_default_that_a_protocol_has_no_name_for_is_left_out_and_a_given_field_is_an_error(
     fake_server, mode
 ):
     fake_text_servers.serve(fake_server, "tgi")
     call("sync", "chat")
     assert "top_k" not in body_of(fake_server, "/v1/chat/completions")
-    wish = {"top_k": 10, "frequency_penalty": 1.2}
-    for name, ask in product(wish, (call, chunks)):
+    given = {"top_k": 10, "frequency_penalty": 1.2}
+    for name, ask in product(given, (call, chunks)):
         with pytest.raises(ConfigurationError) as caught:
-            ask(mode, "chat", **{name: wish[name]})
+            ask(mode, "chat", **{name: given[name]})
         assert str(caught.value) == (
             f"{name} cannot be expressed on the chat api of this server (tgi): "
             "set prompt_builder, or drop it."

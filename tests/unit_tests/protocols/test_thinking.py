@@ -86,7 +86,7 @@ PLAIN = ModelThinking("T")
 T, F = {"thinking": True}, {"thinking": False}
 N, L = {"reasoning_effort": "none"}, {"reasoning_effort": "low"}
 M = {"reasoning_effort": "minimal"}
-# What each template makes of a wish: the fields that say it there, or words of the error.
+# What each template makes of a choice: the fields that say it there, or words of the error.
 EXPRESSED = [
     (HYBRID, T, T),
     (HYBRID, F, F),
@@ -118,28 +118,28 @@ EXPRESSED = [
 ]
 
 
-@pytest.mark.parametrize(("model", "wish", "result"), EXPRESSED)
-def test_a_wish_in_the_words_of_a_template(
-    model: ModelThinking | None, wish: dict[str, object], result: dict[str, object] | str
+@pytest.mark.parametrize(("model", "choice", "result"), EXPRESSED)
+def test_a_choice_in_the_words_of_a_template(
+    model: ModelThinking | None, choice: dict[str, object], result: dict[str, object] | str
 ) -> None:
-    params = {"seed": 5, **wish}
+    params = {"seed": 5, **choice}
     if isinstance(result, str):
         with pytest.raises(ConfigurationError, match=result) as caught:
             expressed(params, model)
         assert "\n" not in str(caught.value)
     else:
         assert expressed(params, model) == {"seed": 5, **result}
-    assert params == {"seed": 5, **wish}
+    assert params == {"seed": 5, **choice}
     assert expressed({"seed": 5}, model) == {"seed": 5}
 
 
 @pytest.mark.parametrize("model", [None, HYBRID, BOTH, GPT_OSS])
-@pytest.mark.parametrize("wish", [{**F, **L}, {**T, **N}])
-def test_a_wish_that_contradicts_itself(
-    model: ModelThinking | None, wish: dict[str, object]
+@pytest.mark.parametrize("choice", [{**F, **L}, {**T, **N}])
+def test_a_choice_that_contradicts_itself(
+    model: ModelThinking | None, choice: dict[str, object]
 ) -> None:
     with pytest.raises(ConfigurationError, match="contradict each other"):
-        expressed(wish, model)
+        expressed(choice, model)
 
 
 @pytest.mark.parametrize(
