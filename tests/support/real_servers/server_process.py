@@ -13,18 +13,47 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
-START_TIMEOUT = 180.0  # seconds; importing torch on a cold, busy machine takes most of it
+START_TIMEOUT = 600.0  # seconds; importing torch on a cold, busy machine takes most of it
 
 
 @dataclass(frozen=True)
 class RunningServer:
-    """Where a running server is, and the name that it knows its model by."""
+    """Where a running server is, and the name that it knows its model by.
+
+    Attributes:
+        base_url: The server's root.
+        model: The model's name there.
+        process: The program.
+        log: What it writes; None where somebody else started it.
+        behind: The server that it passes requests on to, if it is a proxy.
+    """
 
     base_url: str
     model: str
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    log: IO[str] | None = field(default=None, repr=False)
+    behind: RunningServer | None = None
+
+    def ended(self) -> str | None:
+        """Why it no longer runs, with the end of its log; None while it does."""
+        status = None if self.process is None else self.process.poll()
+        return None if status is None else f"it ended with status {status}:\n{self.tail()}"
+
+    def tail(self) -> str:
+        """The end of its log."""
+        if self.log is None:
+            return ""
+        self.log.seek(0)
+        return self.log.read()[-4000:]
+
+    def kill(self) -> None:
+        """End it as a power failure does, with all its children."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 def free_port() -> int:
@@ -64,8 +93,7 @@ def running(
     Raises:
         RuntimeError: It ended, or did not answer that request in time; with the end of its log.
     """
-    server = RunningServer(f"http://127.0.0.1:{port}", model)
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
         process = subprocess.Popen(
             command,
             env={**os.environ, **(env or {})},
@@ -74,24 +102,23 @@ def running(
             stderr=subprocess.STDOUT,
             start_new_session=True,  # a process group of its own, to end it as a whole
         )
+        server = RunningServer(f"http://127.0.0.1:{port}", model, process, log)
         try:
-            _wait(process, server, first or chat_request(model), log)
+            _wait(server, first or chat_request(model))
             yield server
         finally:
             _end(process)
 
 
-def _wait(
-    process: subprocess.Popen[bytes], server: RunningServer, first: Request, log: IO[str]
-) -> None:
+def _wait(server: RunningServer, first: Request) -> None:
     limit = time.monotonic() + START_TIMEOUT
     while not _answers(server.base_url, *first):
-        ended = process.poll()
-        if ended is not None or time.monotonic() > limit:
-            log.seek(0)
-            state = "never answered" if ended is None else f"ended with status {ended}"
-            command = " ".join(map(str, process.args))  # type: ignore[union-attr]
-            raise RuntimeError(f"{command} {state}:\n{log.read()[-4000:]}")
+        ended = server.ended()
+        if ended is None and time.monotonic() > limit:
+            ended = f"it did not answer within {START_TIMEOUT:g} s:\n{server.tail()}"
+        if ended is not None:
+            assert server.process is not None
+            raise RuntimeError(f"{' '.join(map(str, server.process.args))}: {ended}")  # type: ignore[union-attr]
         time.sleep(0.2)
 
 
