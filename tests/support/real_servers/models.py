@@ -84,7 +84,7 @@ def _folder(python: str, package: str) -> Path:
         [python, "-c", _FIND, package], capture_output=True, text=True, check=False
     )
     if found.returncode:
-        raise RuntimeError(f"{python} has no {package}: `make integration` installs it")
+        raise RuntimeError(f"{python} has no {package}: `make integration-servers` installs it")
     return Path(found.stdout.strip()).parent
 
 

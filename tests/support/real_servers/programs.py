@@ -265,4 +265,4 @@ DEFAULT = (
     "llama-server llama-server-embeddings llama-server-rerank transformers-serve infinity "
     "infinity-rerank"
 )
-"""Those that `make integration` runs."""
+"""Those that `make integration-servers` runs."""
