@@ -77,8 +77,6 @@ def test_a_stop_sequence_cuts_the_answer_exactly(model, given, whole, size, stre
 
 @pytest.mark.parametrize("count", [4, 5, 6])
 def test_any_number_of_stop_sequences_is_enforced(server, model, given, whole, count):
-    if count > 4:
-        server.known_fault("it takes four stop sequences, and is sent all of them", "vllm")
     stop = whole[len(whole) // 2 :][:6]
     said = text_of(model.invoke(given, stop=[*UNUSED[: count - 1], stop]))
     assert said == whole[: whole.index(stop)]
@@ -86,8 +84,6 @@ def test_any_number_of_stop_sequences_is_enforced(server, model, given, whole, c
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_templates_own_stops_are_enforced_beside_the_callers(server, count):
-    if count > 2:
-        server.known_fault("the template's own two make five, which it refuses", "vllm")
     chat = server.chat(prompt_builder="smollm2", max_tokens=16)
     whole = server.remembered("smollm2", lambda: chat.invoke("Say hello.").text)
     assert not any(stop in whole for stop in get_prompt("smollm2").stop)
@@ -132,6 +128,5 @@ def test_an_answer_that_ends_by_itself_or_by_a_stop_says_stop(server):
 
 
 def test_a_text_without_a_limit_is_not_cut_short(server):
-    server.known_fault("completions end after 16 tokens where none are set", "vllm")
     info = server.llm(max_tokens=None).generate(["1 2 3 4 5 6"], stop=["24"]).generations[0][0]
     assert len(info.text.split()) > 16

@@ -25,8 +25,6 @@ from langchain_easyllm.agents import agent_prompt
 from langchain_easyllm.errors import ConfigurationError, StructuredOutputError
 
 QUESTION = "Is the traffic light red or green?"
-FORCED = "its template has no tools: it drops them in silence"
-LOOSE = "it holds a forced call to its schema only with strict: true"
 
 
 class Light(BaseModel):
@@ -72,8 +70,6 @@ def test_an_answer_fits_its_schema_or_is_an_error(server, method, mode):
     certain = "constraints" in server.has and method != "json_mode"
     if method == "function_calling":
         certain = certain and server.name != "litellm"
-        server.known_fault(FORCED, "llama-server")
-        server.known_fault(LOOSE, "vllm")
     try:
         found = asked_by(mode, chain, question)
     except (ConfigurationError, StructuredOutputError):
@@ -99,8 +95,6 @@ def test_tools_are_taken_and_nothing_is_forced(server, choice):
 def test_a_call_is_forced(server, choice, streamed):
     if "constraints" not in server.has or server.name == "litellm":
         pytest.skip("nothing holds the model to a call there")
-    server.known_fault(FORCED, "llama-server")
-    server.known_fault(LOOSE, "vllm")
     chat = server.chat(max_tokens=60).bind_tools([look, wait], tool_choice=choice)
     said = reduce(add, chat.stream(QUESTION)) if streamed else chat.invoke(QUESTION)
     check_call(said, ["look", "wait"] if choice == "any" else [choice])

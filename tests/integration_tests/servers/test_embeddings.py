@@ -79,7 +79,6 @@ def test_a_script_whose_letters_are_taken_apart(embedder, local):
 def test_routes_without_a_prefix_are_found(models, stage, embedder):
     if embedder.name != "infinity":
         pytest.skip("only Infinity puts its routes anywhere")
-    embedder.known_fault("its routes are looked for below /v1 only", "infinity")
     stage.clear()
     embedder.may_end = True
     with infinity(models, prefix=False) as bare:

@@ -32,7 +32,6 @@ def test_a_prompt_beyond_the_context_is_an_error_of_its_own(server, kind, stream
 def test_an_answer_beyond_the_context_ends_or_is_an_error_of_its_own(server, streamed):
     if server.name != "vllm":
         pytest.skip("the others stop where the context ends")
-    server.known_fault("its words for it are not known", "vllm")
     chat = server.chat(max_tokens=100_000)
     with pytest.raises(ContextOverflowError):
         list(chat.stream("Hi")) if streamed else chat.invoke("Hi")

@@ -13,7 +13,6 @@ CONVERSATIONS = [
     [("human", "{{ x }} {% y %} &amp; </s> [INST]")],
     [("system", "S"), ("human", "a"), ("ai", "b"), ("human", "c"), ("ai", "d"), ("human", "e")],
 ]
-BOS = "the first of its turns' openers is taken for a BOS that the server adds"
 
 
 @pytest.mark.parametrize("talk", range(len(CONVERSATIONS)))
@@ -24,7 +23,6 @@ def test_a_template_is_what_the_server_renders(server, models, builder, talk):
     if builder == "auto":
         if server.name == "litellm":
             pytest.skip("it publishes no template")
-        server.known_fault(BOS, "llama-server", "vllm", "transformers-serve")
         if server.name != "llama-server":  # which publishes its own; others have the folder's
             fields["model"] = str(models.smollm2)
     own = server.remembered(f"talk {talk}", lambda: server.chat(max_tokens=4).invoke(messages))

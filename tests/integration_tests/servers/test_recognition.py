@@ -80,9 +80,6 @@ def test_what_is_counted_beforehand_is_what_is_charged(server):
 
 def test_messages_are_counted_as_they_are_charged(server):
     server.needs("tokenize")
-    server.known_fault(
-        "messages are counted without the template that they are put into", "llama-server", "vllm"
-    )
     messages = [("system", "Be brief."), ("human", "Hello!")]
     chat = server.chat(max_tokens=1)
     said = chat.invoke(messages)

@@ -220,7 +220,10 @@ _PROGRAMS = (
         name="llama-server",
         start=llama_cpp,
         has=frozenset(
-            {"key", "lists", "tokenize", "overflow", "constraints", "text constraints", "busy"}
+            {
+                *("key", "lists", "tokenize", "overflow", "constraints", "text constraints"),
+                *("regex", "busy"),
+            }
         ),
     ),
     _TRANSFORMERS(name="transformers-serve", start=transformers, has=frozenset()),
@@ -236,7 +239,7 @@ _PROGRAMS = (
     ),
     Program(
         name="litellm",
-        profile="openai",
+        profile="litellm",
         start=litellm,
         left_out=litellm_left_out,
         has=frozenset({"key", "overflow", "constraints"}),
