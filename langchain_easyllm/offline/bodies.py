@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import cast
 
 import orjson
+
+from .._nearest import nearest
 
 Json = Mapping[str, object]
 
@@ -77,7 +78,7 @@ def read_fields(
     """
     for name in value:
         if name not in known:
-            near = get_close_matches(name, list(known), n=1)
+            near = nearest(name, known)
             hint = f", did you mean `{near[0]}`?" if near else ""
             raise invalid(f"unknown field `{where}{name}`{hint}")
     found = {name: item for name, item in value.items() if item is not None}

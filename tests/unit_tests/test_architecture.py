@@ -32,7 +32,7 @@ FLOORS = (
     {"chat_models", "llms", "embeddings", "rerank", "agents", "http"},
     {"huggingface"},
 )
-BESIDE = {"offline": {"errors", "prompts", "_lazy", "_llguidance", "_tool_formats"}}
+BESIDE = {"offline": {"errors", "prompts", "_lazy", "_llguidance", "_nearest", "_tool_formats"}}
 HEAVY = [
     "aiohttp",
     "httpx",

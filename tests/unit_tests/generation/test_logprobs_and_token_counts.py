@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +34,27 @@ def content_of(message: Any) -> list[dict[str, Any]]:
     return message.response_metadata["logprobs"]["content"]
 
 
-def in_chat(server: FakeServer) -> None:
-    serve(server, "vllm")
+def chats_form(*tokens: str, **more: Any) -> dict[str, object]:
+    each = {"logprob": -0.1, "top_logprobs": TOP, **more}
+    return {"content": [{"token": token, **each} for token in tokens]}
 
-    def logprobs(token: str) -> dict[str, object]:
-        return {"content": [{"token": token, "logprob": -0.1, "bytes": None, "top_logprobs": TOP}]}
+
+def completions_form(*tokens: str, **more: Any) -> dict[str, object]:
+    top = {one["token"]: one["logprob"] for one in TOP}
+    count = len(tokens)
+    lists = {"token_logprobs": [-0.1] * count, "top_logprobs": [top] * count}
+    return {"tokens": list(tokens), **lists, **{key: [x] * count for key, x in more.items()}}
+
+
+def serve_chat(server: FakeServer, name: str, logprobs: Callable[..., object]) -> None:
+    serve(server, name)
 
     def reply(request: Received) -> Reply:
         if not body_of(server).get("stream"):
-            whole: Any = chat("ab", server_name="vllm").body
-            both = {"content": logprobs("a")["content"] + logprobs("b")["content"]}
-            whole["choices"][0]["logprobs"] = both
+            whole: Any = chat("ab", server_name=name).body
+            whole["choices"][0]["logprobs"] = logprobs("a", "b")
             return Reply(whole)
-        events: Any = chat_events(["a", "b"], "vllm")
+        events: Any = chat_events(["a", "b"], name)
         for event, token in zip(events[1:3], "ab", strict=True):
             event["choices"][0]["logprobs"] = logprobs(token)
         return sse(*events)
@@ -52,73 +62,38 @@ def in_chat(server: FakeServer) -> None:
     server.on("POST", "/v1/chat/completions", reply)
 
 
-def in_completions(server: FakeServer) -> None:
-    serve(server, "vllm")
-
-    def logprobs(*tokens: str) -> dict[str, object]:
-        top = {one["token"]: one["logprob"] for one in TOP}
-        return {
-            "tokens": list(tokens),
-            "token_logprobs": [-0.1] * len(tokens),
-            "top_logprobs": [top] * len(tokens),
-            "text_offset": [0] * len(tokens),
-        }
+def serve_completions(server: FakeServer, name: str, logprobs: Callable[..., object]) -> None:
+    serve(server, name)
 
     def reply(request: Received) -> Reply:
         if not body_of(server).get("stream"):
-            whole: Any = completions("ab", server_name="vllm").body
+            whole: Any = completions("ab", server_name=name).body
             whole["choices"][0]["logprobs"] = logprobs("a", "b")
             return Reply(whole)
-        events: Any = completions_events(["a", "b"], "vllm")
+        events: Any = completions_events(["a", "b"], name)
         for event, token in zip(events, "ab", strict=False):
             event["choices"][0]["logprobs"] = logprobs(token)
         return sse(*events)
 
     server.on("POST", "/v1/completions", reply)
+
+
+def in_chat(server: FakeServer) -> None:
+    serve_chat(server, "vllm", partial(chats_form, bytes=None))
+
+
+def in_completions(server: FakeServer) -> None:
+    serve_completions(server, "vllm", partial(completions_form, text_offset=0))
 
 
 def in_completions_as_in_chat(server: FakeServer) -> None:
     """llama-server's completions, which have the form of its chat."""
-    serve(server, "llamacpp")
-
-    def logprobs(*tokens: str) -> dict[str, object]:
-        more = {"id": 1, "bytes": [97], "logprob": -0.1, "top_logprobs": TOP}
-        return {"content": [{"token": token, **more} for token in tokens]}
-
-    def reply(request: Received) -> Reply:
-        if not body_of(server).get("stream"):
-            whole: Any = completions("ab", server_name="llamacpp").body
-            whole["choices"][0]["logprobs"] = logprobs("a", "b")
-            return Reply(whole)
-        events: Any = completions_events(["a", "b"], "llamacpp")
-        for event, token in zip(events, "ab", strict=False):
-            event["choices"][0]["logprobs"] = logprobs(token)
-        return sse(*events)
-
-    server.on("POST", "/v1/completions", reply)
+    serve_completions(server, "llamacpp", partial(chats_form, id=1, bytes=[97]))
 
 
 def in_chat_as_in_completions(server: FakeServer) -> None:
     """An older llama-cpp-python's chat, which has the form of its completions."""
-    serve(server, "llama-cpp-python")
-
-    def logprobs(*tokens: str) -> dict[str, object]:
-        top = {one["token"]: one["logprob"] for one in TOP}
-        count = len(tokens)
-        lists = {"token_logprobs": [-0.1] * count, "top_logprobs": [top] * count}
-        return {"tokens": list(tokens), **lists}
-
-    def reply(request: Received) -> Reply:
-        if not body_of(server).get("stream"):
-            whole: Any = chat("ab", server_name="llama-cpp-python").body
-            whole["choices"][0]["logprobs"] = logprobs("a", "b")
-            return Reply(whole)
-        events: Any = chat_events(["a", "b"], "llama-cpp-python")
-        for event, token in zip(events[1:3], "ab", strict=True):
-            event["choices"][0]["logprobs"] = logprobs(token)
-        return sse(*events)
-
-    server.on("POST", "/v1/chat/completions", reply)
+    serve_chat(server, "llama-cpp-python", completions_form)
 
 
 def in_generate(server: FakeServer) -> None:
