@@ -25,7 +25,7 @@ from ._fields.constructor_types import UNSET, Convertible
 from ._fields.generation import streaming_of
 from ._fields.text_model import TextModel, inspected
 from ._http.event_loop import running_loop
-from ._langchain.batching import joined, split_run_id
+from ._langchain.batching import batched, joined, split_run_id
 from ._langchain.messages import with_traceable_images
 from ._langchain.outputs import to_chat_chunks, to_chat_result, to_whole_chunk, with_usage_of
 from ._langchain.tools import ConvertedTools, ToolLike, to_choice, to_tools
@@ -267,7 +267,8 @@ class EasyLLMChat(TextModel, BaseChatModel):
         if len(messages) < 2:
             return super().generate(messages, stop, callbacks, **kwargs)
         each = split_run_id(kwargs, len(messages))
-        with ContextThreadPoolExecutor(min(len(messages), self.max_concurrency)) as threads:
+        threads = ContextThreadPoolExecutor(min(len(messages), self.max_concurrency))
+        with batched(), threads:
             answers = threads.map(
                 lambda one, rest: self.generate([one], stop, callbacks, **rest), messages, each
             )
@@ -288,7 +289,8 @@ class EasyLLMChat(TextModel, BaseChatModel):
             return await super().agenerate(messages, stop, callbacks, **kwargs)
         each = zip(messages, split_run_id(kwargs, len(messages)), strict=True)
         answers = (self.agenerate([one], stop, callbacks, **rest) for one, rest in each)
-        return joined(await gather_with_concurrency(self.max_concurrency, *answers))
+        with batched():
+            return joined(await gather_with_concurrency(self.max_concurrency, *answers))
 
     def bind_tools(
         self,

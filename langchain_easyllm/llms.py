@@ -26,6 +26,7 @@ from ._fields.call_headers import hide_headers
 from ._fields.connection import CONFIG
 from ._fields.text_model import TextModel, calling, inspected
 from ._http.event_loop import running_loop
+from ._langchain.batching import batched
 from ._langchain.messages import only_text
 from ._langchain.outputs import to_generations, to_text_chunks
 
@@ -204,7 +205,8 @@ class EasyLLM(TextModel, LLM):
     ) -> LLMResult:
         if len(prompts) == 1:
             return _to_result([self._one(prompts[0], stop, run_manager, kwargs)])
-        with ContextThreadPoolExecutor(min(len(prompts), self.max_concurrency) or 1) as threads:
+        threads = ContextThreadPoolExecutor(min(len(prompts), self.max_concurrency) or 1)
+        with batched(), threads:
             answers = threads.map(lambda prompt: self._one(prompt, stop, None, kwargs), prompts)
             return _to_result(answers)
 
@@ -219,7 +221,8 @@ class EasyLLM(TextModel, LLM):
         if len(prompts) == 1:
             return _to_result([await self._aone(prompts[0], stop, run_manager, kwargs)])
         answers = (self._aone(prompt, stop, None, kwargs) for prompt in prompts)
-        return _to_result(await gather_with_concurrency(self.max_concurrency, *answers))
+        with batched():
+            return _to_result(await gather_with_concurrency(self.max_concurrency, *answers))
 
     def _one(
         self,

@@ -61,13 +61,20 @@ class BatchLimits:
     ) -> BatchScheduler[T]:
         """Return what cuts texts into requests; without `texts`, nobody knows how many come."""
         size, limit = self.size(server), self.max_concurrency
+        requests = sys.maxsize
         if server and server.profile.max_concurrency:
             limit = server.profile.max_concurrency
         if texts is not None:
             length = sum(map(len, texts))
-            limit = min(limit, max(-(-len(texts) // size), -(-length // self.max_bytes)))
+            requests = max(-(-len(texts) // size), -(-length // self.max_bytes))
+            limit = min(limit, requests)
         return BatchScheduler(
-            task, size=size, max_bytes=self.max_bytes, limit=limit, policy=self.policy
+            task,
+            size=size,
+            max_bytes=self.max_bytes,
+            limit=limit,
+            policy=self.policy,
+            single=requests == 1,
         )
 
 

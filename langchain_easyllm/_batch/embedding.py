@@ -90,6 +90,12 @@ class EmbeddingTask:
             return [normalized(vector) for vector in vectors]
         return vectors
 
+    def refuses_form(self, error: EasyLLMError) -> bool:
+        words = (error.body or error.message).lower()
+        return isinstance(error, BadRequestError | ServerError) and (
+            "encoding_format" in words or "base64" in words
+        )
+
     def learn_fallback(self, batch: Batch[Vector], error: EasyLLMError) -> bool:
         current = self._current
         if batch.tag is not current:
@@ -106,10 +112,8 @@ class EmbeddingTask:
             if usual and may_be_tei and not self._session.url.router:
                 unsupported.add(EmbeddingApi.EMBEDDINGS.value)
                 self._missing = error
-        elif isinstance(error, BadRequestError | ServerError) and current.base64:
-            words = (error.body or error.message).lower()
-            if "encoding_format" in words or "base64" in words:
-                unsupported.add("base64")
+        elif current.base64 and self.refuses_form(error):
+            unsupported.add("base64")
         other = self._protocol_request()
         if (other.api, other.base64) == (current.api, current.base64):
             stale = self._request.model is None and refuses_model(error)

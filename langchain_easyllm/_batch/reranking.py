@@ -63,6 +63,10 @@ class RerankTask:
     def read(self, batch: Batch[float], body: bytes) -> Sequence[float] | Failure:
         return read_scores(body, batch.indices)
 
+    def refuses_form(self, _error: EasyLLMError) -> bool:
+        """Return False: there is one form."""
+        return False
+
     def learn_fallback(self, _batch: Batch[float], error: EasyLLMError) -> bool:
         """Return False: every server has one route."""
         stale = self._model is None and refuses_model(error)  # the name came from the server

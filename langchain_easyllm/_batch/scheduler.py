@@ -7,17 +7,14 @@ runs as many of them as may be in flight. They share what is left to do.
 from __future__ import annotations
 
 import re
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from math import inf
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, TypeVar
 
 from .._http.error_mapping import error_from_event, with_advice
 from .._http.models import Request, Response, RetryPolicy
-from .._http.retries import Backoff
 from .._protocols.events import Failure
 from .._protocols.texts import beginning, to_json
 from ..errors import (
@@ -30,8 +27,8 @@ from ..errors import (
 
 T = TypeVar("T")
 
-WorkerStep = tuple[Request, RetryPolicy] | float
-"""A request to send, or seconds to wait."""
+WorkerStep = tuple[Request, RetryPolicy]
+"""A request to send."""
 
 _BATCH_SIZE = re.compile(
     r"batch.{0,20}size|size of the batch|too many (?:inputs|texts|documents)|"
@@ -100,16 +97,11 @@ class BatchJob(Generic[T]):
 
 @dataclass(slots=True)
 class Batch(Generic[T]):
-    """The texts of one request; moments are `time.monotonic`'s."""
+    """The texts of one request."""
 
     job: BatchJob[T]
     positions: list[int]  # the indices of the texts in the job
     body: bytes  # the texts as JSON, with commas between them
-    ready: float = 0.0  # when it may be sent
-    sent: float = 0.0  # when it was sent last
-    until: float = inf  # when it is no longer retried
-    schedule: Backoff | None = None  # None before the first failure
-    answered: int = 0  # how many batches had been answered when it was refused last
     tag: object = None  # how it was sent, for the task that sends it
 
     @property
@@ -148,6 +140,9 @@ class Task(Protocol[T]):
     def read(self, batch: Batch[T], body: bytes) -> Sequence[T] | Failure:
         """Return the results for a batch, in its order; or a failure that the response reports."""
 
+    def refuses_form(self, error: EasyLLMError) -> bool:
+        """Whether what looks like a server's failure is about how the request is written."""
+
     def learn_fallback(self, batch: Batch[T], error: EasyLLMError) -> bool:
         """Learn from a refusal; return whether the next request for the batch is another one."""
 
@@ -159,20 +154,22 @@ class BatchScheduler(Generic[T]):
     """
 
     def __init__(
-        self, task: Task[T], *, size: int, max_bytes: int, limit: int, policy: RetryPolicy
+        self,
+        task: Task[T],
+        *,
+        size: int,
+        max_bytes: int,
+        limit: int,
+        policy: RetryPolicy,
+        single: bool = False,
     ) -> None:
         self.limit = limit
-        self.answered = 0
         self._task = task
         self._size = size
         self._max_bytes = max_bytes - task.overhead
-        # Retries are made here, where it is known how the other requests do.
-        self._policy = replace(policy, max_retries=0, on_retry=self._go_on)
-        self._max_retries = policy.max_retries
-        self._limit = float(limit)
-        self._lowered = 0.0
+        batch_retries = None if single else policy.max_retries
+        self._policy = replace(policy, on_retry=self._before_retry, batch_retries=batch_retries)
         self._workers = 0
-        self._in_flight = 0
         self._jobs: deque[BatchJob[T]] = deque()
         self._retries: deque[Batch[T]] = deque()
         self.error: BaseException | None = None  # why nothing more is started
@@ -185,7 +182,7 @@ class BatchScheduler(Generic[T]):
     def add_worker(self) -> bool:
         """Count one more worker if there is work for it; return whether there is."""
         left = self.error is None and bool(self._retries or self._jobs)
-        useful = left and self._workers < int(self._limit)
+        useful = left and self._workers < self.limit
         self._workers += useful
         return useful
 
@@ -195,17 +192,13 @@ class BatchScheduler(Generic[T]):
             self.error = error
         self.on_change()
 
-    def run(self, spawn: Callable[[], object]) -> Generator[WorkerStep, Response | None, None]:
+    def run(self, spawn: Callable[[], object]) -> Generator[WorkerStep, Response, None]:
         """Send batches until there are none; `spawn` is called where another worker may help."""
         while (batch := self._take()) is not None:
             spawn()
-            pause = batch.ready - time.monotonic()
-            if pause > 0:
-                yield pause
-            self._sending(batch)
             try:
-                response = yield self._task.build_request(batch), self._retry_policy(batch)
-                self._read(batch, cast("Response", response))
+                response = yield self._task.build_request(batch), self._policy
+                self._read(batch, response)
             except EasyLLMError as error:
                 self._failed(batch, error)
             except Exception as error:  # noqa: BLE001 - raised to the caller, who waits elsewhere
@@ -214,19 +207,12 @@ class BatchScheduler(Generic[T]):
                 del response  # it may be large, and the next one may take long
 
     def _take(self) -> Batch[T] | None:
-        if self.error is None and self._workers <= int(self._limit):
+        if self.error is None:
             batch = self._retries.popleft() if self._retries else self._cut()
             if batch is not None:
                 return batch
         self._workers -= 1
         return None
-
-    def _sending(self, batch: Batch[T]) -> None:
-        self._in_flight += 1
-        now = time.monotonic()
-        # Waiting for a free worker takes nothing from the time that a batch has.
-        batch.until += now - batch.ready
-        batch.sent = batch.ready = now
 
     def _cut(self) -> Batch[T] | None:
         while self._jobs:
@@ -245,15 +231,10 @@ class BatchScheduler(Generic[T]):
         if isinstance(results, Failure):
             raise error_from_event(results.payload, response.url)
         batch.job.put(batch, results)
-        self._in_flight -= 1
-        self.answered += 1
-        if self._limit < self.limit:
-            self._limit += 1 / self._limit
         if not batch.job.left:
             self.on_change()
 
     def _failed(self, batch: Batch[T], error: EasyLLMError) -> None:
-        self._in_flight -= 1
         try:
             self._retries.extendleft(reversed(self._batches_after(batch, error)))
         except EasyLLMError as final:
@@ -270,38 +251,13 @@ class BatchScheduler(Generic[T]):
             if too_large:
                 self._size = min(self._size, (len(batch.positions) + 1) // 2)
             return batch.halves()
-        if isinstance(error, RateLimitError):
-            self._slow_down(batch)
-        batch.ready = time.monotonic() + self._pause_after(batch, error)
-        return [batch]
+        raise error
 
-    def _slow_down(self, batch: Batch[T]) -> None:
-        # Once for all that were in flight together, as TCP does.
-        if batch.sent > self._lowered:
-            self._lowered = time.monotonic()
-            self._limit = max(1.0, self._workers / 2)
-        # As long as others are answered, or may be, a refusal means waiting for a turn. Only one
-        # with no other request in flight shows that the server is not merely busy with us.
-        if self._in_flight or self.answered > batch.answered:
-            batch.schedule = None
-        batch.answered = self.answered
-
-    def _pause_after(self, batch: Batch[T], error: EasyLLMError) -> float:
-        if batch.schedule is None:
-            timeout = self._policy.timeout
-            batch.until = inf if timeout is None else batch.sent + timeout
-            batch.schedule = Backoff(self._max_retries)
-        left = batch.until - time.monotonic()
-        return batch.schedule.pause_after(error, error.retry_after, left)
-
-    def _retry_policy(self, batch: Batch[T]) -> RetryPolicy:
-        if batch.until == inf:
-            return self._policy
-        return replace(self._policy, timeout=max(batch.until - batch.sent, 0.001))
-
-    def _go_on(self, error: Exception, _pause: float) -> None:
-        """Stop waiting for a model that is loading once another request has failed for good."""
-        if self.error is not None:
+    def _before_retry(self, error: EasyLLMError, _pause: float) -> None:
+        """Let nothing be sent again that is to be sent otherwise, or that nobody waits for."""
+        if self.error is not None or _is_too_large(error) or isinstance(error, GenerationError):
+            raise error
+        if self._task.refuses_form(error):
             raise error
 
     def _named(self, batch: Batch[T], error: EasyLLMError) -> EasyLLMError:

@@ -52,6 +52,7 @@ class ClientOwner(ConnectionFields, Serializable):
             fields["max_response_bytes"],
             fields["max_decompressed_bytes"],
             fields["max_error_bytes"],
+            fields["requests_per_second"],
         )
         hook = fields["request_hook"]
         key: tuple[object, ...] = (*server, hook, clients, sizes, *headers.items())
@@ -90,6 +91,7 @@ class ClientOwner(ConnectionFields, Serializable):
             http_client=self.http_client,
             http_async_client=self.http_async_client,
             limits=self._response_limits(),
+            requests_per_second=self.requests_per_second,
         )
         return GenerationClient(connect(settings), self._hub_token())
 

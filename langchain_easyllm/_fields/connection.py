@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from .._langchain.batching import IN_BATCH
 from .._servers.profile import NEUTRAL_FIELDS
 from .._servers.urls import ROUTER, ServerURL, is_url, parse_server_url
 from ..errors import ConfigurationError, one_sentence
@@ -134,6 +135,11 @@ class ConnectionFields(BaseModel):
     """The maximum number of requests that one call has in flight: in `batch` and `abatch`, where
     the `max_concurrency` of a config lowers it, in `embed_documents` and in reranking. Default 128,
     TGI's own limit."""
+
+    requests_per_second: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """The maximum number of requests a second, retries included, evenly spaced, that this process
+    sends to the server; objects with the same server share it. A wait for it takes no time from
+    `timeout`. Default None: no limit."""
 
     default_headers: dict[str, str] = Field(default_factory=dict, repr=False)
     """Headers to send with every request, `Host` for a virtual host among them. They replace those
@@ -305,7 +311,8 @@ class ConnectionFields(BaseModel):
 
     def _check_local(self) -> None:
         purposes = dict.fromkeys(("base_url", "provider"), "names a server")
-        purposes |= dict.fromkeys((*CLIENTS, "request_hook", "bill_to"), "is for requests to one")
+        of_requests = *CLIENTS, "request_hook", "bill_to", "requests_per_second"
+        purposes |= dict.fromkeys(of_requests, "is for requests to one")
         for name, purpose in purposes.items():
             if name in self.model_fields_set and getattr(self, name) is not None:
                 raise ConfigurationError(
@@ -355,7 +362,13 @@ class ConnectionFields(BaseModel):
         from .._http.models import RetryPolicy  # noqa: PLC0415 - loads with the first request
 
         fields = {**self.__dict__, **call} if call else self.__dict__
-        return RetryPolicy(fields["timeout"], fields["max_retries"], fields["wait_for_model"])
+        retries = fields["max_retries"]
+        return RetryPolicy(
+            fields["timeout"],
+            retries,
+            fields["wait_for_model"],
+            batch_retries=retries if IN_BATCH.get() else None,
+        )
 
 
 @lru_cache(maxsize=1)

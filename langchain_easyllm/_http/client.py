@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from .async_pool import AsyncBackend
     from .client_backend import (
         AsyncClientBackend,
-        AsyncClientStream,
         ClientBackend,
-        ClientStream,
         LoopBackend,
         ThreadedBackend,
     )
+    from .pacing import Pacer
     from .stream import AsyncEventStream, EventStream
     from .sync_pool import SyncPool
     from .tls import Verify
@@ -117,12 +116,14 @@ class HTTPTransport(Closing, AsyncClosing):
         http_client: object = None,
         http_async_client: object = None,
         limits: ResponseLimits = DEFAULT_LIMITS,
+        requests_per_second: float | None = None,
     ) -> None:
         self.credentials = credentials or Credentials()
         self._verify = verify
         self._http_client = http_client
         self._http_async_client = http_async_client
         self._limits = limits
+        self._per_second = requests_per_second
         self._headers = RequestHeaders(self.credentials, headers, bill_to)
         self._hooks = AttemptHooks(self.credentials, request_hook)
         self._backends = _Backends()
@@ -130,28 +131,28 @@ class HTTPTransport(Closing, AsyncClosing):
         weakref.finalize(self, self._backends.close)
 
     def send(self, request: Request, policy: RetryPolicy | None = None) -> Response:
-        flow = self._flow(request, policy, streaming=False)
+        flow, _ = self._flow(request, policy, streaming=False)
         send = self._hooks.sender(self._sync_pool().send)
         return cast("Response", run_flow(flow, send))
 
     async def asend(self, request: Request, policy: RetryPolicy | None = None) -> Response:
-        flow = self._flow(request, policy, streaming=False)
+        flow, _ = self._flow(request, policy, streaming=False)
         send = self._hooks.asender(self._async_backend().send)
         return cast("Response", await arun_flow(flow, send))
 
-    def open(
-        self, request: Request, policy: RetryPolicy | None = None
-    ) -> EventStream | ClientStream:
-        flow = self._flow(request, policy, streaming=True)
+    def open(self, request: Request, policy: RetryPolicy | None = None) -> ResponseStream:
+        flow, pacer = self._flow(request, policy, streaming=True)
         send = self._hooks.sender(self._sync_pool().send)
-        return cast("EventStream", run_flow(flow, send))
+        stream = cast("EventStream", run_flow(flow, send))
+        return stream if pacer is None else pacer.hold(stream)
 
     async def aopen(
         self, request: Request, policy: RetryPolicy | None = None
-    ) -> AsyncEventStream | AsyncClientStream:
-        flow = self._flow(request, policy, streaming=True)
+    ) -> AsyncResponseStream:
+        flow, pacer = self._flow(request, policy, streaming=True)
         send = self._hooks.asender(self._async_backend().send)
-        return cast("AsyncEventStream", await arun_flow(flow, send))
+        stream = cast("AsyncEventStream", await arun_flow(flow, send))
+        return stream if pacer is None else pacer.ahold(stream)
 
     def threaded(self) -> Self:
         """Return a transport whose `asend` serves callers that block, on a loop in the background.
@@ -169,9 +170,19 @@ class HTTPTransport(Closing, AsyncClosing):
         other._backends = backends  # noqa: SLF001 - of its own class
         return other
 
-    def _flow(self, request: Request, policy: RetryPolicy | None, *, streaming: bool) -> Flow:
+    def _flow(
+        self, request: Request, policy: RetryPolicy | None, *, streaming: bool
+    ) -> tuple[Flow, Pacer | None]:
         policy = policy or _once(request)
-        return exchange(request, policy, self._headers, self._limits, streaming=streaming)
+        if policy.batch_retries is None and self._per_second is None:
+            flow = exchange(request, policy, self._headers, self._limits, streaming=streaming)
+            return flow, None
+        from .pacing import Pacer  # noqa: PLC0415 - only where many calls have to share
+
+        policy = policy.begin()
+        pacer = Pacer(request.url, policy, self._per_second)
+        flow = exchange(request, policy, self._headers, self._limits, streaming=streaming)
+        return pacer.paced(flow), pacer
 
     def close(self) -> None:
         self._backends.close()

@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 from ..errors import ConfigurationError, EasyLLMError, ProtocolError
 from .auth import redact
 from .error_mapping import error_from_response, retry_after_seconds
+from .future_wait import FutureWait
 from .headers import RequestHeaders, neutral_headers
 from .models import (
     DEFAULT_LIMITS,
@@ -71,7 +72,7 @@ class Attempt:
         return f"Attempt({self.method!r}, {self.address!r}, body=<{size:,} bytes>)"
 
 
-Flow = Generator["Attempt | float", "AttemptResult | None", "AttemptResult"]
+Flow = Generator["Attempt | FutureWait | float", "AttemptResult | None", "AttemptResult"]
 
 
 def exchange(
@@ -131,9 +132,9 @@ def exchange(
 def run_flow(flow: Generator[object, A, T], send: Callable[[Any], A]) -> T:
     """Do a flow's steps one after the other and return its result.
 
-    The flow yields what to send, or seconds to pause; it receives each result (None after a pause),
-    or the `EasyLLMError` that came instead. It is closed however it ends: what it holds must not
-    wait for the garbage collector.
+    The flow yields what to send, seconds to pause, or what to wait for; it receives each result
+    (None after a pause), or the `EasyLLMError` that came instead. It is closed however it ends:
+    what it holds must not wait for the garbage collector.
     """
     try:
         step = next(flow)
@@ -141,6 +142,8 @@ def run_flow(flow: Generator[object, A, T], send: Callable[[Any], A]) -> T:
             try:
                 if isinstance(step, int | float):
                     result = cast("A", time.sleep(step))
+                elif isinstance(step, FutureWait):
+                    result = cast("A", step.run())
                 else:
                     result = send(step)
             except EasyLLMError as error:
@@ -164,6 +167,8 @@ async def arun_flow(flow: Generator[object, A, T], send: Callable[[Any], Awaitab
             try:
                 if isinstance(step, int | float):
                     result = await sleep(step, cast("A", None))
+                elif isinstance(step, FutureWait):
+                    result = cast("A", await step.arun())
                 else:
                     result = await send(step)
             except EasyLLMError as error:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, EasyLLMError
 from .retries import CallBudget
 
 
@@ -93,9 +93,12 @@ class RetryPolicy:
     max_retries: int = 2
     wait_for_model: float = 0.0
     # Called with the error and the seconds to wait before each new attempt.
-    on_retry: Callable[[Exception, float], None] | None = None
+    on_retry: Callable[[EasyLLMError, float], None] | None = None
     # What is left of the call that the request is part of; None if it is all of it.
     budget: CallBudget | None = None
+    # For one of many calls, which wait for their turns: how often it may be refused one while
+    # nobody else is answered. None for a call by itself.
+    batch_retries: int | None = None
 
     def call_budget(self) -> CallBudget:
         """Return what is left of the call; a new one begins now."""
@@ -104,7 +107,12 @@ class RetryPolicy:
     def begin(self) -> RetryPolicy:
         """Return the policy of a call that begins now, for all its requests."""
         return RetryPolicy(
-            self.timeout, self.max_retries, self.wait_for_model, self.on_retry, self.call_budget()
+            self.timeout,
+            self.max_retries,
+            self.wait_for_model,
+            self.on_retry,
+            self.call_budget(),
+            self.batch_retries,
         )
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from math import inf
 from random import random
 from time import monotonic
+from typing import Protocol
 
-from ..errors import ConnectionError, EasyLLMError, EndpointPausedError, ModelLoadingError
+from ..errors import (
+    ConnectionError,
+    EasyLLMError,
+    EndpointPausedError,
+    ModelLoadingError,
+    RateLimitError,
+)
 from ..errors import TimeoutError as OutOfTime
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -36,11 +43,18 @@ class Backoff:
         return pause
 
 
+class Turns(Protocol):
+    """Decides, for a call that is one of many, what a refusal for too many requests means."""
+
+    def pause_after(self, refusal: EasyLLMError, retry_after: float | None) -> float:
+        """Seconds until the next attempt; raises the refusal if there is none."""
+
+
 class CallBudget:
     """The time and the attempts of one call, however many requests it takes."""
 
     __slots__ = ("_backoff", "_max_retries", "_used", "_wait_for_model",
-                 "deadline", "started", "timeout")  # fmt: skip
+                 "deadline", "started", "timeout", "turn")  # fmt: skip
 
     def __init__(self, timeout: float | None, max_retries: int, wait_for_model: float) -> None:
         self.started = monotonic()
@@ -50,6 +64,7 @@ class CallBudget:
         self._wait_for_model = wait_for_model
         self._backoff: Backoff | None = None
         self._used = 0
+        self.turn: Turns | None = None
 
     def hold(self) -> None:
         """Allow for a proxy that holds a request itself until a replica is up."""
@@ -66,6 +81,8 @@ class CallBudget:
         loading = isinstance(failure, ModelLoadingError)
         if self._wait_for_model > 0 and loading and not isinstance(failure, EndpointPausedError):
             return self._pause_of_cold_start(failure, retry_after)
+        if self.turn is not None and isinstance(failure, RateLimitError):
+            return self.turn.pause_after(failure, retry_after)
         if self._used >= self._max_retries:
             raise failure
         self._backoff = self._backoff or Backoff(self._max_retries)

@@ -1,8 +1,10 @@
-"""Batches that keep up to `max_concurrency` requests in flight."""
+"""Batches that keep up to `max_concurrency` requests in flight, and wait for a busy server."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from langchain_core.outputs import LLMResult
@@ -11,6 +13,19 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from .._http.event_loop import running_loop
 
 Config = RunnableConfig | Sequence[RunnableConfig] | None
+
+IN_BATCH: ContextVar[bool] = ContextVar("in_batch", default=False)
+"""Whether a call is one of many, which wait for their turns where the server is busy."""
+
+
+@contextmanager
+def batched() -> Iterator[None]:
+    """Mark the calls of this block, and of the threads and tasks that it starts, as a batch's."""
+    token = IN_BATCH.set(True)
+    try:
+        yield
+    finally:
+        IN_BATCH.reset(token)
 
 
 def capped(config: Config, limit: int) -> Any:  # noqa: ANN401 - whichever form the caller used
@@ -38,14 +53,16 @@ class BatchingMixin:
     def batch(self, inputs: list[Any], config: Config = None, **kwargs: Any) -> list[Any]:
         """Run many inputs, in threads; see `Runnable.batch`."""
         cap = capped(config, self.max_concurrency)
-        answers: list[Any] = _PLAIN.batch(self, inputs, cap, **kwargs)
+        with batched():
+            answers: list[Any] = _PLAIN.batch(self, inputs, cap, **kwargs)
         return answers
 
     async def abatch(self, inputs: list[Any], config: Config = None, **kwargs: Any) -> list[Any]:
         """Run many inputs; see `Runnable.abatch`."""
         running_loop()
         cap = capped(config, self.max_concurrency)
-        answers: list[Any] = await _PLAIN.abatch(self, inputs, cap, **kwargs)
+        with batched():
+            answers: list[Any] = await _PLAIN.abatch(self, inputs, cap, **kwargs)
         return answers
 
     def batch_as_completed(
@@ -53,18 +70,28 @@ class BatchingMixin:
     ) -> Iterator[tuple[int, Any]]:
         """Run many inputs; yield results as they finish; see `Runnable`."""
         cap = capped(config, self.max_concurrency)
-        answers: Iterator[tuple[int, Any]] = _PLAIN.batch_as_completed(self, inputs, cap, **kwargs)
-        return answers
+        answers = _PLAIN.batch_as_completed(self, inputs, cap, **kwargs)
+        with closing(answers):
+            with batched():  # by its first answer it has started them all
+                first = next(answers, None)
+            if first is not None:
+                yield first
+            yield from answers
 
-    def abatch_as_completed(
+    async def abatch_as_completed(
         self, inputs: Sequence[Any], config: Config = None, **kwargs: Any
     ) -> AsyncIterator[tuple[int, Any]]:
         """Run many inputs; yield results as they finish; see `Runnable`."""
+        running_loop()
         cap = capped(config, self.max_concurrency)
-        answers: AsyncIterator[tuple[int, Any]] = _PLAIN.abatch_as_completed(
-            self, inputs, cap, **kwargs
-        )
-        return answers
+        answers = _PLAIN.abatch_as_completed(self, inputs, cap, **kwargs)
+        async with aclosing(answers):
+            with batched():
+                first = await anext(answers, None)
+            if first is not None:
+                yield first
+            async for answer in answers:
+                yield answer
 
 
 def split_run_id(kwargs: Mapping[str, Any], count: int) -> list[dict[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import builtins
 import ssl
 import threading
 import time
@@ -11,7 +9,6 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 from .._http.auth import Credentials, Secret, environment_token
 from .._http.client import HTTPTransport, Transport
 from .._http.exchange import arun_flow, run_flow
+from .._http.future_wait import FutureWait
 from .._http.models import (
     DEFAULT_LIMITS,
     Request,
@@ -63,6 +61,7 @@ class SessionSettings:
     http_client: object = field(default=None, repr=False)  # in place of own connections
     http_async_client: object = field(default=None, repr=False)
     limits: ResponseLimits = DEFAULT_LIMITS
+    requests_per_second: float | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -72,10 +71,11 @@ class SessionSettings:
         headers = tuple((name, Secret(value)) for name, value in self.headers)
         verify = id(self.verify) if isinstance(self.verify, ssl.SSLContext) else self.verify
         address = self.url.root, self.url.adds_v1, self.url.query, self.url.router
-        server = headers, verify, self.bill_to, self.request_hook, self.limits
+        server = headers, verify, self.bill_to, self.request_hook
+        bounds = self.limits, self.requests_per_second
         # A session keeps its clients alive, so no other object has their ids meanwhile.
         clients = id(self.http_client), id(self.http_async_client)
-        return (*address, given, found, *server, *clients)
+        return (*address, given, found, *server, *bounds, *clients)
 
 
 class ServerSession:
@@ -155,18 +155,10 @@ class ServerSession:
         known.add(answered)
         self.recheck()
 
-    def _run(self, step: _Step) -> Response | None:
-        if isinstance(step, _Wait):
-            with suppress(builtins.TimeoutError):
-                step.detection.done.result(step.seconds)
-            return None
+    def _run(self, step: _DetectionRequest) -> Response:
         return self.transport.send(step.request, step.policy)
 
-    async def _arun(self, step: _Step) -> Response | None:
-        if isinstance(step, _Wait):
-            with suppress(builtins.TimeoutError):
-                await asyncio.wait_for(asyncio.wrap_future(step.detection.done), step.seconds)
-            return None
+    async def _arun(self, step: _DetectionRequest) -> Response:
         return await self.transport.asend(step.request, step.policy)
 
     def _detect_or_wait(
@@ -189,7 +181,8 @@ class ServerSession:
             if other is None:
                 known = yield from self._detect(own, _within(limit, policy), headers)
                 break
-            yield _Wait(other, max(min(deadline, other.until) - time.monotonic(), 0.0))
+            seconds = max(min(deadline, other.until) - time.monotonic(), 0.0)
+            yield FutureWait(other.done, seconds)
             if time.monotonic() >= deadline and not other.done.done():
                 raise _waited_too_long(self.url, deadline - budget.started)
         budget.resume()
@@ -282,13 +275,7 @@ class _DetectionRequest(NamedTuple):
     policy: RetryPolicy
 
 
-class _Wait(NamedTuple):
-    detection: _Detection
-    seconds: float
-
-
-_Step: TypeAlias = _DetectionRequest | _Wait
-_DetectionFlow: TypeAlias = Generator[_Step, Response | None, ServerInfo]
+_DetectionFlow: TypeAlias = Generator["_DetectionRequest | FutureWait", Response | None, ServerInfo]
 
 
 def _time_limit(policy: RetryPolicy) -> float:
@@ -364,6 +351,7 @@ def connect(settings: SessionSettings) -> ServerSession:
             bill_to=settings.bill_to,
             verify=settings.verify,
             limits=settings.limits,
+            requests_per_second=settings.requests_per_second,
             request_hook=settings.request_hook,
             http_client=settings.http_client,
             http_async_client=settings.http_async_client,
