@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from langchain_core.embeddings import Embeddings
+from langchain_core.messages.ai import UsageMetadata
 from pydantic import Field
 
 from ._fields.batching import BatchFields, progress_bar
@@ -19,7 +20,8 @@ from ._servers.profile import EMBEDDING_FIELDS
 
 if TYPE_CHECKING:
     from ._batch.clients import EmbeddingClient
-    from ._batch.embedding import Array
+    from ._batch.embedding import Array, ArrayJob, ListJob
+    from .errors import EasyLLMError
 
 __all__ = ["EasyLLMEmbeddings"]
 
@@ -135,11 +137,23 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
     _model_files: ClassVar[tuple[str, ...]] = ("modules.json", "config.json")
     _embeds: ClassVar[bool] = True
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+    @overload
+    def embed_documents(self, texts: list[str]) -> list[list[float]]: ...
+
+    @overload
+    def embed_documents(
+        self, texts: list[str], *, return_exceptions: bool
+    ) -> list[list[float] | EasyLLMError]: ...
+
+    def embed_documents(self, texts: list[str], *, return_exceptions: bool = False) -> Any:
         """Embed documents.
 
         Args:
             texts: The documents. None of them may be empty.
+            return_exceptions: Whether a document that fails has its error in the place of its
+                vector, with its position as `index`, and the others are embedded; or the first
+                failure is raised. What concerns all documents (a rejected token, a model that is
+                not there) is always raised. Default False.
 
         Returns:
             One vector per document, in their order.
@@ -148,15 +162,50 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
             EasyLLMError: If a text cannot be sent, or a request fails. If the server refuses a
                 text, the message has its index and its beginning.
         """
-        given = prepare_texts(texts, self.document_prompt)
-        with progress_bar(len(given), shown=self.show_progress) as bar:
-            return self._embedding_client().lists(given, bar) if given else []
+        job = self._list_job(texts, errors={} if return_exceptions else None)
+        with progress_bar(job.left, shown=self.show_progress) as job.on_progress:
+            return self._embedding_client().run(job).lists
 
-    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+    @overload
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]: ...
+
+    @overload
+    async def aembed_documents(
+        self, texts: list[str], *, return_exceptions: bool
+    ) -> list[list[float] | EasyLLMError]: ...
+
+    async def aembed_documents(self, texts: list[str], *, return_exceptions: bool = False) -> Any:
         """Embed documents; see `embed_documents`."""
-        given = prepare_texts(texts, self.document_prompt)
-        with progress_bar(len(given), shown=self.show_progress) as bar:
-            return await self._embedding_client().alists(given, bar) if given else []
+        job = self._list_job(texts, errors={} if return_exceptions else None)
+        with progress_bar(job.left, shown=self.show_progress) as job.on_progress:
+            return (await self._embedding_client().arun(job)).lists
+
+    def embed_documents_with_usage(
+        self, texts: list[str]
+    ) -> tuple[list[list[float]], UsageMetadata | None]:
+        """Embed documents, and return how many tokens they had.
+
+        Args:
+            texts: The documents. None of them may be empty.
+
+        Returns:
+            The vectors as `embed_documents` returns them; and the usage as the server counted it,
+            all requests together, or None if it does not say. Embeddings have no output tokens.
+
+        Raises:
+            EasyLLMError: As `embed_documents`.
+        """
+        job = self._list_job(texts, counts_tokens=True)
+        with progress_bar(job.left, shown=self.show_progress) as job.on_progress:
+            return self._embedding_client().run(job).lists, _usage(job.tokens)
+
+    async def aembed_documents_with_usage(
+        self, texts: list[str]
+    ) -> tuple[list[list[float]], UsageMetadata | None]:
+        """Embed documents, and return how many tokens; see `embed_documents_with_usage`."""
+        job = self._list_job(texts, counts_tokens=True)
+        with progress_bar(job.left, shown=self.show_progress) as job.on_progress:
+            return (await self._embedding_client().arun(job)).lists, _usage(job.tokens)
 
     def embed_query(self, text: str) -> list[float]:
         """Embed a query.
@@ -170,17 +219,21 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
         Raises:
             EasyLLMError: If the query cannot be sent, or the request fails.
         """
-        return self._embedding_client().lists([_prepare_query(text, self.query_prompt)])[0]
+        return self._embedding_client().run(self._query_job(text)).lists[0]
 
     async def aembed_query(self, text: str) -> list[float]:
         """Embed a query; see `embed_query`."""
-        return (await self._embedding_client().alists([_prepare_query(text, self.query_prompt)]))[0]
+        return (await self._embedding_client().arun(self._query_job(text))).lists[0]
 
-    def embed_documents_array(self, texts: Sequence[str]) -> Array:
+    def embed_documents_array(
+        self, texts: Sequence[str], *, return_exceptions: bool = False
+    ) -> Array:
         """Embed documents to a numpy array.
 
         Args:
             texts: The documents. None of them may be empty.
+            return_exceptions: Whether a document that fails has a row of NaN, and its error in the
+                array's `errors`, a dictionary by row; as in `embed_documents`. Default False.
 
         Returns:
             The vectors as a float32 array of shape `[len(texts), dimensions]`.
@@ -188,43 +241,78 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
         Raises:
             EasyLLMError: As `embed_documents`, and if numpy is not installed.
         """
-        given = prepare_texts(texts, self.document_prompt)
-        with progress_bar(len(given), shown=self.show_progress) as bar:
-            return self._embedding_client().array(given, bar)
+        job = self._array_job(texts, return_exceptions=return_exceptions)
+        with progress_bar(job.left, shown=self.show_progress) as job.on_progress:
+            return self._embedding_client().run(job).rows
 
-    async def aembed_documents_array(self, texts: Sequence[str]) -> Array:
+    async def aembed_documents_array(
+        self, texts: Sequence[str], *, return_exceptions: bool = False
+    ) -> Array:
         """Embed documents to a numpy array; see `embed_documents_array`."""
-        given = prepare_texts(texts, self.document_prompt)
-        with progress_bar(len(given), shown=self.show_progress) as bar:
-            return await self._embedding_client().aarray(given, bar)
+        job = self._array_job(texts, return_exceptions=return_exceptions)
+        with progress_bar(job.left, shown=self.show_progress) as job.on_progress:
+            return (await self._embedding_client().arun(job)).rows
 
-    def iter_embeddings(self, texts: Iterable[str]) -> Iterator[Array]:
+    def iter_embeddings(
+        self, texts: Iterable[str], *, return_exceptions: bool = False
+    ) -> Iterator[Array]:
         """Embed any number of documents in constant memory.
 
-        Texts are read as they are needed.
+        Texts are read as they are needed: some thousands of them ahead.
 
         Args:
             texts: The documents. None of them may be empty.
+            return_exceptions: As in `embed_documents_array`. The keys of an array's `errors` are
+                its rows; an error's `index` is the position among all texts. Default False.
 
         Yields:
-            The vectors of the next 32 batches (1,024 texts by default), in the order of the texts,
-            as float32 arrays of shape `[number of texts, dimensions]`.
+            The vectors of the next 32 batches (1,024 texts by default, 4,096 at most, fewer if they
+            have over 4 million characters together), in the order of the texts, as float32 arrays
+            of shape `[number of texts, dimensions]`.
 
         Raises:
             EasyLLMError: As `embed_documents_array`.
         """
         check_several(texts)
-        yield from self._embedding_client().iter_arrays(texts, self.document_prompt)
+        yield from self._embedding_client().iter_arrays(
+            texts, self.document_prompt, return_exceptions=return_exceptions
+        )
 
     async def aiter_embeddings(
-        self, texts: Iterable[str] | AsyncIterable[str]
+        self, texts: Iterable[str] | AsyncIterable[str], *, return_exceptions: bool = False
     ) -> AsyncIterator[Array]:
         """Embed any number of documents in constant memory; see `iter_embeddings`."""
         check_several(texts, Iterable | AsyncIterable)
-        arrays = self._embedding_client().aiter_arrays(texts, self.document_prompt)
+        arrays = self._embedding_client().aiter_arrays(
+            texts, self.document_prompt, return_exceptions=return_exceptions
+        )
         async with aclosing(arrays):
             async for array in arrays:
                 yield array
+
+    def _list_job(
+        self,
+        texts: list[str],
+        *,
+        errors: dict[int, EasyLLMError] | None = None,
+        counts_tokens: bool = False,
+    ) -> ListJob:
+        from ._batch.embedding import ListJob  # noqa: PLC0415 - sockets load with the first request
+
+        given = prepare_texts(texts, self.document_prompt, errors=errors)
+        return ListJob(given, errors=errors, counts_tokens=counts_tokens)
+
+    def _array_job(self, texts: Sequence[str], *, return_exceptions: bool) -> ArrayJob:
+        from ._batch.embedding import ArrayJob  # noqa: PLC0415 - as above
+
+        errors: dict[int, EasyLLMError] | None = {} if return_exceptions else None
+        return ArrayJob(prepare_texts(texts, self.document_prompt, errors=errors), errors=errors)
+
+    def _query_job(self, text: str) -> ListJob:
+        from ._batch.embedding import ListJob  # noqa: PLC0415 - as above
+
+        given, prompt = check_text(text, "The query"), self.query_prompt
+        return ListJob([check_text(prompt, "query_prompt") + given if prompt else given])
 
     def _embedding_client(self) -> EmbeddingClient:
         from ._batch.clients import EmbeddingClient  # noqa: PLC0415 - sockets load with the first request
@@ -241,7 +329,7 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
         return EmbeddingClient(self._connect().session, self._limits(), request)
 
 
-def _prepare_query(text: str, prompt: str) -> str:
-    """Return a query as it is sent, once it can be."""
-    checked = check_text(text, "The query")
-    return check_text(prompt, "query_prompt") + checked if prompt else checked
+def _usage(tokens: int | None) -> UsageMetadata | None:
+    if tokens is None:
+        return None
+    return {"input_tokens": tokens, "output_tokens": 0, "total_tokens": tokens}

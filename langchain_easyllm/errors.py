@@ -78,7 +78,13 @@ class EasyLLMError(core.ModelError):
         body: The response, shortened to 2,000 characters.
         retry_after: The time in seconds that the server asked to wait.
         partial: For a stream, the text that had arrived before the failure.
+
+    Attributes:
+        index: The position in the caller's list of the text that was refused; None if the error is
+            not about one of many.
     """
+
+    index: int | None = None
 
     def __init__(
         self,

@@ -8,26 +8,23 @@ from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
-    Callable,
     Iterable,
     Iterator,
     Sequence,
 )
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .._http.event_loop import running_loop
 from .._http.models import RetryPolicy
 from .._protocols.embeddings import EmbeddingApi, Vector
 from .._protocols.rerank import RerankApi
-from .._protocols.texts import prepare_texts
 from .._servers.profile import ServerInfo
 from .._servers.session import ServerSession
-from .embedding import ArrayJob, EmbeddingRequest, EmbeddingTask, ListJob
+from .embedding import ArrayJob, EmbeddingRequest, EmbeddingTask
 from .reranking import RerankRequest, RerankTask
 from .scheduler import BatchJob, BatchScheduler, Task
+from .windows import MOST_TEXTS, Windows
 from .workers import WorkerPool, arun_job, blocking_pool, run_job
 
 if TYPE_CHECKING:
@@ -36,13 +33,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 J = TypeVar("J", bound=BatchJob[Any])
-OnProgress = Callable[[int], object] | None
 
 DEFAULT_SIZE = 32
 """Texts per request where the server does not say how many it takes: TEI's own default."""
-
-WINDOW = 32
-"""Batches that are read ahead at a time, and whose vectors make one array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +55,8 @@ class BatchLimits:
         """Return what cuts texts into requests; without `texts`, nobody knows how many come."""
         size, limit = self.size(server), self.max_concurrency
         requests = sys.maxsize
+        if texts is None:
+            size = min(size, MOST_TEXTS)
         if server and server.profile.max_concurrency:
             limit = server.profile.max_concurrency
         if texts is not None:
@@ -95,7 +90,7 @@ class _BatchClient(ABC, Generic[T]):
 
     def run(self, job: J) -> J:
         """Send the texts of a job, and return it with their results."""
-        if job.texts:
+        if job.left:
             server = self._detect(many=len(job.texts) > 1)
             scheduler = self.limits.scheduler(self.task(server), server, job.texts)
             run_job(scheduler, self.session.transport, job)
@@ -103,7 +98,7 @@ class _BatchClient(ABC, Generic[T]):
 
     async def arun(self, job: J) -> J:
         running_loop()
-        if job.texts:
+        if job.left:
             server = await self._adetect(many=len(job.texts) > 1)
             scheduler = self.limits.scheduler(self.task(server), server, job.texts)
             await arun_job(scheduler, self.session.transport, job)
@@ -134,85 +129,45 @@ class EmbeddingClient(_BatchClient[Vector]):
     def task(self, server: ServerInfo | None) -> EmbeddingTask:
         return EmbeddingTask(self.request, self.session, server)
 
-    def lists(self, texts: list[str], on_progress: OnProgress = None) -> list[list[float]]:
-        job = self.run(ListJob(texts, on_progress=on_progress))
-        return cast("list[list[float]]", job.results)
-
-    async def alists(self, texts: list[str], on_progress: OnProgress = None) -> list[list[float]]:
-        job = await self.arun(ListJob(texts, on_progress=on_progress))
-        return cast("list[list[float]]", job.results)
-
-    def array(self, texts: list[str], on_progress: OnProgress = None) -> Array:
-        return self.run(ArrayJob(texts, on_progress=on_progress)).array
-
-    async def aarray(self, texts: list[str], on_progress: OnProgress = None) -> Array:
-        return (await self.arun(ArrayJob(texts, on_progress=on_progress))).array
-
-    def iter_arrays(self, texts: Iterable[str], prompt: str) -> Iterator[Array]:
+    def iter_arrays(
+        self, texts: Iterable[str], prompt: str, *, return_exceptions: bool
+    ) -> Iterator[Array]:
         """Yield vectors as arrays, in the order of the texts, which are read as they are needed."""
         server = self._detect(many=True)
         jobs: deque[ArrayJob] = deque()
         batches = self.limits.scheduler(self.task(server), server)
+        windows = Windows(batches.size, prompt, return_exceptions=return_exceptions)
+        ahead = windows.ahead(batches.limit * batches.size)
         with blocking_pool(batches, self.session.transport) as workers:
-            for job in self._windows(texts, prompt, server):
+            for job in windows.jobs(texts):
                 workers.start(job)
                 jobs.append(job)
-                while jobs and (len(jobs) > self._jobs_ahead() or not jobs[0].left):
+                while jobs and (len(jobs) > ahead or not jobs[0].left):
                     workers.wait(jobs[0])
-                    yield jobs.popleft().array
+                    yield jobs.popleft().rows
             while jobs:
                 workers.wait(jobs[0])
-                yield jobs.popleft().array
+                yield jobs.popleft().rows
 
     async def aiter_arrays(
-        self, texts: Iterable[str] | AsyncIterable[str], prompt: str
+        self, texts: Iterable[str] | AsyncIterable[str], prompt: str, *, return_exceptions: bool
     ) -> AsyncGenerator[Array, None]:
         running_loop()
         server = await self._adetect(many=True)
         jobs: deque[ArrayJob] = deque()
         batches = self.limits.scheduler(self.task(server), server)
+        windows = Windows(batches.size, prompt, return_exceptions=return_exceptions)
+        ahead = windows.ahead(batches.limit * batches.size)
         async with WorkerPool(batches, self.session.transport) as workers:
-            async for job in self._awindows(texts, prompt, server):
+            async for job in windows.ajobs(texts):
                 await workers.start(job)
                 jobs.append(job)
-                while jobs and (len(jobs) > self._jobs_ahead() or not jobs[0].left):
+                while jobs and (len(jobs) > ahead or not jobs[0].left):
                     await workers.wait(jobs[0])
-                    yield jobs.popleft().array
+                    yield jobs.popleft().rows
             while jobs:
                 await workers.wait(jobs[0])
-                yield jobs.popleft().array
-
-    def _jobs_ahead(self) -> int:
-        """How many jobs are started before the first has to be done."""
-        return -(-self.limits.max_concurrency // WINDOW)
-
-    def _windows(
-        self, texts: Iterable[str], prompt: str, server: ServerInfo | None
-    ) -> Iterator[ArrayJob]:
-        """Yield jobs of so many texts that a few of them keep all workers busy."""
-        rest = iter(texts)
-        first = 0
-        while chunk := list(islice(rest, self.limits.size(server) * WINDOW)):
-            yield ArrayJob(prepare_texts(chunk, prompt, first), first)
-            first += len(chunk)
-
-    async def _awindows(
-        self, texts: Iterable[str] | AsyncIterable[str], prompt: str, server: ServerInfo | None
-    ) -> AsyncIterator[ArrayJob]:
-        if isinstance(texts, Iterable):
-            for job in self._windows(texts, prompt, server):
-                yield job
-            return
-        chunk: list[str] = []
-        first = 0
-        async for text in texts:
-            chunk.append(text)
-            if len(chunk) == self.limits.size(server) * WINDOW:
-                yield ArrayJob(prepare_texts(chunk, prompt, first), first)
-                first += len(chunk)
-                chunk = []
-        if chunk:
-            yield ArrayJob(prepare_texts(chunk, prompt, first), first)
+                yield jobs.popleft().rows
 
 
 @dataclass(frozen=True)

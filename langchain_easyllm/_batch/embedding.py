@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from .._http.models import Request
+from .._http.models import Request, Response
 from .._protocols.embeddings import (
     EmbeddingApi,
     EmbeddingProtocolRequest,
@@ -17,6 +17,7 @@ from .._protocols.embeddings import (
     embed_route,
     hub_route,
     normalized,
+    read_tokens,
     read_vectors,
     to_floats,
 )
@@ -89,6 +90,9 @@ class EmbeddingTask:
         if isinstance(batch.tag, EmbeddingProtocolRequest) and batch.tag.normalizes_locally:
             return [normalized(vector) for vector in vectors]
         return vectors
+
+    def tokens(self, response: Response) -> int | None:
+        return read_tokens(response.headers, response.body)
 
     def refuses_form(self, error: EasyLLMError) -> bool:
         words = (error.body or error.message).lower()
@@ -224,7 +228,14 @@ def _fits(api: EmbeddingApi, server: ServerInfo, params: Mapping[str, object]) -
 
 
 class ListJob(BatchJob[Vector]):
-    """A job whose results are lists of floats, whatever the server sent."""
+    """A job whose results are lists of floats, whatever the server sent; or errors."""
+
+    @property
+    def lists(self) -> list[list[float]]:
+        """The vectors, and the errors in their places."""
+        for position, error in (self.errors or {}).items():
+            self.results[position] = cast("Any", error)
+        return cast("list[list[float]]", self.results)
 
     def put(self, batch: Batch[Vector], results: Sequence[Vector]) -> None:
         super().put(batch, [to_floats(vector) for vector in results])
@@ -238,8 +249,9 @@ class ArrayJob(BatchJob[Vector]):
         texts: Sequence[str],
         first: int = 0,
         on_progress: Callable[[int], object] | None = None,
+        errors: dict[int, EasyLLMError] | None = None,
     ) -> None:
-        super().__init__(texts, first, on_progress)
+        super().__init__(texts, first, on_progress, errors)
         self.results = []
         try:
             import numpy as np  # noqa: PLC0415 - optional
@@ -249,6 +261,19 @@ class ArrayJob(BatchJob[Vector]):
             ) from error
         self._numpy = np
         self.array: Array = self._numpy.empty((0, 0), dtype="float32")
+
+    @property
+    def rows(self) -> Array:
+        """The vectors; with `errors`, rows of NaN in the places of those that failed."""
+        if self.errors is None:
+            return self.array
+        from .array_errors import ArrayWithErrors  # noqa: PLC0415 - numpy is optional
+
+        array = (
+            self.array if self.array.size else self._numpy.empty((len(self.texts), 0), "float32")
+        )
+        array[list(self.errors)] = self._numpy.nan
+        return ArrayWithErrors(array, self.errors)
 
     def put(self, batch: Batch[Vector], results: Sequence[Vector]) -> None:
         np = self._numpy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .._http.models import Request
+from .._http.models import Request, Response
 from .._protocols.embeddings import hub_route
 from .._protocols.events import Failure
 from .._protocols.rerank import (
@@ -62,6 +62,10 @@ class RerankTask:
 
     def read(self, batch: Batch[float], body: bytes) -> Sequence[float] | Failure:
         return read_scores(body, batch.indices)
+
+    def tokens(self, _response: Response) -> int | None:
+        """Return None: nobody asks."""
+        return None
 
     def refuses_form(self, _error: EasyLLMError) -> bool:
         """Return False: there is one form."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
@@ -18,14 +19,22 @@ from .._http.models import Request, Response, RetryPolicy
 from .._protocols.events import Failure
 from .._protocols.texts import beginning, to_json
 from ..errors import (
+    AuthenticationError,
     BadRequestError,
+    ConfigurationError,
     ContextOverflowError,
     EasyLLMError,
     GenerationError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProtocolError,
     RateLimitError,
 )
 
 T = TypeVar("T")
+
+_OF_ALL = ConfigurationError, AuthenticationError, PermissionDeniedError, NotFoundError
+"""What fails for all texts as for one."""
 
 WorkerStep = tuple[Request, RetryPolicy]
 """A request to send."""
@@ -41,7 +50,9 @@ class BatchJob(Generic[T]):
     """Texts to process, and their results.
 
     `first` is the index of the first text in the caller's input; `on_progress` is called with the
-    number of texts of each batch that is done.
+    number of texts of each batch that is done. With `errors`, by the positions of their texts, a
+    text that fails has its error there, and the job goes on; those that are there already are not
+    sent.
     """
 
     def __init__(
@@ -49,16 +60,23 @@ class BatchJob(Generic[T]):
         texts: Sequence[str],
         first: int = 0,
         on_progress: Callable[[int], object] | None = None,
+        errors: dict[int, EasyLLMError] | None = None,
+        *,
+        counts_tokens: bool = False,
     ) -> None:
         self.texts = texts
         self.first = first
-        self.left = len(texts)
+        self.errors = errors
+        # Those of the texts, as the server counts them; None where it does not, or nobody asks.
+        self.tokens = 0 if counts_tokens else None
         self.results: list[T | None] = [None] * len(texts)
-        self._on_progress = on_progress
+        self.on_progress = on_progress
         # A model pads a batch to its longest text: texts of similar length go together, the longest
         # first, so that none of them is waited for alone in the end.
         lengths = list(map(len, texts))
-        order = sorted(range(len(texts)), key=lengths.__getitem__, reverse=True)
+        sent = [position for position in range(len(texts)) if position not in (errors or ())]
+        order = sorted(sent, key=lengths.__getitem__, reverse=True)
+        self.left = len(order)
         self._rest: Iterator[int] = iter(order)
         self._next: tuple[int, bytes] | None = None
 
@@ -86,13 +104,22 @@ class BatchJob(Generic[T]):
             self.results[position] = result
         self.count(batch)
 
+    def fail(self, batch: Batch[T], error: EasyLLMError) -> None:
+        """Note the error of a batch for each of its texts."""
+        assert self.errors is not None  # noqa: S101 - asked before
+        several = len(batch.positions) > 1
+        for position, index in zip(batch.positions, batch.indices, strict=True):
+            own = self.errors[position] = copy(error) if several else error
+            own.index = index
+        self.count(batch)
+
     def drop(self) -> None:
         self.texts, self.results, self._rest = [], [], iter(())
 
     def count(self, batch: Batch[T]) -> None:
         self.left -= len(batch.positions)
-        if self._on_progress is not None:
-            self._on_progress(len(batch.positions))
+        if self.on_progress is not None:
+            self.on_progress(len(batch.positions))
 
 
 @dataclass(slots=True)
@@ -137,6 +164,9 @@ class Task(Protocol[T]):
     def build_request(self, batch: Batch[T]) -> Request:
         """Return the request for a batch."""
 
+    def tokens(self, response: Response) -> int | None:
+        """Return how many tokens the texts of a batch had; None if the server does not say."""
+
     def read(self, batch: Batch[T], body: bytes) -> Sequence[T] | Failure:
         """Return the results for a batch, in its order; or a failure that the response reports."""
 
@@ -165,7 +195,7 @@ class BatchScheduler(Generic[T]):
     ) -> None:
         self.limit = limit
         self._task = task
-        self._size = size
+        self.size = size
         self._max_bytes = max_bytes - task.overhead
         batch_retries = None if single else policy.max_retries
         self._policy = replace(policy, on_retry=self._before_retry, batch_retries=batch_retries)
@@ -216,7 +246,7 @@ class BatchScheduler(Generic[T]):
 
     def _cut(self) -> Batch[T] | None:
         while self._jobs:
-            batch = self._jobs[0].next_batch(self._size, self._max_bytes)
+            batch = self._jobs[0].next_batch(self.size, self._max_bytes)
             if batch is not None:
                 return batch
             self._jobs.popleft()
@@ -230,26 +260,39 @@ class BatchScheduler(Generic[T]):
             raise
         if isinstance(results, Failure):
             raise error_from_event(results.payload, response.url)
-        batch.job.put(batch, results)
-        if not batch.job.left:
+        job = batch.job
+        if job.tokens is not None:
+            tokens = self._task.tokens(response)
+            job.tokens = None if tokens is None else job.tokens + tokens
+        job.put(batch, results)
+        if not job.left:
             self.on_change()
 
     def _failed(self, batch: Batch[T], error: EasyLLMError) -> None:
         try:
             self._retries.extendleft(reversed(self._batches_after(batch, error)))
         except EasyLLMError as final:
-            self.stop(final)
+            if batch.job.errors is None or isinstance(final, _OF_ALL):
+                self.stop(final)
+                return
+            batch.job.fail(batch, final)
+            if not batch.job.left:
+                self.on_change()
 
     def _batches_after(self, batch: Batch[T], error: EasyLLMError) -> list[Batch[T]]:
         """Return the batches to send instead of one that failed, or raise the error."""
         if self._task.learn_fallback(batch, error):
             return [batch]
         too_large = _is_too_large(error)
-        if too_large or isinstance(error, BadRequestError | GenerationError):
+        one_of_them = isinstance(error, BadRequestError | GenerationError)
+        if batch.job.errors is not None and isinstance(error, ProtocolError):
+            one_of_them = True  # the others may have their results
+        if too_large or one_of_them:
             if len(batch.positions) == 1:
                 raise self._named(batch, error)
-            if too_large:
-                self._size = min(self._size, (len(batch.positions) + 1) // 2)
+            # A text that is too long for the model says nothing of how many may come together.
+            if too_large and not isinstance(error, ContextOverflowError):
+                self.size = min(self.size, (len(batch.positions) + 1) // 2)
             return batch.halves()
         raise error
 
@@ -271,6 +314,7 @@ class BatchScheduler(Generic[T]):
             f"{noun} {batch.indices[0]} ({beginning(text)}) was refused: {error.message}"
         )
         error.args = (error.message,)
+        error.index = batch.indices[0]
         return error
 
 

@@ -8,6 +8,7 @@ from array import array
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter, mul
@@ -156,6 +157,24 @@ def read_vectors(
         for vector, index in zip(vectors, indices, strict=True):
             _check_finite(to_floats(vector), index)
     return vectors
+
+
+def read_tokens(headers: Mapping[str, str], body: bytes) -> int | None:
+    """Return how many tokens the texts of a request had, if the server says so.
+
+    TEI says it in a header, OpenAI's protocol in `usage` (its API reference, "Create embeddings").
+    """
+    header = headers.get("x-compute-tokens", "")
+    if header.isdecimal():
+        return int(header)
+    with suppress(orjson.JSONDecodeError):
+        value = orjson.loads(body)
+        usage = value.get("usage") if isinstance(value, Mapping) else None
+        if isinstance(usage, Mapping):
+            for name in ("prompt_tokens", "total_tokens"):
+                if type(count := usage.get(name)) is int and count > 0:
+                    return count
+    return None
 
 
 def _rows(value: object) -> list[object] | None:

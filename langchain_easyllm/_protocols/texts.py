@@ -13,7 +13,7 @@ from types import UnionType
 import orjson
 
 from .._servers.profile import CLIENT_SIDE
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, EasyLLMError
 
 to_json = orjson.dumps
 """Encode one checked text."""
@@ -22,14 +22,30 @@ SHOWN = 40
 """Characters of a text that an error quotes."""
 
 
-def check_texts(texts: Sequence[object], what: str = "Text", first: int = 0) -> list[str]:
+def check_texts(
+    texts: Sequence[object],
+    what: str = "Text",
+    first: int = 0,
+    errors: dict[int, EasyLLMError] | None = None,
+) -> list[str]:
+    """Return texts that can be sent; with `errors`, others are empty, and their errors put there.
+
+    Its keys are positions in `texts`; `first` is the position of the first one for the caller.
+    """
     check_several(texts)
     checked: list[str] = []
-    for index, text in enumerate(texts, first):
+    for position, text in enumerate(texts):
         if type(text) is str and text and text.isascii():  # nearly all, at nearly no cost
             checked.append(text)
-        else:
-            checked.append(check_text(text, f"{what} {index}"))
+            continue
+        try:
+            checked.append(check_text(text, f"{what} {first + position}"))
+        except ConfigurationError as error:
+            error.index = first + position
+            if errors is None:
+                raise
+            errors[position] = error
+            checked.append("")
     return checked
 
 
@@ -124,9 +140,14 @@ def body_parts(key: str, rest: Mapping[str, object]) -> tuple[bytes, bytes]:
     return b'{"' + key.encode() + b'":[', b"]" + comma + tail[1:]
 
 
-def prepare_texts(texts: Sequence[str], prompt: str, first: int = 0) -> list[str]:
-    """Return documents as they are sent, once all of them can be."""
-    checked = check_texts(texts, first=first)
+def prepare_texts(
+    texts: Sequence[str],
+    prompt: str,
+    first: int = 0,
+    errors: dict[int, EasyLLMError] | None = None,
+) -> list[str]:
+    """Return documents as they are sent, once all of them can be; see `check_texts`."""
+    checked = check_texts(texts, first=first, errors=errors)
     if not prompt:
         return checked
     check_text(prompt, "document_prompt")

@@ -119,9 +119,11 @@ def layer(path: Path) -> str:
 
 
 def public(body: list[ast.stmt]) -> Iterator[ast.ClassDef | Function]:
-    """Yield the public classes, functions and methods that a body defines."""
+    """Yield the public classes, functions and methods that a body defines, without overloads."""
     for node in body:
         if isinstance(node, ast.ClassDef | Function) and not node.name.startswith("_"):
+            if any(ast.unparse(one) == "overload" for one in node.decorator_list):
+                continue
             yield node
             if isinstance(node, ast.ClassDef):
                 yield from public(node.body)
