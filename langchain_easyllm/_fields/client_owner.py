@@ -92,6 +92,7 @@ class ClientOwner(ConnectionFields, Serializable):
             http_async_client=self.http_async_client,
             limits=self._response_limits(),
             requests_per_second=self.requests_per_second,
+            key_left_behind="api_key" in self._missing_secrets and self.api_key is None,
         )
         return GenerationClient(connect(settings), self._hub_token())
 

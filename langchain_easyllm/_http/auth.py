@@ -45,19 +45,26 @@ class Credentials:
 
     Without `api_key` one is looked for in the environment, in the file that `hf auth login` wrote,
     and in `~/.huggingface/token`. `base_url` is the server that `api_key` was given for; None for
-    Hugging Face. A function as `api_key` goes where its token may go; what it returns is not kept.
+    Hugging Face. `left_behind` is whether there was a key, which a pickle lacks. A function as
+    `api_key` goes where its token may go; what it returns is not kept.
     """
 
-    __slots__ = ("__weakref__", "_found", "_given", "_headers", "_searched", "_server", "function")
+    __slots__ = ("__weakref__", "_found", "_given", "_headers", "_searched", "_server", "function",
+                 "left_behind")  # fmt: skip
 
     def __init__(
-        self, api_key: str | UserFunction | None = None, *, base_url: str | None = None
+        self,
+        api_key: str | UserFunction | None = None,
+        *,
+        base_url: str | None = None,
+        left_behind: bool = False,
     ) -> None:
         self.function = api_key if isinstance(api_key, UserFunction) else None
         self._given = ""  # a report of a failure here may show this object, and the variables
         given, api_key = Secret((api_key if isinstance(api_key, str) else "").strip()), None
         self._given = self._checked(given, "api_key")
         self._server = parse_url(base_url) if base_url else None
+        self.left_behind = left_behind
         self._found = ""
         self._searched = False
         self._headers: dict[tuple[str, str, int], str | None] = {}

@@ -69,12 +69,6 @@ _SIGN_IN = "Check the token at https://huggingface.co/settings/tokens, or set HF
 _OWN_KEY = "Set api_key to a key of this server, or check the one that is set."
 _OWN_BILL = "Add credits to the account of the key."
 _OWN_RIGHTS = "Check that api_key is set, and that its permissions cover this model."
-_WITHHELD = (
-    "No token was sent: one from the environment, or given for another server, goes only to "
-    "Hugging Face's own hosts. If this server may have it, pass api_key together with this "
-    "base_url."
-)
-
 _REQUEST_IDS = ("x-request-id", "x-amz-request-id", "x-amzn-requestid", "request-id", "cf-ray")
 
 # 500 and 503: some servers wrap the tokenizer's own refusal, gateways one of another server.
@@ -90,14 +84,14 @@ _PAUSED = re.compile(r"endpoint is paused", re.IGNORECASE)
 
 
 def error_from_response(
-    status: int, headers: Mapping[str, str], body: bytes, url: str, *, token_withheld: bool = False
+    status: int, headers: Mapping[str, str], body: bytes, url: str, *, token_absent: str = ""
 ) -> EasyLLMError:
     """Translate a response that is no success; the error holds no secret that is known here."""
     message = parse_error_body(body)
     address = parse_url(url)
     kind = _classify(status, message, dedicated=is_dedicated(address.host))
     phrase = _PHRASES.get(status, "(no known status)")
-    advice = _advice(kind, status, address, token_withheld=token_withheld)
+    advice = _advice(kind, status, address, token_absent=token_absent)
     where = headers.get("location")
     if where and 300 <= status < 400:
         with suppress(ValueError):  # it is not a valid address
@@ -227,10 +221,10 @@ def _refused(status: int, message: ServerMessage) -> type[EasyLLMError] | None:
 
 
 def _advice(
-    kind: type[EasyLLMError], status: int | None, address: URL, *, token_withheld: bool = False
+    kind: type[EasyLLMError], status: int | None, address: URL, *, token_absent: str = ""
 ) -> str:
-    if status in {401, 403} and token_withheld:
-        return _WITHHELD
+    if status in {401, 403} and token_absent:
+        return token_absent
     if status == 413:
         return _TOO_LARGE
     if is_hugging_face(address):

@@ -212,11 +212,9 @@ def _refusal(
     if result.status == 407:
         return proxy_refusal(address.url, 407)
     body: bytes = getattr(result, "body", b"")
-    withheld = (
-        result.status in {401, 403}
-        and "authorization" not in sent
-        and headers.withheld_from(address)
-    )
+    absent = ""
+    if result.status in {401, 403} and "authorization" not in sent:
+        absent = headers.why_no_token(address)
     return error_from_response(
-        result.status, result.headers, body, address.url, token_withheld=withheld
+        result.status, result.headers, body, address.url, token_absent=absent
     )

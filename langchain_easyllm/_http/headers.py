@@ -34,6 +34,18 @@ BILL_TO = "x-hf-bill-to"
 """The header that names the Hub organisation which pays for a request."""
 
 
+_WITHHELD = (
+    "No token was sent: one from the environment, or given for another server, goes only to "
+    "Hugging Face's own hosts. If this server may have it, pass api_key together with this "
+    "base_url."
+)
+
+_LEFT_BEHIND = (
+    "No token was sent: a pickled object leaves its key behind. Set HF_TOKEN where it is loaded, "
+    "assign .api_key there, or give api_key as a function that finds the token."
+)
+
+
 class CheckedHeaders(SecretHeaders):
     """Headers that can be sent, names in lower case."""
 
@@ -67,9 +79,11 @@ class RequestHeaders:
             return shared
         return SecretHeaders({**shared, **checked_headers(request.headers)})
 
-    def withheld_from(self, address: URL) -> bool:
-        """Whether a token is known that this address was not sent."""
-        return self._credentials.withheld_from(address.url)
+    def why_no_token(self, address: URL) -> str:
+        """Why an address was sent no token, and what to do; nothing if there is none to send."""
+        if self._credentials.left_behind:
+            return _LEFT_BEHIND
+        return _WITHHELD if self._credentials.withheld_from(address.url) else ""
 
     def _build(
         self, address: URL, request: Request, cold: int, *, streaming: bool

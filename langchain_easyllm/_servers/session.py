@@ -62,6 +62,7 @@ class SessionSettings:
     http_async_client: object = field(default=None, repr=False)
     limits: ResponseLimits = DEFAULT_LIMITS
     requests_per_second: float | None = None
+    key_left_behind: bool = False  # whether a pickle had no room for the key that there was
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -72,7 +73,7 @@ class SessionSettings:
         verify = id(self.verify) if isinstance(self.verify, ssl.SSLContext) else self.verify
         address = self.url.root, self.url.adds_v1, self.url.query, self.url.router
         server = headers, verify, self.bill_to, self.request_hook
-        bounds = self.limits, self.requests_per_second
+        bounds = self.limits, self.requests_per_second, self.key_left_behind
         # A session keeps its clients alive, so no other object has their ids meanwhile.
         clients = id(self.http_client), id(self.http_async_client)
         return (*address, given, found, *server, *bounds, *clients)
@@ -343,7 +344,9 @@ def connect(settings: SessionSettings) -> ServerSession:
     """
 
     def open_session() -> ServerSession:
-        credentials = Credentials(settings.api_key, base_url=settings.url.root)
+        credentials = Credentials(
+            settings.api_key, base_url=settings.url.root, left_behind=settings.key_left_behind
+        )
         headers = dict(settings.headers)
         transport = HTTPTransport(
             credentials,

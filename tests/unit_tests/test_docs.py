@@ -130,6 +130,15 @@ def test_the_examples_for_constraints_run(fake_server):
     assert sent["structured_outputs"] == {"choice": ["yes", "no"]}
 
 
+def test_the_examples_for_batches_run(fake_server, capsys):
+    fake_text_servers.serve(fake_server, "vllm", ["391"])
+    fake_server.on("POST", "/v1/embeddings", fake_embedding_servers.openai_route())
+    names = run_page("docs/batches.md", fake_server.url)
+    assert [answer.text for answer in names["answers"]] == ["391"] * 200
+    assert [type(one) for one in names["vectors"]] == [list, errors.ConfigurationError, list]
+    assert capsys.readouterr().out.startswith("1\n{1: ConfigurationError(")
+
+
 def test_the_examples_for_reasoning_run(fake_server):
     fake_text_servers.serve(fake_server, "vllm", ["391"])
     run_page("docs/reasoning.md", fake_server.url)

@@ -12,7 +12,9 @@ import warnings
 import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
+from langchain_easyllm.errors import AuthenticationError
 
+from ...support.fake_errors import error
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, text_of
@@ -62,6 +64,23 @@ def test_a_pickle_leaves_the_key_behind_and_says_so(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         again.invoke("Hi")  # said once
+
+
+@CLASS
+def test_a_refusal_says_that_the_key_was_left_behind(fake_server: FakeServer, cls: type) -> None:
+    serve(fake_server, "openai")
+    fields = {"base_url": fake_server.url, "max_retries": 0}
+    again = pickle.loads(pickle.dumps(cls(api_key="hf_topsecret", **fields)))
+    for path in ("/v1/chat/completions", "/v1/completions"):
+        fake_server.on("POST", path, error("router-unauthorized"))
+    with (
+        pytest.warns(UserWarning, match="api_key"),
+        pytest.raises(AuthenticationError, match=r"pickled object leaves its key.*\.api_key"),
+    ):
+        again.invoke("Hi")
+    with pytest.raises(AuthenticationError) as refused:
+        cls(**fields).invoke("Hi")
+    assert "pickle" not in str(refused.value)
 
 
 def test_a_loaded_object_takes_the_key_of_its_environment(
