@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.callbacks import (
@@ -25,15 +25,24 @@ from ._fields.constructor_types import UNSET, Convertible
 from ._fields.generation import streaming_of
 from ._fields.text_model import TextModel, inspected
 from ._http.event_loop import running_loop
+from ._langchain import events
 from ._langchain.batching import batched, joined, split_run_id
 from ._langchain.messages import with_traceable_images
-from ._langchain.outputs import to_chat_chunks, to_chat_result, to_whole_chunk, with_usage_of
+from ._langchain.outputs import (
+    combined_llm_output,
+    to_chat_chunks,
+    to_chat_result,
+    to_whole_chunk,
+    with_usage_of,
+)
 from ._langchain.tools import ConvertedTools, ToolLike, to_choice, to_tools
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseLLM
+    from langchain_protocol.protocol import MessagesData
 
     from ._generation.request import GenerationRequest
+    from ._protocols.reader import Answer
 
 
 __all__ = ["EasyLLMChat"]
@@ -382,9 +391,9 @@ class EasyLLMChat(TextModel, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request, client = self._build_request(messages, stop, kwargs), self._connect()
-        result = to_chat_result(client.answer(request))
+        result = self._to_result(client.answer(request))
         if repair := _repair(request, result):
-            return with_usage_of(result, to_chat_result(client.answer(repair)))
+            return with_usage_of(result, self._to_result(client.answer(repair)))
         return result
 
     @inspected
@@ -396,9 +405,9 @@ class EasyLLMChat(TextModel, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request, client = self._build_request(messages, stop, kwargs), self._connect()
-        result = to_chat_result(await client.aanswer(request))
+        result = self._to_result(await client.aanswer(request))
         if repair := _repair(request, result):
-            return with_usage_of(result, to_chat_result(await client.aanswer(repair)))
+            return with_usage_of(result, self._to_result(await client.aanswer(repair)))
         return result
 
     def stream(
@@ -436,8 +445,9 @@ class EasyLLMChat(TextModel, BaseChatModel):
             yield to_whole_chunk(self._generate(messages, stop, run_manager, **kwargs))
             return
         request = self._build_request(messages, stop, kwargs, stream=True)
+        v1 = self.output_version == "v1"
         for chunks in self._connect().stream(request):
-            yield from to_chat_chunks(chunks)
+            yield from to_chat_chunks(chunks, v1=v1)
 
     async def _astream(
         self,
@@ -450,9 +460,47 @@ class EasyLLMChat(TextModel, BaseChatModel):
             yield to_whole_chunk(await self._agenerate(messages, stop, run_manager, **kwargs))
             return
         request = self._build_request(messages, stop, kwargs, stream=True)
+        v1 = self.output_version == "v1"
         async for chunks in self._connect().astream(request):
-            for chunk in to_chat_chunks(chunks):
+            for chunk in to_chat_chunks(chunks, v1=v1):
                 yield chunk
+
+    @property
+    def _stream_chat_model_events(self) -> Callable[..., Iterator[MessagesData]] | None:
+        """Langchain-core's hook for `stream_events(version="v3")`; None leaves it to its own."""
+        own = events.SUPPORTED and type(self)._stream is EasyLLMChat._stream  # noqa: SLF001
+        return self._events if own else None
+
+    @property
+    def _astream_chat_model_events(self) -> Callable[..., AsyncIterator[MessagesData]] | None:
+        own = events.SUPPORTED and type(self)._astream is EasyLLMChat._astream  # noqa: SLF001
+        return self._aevents if own else None
+
+    def _events(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[MessagesData]:
+        if self._streams(kwargs) is False:
+            result = self._generate(messages, stop, run_manager, **kwargs)
+            return events.events_of_result(result, run_manager)
+        request = self._build_request(messages, stop, kwargs, stream=True)
+        return events.events_of_chunks(self._connect().stream(request), run_manager)
+
+    def _aevents(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[MessagesData]:
+        if self._streams(kwargs) is False:
+            result = self._agenerate(messages, stop, run_manager, **kwargs)
+            return events.aevents_of_result(result, run_manager)
+        request = self._build_request(messages, stop, kwargs, stream=True)
+        return events.aevents_of_chunks(self._connect().astream(request), run_manager)
 
     def _should_stream(
         self,
@@ -475,6 +523,12 @@ class EasyLLMChat(TextModel, BaseChatModel):
         # A call that is to be streamed is, also where the object's streaming=False.
         tools = self.disable_streaming == "tool_calling" and kwargs.get("tools")
         return self.disable_streaming is True or bool(tools)
+
+    def _to_result(self, answers: Sequence[Answer]) -> ChatResult:
+        return to_chat_result(answers, v1=self.output_version == "v1")
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        return combined_llm_output(llm_outputs)
 
     def _as_source(self, messages: LanguageModelInput) -> list[BaseMessage]:
         return self._convert_input(messages).to_messages()

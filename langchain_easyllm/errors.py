@@ -28,9 +28,10 @@ Each class also inherits the class of `langchain_core.exceptions` in the second 
 from __future__ import annotations
 
 import builtins
+import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core import exceptions as core
 
@@ -48,6 +49,7 @@ __all__ = [
     "ContextOverflowError",
     "EasyLLMError",
     "EndpointPausedError",
+    "ErrorResponse",
     "GenerationError",
     "IncompleteStreamError",
     "ModelLoadingError",
@@ -67,6 +69,31 @@ MAX_BODY = 2000
 """The maximum number of characters of a response that an error keeps."""
 
 
+class ErrorResponse(NamedTuple):
+    """The response behind an error.
+
+    Attributes:
+        status_code: The HTTP status; None of a failure that a stream reported without one.
+        headers: The headers, without cookies, logins and keys; names in lower case.
+        text: The body, shortened to 2,000 characters.
+    """
+
+    status_code: int | None
+    headers: Mapping[str, str]
+    text: str
+
+    def json(self) -> Any:  # noqa: ANN401 - whatever the server sent
+        """Parse the body.
+
+        Returns:
+            Its value.
+
+        Raises:
+            ValueError: If it is not JSON, or was shortened.
+        """
+        return json.loads(self.text)
+
+
 class EasyLLMError(core.ModelError):
     """The base class of every error of this package.
 
@@ -76,6 +103,7 @@ class EasyLLMError(core.ModelError):
         url: The URL of the request, without credentials or query.
         request_id: The server's own id of the request, for its operators.
         body: The response, shortened to 2,000 characters.
+        headers: The response's headers, without cookies, logins and keys; names in lower case.
         retry_after: The time in seconds that the server asked to wait.
         partial: For a stream, the text that had arrived before the failure.
 
@@ -94,6 +122,7 @@ class EasyLLMError(core.ModelError):
         url: str | None = None,
         request_id: str | None = None,
         body: str | None = None,
+        headers: Mapping[str, str] | None = None,
         retry_after: float | None = None,
         partial: str | None = None,
     ) -> None:
@@ -103,8 +132,16 @@ class EasyLLMError(core.ModelError):
         self.url = url
         self.request_id = request_id
         self.body = body if body is None or len(body) <= MAX_BODY else body[:MAX_BODY] + "…"
+        self.headers = headers
         self.retry_after = retry_after
         self.partial = partial
+
+    @property
+    def response(self) -> ErrorResponse | None:
+        """The response, as httpx's look; None if there was none. Callbacks and traces read it."""
+        if self.status_code is None and self.body is None:
+            return None
+        return ErrorResponse(self.status_code, self.headers or {}, self.body or "")
 
     def __str__(self) -> str:
         return self.message

@@ -28,7 +28,7 @@ from ._fields.text_model import TextModel, calling, inspected
 from ._http.event_loop import running_loop
 from ._langchain.batching import batched
 from ._langchain.messages import only_text
-from ._langchain.outputs import to_generations, to_text_chunks
+from ._langchain.outputs import llm_output, to_generations, to_text_chunks
 
 __all__ = ["EasyLLM"]
 
@@ -321,12 +321,6 @@ def _to_result(answers: Iterable[list[Generation]]) -> LLMResult:
     """Return generations with the sum of their token counts, if the server counted them all."""
     generations = list(answers)
     infos = [group[0].generation_info or {} for group in generations if group]
-    output: dict[str, Any] = {}
-    if infos and all("usage" in info for info in infos):
-        output["token_usage"] = {
-            f"{name}_tokens": sum(info["usage"][f"{count}_tokens"] for info in infos)
-            for name, count in (("prompt", "input"), ("completion", "output"), ("total", "total"))
-        }
-    if infos and "model_name" in infos[0]:
-        output["model_name"] = infos[0]["model_name"]
+    name = infos[0].get("model_name") if infos else None
+    output = llm_output([info.get("usage") for info in infos], name)
     return LLMResult(generations=generations, llm_output=output)

@@ -44,6 +44,11 @@ class TextModel(
     """Whether to stream every call, also `invoke` (True), or none, also not `stream` (False).
     Default None: only `stream` and `astream` do."""
 
+    include_response_headers: bool = False
+    """Whether an answer's `response_metadata["headers"]` (of an LLM, its generation's info) has all
+    headers of its response, without cookies, logins and keys. Default False: those that tell of the
+    answer's provider, times and token counts, and ids for the server's operators."""
+
     if TYPE_CHECKING:  # langchain-core's, of both classes
 
         def _add_version(self, pkg: str, version: str) -> None: ...
@@ -113,6 +118,7 @@ class TextModel(
             parse_tool_calls=fields.get("parse_tool_calls"),
             extra={**self._kwargs_of_body(), **call.get("model_kwargs", {})},
             reports_usage=call.get("stream_usage", fields["stream_usage"]),
+            include_headers=fields["include_response_headers"],
             output=call.get("structured_output"),
             headers=plain_headers(call["extra_headers"]) if "extra_headers" in call else {},
         )
@@ -252,7 +258,8 @@ class TextModel(
         params = LangSmithParams(ls_provider=PROVIDER, ls_model_type=kind)
         client = (self.__pydantic_private__ or {}).get("_client")
         server = client.session.server if client else None  # if it is known already
-        model = call.get("model") or fields["model"] or (server.model if server else None)
+        answered = client.session.answered_model if client else None
+        model = call.get("model") or fields["model"] or answered or (server and server.model)
         temperature = call.get("temperature", fields["temperature"])
         most = call.get("max_tokens", call.get("max_new_tokens", fields["max_tokens"]))
         if model:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from .._http.client import calling_loop
 from .._http.exchange import arun_flow, run_flow
+from .._http.headers import public_headers
 from .._http.models import Request, Response, RetryPolicy
 from .._protocols.events import Delta
 from .._protocols.reader import Answer, Chunk, gather_chunks
@@ -33,7 +34,7 @@ from .prepare import (
 from .published_template import model_name, must_ask, note_template, template_request
 from .refusals import RefusedKeys
 from .request import GenerationRequest
-from .response import error_of, note_headers
+from .response import error_of, note_headers, note_timing
 
 if TYPE_CHECKING:
     from .._http.client import AsyncResponseStream, ResponseStream
@@ -81,7 +82,7 @@ class GenerationClient:
         refused = refused or RefusedKeys(request, self.session)
         while True:
             prepared, events = run_flow(self._open(policy, refused), self._run)
-            answer = _StreamedAnswer(prepared, events, refused)
+            answer = _StreamedAnswer(prepared, events, refused, policy)
             try:
                 with cast("ResponseStream", events) as batches, answer:
                     for batch in batches:
@@ -108,7 +109,7 @@ class GenerationClient:
         refused = refused or RefusedKeys(request, self.session)
         while True:
             prepared, events = await arun_flow(self._open(policy, refused), self._arun)
-            answer = _StreamedAnswer(prepared, events, refused)
+            answer = _StreamedAnswer(prepared, events, refused, policy)
             try:
                 async with cast("AsyncResponseStream", events) as batches:
                     with answer:
@@ -151,14 +152,14 @@ class GenerationClient:
                 answers = prepared.read((yield _SendRequest(prepared.request, policy)))
             except EasyLLMError as error:
                 if recovered := prepared.recover(error):
-                    return recovered
+                    return _timed(recovered, policy)
                 yield from self._fall_back(prepared, server, policy, error, refused=refused)
             else:
                 # Reasoning before a ReAct answer has no field: its model need not use think tags.
                 reasoned = any(answer.end.reasoning_field for answer in answers)
                 refused.remember(prepared)
                 self._learn(prepared, [answer.end for answer in answers], reasoned=reasoned)
-                return answers
+                return _timed(answers, policy)
 
     def _open(
         self, policy: RetryPolicy, refused: RefusedKeys
@@ -230,6 +231,8 @@ class GenerationClient:
     def _learn(self, prepared: PreparedRequest, ends: Sequence[Delta], *, reasoned: bool) -> None:
         if prepared.names_servers_model:
             self.session.note_model(prepared.model, ends[0].model)
+        if prepared.names_servers_model or not prepared.model:
+            self.session.answered_model = ends[0].model or self.session.answered_model
         free = THINKING_FIELDS.isdisjoint(prepared.protocol_request.params)
         if reasoned and free and not prepared.prompt_decides:
             capabilities = self.session.capabilities
@@ -242,6 +245,12 @@ class GenerationClient:
 
     async def _arun(self, step: Step) -> object:
         return await step.arun(self)
+
+
+def _timed(answers: list[Answer], policy: RetryPolicy) -> list[Answer]:
+    for answer in answers:
+        note_timing(answer.end, policy.call_budget().started)
+    return answers
 
 
 @dataclass(slots=True)
@@ -375,7 +384,11 @@ class _StreamedAnswer:
     that breaks after the answer was complete is no error.
     """
 
-    def __init__(self, prepared: PreparedRequest, events: Stream, refused: RefusedKeys) -> None:
+    def __init__(
+        self, prepared: PreparedRequest, events: Stream, refused: RefusedKeys, policy: RetryPolicy
+    ) -> None:
+        self._started = policy.call_budget().started
+        self._first: float | None = None  # when the first piece was handed over
         self.reader = prepared.reader()
         self._refused = refused
         self._prepared = prepared
@@ -393,6 +406,7 @@ class _StreamedAnswer:
             self._echo = None
         if chunks and not self._handed_over:
             self._handed_over = True
+            self._first = time.monotonic()
             self._refused.remember(self._prepared)
         return chunks
 
@@ -401,14 +415,16 @@ class _StreamedAnswer:
         failure = self.reader.failure
         if failure is not None:
             error = error_of(failure, self._url)
-            error.partial = self.reader.partial
+            error.partial, error.headers = self.reader.partial, public_headers(self._headers)
             raise error
         chunks = self.reader.close()
         self._refused.remember(self._prepared)  # the answer may have had no text
         if self._echo is not None:
             chunks.insert(0, self._echo)
-        note_headers(self.reader.end, self._headers, self._api)
-        return [*chunks, self.reader.end]
+        end = self.reader.end
+        note_headers(end, self._headers, self._api, every=self._prepared.include_headers)
+        note_timing(end, self._started, self._first)
+        return [*chunks, end]
 
     def pause_after(self, error: EasyLLMError, policy: RetryPolicy) -> float:
         """Return the seconds until the stream is requested again; raise if it must not be."""

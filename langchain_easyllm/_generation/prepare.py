@@ -78,6 +78,7 @@ class PreparedRequest:
     fields: Mapping[str, str] = field(default_factory=dict)  # the protocol's names of the fields
     names_servers_model: bool = False  # whether the model's name came from the server
     adds_strict: bool = False  # whether tools were made strict that the caller left open
+    include_headers: bool = False  # whether an answer keeps its response's headers
 
     @property
     def must_stream(self) -> bool:
@@ -103,7 +104,9 @@ class PreparedRequest:
     def read(self, response: Response) -> list[Answer]:
         answers = self._read(response.body, response.url, response.status)
         for answer in answers:
-            note_headers(answer.end, response.headers, self.protocol_request.api)
+            note_headers(
+                answer.end, response.headers, self.protocol_request.api, every=self.include_headers
+            )
         return answers
 
     def recover(self, error: EasyLLMError) -> list[Answer] | None:
@@ -232,6 +235,7 @@ def prepare_request(
         fields=fields,
         names_servers_model=bool(model) and not request.model,
         adds_strict=api is GenerationApi.CHAT and adds_strict(protocol_request, server.profile),
+        include_headers=request.include_headers,
     )
 
 

@@ -60,6 +60,7 @@ class GenerationRequest:
     default_limit: str | None = "max_tokens"  # as of `ProtocolRequest`
     # what this call has found refused and leaves out, by model and protocol
     left_out: Mapping[tuple[str, GenerationApi], frozenset[str]] = field(default_factory=dict)
+    include_headers: bool = False  # whether an answer keeps its response's headers
     output: OutputSchema | None = None
     prompt: RenderedPrompt | None = None  # where it was rendered before
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # the call's own

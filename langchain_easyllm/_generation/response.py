@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import monotonic
 
 from .._http.error_mapping import error_from_event
+from .._http.headers import public_headers
 from .._http.models import parse_url, public_url
 from .._http.sse import SSEDecoder, is_event_stream, is_json_lines
 from .._protocols.events import Delta, Failure, Usage
@@ -46,18 +48,29 @@ def error_of(failure: Failure, url: str) -> EasyLLMError:
     )
 
 
-def note_headers(end: Delta, headers: Mapping[str, str], api: GenerationApi) -> None:
-    """Add to an answer what its response's headers tell."""
+def note_headers(
+    end: Delta, headers: Mapping[str, str], api: GenerationApi, *, every: bool = False
+) -> None:
+    """Add to an answer what its response's headers tell; with `every`, all that are no secret."""
     found = KEPT_HEADERS & headers.keys()
-    if not found:
+    if not (found or every):
         return
-    kept = {name: headers[name] for name in sorted(found)}
-    end.extra = {**(end.extra or {}), "headers": kept}
+    kept = public_headers(headers) if every else {name: headers[name] for name in sorted(found)}
+    provider = headers.get("x-inference-provider")
+    named = {"provider": provider} if provider else {}
+    end.extra = {**named, **(end.extra or {}), "headers": kept}
     if api is GenerationApi.GENERATE and end.usage is None:
         # `/generate` counts the prompt's tokens nowhere else.
         read, written = _count(kept, "x-prompt-tokens"), _count(kept, "x-generated-tokens")
         if read is not None and written is not None:
             end.usage = Usage(read, written, read + written)
+
+
+def note_timing(end: Delta, started: float, first: float | None = None) -> None:
+    """Add how long an answer took from the call's begin, and to its first piece (`monotonic`)."""
+    timing = {} if first is None else {"time_to_first_token": first - started}
+    timing["duration"] = monotonic() - started
+    end.extra = {**(end.extra or {}), "timing": timing}
 
 
 def _count(headers: Mapping[str, str], name: str) -> int | None:

@@ -17,6 +17,7 @@ from .. import errors
 from ..errors import EasyLLMError
 from .auth import redact
 from .context_overflow import reports_overflow
+from .headers import public_headers
 from .models import URL, is_dedicated, is_hugging_face, parse_url, public_url
 from .retries import RETRIED_STATUSES
 
@@ -107,6 +108,7 @@ def error_from_response(
         url=redact(public_url(url)),
         request_id=redact(request_id, LONGEST) if request_id else request_id,
         body=_readable(body),
+        headers=public_headers(headers),
         retry_after=seconds,
     )
     # Whether the same request may succeed later; a used-up quota does not come back.

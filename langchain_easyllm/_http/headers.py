@@ -9,12 +9,17 @@ from collections.abc import Mapping
 
 from .._version import __version__
 from ..errors import ConfigurationError
-from .auth import Credentials, remember
+from .auth import Credentials, redact, remember
 from .models import URL, Request, RetryPolicy, SecretHeaders, is_dedicated, is_hugging_face
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _SECRET = re.compile(r"auth|cookie|token|secret|password|credential|key", re.IGNORECASE)
+# In responses counts of tokens (`x-prompt-tokens`, `x-time-per-token`) are no secrets, nor is the
+# way to log in.
+_SECRET_OF_RESPONSE = re.compile(
+    r"auth(?!enticate$)|cookie|(?<!per-)token(?!s)|secret|password|credential|key|session|signature"
+)
 # What says where a message ends and how long the connection stays: the transport's business.
 _FRAMING = frozenset(
     {
@@ -178,6 +183,15 @@ def remember_value(owner: object, value: str) -> None:
 
 def is_secret(name: str) -> bool:
     return bool(_SECRET.search(name))
+
+
+def public_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a response that a caller may keep: logins, cookies and keys are left out."""
+    return {
+        name: redact(value)
+        for name, value in headers.items()
+        if not _SECRET_OF_RESPONSE.search(name)
+    }
 
 
 def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:

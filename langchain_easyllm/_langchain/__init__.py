@@ -1,1 +1,1 @@
-"""LangChain's values in and out: messages, tools, results."""
+"""LangChain's values in and out: messages, tools, results, events."""

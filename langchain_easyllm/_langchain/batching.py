@@ -11,6 +11,7 @@ from langchain_core.outputs import LLMResult
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from .._http.event_loop import running_loop
+from .outputs import combined_llm_output
 
 Config = RunnableConfig | Sequence[RunnableConfig] | None
 
@@ -104,6 +105,6 @@ def joined(results: Iterable[LLMResult]) -> LLMResult:
     each = list(results)
     return LLMResult(
         generations=[group for result in each for group in result.generations],
-        llm_output={},
+        llm_output=combined_llm_output([result.llm_output for result in each]),
         run=[run for result in each for run in result.run or []],
     )

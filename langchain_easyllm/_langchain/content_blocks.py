@@ -98,14 +98,26 @@ def _part(block: Block, *, of_answer: bool) -> Part | None:
     kind = block_type(block)
     if has_text(block):
         return {"type": "text", "text": text_of_block(block)}
-    if of_answer and kind == "refusal" and isinstance(block.get("refusal"), str):
-        return dict(block)
+    if of_answer and (part := _said(kind, block)):
+        return part
     if kind in _PARTS and kind in block:
         return _as_it_is(kind, block)
     convert = _MEDIA.get(kind or "")
     if convert is None:
         raise BlockError(_unknown(kind))
     return convert(_standard(block))
+
+
+def _said(kind: str | None, block: Block) -> Part | None:
+    """Return what an answer said in other words than text: why it refused, or by voice."""
+    if kind == "non_standard" and isinstance(inner := block.get("value"), Mapping):
+        kind, block = block_type(inner), inner  # how streams of version v3 hold a refusal
+    if kind == "refusal" and isinstance(block.get("refusal"), str):
+        return {"type": "refusal", "refusal": block["refusal"]}
+    extras = block.get("extras")
+    transcript = extras.get("transcript") if isinstance(extras, Mapping) else None
+    spoken = kind == "audio" and isinstance(transcript, str)
+    return {"type": "text", "text": transcript} if spoken else None
 
 
 def _unknown(kind: str | None) -> str:

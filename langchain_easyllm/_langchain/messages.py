@@ -154,7 +154,7 @@ def _add_answer(message: AIMessage, result: dict[str, object], answered: Collect
     details = message.additional_kwargs.get("reasoning_details")
     if details:
         result["reasoning_details"] = details
-    reasoning = message.additional_kwargs.get("reasoning_content")
+    reasoning = message.additional_kwargs.get("reasoning_content") or _reasoning_of(message)
     name = message.response_metadata.get("reasoning_field")
     if not reasoning or name in (None, "reasoning_details"):
         return
@@ -167,6 +167,15 @@ def _add_answer(message: AIMessage, result: dict[str, object], answered: Collect
         result["content"] = written
     else:
         result[name] = reasoning
+
+
+def _reasoning_of(message: AIMessage) -> str:
+    """Return the reasoning in content blocks, of which a message may have been made anew."""
+    if isinstance(message.content, str):
+        return ""
+    blocks = [block for block in message.content if isinstance(block, Mapping)]
+    texts = [block.get("reasoning") for block in blocks if block.get("type") == "reasoning"]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _call(call: ToolCall, number: int) -> dict[str, object]:

@@ -16,6 +16,21 @@ class Usage:
     total_tokens: int
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An image, a sound or a film in an answer: by its address, or as base64."""
+
+    kind: str  # `image`, `audio`, `video`
+    number: int  # which of the answer's it is
+    url: str | None = None
+    base64: str | None = None
+    mime_type: str | None = None
+    id: str | None = None  # the server's own
+    transcript: str | None = None  # what is said in it
 
 
 @dataclass(slots=True)
@@ -41,6 +56,8 @@ class Delta:
     # the server's own blocks of it, which some want back unchanged (`reasoning_details`)
     reasoning_details: tuple[Mapping[str, object], ...] = ()
     refusal: str = ""  # why the model does not answer, in its own words
+    media: tuple[Media, ...] = ()
+    media_parts: tuple[Mapping[str, object], ...] = ()  # the same as the server sent it, or pieces
     whole: bool = False  # whether it is a whole message, with a finish reason
     repeats: bool = False  # whether it is a whole message, which may repeat what was streamed
     tool_calls: tuple[Mapping[str, object], ...] = ()

@@ -16,13 +16,19 @@ import orjson
 from .._servers.profile import GenerationApi, ServerInfo
 from .events import FAILED, Delta, Event, Failure, Usage, finish_reason, reports_failure
 from .json import count_of, holds_no_answer, parse_object, text_of
+from .media import media_parts
 from .request import ProtocolRequest, to_fields
 from .tool_choice import to_tool_fields, to_tool_messages
 
 _Json = Mapping[str, object]
 _DONE = b"[DONE]"
-# What is handed on beside the answer; `timings` are llama.cpp's.
-_EXTRA = ("id", "system_fingerprint", "service_tier", "timings")
+_NOTHING: _Json = {}
+# What is handed on beside the answer: who gave it, and where its time went (`timings` are
+# llama.cpp's, `time_info` Cerebras', `x_groq` Groq's).
+_EXTRA = (
+    *("id", "system_fingerprint", "service_tier", "provider"),
+    *("timings", "time_info", "x_groq"),
+)
 
 
 def to_body(request: ProtocolRequest, server: ServerInfo) -> dict[str, object]:
@@ -143,7 +149,7 @@ class _OpenAIDecoder(ABC):
         usage = usage_of(chunk.get("usage"))
         if chunk and chunk.get("choices") is None and usage is None:
             self.unread = data
-        return Delta(usage=usage) if usage else None
+        return Delta(usage=usage, extra=_beside(chunk)) if usage else None
 
     def _failure(self, chunk: _Json, choice: _Json, data: bytes) -> Failure | None:
         """Return the server's report of a failure that stands beside or inside a choice."""
@@ -171,16 +177,34 @@ class _OpenAIDecoder(ABC):
 
     def _rest(self, chunk: _Json, choice: _Json) -> Delta:
         """Return a delta of what surrounds a choice's own content."""
-        extra = {key: chunk[key] for key in _EXTRA if chunk.get(key)}
         model = chunk.get("model")
         index = choice.get("index")
         return Delta(
             finish_reason=finish_reason(choice.get("finish_reason")),
-            usage=usage_of(chunk.get("usage") or choice.get("usage")),
+            usage=usage_of(chunk.get("usage") or choice.get("usage") or _groq_usage(chunk)),
             model=model if isinstance(model, str) and model else None,
             index=index if isinstance(index, int) else 0,
-            extra=extra or None,
+            extra=_beside(chunk),
         )
+
+
+def _beside(chunk: _Json) -> dict[str, object] | None:
+    """Return what a server says beside its answer."""
+    found = {key: chunk[key] for key in _EXTRA if chunk.get(key)}
+    usage = chunk.get("usage")
+    if isinstance(usage, dict) and "total_time" in usage and "timings" not in found:
+        # Groq and others put their times between the counts.
+        found["timings"] = {
+            key: value
+            for key, value in usage.items()
+            if key.endswith("_time") and isinstance(value, int | float)
+        }
+    return found or None
+
+
+def _groq_usage(chunk: _Json) -> object:
+    own = chunk.get("x_groq")
+    return own.get("usage") if isinstance(own, Mapping) else None
 
 
 class ChatDecoder(_OpenAIDecoder):
@@ -223,6 +247,7 @@ class ChatDecoder(_OpenAIDecoder):
         result.whole = not delta and bool(message) and result.finish_reason is not None
         result.text = text_of(message.get("content"))
         result.refusal = _refusal_of(message)
+        result.media_parts = media_parts(message)
         _read_reasoning(message, result)
         calls = message.get("tool_calls")
         if isinstance(calls, Mapping):  # TGI 2 streamed one call outside a list
@@ -347,15 +372,15 @@ def usage_of(value: object) -> Usage | None:
         answer = total - prompt
     if prompt is None or answer is None:
         return None
+    read, written = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    read = read if isinstance(read, dict) else _NOTHING
+    written = written if isinstance(written, dict) else _NOTHING
     return Usage(
         prompt,
         answer,
         prompt + answer if total is None else total,
-        cached_tokens=_detail(value, "prompt_tokens_details", "cached_tokens"),
-        reasoning_tokens=_detail(value, "completion_tokens_details", "reasoning_tokens"),
+        cached_tokens=count_of(read.get("cached_tokens")),
+        reasoning_tokens=count_of(written.get("reasoning_tokens")),
+        audio_input_tokens=count_of(read.get("audio_tokens")),
+        audio_output_tokens=count_of(written.get("audio_tokens")),
     )
-
-
-def _detail(usage: _Json, group: str, name: str) -> int | None:
-    details = usage.get(group)
-    return count_of(details.get(name)) if isinstance(details, Mapping) else None

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from .._tool_formats.call_syntax import ParsedReasoning, Part
 from .._tool_formats.parser import StreamingToolCallParser, TextTools
 from ..errors import MAX_BODY, EasyLLMError, IncompleteStreamError, ProtocolError
-from .events import Decoder, Delta, Failure, ToolCallDelta
+from .events import Decoder, Delta, Failure, Media, ToolCallDelta
+from .media import MediaReader
 from .reasoning import ResponseTags, ThinkSplitter, has_unopened_think_tag, may_hold_reasoning
 from .stop_sequences import StopCutter
 from .tool_calls import ExpectedToolCalls, ToolCallReader, merge_calls
@@ -27,6 +28,7 @@ class Answer:
     end: Delta = field(default_factory=Delta)  # finish reason, usage, model, tool calls
     reasoning: str = ""
     refusal: str = ""
+    media: tuple[Media, ...] = ()
     logprobs: dict[str, object] | None = None
 
 
@@ -54,6 +56,7 @@ class ResponseReader:
         self._expected_calls = expected_calls  # what is known of the tool calls that may come
         self._whole = whole
         self._calls: ToolCallReader | None = None
+        self._media: MediaReader | None = None
         self._shown = bytearray()  # a byte a character; StringIO would keep every chunk alive
         self._spoke = False  # whether any of the answer came but text that went through as it was
         self._details: dict[object, dict[str, object]] = {}
@@ -154,6 +157,8 @@ class ResponseReader:
         self._flush(chunks, said)
         if calls:
             chunks.append(Delta(calls=calls))
+        if self._media is not None and (media := self._media.close()):
+            chunks.append(Delta(media=media))
         self._conclude()
         # Too late for this answer's reasoning; the model's next one will be known for it.
         self.end.unopened = self._splitter.unopened or has_unopened_think_tag(self.partial)
@@ -230,7 +235,7 @@ class ResponseReader:
         self._note(delta)
         if delta.repeats and (self._spoke or self._shown or chunks):
             return
-        if delta.refusal or delta.reasoning or delta.tool_calls:
+        if delta.refusal or delta.reasoning or delta.tool_calls or delta.media_parts:
             self._spoke = True
         if delta.refusal:
             chunks.append(Delta(refusal=delta.refusal))
@@ -240,6 +245,8 @@ class ResponseReader:
             self._take_text(held, chunks)
         if delta.text:
             self._take_text(delta.text, chunks)
+        if delta.media_parts:
+            self._take_media(delta.media_parts, chunks)
         if self._stopped:
             return
         calls: tuple[ToolCallDelta, ...] = ()
@@ -248,6 +255,11 @@ class ResponseReader:
             calls = self._take_calls(delta.tool_calls, whole=whole)
         if delta.logprobs or calls:
             chunks.append(Delta(logprobs=delta.logprobs, calls=calls))
+
+    def _take_media(self, parts: Iterable[Mapping[str, object]], chunks: list[Chunk]) -> None:
+        self._media = self._media or MediaReader()
+        if media := self._media.feed(parts):
+            chunks.append(Delta(media=media))
 
     def _take_calls(
         self, calls: tuple[Mapping[str, object], ...], *, whole: bool = False
@@ -364,7 +376,7 @@ def read_answers(
 def _is_plain(delta: Delta, *, searched: bool) -> bool:
     """Whether an answer is the text that came, and nothing has to be found in it."""
     special = delta.reasoning or delta.tool_calls or delta.finish_reason == "tool_calls"
-    special = special or delta.refusal or delta.reasoning_details
+    special = special or delta.refusal or delta.reasoning_details or delta.media_parts
     return not (searched or special or may_hold_reasoning(delta.text))
 
 
@@ -378,6 +390,7 @@ def gather_chunks(chunks: Sequence[Chunk], end: Delta) -> Answer:
         end=end,
         reasoning="".join(delta.reasoning for delta in deltas),
         refusal="".join(delta.refusal for delta in deltas),
+        media=tuple(media for delta in deltas for media in delta.media),
         logprobs={"content": logprobs} if logprobs else None,
     )
 

@@ -91,6 +91,8 @@ class ServerSession:
         self.url = url
         self.transport = transport
         self.server = server  # which server it is, or None while nobody needed to know
+        # by which name it answered last where the caller had named no model
+        self.answered_model: str | None = None
         self.capabilities = ServerCapabilities(root_route=url.is_dedicated)
         self.templates: dict[str, Future[ChatPrompt]] = {}
         self._users: weakref.WeakSet[object] = weakref.WeakSet()

@@ -55,7 +55,7 @@ PUBLIC = {
     "agents": "AGENT_PROMPTS agent_prompt",
     "errors": """
         AuthenticationError BadRequestError ConfigurationError ConnectionError
-        ContextOverflowError EasyLLMError EndpointPausedError GenerationError
+        ContextOverflowError EasyLLMError EndpointPausedError ErrorResponse GenerationError
         IncompleteStreamError ModelLoadingError ModelOverloadedError NotFoundError
         PermissionDeniedError PromptError ProtocolError RateLimitError RefusalError ServerError
         StructuredOutputError TimeoutError

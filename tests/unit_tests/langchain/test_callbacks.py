@@ -26,7 +26,16 @@ from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import EasyLLMError
 
 from ...support.fake_server import Cut, FakeServer, sse
-from ...support.fake_text_servers import chat_events, completions_events, error, serve
+from ...support.fake_text_servers import (
+    chat,
+    chat_events,
+    chat_stream,
+    completions,
+    completions_events,
+    completions_stream,
+    error,
+    serve,
+)
 from ...support.invocation_modes import CLASSES, SERVER_NAMES, answer
 
 CLASS = pytest.mark.parametrize("cls", CLASSES)
@@ -107,6 +116,26 @@ def test_a_failure_is_reported(fake_server: FakeServer, cls: type, mode: str) ->
     assert isinstance(handler.events_of("error")[0], EasyLLMError)
 
 
+def test_a_failed_run_has_the_response(fake_server: FakeServer, any_mode: str) -> None:
+    seen: list[list[list[Any]]] = []
+
+    class Handler(BaseCallbackHandler):
+        def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+            seen.append(kwargs["response"].generations)
+
+    serve(fake_server, "vllm")
+    refusal = error("vllm-too-long", x_request_id="r-7", set_cookie="a=b")
+    fake_server.on("POST", ROUTES[EasyLLMChat], refusal)
+    with pytest.raises(EasyLLMError):
+        answer(any_mode, EasyLLMChat(base_url=fake_server.url), config={"callbacks": [Handler()]})
+    [[[generation]]] = seen
+    metadata = generation.message.response_metadata
+    assert (metadata["status_code"], metadata["request_id"]) == (400, "r-7")
+    assert metadata["body"] == refusal.body
+    assert metadata["headers"]["x-request-id"] == "r-7"
+    assert "set-cookie" not in metadata["headers"]
+
+
 @CLASS
 def test_a_failure_in_the_middle_is_reported_after_the_chunks(
     fake_server: FakeServer, cls: type, stream_mode: str
@@ -177,6 +206,28 @@ def test_langsmith_gets_the_calls_own_parameters(
     assert metadata["ls_max_tokens"] == 3
     assert metadata["ls_stop"] == ["x"]
     assert details["invocation_params"]["stop"] == ["x"]
+
+
+@CLASS
+@pytest.mark.parametrize("streamed", [False, True])
+def test_langsmith_gets_the_name_by_which_the_server_answered(
+    fake_server: FakeServer, cls: type, streamed: bool
+) -> None:
+    serve(fake_server, "openai", model="listed")
+    route = {EasyLLMChat: (chat_stream, chat), EasyLLM: (completions_stream, completions)}[cls]
+    given = (["Hi"], "openai") if streamed else ("Hi",)
+    fake_server.on("POST", ROUTES[cls], route[not streamed](*given, model="answered"))
+    own = {EasyLLMChat: "chat", EasyLLM: "completions"}[cls]
+    modes = ("stream", "astream") if streamed else ("invoke", "ainvoke")
+    for api, mode in zip((own, "auto"), modes, strict=True):
+        model = cls(base_url=fake_server.url, api=api)
+        assert "ls_model_name" not in model._get_ls_params()
+        answer(mode, model)
+        assert model._get_ls_params()["ls_model_name"] == "answered"
+        assert model._get_ls_params(model="other")["ls_model_name"] == "other"
+    named = cls(base_url=fake_server.url, model="tiny")
+    answer(modes[0], named)
+    assert named._get_ls_params()["ls_model_name"] == "tiny"
 
 
 @CLASS

@@ -131,6 +131,8 @@ def test_a_stream_that_is_none_has_all_that_invoke_has(
     kept = ("content", "tool_calls", "invalid_tool_calls", "usage_metadata", "response_metadata")
     ids = [[call.pop("id") for call in message.tool_calls] for message in (whole, given)]
     assert all(map(all, ids))
+    timings = [message.response_metadata.pop("timing") for message in (whole, given)]
+    assert [*map(set, timings)] == [{"duration"}] * 2
     assert [getattr(given, key) for key in kept] == [getattr(whole, key) for key in kept]
     assert not was_streamed(fake_server)
 
