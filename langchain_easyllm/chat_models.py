@@ -23,7 +23,8 @@ from ._fields.call_headers import hide_headers
 from ._fields.connection import CONFIG
 from ._fields.constructor_types import UNSET, Convertible
 from ._fields.generation import streaming_of
-from ._fields.text_model import TextModel, inspected
+from ._fields.profile import ProfileOwner
+from ._fields.text_model import inspected
 from ._http.event_loop import running_loop
 from ._langchain import events
 from ._langchain.batching import batched, joined, split_run_id
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["EasyLLMChat"]
 
 
-class EasyLLMChat(TextModel, BaseChatModel):
+class EasyLLMChat(ProfileOwner, BaseChatModel):
     """Chat model on any Hugging Face server: Inference Providers, endpoints, TGI, vLLM, llama.cpp.
 
     Setup:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 HUB = "https://huggingface.co"
 """The server of models' files."""
 
+_LEFT_BY_USE = frozenset({"_client", "_client_key", "_found"})
+"""Private attributes that keep what a call has opened or loaded."""
+
 
 class ClientOwner(ConnectionFields, Serializable):
     """Opens, keeps and closes the client of the server that the fields name."""
@@ -39,6 +42,21 @@ class ClientOwner(ConnectionFields, Serializable):
         from .._http.auth import environment_token  # noqa: PLC0415 - loads with the first request
 
         return self._explicit_key(HUB) or environment_token()
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other has the same fields; whether one was used already does not count."""
+        if not isinstance(other, ClientOwner) or type(self) is not type(other):
+            return NotImplemented
+        return self._compared() == other._compared()
+
+    def _compared(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        private = self.__pydantic_private__ or {}
+        return (
+            {name: self.__dict__.get(name) for name in type(self).model_fields},
+            {name: value for name, value in private.items() if name not in _LEFT_BY_USE},
+        )
+
+    __hash__ = None  # type: ignore[assignment] # as every pydantic model that may change
 
     def _connect(self) -> GenerationClient:
         # Read from the dictionaries: on every call, attribute access through pydantic would cost

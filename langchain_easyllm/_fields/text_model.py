@@ -14,7 +14,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import model_validator
 
 from .._generation.request import GenerationRequest
-from .._http.event_loop import refuse_other_frameworks
+from .._http.event_loop import beside_loop, refuse_other_frameworks, runs_in_loop
 from .._langchain.batching import BatchingMixin
 from .._langchain.outputs import PROVIDER
 from .._langchain.tools import ToolLike, to_choice, to_tools
@@ -130,7 +130,11 @@ class TextModel(
         """The name of the model: the one that was given, else the server's (one request, once)."""
         if self.model or self._address().router:
             return self.model
-        return self._connect().session.detect(self._retry_policy()).model
+        session, policy = self._connect().session, self._retry_policy()
+        if not runs_in_loop():
+            return session.detect(policy).model
+        server = beside_loop(lambda: session.detect(policy))
+        return server.model if server else None
 
     if not TYPE_CHECKING:  # where it may be given as well
         model_id = property(_model_id)

@@ -24,6 +24,13 @@ from .._servers.capabilities import ServerCapabilities, refuses_model
 from .._servers.profile import GenerationApi, ServerInfo
 from .._servers.session import ServerSession, quick_policy
 from ..errors import ConnectionError, EasyLLMError, NotFoundError, TimeoutError
+from .model_profile import (
+    asks_properties,
+    listing_request,
+    model_facts,
+    note_in_vain,
+    note_listing,
+)
 from .prepare import (
     PreparedRequest,
     choose_api,
@@ -135,6 +142,13 @@ class GenerationClient:
         model, headers = request.model, request.headers
         return load_model_template(model, self.session, policy, self.hub_token, headers)
 
+    def learn_model(self, request: GenerationRequest) -> None:
+        """Ask the server what the request's model can do, which it need not answer."""
+        run_flow(self._learn_model(request), self._run)
+
+    async def alearn_model(self, request: GenerationRequest) -> None:
+        await arun_flow(self._learn_model(request), self._arun)
+
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         """Return the request as it would be sent. Blocks."""
         flow = self._prepare(request, request.policy.begin(), stream=False)
@@ -200,6 +214,21 @@ class GenerationClient:
             response = error
         policy.call_budget().resume()
         note_template(request, server, session.capabilities, response)
+
+    def _learn_model(self, request: GenerationRequest) -> Flow[None]:
+        session, policy = self.session, request.policy.begin()
+        try:
+            if session.url.router:
+                response = yield _SendRequest(listing_request(session.url), policy)
+                note_listing(session.capabilities, response)
+            else:
+                server = yield _DetectServer(policy, request.headers)
+                if asks_properties(request, server, session):
+                    yield from self._ask_for_template(request, server, policy)
+        except EasyLLMError:
+            pass
+        if not model_facts(request, session)[1]:
+            note_in_vain(request, session)
 
     def _fall_back(
         self,

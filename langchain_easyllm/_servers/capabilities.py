@@ -79,6 +79,10 @@ class ServerCapabilities:
     missing_routes: set[tuple[str, str | None]] = field(default_factory=set)
     without_template: set[str] = field(default_factory=set)  # models that publish no chat template
     token_counts: TokenCounts = field(default_factory=TokenCounts)
+    # the models of Inference Providers by name in lower case; None while they were not listed
+    router_models: Mapping[str, Mapping[str, object]] | None = None
+    # when the server was last asked in vain what a model can do, by model (`time.monotonic`)
+    asked_in_vain: dict[str, float] = field(default_factory=dict)
 
 
 _UNKNOWN_MODEL = re.compile(

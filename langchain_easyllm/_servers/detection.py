@@ -14,6 +14,7 @@ import orjson
 
 from .litellm import LITELLM
 from .mlx_lm import MLX_LM
+from .model_facts import count, listed_length
 from .ollama import OLLAMA
 from .openai_compatible import OPENAI_COMPATIBLE
 from .profile import ServerInfo, ServerProfile
@@ -136,7 +137,7 @@ def _from_info(info: object) -> ServerInfo | None:
     common = ServerInfo(
         OPENAI_COMPATIBLE,
         model=model if isinstance(model, str) else None,
-        max_batch=_count(info.get("max_client_batch_size")),
+        max_batch=count(info.get("max_client_batch_size")),
         tei=next(iter(kinds), None) if isinstance(kinds, Mapping) else None,
     )
     old = "model_id" in info and "max_total_tokens" in info  # it did not name its router
@@ -144,11 +145,12 @@ def _from_info(info: object) -> ServerInfo | None:
         return replace(
             common,
             profile=TGI,
-            max_stops=_count(info.get("max_stop_sequences")),
-            max_total_tokens=_count(info.get("max_total_tokens")),
+            max_stops=count(info.get("max_stop_sequences")),
+            max_total_tokens=count(info.get("max_total_tokens")),
+            max_input_tokens=count(info.get("max_input_tokens") or info.get("max_input_length")),
         )
     if common.tei is not None:  # OpenAI-style for what it has of text
-        return replace(common, max_total_tokens=_count(info.get("max_input_length")))
+        return replace(common, max_total_tokens=count(info.get("max_input_length")))
     return None
 
 
@@ -164,7 +166,12 @@ def _from_models(models: object) -> tuple[ServerInfo, _Entries]:
         profile,
         model=names[0] if len(names) == 1 or (names and profile.first_model_answers) else None,
         models=names,
-        max_total_tokens=_count(listed[0].get("max_model_len")) if listed else None,
+        max_total_tokens=count(listed[0].get("max_model_len")) if listed else None,
+        context_lengths={
+            name: length
+            for entry in listed
+            if isinstance(name := entry.get("id"), str) and (length := listed_length(entry))
+        },
     ), listed
 
 
@@ -177,7 +184,3 @@ def _owner(entries: _Entries) -> ServerProfile:
 
 def _owned_by(entry: Mapping[str, object]) -> object:
     return entry.get("owned_by")
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -309,6 +309,9 @@ class ServerInfo:
     models: tuple[str, ...] = ()  # every model it serves
     max_stops: int | None = None
     max_total_tokens: int | None = None  # context length; None if unknown
+    max_input_tokens: int | None = None  # where the server limits the input by itself
+    # the context length of each model whose entry in `/v1/models` names it
+    context_lengths: Mapping[str, int] = field(default_factory=dict)
     max_batch: int | None = None
     # the kind of model that Text Embeddings Inference serves there (`"embedding"`, `"reranker"`,
     # `"classifier"`); None where another server answers
@@ -320,6 +323,14 @@ class ServerInfo:
     def stop_limit(self) -> int | None:
         """The maximum number of stop sequences in a request; None for no limit."""
         return self.profile.max_stops if self.max_stops is None else self.max_stops
+
+    def input_limit(self, model: str | None) -> int | None:
+        """Return the maximum number of tokens that a model takes; None if the server is silent."""
+        if self.max_input_tokens or not self.context_lengths:
+            return self.max_input_tokens or self.max_total_tokens
+        # `self.model` is the one that answers whatever name a request has, and that of adapters.
+        names = (model or "", self.model or "")
+        return next(filter(None, map(self.context_lengths.get, names)), None)
 
     def model_for(self, wanted: str | None) -> str | None:
         """Return the model to name in a request: the one wanted, else the server's only one."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain.chat_models import base
 
 from langchain_easyllm import EasyLLMChat, errors, huggingface
 from langchain_easyllm.offline import Faults
@@ -120,6 +121,15 @@ def test_the_examples_for_servers_run(fake_server, capsys, monkeypatch):
     [documented] = code_blocks("text", (ROOT / "docs" / "servers.md").read_text("utf-8"))
     number = re.compile(r"localhost:8080|127\.0\.0\.1:\d+|\b\d+ (?=ms|bytes)")
     assert number.sub("", shown.err) == number.sub("", documented)
+
+
+def test_the_examples_for_profiles_run(fake_server, monkeypatch, capsys):
+    monkeypatch.setattr(base, "_BUILTIN_PROVIDERS", dict(base._BUILTIN_PROVIDERS))
+    fake_text_servers.serve(fake_server, "tgi")
+    names = run_page("docs/profiles.md", fake_server.url)
+    assert capsys.readouterr().out == "{'max_input_tokens': 1024, 'structured_output': True}\n"
+    assert isinstance(names["llm"], EasyLLMChat)
+    assert names["llm"].model == "Qwen/Qwen3-32B"
 
 
 def test_the_examples_for_constraints_run(fake_server):

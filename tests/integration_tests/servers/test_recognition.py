@@ -7,6 +7,8 @@ import pytest
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import AuthenticationError, ConfigurationError, EasyLLMError
 
+from ...support.real_servers.programs import CONTEXT
+
 
 def found(model):
     """What is known of a model's server."""
@@ -20,6 +22,14 @@ def test_the_server_and_its_model_are_recognised(server):
         assert chat.model_id == server.model
     said = chat.invoke("Hi", max_tokens=1)
     assert said.response_metadata["model_name"].removesuffix("@main") == server.model
+
+
+def test_the_profile_has_the_context_length_of_servers_that_name_it(server):
+    profile = server.chat().profile or {}
+    names_it = server.name in ("llama-server", "vllm")
+    assert profile.get("max_input_tokens") == (CONTEXT if names_it else None)
+    if names_it:
+        assert profile["structured_output"]
 
 
 def test_several_models_have_to_be_chosen_from(server):

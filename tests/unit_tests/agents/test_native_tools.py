@@ -195,7 +195,9 @@ def test_an_agent_answers_with_an_object(
         turns = [said]
     else:
         turns = [THEN, Turn(calls=[("Sum", '{"total": 37}')])]
-    agent = create_agent(served(fake_server, server_name, *turns), [add], response_format=Sum)
+    llm = served(fake_server, server_name, *turns)
+    llm.profile = {"structured_output": False}  # the agent offers the schema as one more tool
+    agent = create_agent(llm, [add], response_format=Sum)
     assert invoke_agent(agent, agent_input("Add 3 and 34."))["structured_response"] == Sum(total=37)
 
 

@@ -182,7 +182,12 @@ def test_the_limits_of_tgi() -> None:
     server, asked = detect({"/info": info_tgi(model_id="some/model", max_stop_sequences=7)})
     assert asked == ["/info"]
     assert server == ServerInfo(
-        TGI, model="some/model", max_stops=7, max_total_tokens=2048, max_batch=4
+        TGI,
+        model="some/model",
+        max_stops=7,
+        max_total_tokens=2048,
+        max_input_tokens=1024,
+        max_batch=4,
     )
 
 
@@ -263,7 +268,9 @@ def test_odd_answers_are_an_openai_style_server(info: Reply) -> None:
 
 @pytest.mark.parametrize("odd", [True, "4", None, [4], 4.5])
 def test_odd_limits_are_no_limits(odd: object) -> None:
-    server = found(info_tgi(max_stop_sequences=odd, max_total_tokens=odd, model_id=3))
+    limits = dict.fromkeys(("max_stop_sequences", "max_total_tokens", "max_input_tokens"), odd)
+    server = found(info_tgi(**limits, model_id=3))
     assert server == ServerInfo(TGI, max_batch=4)
     listing = Reply({"data": [{"id": "a", "owned_by": "vllm", "max_model_len": odd}]})
-    assert found(NOT_FOUND, listing).max_total_tokens is None
+    server = found(NOT_FOUND, listing)
+    assert (server.max_total_tokens, server.input_limit("a")) == (None, None)
