@@ -174,11 +174,36 @@ def reasoning() -> str:
     )
 
 
+def _prefill_cells(server: ServerProfile) -> tuple[str, str]:
+    found = server.continuation
+    if found is None:
+        return "error", ""
+    if not found.sure:
+        return "sent as it is, with one warning", ""
+    how = ", ".join(f"`{key}: {json.dumps(value)}`" for key, value in found.keys.items())
+    beside = {"tools": found.beside_tools, "a constraint": found.beside_constraints}
+    lacking = " or ".join(name for name, has in beside.items() if not has)
+    return f"continued ({how or 'by itself'})", lacking and f"{lacking} beside it"
+
+
+def prefill() -> str:
+    """What each server makes of an answer at the end of a chat's messages."""
+    servers = [server for server in SERVERS if server.chat]
+    rows = {_prefill_cells(server): list[str]() for server in servers}
+    for server in servers:
+        rows[_prefill_cells(server)].append(server.name)
+    return _table(
+        ["server", "an AIMessage at the end", "error"],
+        ([", ".join(names), *cells] for cells, names in rows.items()),
+    )
+
+
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "servers.md": {
         api.value: lambda api=api: generation_fields(api)  # type: ignore[misc]
         for api in reversed(GenerationApi)
     },
+    "messages.md": {"prefill": prefill},
     "constraints.md": {"constraints": expressions},
     "reasoning.md": {"reasoning": reasoning},
     "tools.md": {"tool choice": tool_choices},

@@ -13,6 +13,7 @@ from langchain_core.language_models import LangSmithParams, LanguageModelInput
 from langchain_core.messages import BaseMessage
 from pydantic import model_validator
 
+from .._generation.prefill import ends_with_answer, find_prefill
 from .._generation.request import GenerationRequest
 from .._http.event_loop import beside_loop, refuse_other_frameworks, runs_in_loop
 from .._langchain.batching import BatchingMixin
@@ -100,6 +101,10 @@ class TextModel(
         api: str = fields.get("api", "auto")
         unchecked: Mapping[str, str] = private["_unchecked"]
         builder = fields["prompt_builder"]
+        choice = to_choice(call.get("tool_choice"), tools)
+        output, prefill = call.get("structured_output"), False
+        if ends_with_answer(source):
+            source, prefill = find_prefill(source, choice, structured=output is not None)
         return GenerationRequest(
             source,
             self._retry_policy(call),
@@ -113,13 +118,14 @@ class TextModel(
             unchecked={k: v for k, v in unchecked.items() if k not in call} if unchecked else {},
             stops=merge_stops(stop if stop is not None else call.get("stop", fields["stop"])),
             tools=tools,
-            tool_choice=to_choice(call.get("tool_choice"), tools),
+            tool_choice=choice,
             parallel_tool_calls=call.get("parallel_tool_calls"),
             parse_tool_calls=fields.get("parse_tool_calls"),
             extra={**self._kwargs_of_body(), **call.get("model_kwargs", {})},
             reports_usage=call.get("stream_usage", fields["stream_usage"]),
             include_headers=fields["include_response_headers"],
-            output=call.get("structured_output"),
+            output=output,
+            prefill=prefill,
             headers=plain_headers(call["extra_headers"]) if "extra_headers" in call else {},
         )
 

@@ -103,7 +103,8 @@ def _text_payload(
         rest = {name: value for name, value in request.params.items() if name not in switched}
         request = replace(request, params=rest)
     if offered is None or tool_format is None:
-        if "grammar" in request.params or "response_format" in request.params:
+        constrained = "grammar" in request.params or "response_format" in request.params
+        if constrained and not request.prefill:
             prompt = _behind_reasoning(prompt)
         return RequestPayload(request.params, prompt=prompt, stops=stops)
     if offered.required:

@@ -49,6 +49,7 @@ from ..errors import (
 )
 from .optional_keys import leave_out
 from .payload import RequestPayload, build_payload, refuses_tools
+from .prefill import opens_reasoning, repeated_text, with_continuation
 from .request import GenerationRequest
 from .response import error_of, events_of, note_headers
 
@@ -77,6 +78,7 @@ class PreparedRequest:
     method: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)  # the protocol's names of the fields
     names_servers_model: bool = False  # whether the model's name came from the server
+    repeated: str = ""  # what an answer begins with, unless it is streamed
     adds_strict: bool = False  # whether tools were made strict that the caller left open
     include_headers: bool = False  # whether an answer keeps its response's headers
 
@@ -84,9 +86,11 @@ class PreparedRequest:
     def must_stream(self) -> bool:
         """Whether the whole answer is best read from a stream, which is closed at a stop sequence.
 
-        The server is not given all stop sequences, and would go on after them.
+        The server is not given all stop sequences, and would go on after them; or the answer would
+        begin with text that is not its own.
         """
-        return not (self.stops.complete or self.protocol_request.tools) and self.answers == 1
+        whole = self.stops.complete or self.protocol_request.tools
+        return (not whole or bool(self.repeated)) and self.answers == 1
 
     def reader(self) -> ResponseReader:
         reader = ResponseReader(
@@ -147,6 +151,7 @@ class PreparedRequest:
             body,
             self.stops.enforced,
             prompt=self.echo,
+            repeated=self.repeated,
             reasoning_model=self.in_think_tags,
             expected_calls=expected_tool_calls(self.protocol_request),
             text_tools=self.text_tools,
@@ -169,7 +174,7 @@ def depends_on_server(request: GenerationRequest, url: ServerURL) -> bool:
     """Whether the HTTP request depends on which server will answer it."""
     if url.router:
         return False
-    if request.api is None:
+    if request.api is None or request.prefill:
         return True
     if request.model is None and request.api is not GenerationApi.GENERATE:
         return True
@@ -196,15 +201,13 @@ def prepare_request(
     request = _with_thinking(request, api, server, capabilities, name)
     request, method = _with_output_strategy(request, api, server, capabilities, name)
     fields = server.profile.api(api).fields
-    refused: Collection[str] | None = capabilities.refused_keys.get((name, api))
-    if request.left_out:
-        refused = request.left_out.get((name, api), frozenset()).union(refused or ())
-    if refused:
+    if refused := _refused_keys(request, capabilities, name, api):
         request = leave_out(refused, request, fields, method)
+    request = with_continuation(request, api, server.profile, url.root)
     payload = build_payload(
         request, api, server, template, without_tools=name in capabilities.without_tools
     )
-    opened = _opens_reasoning(payload)
+    opened = opens_reasoning(request) if request.prefill else _opens_reasoning(payload)
     reasons = _reasons(name, given, capabilities) if opened is None else opened
     limit = server.stop_limit if capabilities.max_stops is None else capabilities.max_stops
     stops = _stop_policy(request, payload, limit, reasons=reasons)
@@ -234,9 +237,19 @@ def prepare_request(
         method=method,
         fields=fields,
         names_servers_model=bool(model) and not request.model,
+        repeated=repeated_text(request, api, server.profile),
         adds_strict=api is GenerationApi.CHAT and adds_strict(protocol_request, server.profile),
         include_headers=request.include_headers,
     )
+
+
+def _refused_keys(
+    request: GenerationRequest, capabilities: ServerCapabilities, name: str, api: GenerationApi
+) -> Collection[str] | None:
+    refused: Collection[str] | None = capabilities.refused_keys.get((name, api))
+    if request.left_out:
+        return request.left_out.get((name, api), frozenset()).union(refused or ())
+    return refused
 
 
 def _stop_policy(

@@ -24,6 +24,7 @@ from ..prompts.base import ChatPrompt, Switches
 from ..prompts.hub import load_prompt
 from ..prompts.jinja import JinjaPrompt, turn_ends
 from ..prompts.registry import get_prompt
+from .prefill import cut_at_mark, marked
 from .published_template import read_properties
 from .request import GenerationRequest, RenderedPrompt
 from .tokens import TokenSource
@@ -52,6 +53,9 @@ def render_prompt(
     keep_bos: bool = False,
 ) -> RenderedPrompt:
     """Render a request's input as it is sent to a text protocol, or as a chat server renders it."""
+    if request.prefill and template is not None:
+        ended = replace(marked(request), prefill=False)
+        return cut_at_mark(render_prompt(ended, template, offered, keep_bos=keep_bos))
     source = request.source
     if template is None:
         if isinstance(source, str):
@@ -88,7 +92,7 @@ def published_thinking(props: Mapping[str, object], *, closes: bool) -> ModelThi
         closes: Whether it closes what prompts open, where there is to be no reasoning.
     """
     try:
-        template = _published(props)
+        template = published_template(props)
         if template is None:
             return None
         opens = _opens_reasoning(template.render("Hi"))
@@ -213,10 +217,10 @@ def _from_server(
         response = session.transport.send(request, policy)
     except EasyLLMError:
         return None
-    return _published(read_properties(response.body))
+    return published_template(read_properties(response.body))
 
 
-def _published(props: Mapping[str, object]) -> ChatPrompt | None:
+def published_template(props: Mapping[str, object]) -> ChatPrompt | None:
     source = props.get("chat_template")
     if not isinstance(source, str) or not source:
         return None

@@ -62,6 +62,7 @@ class GenerationRequest:
     left_out: Mapping[tuple[str, GenerationApi], frozenset[str]] = field(default_factory=dict)
     include_headers: bool = False  # whether an answer keeps its response's headers
     output: OutputSchema | None = None
+    prefill: bool = False  # whether the last message is an answer that the model continues
     prompt: RenderedPrompt | None = None  # where it was rendered before
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # the call's own
 

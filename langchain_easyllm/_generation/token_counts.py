@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from .._http.context_overflow import own_words
+from .._http.models import Response
 from .._http.retries import RETRIED_STATUSES
 from .._langchain.messages import transcript
 from .._protocols.registry import to_body
 from .._servers.profile import GenerationApi, ServerInfo
+from .._servers.session import quick_policy
 from ..errors import (
     BadRequestError,
     ConfigurationError,
@@ -22,8 +24,11 @@ from ..errors import (
     ProtocolError,
     ServerError,
 )
+from .local_rendering import LocalRendering, render_here
 from .payload import offered_tools
+from .prefill import counts_as_prefill
 from .prompt import render_prompt
+from .published_template import model_name, note_template, template_request
 from .request import GenerationRequest
 from .tokens import TokenSource, digest, find_tokenizer, token_ids_in
 
@@ -42,15 +47,19 @@ def count_conversation(
     What a template refuses by itself, as the parts of a conversation that `trim_messages` tries,
     is counted as plain text, and so is everything where no template is known.
     """
-    source.server()  # before it is prepared: what is known of the server decides
+    server = source.server()  # before it is prepared: what is known of the server decides
+    if request.prefill:
+        request = replace(request, prefill=counts_as_prefill(request, server))
     try:
         prepared = client.prepare(request)
     except ConfigurationError:
+        if request.prefill:  # it cannot be continued, and may be answered when more follows
+            return count_conversation(replace(request, prefill=False), client, source)
         return source.count(plain_text(request))
     sent = prepared.protocol_request
     if sent.api is not GenerationApi.CHAT:
         return source.count(sent.prompt or "", prompt=True)
-    count = _count_by_route(prepared, source)
+    count = _count_by_route(request, prepared, source)
     if count is None:
         count = _count_by_files(request, client, source)
     return source.count(plain_text(request)) if count is None else count
@@ -65,7 +74,9 @@ def plain_text(request: GenerationRequest) -> str:
     return "\n".join([*tools, text])
 
 
-def _count_by_route(prepared: PreparedRequest, source: TokenSource) -> int | None:
+def _count_by_route(
+    request: GenerationRequest, prepared: PreparedRequest, source: TokenSource
+) -> int | None:
     """Count a chat request by the server's own route; None where it has none, or refuses."""
     server = source.server()
     route = server.profile.chat_tokenize if server else None
@@ -84,30 +95,66 @@ def _count_by_route(prepared: PreparedRequest, source: TokenSource) -> int | Non
     count = capabilities.token_counts.get(key)
     if count is not None:
         return count if count >= 0 else None
-    try:
-        answer = _ask_template(source, route.path, body, server)
-    except NotFoundError:
-        capabilities.missing_routes.add((route.path, sent.model))
+    rendering = _render_here(request, body, source, server) if route.tokens is None else None
+    if rendering and (known := rendering.verified(capabilities)) is not None:
+        return source.count(known, prompt=True)
+    answer = _ask_route(source, route.path, body, server, key)
+    if answer is None:
         return None
+    if route.tokens is not None:
+        count = len(token_ids_in(answer, route.tokens))
+    else:
+        prompt = answer.get("prompt") if isinstance(answer, Mapping) else None
+        if not isinstance(prompt, str):
+            raise ProtocolError(f"The server's route {route.path} answered no prompt.")
+        if rendering:
+            rendering.verify(prompt, capabilities)
+        count = source.count(prompt, prompt=True)
+    capabilities.token_counts.put(key, count)
+    return count
+
+
+def _ask_route(
+    source: TokenSource, path: str, body: Mapping[str, object], server: ServerInfo, key: bytes
+) -> object:
+    """Return what a route makes of a chat; None where it is missing, or its template refuses."""
+    capabilities = source.session.capabilities
+    missing = path, cast("str | None", body.get("model"))
+    try:
+        return _ask_template(source, path, body, server)
+    except NotFoundError:
+        capabilities.missing_routes.add(missing)
     except BadRequestError as error:
         if _WANTS_PROMPT.search(own_words(error.body or error.message)):
-            capabilities.missing_routes.add((route.path, sent.model))
+            capabilities.missing_routes.add(missing)
         else:
             capabilities.token_counts.put(key, _REFUSED)
-        return None
     except ServerError as error:
         if error.status_code in _PASSING:
             raise
+    return None
+
+
+def _render_here(
+    request: GenerationRequest, body: Mapping[str, object], source: TokenSource, server: ServerInfo
+) -> LocalRendering | None:
+    """Render a chat by the template that the server publishes, from the second count on."""
+    capabilities = source.session.capabilities
+    name = model_name(request, server)
+    if name not in capabilities.counted:
+        capabilities.counted.add(name)
         return None
-    prompt = answer.get("prompt") if isinstance(answer, Mapping) else None
-    if route.tokens is not None:
-        count = len(token_ids_in(answer, route.tokens))
-    elif isinstance(prompt, str):
-        count = source.count(prompt, prompt=True)
-    else:
-        raise ProtocolError(f"The server's route {route.path} answered no prompt.")
-    capabilities.token_counts.put(key, count)
-    return count
+    if name not in capabilities.published:
+        if server.profile.template_route is None:
+            return None
+        question = template_request(request, server, source.session.url)
+        response: Response | EasyLLMError
+        try:
+            response = source.session.transport.send(question, quick_policy(source.policy))
+        except EasyLLMError as error:
+            response = error
+        note_template(request, server, capabilities, response)
+    return render_here(body, name, capabilities.published.get(name, {}))
 
 
 _REFUSED = -1  # in place of a count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, cast
 
@@ -13,10 +13,11 @@ import orjson
 
 from .._http.models import Request, RetryPolicy
 from .._http.user_functions import UserFunction, ask_token
-from .._servers.profile import ServerInfo
+from .._servers.profile import ServerInfo, TokenizeRoute
 from .._servers.session import ServerSession
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError, PromptError, ProtocolError
 from ..prompts.hub import read_file
+from .prompt_pieces import count_pieces, learn_pieces
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -36,23 +37,38 @@ class TokenSource:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # the call's own
 
     def ids(self, text: str, *, prompt: bool = False) -> list[int]:
+        return self._tokens(text, prompt=prompt)[0]
+
+    def _tokens(
+        self, text: str, *, prompt: bool, named: bool = False
+    ) -> tuple[list[int], list[str]]:
+        """Return the tokens of a text, and their names if they are wanted and the server says."""
         text = _sendable(text)
         server = self.server()
         model = self.name(server)
         if server is not None:
             with suppress(NotFoundError):  # an older version without the route: the file is next
-                if (found := self._ask_server(text, model, server, prompt=prompt)) is not None:
+                found = self._ask_server(text, model, server, prompt=prompt, named=named)
+                if found is not None:
                     return found
-        return list(find_tokenizer(model, self.token).encode(text, add_special_tokens=prompt).ids)
+        tokenizer = find_tokenizer(model, self.token)
+        return list(tokenizer.encode(text, add_special_tokens=prompt).ids), []
 
     def count(self, text: str, *, prompt: bool = False) -> int:
-        """Count a text, once."""
+        """Count a text, once, and a prompt whose pieces were counted before not at all."""
         counts = self.session.capabilities.token_counts
         key = digest(self.model, prompt, _sendable(text))
         count = counts.get(key)
+        if count is not None:
+            return count
+        pieces = partial(digest, self.model, _PIECE)
+        count = count_pieces(text, counts, pieces) if prompt else None
         if count is None:
-            count = len(self.ids(text, prompt=prompt))
-            counts.put(key, count)
+            ids, names = self._tokens(text, prompt=prompt, named=prompt)
+            count = len(ids)
+            if len(names) == count:
+                learn_pieces(text, names, counts, pieces)
+        counts.put(key, count)
         return count
 
     def server(self) -> ServerInfo | None:
@@ -86,11 +102,17 @@ class TokenSource:
             whole = self._ask_server("a", self.model, server, prompt=True)
         except EasyLLMError:
             return None
-        return None if plain is None or whole is None else whole[:1] != plain[:1]
+        return None if plain is None or whole is None else whole[0][:1] != plain[0][:1]
 
     def _ask_server(
-        self, text: str, model: str | None, server: ServerInfo, *, prompt: bool
-    ) -> list[int] | None:
+        self,
+        text: str,
+        model: str | None,
+        server: ServerInfo,
+        *,
+        prompt: bool,
+        named: bool = False,
+    ) -> tuple[list[int], list[str]] | None:
         """Return what the server's tokenize route answers, or None where it has none."""
         route = server.profile.tokenize
         if route is None or self.session.url.versioned:
@@ -100,7 +122,14 @@ class TokenSource:
             body[route.special_field] = prompt
         if route.names_model:
             body["model"] = model
-        return token_ids_in(self.ask(route.path, body, server, self.policy), route.ids_field)
+        if named:
+            body |= route.names_extra
+        answer = self.ask(route.path, body, server, self.policy)
+        names = _names_in(answer, route) if named else []
+        return token_ids_in(answer, route.ids_field), names
+
+
+_PIECE = "piece"  # what was counted
 
 
 def _sendable(text: str) -> str:
@@ -121,6 +150,17 @@ def token_ids_in(answer: object, key: str) -> list[int]:
     if len(ids) < len(listed):
         raise ProtocolError("The server's tokenize route answered no list of tokens.")
     return ids
+
+
+def _names_in(answer: object, route: TokenizeRoute) -> list[str]:
+    """Return the texts or names of the tokens that a route answers; none where it does not."""
+    key = route.names_field
+    listed = answer.get(route.ids_field) if isinstance(answer, Mapping) else answer
+    if key is None or not isinstance(listed, list):
+        return []
+    if isinstance(answer, Mapping) and isinstance(named := answer.get(key), list):
+        return [str(name) for name in named]
+    return [str(token[key]) for token in listed if isinstance(token, Mapping) and key in token]
 
 
 @lru_cache(maxsize=8)

@@ -334,6 +334,7 @@ def read_answers(
     stops: tuple[str, ...],
     *,
     prompt: str | None = None,
+    repeated: str = "",
     reasoning_model: bool = False,
     expected_calls: ExpectedToolCalls = ExpectedToolCalls(),  # noqa: B008 - it cannot change
     text_tools: TextTools | None = None,
@@ -348,6 +349,8 @@ def read_answers(
         return deltas
     answers = []
     for delta in deltas:
+        if repeated:
+            delta.text = delta.text.removeprefix(repeated)
         if prompt is not None:
             delta.text = delta.text.removeprefix(prompt)
         if delta.finish_reason == "length":

@@ -78,6 +78,11 @@ class ServerCapabilities:
     # routes that are missing, by model: some servers say of an unknown model what they say of one
     missing_routes: set[tuple[str, str | None]] = field(default_factory=set)
     without_template: set[str] = field(default_factory=set)  # models that publish no chat template
+    # models whose chats were counted by a route, more of which is then worth knowing
+    counted: set[str] = field(default_factory=set)
+    # which of the renderings made here the server's is, by model and shape of the conversation;
+    # None for neither
+    rendered_alike: dict[tuple[object, ...], int | None] = field(default_factory=dict)
     token_counts: TokenCounts = field(default_factory=TokenCounts)
     # the models of Inference Providers by name in lower case; None while they were not listed
     router_models: Mapping[str, Mapping[str, object]] | None = None

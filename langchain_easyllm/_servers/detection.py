@@ -19,7 +19,7 @@ from .ollama import OLLAMA
 from .openai_compatible import OPENAI_COMPATIBLE
 from .profile import ServerInfo, ServerProfile
 from .registry import SERVERS
-from .tgi import TGI
+from .tgi import TGI, TGI_2
 from .transformers_serve import TRANSFORMERS_SERVE
 from .urls import ServerURL
 
@@ -144,7 +144,7 @@ def _from_info(info: object) -> ServerInfo | None:
     if info.get("router") == "text-generation-router" or old:
         return replace(
             common,
-            profile=TGI,
+            profile=TGI if _is_new(info.get("version")) else TGI_2,
             max_stops=count(info.get("max_stop_sequences")),
             max_total_tokens=count(info.get("max_total_tokens")),
             max_input_tokens=count(info.get("max_input_tokens") or info.get("max_input_length")),
@@ -152,6 +152,11 @@ def _from_info(info: object) -> ServerInfo | None:
     if common.tei is not None:  # OpenAI-style for what it has of text
         return replace(common, max_total_tokens=count(info.get("max_input_length")))
     return None
+
+
+def _is_new(version: object) -> bool:
+    major = str(version).partition(".")[0]
+    return major.isdecimal() and int(major) >= 3
 
 
 def _from_models(models: object) -> tuple[ServerInfo, _Entries]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .profile import (
     CHAT_FIELDS,
     CLIENT_SIDE,
     COMPLETIONS_FIELDS,
+    CONTINUE,
     TEMPLATE_KWARGS,
     ApiProfile,
     ChatTokenizeRoute,
@@ -54,8 +57,17 @@ LLAMA_CPP = ServerProfile(
     # It reads a string only: a tool's name is expressed by offering one tool and requiring a call.
     tool_choices=frozenset(ToolChoiceForm) - {ToolChoiceForm.NAMED},
     blocks_in_tool_messages=True,
-    tokenize=TokenizeRoute("/tokenize", "content", special_field="add_special"),
+    tokenize=TokenizeRoute(
+        "/tokenize",
+        "content",
+        special_field="add_special",
+        names_field="piece",
+        names_extra={"with_pieces": True},
+    ),
     chat_tokenize=ChatTokenizeRoute("/apply-template", tokens=None),
+    # It continues without the keys, too, unless it was started not to; they keep what is continued
+    # out of a stream. It holds a constraint to the whole answer, and then fails.
+    continuation=replace(CONTINUE, beside_constraints=False, repeats=True),
     template_route="/props",
     drops_tools=True,
     # It ignores `dimensions`: a field that does nothing is a field it does not have.

@@ -7,6 +7,7 @@ from .profile import (
     DEFAULT_MAX_TOKENS,
     OPENAI_FIELDS,
     ApiProfile,
+    Continuation,
     ServerProfile,
     TokenizeRoute,
     same,
@@ -55,5 +56,6 @@ LMDEPLOY = ServerProfile(
         special_field="add_bos",
         ids_field="input_ids",
     ),
+    continuation=Continuation(),  # it does so by itself
     generates_only=True,
 )

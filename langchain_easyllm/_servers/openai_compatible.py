@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .profile import ServerProfile
+from .profile import Continuation, ServerProfile
 
-OPENAI_COMPATIBLE = ServerProfile(name="openai")
+OPENAI_COMPATIBLE = ServerProfile(name="openai", continuation=Continuation(sure=False))

@@ -196,6 +196,10 @@ class TokenizeRoute:
     # which the server begins as it does for an answer
     special_field: str | None = None
     ids_field: str = "tokens"  # the key of the answer's list of tokens
+    # the key of each token's text, or name, in that list, or the key of another list; and what is
+    # sent for them
+    names_field: str | None = None
+    names_extra: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,22 @@ class ChatTokenizeRoute:
     path: str
     tokens: str | None = "tokens"  # the key of the tokens; None if the answer is a prompt
     keys: Collection[str] | None = None  # the keys of a chat request that it takes; None for all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """How a chat server continues an answer at the end of the messages."""
+
+    keys: Mapping[str, object] = field(default_factory=dict)  # what it is sent for that
+    beside_tools: bool = True  # whether it does so beside tools
+    beside_constraints: bool = True  # whether a constraint is then one of the continuation alone
+    strips: bool = False  # whether it misses the answer in its prompt where that has space around
+    repeats: bool = False  # whether an answer that is not streamed begins with the text continued
+    sure: bool = True  # False where nobody knows
+
+
+CONTINUE = Continuation(keys={"continue_final_message": True, "add_generation_prompt": False})
+"""As transformers' `apply_chat_template` calls it."""
 
 
 def template_switch(*names: str) -> dict[bool, object]:
@@ -264,6 +284,7 @@ class ServerProfile:
     blocks_in_tool_messages: bool = False  # whether tool messages may hold more than text
     tokenize: TokenizeRoute | None = None
     chat_tokenize: ChatTokenizeRoute | None = None
+    continuation: Continuation | None = None  # None where the chat answers anew
     template_route: str | None = None  # where it publishes its chat template
     embedding: EmbeddingProfile = EmbeddingProfile("openai")
     # the server's name of each neutral field of reranking that it has, on Jina's protocol

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .profile import (
     CHAT_FIELDS,
     COMPLETIONS_FIELDS,
+    CONTINUE,
     DEFAULT_MAX_TOKENS,
     TEMPLATE_KWARGS,
     ApiProfile,
@@ -56,5 +57,6 @@ SGLANG = ServerProfile(
             *("reasoning_effort", "chat_template_kwargs"),
         ),
     ),
+    continuation=CONTINUE,
     embedding=EmbeddingProfile("sglang"),
 )

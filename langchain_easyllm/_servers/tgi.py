@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .profile import (
     CHAT_FIELDS,
     OPENAI_FIELDS,
     ApiProfile,
     ChatTokenizeRoute,
     ConstraintFormat,
+    Continuation,
     GenerationApi,
     ServerProfile,
     TokenizeRoute,
@@ -45,7 +48,14 @@ TGI = ServerProfile(
     inlines_refs=True,  # its grammar takes a tool's properties without the definitions
     splits_text_and_calls=True,
     blocks_in_tool_messages=True,
-    tokenize=TokenizeRoute("/tokenize", "inputs", special_field="add_special_tokens"),
+    tokenize=TokenizeRoute(
+        "/tokenize", "inputs", special_field="add_special_tokens", names_field="text"
+    ),
     chat_tokenize=ChatTokenizeRoute("/chat_tokenize", "tokenize_response"),
+    # It looks for the text in the rendered prompt, and writes what it says of tools behind it.
+    continuation=Continuation(beside_tools=False, strips=True),
     generates_only=True,
 )
+
+TGI_2 = replace(TGI, continuation=None)
+"""Before version 3."""

@@ -6,6 +6,7 @@ from .profile import (
     CHAT_FIELDS,
     CLIENT_SIDE,
     COMPLETIONS_FIELDS,
+    CONTINUE,
     DEFAULT_MAX_TOKENS,
     TEMPLATE_KWARGS,
     ApiProfile,
@@ -58,7 +59,12 @@ VLLM = ServerProfile(
     strict_on_request=True,
     blocks_in_tool_messages=True,
     tokenize=TokenizeRoute(
-        "/tokenize", "prompt", special_field="add_special_tokens", names_model=True
+        "/tokenize",
+        "prompt",
+        special_field="add_special_tokens",
+        names_model=True,
+        names_field="token_strs",
+        names_extra={"return_token_strs": True},
     ),
     chat_tokenize=ChatTokenizeRoute(
         "/tokenize",
@@ -67,6 +73,7 @@ VLLM = ServerProfile(
             *("add_generation_prompt", "continue_final_message", "add_special_tokens"),
         ),
     ),
+    continuation=CONTINUE,
     rerank={"truncate": "truncate_prompt_tokens"},
     embedding=EmbeddingProfile(
         "vllm",

@@ -22,6 +22,7 @@ from .._tool_formats.call_syntax import Tool, function_of
 from .._tool_formats.hermes import HERMES
 from .._tool_formats.rendering import render_tools
 from ..prompts import PROMPT_MAPPING, PromptError
+from ..prompts.conversation import text_of
 from .bodies import (
     ANY,
     BOOLEAN,
@@ -523,9 +524,19 @@ def _render(messages: Sequence[Json], tools: Sequence[Tool] = (), schema: object
     prompt = PROMPT_MAPPING["zephyr"]
     offered = OfferedTools(tuple(map(_described, tools)))
     try:
-        return render_tools(prompt, messages, offered, HERMES) if tools else prompt.render(messages)
+        text = render_tools(prompt, messages, offered, HERMES) if tools else prompt.render(messages)
     except PromptError as error:
         raise HTTPError(f"Template error: {error}", "template_error") from error
+    return _continued(text, messages)
+
+
+def _continued(prompt: str, messages: Sequence[Json]) -> str:
+    """End a prompt behind an assistant's text that ends the messages, and which is continued."""
+    if not messages or messages[-1]["role"] != "assistant":
+        return prompt
+    said = text_of(messages[-1].get("content"), len(messages) - 1, "assistant")
+    before, found, _ = prompt.rpartition(said) if said else ("", "", "")
+    return f"{before}{found}".rstrip() if found else prompt
 
 
 def _with_system(messages: Sequence[Json], text: str) -> list[Json]:

@@ -13,7 +13,7 @@ from langchain_easyllm._servers.litellm import LITELLM
 from langchain_easyllm._servers.ollama import OLLAMA
 from langchain_easyllm._servers.openai_compatible import OPENAI_COMPATIBLE
 from langchain_easyllm._servers.profile import ServerInfo
-from langchain_easyllm._servers.tgi import TGI
+from langchain_easyllm._servers.tgi import TGI, TGI_2
 from langchain_easyllm._servers.transformers_serve import TRANSFORMERS_SERVE
 from langchain_easyllm._servers.urls import parse_server_url
 from langchain_easyllm._servers.vllm import VLLM
@@ -195,7 +195,7 @@ def test_an_old_tgi_does_not_name_its_router() -> None:
     old = {"model_id": "some/model", "max_total_tokens": 2048, "version": "0.9.4"}
     server, asked = detect({"/info": Reply(old)})
     assert asked == ["/info"]
-    assert server == ServerInfo(TGI, model="some/model", max_total_tokens=2048)
+    assert server == ServerInfo(TGI_2, model="some/model", max_total_tokens=2048)
 
 
 def test_tei() -> None:
