@@ -41,7 +41,7 @@ from .prepare import (
 from .published_template import model_name, must_ask, note_template, template_request
 from .refusals import RefusedKeys
 from .request import GenerationRequest
-from .response import error_of, note_headers, note_timing
+from .response import error_of, note_headers, note_model, note_timing
 
 if TYPE_CHECKING:
     from .._http.client import AsyncResponseStream, ResponseStream
@@ -452,6 +452,7 @@ class _StreamedAnswer:
             chunks.insert(0, self._echo)
         end = self.reader.end
         note_headers(end, self._headers, self._api, every=self._prepared.include_headers)
+        note_model(end, self._prepared.model, self._api)
         note_timing(end, self._started, self._first)
         return [*chunks, end]
 

@@ -51,7 +51,7 @@ from .optional_keys import leave_out
 from .payload import RequestPayload, build_payload, refuses_tools
 from .prefill import opens_reasoning, repeated_text, with_continuation
 from .request import GenerationRequest
-from .response import error_of, events_of, note_headers
+from .response import error_of, events_of, note_headers, note_model
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -111,6 +111,7 @@ class PreparedRequest:
             note_headers(
                 answer.end, response.headers, self.protocol_request.api, every=self.include_headers
             )
+            note_model(answer.end, self.model, self.protocol_request.api)
         return answers
 
     def recover(self, error: EasyLLMError) -> list[Answer] | None:

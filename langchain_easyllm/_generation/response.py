@@ -48,6 +48,12 @@ def error_of(failure: Failure, url: str) -> EasyLLMError:
     )
 
 
+def note_model(end: Delta, model: str, api: GenerationApi) -> None:
+    """Name the model of an answer whose protocol has no place for it."""
+    if api is GenerationApi.GENERATE and end.model is None:
+        end.model = model or None
+
+
 def note_headers(
     end: Delta, headers: Mapping[str, str], api: GenerationApi, *, every: bool = False
 ) -> None:
@@ -59,8 +65,9 @@ def note_headers(
     provider = headers.get("x-inference-provider")
     named = {"provider": provider} if provider else {}
     end.extra = {**named, **(end.extra or {}), "headers": kept}
-    if api is GenerationApi.GENERATE and end.usage is None:
-        # `/generate` counts the prompt's tokens nowhere else.
+    if api is GenerationApi.GENERATE:
+        # `/generate` counts the prompt's tokens nowhere else: in its details, an encoder-decoder
+        # model's prompt is the one token that the decoder begins with.
         read, written = _count(kept, "x-prompt-tokens"), _count(kept, "x-generated-tokens")
         if read is not None and written is not None:
             end.usage = Usage(read, written, read + written)

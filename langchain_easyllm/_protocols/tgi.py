@@ -123,8 +123,9 @@ class GenerateDecoder:
         tokens = cast("list[_Json]", details.get("tokens") or [])
         tops = cast("list[list[_Json]]", details.get("top_tokens") or [[]] * len(tokens))
         prefill = details.get("prefill")
-        read = len(prefill) if isinstance(prefill, list) else details.get("input_length")
-        delta = _summary(details, read or None)
+        # One token may be what the decoder of an encoder-decoder model begins with.
+        read = len(prefill) if isinstance(prefill, list) else 0
+        delta = _summary(details, read if read > 1 else details.get("input_length"))
         delta.text = text_of(answer["generated_text"])
         if self._logprobs and tokens:
             pairs = zip(tokens, tops, strict=False)

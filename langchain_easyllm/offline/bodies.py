@@ -95,7 +95,8 @@ class HTTPError(Exception):
     """An error that is the response to a request.
 
     `kind` is its type in TGI's spelling; `""` writes the bare message as text, as the servers' HTTP
-    library does before either has seen a request. A `shape` replaces that of the route.
+    library does before either has seen a request. A `shape` replaces that of the route; `details`
+    are further keys, where the shape has a place for them.
     """
 
     def __init__(
@@ -105,6 +106,8 @@ class HTTPError(Exception):
         status: int = 422,
         headers: Mapping[str, str] | None = None,
         shape: Shape | None = None,
+        *,
+        details: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -112,6 +115,7 @@ class HTTPError(Exception):
         self.status = status
         self.headers = dict(headers or {})
         self.shape = shape
+        self.details = dict(details or {})
 
 
 Shape = Callable[[HTTPError], dict[str, object]]
@@ -146,11 +150,16 @@ HEADERS = {
     "cache-control": "no-cache",
     "x-accel-buffering": "no",
 }
+SPACED_DONE = b"data: [DONE]\n\n"  # as every server but TGI writes it
 DONE = b"data:[DONE]\n\n"  # ends a stream of the OpenAI-style routes
 
 
 def event(value: object) -> bytes:
     return b"data:" + orjson.dumps(value) + b"\n\n"
+
+
+def spaced_event(value: object) -> bytes:
+    return b"data: " + orjson.dumps(value) + b"\n\n"
 
 
 def failure(error: HTTPError) -> bytes:

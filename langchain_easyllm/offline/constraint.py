@@ -42,6 +42,11 @@ class Constraint:
     def lark(cls, grammar: str) -> Constraint:
         return _compile("lark", grammar)
 
+    @classmethod
+    def ebnf(cls, grammar: str) -> Constraint:
+        """Return the constraint of a grammar in llama.cpp's format (`root ::= ...`) or Lark's."""
+        return _compile("ebnf", grammar)
+
     def start(self, tokenizer: str, ends: tuple[int, ...]) -> Guide:
         """Begin an answer, given `tokenizer.json` and the ids of the tokens that end it."""
         with needs_extra():
@@ -72,7 +77,7 @@ class Guide:
             raise ConstraintError(self._matcher.get_error().partition("<state>")[0].strip())
 
 
-def _compile(kind: Literal["json_schema", "regex", "lark"], source: object) -> Constraint:
+def _compile(kind: Literal["json_schema", "regex", "lark", "ebnf"], source: object) -> Constraint:
     try:
         with needs_extra():
             return Constraint(compile_grammar(kind, source))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -30,6 +30,7 @@ class Engine:
         self.faults = faults
         self.language = LanguageModel.load()
         self.embeddings = EmbeddingModel.load()
+        self.in_flight = 0  # requests that are being answered
         self._threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1), "easyllm-offline")
 
     def close(self) -> None:
@@ -38,7 +39,7 @@ class Engine:
     async def run(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def tokens(self, plan: Plan) -> AsyncIterator[Token]:
+    async def tokens(self, plan: Plan) -> AsyncGenerator[Token]:
         """Yield the tokens of a run as they are generated.
 
         Each token is a step of its own in the threads, so that concurrent answers take turns; an

@@ -1,6 +1,9 @@
-"""The server's limits, and what it calls itself."""
+"""The server's limits, and what it calls itself and can be like."""
 
 from __future__ import annotations
+
+LIKE = ("tgi", "vllm", "llama.cpp")
+"""The servers that it can be like; the first is the default."""
 
 VERSION = "3.3.6"  # of TGI, whose behaviour this is
 LABEL = "langchain-easyllm-offline"

@@ -17,6 +17,7 @@ from ._extra import needs_extra
 from .app import CUT, Received, State, make_app
 from .engine import Engine
 from .faults import Faults
+from .server_apis import find_api
 
 with needs_extra():
     import uvicorn
@@ -24,6 +25,8 @@ with needs_extra():
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+
+    from .server_api import ServerApi
 
 __all__ = ["OfflineServer", "offline_server"]
 
@@ -65,30 +68,37 @@ class _FaultFields(TypedDict, total=False):
 
 @contextmanager
 def offline_server(
-    port: int = 0, *, host: str = "127.0.0.1", **faults: Unpack[_FaultFields]
+    port: int = 0,
+    *,
+    host: str = "127.0.0.1",
+    like: Literal["tgi", "vllm", "llama.cpp"] = "tgi",
+    **faults: Unpack[_FaultFields],
 ) -> Iterator[OfflineServer]:
     """Run a server with the bundled models for as long as the `with` block lasts.
 
-    It speaks as Text Generation Inference and Text Embeddings Inference do. Any number of servers
-    may run at once; the models are loaded once.
+    It speaks as Text Generation Inference and Text Embeddings Inference do, or as vLLM or
+    llama.cpp's server. Any number of servers may run at once; the models are loaded once.
 
     Args:
         port: The port to listen on; 0 for any free one.
         host: The address to listen on. The server asks for no token, so leave it on this machine.
+        like: The server whose routes, limits, answers and errors it has: `"tgi"` (with TEI's),
+            `"vllm"` or `"llama.cpp"`.
         **faults: How it misbehaves; see `Faults`.
 
     Yields:
         The server, ready for requests.
 
     Raises:
-        ConfigurationError: If the port is not available, a fault has an invalid value, or the
-            models' files are damaged.
+        ConfigurationError: If the port is not available, `like` or a fault has an invalid value,
+            or the models' files are damaged.
         MissingExtraError: If the extra `offline` is not installed.
     """
+    api = find_api(like)
     engine = Engine(Faults(**faults))
     with closing(engine), closing(_listen(host, port)) as listener:
         state = State(engine)
-        with _Thread(state, listener):
+        with _Thread(state, api, listener):
             yield OfflineServer(_url(listener), state)
 
 
@@ -110,9 +120,9 @@ class _Protocol(H11Protocol):
 class _Server(uvicorn.Server):
     """uvicorn, which signals when it is ready and drops unfinished answers when it stops."""
 
-    def __init__(self, state: State, ready: Future[None]) -> None:
+    def __init__(self, state: State, api: ServerApi, ready: Future[None]) -> None:
         config = uvicorn.Config(
-            make_app(state),
+            make_app(state, api),
             http=_Protocol,
             ws="none",
             lifespan="off",
@@ -134,9 +144,9 @@ class _Server(uvicorn.Server):
 
 
 class _Thread:
-    def __init__(self, state: State, listener: socket.socket) -> None:
+    def __init__(self, state: State, api: ServerApi, listener: socket.socket) -> None:
         self._ready: Future[None] = Future()
-        self._server = _Server(state, self._ready)
+        self._server = _Server(state, api, self._ready)
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name="easyllm-offline", daemon=True)
 

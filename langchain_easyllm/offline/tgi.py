@@ -3,26 +3,19 @@
 Format: the OpenAPI document of Text Generation Inference 3 (`GenerateRequest`, `GenerateResponse`,
 `StreamResponse`; `CompletionRequest`, `Chunk`, `CompletionFinal`; `ChatRequest`, `ChatCompletion`,
 `ChatCompletionChunk`).
-
-The template of a chat's prompt is Zephyr's. Tools, calls, results and schemas are written as in the
-model's training (`wordings`): the tools and the schema in the system message, a call as
-`<tool_call>` text of the assistant, a result as a user message.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
-from .._tool_formats.base import OfferedTools, dump
-from .._tool_formats.call_syntax import Tool, function_of
-from .._tool_formats.hermes import HERMES
-from .._tool_formats.rendering import render_tools
-from ..prompts import PROMPT_MAPPING, PromptError
+from .._tool_formats.call_syntax import Tool
 from ..prompts.conversation import text_of
+from .answers import Finished, finish
 from .bodies import (
     ANY,
     BOOLEAN,
@@ -42,34 +35,17 @@ from .bodies import (
     read_fields,
 )
 from .constraint import Constraint
+from .conversation import render_chat
 from .engine import Engine
 from .language_model import LanguageModel, Token
 from .limits import FINGERPRINT, MAX_BATCH
 from .plan import PARAMETERS, Plan, make_plan, read_grammar
+from .server_api import Reply
 from .tokenizing import TokenText
 from .tools import CallReader, forced, read_calls, read_tools
-from .wordings import SCHEMA
 
+_COMPUTE_TYPE = {"x-compute-type": "1-cpu"}
 _GENERATE_FIELDS = {"inputs": STRING, "parameters": OBJECT, "add_special_tokens": BOOLEAN}
-
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    plan: Plan
-    tokens: Sequence[Token]
-
-    @property
-    def text(self) -> str:
-        """A stop sequence that ended the answer is part of its text, as with TGI."""
-        return "".join(token.text for token in self.tokens if not token.special)
-
-    @property
-    def reason(self) -> str:
-        return self.tokens[-1].finish_reason or "length"
-
-    @property
-    def likelihood(self) -> float:
-        return sum(token.logprob for token in self.tokens) / len(self.tokens)
 
 
 def _read_generate(body: Json, *, root: bool = False) -> tuple[str, dict[str, object]]:
@@ -85,10 +61,6 @@ def _read_generate(body: Json, *, root: bool = False) -> tuple[str, dict[str, ob
     return cast("str", request["inputs"]), parameters
 
 
-async def _finish(engine: Engine, plan: Plan) -> _Finished:
-    return _Finished(plan, [token async for token in engine.tokens(plan)])
-
-
 async def generate(engine: Engine, body: Json) -> object:
     return await _generate(engine, *_read_generate(body))
 
@@ -101,13 +73,16 @@ async def generate_at_root(engine: Engine, body: Json) -> object:
     inputs, parameters = _read_generate(body, root=True)
     if body.get("stream"):
         return _generate_stream(engine, inputs, parameters)
-    return [await _generate(engine, inputs, parameters)]
+    reply = await _generate(engine, inputs, parameters)
+    return replace(reply, body=[reply.body])
 
 
-async def _generate(engine: Engine, inputs: str, parameters: Json) -> dict[str, object]:
+async def _generate(engine: Engine, inputs: str, parameters: Json) -> Reply:
+    start = time.perf_counter()
     plan = await _plan(engine, inputs, parameters, stream=False)
-    answers = [await _finish(engine, plan)]
-    answers += [await _finish(engine, plan.reseeded()) for _ in range(1, plan.best_of)]
+    planned = time.perf_counter() - start
+    answers = [await finish(engine, plan)]
+    answers += [await finish(engine, plan.reseeded()) for _ in range(1, plan.best_of)]
     answers.sort(key=lambda answer: -answer.likelihood)
     echo = inputs if parameters.get("return_full_text") else ""
     best, others = answers[0], answers[1:]
@@ -118,7 +93,32 @@ async def _generate(engine: Engine, inputs: str, parameters: Json) -> dict[str, 
             {"generated_text": echo + each.text, **_details(each, prefill)} for each in others
         ]
         result["details"] = {**_details(best, prefill), "best_of_sequences": sequences or None}
-    return result
+    return Reply(result, _headers([best], planned))
+
+
+def _headers(answers: Sequence[Finished], planned: float) -> dict[str, str]:
+    """Return what TGI's headers tell of answers: token counts, and times in milliseconds.
+
+    `planned` are the seconds that it took to check the request.
+    """
+    written = sum(len(answer.tokens) for answer in answers)
+    inference = sum(answer.prompt_time + answer.answer_time for answer in answers)
+    milliseconds = {
+        "x-total-time": planned + inference,
+        "x-validation-time": planned,
+        "x-queue-time": 0.0,
+        "x-inference-time": inference,
+        "x-time-per-token": inference / written,
+    }
+    characters = sum(len(token.text) for answer in answers for token in answer.plan.prompt)
+    return {
+        **_COMPUTE_TYPE,
+        "x-compute-time": f"{planned + inference:.6f}",
+        "x-compute-characters": f"{characters}",
+        **{name: f"{1000 * seconds:.0f}" for name, seconds in milliseconds.items()},
+        "x-prompt-tokens": f"{sum(len(answer.plan.prompt) for answer in answers)}",
+        "x-generated-tokens": f"{written}",
+    }
 
 
 async def _generate_stream(engine: Engine, inputs: str, parameters: Json) -> AsyncIterator[bytes]:
@@ -137,7 +137,7 @@ async def _generate_stream(engine: Engine, inputs: str, parameters: Json) -> Asy
         if plan.top_n:
             written["top_tokens"] = _top(token)
         if token.finish_reason:
-            written["generated_text"] = echo + _Finished(plan, tokens).text
+            written["generated_text"] = echo + Finished(plan, tokens).text
             if parameters.get("details"):
                 written["details"] = {
                     "finish_reason": token.finish_reason,
@@ -164,7 +164,7 @@ async def _prefill(engine: Engine, plan: Plan) -> list[dict[str, object]]:
     ]
 
 
-def _details(answer: _Finished, prefill: list[dict[str, object]]) -> dict[str, object]:
+def _details(answer: Finished, prefill: list[dict[str, object]]) -> dict[str, object]:
     details: dict[str, object] = {
         "finish_reason": answer.reason,
         "generated_tokens": len(answer.tokens),
@@ -288,12 +288,16 @@ async def completions(engine: Engine, body: Json) -> object:
     request = _read_completions(body)
     if request.get("stream"):
         return _stream_completions(engine, request)
-    answers = [await _finish(engine, plan) for plan in await _plans(engine, request, stream=False)]
+    start = time.perf_counter()
+    plans = await _plans(engine, request, stream=False)
+    planned = time.perf_counter() - start
+    answers = [await finish(engine, plan) for plan in plans]
     choices = [
         _choice(index, answer.text, _REASONS[answer.reason]) for index, answer in enumerate(answers)
     ]
     counted = _usage([(answer.plan, len(answer.tokens)) for answer in answers])
-    return {**_head("text_completion"), "choices": choices, "usage": counted}
+    result = {**_head("text_completion"), "choices": choices, "usage": counted}
+    return Reply(result, _headers(answers, planned))
 
 
 async def _stream_completions(engine: Engine, request: Json) -> AsyncIterator[bytes]:
@@ -353,17 +357,6 @@ _CHAT_FIELDS: dict[str, Kind] = {
     "top_logprobs": COUNT,
 }
 
-_MESSAGE = {
-    "role": STRING,
-    "content": ANY,
-    "name": STRING,
-    "tool_calls": list_of(OBJECT, "a list of objects"),
-    "tool_call_id": STRING,
-    # Fields of answers of OpenAI's and other servers that are sent back.
-    **dict.fromkeys(("annotations", "audio", "function_call", "reasoning", "refusal"), ANY),
-    "reasoning_content": ANY,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class _ChatRequest:
@@ -407,11 +400,13 @@ def _read_chat(body: Json) -> _ChatRequest:
 
 
 async def chat(engine: Engine, body: Json) -> object:
+    start = time.perf_counter()
     request = await engine.run(partial(_read_chat, body))
     if request.stream:
         return _stream_chat(engine, request)
     plan = await request.plan(engine)
-    answer = await _finish(engine, plan)
+    planned = time.perf_counter() - start
+    answer = await finish(engine, plan)
     calls = read_calls(answer.text) if request.tools else []
     message: dict[str, object] = {"role": "assistant", "content": None if calls else answer.text}
     if calls:
@@ -423,7 +418,8 @@ async def chat(engine: Engine, body: Json) -> object:
         "finish_reason": _REASONS[answer.reason],
     }
     counted = _usage([(plan, len(answer.tokens))])
-    return {**_head("chat.completion"), "choices": [choice], "usage": counted}
+    result = {**_head("chat.completion"), "choices": [choice], "usage": counted}
+    return Reply(result, _headers([answer], planned))
 
 
 async def _stream_chat(engine: Engine, request: _ChatRequest) -> AsyncIterator[bytes]:
@@ -513,21 +509,25 @@ def _logprobs(tokens: Sequence[Token]) -> dict[str, object]:
     return {"content": content}
 
 
+_MESSAGE = {
+    "role": STRING,
+    "content": ANY,
+    "name": STRING,
+    "tool_calls": list_of(OBJECT, "a list of objects"),
+    "tool_call_id": STRING,
+    # Fields of answers of OpenAI's and other servers that are sent back.
+    **dict.fromkeys(("annotations", "audio", "function_call", "reasoning", "refusal"), ANY),
+    "reasoning_content": ANY,
+}
+
+
 def _render(messages: Sequence[Json], tools: Sequence[Tool] = (), schema: object = None) -> str:
     for index, message in enumerate(messages):
         where = f"messages[{index}]."
         fields = read_fields(message, _MESSAGE, required=("role",), where=where)
         if "content" not in fields and "tool_calls" not in fields:
             raise invalid(f"missing field `{where}content`")
-    if schema is not None:
-        messages = _with_system(messages, SCHEMA.format(schema=dump(schema)))
-    prompt = PROMPT_MAPPING["zephyr"]
-    offered = OfferedTools(tuple(map(_described, tools)))
-    try:
-        text = render_tools(prompt, messages, offered, HERMES) if tools else prompt.render(messages)
-    except PromptError as error:
-        raise HTTPError(f"Template error: {error}", "template_error") from error
-    return _continued(text, messages)
+    return _continued(render_chat(messages, tools, schema), messages)
 
 
 def _continued(prompt: str, messages: Sequence[Json]) -> str:
@@ -537,40 +537,3 @@ def _continued(prompt: str, messages: Sequence[Json]) -> str:
     said = text_of(messages[-1].get("content"), len(messages) - 1, "assistant")
     before, found, _ = prompt.rpartition(said) if said else ("", "", "")
     return f"{before}{found}".rstrip() if found else prompt
-
-
-def _with_system(messages: Sequence[Json], text: str) -> list[Json]:
-    if not messages or messages[0]["role"] not in ("system", "developer"):
-        return [{"role": "system", "content": text}, *messages]
-    first, *rest = messages
-    own = first["content"]
-    parts = own if isinstance(own, list) else [own]
-    return [{**first, "content": [*parts, f"\n\n{text}"]}, *rest]
-
-
-def _described(tool: Tool) -> Json:
-    """Return a tool as in the model's training: keys in this order, without titles."""
-    function = function_of(tool)
-    return {
-        "name": function["name"],
-        "description": function.get("description") or "",
-        "parameters": _in_order(function["parameters"]),
-    }
-
-
-def _in_order(parameters: object) -> object:
-    if not isinstance(parameters, Mapping):
-        return parameters
-    first = ("type", "properties", "required")
-    kept = {key: parameters[key] for key in first if key in parameters}
-    rest = {key: value for key, value in parameters.items() if key not in (*first, "title")}
-    properties = kept.get("properties")
-    if isinstance(properties, Mapping):
-        kept["properties"] = {name: _untitled(value) for name, value in properties.items()}
-    return {**kept, **rest}
-
-
-def _untitled(schema: object) -> object:
-    if not isinstance(schema, Mapping):
-        return schema
-    return {key: value for key, value in schema.items() if key != "title"}

@@ -93,9 +93,13 @@ class _Connection(asyncio.StreamReaderProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone.set()
-        self.server.open_connections -= 1
         self.server._transports.discard(self.writer.transport)
         super().connection_lost(exc)
+        # asyncio closes the socket when this has returned: only then can the client see it.
+        asyncio.get_running_loop().call_soon(self._count_closed)
+
+    def _count_closed(self) -> None:
+        self.server.open_connections -= 1
 
     def _start(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.server.connections += 1
@@ -272,7 +276,7 @@ class FakeServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for transport in tuple(self._transports):
             transport.abort()  # whatever it has still to send
-        for _ in range(2):  # the turns in which the closed sockets are freed
+        for _ in range(4):  # the turns in which they are closed, under TLS too, and counted
             await asyncio.sleep(0)
 
     def _track(self, task: asyncio.Task[None]) -> None:

@@ -187,9 +187,11 @@ OFFLINE = (ROOT / "docs" / "offline.md").read_text(encoding="utf-8")
 
 
 def test_the_offline_servers_examples_run(tmp_path, capsys):
-    program, tests = code_blocks("python", OFFLINE)
+    program, tests, like_vllm = code_blocks("python", OFFLINE)
     exec(program, {})
-    assert capsys.readouterr().out == "The capital of France is Paris.\n"
+    exec(like_vllm, {})
+    shown = capsys.readouterr().out
+    assert shown == "The capital of France is Paris.\nThe capital of France is \n"
     (tmp_path / "test_my_chain.py").write_text(tests, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
     where = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -8,6 +8,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 import warnings
 from contextlib import closing
 
@@ -52,6 +53,27 @@ def test_one_connection_serves_many_requests(fake_server: FakeServer) -> None:
         assert fake_server.open_connections == 1
     assert [request.connection for request in fake_server.requests] == [1, 1]
     fake_server.wait_until(lambda: fake_server.open_connections == 0)
+
+
+def test_a_connection_counts_as_open_until_its_client_can_see_the_end(
+    fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = asyncio.StreamReaderProtocol.connection_lost
+
+    def lost_slowly(self: asyncio.StreamReaderProtocol, exc: Exception | None) -> None:
+        lost(self, exc)
+        time.sleep(0.02)
+
+    monkeypatch.setattr(asyncio.StreamReaderProtocol, "connection_lost", lost_slowly)
+    fake_server.on("GET", "/", Reply("bye", keep_alive=False))
+    with closing(connect(fake_server)) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        seen = b""
+        while not seen.endswith(b"bye"):
+            seen += connection.recv(65536)
+        fake_server.wait_until(lambda: fake_server.open_connections == 0)
+        connection.setblocking(False)
+        assert connection.recv(1) == b""
 
 
 def test_unknown_routes_are_404_in_json(fake_server: FakeServer) -> None:

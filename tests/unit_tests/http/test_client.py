@@ -20,7 +20,6 @@ from langchain_easyllm.errors import (
 
 from ...support.fake_server import Cut, FakeServer, Pause, Received, Reply, Reset
 from ...support.http_clients import Client, post
-from ...support.on_the_clock import ON_THE_CLOCK
 from .conftest import MakeClient
 
 
@@ -116,8 +115,6 @@ def test_connections_are_reused(fake_server: FakeServer, client: Client) -> None
     assert fake_server.connections == 1
 
 
-# The test server counts a connection as closed a moment before its socket is.
-@ON_THE_CLOCK
 def test_a_connection_closed_while_idle_costs_nothing(
     fake_server: FakeServer, client: Client
 ) -> None:

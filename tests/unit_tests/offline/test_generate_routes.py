@@ -5,10 +5,25 @@ from __future__ import annotations
 import re
 
 import pytest
+from langchain_core.callbacks import get_usage_metadata_callback
 
+from langchain_easyllm import EasyLLMChat
 from langchain_easyllm.offline import OfflineServer
 
-from ...support.offline_client import ANSWER, PROMPT, ask, data, events, generate
+from ...support.invocation_modes import MODES, answer
+from ...support.offline_client import (
+    ANSWER,
+    PROMPT,
+    QUESTION,
+    USER,
+    ask,
+    data,
+    events,
+    generate,
+    send,
+)
+
+NAME = "langchain-easyllm/offline"
 
 
 def test_an_answer(offline_server: OfflineServer) -> None:
@@ -195,3 +210,30 @@ def test_tokens_of_a_text(offline_server: OfflineServer) -> None:
     assert all("Größe 12"[t["start"] : t["stop"]] == t["text"] for t in tokens)
     with_bos = ask(offline_server, "/tokenize", {"inputs": "Größe 12"})
     assert with_bos[1:] == tokens
+
+
+def test_headers_tell_of_tokens_and_times(offline_server: OfflineServer) -> None:
+    body = {"inputs": PROMPT, "parameters": {"details": True}}
+    chat = {"messages": USER}
+    routes = {"/generate": body, "/": body, "/v1/completions": {"prompt": PROMPT}}
+    for path, asked in {**routes, "/v1/chat/completions": chat}.items():
+        headers = send(offline_server, path, asked).headers
+        assert (headers["x-prompt-tokens"], headers["x-generated-tokens"]) == ("17", "14")
+        total, inference = (int(headers[f"x-{name}-time"]) for name in ("total", "inference"))
+        assert total >= inference >= int(headers["x-time-per-token"]) >= 0
+        assert headers["x-compute-type"] == "1-cpu"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_langchains_callback_counts_the_same_on_every_route(
+    offline_server: OfflineServer, mode: str
+) -> None:
+    counts = []
+    for api in ("generate", "completions", "chat"):
+        given = {} if api == "chat" else {"prompt_builder": "zephyr"}
+        model = EasyLLMChat(base_url=offline_server.base_url, api=api, model=NAME, **given)
+        with get_usage_metadata_callback() as callback:
+            answer(mode, model, QUESTION)
+        counts.append(callback.usage_metadata)
+    wanted = {"input_tokens": 17, "output_tokens": 14, "total_tokens": 31}
+    assert counts == [{NAME: wanted}] * 3

@@ -188,6 +188,22 @@ def test_many_requests_at_once(offline_server: OfflineServer) -> None:
     assert {answer.json()["generated_text"] for answer in answers} == {"The capital of"}
 
 
+@pytest.mark.parametrize("like", ["", "TGI", "sglang", None, 3])
+def test_a_server_that_it_cannot_be_like(like: object) -> None:
+    with (
+        pytest.raises(ValueError, match=r"like is 'tgi', 'vllm' or 'llama\.cpp', not ") as caught,
+        offline_server(like=like),  # type: ignore[arg-type]
+    ):
+        pass
+    assert repr(like) in str(caught.value)
+
+
+def test_the_command_is_told_what_to_be_like() -> None:
+    with running("--like", "llama.cpp") as (_, line):
+        url = line.split()[2].rstrip(":")
+        assert httpx.get(url + "/health", verify=False).json() == {"status": "ok"}
+
+
 def test_the_command() -> None:
     with running("--rate-limited", "1", "--retry-after", "2.5") as (process, line):
         url = line.split()[2].rstrip(":")

@@ -1,0 +1,186 @@
+"""The offline server that speaks as llama.cpp's server does, by plain HTTP and by this package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import reduce
+from operator import add
+from typing import Any
+
+import httpx
+import pytest
+from jinja2 import Template
+from langchain_core.messages import HumanMessage
+from pydantic import BaseModel
+
+from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, errors
+from langchain_easyllm.offline import OfflineServer, offline_server
+
+from ...support.offline_client import ANSWER, MULTIPLY, PROMPT, QUESTION, USER, ask, send
+from ...support.wire_shapes import data_of
+
+CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
+TIMES = [{"role": "user", "content": "What is 12 times 34?"}]
+
+
+class Person(BaseModel):
+    """A person."""
+
+    name: str
+    age: int
+
+
+@pytest.fixture(scope="module")
+def llama_cpp() -> Iterator[OfflineServer]:
+    with offline_server(like="llama.cpp") as server:
+        yield server
+
+
+def get(server: OfflineServer, path: str) -> Any:
+    return httpx.get(server.base_url + path, verify=False).json()
+
+
+def refusal(server: OfflineServer, path: str, body: object, status: int = 400) -> Any:
+    response = send(server, path, body)
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert error["code"] == status
+    return error
+
+
+def test_this_package_recognises_it(llama_cpp: OfflineServer) -> None:
+    chat = EasyLLMChat(base_url=llama_cpp.base_url)
+    message = chat.invoke(QUESTION)
+    assert message.text == ANSWER
+    server = chat._connect().session.server
+    assert server is not None
+    assert server.profile.name == "llama.cpp"
+    assert message.response_metadata["timings"]["predicted_n"] == 14
+    counted = message.usage_metadata
+    assert counted is not None
+    assert chat.get_num_tokens_from_messages([HumanMessage(QUESTION)]) == counted["input_tokens"]
+    assert [request.path for request in llama_cpp.requests[-2:]] == ["/apply-template", "/tokenize"]
+
+
+def test_it_drops_tools_in_silence_and_says_so_in_its_properties(llama_cpp: OfflineServer) -> None:
+    tools = {"messages": TIMES, "tools": [MULTIPLY], "tool_choice": "required"}
+    assert (
+        ask(llama_cpp, CHAT, tools)["choices"]
+        == ask(llama_cpp, CHAT, {"messages": TIMES})["choices"]
+    )
+    props = get(llama_cpp, "/props")
+    assert props["chat_template_caps"]["supports_tools"] is False
+    own = Template(props["chat_template"]).render(messages=TIMES, add_generation_prompt=True)
+    assert ask(llama_cpp, "/apply-template", {"messages": TIMES}) == {"prompt": own}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("choice", [None, "any"])
+def test_this_package_describes_them_in_the_prompt(
+    llama_cpp: OfflineServer, choice: str | None, streamed: bool
+) -> None:
+    chat = EasyLLMChat(base_url=llama_cpp.base_url).bind_tools([MULTIPLY], tool_choice=choice)
+    said = reduce(add, chat.stream(TIMES)) if streamed else chat.invoke(TIMES)
+    [call] = said.tool_calls
+    assert call["name"] == "multiply"
+    assert call["args"].keys() == {"a", "b"}
+    body: Any = llama_cpp.requests[-1].json
+    assert "tools" not in body
+
+
+def test_stop_sequences_without_number(llama_cpp: OfflineServer) -> None:
+    stops = ["<1>", "<2>", "<3>", "<4>", "<5>", "Paris"]
+    choice = ask(llama_cpp, CHAT, {"messages": USER, "stop": stops})["choices"][0]
+    assert choice["message"]["content"] == "The capital of France is "
+    assert choice["finish_reason"] == "stop"
+
+
+def test_constraints(llama_cpp: OfflineServer) -> None:
+    schema = Person.model_json_schema()
+    text = ask(llama_cpp, TEXT, {"prompt": PROMPT, "max_tokens": 60, "json_schema": schema})
+    assert json.loads(text["choices"][0]["text"]).keys() == {"name", "age"}
+    grammar = {"prompt": PROMPT, "grammar": 'root ::= "ab" | "cd"'}
+    assert ask(llama_cpp, TEXT, grammar)["choices"][0]["text"] in ("ab", "cd")
+    chat = EasyLLMChat(base_url=llama_cpp.base_url)
+    for method in ("json_schema", "function_calling"):
+        found = chat.with_structured_output(Person, method=method).invoke("Ann is 30 years old.")
+        assert found == Person(name="Ann", age=30)
+    ignored = {"prompt": PROMPT, "response_format": {"type": "json_object"}}
+    assert ask(llama_cpp, TEXT, ignored)["choices"][0]["text"] == ANSWER
+
+
+def test_log_probabilities_have_chats_form_on_both_routes(llama_cpp: OfflineServer) -> None:
+    body = {"messages": USER, "prompt": PROMPT, "max_tokens": 3}
+    asked = {**body, "logprobs": True, "top_logprobs": 2}
+    chat = ask(llama_cpp, CHAT, asked)["choices"][0]["logprobs"]
+    text = ask(llama_cpp, TEXT, {**body, "logprobs": 2})["choices"][0]["logprobs"]
+    assert chat == text
+    assert all(len(token["top_logprobs"]) == 2 for token in chat["content"])
+    llm = EasyLLM(base_url=llama_cpp.base_url, prompt_builder="zephyr", logprobs=True)
+    info = llm.generate([QUESTION]).generations[0][0].generation_info
+    assert info is not None
+    assert "".join(token["token"] for token in info["logprobs"]["content"]) == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "words"),
+    [
+        (CHAT, {}, 400, "'messages' is required"),
+        (CHAT, {"messages": USER, "n": 2}, 400, "Field 'n': Value must be between 1"),
+        (CHAT, {"messages": USER, "max_tokens": "x"}, 400, "must be number, but is string"),
+        (CHAT, {"messages": USER, "response_format": {"type": "odd"}}, 400, "but got: odd"),
+        (TEXT, {"prompt": "a", "grammar": "root ::= oops"}, 400, "failed to parse grammar"),
+        (TEXT, {"prompt": "a", "grammar": "x", "json_schema": {}}, 500, "Cannot use both"),
+        (TEXT, {"prompt": "word " * 3000}, 400, "exceeds the available context size (1024 tokens)"),
+        ("/v1/embeddings", {"input": "a"}, 501, "does not support embeddings"),
+        ("/nowhere", {}, 404, "File Not Found"),
+    ],
+)
+def test_its_errors(
+    llama_cpp: OfflineServer, path: str, body: object, status: int, words: str
+) -> None:
+    assert words in refusal(llama_cpp, path, body, status)["message"]
+
+
+def test_this_package_reads_its_errors(llama_cpp: OfflineServer) -> None:
+    with pytest.raises(errors.ContextOverflowError):
+        EasyLLMChat(base_url=llama_cpp.base_url).invoke("word " * 3000)
+    with pytest.raises(errors.EasyLLMError, match="does not support embeddings"):
+        EasyLLMEmbeddings(base_url=llama_cpp.base_url, max_retries=0).embed_query("Hi")
+
+
+def test_what_it_tells_of_itself(llama_cpp: OfflineServer) -> None:
+    assert get(llama_cpp, "/health") == {"status": "ok"}
+    slots = get(llama_cpp, "/slots")
+    assert [slot["is_processing"] for slot in slots] == [False] * 4
+    assert get(llama_cpp, "/props")["default_generation_settings"]["n_ctx"] == slots[0]["n_ctx"]
+    assert httpx.get(llama_cpp.base_url + "/health", verify=False).headers["server"] == "llama.cpp"
+    bare = ask(llama_cpp, "/tokenize", {"content": "Hi there"})["tokens"]
+    whole = ask(llama_cpp, "/tokenize", {"content": "Hi there", "add_special": True})["tokens"]
+    pieces = ask(llama_cpp, "/tokenize", {"content": "Hi there", "with_pieces": True})["tokens"]
+    assert bare == whole[1:] == [piece["id"] for piece in pieces]
+    assert ask(llama_cpp, "/detokenize", {"tokens": bare}) == {"content": "Hi there"}
+
+
+def test_an_answer_is_continued(llama_cpp: OfflineServer) -> None:
+    begun = [*USER, {"role": "assistant", "content": "The capital of"}]
+    said = ask(llama_cpp, CHAT, {"messages": begun})["choices"][0]["message"]["content"]
+    assert said == ANSWER  # with what it began with
+    chunks = data_of(send(llama_cpp, CHAT, {"messages": begun, "stream": True}))[1:-1]
+    deltas = [json.loads(chunk)["choices"][0]["delta"] for chunk in chunks]
+    assert "".join(delta.get("content", "") for delta in deltas) == ANSWER
+    twice = [*begun, {"role": "assistant", "content": "x"}]
+    assert "2 or more assistant" in refusal(llama_cpp, CHAT, {"messages": twice})["message"]
+
+
+def test_a_busy_slot_and_a_failure_in_mid_answer() -> None:
+    with offline_server(like="llama.cpp", error_after=2) as server:
+        assert refusal(server, CHAT, {"messages": USER}, 500)["type"] == "server_error"
+        *_, failure = data_of(send(server, CHAT, {"messages": USER, "stream": True}))
+        assert json.loads(failure)["error"]["code"] == 500
+        server.faults.clear()
+        server.faults.stall_after = 2
+        body = {"messages": USER, "stream": True}
+        with httpx.stream("POST", server.base_url + CHAT, json=body, verify=False):
+            assert [slot["is_processing"] for slot in get(server, "/slots")] == [True] + 3 * [False]
