@@ -13,15 +13,19 @@ if TYPE_CHECKING:
     from . import huggingface as huggingface
     from ._version import __version__ as __version__
     from .chat_models import EasyLLMChat as EasyLLMChat
+    from .cross_encoder import EasyLLMCrossEncoder as EasyLLMCrossEncoder
     from .embeddings import EasyLLMEmbeddings as EasyLLMEmbeddings
     from .llms import EasyLLM as EasyLLM
     from .rerank import EasyLLMRerank as EasyLLMRerank
+    from .sparse_embeddings import EasyLLMSparseEmbeddings as EasyLLMSparseEmbeddings
 
 _MODULES = {
     "EasyLLM": ".llms",
     "EasyLLMChat": ".chat_models",
+    "EasyLLMCrossEncoder": ".cross_encoder",
     "EasyLLMEmbeddings": ".embeddings",
     "EasyLLMRerank": ".rerank",
+    "EasyLLMSparseEmbeddings": ".sparse_embeddings",
     "__version__": "._version",
     "huggingface": ".huggingface",
 }

@@ -52,7 +52,8 @@ def generation_fields(api: GenerationApi) -> str:
     def cell(name: str, server: ServerProfile) -> str:
         if name == "do_sample" and api is not GenerationApi.GENERATE:
             return "`temperature`"
-        return _cell(server.api(api).fields.get(name))
+        protocol = server.api(api)
+        return _cell(protocol.fields.get(name)) + " (unread)" * (name in protocol.unread)
 
     return _table(
         ["field", *(server.name for server in servers)],

@@ -18,14 +18,19 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from .._http.event_loop import running_loop
 from .._http.models import RetryPolicy
 from .._protocols.embeddings import EmbeddingApi, Vector
+from .._protocols.pair_scores import PairApi
 from .._protocols.rerank import RerankApi
+from .._protocols.sparse_vectors import SparseVector
+from .._protocols.texts import Pair
 from .._servers.profile import ServerInfo
 from .._servers.session import ServerSession
 from .embedding import ArrayJob, EmbeddingRequest, EmbeddingTask
+from .pair_scoring import PairRequest, in_order, plan_scoring
 from .reranking import RerankRequest, RerankTask
 from .scheduler import BatchJob, BatchScheduler, Task
+from .sparse import SparseRequest, SparseTask
 from .windows import MOST_TEXTS, Windows
-from .workers import WorkerPool, arun_job, blocking_pool, run_job
+from .workers import WorkerPool, arun_jobs, blocking_pool, run_jobs
 
 if TYPE_CHECKING:
     from .embedding import Array
@@ -50,18 +55,20 @@ class BatchLimits:
         return min(self.batch_size or allowed or DEFAULT_SIZE, allowed or sys.maxsize)
 
     def scheduler(
-        self, task: Task[T], server: ServerInfo | None, texts: Sequence[str] | None = None
+        self, task: Task[T], server: ServerInfo | None, jobs: Sequence[BatchJob[T]] | None = None
     ) -> BatchScheduler[T]:
-        """Return what cuts texts into requests; without `texts`, nobody knows how many come."""
+        """Return what cuts texts into requests; without `jobs`, nobody knows how many come."""
         size, limit = self.size(server), self.max_concurrency
         requests = sys.maxsize
-        if texts is None:
+        if jobs is None:
             size = min(size, MOST_TEXTS)
         if server and server.profile.max_concurrency:
             limit = server.profile.max_concurrency
-        if texts is not None:
-            length = sum(map(len, texts))
-            requests = max(-(-len(texts) // size), -(-length // self.max_bytes))
+        if jobs is not None:
+            batches = (
+                max(-(-len(job.texts) // size), -(-job.length // self.max_bytes)) for job in jobs
+            )
+            requests = sum(batches)
             limit = min(limit, requests)
         return BatchScheduler(
             task,
@@ -74,35 +81,13 @@ class BatchLimits:
 
 
 @dataclass(frozen=True)
-class _BatchClient(ABC, Generic[T]):
-    """Sends the texts of a call in as few requests as the server allows."""
-
+class _ServerClient(ABC):
     session: ServerSession
     limits: BatchLimits
 
     @abstractmethod
     def depends_on_server(self, *, many: bool) -> bool:
         """Whether the requests depend on which server answers them."""
-
-    @abstractmethod
-    def task(self, server: ServerInfo | None) -> Task[T]:
-        """Return what builds the requests."""
-
-    def run(self, job: J) -> J:
-        """Send the texts of a job, and return it with their results."""
-        if job.left:
-            server = self._detect(many=len(job.texts) > 1)
-            scheduler = self.limits.scheduler(self.task(server), server, job.texts)
-            run_job(scheduler, self.session.transport, job)
-        return job
-
-    async def arun(self, job: J) -> J:
-        running_loop()
-        if job.left:
-            server = await self._adetect(many=len(job.texts) > 1)
-            scheduler = self.limits.scheduler(self.task(server), server, job.texts)
-            await arun_job(scheduler, self.session.transport, job)
-        return job
 
     def _detect(self, *, many: bool) -> ServerInfo | None:
         if self.depends_on_server(many=many):
@@ -113,6 +98,31 @@ class _BatchClient(ABC, Generic[T]):
         if self.depends_on_server(many=many):
             return await self.session.adetect(self.limits.policy)
         return self.session.server
+
+
+@dataclass(frozen=True)
+class _BatchClient(_ServerClient, Generic[T]):
+    """Sends the texts of a call in as few requests as the server allows."""
+
+    @abstractmethod
+    def task(self, server: ServerInfo | None) -> Task[T]:
+        """Return what builds the requests."""
+
+    def run(self, job: J) -> J:
+        """Send the texts of a job, and return it with their results."""
+        if job.left:
+            server = self._detect(many=len(job.texts) > 1)
+            scheduler = self.limits.scheduler(self.task(server), server, [job])
+            run_jobs(scheduler, self.session.transport, [job])
+        return job
+
+    async def arun(self, job: J) -> J:
+        running_loop()
+        if job.left:
+            server = await self._adetect(many=len(job.texts) > 1)
+            scheduler = self.limits.scheduler(self.task(server), server, [job])
+            await arun_jobs(scheduler, self.session.transport, [job])
+        return job
 
 
 @dataclass(frozen=True)
@@ -187,3 +197,47 @@ class RerankClient(_BatchClient[float]):
 
     async def ascores(self, texts: list[str]) -> list[float]:
         return cast("list[float]", (await self.arun(BatchJob[float](texts))).results)
+
+
+@dataclass(frozen=True)
+class PairClient(_ServerClient):
+    """Scores pairs; how many jobs they are depends on the server."""
+
+    request: PairRequest
+
+    def depends_on_server(self, *, many: bool) -> bool:
+        if self.session.url.router:
+            return False
+        unknown_size = many and self.limits.batch_size is None
+        return self.request.api not in (PairApi.PREDICT, RerankApi.TEI) or unknown_size
+
+    def scores(self, pairs: list[Pair]) -> list[float]:
+        server = self._detect(many=len(pairs) > 1)
+        task, jobs = plan_scoring(self.request, self.session, server, pairs)
+        run_jobs(self.limits.scheduler(task, server, jobs), self.session.transport, jobs)
+        return in_order(jobs, len(pairs))
+
+    async def ascores(self, pairs: list[Pair]) -> list[float]:
+        running_loop()
+        server = await self._adetect(many=len(pairs) > 1)
+        task, jobs = plan_scoring(self.request, self.session, server, pairs)
+        await arun_jobs(self.limits.scheduler(task, server, jobs), self.session.transport, jobs)
+        return in_order(jobs, len(pairs))
+
+
+@dataclass(frozen=True)
+class SparseClient(_BatchClient[SparseVector]):
+    request: SparseRequest
+
+    def depends_on_server(self, *, many: bool) -> bool:  # noqa: ARG002 - it may not be TEI
+        return not self.session.url.router
+
+    def task(self, server: ServerInfo | None) -> SparseTask:
+        return SparseTask(self.request, self.session, server)
+
+    def vectors(self, texts: list[str]) -> list[SparseVector]:
+        return cast("list[SparseVector]", self.run(BatchJob[SparseVector](texts)).results)
+
+    async def avectors(self, texts: list[str]) -> list[SparseVector]:
+        job = await self.arun(BatchJob[SparseVector](texts))
+        return cast("list[SparseVector]", job.results)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .._http.models import Request, Response
+from .._http.models import Request
 from .._protocols.embeddings import hub_route
 from .._protocols.events import Failure
 from .._protocols.rerank import (
@@ -21,7 +21,7 @@ from .._servers.profile import ServerInfo
 from .._servers.session import ServerSession
 from .._servers.urls import ROUTER
 from ..errors import ConfigurationError, EasyLLMError, NotFoundError
-from .scheduler import Batch
+from .scheduler import Batch, PlainTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class RerankRequest:
     extra: Mapping[str, object]  # the caller's own keys for the body
 
 
-class RerankTask:
+class RerankTask(PlainTask):
     noun = "Document"
 
     def __init__(
@@ -63,20 +63,19 @@ class RerankTask:
     def read(self, batch: Batch[float], body: bytes) -> Sequence[float] | Failure:
         return read_scores(body, batch.indices)
 
-    def tokens(self, _response: Response) -> int | None:
-        """Return None: nobody asks."""
-        return None
-
-    def refuses_form(self, _error: EasyLLMError) -> bool:
-        """Return False: there is one form."""
-        return False
-
     def learn_fallback(self, _batch: Batch[float], error: EasyLLMError) -> bool:
         """Return False: every server has one route."""
-        stale = self._model is None and refuses_model(error)  # the name came from the server
-        if stale or isinstance(error, NotFoundError):
-            self._session.recheck()  # by now it may be another server: the next call finds out
+        note_stale(self._session, error, guessed=self._model is None)
         return False
+
+
+def note_stale(session: ServerSession, error: EasyLLMError, *, guessed: bool) -> None:
+    """Have the server detected again where an error says that it may be another one by now.
+
+    `guessed` says that the model's name came from the server.
+    """
+    if isinstance(error, NotFoundError) or (guessed and refuses_model(error)):
+        session.recheck()
 
 
 def _choose(request: RerankRequest, session: ServerSession, server: ServerInfo | None) -> RerankApi:

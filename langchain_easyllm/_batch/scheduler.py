@@ -17,7 +17,7 @@ from typing import Generic, Protocol, TypeVar
 from .._http.error_mapping import error_from_event, with_advice
 from .._http.models import Request, Response, RetryPolicy
 from .._protocols.events import Failure
-from .._protocols.texts import beginning, to_json
+from .._protocols.texts import Pair, beginning, to_json
 from ..errors import (
     AuthenticationError,
     BadRequestError,
@@ -57,7 +57,7 @@ class BatchJob(Generic[T]):
 
     def __init__(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str | Pair],
         first: int = 0,
         on_progress: Callable[[int], object] | None = None,
         errors: dict[int, EasyLLMError] | None = None,
@@ -73,12 +73,21 @@ class BatchJob(Generic[T]):
         self.on_progress = on_progress
         # A model pads a batch to its longest text: texts of similar length go together, the longest
         # first, so that none of them is waited for alone in the end.
-        lengths = list(map(len, texts))
+        lengths = self._lengths()
+        self.length = sum(lengths)  # characters
         sent = [position for position in range(len(texts)) if position not in (errors or ())]
         order = sorted(sent, key=lengths.__getitem__, reverse=True)
         self.left = len(order)
         self._rest: Iterator[int] = iter(order)
         self._next: tuple[int, bytes] | None = None
+
+    def _lengths(self) -> list[int]:
+        return list(map(len, self.texts))
+
+    def indices(self, positions: list[int]) -> list[int]:
+        """Return the indices in the caller's input of texts at these positions."""
+        first = self.first
+        return [first + position for position in positions] if first else positions
 
     def next_batch(self, max_texts: int, max_bytes: int) -> Batch[T] | None:
         """Return the next batch, one text at least; None if there is none."""
@@ -134,8 +143,7 @@ class Batch(Generic[T]):
     @property
     def indices(self) -> list[int]:
         """The indices of its texts in the caller's input."""
-        first = self.job.first
-        return [first + position for position in self.positions] if first else self.positions
+        return self.job.indices(self.positions)
 
     def halves(self) -> list[Batch[T]]:
         middle = (len(self.positions) + 1) // 2
@@ -175,6 +183,18 @@ class Task(Protocol[T]):
 
     def learn_fallback(self, batch: Batch[T], error: EasyLLMError) -> bool:
         """Learn from a refusal; return whether the next request for the batch is another one."""
+
+
+class PlainTask:
+    """What most tasks have in common: one form of requests, and nobody who asks for tokens."""
+
+    def refuses_form(self, _error: EasyLLMError) -> bool:
+        """Return False: there is one form."""
+        return False
+
+    def tokens(self, _response: Response) -> int | None:
+        """Return None: nobody asks."""
+        return None
 
 
 class BatchScheduler(Generic[T]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -116,27 +116,34 @@ def blocking_pool(
     return SerialWorkers(batches, sender)
 
 
-def run_job(batches: BatchScheduler[T], sender: Transport, job: BatchJob[T]) -> None:
-    """Run one job."""
-    with _dropped_if_failed(job), blocking_pool(batches, sender) as workers:
-        workers.start(job)
-        workers.wait(job)
+def run_jobs(batches: BatchScheduler[T], sender: Transport, jobs: Sequence[BatchJob[T]]) -> None:
+    """Run jobs side by side until all of them are done."""
+    with _dropped_if_failed(jobs), blocking_pool(batches, sender) as workers:
+        for job in jobs:
+            workers.start(job)
+        for job in jobs:
+            workers.wait(job)
 
 
-async def arun_job(batches: BatchScheduler[T], sender: Transport, job: BatchJob[T]) -> None:
-    """Run one job."""
-    with _dropped_if_failed(job):
+async def arun_jobs(
+    batches: BatchScheduler[T], sender: Transport, jobs: Sequence[BatchJob[T]]
+) -> None:
+    """Run jobs side by side until all of them are done."""
+    with _dropped_if_failed(jobs):
         async with WorkerPool(batches, sender) as workers:
-            await workers.start(job)
-            await workers.wait(job)
+            for job in jobs:
+                await workers.start(job)
+            for job in jobs:
+                await workers.wait(job)
 
 
 @contextmanager
-def _dropped_if_failed(job: BatchJob[T]) -> Iterator[None]:
+def _dropped_if_failed(jobs: Sequence[BatchJob[T]]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        # A traceback has the job in its frames, and is a cycle as a rule: until that is collected,
+        # A traceback has the jobs in its frames, and is a cycle as a rule: until that is collected,
         # each failed call would keep its vectors.
-        job.drop()
+        for job in jobs:
+            job.drop()
         raise

@@ -27,6 +27,7 @@ ALIASES: Mapping[str, str] = {
     "request_timeout": "timeout",
     "extra_body": "model_kwargs",
     "max_new_tokens": "max_tokens",
+    "min_new_tokens": "min_tokens",
     "max_completion_tokens": "max_tokens",
     "num_predict": "max_tokens",
     "repeat_penalty": "repetition_penalty",
@@ -40,8 +41,8 @@ ALIASES: Mapping[str, str] = {
 """Names of langchain-huggingface, -openai, -ollama, -community and EasyLLM, and ours."""
 
 # In model_kwargs these are sent as they are: OpenAI's newest models accept the first only, and of
-# the others there are more values than the fields take (`"max"`, `{"type": "disabled"}`).
-_SENT_AS_GIVEN = frozenset({"max_completion_tokens", "reasoning_effort", "thinking"})
+# the others there are more values than the fields take (`"max"`, `{"type": "disabled"}`, texts).
+_SENT_AS_GIVEN = frozenset({"max_completion_tokens", "reasoning_effort", "thinking", "logit_bias"})
 
 # What an Ollama server takes on its own routes only, and where it is set instead.
 _OLLAMA_SETTINGS = {

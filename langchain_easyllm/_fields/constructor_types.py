@@ -74,6 +74,7 @@ class ModelNames(ConnectionNames):
     if TYPE_CHECKING:
         model_id: Convertible[str | None, str] = UNSET
         max_new_tokens: Convertible[None, int] = UNSET
+        min_new_tokens: Convertible[None, int] = UNSET
         max_completion_tokens: Convertible[None, int] = UNSET
         num_predict: Convertible[None, int] = UNSET
         max_length: Convertible[None, int] = UNSET

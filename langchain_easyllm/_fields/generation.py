@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from .._protocols.answer_length import check_length
 from .._protocols.constraints import CONSTRAINT_FIELDS
 from .._protocols.stop_sequences import merge_stops
 from .._protocols.thinking import check_agreement, check_effort
@@ -27,6 +28,7 @@ from .call_headers import hidden_headers
 from .constraints import constraint_dict
 from .constructor_types import UNSET, Convertible
 from .timeouts import one_timeout
+from .token_bias import token_biases
 
 if TYPE_CHECKING:
     from ..prompts import ChatPrompt
@@ -113,6 +115,37 @@ class GenerationFields(BaseModel):
     `"medium"`, `"high"` or `"xhigh"`. A value that the server, or the model's template, does not
     have is an error."""
 
+    min_p: float | None = Field(default=None, allow_inf_nan=False, ge=0, le=1)
+    """The least probability of a token to sample, as a share of the most probable one's."""
+
+    logit_bias: Convertible[
+        dict[str, float] | None,
+        Mapping[int, float] | Mapping[str, float] | Sequence[Sequence[float]],
+    ] = UNSET
+    """What is added to the logits of tokens, by their ids: `{15043: -100}`. From -100 (never) to
+    100 (always); see `get_token_ids`. It is kept as `{"15043": -100.0}`."""
+
+    min_tokens: int | None = Field(default=None, ge=0)
+    """The number of tokens before which the model cannot end its answer (alias: `min_new_tokens`).
+    A stop sequence ends it all the same."""
+
+    ignore_eos: bool | None = None
+    """Whether the model cannot end its answer at all: it goes on until `max_tokens` or a stop
+    sequence."""
+
+    service_tier: str | None = Field(default=None, min_length=1)
+    """How the request is served, where a provider has several ways: `"auto"`, `"default"`,
+    `"flex"`, `"priority"`, ..."""
+
+    user: str | None = Field(default=None, min_length=1)
+    """The person on whose behalf the request is sent, as providers want it to find abuse: a
+    stable, anonymous id."""
+
+    @field_validator("logit_bias", mode="before")
+    @classmethod
+    def _biases_by_id(cls, value: object) -> object:
+        return token_biases(value)
+
     @field_validator("response_format", "grammar", mode="before")
     @classmethod
     def _constraint(cls, value: object) -> object:
@@ -127,6 +160,12 @@ class GenerationFields(BaseModel):
     @model_validator(mode="after")
     def _check_thinking(self) -> Self:
         check_agreement(self.thinking, self.reasoning_effort)
+        return self
+
+    @model_validator(mode="after")
+    def _check_length(self) -> Self:
+        if self.min_tokens or self.ignore_eos:
+            check_length(self.__dict__)
         return self
 
     @field_validator("stop", mode="before")

@@ -72,13 +72,15 @@ def prepare(
     prompt = tokenizer(text)["input_ids"]
     wanted = sequence.job.limit or limits.new_tokens
     room = None if limits.context is None else limits.context - len(prompt)
-    if room is not None and room < (wanted or 1):
-        answer = f" and the answer may have {wanted}" if wanted else ""
+    least = max(wanted or 1, sequence.job.least)
+    if room is not None and room < least:
+        answer = f" and the answer may have {least}" if least > 1 else ""
         raise ContextOverflowError(
             f"The prompt has {len(prompt)} tokens{answer}, and the model takes {limits.context} "
             "together: shorten the prompt (truncate cuts it), or lower max_tokens."
         )
     limit = wanted or min(DEFAULT_LIMIT, DEFAULT_LIMIT if room is None else room)
+    limit = max(limit, sequence.job.least)
     return RunningSequence(sequence, text, prompt, limit, Detokenizer(tokenizer, prompt))
 
 

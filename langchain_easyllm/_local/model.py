@@ -86,12 +86,15 @@ class PipelineModel:
         tokenizer = pipeline.tokenizer
         stops = StopStringCriteria(tokenizer, list(job.stops)) if job.stops else None
         progress = Progress(running, tokenizer, job, limits.ends, stops)
+        most = max(each.limit for each in running)
         options: dict[str, object] = {
             **job.options,
-            "max_new_tokens": max(each.limit for each in running),
+            "max_new_tokens": most,
             "return_tensors": True,
             "stopping_criteria": StoppingCriteriaList([progress]),
         }
+        if least := most if job.ignore_eos else job.least:
+            options["min_new_tokens"] = least
         processors: list[object] = []
         if job.frequency_penalty or job.presence_penalty:
             processors.append(Penalties(job, progress.width))

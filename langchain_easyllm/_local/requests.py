@@ -27,6 +27,8 @@ class Job:
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
     grammar: Mapping[str, object] | None = None  # in TGI's format
+    least: int = 0  # minimum number of new tokens
+    ignore_eos: bool = False
 
     @property
     def batch_key(self) -> object:
@@ -35,7 +37,8 @@ class Job:
             return id(self)  # another draw from its random numbers would change its answer
         options = orjson.dumps((self.options, self.grammar), option=orjson.OPT_SORT_KEYS)
         penalties = self.frequency_penalty, self.presence_penalty
-        return options, self.stops, self.logprobs, self.top, penalties
+        ends = self.least, self.ignore_eos
+        return options, self.stops, self.logprobs, self.top, penalties, ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,11 @@ class _Parameters(TypedDict, total=False):
     do_sample: bool
     frequency_penalty: float
     grammar: Mapping[str, object]
+    ignore_eos: bool
+    logit_bias: Mapping[str, float]
     logprobs: bool
     max_new_tokens: int
+    min_tokens: int
     n: int
     presence_penalty: float
     return_full_text: bool
@@ -86,13 +92,22 @@ class _Parameters(TypedDict, total=False):
 
 _NOT_OPTIONS = frozenset(_Parameters.__annotations__)
 # The parameters of sampling, each with the value that turns it off.
-_SAMPLING: Mapping[str, float] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "typical_p": 1.0}
+_SAMPLING: Mapping[str, float] = {
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "typical_p": 1.0,
+    "min_p": 0.0,
+}
 
 
 def to_job(parameters: Mapping[str, object]) -> Job:
     """Read TGI's `parameters`; `generate` gets those that are not known here as they are."""
     known = cast("_Parameters", parameters)
     options = {name: value for name, value in parameters.items() if name not in _NOT_OPTIONS}
+    if biases := known.get("logit_bias"):
+        # A list: the dict that `generate` takes as well has tuples as keys, which JSON has not.
+        options["sequence_bias"] = [[[int(token)], float(x)] for token, x in biases.items()]
     top = known.get("top_n_tokens") or 0
     return Job(
         options={**options, **_sampling(parameters)},
@@ -106,6 +121,8 @@ def to_job(parameters: Mapping[str, object]) -> Job:
         frequency_penalty=known.get("frequency_penalty") or 0.0,
         presence_penalty=known.get("presence_penalty") or 0.0,
         grammar=known.get("grammar"),
+        least=known.get("min_tokens") or 0,
+        ignore_eos=bool(known.get("ignore_eos")),
     )
 
 

@@ -67,9 +67,12 @@ def _default_limit(request: ProtocolRequest, server: ServerInfo) -> int | None:
     limit = server.profile.api(request.api).default_max_tokens
     if not request.extra.keys().isdisjoint({"max_tokens", "max_completion_tokens"}):
         return None
-    if limit is None or server.max_total_tokens is None:
-        return limit
-    return max(min(limit, server.max_total_tokens - _estimated_tokens(request)), SHORTEST)
+    if limit is None:
+        return None
+    if server.max_total_tokens is not None:
+        limit = max(min(limit, server.max_total_tokens - _estimated_tokens(request)), SHORTEST)
+    least = request.params.get("min_tokens")
+    return max(limit, least) if isinstance(least, int) else limit
 
 
 def _estimated_tokens(request: ProtocolRequest) -> int:

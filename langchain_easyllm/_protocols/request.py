@@ -15,6 +15,7 @@ from .._servers.profile import (
 )
 from .._servers.registry import SERVERS
 from ..errors import ConfigurationError
+from .answer_length import LENGTH_FIELDS, check_length
 from .constraints import CONSTRAINT_FIELDS, to_constraint
 from .thinking import THINKING_FIELDS, keys_of, merge
 
@@ -65,9 +66,12 @@ _OFF: Mapping[str, tuple[object, ...]] = {
     "return_full_text": (False,),
     "logprobs": (False,),
     "top_logprobs": (0,),
+    "min_p": (0,),
+    "min_tokens": (0,),
+    "ignore_eos": (False,),
 }
 # What only matters while sampling; a greedy request leaves it out.
-_SAMPLING = frozenset({"temperature", "top_p", "top_k", "typical_p", "do_sample"})
+_SAMPLING = frozenset({"temperature", "top_p", "top_k", "typical_p", "min_p", "do_sample"})
 
 
 def to_fields(
@@ -99,9 +103,22 @@ def to_fields(
         out.setdefault("do_sample", True)  # TGI takes a temperature of 1 for greedy otherwise
     if api is GenerationApi.CHAT and "top_logprobs" in out:
         out["logprobs"] = True
+    _check_together(params, api, server)
     if protocol.min_top_logprobs and out.get("logprobs"):
         out["top_logprobs"] = out.get("top_logprobs") or protocol.min_top_logprobs
     return out
+
+
+def _check_together(params: Mapping[str, object], api: GenerationApi, server: ServerInfo) -> None:
+    """Refuse fields that exclude each other, in any request or on this server."""
+    if not LENGTH_FIELDS.isdisjoint(params):
+        check_length(params)
+    alone = [name for name in server.profile.api(api).alone if params.get(name)]
+    if len(alone) > 1:
+        raise ConfigurationError(
+            f"This server ({server.profile.name}) obeys none of {' and '.join(alone)} if it is "
+            "sent more than one: give one of them."
+        )
 
 
 def _is_moot(name: str, params: Mapping[str, object], api: GenerationApi, *, greedy: bool) -> bool:

@@ -28,7 +28,7 @@ class RerankApi(StrEnum):
 
 
 _FIELDS: Mapping[RerankApi, Mapping[str, str]] = {
-    RerankApi.TEI: same("truncate", "truncation_direction"),
+    RerankApi.TEI: same("truncate", "truncation_direction", "raw_scores"),
     RerankApi.HUB: {},
 }
 
@@ -79,7 +79,9 @@ def rerank_route(api: RerankApi) -> str:
     return {RerankApi.TEI: "/rerank", RerankApi.JINA: "/v1/rerank"}.get(api, "/")
 
 
-def read_scores(body: bytes, indices: Sequence[int]) -> list[float] | Failure:
+def read_scores(
+    body: bytes, indices: Sequence[int], noun: str = "document"
+) -> list[float] | Failure:
     """Read the scores of one batch, in the order of its texts (`indices`, for errors).
 
     TEI and the Hub answer `[{"index", "score"}]`, others `{"results": [{"index",
@@ -100,21 +102,22 @@ def read_scores(body: bytes, indices: Sequence[int]) -> list[float] | Failure:
         raise ProtocolError(
             f"The server scored {len(value)} texts of {len(indices)}, or one of them twice."
         )
-    return [_number(scores[at], index) for at, index in enumerate(indices)]
+    return [score_number(scores[at], f"{noun} {index}") for at, index in enumerate(indices)]
 
 
 def _is_rank(item: object) -> bool:
     return isinstance(item, Mapping) and isinstance(item.get("index"), int)
 
 
-def _number(score: object, index: int) -> float:
+def score_number(score: object, what: str) -> float:
+    """Return the score of a text, once it is a finite number."""
     try:
         finite = type(score) in (float, int) and math.isfinite(cast("float", score))
     except OverflowError:  # an integer beyond all floats
         finite = False
     if not finite:
         raise ProtocolError(
-            f"The score of document {index} is {shown(score)}, where a finite number belongs: the "
+            f"The score of {what} is {shown(score)}, where a finite number belongs: the "
             "model on the server may be broken."
         )
     return float(cast("float", score))

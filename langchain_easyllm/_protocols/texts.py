@@ -18,6 +18,9 @@ from ..errors import ConfigurationError, EasyLLMError
 to_json = orjson.dumps
 """Encode one checked text."""
 
+Pair = tuple[str, str]
+"""Two texts that are scored against each other."""
+
 SHOWN = 40
 """Characters of a text that an error quotes."""
 
@@ -80,8 +83,10 @@ def check_text(text: object, name: str) -> str:
     return str(text)
 
 
-def beginning(text: str) -> str:
-    """Return how a text begins, for an error."""
+def beginning(text: str | Pair) -> str:
+    """Return how a text, or each of two, begins, for an error."""
+    if isinstance(text, tuple):
+        return " and ".join(map(beginning, text))
     return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
 
 
@@ -103,7 +108,11 @@ class BatchBody:
 
 
 # Values that change nothing: they need no name on the server.
-_OFF: Mapping[str, tuple[object, ...]] = {"truncate": (False,), "truncation_direction": ("right",)}
+_OFF: Mapping[str, tuple[object, ...]] = {
+    "truncate": (False,),
+    "truncation_direction": ("right",),
+    "raw_scores": (False,),
+}
 
 
 def translate_fields(
@@ -120,6 +129,9 @@ def translate_fields(
                 return out, name
         elif key == "truncate_prompt_tokens":
             out.update({key: -1} if value else {})  # vLLM: to as many tokens as the model takes
+        elif key == "use_activation":
+            # vLLM; before version 0.12 by the other name. It ignores a key that it does not know.
+            out.update({key: not value, "activation": not value})
         else:
             out[key] = str(value).capitalize() if key == "truncation_direction" else value
     return out, None
@@ -138,6 +150,25 @@ def body_parts(key: str, rest: Mapping[str, object]) -> tuple[bytes, bytes]:
         ) from error
     comma = b"," if rest else b""
     return b'{"' + key.encode() + b'":[', b"]" + comma + tail[1:]
+
+
+def check_pairs(given: Sequence[object]) -> list[Pair]:
+    """Return pairs of texts, once all of them can be sent."""
+    check_several(given, what="pair")
+    checked: list[Pair] = []
+    for index, pair in enumerate(given):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ConfigurationError(
+                f"Pair {index} is {pair!r:.50}, no pair: write (query, document)."
+            )
+        first, second = pair
+        checked.append(
+            (
+                check_text(first, f"The first text of pair {index}"),
+                check_text(second, f"The second text of pair {index}"),
+            )
+        )
+    return checked
 
 
 def prepare_texts(

@@ -15,6 +15,7 @@ IN_PROCESS = ServerProfile(
         fields={
             **without(TGI_GENERATE.fields, "best_of", "watermark"),
             **same("n", "presence_penalty", "logprobs"),
+            **same("min_p", "logit_bias", "min_tokens", "ignore_eos"),
         },
         omitted={},
         expressions={

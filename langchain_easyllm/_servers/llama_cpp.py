@@ -21,7 +21,10 @@ from .profile import (
     without,
 )
 
-_MORE = {**same("top_k", "typical_p"), "repetition_penalty": "repeat_penalty"}
+_MORE = {
+    **same("top_k", "typical_p", "min_p", "ignore_eos"),
+    "repetition_penalty": "repeat_penalty",
+}
 EXPRESSIONS = {"gbnf": {"grammar": ...}}
 
 LLAMA_CPP = ServerProfile(
@@ -30,7 +33,7 @@ LLAMA_CPP = ServerProfile(
     first_model_answers=True,
     chat=ApiProfile(
         fields={
-            **CHAT_FIELDS,
+            **without(CHAT_FIELDS, "user"),
             **_MORE,
             "grammar": "response_format",
             "thinking": TEMPLATE_KWARGS,
@@ -42,7 +45,7 @@ LLAMA_CPP = ServerProfile(
     # It ignores a `response_format` here, and takes a schema as `json_schema`.
     completions=ApiProfile(
         fields={
-            **without(COMPLETIONS_FIELDS, "best_of", "return_full_text"),
+            **without(COMPLETIONS_FIELDS, "best_of", "return_full_text", "user"),
             **_MORE,
             "response_format": "json_schema",
             "grammar": "json_schema",

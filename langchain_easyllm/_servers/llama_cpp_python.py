@@ -16,7 +16,8 @@ from .profile import (
     without,
 )
 
-_MORE = {**same("top_k"), "repetition_penalty": "repeat_penalty"}
+_MORE = {**same("top_k", "min_p", "min_tokens"), "repetition_penalty": "repeat_penalty"}
+_ALONE = ("logit_bias", "min_tokens")
 
 LLAMA_CPP_PYTHON = ServerProfile(
     name="llama-cpp-python",
@@ -24,6 +25,8 @@ LLAMA_CPP_PYTHON = ServerProfile(
     first_model_answers=True,
     chat=ApiProfile(
         fields={**without(CHAT_FIELDS, "n"), **_MORE, "grammar": "response_format"},
+        unread=("user",),
+        alone=_ALONE,
         constraint=ConstraintFormat.JSON_OBJECT,
         expressions=EXPRESSIONS,
         constrains=True,
@@ -36,6 +39,8 @@ LLAMA_CPP_PYTHON = ServerProfile(
             "response_format": "grammar",
             "grammar": "grammar",
         },
+        unread=("user",),
+        alone=_ALONE,
         constraint=ConstraintFormat.NONE,
         expressions=EXPRESSIONS,
         default_max_tokens=DEFAULT_MAX_TOKENS,  # it stops after 16 tokens otherwise

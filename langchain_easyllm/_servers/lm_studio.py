@@ -17,9 +17,9 @@ from .profile import (
     without,
 )
 
-# It lists no `n` and no log probabilities, and ignores them.
+# It lists no `n`, no `user` and no log probabilities, and ignores them.
 _FIELDS = {
-    **without(OPENAI_FIELDS, "n"),
+    **without(OPENAI_FIELDS, "n", "user"),
     **same("top_k"),
     "repetition_penalty": "repeat_penalty",
 }

@@ -14,9 +14,9 @@ from .profile import (
     without,
 )
 
-_MORE = same("top_k", "repetition_penalty")
-# Declared, and read by nobody.
-_UNREAD = ("frequency_penalty", "presence_penalty")
+_MORE = same("top_k", "repetition_penalty", "min_p", "ignore_eos")
+# Declared, and read by nobody; `logit_bias` by one of its two engines, which is not the usual one.
+_UNREAD = ("frequency_penalty", "presence_penalty", "logit_bias")
 _OMITTED = {"top_p": (0,), "top_k": (-1,)}
 
 LMDEPLOY = ServerProfile(
@@ -29,8 +29,10 @@ LMDEPLOY = ServerProfile(
             **_MORE,
             "grammar": "response_format",
             "thinking": "enable_thinking",
+            "min_tokens": "min_new_tokens",
             **same("reasoning_effort"),
         },
+        unread=("user",),
         omitted=_OMITTED,
         expressions={"regex": {"response_format": {"type": "regex_schema", "regex_schema": ...}}},
         constrains=True,
@@ -39,6 +41,7 @@ LMDEPLOY = ServerProfile(
     # It ignores `n`, `echo` and `response_format` here, and fails on `logprobs`.
     completions=ApiProfile(
         fields={**without(OPENAI_FIELDS, "n", *_UNREAD), **_MORE},
+        unread=("user",),
         omitted=_OMITTED,
         default_max_tokens=DEFAULT_MAX_TOKENS,
     ),

@@ -16,7 +16,7 @@ from .profile import (
     without,
 )
 
-_MORE = same("top_k", "repetition_penalty")
+_MORE = same("top_k", "repetition_penalty", "min_p")
 _OMITTED = {"top_k": (-1,)}
 
 MLX_LM = ServerProfile(
@@ -24,7 +24,7 @@ MLX_LM = ServerProfile(
     lists_served_models=False,
     chat=ApiProfile(
         fields={
-            **without(CHAT_FIELDS, "n", "response_format"),
+            **without(CHAT_FIELDS, "n", "response_format", "user"),
             **_MORE,
             **dict.fromkeys(("thinking", "reasoning_effort"), TEMPLATE_KWARGS),
         },
@@ -32,7 +32,9 @@ MLX_LM = ServerProfile(
         min_top_logprobs=1,  # without them, it names no tokens
     ),
     # Its `logprobs` is true or false here as well, which OpenAI's number is not.
-    completions=ApiProfile(fields={**without(OPENAI_FIELDS, "n"), **_MORE}, omitted=_OMITTED),
+    completions=ApiProfile(
+        fields={**without(OPENAI_FIELDS, "n", "user"), **_MORE}, omitted=_OMITTED
+    ),
     generate=None,
     max_stops=None,
     renders_own_template=True,

@@ -25,7 +25,7 @@ OLLAMA = ServerProfile(
     owned_by=("library",),  # the namespace of the models that it publishes itself
     chat=ApiProfile(
         fields={
-            **without(CHAT_FIELDS, "n"),
+            **without(CHAT_FIELDS, "n", "logit_bias", "user"),
             "grammar": "response_format",
             "thinking": "reasoning_effort",
             "reasoning_effort": "reasoning_effort",
@@ -35,8 +35,8 @@ OLLAMA = ServerProfile(
     # Its own route takes a prompt as it is; `/v1/completions` renders it in the model's template.
     completions=ApiProfile(
         fields={
-            **without(OPENAI_FIELDS, "n", "max_tokens"),
-            **same("top_k", "typical_p"),
+            **without(OPENAI_FIELDS, "n", "max_tokens", "logit_bias", "user"),
+            **same("top_k", "typical_p", "min_p"),
             "max_tokens": "num_predict",
             "repetition_penalty": "repeat_penalty",
             "logprobs": "top_logprobs",

@@ -73,6 +73,7 @@ NEUTRAL_FIELDS = (
     *("repetition_penalty", "frequency_penalty", "presence_penalty", "typical_p", "truncate"),
     *("logprobs", "top_logprobs", "best_of", "do_sample", "watermark", "return_full_text"),
     *("response_format", "grammar", "thinking", "reasoning_effort"),
+    *("min_p", "logit_bias", "min_tokens", "ignore_eos", "service_tier", "user"),
 )
 """Generation fields as this package names them, whatever the server calls them."""
 
@@ -103,7 +104,7 @@ def without(table: Mapping[str, str], *names: str) -> dict[str, str]:
 OPENAI_FIELDS: Mapping[str, str] = MappingProxyType(
     {
         **same("temperature", "top_p", "max_tokens", "stop", "n", "seed"),
-        **same("frequency_penalty", "presence_penalty"),
+        **same("frequency_penalty", "presence_penalty", "logit_bias", "user"),
     }
 )
 """Fields that OpenAI's two protocols share."""
@@ -125,7 +126,10 @@ COMPLETIONS_FIELDS: Mapping[str, str] = MappingProxyType(
 """Fields of OpenAI's completions."""
 
 EXTENSIONS: Mapping[str, str] = MappingProxyType(
-    same("top_k", "repetition_penalty", "typical_p", "truncate", "best_of", "watermark")
+    same(
+        *("top_k", "repetition_penalty", "typical_p", "truncate", "best_of", "watermark"),
+        *("min_p", "min_tokens", "ignore_eos"),
+    )
 )
 """Fields that OpenAI lacks: sent as extra keys where nobody can know what the server has."""
 
@@ -140,6 +144,10 @@ class ApiProfile:
     """One protocol as one server speaks it."""
 
     fields: Mapping[str, str]  # the server's name of each neutral field that it has
+    # fields that it takes and, by its own account, does nothing with: they are about the request
+    unread: Collection[str] = ()
+    # fields of which it loses what is sent beside another of them
+    alone: Collection[str] = ()
     # values that mean "off" and that the server refuses: the field is left out instead
     omitted: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     greedy: Mapping[str, object] = field(default_factory=lambda: {"temperature": 0})
@@ -246,7 +254,7 @@ class ServerProfile:
         fields={
             **CHAT_FIELDS,
             **_ANY_SERVER,
-            **same("reasoning_effort"),
+            **same("reasoning_effort", "service_tier"),
             "thinking": TEMPLATE_KWARGS,
         },
         constraint=ConstraintFormat.OPENAI_AS_GIVEN,
@@ -289,6 +297,7 @@ class ServerProfile:
     embedding: EmbeddingProfile = EmbeddingProfile("openai")
     # the server's name of each neutral field of reranking that it has, on Jina's protocol
     rerank: Mapping[str, str] = field(default_factory=dict)
+    scores_pairs: bool = False  # whether it has vLLM's `/score`
     generates_only: bool = False  # whether it has neither embeddings nor reranking
     fixed_model: bool = False  # whether a request cannot choose another model
     max_concurrency: int | None = None  # the maximum number of requests that it works on at once

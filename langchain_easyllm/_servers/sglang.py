@@ -18,7 +18,10 @@ from .profile import (
 )
 
 # It ignores every other key (`truncate`, `typical_p`, `best_of`, `watermark`) without a word.
-_MORE = {**same("top_k", "repetition_penalty"), "grammar": "response_format"}
+_MORE = {
+    **same("top_k", "repetition_penalty", "min_p", "min_tokens", "ignore_eos"),
+    "grammar": "response_format",
+}
 _OMITTED = {"top_p": (0,), "top_k": (0,)}
 _EXPRESSIONS = {"regex": {"regex": ...}, "ebnf": {"ebnf": ...}}
 
@@ -33,12 +36,14 @@ SGLANG = ServerProfile(
             **same("reasoning_effort"),
             "thinking": TEMPLATE_KWARGS,
         },
+        unread=("user",),
         omitted=_OMITTED,
         expressions=_EXPRESSIONS,
         constrains=True,
     ),
     completions=ApiProfile(
         fields={**without(COMPLETIONS_FIELDS, "best_of"), **_MORE},
+        unread=("user",),
         omitted=_OMITTED,
         expressions=_EXPRESSIONS,
         constrains=True,

@@ -18,7 +18,7 @@ from .profile import (
 )
 
 _MORE = {
-    **same("top_k", "repetition_penalty", "best_of"),
+    **same("top_k", "repetition_penalty", "best_of", "min_p", "min_tokens", "ignore_eos"),
     "truncate": "truncate_prompt_tokens",
     "grammar": "response_format",
 }
@@ -39,6 +39,7 @@ TENSORRT_LLM = ServerProfile(
             **same("reasoning_effort"),
             "thinking": TEMPLATE_KWARGS,
         },
+        unread=("user",),
         omitted=_OMITTED,
         # Older versions take OpenAI's `json_schema`, with its name, for the schema itself.
         constraint=ConstraintFormat.JSON,
@@ -47,6 +48,7 @@ TENSORRT_LLM = ServerProfile(
     ),
     completions=ApiProfile(
         fields={**COMPLETIONS_FIELDS, **_MORE},
+        unread=("user",),
         omitted=_OMITTED,
         constraint=ConstraintFormat.JSON,
         expressions=_EXPRESSIONS,

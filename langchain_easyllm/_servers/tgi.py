@@ -18,6 +18,7 @@ from .profile import (
     without,
 )
 
+_UNREAD = ("logit_bias", "user")
 _OMITTED = {"top_p": (0, 1), "typical_p": (0, 1), "top_k": (0, -1)}
 # Some versions refuse temperature 0; a nucleus of one token is the same thing.
 _GREEDY = {"top_p": 1e-6}
@@ -25,8 +26,9 @@ _GREEDY = {"top_p": 1e-6}
 TGI = ServerProfile(
     name="tgi",
     chat=ApiProfile(
-        # It reads `n` and ignores it: a field that does nothing is a field it does not have.
-        fields={**without(CHAT_FIELDS, "n"), "grammar": "response_format"},
+        # It reads `n` and `logit_bias` and ignores them: a field that does nothing is a field it
+        # does not have.
+        fields={**without(CHAT_FIELDS, "n", *_UNREAD), "grammar": "response_format"},
         omitted=_OMITTED,
         greedy=_GREEDY,
         constraint=ConstraintFormat.GRAMMAR,
@@ -35,7 +37,7 @@ TGI = ServerProfile(
     ),
     completions=ApiProfile(
         fields={
-            **without(OPENAI_FIELDS, "n", "presence_penalty"),
+            **without(OPENAI_FIELDS, "n", "presence_penalty", *_UNREAD),
             **same("repetition_penalty"),
         },
         omitted=_OMITTED,

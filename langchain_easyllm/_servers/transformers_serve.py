@@ -11,7 +11,11 @@ TRANSFORMERS_SERVE = ServerProfile(
     name="transformers serve",
     lists_served_models=False,  # it lists those of the Hub's cache
     chat=ApiProfile(
-        fields={**_FIELDS, **dict.fromkeys(("thinking", "reasoning_effort"), TEMPLATE_KWARGS)}
+        fields={
+            **_FIELDS,
+            **same("logit_bias"),
+            **dict.fromkeys(("thinking", "reasoning_effort"), TEMPLATE_KWARGS),
+        }
     ),
     completions=ApiProfile(fields=_FIELDS),
     max_stops=None,

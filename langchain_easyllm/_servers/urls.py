@@ -28,6 +28,7 @@ _ROUTES = (
     "/feature-extraction",
     "/generate",
     "/tokenize",
+    "/embed_sparse",
     "/rerank",
     "/health",
     "/embed",

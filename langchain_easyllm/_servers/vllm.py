@@ -19,7 +19,7 @@ from .profile import (
 )
 
 _MORE = {
-    **same("top_k", "repetition_penalty"),
+    **same("top_k", "repetition_penalty", "min_p", "min_tokens", "ignore_eos"),
     "truncate": "truncate_prompt_tokens",
     "grammar": "response_format",
 }
@@ -43,12 +43,14 @@ VLLM = ServerProfile(
             **same("reasoning_effort"),
             "thinking": TEMPLATE_KWARGS,
         },
+        unread=("user",),
         omitted=_OMITTED,
         expressions=_EXPRESSIONS,
         constrains=True,
     ),
     completions=ApiProfile(
         fields={**without(COMPLETIONS_FIELDS, "best_of"), **_MORE},
+        unread=("user",),
         omitted=_OMITTED,
         expressions=_EXPRESSIONS,
         constrains=True,
@@ -74,7 +76,8 @@ VLLM = ServerProfile(
         ),
     ),
     continuation=CONTINUE,
-    rerank={"truncate": "truncate_prompt_tokens"},
+    rerank={"truncate": "truncate_prompt_tokens", "raw_scores": "use_activation"},
+    scores_pairs=True,
     embedding=EmbeddingProfile(
         "vllm",
         {

@@ -297,6 +297,31 @@ def test_penalties_keep_tokens_from_coming_back(tiny_model):
         assert len(set(penalised)) > len(set(plain))
 
 
+def test_what_a_model_is_kept_from(trained_model):
+    """Its likeliest tokens, and the end of its answer."""
+    llm = EasyLLM(api="local", model=trained_model, temperature=0, max_tokens=8, logprobs=True)
+
+    def tokens(**fields):
+        [generation] = llm.generate(["The"], **fields).generations[0]
+        found = generation.generation_info
+        return [one["token"] for one in found["logprobs"]["content"]], found["finish_reason"]
+
+    plain, _ = tokens()
+    comma = llm.get_token_ids(",")[-1]
+    assert set(tokens(logit_bias={comma: 100})[0]) == {","}
+    assert tokens(logit_bias={llm.get_token_ids("The" + plain[0])[-1]: -100})[0][0] != plain[0]
+    hot = {"temperature": 5.0, "do_sample": True}
+    assert tokens(**hot, min_p=1.0)[0] == plain
+    ends = {"logit_bias": {llm.get_token_ids("<|end|>")[-1]: 100}}
+    assert tokens(**ends) == ([], "stop")
+    least, reason = tokens(**ends, min_tokens=3)
+    assert (len(least), reason) == (3, "stop")
+    most, reason = tokens(**ends, ignore_eos=True)
+    assert (len(most), reason) == (8, "length")
+    with pytest.raises(BadRequestError, match="vocabulary"):
+        tokens(logit_bias={10**6: 1})
+
+
 def test_a_prompt_that_is_too_long(trained_model):
     llm = EasyLLM(api="local", model=trained_model)
     with pytest.raises(ContextOverflowError, match="and the model takes 1024"):

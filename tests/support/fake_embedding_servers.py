@@ -22,10 +22,14 @@ __all__ = [
     "DIM",
     "base64_vector",
     "openai_route",
+    "predict_route",
     "rank_route",
     "score_of",
+    "score_route",
     "serve_openai",
     "serve_tei",
+    "sparse_of",
+    "sparse_route",
     "tei_route",
     "vector_of",
     "vectors_of",
@@ -138,12 +142,72 @@ def rank_route(limit: int = 32) -> Answer:
     return answer
 
 
+def predict_route(limit: int = 32, longest: int = 512) -> Answer:
+    """TEI's `/predict`: at most `limit` pairs, each of fewer than `longest` words."""
+
+    def answer(request: Received) -> Reply:
+        body = cast("Json", request.json)
+        pairs = cast("list[list[str]]", body["inputs"])
+        joined = [" ".join(pair) for pair in pairs]
+        if refusal := _refusal(joined, limit, longest, truncate=bool(body.get("truncate"))):
+            return refusal
+        raw = 100 * bool(body.get("raw_scores"))
+        scores = [score_of(query, text) + raw for query, text in pairs]
+        return Reply([[{"score": score, "label": "LABEL_0"}] for score in scores])
+
+    return answer
+
+
+def score_route(limit: int = 2048) -> Answer:
+    """vLLM's `/score`: two lists of as many texts."""
+
+    def answer(request: Received) -> Reply:
+        body = cast("Json", request.json)
+        first, second = _texts(body["text_1"]), _texts(body["text_2"])
+        if refusal := _refusal(first, limit, 512, truncate=False):
+            return refusal
+        data = [
+            {"index": index, "object": "score", "score": score_of(query, text)}
+            for index, (query, text) in enumerate(zip(first, second, strict=True))
+        ]
+        usage = {"prompt_tokens": 9, "total_tokens": 9}
+        return Reply({"id": "embd-1", "object": "list", "model": "tiny", "data": data, **usage})
+
+    return answer
+
+
+def sparse_of(text: str) -> dict[int, float]:
+    """The sparse vector of a text: a number for each of its words."""
+    found: dict[int, float] = {}
+    for word in text.lower().split():
+        token = int.from_bytes(blake2b(word.strip("?.!,").encode(), digest_size=2).digest())
+        found[token] = found.get(token, 0.0) + 0.5
+    return found
+
+
+def sparse_route(limit: int = 32, longest: int = 512) -> Answer:
+    """TEI's `/embed_sparse`: at most `limit` texts, each of fewer than `longest` words."""
+
+    def answer(request: Received) -> Reply:
+        body = cast("Json", request.json)
+        texts = _texts(body["inputs"])
+        if refusal := _refusal(texts, limit, longest, truncate=bool(body.get("truncate"))):
+            return refusal
+        vectors = [sparse_of(text) for text in texts]
+        return Reply([[{"index": i, "value": x} for i, x in one.items()] for one in vectors])
+
+    return answer
+
+
 def serve_tei(server: FakeServer, kind: str = "embedding", limit: int = 32, **info: object) -> None:
     """Make `server` Text Embeddings Inference with a model of this kind."""
     server.on("GET", "/info", info_tei(kind, max_client_batch_size=limit, **info))
     if kind == "embedding":
         server.on("POST", "/embed", tei_route(limit))
+        server.on("POST", "/embed_sparse", sparse_route(limit))
         server.on("POST", "/v1/embeddings", openai_route(limit))
+    if kind in ("reranker", "classifier"):
+        server.on("POST", "/predict", predict_route(limit))
     if kind == "reranker":
         server.on("POST", "/rerank", rank_route(limit))
 
@@ -154,3 +218,4 @@ def serve_openai(server: FakeServer, owned_by: str = "vllm", limit: int = 2048) 
     server.on("GET", "/v1/models", models("tiny", owned_by=owned_by))
     server.on("POST", "/v1/embeddings", openai_route(limit))
     server.on("POST", "/v1/rerank", rank_route(limit))
+    server.on("POST", "/score", score_route(limit))

@@ -207,6 +207,8 @@ _PENALTY = {"repetition_penalty": {"repeat_penalty": 1.5}}
 _FEW = {"temperature", "top_p", "max_tokens", "stop", "seed", "do_sample"}
 _OTHERS = {*NEUTRAL_FIELDS} - _FEW
 _THINKING = {"thinking", "reasoning_effort"}
+_LENGTH = {"min_p", "min_tokens", "ignore_eos"}
+_REQUEST = {"service_tier", "user"}
 _RARE = {"best_of", "watermark"}
 _PENALTIES = {"frequency_penalty", "presence_penalty", "repetition_penalty"}
 # The request model of TensorRT-LLM's chat.
@@ -217,6 +219,7 @@ _TRT_CHAT = frozenset(
         *("seed", "stop", "stream", "stream_options", "temperature", "top_p", "tools"),
         *("tool_choice", "user", "reasoning_effort", "best_of", "use_beam_search", "top_k"),
         *("min_p", "repetition_penalty", "length_penalty", "early_stopping", "min_tokens"),
+        "ignore_eos",
         *("truncate_prompt_tokens", "chat_template", "chat_template_kwargs", "documents"),
     }
 )
@@ -236,7 +239,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             first={"role": "assistant", "content": "", "refusal": None},
         ),
         chat=Fields({"return_full_text"}, _LOGPROBS),
-        completions=Fields(_THINKING, _TEXT),
+        completions=Fields(_THINKING | {"service_tier"}, _TEXT),
     ),
     "tgi": TextServer(
         profile=TGI,
@@ -260,7 +263,9 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         chat=Fields(
             {"n", "top_k", "repetition_penalty", "typical_p", "truncate"}
             | _THINKING
-            | {"return_full_text"}
+            | {"return_full_text", "logit_bias"}
+            | _LENGTH
+            | _REQUEST
             | _RARE,
             {**_LOGPROBS, **_both(_GRAMMAR)},
         ),
@@ -281,11 +286,11 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         ),
         calls=Calls(ids=lambda n: f"chatcmpl-tool-{n}f00"),
         chat=Fields(
-            {"typical_p", "return_full_text"} | _RARE,
+            {"typical_p", "return_full_text", "service_tier"} | _RARE,
             {**_LOGPROBS, "truncate": {"truncate_prompt_tokens": 5}},
         ),
         completions=Fields(
-            {"typical_p"} | _THINKING | _RARE,
+            {"typical_p", "service_tier"} | _THINKING | _RARE,
             {**_TEXT, "truncate": {"truncate_prompt_tokens": 5}},
         ),
         adds_strict=True,
@@ -304,8 +309,10 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             first={"role": "assistant", "content": ""},
         ),
         calls=Calls(ids=lambda n: f"call_{n}f00"),
-        chat=Fields({"typical_p", "truncate", "return_full_text"} | _RARE, _LOGPROBS),
-        completions=Fields({"typical_p", "truncate"} | _THINKING | _RARE, _TEXT),
+        chat=Fields(
+            {"typical_p", "truncate", "return_full_text", "service_tier"} | _RARE, _LOGPROBS
+        ),
+        completions=Fields({"typical_p", "truncate", "service_tier"} | _THINKING | _RARE, _TEXT),
         generate=False,
         adds_strict=True,
         tokenize=("/v1/tokenize", "prompt", {"tokens": [5, 6], "count": 2, "max_model_len": 9}),
@@ -322,11 +329,11 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         ),
         calls=Calls(ids=lambda n: f"Zk3{n}" * 8),
         chat=Fields(
-            {"truncate", "return_full_text"} | _RARE,
+            {"truncate", "return_full_text", "min_tokens"} | _REQUEST | _RARE,
             {**_LOGPROBS, **_PENALTY, **_EFFORT_IN_TEMPLATE},
         ),
         completions=Fields(
-            {"truncate", "return_full_text"} | _THINKING | _RARE,
+            {"truncate", "return_full_text", "min_tokens"} | _REQUEST | _THINKING | _RARE,
             {**_TEXT, **_PENALTY, **_both({"json_schema": SCHEMA})},
         ),
         choices=(("ab", "auto"), ("ab", "none"), ("ab", "required"), ("a", "required")),
@@ -339,7 +346,9 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         responses=ResponseShape(first={"role": "assistant"}, usage="never"),
         calls=Calls(ids=lambda n: f"call__{n}_add_cmpl-1f00", style="repeated"),
         chat=Fields(
-            {"n", "typical_p", "truncate", "return_full_text"} | _THINKING | _RARE,
+            {"n", "typical_p", "truncate", "return_full_text", "ignore_eos", "service_tier"}
+            | _THINKING
+            | _RARE,
             {
                 **_LOGPROBS,
                 **_PENALTY,
@@ -349,7 +358,10 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         ),
         completions=Fields(
             # The two that constrain take a grammar, and no schema.
-            {"n", "typical_p", "truncate", "response_format", "grammar"} | _THINKING | _RARE,
+            {"n", "typical_p", "truncate", "response_format", "grammar"}
+            | {"ignore_eos", "service_tier"}
+            | _THINKING
+            | _RARE,
             {**_TEXT, **_PENALTY},
         ),
         schema="json_object",
@@ -370,11 +382,17 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         calls=Calls(ids=lambda n: f"call_{n}x7k2p9q", style="whole"),
         chat=Fields(
             {"n", "top_k", "repetition_penalty", "typical_p", "truncate", "return_full_text"}
+            | {"logit_bias"}
+            | _LENGTH
+            | _REQUEST
             | _RARE,
             {**_LOGPROBS, "thinking": {"reasoning_effort": "none"}},
         ),
         completions=Fields(
-            {"n", "truncate"} | _THINKING | _RARE,
+            {"n", "truncate", "logit_bias", "min_tokens", "ignore_eos"}
+            | _REQUEST
+            | _THINKING
+            | _RARE,
             {
                 **_PENALTY,
                 **_both({"format": SCHEMA}),
@@ -395,10 +413,13 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         not_found="lm-studio-not-found",
         responses=ResponseShape(delta={"role": "assistant"}, max_stops=4),
         chat=Fields(
-            _OTHERS - _PENALTIES - _THINKING - {"top_k", "response_format", "grammar"},
+            _OTHERS
+            - _PENALTIES
+            - _THINKING
+            - {"top_k", "response_format", "grammar", "logit_bias"},
             {**_PENALTY, "thinking": {"reasoning_effort": "none"}},
         ),
-        completions=Fields(_OTHERS - _PENALTIES - {"top_k"}, _PENALTY),
+        completions=Fields(_OTHERS - _PENALTIES - {"top_k", "logit_bias"}, _PENALTY),
         generate=False,
         choices=(("ab", "auto"), ("ab", "none"), ("ab", "required"), ("a", "required")),
         parallel=False,
@@ -411,7 +432,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             first={"role": "assistant"}, accepts=_TRT_CHAT | {"prompt", "echo"}
         ),
         chat=Fields(
-            {"typical_p", "watermark", "return_full_text"},
+            {"typical_p", "watermark", "return_full_text", "service_tier"},
             {
                 **_LOGPROBS,
                 **_both(_TRT_JSON),
@@ -420,7 +441,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             },
         ),
         completions=Fields(
-            {"typical_p", "watermark"} | _THINKING,
+            {"typical_p", "watermark", "service_tier"} | _THINKING,
             {**_TEXT, **_both(_TRT_JSON), "truncate": {"truncate_prompt_tokens": 5}},
         ),
         generate=False,
@@ -434,14 +455,18 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         responses=ResponseShape(whole={}, part={}, first={"role": "assistant", "content": ""}),
         chat=Fields(
             {"frequency_penalty", "presence_penalty", "typical_p", "truncate", "return_full_text"}
+            | {"logit_bias", "service_tier"}
             | _RARE,
             {
                 **_LOGPROBS,
+                "min_tokens": {"min_new_tokens": 5},
                 "logprobs": {"logprobs": True, "top_logprobs": 1},
                 "thinking": {"enable_thinking": False},
             },
         ),
-        completions=Fields(_OTHERS - {"top_k", "repetition_penalty"}),
+        completions=Fields(
+            _OTHERS - {"top_k", "repetition_penalty", "min_p", "ignore_eos", "user"}
+        ),
         generate=False,
         choices=_AUTO_ONLY,
         tokenize=("/v1/encode", "input", {"input_ids": [5, 6], "length": 2}),
@@ -459,10 +484,13 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             delta={"role": "assistant"},
         ),
         chat=Fields(
-            _OTHERS - _PENALTIES - _THINKING - {"top_k", "logprobs", "top_logprobs"},
+            _OTHERS
+            - _PENALTIES
+            - _THINKING
+            - {"top_k", "logprobs", "top_logprobs", "min_p", "logit_bias"},
             {**_LOGPROBS, **_EFFORT_IN_TEMPLATE, "logprobs": {"logprobs": True, "top_logprobs": 1}},
         ),
-        completions=Fields(_OTHERS - _PENALTIES - {"top_k"}),
+        completions=Fields(_OTHERS - _PENALTIES - {"top_k", "min_p", "logit_bias"}),
         generate=False,
         schema=None,
         choices=_AUTO_ONLY,
@@ -475,7 +503,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
         own=("/health/liveliness", b'"I\'m alive!"'),
         responses=ResponseShape(first={"role": "assistant", "content": ""}),
         chat=Fields({"return_full_text"}, _LOGPROBS),
-        completions=Fields(_THINKING, _TEXT),
+        completions=Fields(_THINKING | {"service_tier"}, _TEXT),
         generate=False,
     ),
     "transformers": TextServer(
@@ -489,11 +517,11 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             usage="last",
             done=False,
             stop="kept",
-            refuses=TGI_FIELDS | {"min_p", "guided_json"},
+            refuses=TGI_FIELDS | _LENGTH | _REQUEST | {"guided_json"},
             text=ResponseShape(whole={}, part={}, usage="last", done=False),
         ),
         calls=Calls(ids=lambda n: f"chatcmpl-1_tool_call_{n}", style="whole"),
-        chat=Fields(_OTHERS - _THINKING, _EFFORT_IN_TEMPLATE),
+        chat=Fields(_OTHERS - _THINKING - {"logit_bias"}, _EFFORT_IN_TEMPLATE),
         completions=Fields(_OTHERS),
         schema=None,
         choices=_AUTO_ONLY,
@@ -516,7 +544,7 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             headers={"retry-after": "30"},
         ),
         chat=Fields({"return_full_text"}, _LOGPROBS),
-        completions=Fields(_THINKING, _TEXT),
+        completions=Fields(_THINKING | {"service_tier"}, _TEXT),
     ),
 }
 """Every server by its name in the tests."""

@@ -11,7 +11,14 @@ from typing import Any, assert_type
 import httpx
 from pydantic import BaseModel, SecretStr
 
-from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRerank
+from langchain_easyllm import (
+    EasyLLM,
+    EasyLLMChat,
+    EasyLLMCrossEncoder,
+    EasyLLMEmbeddings,
+    EasyLLMRerank,
+    EasyLLMSparseEmbeddings,
+)
 from langchain_easyllm.http import Request
 from langchain_easyllm.prompts import get_prompt
 
@@ -95,6 +102,12 @@ def accepted() -> None:
     EasyLLMEmbeddings(base_url=URL, encode_kwargs={"normalize_embeddings": True})
     EasyLLMEmbeddings(base_url=URL, normalize=True, dimensions=4, api="embeddings")
     EasyLLMRerank(base_url=URL, top_n=3, truncation_direction="left")
+    EasyLLMCrossEncoder(base_url=URL, raw_scores=True, api="score", chunk_size=8)
+    EasyLLMSparseEmbeddings(base_url=URL, prompt_name="query", truncate=True, token=token)
+
+    EasyLLM(base_url=URL, logit_bias={15043: -100}, min_p=0.1, min_new_tokens=2)
+    EasyLLMChat(base_url=URL, logit_bias={"15043": -0.5}, min_tokens=2, ignore_eos=True)
+    EasyLLMChat(base_url=URL, logit_bias=[[15043, -1.0]], user="u-1", service_tier="flex")
 
     EasyLLM(base_url=URL, api_key=token, request_hook=sign)
     EasyLLMChat(base_url=URL, token=atoken, request_hook=asign)
@@ -112,6 +125,7 @@ def read() -> None:
     assert_type(model.model_id, str | None)
     assert_type(model.timeout, float | None)
     assert_type(model.max_retries, int)
+    assert_type(model.logit_bias, dict[str, float] | None)
     assert_type(EasyLLMEmbeddings(token="text").api_key, SecretStr | None)
     model.stop, model.api_key = ["y"], SecretStr("other")
     model.api_key, model.request_hook = token, sign
@@ -140,6 +154,9 @@ def refused() -> None:
     EasyLLM(max_retries="many")  # type: ignore[arg-type]
     EasyLLMChat(bill_to=5)  # type: ignore[arg-type]
     EasyLLMRerank(num_predict=5)  # type: ignore[call-arg]
+    EasyLLMSparseEmbeddings(dimensions=5)  # type: ignore[call-arg]
+    EasyLLMCrossEncoder(top_n=5)  # type: ignore[call-arg]
+    EasyLLMChat(logit_bias=5)  # type: ignore[arg-type]
     EasyLLM(num_ctx=8192)  # type: ignore[call-arg]
     EasyLLMChat(extra_headers={})  # type: ignore[call-arg]
     EasyLLMChat(client=object())  # type: ignore[arg-type]

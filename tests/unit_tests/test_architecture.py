@@ -29,7 +29,10 @@ FLOORS = (
     {"_langchain"},
     {"_generation", "_batch", "_local"},
     {"_fields"},
-    {"chat_models", "llms", "embeddings", "rerank", "agents", "http"},
+    {
+        *{"chat_models", "llms", "embeddings", "rerank", "cross_encoder", "sparse_embeddings"},
+        *{"agents", "http"},
+    },
     {"huggingface"},
 )
 BESIDE = {"offline": {"errors", "prompts", "_lazy", "_llguidance", "_nearest", "_tool_formats"}}
@@ -47,11 +50,16 @@ HEAVY += ["llguidance", "safetensors", "starlette", "tokenizers", "uvicorn"]
 
 # What each public module exports. Written out, so that no name comes or goes unnoticed.
 PUBLIC = {
-    "": "EasyLLM EasyLLMChat EasyLLMEmbeddings EasyLLMRerank __version__ huggingface",
+    "": """
+        EasyLLM EasyLLMChat EasyLLMCrossEncoder EasyLLMEmbeddings EasyLLMRerank
+        EasyLLMSparseEmbeddings __version__ huggingface
+    """,
     "chat_models": "EasyLLMChat",
     "llms": "EasyLLM",
     "embeddings": "EasyLLMEmbeddings",
     "rerank": "EasyLLMRerank",
+    "cross_encoder": "EasyLLMCrossEncoder",
+    "sparse_embeddings": "EasyLLMSparseEmbeddings SparseVector",
     "agents": "AGENT_PROMPTS agent_prompt",
     "errors": """
         AuthenticationError BadRequestError ConfigurationError ConnectionError

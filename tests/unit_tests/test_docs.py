@@ -46,6 +46,9 @@ def test_the_examples_for_embeddings_run(fake_server, capsys):
     assert names["array"].tolist() == names["vectors"][:1]
     assert capsys.readouterr().out.count("(1024, ") == 4
     assert len(names["best"]) == 1
+    assert len(names["scores"]) == 2
+    names["qdrant"].client.close()
+    assert len(names["likely"]) == 1
 
 
 def test_the_readmes_examples_run(fake_server, monkeypatch, capsys):

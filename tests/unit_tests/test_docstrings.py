@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import inspect
 import re
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 import langchain_easyllm
-from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRerank
+from langchain_easyllm import (
+    EasyLLM,
+    EasyLLMChat,
+    EasyLLMCrossEncoder,
+    EasyLLMEmbeddings,
+    EasyLLMRerank,
+    EasyLLMSparseEmbeddings,
+)
 from langchain_easyllm.offline import OfflineServer
 
 from ..support import fake_text_servers
 from ..support.documentation import code_blocks, run
+from ..support.fake_embedding_servers import score_of, serve_tei
 from ..support.fake_server import FakeServer
 from ..support.invocation_modes import body_of
 
@@ -32,6 +41,10 @@ SECTIONS: dict[type, list[str]] = {
         *("Embed a single text", "Embed multiple texts", "Embed to numpy arrays", "Async"),
     ],
     EasyLLMRerank: ["Key init args", "Instantiate", "Rerank documents", "Use with a retriever"],
+    EasyLLMCrossEncoder: [
+        *("Key init args", "Instantiate", "Score pairs", "Use to rerank documents")
+    ],
+    EasyLLMSparseEmbeddings: ["Key init args", "Instantiate", "Embed", "Use with Qdrant"],
 }
 
 
@@ -131,3 +144,26 @@ def test_the_rerankers_examples_run(offline_server: OfflineServer) -> None:
         run_section(EasyLLMRerank, name, offline_server.base_url, names)
     for documents in (names["best"], names["found"]):
         assert [one.page_content for one in documents] == ["The train leaves at ten."]
+
+
+def test_the_cross_encoders_examples_run(fake_server: FakeServer) -> None:
+    serve_tei(fake_server, "reranker")
+    names: dict[str, Any] = {}
+    for name in SECTIONS[EasyLLMCrossEncoder][1:]:
+        run_section(EasyLLMCrossEncoder, name, fake_server.url, names)
+    texts = ["The train leaves at ten.", "Cats sleep a lot."]
+    assert names["scores"] == [score_of(names["query"], text) for text in texts]
+    assert len(names["best"]) == 1
+
+
+def test_the_sparse_embeddings_examples_run(
+    fake_server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve_tei(fake_server)
+    names: dict[str, Any] = {}
+    for name in SECTIONS[EasyLLMSparseEmbeddings][1:]:
+        run_section(EasyLLMSparseEmbeddings, name, fake_server.url, names)
+    assert capsys.readouterr().out.count("0.5") == 5
+    with closing(names["store"].client):
+        [found] = names["store"].similarity_search("train", k=1)
+    assert found.page_content == "The train leaves at ten."

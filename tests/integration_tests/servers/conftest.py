@@ -21,7 +21,13 @@ from typing import Any
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRerank
+from langchain_easyllm import (
+    EasyLLM,
+    EasyLLMChat,
+    EasyLLMCrossEncoder,
+    EasyLLMEmbeddings,
+    EasyLLMRerank,
+)
 from langchain_easyllm.errors import EasyLLMError
 
 from ...support.real_servers.models import Models, make_models
@@ -123,6 +129,10 @@ class Served:
     def rerank(self, **fields: Any) -> EasyLLMRerank:
         """A reranker there."""
         return EasyLLMRerank(**{**self.place, **fields})
+
+    def cross_encoder(self, **fields: Any) -> EasyLLMCrossEncoder:
+        """A cross-encoder there."""
+        return EasyLLMCrossEncoder(**{**self.place, **fields})
 
     def get(self, path: str) -> bytes:
         """The answer of a route, asked without the package."""

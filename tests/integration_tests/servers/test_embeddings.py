@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import numpy as np
@@ -109,3 +110,28 @@ def test_documents_are_ordered_as_the_model_orders_them(reranker, cross_encoder,
     logits = right[best]
     probabilities = 1 / (1 + np.exp(-logits))
     assert np.allclose(scores, logits, **CLOSE) or np.allclose(scores, probabilities, **CLOSE)
+
+
+def test_pairs_have_the_models_scores(reranker, cross_encoder, local):
+    """Of any two texts: some have both in common with others, some none."""
+    pairs = [(query, text) for query in (QUERY, "What fell?") for text in TEXTS[:5]]
+    pairs = [*pairs[::2], *pairs[1::2], ("A", "B")]
+    found = reranker.cross_encoder().score(pairs)
+    assert asyncio.run(reranker.cross_encoder(batch_size=2).ascore(pairs)) == pytest.approx(
+        found, abs=1e-4
+    )
+    if reranker.name == "llama-server-rerank":  # what counts is the server's word, as above
+        for (query, text), score in zip(pairs, found, strict=True):
+            asked = {"query": query, "documents": [text]}
+            [one] = json.loads(reranker.post("/v1/rerank", asked))["results"]
+            assert one["relevance_score"] == pytest.approx(score, abs=1e-3)
+        return
+    if reranker.name == "vllm-pooling":  # it compares embeddings
+        first, second = (
+            local.encode(texts, normalize_embeddings=True) for texts in zip(*pairs, strict=True)
+        )
+        np.testing.assert_allclose(found, (first * second).sum(axis=1), **CLOSE)
+        return
+    logits = cross_encoder(pairs)
+    probabilities = 1 / (1 + np.exp(-np.array(logits)))
+    assert np.allclose(found, logits, **CLOSE) or np.allclose(found, probabilities, **CLOSE)

@@ -24,6 +24,8 @@ AGAIN = "a b c a b c a b c a b c a b"
 """A text that a model goes on with as it began."""
 PROFILES = {profile.name: profile for profile in SERVERS}
 SAMPLERS = {"temperature", "seed", "do_sample"}
+END, COLON = 2, 42
+"""Tokens of SmolLM2: what ends its answers, and one of a single character."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,45 @@ def reasoning_effort(asked: Asked) -> None:
         has_no_switch(asked, reasoning_effort=value)
 
 
+def min_p(asked: Asked) -> None:
+    assert asked.texts(**WILD, min_p=1.0) == {greedy(asked)}
+
+
+def logit_bias(asked: Asked) -> None:
+    assert asked.text(logit_bias={COLON: 100}).strip() == 6 * ":"
+    assert asked.text(logit_bias={COLON: 100}, **WILD).strip() == 6 * ":"
+
+
+def written(generation: Any) -> int:
+    """The number of tokens of the answer."""
+    message = getattr(generation, "message", None)
+    counted = generation.generation_info["usage"] if message is None else message.usage_metadata
+    return counted["output_tokens"]
+
+
+def min_tokens(asked: Asked) -> None:
+    ends = {"logit_bias": {END: 100}}
+    assert written(asked(**ends)[0]) <= 1
+    assert written(asked(**ends, min_tokens=3)[0]) in (3, 4)
+    # A stop sequence ends the answer all the same.
+    whole = greedy(asked)
+    assert asked.text(stop=[whole[5:8]], min_tokens=6) == whole[: whole.index(whole[5:8])]
+
+
+def ignore_eos(asked: Asked) -> None:
+    ends = {"logit_bias": {END: 100}}
+    assert written(asked(**ends)[0]) <= 1
+    assert written(asked(**ends, ignore_eos=True)[0]) == 6
+
+
+def user(asked: Asked) -> None:
+    assert asked.text(user="u-1") == greedy(asked)
+
+
+def service_tier(asked: Asked) -> None:
+    assert asked.text(service_tier="auto") == greedy(asked)
+
+
 def refused(asked: Asked) -> None:
     """No server here has it."""
     raise AssertionError("it was sent")
@@ -202,7 +243,7 @@ ACTS = {
             *(temperature, top_p, top_k, max_tokens, stop, n, seed, repetition_penalty),
             *(frequency_penalty, presence_penalty, typical_p, truncate, logprobs, top_logprobs),
             *(do_sample, return_full_text, response_format, grammar, thinking),
-            reasoning_effort,
+            *(reasoning_effort, min_p, logit_bias, min_tokens, ignore_eos, user, service_tier),
         )
     },
     "best_of": refused,
@@ -223,6 +264,12 @@ VALUES = {
     "return_full_text": True,
     "thinking": True,
     "reasoning_effort": "low",
+    "min_p": 0.5,
+    "logit_bias": {COLON: 100},
+    "min_tokens": 3,
+    "ignore_eos": True,
+    "user": "u-1",
+    "service_tier": "flex",
     "response_format": {"type": "json_object"},
     "grammar": {"type": "json", "value": SCHEMA},
 }
@@ -253,7 +300,7 @@ def faults(server, api, field):
             "it samples only where the model's generation_config has do_sample, whatever is sent",
             "transformers-serve",
         )
-    if field in ("repetition_penalty", "truncate", "best_of", "watermark"):
+    if field in ("repetition_penalty", "truncate", "best_of", "watermark", "min_tokens"):
         server.known_fault(
             "what is behind it is not known: it gets vLLM's names, which llama-server ignores",
             "litellm",

@@ -13,14 +13,20 @@ from langchain_core.load import dumps
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 from pydantic import SecretStr
 
-from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank
+from langchain_easyllm import (
+    EasyLLMCrossEncoder,
+    EasyLLMEmbeddings,
+    EasyLLMRerank,
+    EasyLLMSparseEmbeddings,
+)
 from langchain_easyllm.errors import BadRequestError, ConfigurationError
 
 from ...support.fake_embedding_servers import serve_tei, vectors_of
 from ...support.fake_errors import error
 from ...support.fake_server import FakeServer
 
-CLASS = pytest.mark.parametrize("cls", [EasyLLMEmbeddings, EasyLLMRerank])
+EMBEDDINGS = (EasyLLMEmbeddings, EasyLLMSparseEmbeddings)
+CLASS = pytest.mark.parametrize("cls", [*EMBEDDINGS, EasyLLMRerank, EasyLLMCrossEncoder])
 
 
 class TestStandard(EmbeddingsUnitTests):
@@ -47,12 +53,16 @@ def use(obj: Any) -> None:
     """One call that works."""
     if isinstance(obj, EasyLLMEmbeddings):
         assert obj.embed_query("Hi") == vectors_of(["Hi"])[0]
+    elif isinstance(obj, EasyLLMSparseEmbeddings):
+        assert len(obj.embed_query("Hi").indices) == 1
+    elif isinstance(obj, EasyLLMCrossEncoder):
+        assert len(obj.score([("Hi", "Hi")])) == 1
     else:
         assert len(obj.compress_documents([Document("Hi")], "Hi")) == 1
 
 
 def serve(server: FakeServer, cls: type = EasyLLMEmbeddings) -> str:
-    serve_tei(server, "embedding" if cls is EasyLLMEmbeddings else "reranker")
+    serve_tei(server, "embedding" if cls in EMBEDDINGS else "reranker")
     return server.url
 
 
@@ -157,7 +167,7 @@ def test_secrets_are_shown_nowhere(fake_server: FakeServer, cls: type) -> None:
         assert b"hf_topsecret" not in raw
         assert b"hf_header" not in raw
         use(pickle.loads(raw))
-    for path in ("/v1/embeddings", "/rerank"):
+    for path in ("/v1/embeddings", "/rerank", "/predict", "/embed_sparse"):
         fake_server.on("POST", path, error("tei-body"))
     with pytest.raises(BadRequestError) as caught:
         use(obj)

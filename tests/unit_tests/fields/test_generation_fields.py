@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -108,6 +109,45 @@ case(
     transformers=ERROR,
     generate={"details": True, "top_n_tokens": 2},
 )
+case("min_p", 0.1, same("min_p", 0.1), tgi=ERROR, transformers=ERROR, generate=ERROR)
+case(
+    "logit_bias",
+    {15043: -100, "7": 2.5},
+    {"logit_bias": {"15043": -100.0, "7": 2.5}},
+    tgi=ERROR,
+    generate=ERROR,
+)
+case("logit_bias", [[15043, -1]], {"logit_bias": {"15043": -1.0}}, tgi=ERROR, generate=ERROR)
+case("logit_bias", {}, {})
+for name in ("min_tokens", "min_new_tokens"):
+    case(
+        name,
+        3,
+        same("min_tokens", 3),
+        tgi=ERROR,
+        transformers=ERROR,
+        generate=ERROR,
+        llamacpp=ERROR,
+    )
+case(
+    "ignore_eos",
+    True,
+    same("ignore_eos", True),
+    tgi=ERROR,
+    transformers=ERROR,
+    generate=ERROR,
+    llama_cpp_python=ERROR,
+)
+case(
+    "user",
+    "u-1",
+    same("user", "u-1"),
+    tgi=ERROR,
+    transformers=ERROR,
+    generate=ERROR,
+    llamacpp=ERROR,
+)
+case("service_tier", "flex", ERROR, openai={"service_tier": "flex"})
 case("n", 1, same("n", 1), tgi={}, transformers={}, llama_cpp_python={}, generate={})
 case("return_full_text", True, ERROR, generate={"return_full_text": True})
 case("return_full_text", False, {}, generate={"return_full_text": False})
@@ -188,7 +228,7 @@ def test_a_field_is_sent_as_the_server_wants_it(
             with pytest.raises(ConfigurationError) as caught:
                 model.invoke("Hi", **call)
             said = str(caught.value)
-            assert name in said
+            assert name.replace("_new", "") in said
             assert "model_kwargs" in said or "use" in said
             assert "\n" not in said
             assert not [r for r in fake_server.requests if r.method == "POST"]
@@ -272,15 +312,15 @@ def test_model_kwargs_are_merged_last_and_deep(fake_server: FakeServer, mode: st
         base_url=fake_server.url,
         temperature=0.5,
         thinking=False,
-        model_kwargs={"min_p": 0.1, "temperature": 0.9, "chat_template_kwargs": {"x": 1}},
+        model_kwargs={"salt": "a", "temperature": 0.9, "chat_template_kwargs": {"x": 1}},
     )
-    answer(mode, model, model_kwargs={"min_p": 0.2, "priority": 0})
+    answer(mode, model, model_kwargs={"salt": "b", "priority": 0})
     body = body_of(fake_server)
-    assert (body["min_p"], body["temperature"], body["priority"]) == (0.2, 0.9, 0)
+    assert (body["salt"], body["temperature"], body["priority"]) == ("b", 0.9, 0)
     assert body["chat_template_kwargs"]["x"] == 1
     assert body["chat_template_kwargs"]["enable_thinking"] is False
     assert model.model_kwargs == {
-        "min_p": 0.1,
+        "salt": "a",
         "temperature": 0.9,
         "chat_template_kwargs": {"x": 1},
     }
@@ -315,3 +355,42 @@ def test_the_prompt_is_part_of_a_full_text(
         return
     model = EasyLLM(base_url=fake_server.url, echo=True, stop=["STOP", "Hi"])
     assert answer(mode, model) == "HiHello "
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_the_forms_of_a_logit_bias_are_one(cls: Any) -> None:
+    forms = [{7: 1, 15043: -100}, {"7": 1.0, "15043": -100}, [[7, 1], (15043, -100.0)]]
+    for form in forms:
+        model = cls(model="org/name", logit_bias=form)
+        assert model.logit_bias == {"7": 1.0, "15043": -100.0}
+        assert cls(model="org/name", logit_bias={}).logit_bias is None
+        assert pickle.loads(pickle.dumps(model)).logit_bias == model.logit_bias
+        assert model._identifying_params["logit_bias"] == model.logit_bias
+
+
+def test_a_calls_bias_replaces_the_objects(fake_server: FakeServer, mode: str) -> None:
+    serve(fake_server, "vllm")
+    model = EasyLLMChat(base_url=fake_server.url, logit_bias={7: 1})
+    for given, sent in (({8: 2}, {"8": 2.0}), (None, None), ({}, None), ([[9, 3]], {"9": 3.0})):
+        answer(mode, model, logit_bias=given)
+        assert body_of(fake_server).get("logit_bias") == sent
+
+
+def test_model_kwargs_send_a_bias_of_texts(fake_server: FakeServer) -> None:
+    serve(fake_server, "llamacpp")
+    bias = [["Hello", False], [7, -1]]
+    model = EasyLLMChat(base_url=fake_server.url, model_kwargs={"logit_bias": bias, "min_p": 0.1})
+    assert (model.model_kwargs, model.min_p) == ({"logit_bias": bias}, 0.1)
+    model.invoke("Hi")
+    assert body_of(fake_server)["logit_bias"] == bias
+
+
+def test_a_limit_of_ours_leaves_room_for_the_least(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
+    model = EasyLLM(base_url=fake_server.url, api="completions")
+    for least, limit in ((5, 1024), (1024, 1024), (1500, 1500)):
+        model.invoke("Hi", min_tokens=least)
+        body = body_of(fake_server)
+        assert (body["min_tokens"], body["max_tokens"]) == (least, limit)
+    with pytest.raises(ConfigurationError, match="min_tokens=5 is more than max_tokens=4"):
+        EasyLLM(base_url=fake_server.url, max_tokens=4).invoke("Hi", min_tokens=5)

@@ -57,6 +57,25 @@ CONSTRUCTION: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "n": ({"n": 0}, ("n",)),
     "max_concurrency": ({"max_concurrency": 0}, ("max_concurrency",)),
     "type": ({"temperature": "hot"}, ("temperature",)),
+    "min_p": ({"min_p": 1.5}, ("min_p",)),
+    "min_tokens": ({"min_tokens": -1}, ("min_tokens",)),
+    "user": ({"user": ""}, ("user",)),
+    "service_tier": ({"service_tier": 5}, ("service_tier",)),
+    "too few tokens": ({"min_tokens": 9, "max_tokens": 8}, ("min_tokens=9", "max_tokens=8")),
+    "an answer without an end": (
+        {"ignore_eos": True, "response_format": {"type": "json_object"}},
+        ("ignore_eos", "response_format"),
+    ),
+    "bias": ({"logit_bias": 5}, ("logit_bias", "{15043: -100}")),
+    "bias of a text": ({"logit_bias": {"Hi": 5}}, ("'Hi'", "get_token_ids", "model_kwargs")),
+    "bias of no token": ({"logit_bias": {-1: 5}}, ("logit_bias", "-1")),
+    "bias of truth": ({"logit_bias": {True: 5}}, ("logit_bias", "True")),
+    "bias of a pair": ({"logit_bias": [[1, 2, 3]]}, ("logit_bias", "[[1, 2, 3]]")),
+    "bias without bounds": ({"logit_bias": {7: 101}}, ("token 7", "101", "-100")),
+    "bias that is none": ({"logit_bias": {7: float("nan")}}, ("token 7", "nan")),
+    "bias as a text": ({"logit_bias": {7: "1"}}, ("token 7", "'1'")),
+    "bias of llama.cpp": ({"logit_bias": {7: False}}, ("token 7", "False", "-100 bans")),
+    "two biases": ({"logit_bias": {7: 1, "7": 2}}, ("token 7", "1", "2")),
 }
 
 

@@ -349,7 +349,13 @@ def test_versions_outlive_copies_pickles_and_subclasses(cls: Any) -> None:
     assert EasyLLMChat(llm=EasyLLM(model="org/name")).metadata == {"lc_versions": VERSIONS}
 
 
-@pytest.mark.parametrize("name", ["EasyLLM", "EasyLLMChat", "EasyLLMEmbeddings", "EasyLLMRerank"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("EasyLLM", "EasyLLMChat", "EasyLLMEmbeddings", "EasyLLMRerank"),
+        *("EasyLLMCrossEncoder", "EasyLLMSparseEmbeddings"),
+    ],
+)
 def test_no_hook_of_another_package_is_passed_over(name: str) -> None:
     """Whatever hook a base class has for the end of its construction is called, once."""
     called = []

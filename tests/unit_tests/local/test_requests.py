@@ -27,7 +27,9 @@ GREEDY = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         ({"top_k": 0}, {"do_sample": True, "top_k": 0}),
         ({"top_k": -1}, {"do_sample": True, "top_k": 0}),
         ({"typical_p": 0}, {"do_sample": True, "typical_p": 1.0}),
-        ({"min_p": 0.1, "no_repeat_ngram_size": 2}, {"min_p": 0.1, "no_repeat_ngram_size": 2}),
+        ({"min_p": 0.1}, {"do_sample": True, "min_p": 0.1}),
+        ({"no_repeat_ngram_size": 2}, {"no_repeat_ngram_size": 2}),
+        ({"logit_bias": {"7": -100.0}}, {"sequence_bias": [[[7], -100.0]]}),
     ],
     ids=str,
 )
@@ -47,6 +49,8 @@ def test_the_rest_is_ours() -> None:
             "frequency_penalty": 0.5,
             "presence_penalty": 1,
             "grammar": {"type": "regex", "value": "a"},
+            "min_tokens": 2,
+            "ignore_eos": True,
         }
     )
     assert job == Job(
@@ -60,6 +64,8 @@ def test_the_rest_is_ours() -> None:
         frequency_penalty=0.5,
         presence_penalty=1,
         grammar={"type": "regex", "value": "a"},
+        least=2,
+        ignore_eos=True,
     )
 
 
@@ -71,5 +77,7 @@ def test_who_goes_together() -> None:
     assert batch_key(min_p=0.1, top_k=2) == batch_key(top_k=2, min_p=0.1)
     assert batch_key(stop=["a"]) != batch_key(stop=["b"])
     assert batch_key(logprobs=True) != batch_key()
+    assert batch_key(min_tokens=2) != batch_key() != batch_key(ignore_eos=True)
+    assert batch_key(logit_bias={"7": 1.0}) == batch_key(logit_bias={"7": 1.0}) != batch_key()
     one = to_job({"seed": 1})
     assert one.batch_key == one.batch_key != to_job({"seed": 1}).batch_key

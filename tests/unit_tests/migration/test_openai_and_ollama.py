@@ -9,7 +9,14 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRerank
+from langchain_easyllm import (
+    EasyLLM,
+    EasyLLMChat,
+    EasyLLMCrossEncoder,
+    EasyLLMEmbeddings,
+    EasyLLMRerank,
+    EasyLLMSparseEmbeddings,
+)
 from langchain_easyllm.errors import ConfigurationError
 
 from ...support.fake_embedding_servers import serve_tei
@@ -17,7 +24,10 @@ from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, body_of
 
-ALL = (EasyLLMChat, EasyLLM, EasyLLMEmbeddings, EasyLLMRerank)
+ALL = (
+    *(EasyLLMChat, EasyLLM, EasyLLMEmbeddings, EasyLLMRerank),
+    *(EasyLLMCrossEncoder, EasyLLMSparseEmbeddings),
+)
 CLASS = pytest.mark.parametrize("cls", CLASSES)
 EVERY = pytest.mark.parametrize("cls", ALL)
 URL = "http://localhost:9"

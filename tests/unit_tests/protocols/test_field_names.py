@@ -16,6 +16,7 @@ from langchain_easyllm._servers.inference_providers import INFERENCE_PROVIDERS
 from langchain_easyllm._servers.infinity import INFINITY
 from langchain_easyllm._servers.litellm import LITELLM
 from langchain_easyllm._servers.llama_cpp import LLAMA_CPP
+from langchain_easyllm._servers.llama_cpp_python import LLAMA_CPP_PYTHON
 from langchain_easyllm._servers.lm_studio import LM_STUDIO
 from langchain_easyllm._servers.openai_compatible import OPENAI_COMPATIBLE
 from langchain_easyllm._servers.profile import (
@@ -58,6 +59,12 @@ VALUES: Mapping[str, object] = {
     "grammar": SCHEMA,
     "thinking": False,
     "reasoning_effort": "low",
+    "min_p": 0.25,
+    "logit_bias": {"7": -100.0},
+    "min_tokens": 5,
+    "ignore_eos": True,
+    "service_tier": "flex",
+    "user": "u-1",
 }
 # What OpenAI-style servers are sent for it, unless they call it otherwise below.
 THINK = {"enable_thinking": False, "thinking": False}
@@ -84,13 +91,14 @@ ROWS: Mapping[Row, Fields] = {
     **{(GenerationApi.COMPLETIONS, server.profile): server.completions for server in TEXT},
     **{
         (GenerationApi.GENERATE, server.profile): Fields(
-            {"n", "presence_penalty", "thinking", "reasoning_effort"}, GENERATE
+            {"n", "presence_penalty", "thinking", "reasoning_effort", *NEUTRAL_FIELDS[-6:]},
+            GENERATE,
         )
         for server in TEXT
         if server.generate
     },
     (GenerationApi.GENERATE, IN_PROCESS): Fields(
-        {"best_of", "watermark", "thinking", "reasoning_effort"},
+        {"best_of", "watermark", "thinking", "reasoning_effort", "service_tier", "user"},
         {**GENERATE, "logprobs": {"logprobs": True}},
     ),
 }
@@ -154,6 +162,9 @@ def test_an_error_names_the_way_out() -> None:
         {"return_full_text": False},
         {"logprobs": False},
         {"top_logprobs": 0},
+        {"min_p": 0.0},
+        {"min_tokens": 0},
+        {"ignore_eos": False},
     ],
     ids=str,
 )
@@ -182,6 +193,8 @@ def test_tgi_wants_open_intervals(value: float) -> None:
 @pytest.mark.parametrize("asked", [{"temperature": 0}, {"temperature": 0.0}, {"do_sample": False}])
 def test_greedy_decoding(row: Row, asked: dict[str, object]) -> None:
     sampling = {"top_p": 0.9, "top_k": 3, "typical_p": 0.9, "seed": 5, "temperature": 0.7}
+    if "min_p" not in ROWS[row].missing:
+        sampling["min_p"] = 0.1
     if row[0] is GenerationApi.GENERATE:
         greedy: dict[str, object] = {"do_sample": False}
     elif row[1] is TGI:
@@ -247,7 +260,7 @@ PARAMS = st.fixed_dictionaries(
     optional={
         name: st.sampled_from([value, None, 0, 1, False, True])
         for name, value in VALUES.items()
-        if name not in ("stop", "response_format", "grammar", "reasoning_effort")
+        if name not in ("stop", "response_format", "grammar", "reasoning_effort", "logit_bias")
     },
 )
 
@@ -290,6 +303,8 @@ def test_a_request_that_needs_no_server_suits_them_all(
         ({"response_format": SCHEMA}, True),
         ({"thinking": False}, True),
         ({"reasoning_effort": "low"}, True),
+        ({"user": "u-1"}, True),
+        ({"logit_bias": {"7": 1.0}}, True),
     ],
 )
 def test_when_the_server_must_be_known(params: dict[str, object], needed: bool) -> None:
@@ -297,3 +312,25 @@ def test_when_the_server_must_be_known(params: dict[str, object], needed: bool) 
     assert needs_server(GenerationApi.COMPLETIONS, params, ())  # one has another route for them
     assert not needs_server(GenerationApi.GENERATE, params, ())
     assert needs_server(GenerationApi.GENERATE, params, tuple("abcde"))
+
+
+def test_fields_that_exclude_each_other_are_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="min_tokens=6 is more than max_tokens=5"):
+        sent(GenerationApi.CHAT, VLLM, min_tokens=6, max_tokens=5)
+    assert sent(GenerationApi.CHAT, VLLM, min_tokens=5, max_tokens=5)
+    for name in ("grammar", "response_format"):
+        with pytest.raises(ConfigurationError, match=f"ignore_eos=True .* {name} lets it end"):
+            sent(GenerationApi.CHAT, VLLM, ignore_eos=True, **{name: SCHEMA})
+    for api in (GenerationApi.CHAT, GenerationApi.COMPLETIONS):
+        both = {"logit_bias": {"7": 1.0}, "min_tokens": 5}
+        assert sent(api, VLLM, **both) == both
+        with pytest.raises(ConfigurationError, match=r"llama-cpp-python.* none of logit_bias and"):
+            sent(api, LLAMA_CPP_PYTHON, **both)
+        assert sent(api, LLAMA_CPP_PYTHON, **{**both, "min_tokens": 0})
+
+
+def test_what_a_server_leaves_unread_it_takes() -> None:
+    for profile in SERVERS:
+        for protocol in profile.apis.values():
+            assert {*protocol.unread, *protocol.alone} <= protocol.fields.keys()
+            assert {*protocol.unread} <= {"user", "service_tier"}  # no other may do nothing

@@ -12,7 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 
-from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRerank
+from langchain_easyllm import (
+    EasyLLM,
+    EasyLLMChat,
+    EasyLLMCrossEncoder,
+    EasyLLMEmbeddings,
+    EasyLLMRerank,
+    EasyLLMSparseEmbeddings,
+)
 from langchain_easyllm._http.models import parse_url
 from langchain_easyllm._protocols.embeddings import read_vectors
 from langchain_easyllm._protocols.rerank import read_scores
@@ -76,6 +83,9 @@ ANSWERS: dict[str, Json] = {
     "/embed": [[0.5, 1.0]],
     "/rerank": [{"index": 0, "score": 0.5}],
     "/v1/rerank": {"results": [{"index": 0, "relevance_score": 0.5}]},
+    "/predict": [[{"score": 0.5, "label": "LABEL_0"}]],
+    "/score": {"data": [{"index": 0, "object": "score", "score": 0.5}]},
+    "/embed_sparse": [[{"index": 5, "value": 0.5}, {"index": 1, "value": 2}]],
     "/info": {
         "model_id": "m",
         "router": "text-generation-router",
@@ -173,6 +183,10 @@ def rerank(model: Any) -> None:
     model.compress_documents([Document("a")], "hi")
 
 
+def score(model: Any) -> None:
+    model.score([("a", "b")])
+
+
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
 
 
@@ -193,6 +207,9 @@ CASES = {
     "embed": (make(EasyLLMEmbeddings, api="embed"), embed, "/embed"),
     "rerank": (make(EasyLLMRerank, api="tei"), rerank, "/rerank"),
     "jina": (make(EasyLLMRerank, api="jina"), rerank, "/v1/rerank"),
+    "predict": (make(EasyLLMCrossEncoder, api="predict"), score, "/predict"),
+    "score": (make(EasyLLMCrossEncoder, api="score"), score, "/score"),
+    "sparse": (make(EasyLLMSparseEmbeddings), embed, "/embed_sparse"),
     "chat stream": (make(EasyLLMChat, api="chat", model="m"), stream, "/v1/chat/completions"),
     "tools stream": (with_tools, stream, "/v1/chat/completions"),
     "completions stream": (make(EasyLLM, api="completions"), stream, "/v1/completions"),
