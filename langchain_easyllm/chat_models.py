@@ -37,12 +37,15 @@ from ._langchain.outputs import (
     with_usage_of,
 )
 from ._langchain.tools import ConvertedTools, ToolLike, to_choice, to_tools
+from ._protocols.constraints import CONSTRAINT_FIELDS
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseLLM
     from langchain_protocol.protocol import MessagesData
 
+    from ._generation.client import GenerationClient
     from ._generation.request import GenerationRequest
+    from ._generation.schema_after_tools import SchemaAfterTools
     from ._protocols.reader import Answer
 
 
@@ -391,7 +394,8 @@ class EasyLLMChat(ProfileOwner, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - langchain-core reports
         **kwargs: Any,
     ) -> ChatResult:
-        request, client = self._build_request(messages, stop, kwargs), self._connect()
+        request = self._build_request(messages, stop, kwargs)
+        client = self._client_for(request)
         result = self._to_result(client.answer(request))
         if repair := _repair(request, result):
             return with_usage_of(result, self._to_result(client.answer(repair)))
@@ -405,11 +409,23 @@ class EasyLLMChat(ProfileOwner, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as above
         **kwargs: Any,
     ) -> ChatResult:
-        request, client = self._build_request(messages, stop, kwargs), self._connect()
+        request = self._build_request(messages, stop, kwargs)
+        client = self._client_for(request)
         result = self._to_result(await client.aanswer(request))
         if repair := _repair(request, result):
             return with_usage_of(result, self._to_result(await client.aanswer(repair)))
         return result
+
+    def _client_for(self, request: GenerationRequest) -> GenerationClient | SchemaAfterTools:
+        """Return what answers a request, with a second one if it has tools and a constraint."""
+        client = self._connect()
+        if not request.tools or CONSTRAINT_FIELDS.isdisjoint(request.params):
+            return client
+        from ._generation.schema_after_tools import (  # noqa: PLC0415 - seldom needed
+            client_with_schema,
+        )
+
+        return client_with_schema(client, request)
 
     def stream(
         self,
@@ -447,7 +463,7 @@ class EasyLLMChat(ProfileOwner, BaseChatModel):
             return
         request = self._build_request(messages, stop, kwargs, stream=True)
         v1 = self.output_version == "v1"
-        for chunks in self._connect().stream(request):
+        for chunks in self._client_for(request).stream(request):
             yield from to_chat_chunks(chunks, v1=v1)
 
     async def _astream(
@@ -462,7 +478,7 @@ class EasyLLMChat(ProfileOwner, BaseChatModel):
             return
         request = self._build_request(messages, stop, kwargs, stream=True)
         v1 = self.output_version == "v1"
-        async for chunks in self._connect().astream(request):
+        async for chunks in self._client_for(request).astream(request):
             for chunk in to_chat_chunks(chunks, v1=v1):
                 yield chunk
 
@@ -488,7 +504,7 @@ class EasyLLMChat(ProfileOwner, BaseChatModel):
             result = self._generate(messages, stop, run_manager, **kwargs)
             return events.events_of_result(result, run_manager)
         request = self._build_request(messages, stop, kwargs, stream=True)
-        return events.events_of_chunks(self._connect().stream(request), run_manager)
+        return events.events_of_chunks(self._client_for(request).stream(request), run_manager)
 
     def _aevents(
         self,
@@ -501,7 +517,7 @@ class EasyLLMChat(ProfileOwner, BaseChatModel):
             result = self._agenerate(messages, stop, run_manager, **kwargs)
             return events.aevents_of_result(result, run_manager)
         request = self._build_request(messages, stop, kwargs, stream=True)
-        return events.aevents_of_chunks(self._connect().astream(request), run_manager)
+        return events.aevents_of_chunks(self._client_for(request).astream(request), run_manager)
 
     def _should_stream(
         self,

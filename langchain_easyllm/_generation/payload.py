@@ -56,6 +56,8 @@ def build_payload(
     )
     if offered is not None and not native:
         return _chat_payload(request, messages, offered, server)
+    if without_tools and any(m.get("tool_calls") or m["role"] == "tool" for m in messages):
+        return _past_calls(request, messages, server)
     fallback = None
     if offered is not None and request.parse_tool_calls is not None:
         from .._tool_formats.registry import tool_formats_named  # noqa: PLC0415 - seldom needed
@@ -156,6 +158,16 @@ def _chat_payload(
         text_tools=_prompted(request, tool_format, tool_format.stop, json=json),
         prompted_tools=True,
     )
+
+
+def _past_calls(
+    request: GenerationRequest, messages: Sequence[Message], server: ServerInfo
+) -> RequestPayload:
+    """Write earlier calls and results as text, where no tools are offered any more."""
+    from .._tool_formats.base import OfferedTools  # noqa: PLC0415 - as above
+
+    payload = _chat_payload(request, messages, OfferedTools(), server)
+    return replace(payload, stops=(), text_tools=None)
 
 
 def _constrain(

@@ -33,6 +33,23 @@ class Media:
     transcript: str | None = None  # what is said in it
 
 
+def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
+    """Return the token counts of two requests; what only one of them reports is its own."""
+    if one is None or other is None:
+        return one or other
+    return Usage(
+        one.input_tokens + other.input_tokens,
+        one.output_tokens + other.output_tokens,
+        one.total_tokens + other.total_tokens,
+        _sum(one.cached_tokens, other.cached_tokens),
+        _sum(one.reasoning_tokens, other.reasoning_tokens),
+    )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return one if other is None else (one or 0) + other
+
+
 @dataclass(slots=True)
 class ToolCallDelta:
     """A tool call, or the next part of one."""

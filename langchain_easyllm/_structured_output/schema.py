@@ -182,8 +182,7 @@ def make_output_schema(
         )
     found = schema_of(schema, strict=strict)
     check_schema(found)
-    title = str(found.get("title") or "answer")
-    name = re.sub(r"[^\w-]", "_", title, flags=re.ASCII)[:64]
+    name = schema_name(found.get("title"))
     own = None if method in (None, "auto") else cast("Method", method)
     output = OutputSchema(schema, name, found, own, strict)
     if own == "function_calling" and not output.is_object:
@@ -192,6 +191,11 @@ def make_output_schema(
             "one, or choose another method."
         )
     return output
+
+
+def schema_name(title: object) -> str:
+    """Return a name that servers accept."""
+    return re.sub(r"[^\w-]", "_", str(title or "answer"), flags=re.ASCII)[:64]
 
 
 def _is_model(schema: object) -> TypeGuard[type]:

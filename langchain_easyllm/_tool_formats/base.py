@@ -124,7 +124,8 @@ class TurnToolCallFormat(ToolCallFormat):
             else:
                 turns.append(turn)
             after_result = is_result
-        self.describe(turns, offered, support)
+        if offered.tools:
+            self.describe(turns, offered, support)
         return from_turns(turns)
 
     @abstractmethod

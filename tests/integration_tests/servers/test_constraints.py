@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import wrap_model_call
+from langchain.agents.structured_output import ProviderStrategy
 from langchain_classic.agents import AgentExecutor, create_react_agent
 from langchain_classic.agents.output_parsers import JSONAgentOutputParser
 from langchain_core.prompts import PromptTemplate
@@ -161,6 +162,74 @@ def test_an_agent_calls_a_tool_and_comes_to_its_end(server, asynchronous):
     assert done["messages"][2].content.startswith("the sky, looking ")
     assert done["messages"][-1].text
     assert held.calls == ["look", "none"]
+
+
+class Report(BaseModel):
+    """What was seen."""
+
+    place: Literal["up", "down"]
+    bright: bool
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("prompt_builder", [None, "smollm2"])
+def test_tools_and_a_schema_in_one_call(server, prompt_builder, streamed):
+    """Calls where they are forced, and the object where the model ends without one."""
+    asked = server.chat(max_tokens=60, prompt_builder=prompt_builder)
+
+    def said(choice: str | None, talk: Any) -> Any:
+        bound = asked.bind_tools([look, wait], tool_choice=choice, response_format=Report)
+        return reduce(add, bound.stream(talk)) if streamed else bound.invoke(talk)
+
+    talk: list[Any] = [("human", "Look up, then look down. Is it bright?")]
+    held = "constraints" if prompt_builder is None else "text constraints"
+    certain = held in server.has
+    if certain and server.name != "litellm":
+        for name in ("look", "wait"):
+            called = said(name, talk)
+            check_call(called, [name])
+            assert called.response_metadata["response_format_method"] == "tools_first"
+            tool_named = {"look": look, "wait": wait}[name]
+            talk += [called, *(tool_named.invoke(call) for call in called.tool_calls)]
+    for choice, way in ((None, "second_request"), ("none", "without_tools")):
+        try:
+            ended = said(choice, talk)
+        except ConfigurationError:  # it has no field for a constraint
+            assert not certain
+            continue
+        if ended.tool_calls or ended.invalid_tool_calls:
+            assert choice is None
+            continue
+        assert ended.response_metadata["response_format_method"] == way
+        if certain:
+            assert ended.usage_metadata["output_tokens"] > 0
+            assert isinstance(Report.model_validate_json(ended.text), Report)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_agent_answers_with_an_object_after_two_calls(server, asynchronous):
+    if "constraints" not in server.has or server.name == "litellm":
+        pytest.skip("nothing holds the model to a call there")
+    choices = iter(["look", "wait", "none"])
+
+    @wrap_model_call
+    async def in_turn_async(request: Any, handler: Any) -> Any:
+        return await handler(request.override(model_settings={"tool_choice": next(choices)}))
+
+    @wrap_model_call
+    def in_turn(request: Any, handler: Any) -> Any:
+        return handler(request.override(model_settings={"tool_choice": next(choices)}))
+
+    middleware = [in_turn_async if asynchronous else in_turn]
+    form = ProviderStrategy(Report)
+    agent = create_agent(
+        server.chat(max_tokens=60), [look, wait], middleware=middleware, response_format=form
+    )
+    given: Any = {"messages": [("human", "Look up, wait, and say what you see.")]}
+    done = asyncio.run(agent.ainvoke(given)) if asynchronous else agent.invoke(given)
+    results = [message.name for message in done["messages"] if message.type == "tool"]
+    assert results == ["look", "wait"]
+    assert isinstance(done["structured_response"], Report)
 
 
 def test_an_agent_of_texts_comes_to_its_end(server):
