@@ -36,8 +36,9 @@ lint: $(VENV)/.lint ## ruff: rules and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-type: $(VENV)/.typing ## mypy --strict on the package and on code that uses it
+type: $(VENV)/.typing ## mypy --strict on the package, mypy and pyright on code that uses it
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.lint ## let ruff fix and format
 	$(BIN)/ruff check --fix

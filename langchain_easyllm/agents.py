@@ -38,6 +38,9 @@ Thought:{agent_scratchpad}"""
 AGENT_PROMPTS: Mapping[str, str] = MappingProxyType({"react": REACT, "react-json": REACT_JSON})
 """The built-in prompts by name, as f-string templates."""
 
+# Prompts of LangChain's Hub that the guides name, and those here for the same agents.
+_HUB_NAMES = {f"hwchase17/{name}": name for name in AGENT_PROMPTS}
+
 
 def agent_prompt(name: str) -> PromptTemplate:
     r"""Return a built-in prompt for `langchain_classic.agents.create_react_agent`.
@@ -55,16 +58,21 @@ def agent_prompt(name: str) -> PromptTemplate:
             `create_react_agent` parses by default. `"react-json"`: an action is a JSON object in a
             fence of three backticks; also pass
             `output_parser=ReActJsonSingleInputOutputParser()` to `create_react_agent`. Both need
-            the stop sequence `"\nObservation"`, which `create_react_agent` sets.
+            the stop sequence `"\nObservation"`, which `create_react_agent` sets. The names of the
+            prompts on LangChain's Hub for the same agents, `"hwchase17/react"` and
+            `"hwchase17/react-json"`, return these prompts; their words are other ones.
 
     Returns:
         A prompt with the variables `tools`, `tool_names`, `input` and `agent_scratchpad`.
 
     Raises:
-        ConfigurationError: If there is no prompt of that name; the message suggests one.
+        ConfigurationError: If there is no prompt of that name; the message names those there are.
     """
-    text = AGENT_PROMPTS.get(name)
+    text = AGENT_PROMPTS.get(_HUB_NAMES.get(name, name))
     if text is not None:
         return PromptTemplate.from_template(text)
-    hint = did_you_mean(name, AGENT_PROMPTS, f"there are {', '.join(AGENT_PROMPTS)}.", cutoff=0.5)
+    names = (*AGENT_PROMPTS, *_HUB_NAMES)
+    near = did_you_mean(name, names, cutoff=0.6)
+    choices = f"there are {', '.join(names)}."
+    hint = f"{near} T{choices[1:]}" if near else choices
     raise ConfigurationError(f"There is no agent prompt named {name!r}; {hint}")

@@ -11,7 +11,6 @@ from langchain_core.callbacks import (
     Callbacks,
 )
 from langchain_core.language_models import LangSmithParams, LanguageModelInput
-from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
@@ -36,6 +35,7 @@ from ._langchain.outputs import (
     to_whole_chunk,
     with_usage_of,
 )
+from ._langchain.structured_output import StructuredOutputMixin
 from ._langchain.tools import ConvertedTools, ToolLike, to_choice, to_tools
 from ._protocols.constraints import CONSTRAINT_FIELDS
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["EasyLLMChat"]
 
 
-class EasyLLMChat(ProfileOwner, BaseChatModel):
+class EasyLLMChat(ProfileOwner, StructuredOutputMixin):
     """Chat model on any Hugging Face server: Inference Providers, endpoints, TGI, vLLM, llama.cpp.
 
     Setup:
@@ -341,50 +341,6 @@ class EasyLLMChat(ProfileOwner, BaseChatModel):
             **{k: v for k, v in bound.items() if v is not None}, **kwargs
         )
         return model
-
-    def with_structured_output(
-        self,
-        schema: dict[str, Any] | type,
-        *,
-        method: Literal["auto", "json_schema", "function_calling", "json_mode", "prompt"]
-        | None = None,
-        include_raw: bool = False,
-        strict: bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:
-        """Return a runnable that answers with an object that fits a schema.
-
-        Args:
-            schema: A pydantic class (2 or 1), a dataclass, a TypedDict, a JSON schema or OpenAI's
-                dict of a function.
-            method: How the object is requested. `"json_schema"` constrains decoding,
-                `"function_calling"` requires a call of a tool with this schema, `"json_mode"`
-                requests any JSON object (describe it in the prompt), `"prompt"` describes the
-                schema in the prompt. None (default) or `"auto"` uses the strongest method that the
-                server supports, falls back to the next one if the server refuses it, and sends one
-                more request to repair an answer that does not fit. The method that was used is in
-                the message's `response_metadata["structured_output_method"]`.
-            include_raw: Whether to return a dict with `raw` (the message), `parsed` and
-                `parsing_error` instead of raising an error for an answer that does not fit.
-            strict: Whether the server must follow the schema exactly, if it supports that.
-            kwargs: Generation fields to bind as well.
-
-        Returns:
-            A runnable that answers with an instance of the pydantic class or the dataclass, else
-            with a dict.
-
-        Raises:
-            ConfigurationError: If the schema or the method is not known. A call whose answer does
-                not fit raises `langchain_easyllm.errors.StructuredOutputError`.
-        """
-        from ._structured_output.parser import structured  # noqa: PLC0415 - as above
-        from ._structured_output.schema import make_output_schema  # noqa: PLC0415 - seldom needed
-
-        output = make_output_schema(schema, method, strict=strict)
-        options = {"method": method or "auto", "strict": strict}
-        trace = {"kwargs": options, "schema": output.described}
-        model = self.bind(structured_output=output, ls_structured_output_format=trace, **kwargs)
-        return structured(model, output, include_raw=include_raw)
 
     @inspected
     def _generate(

@@ -30,7 +30,7 @@ from .support.real_servers.llama_cpp_serve import has_llama_cpp, llama_cpp_serve
 from .support.real_servers.models import MODEL, make_models
 from .support.real_servers.programs import KEY, PROGRAMS, Program
 from .support.real_servers.transformers_serve import transformers_serve
-from .support.recorded_conversations import CONVERSATIONS, VECTORS, Target, shaped
+from .support.recorded_conversations import CONSTRAINED, CONVERSATIONS, VECTORS, Target
 from .support.recording import cassettes
 
 TESTS = Path(__file__).parent
@@ -81,7 +81,7 @@ def conversations_with(program: Program) -> dict[str, Callable[[Target], None]]:
     if not program.generates:
         names = {"embeddings": "embedded", "rerank": "reranked"}
         return {name: VECTORS[name] for what, name in names.items() if what in program.has}
-    return {**CONVERSATIONS, **({"shaped": shaped} if "constraints" in program.has else {})}
+    return {**CONVERSATIONS, **(CONSTRAINED if "constraints" in program.has else {})}
 
 
 def make(python: str, script: str, *arguments: Path) -> None:

@@ -197,6 +197,27 @@ class ConnectionFields(BaseModel):
     _unchecked: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _retired: bool = PrivateAttr(default=False)
 
+    if not TYPE_CHECKING:  # for checkers, pydantic's: `__init__`'s own arguments would be shown
+
+        def __new__(cls, *args: object, **values: object) -> Self:  # noqa: ARG004 - for `__init__`
+            """Refuse what is not named; the value, which may be a token, is not shown."""
+            if args:
+                name = cls.__name__
+                raise ConfigurationError(
+                    f"{name} takes its fields by name: write {name}(model=...) for a model, "
+                    f"{name}(base_url=...) for a server."
+                )
+            return super().__new__(cls)
+
+        @property
+        def model_name(self) -> str | None:
+            """The field `model`, as other packages call it."""
+            return self.model
+
+        @model_name.setter
+        def model_name(self, value: str | None) -> None:
+            self.model = value
+
     def __init__(self, **values: Any) -> None:
         known = type(self).model_fields
         own = self._own_arguments(values)

@@ -47,7 +47,7 @@ class ConnectionNames(BaseModel):
     """Names of other packages that all classes accept, and arguments that are no fields."""
 
     if TYPE_CHECKING:
-        model_name: Convertible[None, str] = UNSET
+        model_name: Convertible[str | None, str] = UNSET
         repo_id: Convertible[None, str] = UNSET
         endpoint_url: Convertible[None, str] = UNSET
         inference_server_url: Convertible[None, str] = UNSET

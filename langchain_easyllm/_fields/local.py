@@ -112,6 +112,60 @@ class LocalModelFields(LocalModelChoice):
             own["api"] = LOCAL
         return own
 
+    @classmethod
+    def from_model_id(  # noqa: PLR0917 - HuggingFacePipeline's order
+        cls,
+        model_id: str,
+        task: str | None = None,
+        backend: str = "default",
+        device: int | str | None = None,
+        device_map: str | dict[str, int | str] | None = None,
+        model_kwargs: dict[str, Any] | None = None,
+        pipeline_kwargs: dict[str, Any] | None = None,
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Return an object for a model in this process, as `HuggingFacePipeline.from_model_id`.
+
+        Args:
+            model_id: The model's folder, or its repository id on the Hub.
+            task: `"text-generation"`, which is also the default.
+            backend: `"default"` or `"pipeline"`: in this process. `"endpoint"` or `"text-gen"`, as
+                in `ChatHuggingFace`: on the server of `base_url`, or on Inference Providers.
+            device: See the field.
+            device_map: See the field.
+            model_kwargs: See the field.
+            pipeline_kwargs: Arguments of `transformers.pipeline`; generation fields among them
+                (`max_new_tokens`, `temperature`, ...) set the fields.
+            batch_size: See the field.
+            kwargs: Other fields.
+
+        Returns:
+            The object. The model is loaded with the first call.
+
+        Raises:
+            ConfigurationError: If the task or the backend is not one of these, or the model cannot
+                be run here.
+        """
+        from .from_model_id import fields_of_model_id  # noqa: PLC0415 - seldom needed
+
+        local = {
+            "device": device,
+            "device_map": device_map,
+            "model_kwargs": model_kwargs,
+            "pipeline_kwargs": pipeline_kwargs,
+            "batch_size": batch_size,
+        }
+        fields = fields_of_model_id(
+            model_id,
+            task=task,
+            backend=backend,
+            local=local,
+            given=kwargs,
+            known=cls.model_fields,
+        )
+        return cls(**fields)
+
     def _check_local_model(self) -> None:
         from .._local.settings import check_pipeline  # noqa: PLC0415 - if local
 

@@ -68,6 +68,19 @@ class GrowingJson:
     def is_over(self) -> bool:
         return self.is_broken or self._next is _Next.END
 
+    def complete_items(self, key: str | None) -> tuple[list[object], int]:
+        """Return a list, the value or what is under a key of it, and how many items are over.
+
+        What has been read and is still to be shown does not count.
+        """
+        is_inside, depth = key is not None, 1 if key is None else 2
+        value = self.value.get(key) if isinstance(self.value, dict) and is_inside else self.value
+        if self._fresh or not isinstance(value, list):
+            return [], 0
+        goes_on = len(self._open) >= depth and (not is_inside or self._keys[0] == key)
+        in_text = self._next is _Next.STRING and not self._of_key
+        return value, len(value) - (goes_on and (len(self._open) > depth or in_text))
+
     def feed(self, text: str) -> bool:
         """Read on. Returns whether there is a new value to show."""
         self._unshown += len(text)

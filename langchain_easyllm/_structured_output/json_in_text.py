@@ -76,6 +76,10 @@ class GrowingText:
         self._at_start = True
         self._held = ""  # what may become a mark
 
+    def complete_items(self, key: str | None) -> tuple[list[object], int]:
+        """Return a list and how many items of it are over; see `GrowingJson.complete_items`."""
+        return self._json.complete_items(key) if self._json else ([], 0)
+
     def feed(self, text: str) -> bool:
         """Read on. Returns whether there is a new value."""
         before = self.value

@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias, TypeGuard, cast, get_args, get_origin
+from inspect import cleandoc
+from typing import Any, TypeGuard, cast, get_origin, get_type_hints
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 
 from .._nearest import did_you_mean
 from ..errors import (
@@ -24,12 +27,10 @@ from ..errors import (
 )
 from .growing_json import NOTHING
 from .json_in_text import find_json, find_partial_json
+from .options import METHODS, Method
 from .schema_check import check_schema
 from .typed_dicts import inline_definitions, is_typed_dict, typed_dict_schema
 from .validation import problem_of
-
-Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode", "prompt"]
-METHODS: tuple[str, ...] = get_args(Method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +88,14 @@ class OutputSchema:
             raise RefusalError(
                 f"The model refuses to answer with {self.name!r}: {refusal}", raw_message=message
             )
-        value = self._value_of(message)
+        value = self.value_of(message)
         try:
-            return self._build(value)
+            return self.build(value)
         except ValidationError as error:
             problem, cause = one_sentence(error), error
         except (TypeError, ValueError) as error:  # pydantic 1, or a validator of the caller's
             problem, cause = str(error), cast("ValidationError", error)
-        raise self._misfit(problem, message) from cause
+        raise self.misfit(problem, message) from cause
 
     def partial(self, message: BaseMessage) -> object:
         """Return as much of the object as has been answered; None while there is nothing to show.
@@ -108,16 +109,15 @@ class OutputSchema:
                 return call["args"]
         return find_partial_json(message.text, arrays=not self.is_object)
 
-    def _value_of(self, message: BaseMessage) -> object:
+    def value_of(self, message: BaseMessage) -> object:
+        """Return the JSON of an answer, which may not fit."""
         # langchain-core completes the arguments of a stream that was cut.
         for piece in getattr(message, "tool_call_chunks", ()):
             if piece["name"] == self.name:
                 try:
                     return json.loads(piece["args"] or "{}", strict=False)
                 except (ValueError, RecursionError) as error:
-                    raise self._misfit(
-                        f"a call whose arguments are cut: {error}", message
-                    ) from None
+                    raise self.misfit(f"a call whose arguments are cut: {error}", message) from None
         for call in getattr(message, "tool_calls", ()):
             if call["name"] == self.name:
                 return call["args"]
@@ -127,12 +127,13 @@ class OutputSchema:
         if value is not NOTHING:
             return value
         for bad in getattr(message, "invalid_tool_calls", ()):
-            raise self._misfit(
+            raise self.misfit(
                 str(bad["error"] or "a call whose arguments are not valid JSON"), message
             )
-        raise self._misfit("it has no JSON", message)
+        raise self.misfit("it has no JSON", message)
 
-    def _build(self, value: object) -> object:
+    def build(self, value: object) -> object:
+        """Return what an answer's JSON stands for, or raise what the class raises."""
         if _is_model(self.target):
             own: Any = self.target
             return (own.model_validate if issubclass(own, BaseModel) else own.parse_obj)(value)
@@ -143,7 +144,8 @@ class OutputSchema:
             raise ValueError(problem)
         return value
 
-    def _misfit(self, problem: str, message: BaseMessage) -> StructuredOutputError:
+    def misfit(self, problem: str, message: BaseMessage) -> StructuredOutputError:
+        """Return the error of an answer that does not fit."""
         cut = message.response_metadata.get("finish_reason") == "length"
         advice = (
             "raise max_tokens, for it was cut off" if cut else "ask again, or describe the fields"
@@ -207,6 +209,23 @@ def _is_dataclass(schema: object) -> TypeGuard[type]:
     return isinstance(kind, type) and is_dataclass(kind)
 
 
+class _DescribedDataclasses(GenerateJsonSchema):
+    """Keeps what a dataclass says of itself: its docstring, and `Annotated[str, "The name."]`."""
+
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> dict[str, Any]:
+        found = super().dataclass_schema(schema)
+        kind = schema["cls"]
+        own = kind.__doc__ or ""
+        if own and not own.startswith(f"{kind.__name__}("):  # which Python makes of the fields
+            found.setdefault("description", cleandoc(own))
+        for name, hint in get_type_hints(kind, include_extras=True).items():
+            field = found.get("properties", {}).get(name)
+            words = [note for note in getattr(hint, "__metadata__", ()) if isinstance(note, str)]
+            if field is not None and words:
+                field.setdefault("description", words[0])
+        return found
+
+
 @lru_cache(maxsize=128)
 def _adapter(kind: type) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
@@ -234,7 +253,7 @@ def schema_of(schema: object, *, strict: bool | None = None) -> dict[str, Any]:
         if is_typed_dict(schema):
             return typed_dict_schema(schema, strict=strict)
         if _is_dataclass(schema):
-            found = _with_root(_adapter(schema).json_schema())
+            found = _with_root(_adapter(schema).json_schema(schema_generator=_DescribedDataclasses))
             return (
                 convert_to_json_schema(inline_definitions(found), strict=True) if strict else found
             )

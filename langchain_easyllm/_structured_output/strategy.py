@@ -12,7 +12,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from .._protocols.tool_choice import can_offer, choose_tool, has_native_form
 from .._servers.profile import ConstraintFormat, GenerationApi, ServerInfo
 from ..errors import BadRequestError, EasyLLMError, RefusalError, ServerError, StructuredOutputError
-from .schema import Method, OutputSchema
+from .options import Method
+from .schema import OutputSchema
 
 _ANY_OBJECT: Mapping[str, object] = MappingProxyType({"type": "json_object"})
 

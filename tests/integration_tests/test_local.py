@@ -76,6 +76,17 @@ def passes(pipe):
     hook.remove()
 
 
+@pytest.mark.parametrize("cls", [EasyLLM, EasyLLMChat])
+def test_a_model_is_named_as_in_langchain_huggingfaces_guides(trained_model, cls):
+    given = {"max_new_tokens": 20, "do_sample": False}
+    model = cls.from_model_id(
+        model_id=trained_model, task="text-generation", device=-1, pipeline_kwargs=given
+    )
+    prompt = QUESTION if cls is EasyLLMChat else f"<|user|>\n{QUESTION}<|end|>\n<|assistant|>\n"
+    with model:
+        assert "Paris" in str(answer("invoke", model, prompt))
+
+
 @EVERY_MODE
 def test_a_question_is_answered(trained_model, mode):
     chat = EasyLLMChat(api="local", model=trained_model, temperature=0)

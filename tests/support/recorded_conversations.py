@@ -16,6 +16,7 @@ from typing import Any, Self
 import httpx
 import pytest
 from langchain_core.documents import Document
+from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_easyllm import (
     EasyLLM,
@@ -26,7 +27,7 @@ from langchain_easyllm import (
 )
 from langchain_easyllm.errors import EasyLLMError
 
-__all__ = ["CONVERSATIONS", "EVERY_CONVERSATION", "VECTORS", "Target"]
+__all__ = ["CALLED", "CONSTRAINED", "CONVERSATIONS", "EVERY_CONVERSATION", "VECTORS", "Target"]
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,33 @@ def shaped(target: Target) -> None:
     assert list(chain.stream("Is the traffic light red or green?"))[-1] == whole
 
 
+class _Suite(ChatModelIntegrationTests):
+    """langchain-tests' suite, for single tests of it."""
+
+    @property
+    def chat_model_class(self) -> type[EasyLLMChat]:
+        return EasyLLMChat
+
+
+CALLED = {"temperature": 0, "max_tokens": 120}
+"""What the model of `called` is made with."""
+
+
+def called(target: Target) -> None:
+    """langchain-tests' tests of calls that have texts of the question in their arguments."""
+    suite, chat = _Suite(), target.chat(**CALLED)
+    suite.test_tool_calling(chat)
+    suite.test_unicode_tool_call_integration(chat)
+
+    async def ask() -> None:
+        async with httpx.AsyncClient() as client:
+            chat = target.chat(**CALLED, http_async_client=client)
+            await suite.test_tool_calling_async(chat)
+            await chat.aclose()
+
+    asyncio.run(ask())
+
+
 def embedded(target: Target) -> None:
     """Vectors come in the order of the texts, and like texts have like vectors."""
     texts = ["A cat sleeps.", "Cats are asleep.", "The stock market fell."]
@@ -216,5 +244,8 @@ CONVERSATIONS: dict[str, Callable[[Target], None]] = {
 VECTORS: dict[str, Callable[[Target], None]] = {"embedded": embedded, "reranked": reranked}
 """Those with an embedding model, and with a reranker."""
 
-EVERY_CONVERSATION = {**CONVERSATIONS, "shaped": shaped, **VECTORS}
-"""Those, and one with a server that constrains what its model says."""
+CONSTRAINED: dict[str, Callable[[Target], None]] = {"shaped": shaped, "called": called}
+"""Those with a server that constrains what its model says."""
+
+EVERY_CONVERSATION = {**CONVERSATIONS, **CONSTRAINED, **VECTORS}
+"""All of them."""

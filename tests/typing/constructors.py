@@ -123,12 +123,25 @@ def read() -> None:
     assert_type(model.response_format, dict[str, Any] | None)
     assert_type(model.model, str | None)
     assert_type(model.model_id, str | None)
+    assert_type(model.model_name, str | None)
+    model.model_name = "org/other"
     assert_type(model.timeout, float | None)
     assert_type(model.max_retries, int)
     assert_type(model.logit_bias, dict[str, float] | None)
     assert_type(EasyLLMEmbeddings(token="text").api_key, SecretStr | None)
     model.stop, model.api_key = ["y"], SecretStr("other")
     model.api_key, model.request_hook = token, sign
+
+
+def local() -> None:
+    """Make objects of models in this process, which needs the libraries for them."""
+    given = {"max_new_tokens": 5}
+    assert_type(
+        EasyLLM.from_model_id(model_id="gpt2", task="text-generation", pipeline_kwargs=given),
+        EasyLLM,
+    )
+    assert_type(EasyLLMChat.from_model_id("org/name", device="cuda", temperature=0), EasyLLMChat)
+    EasyLLM.from_model_id()  # type: ignore[call-arg]
 
 
 def refused() -> None:

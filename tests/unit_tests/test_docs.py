@@ -97,6 +97,13 @@ def test_the_examples_for_easyllms_users_run(fake_server, monkeypatch, capsys):
     assert capsys.readouterr().out == "Bonjour !\nBonjour !"
 
 
+@pytest.mark.filterwarnings("ignore:The function `loads?` is in beta")
+def test_the_lines_that_load_an_object_do():
+    names = run_page("docs/migrating.md")
+    assert names["llm"] == EasyLLMChat(base_url="http://localhost:8080", temperature=0)
+    assert names["chain"].last == names["llm"]
+
+
 def test_the_examples_for_tools_run(capsys):
     text = (ROOT / "docs" / "tools.md").read_text("utf-8")
     for block in code_blocks("python", text):

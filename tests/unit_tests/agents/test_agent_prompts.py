@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import pytest
 from langchain_classic.agents import AgentExecutor, create_react_agent
@@ -77,16 +78,21 @@ def test_an_agent_sends_the_filled_prompt_and_its_steps(name, fake_server):
     assert second == f"{first}{ACTIONS[name]}\nObservation: 3\nThought: "
 
 
+@pytest.mark.parametrize("name", AGENT_PROMPTS)
+def test_the_hubs_names_are_names_of_these(name):
+    assert agent_prompt(f"hwchase17/{name}") == agent_prompt(name)
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
         ("React", "did you mean 'react'"),
         ("react_json", "did you mean 'react-json'"),
-        ("hwchase17/react-json", "did you mean 'react-json'"),
-        ("", "there are react, react-json"),
-        ("self-ask", "there are react, react-json"),
+        ("hwchase17/reactjson", "did you mean 'hwchase17/react-json'? There are react, react-json"),
+        ("", "there are react, react-json, hwchase17/react, hwchase17/react-json."),
+        ("self-ask", "there are react, react-json, hwchase17/react, hwchase17/react-json."),
     ],
 )
 def test_the_error_of_an_unknown_name_gives_the_right_one(name, hint):
-    with pytest.raises(ConfigurationError, match=f"{name!r}; {hint}"):
+    with pytest.raises(ConfigurationError, match=re.escape(f"{name!r}; {hint}")):
         agent_prompt(name)

@@ -72,6 +72,16 @@ def test_the_offline_model_uses_its_tools_and_answers(variant, model, invoke_age
     assert done["output"] == ANSWER
 
 
+@models
+@variants
+def test_by_the_prompts_names_on_langchains_hub(variant, model, offline_server):
+    with offline(offline_server, model) as llm:
+        prompt = agent_prompt(f"hwchase17/{variant}")
+        agent = create_react_agent(llm, TOOLS, prompt, PARSERS[variant])
+        done = invoke(AgentExecutor(agent=agent, tools=TOOLS), QUESTION)
+    assert done["output"] == ANSWER
+
+
 @variants
 @pytest.mark.parametrize(
     "fields",

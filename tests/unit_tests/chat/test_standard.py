@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 import pytest
-from langchain_core.language_models import BaseLLM
+from langchain_core.language_models import BaseChatModel, BaseLLM
 from langchain_core.load import dumpd, dumps, loads
+from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable
 from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import SecretStr
@@ -20,18 +19,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:The function `loads?` is in beta
 FIELDS = {"model": "org/name", "base_url": "http://localhost:8080", "temperature": 0}
 
 
-@pytest.fixture(autouse=True)
-def _trusted() -> Iterator[None]:
-    """Stand in for the entry that langchain-core's list of trusted integrations would have."""
-    path = ("langchain_easyllm", "chat_models", "EasyLLMChat")
-    trusted = import_module("langchain_core.load.load")._get_default_allowed_class_paths("all")
-    trusted.add(path)
-    yield
-    trusted.discard(path)
-
-
 def back(text: str, cls: type, **kwargs: Any) -> Any:
-    """What LangChain loads from a serialised object."""
+    """What LangChain loads from a serialised object, as the documentation says."""
     return loads(text, allowed_objects=[cls], valid_namespaces=["langchain_easyllm"], **kwargs)
 
 
@@ -49,6 +38,23 @@ class TestStandard(ChatModelUnitTests):
     @property
     def supports_json_mode(self) -> bool:
         return True
+
+    @pytest.mark.xfail(
+        raises=ValueError,  # and not what differs from the snapshot
+        strict=True,
+        reason="It loads with allowed_objects='all', the classes in langchain-core's list: this "
+        "package is not in it. The test below loads the same object with its class allowed.",
+    )
+    def test_serdes(self, model: BaseChatModel, snapshot: Any) -> None:
+        super().test_serdes(model, snapshot)
+
+    def test_the_suites_object_is_loaded_where_its_class_is_allowed(
+        self, model: BaseChatModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in self.init_from_env_params[0].items():
+            monkeypatch.setenv(name, value)
+        again = back(dumps(model), EasyLLMChat, secrets_from_env=True)
+        assert again.asdict() == model.asdict()
 
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, object], dict[str, object]]:
@@ -106,6 +112,20 @@ def test_a_round_trip_keeps_the_fields_and_no_secret(
         assert getattr(again, name) == getattr(model, name)
     assert dumpd(again) == dumpd(model)
     assert isinstance(back(dumps(cls(**FIELDS)), cls), cls)
+
+
+def test_a_chain_is_loaded_with_all_that_langchain_knows() -> None:
+    chain = ChatPromptTemplate.from_messages([("human", "{text}")]) | EasyLLMChat(**FIELDS)
+    own = tuple(EasyLLMChat.lc_id())
+    again = loads(
+        dumps(chain),
+        allowed_objects="all",
+        valid_namespaces=["langchain_easyllm"],
+        additional_import_mappings={own: own},
+    )
+    assert dumpd(again) == dumpd(chain)
+    with pytest.raises(ValueError, match="langchain_easyllm"):
+        loads(dumps(chain), allowed_objects="all")
 
 
 @pytest.mark.parametrize("cls", [EasyLLMChat, EasyLLM])

@@ -1,30 +1,48 @@
-"""langchain-tests' integration suite for the chat model, on the offline server.
+"""langchain-tests' integration suite for the chat model, whole.
 
-Its test with vcrpy replays a cassette; `pytest --record-mode=rewrite -k stream_time` records it.
+The offline server answers it, as far as its model of a few million parameters can. Tests of calls
+that copy texts from the question are answered by SmolLM2 on llama-server, from a cassette that
+`make record` writes; tests of images, sounds, files and other models' names, which want nothing of
+the answer, by a server that accepts them all. `tests/integration_tests/servers` runs the suite on
+real servers.
+
+The suite's own test with vcrpy replays a cassette, too; `pytest --record-mode=rewrite
+-k stream_time` records it.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_easyllm import EasyLLMChat
 from langchain_easyllm.offline import OfflineServer
 
-from ...support.recording import cassette_options
+from ...support.fake_server import FakeServer
+from ...support.fake_text_servers import serve
+from ...support.recorded_conversations import CALLED
+from ...support.recording import ORIGIN, cassette_options, cassettes, model_in
 
-# The model is one of a few million parameters: these tests want one that copies any text.
-COPYING = pytest.mark.xfail(
-    strict=True,
-    reason="The bundled model calls the right tool, and does not copy '3' of a function call or "
-    "Chinese names into its arguments.",
-)
+CASSETTES = Path(__file__).parents[2] / "cassettes"
+COPIED = CASSETTES / "llama-server" / "called.yaml"
+COPYING = {"test_tool_calling", "test_tool_calling_async", "test_unicode_tool_call_integration"}
+OTHER_MODEL = "org/other"
+MEDIA = {
+    "test_anthropic_inputs": b"\x89PNG\r\n\x1a\n, small",
+    "test_audio_inputs": b"RIFF\x00\x00\x00\x00WAVE, short",
+    "test_image_inputs": b"\x89PNG\r\n\x1a\n, small",
+    "test_image_tool_message": b"\x89PNG\r\n\x1a\n, small",
+    "test_pdf_inputs": b"%PDF-1.4, one page",
+    "test_pdf_tool_message": b"%PDF-1.4, one page",
+}
+"""What each test finds at its address."""
+
 pytestmark = pytest.mark.filterwarnings("ignore:The function `loads?` is in beta")
 
 
@@ -37,24 +55,68 @@ def vcr_config() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def vcr_cassette_dir() -> str:
     """Where its cassettes are."""
-    return str(Path(__file__).parents[2] / "cassettes" / "langchain-tests")
+    return str(CASSETTES / "langchain-tests")
 
 
-class TestStandardOnTheOfflineServer(ChatModelIntegrationTests):
-    """The suite with all that the offline server has: one model, without eyes and ears."""
+class TestStandard(ChatModelIntegrationTests):
+    """The suite."""
 
     @pytest.fixture(autouse=True)
     def _served(
-        self, offline_server: OfflineServer, request: pytest.FixtureRequest
+        self,
+        offline_server: OfflineServer,
+        fake_server: FakeServer,
+        request: pytest.FixtureRequest,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> Iterator[None]:
-        self.url = offline_server.base_url
-        self.client: dict[str, Any] = {}
-        if request.node.get_closest_marker("vcr") is None:
+        name = request.node.originalname
+        self.fields: dict[str, Any] = {
+            "base_url": offline_server.base_url,
+            "temperature": 0,
+            "frequency_penalty": 1,
+            "max_tokens": 300,
+        }
+        if name in COPYING:
+            yield from self._answered_by_smollm2()
+        elif name in MEDIA:
+            yield from self._shown(MEDIA[name], fake_server, monkeypatch)
+        elif name.endswith("_with_model_override"):
+            yield from self._answered_by_another_model(fake_server)
+        elif request.node.get_closest_marker("vcr") is not None:
+            with httpx.Client() as client:  # where vcrpy sees the requests
+                self.fields["http_client"] = client
+                yield
+        else:
             yield
-            return
-        with httpx.Client() as client:  # where vcrpy sees the requests
-            self.client["http_client"] = client
+
+    def _answered_by_smollm2(self) -> Iterator[None]:
+        played = cassettes().use_cassette(
+            str(COPIED), record_mode="none", allow_playback_repeats=True
+        )
+        with played, httpx.Client() as client:
+            clients = {"http_client": client, "http_async_client": httpx.AsyncClient()}
+            self.fields = {**CALLED, **clients, "base_url": ORIGIN, "model": model_in(COPIED)}
             yield
+
+    def _shown(
+        self, content: bytes, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[None]:
+        """Give a test what it wants from the web, and check that the server gets it."""
+        monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(200, content=content))
+        monkeypatch.setenv("LANGCHAIN_TESTS_USER_AGENT", "none: nothing is fetched")
+        serve(server, "vllm")
+        self.fields = {"base_url": server.url}
+        yield
+        encoded = base64.b64encode(content).decode()
+        assert any(encoded in str(one.json) for one in server.requests if one.method == "POST")
+
+    def _answered_by_another_model(self, server: FakeServer) -> Iterator[None]:
+        serve(server, "openai", model=OTHER_MODEL)
+        self.fields = {"base_url": server.url, "model": "org/name"}
+        yield
+        assert [one.json["model"] for one in server.requests if one.method == "POST"] == [
+            OTHER_MODEL
+        ]
 
     @property
     def chat_model_class(self) -> type[EasyLLMChat]:
@@ -62,11 +124,14 @@ class TestStandardOnTheOfflineServer(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        fields = {"base_url": self.url, "temperature": 0, "frequency_penalty": 1, "max_tokens": 300}
-        return {**fields, **self.client}
+        return self.fields
 
     @property
     def enable_vcr_tests(self) -> bool:
+        return True
+
+    @property
+    def has_tool_choice(self) -> bool:
         return True
 
     @property
@@ -74,21 +139,33 @@ class TestStandardOnTheOfflineServer(ChatModelIntegrationTests):
         return True
 
     @property
-    def supports_model_override(self) -> bool:
-        return False
+    def model_override_value(self) -> str:
+        return OTHER_MODEL
 
     @property
-    def has_tool_choice(self) -> bool:
+    def supports_anthropic_inputs(self) -> bool:
         return True
 
-    @COPYING
-    def test_tool_calling(self, model: BaseChatModel) -> None:
-        super().test_tool_calling(model)
+    @property
+    def supports_audio_inputs(self) -> bool:
+        return True
 
-    @COPYING
-    async def test_tool_calling_async(self, model: BaseChatModel) -> None:
-        await super().test_tool_calling_async(model)
+    @property
+    def supports_image_inputs(self) -> bool:
+        return True
 
-    @COPYING
-    def test_unicode_tool_call_integration(self, model: BaseChatModel) -> None:
-        super().test_unicode_tool_call_integration(model)
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return True
+
+    @property
+    def supports_image_urls(self) -> bool:
+        return True
+
+    @property
+    def supports_pdf_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_pdf_tool_message(self) -> bool:
+        return True
