@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+import orjson
+
 from .._servers.profile import (
+    DEFAULT_MAX_TOKENS,
     EXTENSIONS,
+    GENERATION_CONFIG,
     ApiProfile,
     GenerationApi,
     PromptRoute,
@@ -81,7 +85,7 @@ def to_fields(
     greedy = params.get("do_sample") is False or params.get("temperature") == 0
     out: dict[str, object] = {}
     for name, value in params.items():
-        if value is None or _is_moot(name, params, api, greedy=greedy):
+        if value is None or _is_moot(name, params, api, protocol, greedy=greedy):
             continue
         key = protocol.fields.get(name)
         if key is None:
@@ -103,10 +107,27 @@ def to_fields(
         out.setdefault("do_sample", True)  # TGI takes a temperature of 1 for greedy otherwise
     if api is GenerationApi.CHAT and "top_logprobs" in out:
         out["logprobs"] = True
+    if protocol.samples_by_config:
+        _put_into_config(out, params, greedy=greedy)
     _check_together(params, api, server)
     if protocol.min_top_logprobs and out.get("logprobs"):
         out["top_logprobs"] = out.get("top_logprobs") or protocol.min_top_logprobs
     return out
+
+
+def _put_into_config(out: dict[str, object], params: Mapping[str, object], *, greedy: bool) -> None:
+    """Put what a server reads of a `generation_config` into one."""
+    inside = [key for key in out if key.startswith(GENERATION_CONFIG)]
+    config = {key.removeprefix(GENERATION_CONFIG): out.pop(key) for key in inside}
+    wanted = {name: params[name] for name in _SAMPLING if params.get(name) is not None}
+    if not greedy and any(value not in _OFF.get(name, ()) for name, value in wanted.items()):
+        config["do_sample"] = True
+    if isinstance(biases := config.get("sequence_bias"), Mapping):
+        config["sequence_bias"] = [[[int(token)], bias] for token, bias in biases.items()]
+    if config:
+        if "max_tokens" not in out:  # its own default is lost with the model's config
+            config["max_new_tokens"] = DEFAULT_MAX_TOKENS
+        out["generation_config"] = orjson.dumps(config).decode()
 
 
 def _check_together(params: Mapping[str, object], api: GenerationApi, server: ServerInfo) -> None:
@@ -121,11 +142,18 @@ def _check_together(params: Mapping[str, object], api: GenerationApi, server: Se
         )
 
 
-def _is_moot(name: str, params: Mapping[str, object], api: GenerationApi, *, greedy: bool) -> bool:
+def _is_moot(
+    name: str,
+    params: Mapping[str, object],
+    api: GenerationApi,
+    protocol: ApiProfile,
+    *,
+    greedy: bool,
+) -> bool:
     if greedy and name in _SAMPLING:
         return True
-    if name == "do_sample":
-        return api is not GenerationApi.GENERATE  # sampling is what the other protocols do anyway
+    if name == "do_sample":  # sampling is what most other protocols do anyway
+        return api is not GenerationApi.GENERATE and not protocol.samples_by_config
     top = params.get("top_logprobs")
     if name == "top_logprobs":
         return not top and not params.get("logprobs")

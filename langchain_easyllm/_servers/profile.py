@@ -88,6 +88,9 @@ TEMPLATE_KWARGS = "chat_template_kwargs"
 EMBEDDING_FIELDS = ("normalize", "truncate", "truncation_direction", "dimensions", "prompt_name")
 """Embedding fields as this package names them, whatever the server calls them."""
 
+GENERATION_CONFIG = "generation_config."
+"""What the names begin with of fields that are sent within a `generation_config`."""
+
 CLIENT_SIDE = "client side"
 """The name of a field that is applied in this process, to vectors or text, whatever was sent."""
 
@@ -160,6 +163,8 @@ class ApiProfile:
     default_max_tokens: int | None = None  # sent where the caller sets no limit
     prompt_route: PromptRoute = PromptRoute.OPENAI  # of completions
     min_top_logprobs: int = 0  # the least with which there are log probabilities
+    # whether it samples only if a `generation_config` (transformers', as JSON text) says so
+    samples_by_config: bool = False
 
 
 TGI_GENERATE = ApiProfile(

@@ -209,6 +209,24 @@ _OTHERS = {*NEUTRAL_FIELDS} - _FEW
 _THINKING = {"thinking", "reasoning_effort"}
 _LENGTH = {"min_p", "min_tokens", "ignore_eos"}
 _REQUEST = {"service_tier", "user"}
+
+
+def _config(text: str, **more: object) -> Json:
+    return {**more, "generation_config": text.replace("$", '"max_new_tokens":1024')}
+
+
+# What transformers serve is sent: it samples by a `generation_config`.
+_CONFIGS: Mapping[str, Json] = {
+    "temperature": _config('{"do_sample":true,$}', temperature=0.5),
+    "top_p": _config('{"do_sample":true,$}', top_p=0.5),
+    "do_sample": _config('{"do_sample":true,$}'),
+    "top_k": _config('{"top_k":5,"do_sample":true,$}'),
+    "typical_p": _config('{"typical_p":0.5,"do_sample":true,$}'),
+    "min_p": _config('{"min_p":0.25,"do_sample":true,$}'),
+    "repetition_penalty": _config('{"repetition_penalty":1.5,$}'),
+    "min_tokens": _config('{"min_new_tokens":5,$}'),
+}
+
 _RARE = {"best_of", "watermark"}
 _PENALTIES = {"frequency_penalty", "presence_penalty", "repetition_penalty"}
 # The request model of TensorRT-LLM's chat.
@@ -521,8 +539,14 @@ TEXT_SERVERS: Mapping[str, TextServer] = {
             text=ResponseShape(whole={}, part={}, usage="last", done=False),
         ),
         calls=Calls(ids=lambda n: f"chatcmpl-1_tool_call_{n}", style="whole"),
-        chat=Fields(_OTHERS - _THINKING - {"logit_bias"}, _EFFORT_IN_TEMPLATE),
-        completions=Fields(_OTHERS),
+        chat=Fields(
+            _OTHERS - _THINKING - {"logit_bias"} - _CONFIGS.keys(),
+            _EFFORT_IN_TEMPLATE | _CONFIGS,
+        ),
+        completions=Fields(
+            _OTHERS - {"logit_bias"} - _CONFIGS.keys(),
+            {**_CONFIGS, "logit_bias": _config('{"sequence_bias":[[[7],-100.0]],$}')},
+        ),
         schema=None,
         choices=_AUTO_ONLY,
         parallel=False,

@@ -34,7 +34,12 @@ from ...support.real_servers.models import Models, make_models
 from ...support.real_servers.programs import DEFAULT, KEY, PROGRAMS, Program
 from ...support.real_servers.server_process import RunningServer
 
-CHOSEN = [PROGRAMS[name] for name in (os.environ.get("EASYLLM_REAL_SERVERS") or DEFAULT).split()]
+_WANTED = (os.environ.get("EASYLLM_REAL_SERVERS") or DEFAULT).split()
+if _UNKNOWN := {*_WANTED} - PROGRAMS.keys():
+    raise pytest.UsageError(
+        f"EASYLLM_REAL_SERVERS has {', '.join(sorted(_UNKNOWN))}: there are {', '.join(PROGRAMS)}."
+    )
+CHOSEN = [PROGRAMS[name] for name in _WANTED]
 
 
 _MEMORY: dict[str, dict[str, Any]] = {}

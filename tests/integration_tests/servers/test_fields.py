@@ -23,7 +23,6 @@ WILD = {"temperature": 2.0}
 AGAIN = "a b c a b c a b c a b c a b"
 """A text that a model goes on with as it began."""
 PROFILES = {profile.name: profile for profile in SERVERS}
-SAMPLERS = {"temperature", "seed", "do_sample"}
 END, COLON = 2, 42
 """Tokens of SmolLM2: what ends its answers, and one of a single character."""
 
@@ -295,11 +294,6 @@ def test_a_field_acts_or_is_an_error(server, api, field):
 
 def faults(server, api, field):
     """What is known to fail."""
-    if field in SAMPLERS:
-        server.known_fault(
-            "it samples only where the model's generation_config has do_sample, whatever is sent",
-            "transformers-serve",
-        )
     if field in ("repetition_penalty", "truncate", "best_of", "watermark", "min_tokens"):
         server.known_fault(
             "what is behind it is not known: it gets vLLM's names, which llama-server ignores",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -32,6 +34,16 @@ def same(name: str, value: object) -> dict[str, object]:
     return {name: value}
 
 
+def config(more: Mapping[str, object] = {}, **values: object) -> dict[str, object]:
+    """What transformers serve is sent: keys of its own, and those of a `generation_config`."""
+    text = json.dumps({**values, "max_new_tokens": 1024}, separators=(",", ":"))
+    return {**more, "generation_config": text}
+
+
+def sampled(more: Mapping[str, object] = {}, **values: object) -> dict[str, object]:
+    return config(more, **values, do_sample=True)
+
+
 def row(default: object, **exceptions: object) -> dict[str, object]:
     return dict.fromkeys((*CHAT, "generate"), default) | {
         name.replace("_", "-") if name == "llama_cpp_python" else name: value
@@ -47,16 +59,30 @@ def case(name: str, value: object, default: object, **exceptions: object) -> Non
     ON_CHAT[name, repr(value)] = {"value": value, **row(default, **exceptions)}
 
 
-case("temperature", 0.7, same("temperature", 0.7), generate={"temperature": 0.7, "do_sample": True})
+case(
+    "temperature",
+    0.7,
+    same("temperature", 0.7),
+    transformers=sampled({"temperature": 0.7}),
+    generate={"temperature": 0.7, "do_sample": True},
+)
 case("temperature", 0, GREEDY, tgi=GREEDY_TGI, generate={"do_sample": False})
 case("temperature", 0.0, GREEDY, tgi=GREEDY_TGI, generate={"do_sample": False})
 case("do_sample", False, GREEDY, tgi=GREEDY_TGI, generate={"do_sample": False})
-case("do_sample", True, {}, generate={"do_sample": True})
-case("top_p", 0.9, same("top_p", 0.9))
+case("do_sample", True, {}, transformers=sampled(), generate={"do_sample": True})
+case("top_p", 0.9, same("top_p", 0.9), transformers=sampled({"top_p": 0.9}))
 case("top_p", 1, same("top_p", 1), tgi={}, generate={})
-case("top_p", 0, same("top_p", 0), vllm={}, tgi={}, generate={})
-case("top_k", 5, same("top_k", 5), tgi=ERROR, transformers=ERROR)
-case("top_k", 0, same("top_k", 0), tgi={}, transformers={}, generate={})
+case(
+    "top_p",
+    0,
+    same("top_p", 0),
+    transformers=sampled({"top_p": 0}),
+    vllm={},
+    tgi={},
+    generate={},
+)
+case("top_k", 5, same("top_k", 5), tgi=ERROR, transformers=sampled(top_k=5))
+case("top_k", 0, same("top_k", 0), tgi={}, transformers=config(top_k=0), generate={})
 case("max_tokens", 3, same("max_tokens", 3), generate={"max_new_tokens": 3})
 case("max_new_tokens", 3, same("max_tokens", 3), generate={"max_new_tokens": 3})
 case("seed", 0, same("seed", 0))
@@ -68,7 +94,7 @@ case(
     llamacpp={"repeat_penalty": 1.2},
     llama_cpp_python={"repeat_penalty": 1.2},
     tgi=ERROR,
-    transformers=ERROR,
+    transformers=config(repetition_penalty=1.2),
 )
 case("frequency_penalty", 0.5, same("frequency_penalty", 0.5), transformers=ERROR)
 case("presence_penalty", 0.5, same("presence_penalty", 0.5), transformers=ERROR, generate=ERROR)
@@ -79,7 +105,7 @@ case(
     same("typical_p", 0.5),
     tgi=ERROR,
     vllm=ERROR,
-    transformers=ERROR,
+    transformers=sampled(typical_p=0.5),
     llama_cpp_python=ERROR,
 )
 case(
@@ -109,7 +135,14 @@ case(
     transformers=ERROR,
     generate={"details": True, "top_n_tokens": 2},
 )
-case("min_p", 0.1, same("min_p", 0.1), tgi=ERROR, transformers=ERROR, generate=ERROR)
+case(
+    "min_p",
+    0.1,
+    same("min_p", 0.1),
+    tgi=ERROR,
+    transformers=sampled(min_p=0.1),
+    generate=ERROR,
+)
 case(
     "logit_bias",
     {15043: -100, "7": 2.5},
@@ -125,7 +158,7 @@ for name in ("min_tokens", "min_new_tokens"):
         3,
         same("min_tokens", 3),
         tgi=ERROR,
-        transformers=ERROR,
+        transformers=config(min_new_tokens=3),
         generate=ERROR,
         llamacpp=ERROR,
     )
@@ -252,7 +285,7 @@ COMPLETIONS: dict[tuple[str, str, Any], Any] = {
     ("llama-cpp-python", "echo", True): {"echo": True},
     ("llama-cpp-python", "repetition_penalty", 1.1): {"repeat_penalty": 1.1},
     ("llama-cpp-python", "presence_penalty", 0.5): {"presence_penalty": 0.5},
-    ("transformers", "top_k", 5): ERROR,
+    ("transformers", "top_k", 5): sampled(top_k=5),
     ("transformers", "frequency_penalty", 0.5): ERROR,
     ("tgi", "repetition_penalty", 1.1): {"repetition_penalty": 1.1},
     ("tgi", "presence_penalty", 0.5): ERROR,
@@ -277,6 +310,27 @@ def test_a_field_on_the_completions_protocol(
     sent = body_of(fake_server)
     others = ("model", "prompt", "max_tokens")
     assert {k: v for k, v in sent.items() if k not in others} == COMPLETIONS[key]
+
+
+def test_what_transformers_serve_samples_by(fake_server: FakeServer) -> None:
+    """One `generation_config` for all; without a limit of the caller's, its own default is kept."""
+    serve(fake_server, "transformers")
+    model = EasyLLM(base_url=fake_server.url, temperature=0.5, top_k=9, logit_bias={7: 2.5})
+    model.invoke("Hi", max_tokens=5)
+    sent = body_of(fake_server)
+    assert (sent["temperature"], sent["max_tokens"]) == (0.5, 5)
+    assert json.loads(sent["generation_config"]) == {
+        "top_k": 9,
+        "sequence_bias": [[[7], 2.5]],
+        "do_sample": True,
+    }
+    model.invoke("Hi", temperature=0)
+    sent = body_of(fake_server)
+    assert sent["temperature"] == 0
+    assert json.loads(sent["generation_config"]) == {
+        "sequence_bias": [[[7], 2.5]],
+        "max_new_tokens": 1024,
+    }
 
 
 @pytest.mark.parametrize("server_name", SERVER_NAMES)

@@ -63,11 +63,11 @@ def test_what_is_left_out(cls: Any) -> None:
 @CLASS
 @pytest.mark.parametrize("backend", ["endpoint", "text-gen"])
 def test_a_server_instead(cls: Any, backend: str) -> None:
-    given = {"task": "text-generation", "model_kwargs": {"min_p": 0.1}, "max_new_tokens": 5}
+    given = {"task": "text-generation", "model_kwargs": {"lora": "a"}, "max_new_tokens": 5}
     model = cls.from_model_id("org/name", backend=backend, base_url="http://localhost:9", **given)
     assert (model.api, model.model, model.max_tokens) == ("auto", "org/name", 5)
     assert model.base_url == "http://localhost:9"
-    assert model.model_kwargs == {"min_p": 0.1}
+    assert model.model_kwargs == {"lora": "a"}
 
 
 @CLASS
