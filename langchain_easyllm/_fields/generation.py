@@ -277,6 +277,9 @@ def params_of(model: BaseModel, overrides: Mapping[str, Any]) -> dict[str, objec
         for name in CONSTRAINT_FIELDS & params.keys():
             if isinstance(params[name], type):  # it was assigned, which pydantic does not check
                 params[name] = constraint_dict(params[name])
+    if "logit_bias" in params:  # as above; a copy's ids may be numbers
+        biases = token_biases(params.pop("logit_bias"))
+        params |= {"logit_bias": biases} if biases else {}
     return params
 
 

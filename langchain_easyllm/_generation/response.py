@@ -80,6 +80,13 @@ def note_timing(end: Delta, started: float, first: float | None = None) -> None:
     end.extra = {**(end.extra or {}), "timing": timing}
 
 
+def note_first_of(before: Delta, end: Delta) -> None:
+    """Let an answer of two requests have begun with the first one's first piece."""
+    first, whole = ((one.extra or {}).get("timing") for one in (before, end))
+    if isinstance(first, dict) and isinstance(whole, dict) and "time_to_first_token" in first:
+        whole["time_to_first_token"] = first["time_to_first_token"]
+
+
 def _count(headers: Mapping[str, str], name: str) -> int | None:
     text = headers.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None

@@ -26,6 +26,7 @@ from .._structured_output.schema import OutputSchema, schema_name
 from ..errors import StructuredOutputError
 from .prepare import repair_request
 from .request import GenerationRequest
+from .response import note_first_of
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -302,4 +303,6 @@ class _StreamedSteps:
         if before := self._before:
             end.usage = add_usage(before.usage, end.usage)
             end.reasoning_details = end.reasoning_details or before.reasoning_details
+            if self._reasoned:
+                note_first_of(before, end)
         return [rest, end] if rest else [end]

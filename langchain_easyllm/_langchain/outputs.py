@@ -94,11 +94,10 @@ def with_usage_of(first: ChatResult, second: ChatResult) -> ChatResult:
     if isinstance(one, AIMessage) and isinstance(other, AIMessage) and one.usage_metadata:
         other.usage_metadata = add_usage(one.usage_metadata, other.usage_metadata)
         second.llm_output = combined_llm_output([first.llm_output, second.llm_output])
-    for timing in (other.response_metadata, second.generations[0].generation_info or {}):
-        if "timing" in timing and "timing" in one.response_metadata:
+    for info in (other.response_metadata, second.generations[0].generation_info or {}):
+        if "timing" in info and "timing" in one.response_metadata:
             earlier = one.response_metadata["timing"]["duration"]
-            own = timing["timing"]
-            timing["timing"] = {**own, "duration": own["duration"] + earlier}
+            info["timing"] = {name: earlier + took for name, took in info["timing"].items()}
     return second
 
 
@@ -262,7 +261,9 @@ def to_chat_chunks(chunks: Iterable[Chunk], *, v1: bool = False) -> Iterator[Cha
 
 
 def _rich_chunk(delta: Delta, *, v1: bool) -> ChatGenerationChunk:
-    last = delta.finish_reason is not None or delta.usage is not None or delta.model is not None
+    # Of all that a stream hands on, only its end has one of these; of some servers, `extra` alone.
+    of_end = (delta.finish_reason, delta.usage, delta.model, delta.extra)
+    last = any(value is not None for value in of_end)
     content = _content(delta.text, delta.refusal, delta.media)
     metadata = {"model_provider": PROVIDER} if last else {}
     if v1 and delta.calls:

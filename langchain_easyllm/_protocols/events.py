@@ -43,6 +43,8 @@ def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
         one.total_tokens + other.total_tokens,
         _sum(one.cached_tokens, other.cached_tokens),
         _sum(one.reasoning_tokens, other.reasoning_tokens),
+        _sum(one.audio_input_tokens, other.audio_input_tokens),
+        _sum(one.audio_output_tokens, other.audio_output_tokens),
     )
 
 

@@ -102,7 +102,8 @@ class ResponseReader:
                 self._take_text(item.text, chunks)
                 self.failure, self.over = item, True
                 break
-            if self._stopped:
+            # A server that met it too, and shows it, has the token counts still to send.
+            if self._stopped and self.end.finish_reason is None:
                 self.over = True
                 break
         if self._decoder.closed:

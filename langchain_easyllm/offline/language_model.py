@@ -56,6 +56,7 @@ class LanguageModel:
         vocabulary = self._tokenizer.get_vocab()
         self._bytes = token_bytes(vocabulary, tuple(self._special))
         self._bos = vocabulary[_BOS]
+        self.vocab_size = len(self._bytes)
         self.eos_ids = tuple(vocabulary[end] for end in _ENDS)
 
     @classmethod
@@ -105,7 +106,7 @@ class LanguageModel:
                 "max_new_tokens."
             )
         guide = constraint.start(self._spelled, self.eos_ids) if constraint else None
-        sampler = Sampler(sampling, prompt, len(self._bytes))
+        sampler = Sampler(sampling, prompt, self.vocab_size, self.eos_ids)
         ending = _Ending(max_new_tokens, tuple(stop), self.eos_ids)
         return self._answer(tuple(prompt), sampler, ending, top_n, guide)
 
@@ -118,9 +119,9 @@ class LanguageModel:
         return [None, *rest]
 
     def _check(self, prompt: Sequence[int]) -> None:
-        if not prompt or not 0 <= min(prompt) <= max(prompt) < len(self._bytes):
+        if not prompt or not 0 <= min(prompt) <= max(prompt) < self.vocab_size:
             raise ConfigurationError(
-                f"A prompt is at least one token id below {len(self._bytes)}: encode() gives them."
+                f"A prompt is at least one token id below {self.vocab_size}: encode() gives them."
             )
         if len(prompt) > self.context:
             raise ContextOverflowError(

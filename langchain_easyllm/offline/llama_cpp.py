@@ -7,6 +7,7 @@ publishes, Zephyr's, has none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,6 +29,7 @@ from .openai_style import (
     head,
     last_answer,
     read_sampling,
+    refuse_lacking,
     texts,
     token_ids,
     usage,
@@ -44,6 +46,13 @@ _NUMBERS = (
     *("max_tokens", "n_predict", "n", "seed", "temperature", "top_p", "top_k", "min_p"),
     *("typical_p", "repeat_penalty", "presence_penalty", "frequency_penalty", "top_logprobs"),
 )
+# What llama-server acts by and this one does not, with the value that says nothing.
+_LACKING: Mapping[str, object] = {
+    **dict.fromkeys(("mirostat", "dry_multiplier", "xtc_probability", "dynatemp_range"), 0),
+    "top_n_sigma": -1,
+    "samplers": [],
+    "return_tokens": False,
+}
 # What the template has room for: without tools, there are none in a conversation either.
 _CAPABILITIES = {
     "supports_object_arguments": False,
@@ -84,6 +93,30 @@ def _check(body: Json) -> None:
             raise _refused(f"Field '{name}': [json.exception.type_error.302] {reason}")
     if (n := body.get("n")) not in (None, 1):
         raise _refused(f"Field 'n': Value must be between 1 <= value <= 1, but got {n}")
+    refuse_lacking(body, _LACKING)
+
+
+def _biases(given: object, model: LanguageModel) -> list[tuple[int, float]]:
+    """Return biases by token: given by ids or by texts, in a dict or a list of pairs.
+
+    `False` bans a token. What makes no sense is passed over, as llama-server does.
+    """
+    if isinstance(given, Mapping):
+        given = [[int(k) if k.isascii() and k.isdigit() else k, v] for k, v in given.items()]
+    found = dict[int, float]()
+    for pair in given if isinstance(given, list) else ():
+        if not (isinstance(pair, list) and len(pair) == 2):
+            continue
+        token, bias = pair
+        if bias is not False and (isinstance(bias, bool) or not isinstance(bias, int | float)):
+            continue
+        if isinstance(token, str):
+            ids = token_ids(model.encode(token, add_special_tokens=False))
+        else:
+            ids = [token] if isinstance(token, int) else []
+        known = [one for one in ids if 0 <= one < model.vocab_size]
+        found |= dict.fromkeys(known, -math.inf if bias is False else float(bias))
+    return list(found.items())
 
 
 def _plan(
@@ -100,10 +133,13 @@ def _plan(
     room = model.context - len(prompt)
     top = body.get("logprobs") or body.get("n_probs") or 0
     top = body.get("top_logprobs", _TOP_LOGPROBS) if top is True else top
+    room = min(limit, room) if isinstance(limit, int) and limit > 0 else room
+    biases = _biases(body.get("logit_bias"), model)
+    least = room if body.get("ignore_eos") else 0
     return Plan(
         prompt=tuple(prompt),
-        max_new_tokens=min(limit, room) if isinstance(limit, int) and limit > 0 else room,
-        sampling=read_sampling(body, body.get("repeat_penalty")),
+        max_new_tokens=room,
+        sampling=read_sampling(body, body.get("repeat_penalty"), biases, least),
         stop=tuple(stop for stop in texts(body.get("stop")) if stop),
         top_n=int(cast("int", top)),
         constraint=constraint,

@@ -41,26 +41,44 @@ def texts(value: object) -> list[str]:
     return [value] if isinstance(value, str) else list(cast("list[str]", value or []))
 
 
-def read_sampling(request: Json, repetition: object) -> Sampling:
+def read_sampling(
+    request: Json,
+    repetition: object,
+    biases: Sequence[tuple[int, float]] = (),
+    min_tokens: int = 0,
+) -> Sampling:
     """Return how a request wants to sample.
 
     Decoding is greedy unless it asks to sample, so that a test gets the same answer each time; the
     real servers sample.
     """
-    given = {name: request[name] for name in _PENALTIES if request.get(name)}
+    given: dict[str, object] = {name: request[name] for name in _PENALTIES if request.get(name)}
+    given |= {"biases": tuple(biases), "min_tokens": min_tokens}
     if repetition:
         given["repetition_penalty"] = repetition
     temperature, top_p = request.get("temperature"), request.get("top_p")
     if temperature == 0 or (temperature is None and top_p in (None, 1)):
         return Sampling(**given)  # type: ignore[arg-type]
     given["temperature"] = temperature or 1.0
-    for name, off in (("top_p", 1), ("typical_p", 1), ("top_k", 0)):
+    for name, off in (("top_p", 1), ("typical_p", 1), ("top_k", 0), ("min_p", 0)):
         value = request.get(name)
         if isinstance(value, int | float) and 0 < value != off:
             given[name] = value
     seed = request.get("seed")
     given["seed"] = seed % 2**63 if isinstance(seed, int) and seed >= 0 else secrets.randbits(63)
     return Sampling(**given)  # type: ignore[arg-type]
+
+
+def refuse_lacking(request: Json, off: Mapping[str, object]) -> None:
+    """Refuse keys that the real server acts by and this one does not, unless they say nothing."""
+    for name, default in off.items():
+        value = request.get(name)
+        if value is not None and value != default:
+            raise HTTPError(
+                f"The offline server has no `{name}`: leave it out, or run the real server.",
+                "validation",
+                400,
+            )
 
 
 def last_answer(messages: Sequence[Json]) -> str | None:

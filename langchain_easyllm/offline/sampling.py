@@ -1,8 +1,9 @@
-"""Choose the next token: penalties, a constraint, then temperature and filters, as TGI does.
+"""Choose the next token: penalties, biases, a constraint, then temperature and filters.
 
-The order is that of TGI's `NextTokenChooser`; temperature, top-k, top-p, typical and the repetition
-penalty are those of transformers, frequency and presence penalty are OpenAI's. Like TGI, logprobs
-are of the distribution that the token was really drawn from, so after all of these.
+The order is that of TGI's `NextTokenChooser`, which has no biases and no min-p; temperature, top-k,
+top-p, min-p, typical and the repetition penalty are those of transformers, frequency and presence
+penalty are OpenAI's. Like TGI, logprobs are of the distribution that the token was really drawn
+from, so after all of these.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ class Sampling:
     repetition_penalty: float = 1.0
     frequency_penalty: float = 0.0  # taken off a token's logit for each time that the answer has it
     presence_penalty: float = 0.0  # taken off once if the answer has it
+    # The tokens that are at least this share as probable as the likeliest
+    # (https://arxiv.org/abs/2407.01082).
+    min_p: float | None = None
+    biases: tuple[tuple[int, float], ...] = ()  # tokens, and what is added to their logits
+    min_tokens: int = 0  # the number of tokens before which nothing ends the answer
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -54,14 +60,26 @@ _LIMITS = {
     "top_p": 1.0,
     "typical_p": 1.0,
     "repetition_penalty": math.inf,
+    "min_p": 1.0,
 }
 
 
 class Sampler:
-    """Chooses the tokens of one answer; the prompt counts for the repetition penalty."""
+    """Chooses the tokens of one answer; the prompt counts for the repetition penalty.
 
-    def __init__(self, sampling: Sampling, prompt: Sequence[int], vocab_size: int) -> None:
+    `ends` are the tokens that end it.
+    """
+
+    def __init__(
+        self, sampling: Sampling, prompt: Sequence[int], vocab_size: int, ends: Sequence[int] = ()
+    ) -> None:
         self._sampling = sampling
+        self._ends = list(ends)
+        self._bias: Scores | None = None
+        if sampling.biases:
+            self._bias = np.zeros(vocab_size)
+            for token, bias in sampling.biases:
+                self._bias[token] = bias
         self._occurred = np.zeros(vocab_size, np.bool_)
         self._occurred[list(prompt)] = True
         self._counts = np.zeros(vocab_size)
@@ -70,11 +88,14 @@ class Sampler:
     def choose(self, logits: NDArray[np.float32], allowed: Mask | None) -> tuple[int, Scores]:
         """Return the id of the next token, and the logprob of each token.
 
-        A constraint allows at least one token; None allows all.
+        A constraint allows at least one token; None allows all. Where biases and `min_tokens` leave
+        no token, they are passed over.
         """
-        scores = self._penalised(logits.astype(np.float64))
+        free = self._penalised(logits.astype(np.float64))
         if allowed is not None:
-            scores[~allowed] = -np.inf
+            free[~allowed] = -np.inf
+        biased = self._biased(free)
+        scores = free if biased.max() == -np.inf else biased
         logprobs = log_softmax(_warped(scores, self._sampling))
         chosen = self._drawn(logprobs)
         self._occurred[chosen] = True
@@ -90,6 +111,14 @@ class Sampler:
             scores = np.where(self._occurred, lowered, scores)
         scores -= sampling.frequency_penalty * self._counts
         scores -= sampling.presence_penalty * (self._counts > 0)
+        return scores
+
+    def _biased(self, scores: Scores) -> Scores:
+        if self._bias is not None:
+            scores = scores + self._bias
+        if self._sampling.min_tokens and self._counts.sum() < self._sampling.min_tokens:
+            scores = scores.copy()
+            scores[self._ends] = -np.inf
         return scores
 
     def _drawn(self, logprobs: Scores) -> int:
@@ -112,6 +141,7 @@ def _warped(scores: Scores, sampling: Sampling) -> Scores:
     with np.errstate(over="ignore"):  # next to no temperature: all but the best become -inf
         scores = (scores - scores.max()) / sampling.temperature
     for keep, value in (
+        (_min_p, sampling.min_p),
         (_top_k, sampling.top_k),
         (_top_p, sampling.top_p),
         (_typical, sampling.typical_p),
@@ -119,6 +149,11 @@ def _warped(scores: Scores, sampling: Sampling) -> Scores:
         if value is not None:
             scores = np.where(keep(scores, value), scores, -np.inf)
     return scores
+
+
+def _min_p(scores: Scores, share: float) -> Mask:
+    kept: Mask = scores >= scores.max() + math.log(share)
+    return kept
 
 
 def _top_k(scores: Scores, count: float) -> Mask:

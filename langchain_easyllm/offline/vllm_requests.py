@@ -16,7 +16,15 @@ from .bodies import HTTPError, Json
 from .constraint import Constraint
 from .conversation import render_chat
 from .language_model import LanguageModel
-from .openai_style import constrained, last_answer, read_sampling, texts, usage, wants_usage
+from .openai_style import (
+    constrained,
+    last_answer,
+    read_sampling,
+    refuse_lacking,
+    texts,
+    usage,
+    wants_usage,
+)
 from .plan import Plan
 from .tokenizing import TokenText
 from .tools import forced, read_tools
@@ -25,7 +33,7 @@ _MAX_LOGPROBS = 20
 _STUB = 16  # the tokens of a completion that names no limit
 _INTEGERS = (
     *("max_tokens", "max_completion_tokens", "n", "seed", "top_k", "top_logprobs"),
-    "truncate_prompt_tokens",
+    *("truncate_prompt_tokens", "min_tokens"),
 )
 _NUMBERS = (
     *("temperature", "top_p", "min_p", "repetition_penalty"),
@@ -34,12 +42,24 @@ _NUMBERS = (
 _BOUNDS: tuple[tuple[str, Callable[[float], bool], str, bool], ...] = (
     ("temperature", lambda x: x >= 0, "must be non-negative, got {}.", True),
     ("top_p", lambda x: 0 < x <= 1, "must be in (0, 1], got {}.", True),
+    ("min_p", lambda x: 0 <= x <= 1, "must be in [0, 1], got {}.", False),
+    ("min_tokens", lambda x: x >= 0, "must be greater than or equal to 0, got {}.", False),
     ("top_k", lambda x: x >= -1, "must be 0 (disable), or at least 1, got {}.", False),
     ("repetition_penalty", lambda x: x > 0, "must be greater than zero, got {}.", False),
     ("presence_penalty", lambda x: -2 <= x <= 2, "must be in [-2, 2], got {}.", False),
     ("frequency_penalty", lambda x: -2 <= x <= 2, "must be in [-2, 2], got {}.", False),
     ("n", lambda x: x >= 1, "must be at least 1, got {}.", False),
 )
+# What vLLM acts by and this server does not, with the value that says nothing.
+_LACKING: Mapping[str, object] = {
+    **dict.fromkeys(("allowed_token_ids", "prompt_logprobs", "suffix")),
+    **dict.fromkeys(("use_beam_search", "include_stop_str_in_output"), False),
+    **dict.fromkeys(("return_token_ids", "return_tokens_as_token_ids"), False),
+    "bad_words": [],
+    "stop_token_ids": [],
+    "length_penalty": 1.0,
+    "skip_special_tokens": True,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +155,7 @@ def _check(body: Json) -> tuple[str, ...]:
         message = "Stream options can only be defined when `stream=True`."
         raise _refused(message, "stream_options")
     _check_types(body)
+    refuse_lacking(body, _LACKING)
     stops = _check_stops(body)
     for name, holds, words, named in _BOUNDS:
         value = body.get(name)
@@ -145,6 +166,30 @@ def _check(body: Json) -> tuple[str, ...]:
     if body.get("temperature") == 0 and cast("int", body.get("n") or 1) > 1:
         raise _refused(f"n must be 1 when using greedy sampling, got {body['n']}.")
     return stops
+
+
+def _biases(body: Json, model: LanguageModel) -> list[tuple[int, float]]:
+    given = body.get("logit_bias")
+    if given is None:
+        return []
+    if not isinstance(given, Mapping):
+        kind = {"type": "dict_type", "msg": "Input should be a valid dictionary"}
+        raise invalid_key("logit_bias", {**kind, "input": f"<{type(given).__name__}>"})
+    found = dict[int, float]()
+    for token, bias in given.items():
+        if isinstance(bias, bool) or not isinstance(bias, int | float):
+            kind = {"type": "float_type", "msg": "Input should be a valid number"}
+            raise invalid_key(f"logit_bias.{token}", {**kind, "input": str(bias)})
+        if not (token.isascii() and token.removeprefix("-").isdigit()):
+            words = "must be an integer or string representing an integer"
+            raise _refused(f"Found token_id `{token}` in logit_bias but token_id {words}")
+        found[int(token)] = min(max(float(bias), -100.0), 100.0)
+    outside = [token for token in found if not 0 <= token < model.vocab_size]
+    if outside:
+        size = f"Vocabulary size: {model.vocab_size}"
+        message = f"token_id(s) {outside} in logit_bias contain out-of-vocab token ids. {size}"
+        raise _refused(message, "logit_bias", value=outside)
+    return list(found.items())
 
 
 def _plan(
@@ -180,11 +225,15 @@ def _plan(
     if top > _MAX_LOGPROBS:
         allowed = f"which is greater than max allowed: {_MAX_LOGPROBS}"
         raise _refused(f"Requested sample logprobs of {top}, {allowed}", "logprobs", value=top)
-    room = model.context - len(prompt)
+    least = cast("int", body.get("min_tokens") or 0)
+    if limit is not None and least > limit:
+        raise _refused(f"min_tokens must be less than or equal to max_tokens={limit}, got {least}.")
+    room = min(limit or most, model.context - len(prompt))
+    biases, least = _biases(body, model), room if body.get("ignore_eos") else least
     return Plan(
         prompt=tuple(prompt),
-        max_new_tokens=min(limit or room, room),
-        sampling=read_sampling(body, body.get("repetition_penalty")),
+        max_new_tokens=room,
+        sampling=read_sampling(body, body.get("repetition_penalty"), biases, least),
         stop=_check_stops(body),
         top_n=top,
         constraint=constraint,

@@ -430,6 +430,17 @@ def test_a_calls_bias_replaces_the_objects(fake_server: FakeServer, mode: str) -
         assert body_of(fake_server).get("logit_bias") == sent
 
 
+def test_a_copy_takes_a_bias_in_every_form(fake_server: FakeServer) -> None:
+    serve(fake_server, "vllm")
+    for given, sent in (({7: 1}, {"7": 1.0}), ([[7, 1]], {"7": 1.0}), ({}, None)):
+        model = EasyLLMChat(base_url=fake_server.url).model_copy(update={"logit_bias": given})
+        model.invoke("Hi")
+        assert body_of(fake_server).get("logit_bias") == sent
+    model.logit_bias = "no"  # type: ignore[assignment]
+    with pytest.raises(ConfigurationError, match="logit_bias is a dict"):
+        model.invoke("Hi")
+
+
 def test_model_kwargs_send_a_bias_of_texts(fake_server: FakeServer) -> None:
     serve(fake_server, "llamacpp")
     bias = [["Hello", False], [7, -1]]

@@ -181,10 +181,11 @@ def test_the_usage_of_a_cut_answer_is_never_invented(fake_server: FakeServer) ->
     assert message.usage_metadata is None
 
 
+@pytest.mark.parametrize("server_name", ["vllm", "tgi"])
 def test_the_usage_that_follows_an_honoured_stop_is_kept(
-    fake_server: FakeServer, stream_mode: str
+    fake_server: FakeServer, server_name: str, stream_mode: str
 ) -> None:
-    serve(fake_server, "vllm", ["a", "STOP", "b"])
+    serve(fake_server, server_name, ["a", "STOP", "b"])
     message = answer(stream_mode, EasyLLMChat(base_url=fake_server.url), stop=["STOP"])
     assert message.text == "a"
     assert message.usage_metadata["input_tokens"] == 7

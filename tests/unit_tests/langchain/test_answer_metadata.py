@@ -296,3 +296,50 @@ def test_a_body_that_is_no_json_is_text(fake_server: FakeServer) -> None:
     with pytest.raises(ValueError, match="Expecting value"):
         response.json()
     assert EasyLLMError("no answer").response is None
+
+
+# Answers that took two requests
+
+FORMAT = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "Total",
+        "schema": {"type": "object", "properties": {"total": {"type": "integer"}}},
+    },
+}
+SPOKEN = {
+    **USAGE,
+    "prompt_tokens_details": {"audio_tokens": 5},
+    "completion_tokens_details": {"audio_tokens": 1},
+}
+
+
+def test_two_requests_are_one_answer(
+    fake_server: FakeServer, model: EasyLLMChat, stream_mode: str
+) -> None:
+    thought = chunk({"role": "assistant", "reasoning_content": "Hm."})
+    first = sse(thought, chunk({"content": "It is 3."}), Pause(0.05), end(usage=SPOKEN))
+    second = sse(chunk({"content": '{"total": 3}'}), end(usage=SPOKEN))
+    fake_server.on("POST", CHAT, first, second)
+    tools: Any = model.bind_tools([{"name": "add", "description": "Add."}], response_format=FORMAT)
+    message = answer(stream_mode, tools)
+    assert message.text == '{"total": 3}'
+    assert len(fake_server.received(CHAT)) == 2
+    usage = message.usage_metadata
+    assert (usage["input_tokens"], usage["output_tokens"]) == (14, 4)
+    assert usage["input_token_details"] == {"audio": 10}
+    assert usage["output_token_details"] == {"audio": 2}
+    timing = message.response_metadata["timing"]
+    assert timing["duration"] >= 0.05
+    # the reasoning of the first request is shown at once
+    assert timing["time_to_first_token"] <= timing["duration"] - 0.05
+
+
+def test_a_stream_without_a_finish_reason_has_one_end(
+    fake_server: FakeServer, model: EasyLLMChat
+) -> None:
+    fake_server.on("POST", CHAT, sse(chunk({"content": "Hel"}), chunk({"content": "lo"})))
+    *others, last = model.stream("Hi")
+    assert [each.text for each in others] == ["Hel", "lo"]
+    assert last.chunk_position == "last"
+    assert last.response_metadata.keys() == {"model_provider", "timing"}

@@ -184,3 +184,38 @@ def test_a_busy_slot_and_a_failure_in_mid_answer() -> None:
         body = {"messages": USER, "stream": True}
         with httpx.stream("POST", server.base_url + CHAT, json=body, verify=False):
             assert [slot["is_processing"] for slot in get(server, "/slots")] == [True] + 3 * [False]
+
+
+@pytest.mark.parametrize("path", [CHAT, TEXT])
+def test_length_and_biases_act(llama_cpp: OfflineServer, path: str) -> None:
+    def text_with(**fields: object) -> tuple[str, str, int]:
+        body = {"messages": USER, "prompt": PROMPT, "max_tokens": 30, **fields}
+        found = ask(llama_cpp, path, body)
+        [choice] = found["choices"]
+        text = choice["message"]["content"] if path == CHAT else choice["text"]
+        return text, choice["finish_reason"], found["usage"]["completion_tokens"]
+
+    plain, _, count = text_with()
+    assert "Paris" in plain
+    assert count < 25
+    assert text_with(ignore_eos=True)[1:] == ("length", 30)
+    assert text_with(min_tokens=25) == text_with()  # a key that llama-server does not know
+    ids = ask(llama_cpp, "/tokenize", {"content": "Paris"})["tokens"]
+    ids += ask(llama_cpp, "/tokenize", {"content": " Paris"})["tokens"]
+    by_id = {str(token): -100 for token in ids}
+    pairs = [[" Paris", False], ["Paris", -50.5], ["x"], [-1, 2], [{}, 1], [3, "x"], [10**9, 1]]
+    for biases in (by_id, pairs, dict.fromkeys((" Paris", "Paris"), False)):
+        assert "Paris" not in text_with(logit_bias=biases)[0]
+    assert text_with(logit_bias="nonsense")[0] == plain
+    hot: dict[str, Any] = {"temperature": 2.0, "seed": 1}
+    assert text_with(**hot)[0] != plain
+    assert text_with(**hot, min_p=1.0)[0] == plain
+
+
+def test_what_its_sampler_lacks_is_refused(llama_cpp: OfflineServer) -> None:
+    for name in ("mirostat", "dry_multiplier", "samplers"):
+        error = refusal(llama_cpp, CHAT, {"messages": USER, name: 2})
+        assert f"has no `{name}`" in error["message"]
+    idle = {"mirostat": 0, "dry_multiplier": 0.0, "samplers": [], "top_n_sigma": -1.0}
+    found = ask(llama_cpp, CHAT, {"messages": USER, **idle})
+    assert found["choices"][0]["message"]["content"] == ANSWER

@@ -228,3 +228,75 @@ def test_a_failure_in_mid_answer(path: str) -> None:
         assert done == "[DONE]"
         with pytest.raises(errors.EasyLLMError):
             list(EasyLLMChat(base_url=server.base_url, max_retries=0).stream("Hi"))
+
+
+def _tokens(server: OfflineServer, text: str) -> list[int]:
+    body = {"prompt": text, "add_special_tokens": False}
+    found: list[int] = ask(server, "/tokenize", body)["tokens"]
+    return found
+
+
+@pytest.mark.parametrize("path", [CHAT, TEXT])
+def test_length_and_biases_act(vllm: OfflineServer, path: str) -> None:
+    def text_with(**fields: object) -> tuple[str, str, int]:
+        body = {"messages": USER, "prompt": PROMPT, "max_tokens": 30, **fields}
+        found = ask(vllm, path, body)
+        [choice] = found["choices"]
+        text = choice["message"]["content"] if path == CHAT else choice["text"]
+        return text, choice["finish_reason"], found["usage"]["completion_tokens"]
+
+    plain, _, count = text_with()
+    assert "Paris" in plain
+    assert count < 25
+    assert text_with(ignore_eos=True)[1:] == ("length", 30)
+    longer = text_with(min_tokens=25)
+    assert longer[2] >= 25
+    assert longer[0] != plain
+    banned = {str(token): -100 for token in _tokens(vllm, " Paris") + _tokens(vllm, "Paris")}
+    assert "Paris" not in text_with(logit_bias=banned)[0]
+    hot: dict[str, Any] = {"temperature": 2.0, "seed": 1}
+    assert text_with(**hot)[0] != plain
+    assert text_with(**hot, min_p=1.0)[0] == plain
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"min_p": 1.5}, "min_p must be in"),
+        ({"min_tokens": -1}, "min_tokens must be greater"),
+        ({"min_tokens": 9, "max_tokens": 5}, "less than or equal to max_tokens=5, got 9"),
+        ({"min_tokens": 1.5}, "valid integer"),
+        ({"logit_bias": [[1, 2]]}, "valid dictionary"),
+        ({"logit_bias": {"1": "x"}}, "valid number"),
+        ({"logit_bias": {"é": 1}}, "must be an integer"),
+        ({"logit_bias": {"99999999": 1}}, "out-of-vocab"),
+        ({"bad_words": ["no"]}, "has no `bad_words`"),
+        ({"stop_token_ids": [2]}, "has no `stop_token_ids`"),
+        ({"skip_special_tokens": False}, "has no `skip_special_tokens`"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(
+    vllm: OfflineServer, fields: dict[str, object], message: str
+) -> None:
+    for path in (CHAT, TEXT):
+        error = refusal(vllm, path, {"messages": USER, "prompt": PROMPT, **fields})
+        assert message in error["message"]
+
+
+def test_keys_that_say_nothing_are_taken(vllm: OfflineServer) -> None:
+    idle: dict[str, object] = {"bad_words": [], "length_penalty": 1, "skip_special_tokens": True}
+    idle |= {"prompt_logprobs": None, "use_beam_search": False, "logit_bias": {}, "min_tokens": 0}
+    found = ask(vllm, CHAT, {"messages": USER, **idle, "unknown": 1})
+    assert found["choices"][0]["message"]["content"] == ANSWER
+
+
+def test_the_fields_of_this_package_act(vllm: OfflineServer) -> None:
+    chat = EasyLLMChat(base_url=vllm.base_url, max_tokens=30)
+    banned = dict.fromkeys(chat.get_token_ids(" Paris"), -100)
+    assert "Paris" in chat.invoke(QUESTION).text
+    assert "Paris" not in chat.invoke(QUESTION, logit_bias=banned).text
+    counted = chat.invoke(QUESTION, min_tokens=20).usage_metadata
+    assert counted is not None
+    assert counted["output_tokens"] >= 20
+    message = chat.invoke(QUESTION, ignore_eos=True)
+    assert message.response_metadata["finish_reason"] == "length"

@@ -98,6 +98,33 @@ def test_what_was_answered_is_penalised_from_then_on():
         assert np.exp(logprobs) == pytest.approx(softmax(penalised))
 
 
+@given(SCORES, st.sampled_from([0.01, 0.2, 0.5, 1.0]))
+def test_min_p_keeps_the_tokens_nearest_to_the_likeliest(scores, share):
+    shares = softmax(scores)
+    keep = kept(scores, Sampling(temperature=1.0, min_p=share))
+    bound = share * max(shares)
+    assert {i for i, one in enumerate(shares) if one > bound * (1 + 1e-9)} <= keep
+    assert keep <= {i for i, one in enumerate(shares) if one >= bound * (1 - 1e-9)}
+
+
+def test_biases_are_added_to_logits_and_may_ban():
+    scores = [1.0, 4.0, 3.0]
+    sampling = Sampling(biases=((0, 2.5), (1, -math.inf)))
+    assert distribution(scores, sampling) == pytest.approx(softmax([3.5, -math.inf, 3.0]))
+
+
+def test_nothing_ends_an_answer_before_min_tokens():
+    sampler = Sampler(Sampling(min_tokens=2), [], 3, [0, 2])
+    logits = np.array([5.0, 1.0, 4.0], np.float32)
+    assert [sampler.choose(logits, None)[0] for _ in range(3)] == [1, 1, 0]
+
+
+def test_a_constraint_comes_before_biases_and_min_tokens():
+    logits, allowed = np.array([5.0, 1.0, 4.0], np.float32), np.array([True, False, True])
+    for sampling in (Sampling(min_tokens=9), Sampling(biases=((0, -math.inf), (2, -math.inf)))):
+        assert Sampler(sampling, [], 3, [0, 2]).choose(logits, allowed)[0] == 0
+
+
 def test_filters_come_after_the_temperature_and_each_other():
     scores = [3.0, 2.0, 1.0, 0.0]
     # Of the three that top_k leaves, flattened, top_p takes two; by itself it would take three.
