@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
+
+from langchain_easyllm._http.auth import TOKEN_VARIABLES
+from langchain_easyllm._http.tls import CA_VARIABLES
 
 from ..support.invocation_modes import ALL_MODES, MODES, STREAM_MODES, WHOLE_MODES
 
 VARIABLES = (
-    "HUGGINGFACE_TOKEN",
-    "HF_TOKEN",
-    "HUGGINGFACEHUB_API_TOKEN",
-    "HUGGING_FACE_HUB_TOKEN",
+    *TOKEN_VARIABLES,
+    *CA_VARIABLES,
     "HUGGINGFACE_API_BASE",
     "HF_INFERENCE_ENDPOINT",
     "HUGGINGFACE_PROMPT",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
     "http_proxy",
     "https_proxy",
     "all_proxy",
+    "no_proxy",
 )
 
 
-@pytest.fixture(scope="session")
-def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty home for every test: one of its own for each would cost some milliseconds."""
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(autouse=True)
-def no_credentials(monkeypatch: pytest.MonkeyPatch, nobodys_home: Path) -> None:
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_TOKEN_PATH", str(nobodys_home / "no-login"))
-    monkeypatch.setenv("HOME", str(nobodys_home))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    logging.getLogger("langchain_easyllm").setLevel(logging.WARNING)
+@pytest.fixture(scope="session", autouse=True)
+def no_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty home and no settings of the machine's, once for all tests: a test undoes its own."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.setenv("HF_TOKEN_PATH", str(home / "no-login"))
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        logging.getLogger("langchain_easyllm").setLevel(logging.WARNING)
+        yield
 
 
 @pytest.fixture(params=ALL_MODES)

@@ -15,6 +15,8 @@ import pytest
 
 import langchain_easyllm
 
+from ..support.cases import each_case
+
 NAME = langchain_easyllm.__name__
 PACKAGE = Path(langchain_easyllm.__file__).parent
 ROOT = Path(__file__).parents[2]
@@ -100,9 +102,7 @@ PUBLIC = {
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-every_module = pytest.mark.parametrize(
-    "path", TREES, ids=lambda path: path.relative_to(PACKAGE).as_posix()
-)
+every_module = each_case("path", TREES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
 
 def dotted(path: Path) -> str:

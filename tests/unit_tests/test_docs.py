@@ -18,6 +18,7 @@ from langchain_easyllm import EasyLLMChat, errors, huggingface
 from langchain_easyllm.offline import Faults
 
 from ..support import fake_embedding_servers, fake_text_servers
+from ..support.cases import each_case
 from ..support.documentation import code_blocks, run
 from ..support.fake_server import Cut, FakeServer, Reply, sse
 from ..tables import TABLES, updated
@@ -231,7 +232,7 @@ def test_the_readme_names_every_field():
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("[a-z]*/*.md"), *ROOT.glob("notebooks/*.ipynb")]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@each_case("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert link.startswith("http") or (page.parent / link).exists(), link

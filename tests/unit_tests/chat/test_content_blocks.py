@@ -32,6 +32,7 @@ from langchain_easyllm._langchain.messages import to_chat_messages
 from langchain_easyllm.errors import ConfigurationError
 from langchain_easyllm.prompts import get_prompt
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import answer, body_of
@@ -226,8 +227,8 @@ def content_of(message: BaseMessage) -> Any:
     return to_chat_messages([HumanMessage("Hi"), message])[1]["content"]
 
 
-@pytest.mark.parametrize("cls", [HumanMessage, SystemMessage])
-@pytest.mark.parametrize(("block", "part"), PARTS)
+@each_case("cls", [HumanMessage, SystemMessage])
+@each_case(("block", "part"), PARTS)
 def test_a_standard_block_becomes_the_servers_part(cls: type, block: Any, part: Any) -> None:
     assert content_of(cls([block, "b"])) == [part, {"type": "text", "text": "b"}]
 
@@ -245,7 +246,7 @@ def test_every_form_of_text_is_text(block: Any, text: str) -> None:
     assert f"\n{content_of(HumanMessage(['a', block]))}<|im_end|>" in rendered
 
 
-@pytest.mark.parametrize(("block", "words"), REFUSED)
+@each_case(("block", "words"), REFUSED)
 def test_what_cannot_be_sent_is_named_with_a_way_out(block: Any, words: str) -> None:
     kind = re.escape(repr(block.get("type") if block.get("type") != 7 else "7"))
     messages = [SystemMessage("s"), HumanMessage(["Look", block])]
@@ -257,7 +258,7 @@ def test_what_cannot_be_sent_is_named_with_a_way_out(block: Any, words: str) -> 
         get_prompt("chatml").render(messages)
 
 
-@pytest.mark.parametrize("block", FOREIGN)
+@each_case("block", FOREIGN)
 def test_what_another_provider_added_to_an_answer_is_left_out(block: Any) -> None:
     said = AIMessage(["It is ", block, create_text_block("so.")])
     other = ChatMessage(role="assistant", content=said.content)

@@ -6,8 +6,7 @@ that copy texts from the question are answered by SmolLM2 on llama-server, from 
 the answer, by a server that accepts them all. `tests/integration_tests/servers` runs the suite on
 real servers.
 
-The suite's own test with vcrpy replays a cassette, too; `pytest --record-mode=rewrite
--k stream_time` records it.
+The suite's own test with vcrpy replays a cassette, too, and records it where there is none.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 from langchain_tests.integration_tests import ChatModelIntegrationTests
+from vcr.cassette import Cassette
 
 from langchain_easyllm import EasyLLMChat
 from langchain_easyllm.offline import OfflineServer
@@ -27,7 +27,7 @@ from langchain_easyllm.offline import OfflineServer
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.recorded_conversations import CALLED
-from ...support.recording import ORIGIN, cassette_options, cassettes, model_in
+from ...support.recording import ORIGIN, cassettes, model_in
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 COPIED = CASSETTES / "llama-server" / "called.yaml"
@@ -45,17 +45,14 @@ MEDIA = {
 
 pytestmark = pytest.mark.filterwarnings("ignore:The function `loads?` is in beta")
 
-
-@pytest.fixture(scope="module")
-def vcr_config() -> dict[str, Any]:
-    """What pytest-recording's vcrpy is set up with; no header but harmless ones is kept."""
-    return {**cassette_options(), "allow_playback_repeats": True}
+CASSETTE = CASSETTES / "langchain-tests" / "TestStandard.test_stream_time.yaml"
 
 
-@pytest.fixture(scope="module")
-def vcr_cassette_dir() -> str:
-    """Where its cassettes are."""
-    return str(CASSETTES / "langchain-tests")
+@pytest.fixture
+def vcr() -> Iterator[Cassette]:
+    """Its cassette, as pytest-recording would give it."""
+    with cassettes().use_cassette(str(CASSETTE), allow_playback_repeats=True) as cassette:
+        yield cassette
 
 
 class TestStandard(ChatModelIntegrationTests):

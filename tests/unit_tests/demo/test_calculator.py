@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from demo.calculator import LONGEST, calculate
 from demo.tools import ERROR, TOOLS, calculator, found_something
 
+from ...support.cases import each_case
+
 
 @pytest.mark.parametrize(
     ("expression", "value"),
@@ -32,7 +34,7 @@ def test_expressions(expression, value):
     assert calculate(expression) == pytest.approx(value, rel=1e-15)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "expression",
     [
         "",

@@ -22,6 +22,7 @@ from langchain_easyllm.errors import (
     TimeoutError,
 )
 
+from ...support.cases import each_case
 from ...support.embedding_modes import bodies, embedded
 from ...support.fake_embedding_servers import (
     openai_route,
@@ -48,7 +49,7 @@ def model_of(server: FakeServer, **fields: Any) -> EasyLLMEmbeddings:
     return EasyLLMEmbeddings(base_url=server.url, api="embed", **fields)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("fields", "limit", "most"),
     [
         ({}, 5, 5),
@@ -118,7 +119,7 @@ def too_large(request: Received, most: int, refusal: Reply) -> Reply:
     return tei_route()(request)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "refusal",
     [
         error("tei-body"),
@@ -147,7 +148,7 @@ def test_the_size_that_was_refused_is_not_tried_again(
     assert refused == [32, 16, 8, 8, 16, 8, 8]  # the halves of the first batch, and no others
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("refusal", "kind"),
     [
         (error("tei-too-long"), BadRequestError),

@@ -12,6 +12,7 @@ import pytest
 from langchain_easyllm import EasyLLMEmbeddings
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.embedding_modes import BATCH_MODES, embedded
 from ...support.fake_embedding_servers import serve_tei, vectors_of
 from ...support.fake_server import FakeServer
@@ -40,7 +41,7 @@ def test_no_texts_need_no_request_of_any_kind(fake_server: FakeServer, method: s
     assert fake_server.requests == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("bad", "words"),
     [
         ("", "is empty"),

@@ -12,6 +12,7 @@ import pytest
 from langchain_easyllm import EasyLLMEmbeddings
 from langchain_easyllm.errors import EasyLLMError, GenerationError, ProtocolError
 
+from ...support.cases import each_case
 from ...support.embedding_modes import embedded
 from ...support.fake_embedding_servers import base64_vector, serve_tei
 from ...support.fake_server import FakeServer, Reply
@@ -31,7 +32,7 @@ def data(*vectors: object) -> dict[str, object]:
     return {"data": [{"index": n, "embedding": vector} for n, vector in enumerate(vectors)]}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("api", "body"),
     [
         ("embed", [[0.5, 1.0], [2.0, -3.0], [0.0, 4.0]]),
@@ -124,7 +125,7 @@ SENSELESS: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("api", "body", "words"), SENSELESS, ids=itertools.count())
+@each_case(("api", "body", "words"), SENSELESS, ids=itertools.count())
 def test_an_answer_that_makes_no_sense_is_an_error(
     fake_server: FakeServer, api: str, body: Any, words: str, batch_mode: str
 ) -> None:

@@ -9,6 +9,7 @@ from langchain_core.runnables import ConfigurableField
 
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.easyllm_clients import call
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
@@ -24,7 +25,7 @@ VALUES = ("zephyr", " zephyr ", "zephyr\n", "\tzephyr\r\n", "", " ", "\n", "zeph
 
 
 @CLASS
-@pytest.mark.parametrize("value", VALUES)
+@each_case("value", VALUES)
 def test_it_never_fails_an_object_whose_api_cannot_use_it(
     fake_server: FakeServer, cls: type, value: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,7 +38,7 @@ def test_it_never_fails_an_object_whose_api_cannot_use_it(
 
 
 @CLASS
-@pytest.mark.parametrize("value", [" zephyr ", "zephyr\n", "\tzephyr\r\n"])
+@each_case("value", [" zephyr ", "zephyr\n", "\tzephyr\r\n"])
 def test_the_space_around_it_says_nothing(
     fake_server: FakeServer, cls: type, value: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, SecretStr
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, EasyLLMRerank
 from langchain_easyllm.errors import ConfigurationError, EasyLLMError
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer
@@ -117,7 +118,7 @@ def test_a_secret_is_given_in_either_form(
 
 
 @CLASS
-@pytest.mark.parametrize(
+@each_case(
     ("bad", "words"),
     [
         ({"X-A": f"{TOKEN}\nb: c"}, "'X-A' must be Latin-1 text without line breaks"),

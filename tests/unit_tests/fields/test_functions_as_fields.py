@@ -27,13 +27,14 @@ from langchain_easyllm._http.models import Request
 from langchain_easyllm._http.user_functions import ask_token
 from langchain_easyllm.errors import AuthenticationError, ConfigurationError
 
+from ...support.cases import each_case
 from ...support.fake_embedding_servers import serve_tei
 from ...support.fake_server import FakeServer, Reply
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, text_of
 
 CLASS = pytest.mark.parametrize("cls", CLASSES)
-EVERY = pytest.mark.parametrize("cls", [EasyLLMChat, EasyLLM, EasyLLMEmbeddings, EasyLLMRerank])
+EVERY = each_case("cls", [EasyLLMChat, EasyLLM, EasyLLMEmbeddings, EasyLLMRerank])
 TOKEN = "gw_topsecret"
 
 
@@ -290,7 +291,7 @@ def test_a_chat_model_takes_them_from_an_llm(fake_server: FakeServer) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize(
+@each_case(
     ("fields", "said"),
     [
         ({"api_key": 7}, "api_key must be a str, a SecretStr or a function .*, not int"),

@@ -12,6 +12,7 @@ import pytest
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, SERVER_NAMES, answer, body_of
@@ -247,8 +248,8 @@ def sent_fields(server: FakeServer, column: str) -> dict[str, Any]:
     return {name: value for name, value in body["parameters"].items() if usual.get(name) != value}
 
 
-@pytest.mark.parametrize("column", [*CHAT, "generate"])
-@pytest.mark.parametrize("key", ON_CHAT, ids=lambda key: f"{key[0]}={key[1][:20]}")
+@each_case("column", [*CHAT, "generate"])
+@each_case("key", ON_CHAT, ids=lambda key: f"{key[0]}={key[1][:20]}")
 def test_a_field_is_sent_as_the_server_wants_it(
     fake_server: FakeServer, key: tuple[str, str], column: str
 ) -> None:
@@ -295,7 +296,7 @@ COMPLETIONS: dict[tuple[str, str, Any], Any] = {
 }
 
 
-@pytest.mark.parametrize("key", COMPLETIONS, ids=str)
+@each_case("key", COMPLETIONS, ids=str)
 def test_a_field_on_the_completions_protocol(
     fake_server: FakeServer, key: tuple[str, str, Any]
 ) -> None:
@@ -333,8 +334,8 @@ def test_what_transformers_serve_samples_by(fake_server: FakeServer) -> None:
     }
 
 
-@pytest.mark.parametrize("server_name", SERVER_NAMES)
-@pytest.mark.parametrize("cls", CLASSES)
+@each_case("server_name", SERVER_NAMES)
+@each_case("cls", CLASSES)
 def test_nothing_is_sent_that_nobody_set(
     fake_server: FakeServer, cls: type, server_name: str, mode: str
 ) -> None:

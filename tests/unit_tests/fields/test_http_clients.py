@@ -24,11 +24,12 @@ from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm.errors import ConfigurationError
 from langchain_easyllm.http import Request, Response
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer, Reply
 from ...support.fake_text_servers import serve
 
 ALL = (EasyLLMChat, EasyLLM, EasyLLMEmbeddings, EasyLLMRerank)
-EVERY = pytest.mark.parametrize("cls", ALL)
+EVERY = each_case("cls", ALL)
 URL = "http://localhost:9"
 
 
@@ -95,7 +96,7 @@ WRONG = {
 
 
 @EVERY
-@pytest.mark.parametrize("case", WRONG)
+@each_case("case", WRONG)
 def test_what_may_not_be_given_is_named(cls: Any, case: str) -> None:
     field, given, words = WRONG[case]
     with pytest.raises(ConfigurationError, match=words) as caught:

@@ -18,6 +18,7 @@ from langchain_core.messages import (
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer
@@ -79,7 +80,7 @@ CONSTRUCTION: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CONSTRUCTION)
+@each_case("name", CONSTRUCTION)
 @CLASS
 def test_a_bad_field_is_found_at_construction(cls: type, name: str) -> None:
     fields, words = CONSTRUCTION[name]
@@ -100,7 +101,7 @@ PER_CALL: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", PER_CALL)
+@each_case("name", PER_CALL)
 @CLASS
 def test_a_bad_field_is_found_at_the_call(
     fake_server: FakeServer, cls: type, name: str, mode: str
@@ -144,7 +145,7 @@ MESSAGES: dict[str, tuple[dict[str, Any], Any, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", MESSAGES)
+@each_case("name", MESSAGES)
 def test_bad_messages_are_found_before_they_are_sent(
     fake_server: FakeServer, name: str, mode: str
 ) -> None:
@@ -157,8 +158,8 @@ def test_bad_messages_are_found_before_they_are_sent(
     assert nothing_was_sent(fake_server)
 
 
-@pytest.mark.parametrize("api", ["auto", "chat", "generate", "completions"])
-@pytest.mark.parametrize("builder", [None, "zephyr"])
+@each_case("api", ["auto", "chat", "generate", "completions"])
+@each_case("builder", [None, "zephyr"])
 def test_an_empty_prompt_is_an_error(
     fake_server: FakeServer, api: str, builder: str | None, mode: str
 ) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError, ProtocolError
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer, Reply
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, body_of, text_of
@@ -44,8 +45,8 @@ def test_streaming_can_be_chosen_per_call(fake_server: FakeServer, cls: type) ->
     assert "stream" not in body_of(fake_server)
 
 
-@pytest.mark.parametrize("given", [[HumanMessage(IMAGE)], [HumanMessage([{"type": "odd"}])]])
-@pytest.mark.parametrize("builder", [None, "zephyr"])
+@each_case("given", [[HumanMessage(IMAGE)], [HumanMessage([{"type": "odd"}])]])
+@each_case("builder", [None, "zephyr"])
 def test_an_llm_refuses_what_is_not_text(
     fake_server: FakeServer, given: list[HumanMessage], builder: str | None, any_mode: str
 ) -> None:

@@ -9,6 +9,7 @@ from langchain_core import exceptions as core
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, errors
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer, Received, Reply, sse
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import STREAM_MODES, answer, text_of
@@ -21,7 +22,7 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "said"),
     [
         *((200, said) for said in WORDS.values()),
@@ -31,7 +32,7 @@ WORDS = {
         (500, WORDS["llama.cpp"]),
     ],
 )
-@pytest.mark.parametrize("cls", ROUTES)
+@each_case("cls", ROUTES)
 def test_middleware_can_catch_it(
     fake_server: FakeServer, cls: type, status: int, said: object, mode: str
 ) -> None:

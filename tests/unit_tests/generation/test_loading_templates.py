@@ -17,7 +17,7 @@ import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.prompts import get_prompt, register_prompt
+from langchain_easyllm.prompts import get_prompt, register_prompt, registry
 from langchain_easyllm.prompts import sandbox as limits
 from langchain_easyllm.prompts.jinja import JinjaPrompt
 
@@ -221,9 +221,10 @@ class Gate(JinjaPrompt):
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("mode", ASYNC)
 def test_jinja_renders_beside_the_loop(
-    fake_server: FakeServer, cls: type, named: bool, mode: str
+    fake_server: FakeServer, cls: type, named: bool, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve(fake_server, "openai")
+    monkeypatch.setattr(registry, "_prompts", registry._prompts.copy())
     gate = Gate.of(OTHER)
     assert isinstance(gate, Gate)
     builder = register_prompt("gate", gate, overwrite=True).name if named else gate

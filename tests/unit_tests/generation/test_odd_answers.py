@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, errors
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer, Pause, Reply, sse
 from ...support.fake_text_servers import serve, tgi_generate
 from ...support.invocation_modes import STREAM_MODES, answer, body_of, text_of
@@ -216,7 +217,7 @@ def test_a_last_chunk_may_repeat_the_whole_message(
 # Values of other types
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("value", "text"),
     [
         (0.005, "0.005"),

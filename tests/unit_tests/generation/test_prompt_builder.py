@@ -11,6 +11,7 @@ from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 from langchain_easyllm.prompts import PROMPT_MAPPING, get_prompt
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer, Reply
 from ...support.fake_text_servers import chat, serve
 from ...support.invocation_modes import CLASSES, answer, body_of, text_of
@@ -24,7 +25,7 @@ def prompt_of(server: FakeServer) -> str:
     return str(body.get("prompt", body.get("inputs")))
 
 
-@pytest.mark.parametrize("name", sorted(PROMPT_MAPPING))
+@each_case("name", sorted(PROMPT_MAPPING))
 def test_what_to_prompt_shows_is_what_is_sent(fake_server: FakeServer, name: str) -> None:
     serve(fake_server, "tgi")
     model = EasyLLMChat(base_url=fake_server.url, prompt_builder=name)

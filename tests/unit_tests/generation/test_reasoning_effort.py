@@ -10,6 +10,7 @@ import pytest
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer, Pause, Reply
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import answer, body_of
@@ -297,7 +298,7 @@ def test_a_template_that_has_it(
     assert model.to_prompt("Hi") == body_of(fake_server)["inputs"]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("builder", "given", "words"),
     [
         ("llama2", EFFORT, "would do nothing in the prompt 'llama2', which does not read it"),

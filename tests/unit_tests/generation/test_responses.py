@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import (
@@ -22,7 +23,7 @@ from ...support.invocation_modes import (
 )
 
 CLASS = pytest.mark.parametrize("cls", CLASSES)
-EVERY_SERVER = pytest.mark.parametrize("server_name", SERVER_NAMES)
+EVERY_SERVER = each_case("server_name", SERVER_NAMES)
 
 
 @CLASS
@@ -37,7 +38,7 @@ def test_every_mode_gives_the_same_text(
 
 @CLASS
 @EVERY_SERVER
-@pytest.mark.parametrize("streaming", [True, False])
+@each_case("streaming", [True, False])
 def test_streaming_changes_how_and_not_what(
     fake_server: FakeServer, cls: type, server_name: str, streaming: bool, mode: str
 ) -> None:
@@ -51,7 +52,7 @@ def test_streaming_changes_how_and_not_what(
 
 
 @EVERY_SERVER
-@pytest.mark.parametrize("reason", ["stop", "length"])
+@each_case("reason", ["stop", "length"])
 def test_a_chat_answer_tells_how_it_ended_and_who_gave_it(
     fake_server: FakeServer, server_name: str, reason: str, mode: str
 ) -> None:

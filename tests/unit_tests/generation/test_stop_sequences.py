@@ -11,6 +11,7 @@ from langchain_core.messages import HumanMessage
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.prompts import ChatPrompt, get_prompt
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer, Received, Reply, Stall, sse
 from ...support.fake_text_servers import chat, chat_events, serve, tgi_generate_events
 from ...support.invocation_modes import (
@@ -40,8 +41,8 @@ def deaf(server: FakeServer, tokens: list[str]) -> None:
     server.on("POST", "/v1/chat/completions", reply)
 
 
-@pytest.mark.parametrize("server_name", SERVER_NAMES)
-@pytest.mark.parametrize("cls", CLASSES)
+@each_case("server_name", SERVER_NAMES)
+@each_case("cls", CLASSES)
 def test_a_stop_is_cut_in_every_mode(
     fake_server: FakeServer, cls: type, server_name: str, mode: str
 ) -> None:

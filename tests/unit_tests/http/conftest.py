@@ -1,4 +1,4 @@
-"""Fixtures of the transport's tests: a clean environment, and a client of each kind."""
+"""Fixtures of the transport's tests: a certificate, and a client of each kind."""
 
 from __future__ import annotations
 
@@ -10,24 +10,10 @@ from pathlib import Path
 import pytest
 
 from langchain_easyllm._http import connection_limit
-from langchain_easyllm._http.auth import TOKEN_VARIABLES, Credentials
+from langchain_easyllm._http.auth import Credentials
 from langchain_easyllm._http.client import HTTPTransport
-from langchain_easyllm._http.tls import CA_VARIABLES
 
 from ...support.http_clients import AsyncClient, Client, SyncClient
-
-PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No token, proxy or authority of the machine decides a test."""
-    for name in (*TOKEN_VARIABLES, *CA_VARIABLES, *PROXY_VARIABLES):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.delenv("HF_TOKEN_PATH", raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 @pytest.fixture(scope="session")

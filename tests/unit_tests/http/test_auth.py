@@ -32,6 +32,9 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, name: str) -> 
 
 
 def test_precedence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HF_TOKEN_PATH")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     old, login = tmp_path / ".huggingface/token", tmp_path / "hf/token"
     for file, token in ((old, "hf_old_file"), (login, "hf_login_file")):
         file.parent.mkdir()

@@ -12,6 +12,8 @@ from langchain_easyllm import errors
 from langchain_easyllm._http.error_mapping import error_from_event, error_from_response
 from langchain_easyllm.errors import EasyLLMError
 
+from ...support.cases import each_case
+
 URL = "http://example.org/v1/chat/completions"
 
 
@@ -707,7 +709,7 @@ def encoded(body: object) -> bytes:
     return (body if isinstance(body, str) else json.dumps(body)).encode()
 
 
-@pytest.mark.parametrize(("status", "body"), OVERFLOWS.values(), ids=OVERFLOWS)
+@each_case(("status", "body"), OVERFLOWS.values(), ids=OVERFLOWS)
 def test_a_context_overflow_in_every_servers_words(status: int, body: object) -> None:
     error = error_from_response(status, {}, encoded(body), URL)
     assert type(error) is errors.ContextOverflowError
@@ -716,14 +718,14 @@ def test_a_context_overflow_in_every_servers_words(status: int, body: object) ->
     assert "Shorten the messages" in str(error) or status == 413
 
 
-@pytest.mark.parametrize("body", [body for _, body in OVERFLOWS.values()], ids=OVERFLOWS)
+@each_case("body", [body for _, body in OVERFLOWS.values()], ids=OVERFLOWS)
 def test_a_context_overflow_inside_an_answer(body: object) -> None:
     error = error_from_event(encoded(body), URL)
     assert isinstance(error, core.ContextOverflowError)
     assert not error.is_retryable
 
 
-@pytest.mark.parametrize(("status", "body", "kind"), OTHERS.values(), ids=OTHERS)
+@each_case(("status", "body", "kind"), OTHERS.values(), ids=OTHERS)
 def test_what_only_looks_like_an_overflow(
     status: int, body: object, kind: type[EasyLLMError]
 ) -> None:

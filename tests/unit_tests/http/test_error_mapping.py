@@ -11,6 +11,8 @@ from langchain_easyllm import errors
 from langchain_easyllm._http.error_mapping import error_from_event, error_from_response
 from langchain_easyllm.errors import EasyLLMError
 
+from ...support.cases import each_case
+
 URL = "https://user:pw@example.org/v1/chat?key=hidden"
 DEDICATED = "https://x.us-east-1.aws.endpoints.huggingface.cloud/"
 
@@ -30,7 +32,7 @@ def openai(message: str, **fields: object) -> dict[str, object]:
     return {"error": {"message": message, **fields}}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "body", "kind", "words"),
     [
         (400, openai("bad field"), errors.BadRequestError, "bad field"),

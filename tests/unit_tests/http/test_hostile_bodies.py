@@ -21,6 +21,8 @@ from langchain_easyllm._http.error_mapping import (
 )
 from langchain_easyllm.errors import EasyLLMError
 
+from ...support.cases import each_case
+
 URL = "https://example.org/v1"
 
 
@@ -147,8 +149,8 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("status", [300, 400, 404, 422, 500, 503, 599, 999])
-@pytest.mark.parametrize("body", ODD, ids=range(len(ODD)))
+@each_case("status", [300, 400, 404, 422, 500, 503, 599, 999])
+@each_case("body", ODD, ids=range(len(ODD)))
 def test_only_our_errors_come_of_odd_bodies(body: str, status: int) -> None:
     for encoded in (body.encode(), body.encode("utf-16"), body.encode() + b"\xff"):
         error = error_from_response(status, {}, encoded, URL)

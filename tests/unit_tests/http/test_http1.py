@@ -10,6 +10,8 @@ from langchain_easyllm._http import http1
 from langchain_easyllm._http.http1 import MAX_HEAD, ResponseParser
 from langchain_easyllm.errors import EasyLLMError, IncompleteStreamError, ProtocolError
 
+from ...support.cases import each_case
+
 BODIES = st.lists(st.binary(min_size=1, max_size=40), max_size=8)
 
 
@@ -88,7 +90,7 @@ def test_only_our_errors_come_out_of_random_bytes(blocks: list[bytes]) -> None:
         assert parser.complete
 
 
-@pytest.mark.parametrize(
+@each_case(
     "head",
     [
         "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4",
@@ -130,7 +132,7 @@ def test_what_makes_no_sense_is_refused(head: str) -> None:
         ResponseParser("GET").feed(head.encode() + b"\r\n\r\n")
 
 
-@pytest.mark.parametrize(
+@each_case(
     "chunk",
     [
         b"zz\r\n",
@@ -156,7 +158,7 @@ def test_what_makes_no_sense_is_refused(head: str) -> None:
         b"0\r\n\r\r\n",
     ],
 )
-@pytest.mark.parametrize("size", [1, 1000])
+@each_case("size", [1, 1000])
 def test_broken_chunks_are_refused(chunk: bytes, size: int) -> None:
     parser = ResponseParser("GET")
     parser.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")

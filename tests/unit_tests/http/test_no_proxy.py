@@ -7,6 +7,8 @@ import pytest
 from langchain_easyllm._http.models import parse_url
 from langchain_easyllm._http.proxies import is_exempt, proxy_for
 
+from ...support.cases import each_case
+
 NAMES = ["example.com", ".example.com", "example.com.", "EXAMPLE.com", "http://example.com/"]
 # The entry, hosts that it exempts, hosts that it does not.
 CASES: list[tuple[str, list[str], list[str]]] = [
@@ -42,7 +44,7 @@ CASES: list[tuple[str, list[str], list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("entry", "exempt", "others"), CASES, ids=[case[0] for case in CASES])
+@each_case(("entry", "exempt", "others"), CASES, ids=[case[0] for case in CASES])
 def test_who_is_exempt(entry: str, exempt: list[str], others: list[str]) -> None:
     for host in exempt:
         assert is_exempt(parse_url(f"http://{host}/"), entry), host

@@ -7,6 +7,7 @@ import pytest
 from langchain_easyllm import huggingface
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.easyllm_clients import CLIENTS, call
 from ...support.fake_server import FakeServer
 
@@ -42,9 +43,9 @@ def server(fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> FakeServ
     return fake_server
 
 
-@pytest.mark.parametrize("mode", ["sync", "async"])
-@pytest.mark.parametrize("kind", CLIENTS)
-@pytest.mark.parametrize(("given", "said"), WRONG)
+@each_case("mode", ["sync", "async"])
+@each_case("kind", CLIENTS)
+@each_case(("given", "said"), WRONG)
 def test_a_parameter_that_cannot_work(server, mode, kind, given, said):
     with pytest.raises(ConfigurationError, match=said):
         call(mode, kind, **given)

@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessageChunk, HumanMessage
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.fake_responses import chat
 from ...support.fake_server import FakeServer, Received
 from ...support.fake_text_servers import serve
@@ -20,8 +21,8 @@ from ...support.fake_tool_calls import Turn, serve_turns
 from ...support.invocation_modes import CLASSES, STREAM_MODES, answer, body_of, text_of
 
 CLASS = pytest.mark.parametrize("cls", CLASSES)
-OBJECT = pytest.mark.parametrize("own", [None, True, False])
-NAME = pytest.mark.parametrize("name", ["stream", "streaming"])
+OBJECT = each_case("own", [None, True, False])
+NAME = each_case("name", ["stream", "streaming"])
 
 
 class TextChunks(BaseCallbackHandler):
@@ -46,7 +47,7 @@ def was_streamed(fake_server: FakeServer) -> bool:
 @CLASS
 @OBJECT
 @NAME
-@pytest.mark.parametrize("call", [None, True, False])
+@each_case("call", [None, True, False])
 def test_a_call_decides_before_its_object(
     fake_server: FakeServer, cls: type, own: bool | None, name: str, call: bool | None, mode: str
 ) -> None:
@@ -93,7 +94,7 @@ def test_prompts_of_generate_are_streamed(fake_server: FakeServer, cls: type, na
 
 @CLASS
 @OBJECT
-@pytest.mark.parametrize("stream", [True, False])
+@each_case("stream", [True, False])
 def test_two_that_contradict_are_an_error(
     fake_server: FakeServer, cls: type, own: bool | None, stream: bool, mode: str
 ) -> None:

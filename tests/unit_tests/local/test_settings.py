@@ -12,6 +12,7 @@ from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
 from langchain_easyllm._local.settings import check_libraries, check_model
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.invocation_modes import CLASSES, answer
 from ...support.spelling_model import Pipeline
 
@@ -22,8 +23,8 @@ def folder(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-@pytest.mark.parametrize("cls", CLASSES)
-@pytest.mark.parametrize(
+@each_case("cls", CLASSES)
+@each_case(
     ("fields", "words"),
     [
         ({}, "api='local' runs a model in this process: set model"),

@@ -11,6 +11,7 @@ from langchain_core.callbacks import StreamingStdOutCallbackHandler
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, body_of
@@ -217,7 +218,7 @@ def test_what_has_no_meaning_for_embeddings(arguments: dict[str, Any], words: st
         EasyLLMEmbeddings(model="org/name", **arguments)
 
 
-@pytest.mark.parametrize("call", TO_A_SERVER)
+@each_case("call", TO_A_SERVER)
 def test_a_call_that_names_a_server(fake_server: FakeServer, call: str, mode: str) -> None:
     arguments, parameters = TO_A_SERVER[call]
     given = {name: fake_server.url if value == URL else value for name, value in arguments.items()}

@@ -19,6 +19,7 @@ from langchain_easyllm import (
 )
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.fake_embedding_servers import serve_tei
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
@@ -29,7 +30,7 @@ ALL = (
     *(EasyLLMCrossEncoder, EasyLLMSparseEmbeddings),
 )
 CLASS = pytest.mark.parametrize("cls", CLASSES)
-EVERY = pytest.mark.parametrize("cls", ALL)
+EVERY = each_case("cls", ALL)
 URL = "http://localhost:9"
 
 
@@ -99,7 +100,7 @@ def test_what_no_number_of_tokens_means(cls: Any, special: int) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize(
+@each_case(
     ("name", "value", "where"),
     [
         ("num_ctx", 8192, "OLLAMA_CONTEXT_LENGTH"),
@@ -193,8 +194,8 @@ TIMEOUTS: list[tuple[object, float | None]] = [
 
 
 @EVERY
-@pytest.mark.parametrize("name", ["timeout", "request_timeout"])
-@pytest.mark.parametrize(("timeout", "seconds"), TIMEOUTS)
+@each_case("name", ["timeout", "request_timeout"])
+@each_case(("timeout", "seconds"), TIMEOUTS)
 def test_timeouts_of_other_clients(
     cls: Any, name: str, timeout: object, seconds: float | None
 ) -> None:
@@ -209,7 +210,7 @@ def test_a_timeout_of_httpx2() -> None:
 
 
 @CLASS
-@pytest.mark.parametrize(("timeout", "seconds"), TIMEOUTS)
+@each_case(("timeout", "seconds"), TIMEOUTS)
 def test_timeouts_of_a_call(cls: Any, timeout: object, seconds: float | None) -> None:
     model = cls(base_url=URL, timeout=3)
     for name in ("timeout", "request_timeout"):
@@ -218,9 +219,7 @@ def test_timeouts_of_a_call(cls: Any, timeout: object, seconds: float | None) ->
 
 
 @EVERY
-@pytest.mark.parametrize(
-    "bad", [(), (1,), (1, 2, 3, 4, 5), (1, "x"), (1, -1), httpx.Timeout(0), {}]
-)
+@each_case("bad", [(), (1,), (1, 2, 3, 4, 5), (1, "x"), (1, -1), httpx.Timeout(0), {}])
 def test_what_is_no_timeout(cls: Any, bad: object) -> None:
     with pytest.raises(ConfigurationError, match="timeout"):
         cls(base_url=URL, timeout=bad)

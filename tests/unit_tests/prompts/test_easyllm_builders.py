@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_easyllm import prompts
 
+from ...support.cases import each_case
 from ...support.prompt_conversations import as_dicts
 
 CHAT = [("system", " S "), ("user", " A "), ("assistant", " B "), ("user", "C")]
@@ -61,8 +62,8 @@ def test_a_string(name, expected):
     assert builder(name)(" Hi ") == expected
 
 
-@pytest.mark.parametrize("name", EXPECTED)
-@pytest.mark.parametrize(
+@each_case("name", EXPECTED)
+@each_case(
     "messages",
     [
         [],

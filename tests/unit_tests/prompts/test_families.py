@@ -6,6 +6,7 @@ import pytest
 
 from langchain_easyllm.prompts import PROMPT_MAPPING, get_prompt
 
+from ...support.cases import each_case
 from ...support.prompt_conversations import EASYLLM, FAMILIES, on_a_day
 
 CHAT = [("system", "S"), ("user", "A"), ("assistant", "B"), ("user", "C")]
@@ -121,8 +122,8 @@ RENDERED = {
 }
 
 
-@pytest.mark.parametrize("name", RENDERED)
-@pytest.mark.parametrize("mode", [{}, {"roles": "strict", "special_tokens": "allow"}])
+@each_case("name", RENDERED)
+@each_case("mode", [{}, {"roles": "strict", "special_tokens": "allow"}])
 def test_a_plain_chat(name, mode):
     assert get_prompt(name).render(CHAT, **on_a_day(name), **mode) == RENDERED[name]
 
@@ -192,13 +193,13 @@ DETAILS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "messages", "expected"), DETAILS)
-@pytest.mark.parametrize("roles", ["fold", "strict"])
+@each_case(("name", "messages", "expected"), DETAILS)
+@each_case("roles", ["fold", "strict"])
 def test_details(name, messages, expected, roles):
     assert get_prompt(name).render(messages, roles=roles) == expected
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "end"),
     [
         ("llama2", " [/INST]"),
@@ -252,7 +253,7 @@ BOS = {
 }
 
 
-@pytest.mark.parametrize("name", [*FAMILIES, *EASYLLM])
+@each_case("name", [*FAMILIES, *EASYLLM])
 def test_bos_says_how_the_string_begins(name):
     prompt = get_prompt(name)
     assert prompt.bos == BOS.get(name)
@@ -296,6 +297,6 @@ STOPS = {
 }
 
 
-@pytest.mark.parametrize(("name", "stop"), STOPS.items())
+@each_case(("name", "stop"), STOPS.items())
 def test_stops(name, stop):
     assert get_prompt(name).stop == stop

@@ -19,6 +19,7 @@ from langchain_easyllm.prompts import (
     PromptError,
     get_prompt,
     register_prompt,
+    registry,
 )
 
 from ...support.prompt_conversations import EASYLLM, FAMILIES
@@ -26,7 +27,8 @@ from ...support.prompt_conversations import EASYLLM, FAMILIES
 
 @pytest.fixture
 def name():
-    return f"own-{uuid.uuid4()}"
+    yield (own := f"own-{uuid.uuid4()}")
+    registry._prompts.pop(own, None)
 
 
 def test_every_name_is_a_prompt_of_that_name():

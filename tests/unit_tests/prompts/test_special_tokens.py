@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from langchain_easyllm.prompts import PromptError, get_prompt
 from langchain_easyllm.prompts.special_tokens import SpecialTokens
 
+from ...support.cases import each_case
 from ...support.prompt_conversations import EASYLLM, FAMILIES, as_dicts
 
 ALL = [*FAMILIES, *EASYLLM]
@@ -37,7 +38,7 @@ def test_as_many_control_tokens_as_with_harmless_content(name, data):
     assert {t: text.count(t) for t in tokens} == {t: harmless.count(t) for t in tokens}
 
 
-@pytest.mark.parametrize("name", ALL)
+@each_case("name", ALL)
 def test_every_token_is_broken_by_one_space(name):
     prompt = get_prompt(name)
     for token in prompt.family.special_tokens.tokens:

@@ -13,6 +13,7 @@ from langchain_easyllm.prompts import get_prompt
 from langchain_easyllm.prompts.conversation import read
 from langchain_easyllm.prompts.templates.typescript import namespace_of
 
+from ...support.cases import each_case
 from ...support.prompt_conversations import on_a_day
 
 
@@ -182,7 +183,7 @@ TYPES = [
 ]
 
 
-@pytest.mark.parametrize(("schema", "written"), TYPES)
+@each_case(("schema", "written"), TYPES)
 def test_types(schema, written):
     text = namespace_of([function(p=schema, q={"type": "string", "description": "Q."})])
     assert f"(_: {{\np: {written},\n// Q.\nq?: string,\n}}) => any;" in text

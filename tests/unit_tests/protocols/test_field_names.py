@@ -31,6 +31,7 @@ from langchain_easyllm._servers.transformers_serve import TRANSFORMERS_SERVE
 from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.text_servers import SCHEMA, TEXT_SERVERS, Fields
 
 OPENAI_FORMAT = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
@@ -102,7 +103,7 @@ ROWS: Mapping[Row, Fields] = {
         {**GENERATE, "logprobs": {"logprobs": True}},
     ),
 }
-every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} of {row[1].name}")
+every_row = each_case("row", ROWS, ids=lambda row: f"{row[0]} of {row[1].name}")
 
 
 def sent(api: GenerationApi, profile: ServerProfile, **params: object) -> dict[str, object]:
@@ -115,7 +116,7 @@ def test_the_table_has_a_row_for_every_server() -> None:
 
 
 @every_row
-@pytest.mark.parametrize("name", NEUTRAL_FIELDS)
+@each_case("name", NEUTRAL_FIELDS)
 def test_a_field_is_a_key_or_a_clear_error(row: Row, name: str) -> None:
     fields = ROWS[row]
     value = VALUES[name]
@@ -129,7 +130,7 @@ def test_a_field_is_a_key_or_a_clear_error(row: Row, name: str) -> None:
 
 
 @every_row
-@pytest.mark.parametrize("name", NEUTRAL_FIELDS)
+@each_case("name", NEUTRAL_FIELDS)
 def test_none_is_unset(row: Row, name: str) -> None:
     assert sent(*row, **{name: None}) == {}
 
@@ -145,7 +146,7 @@ def test_an_error_names_the_way_out() -> None:
 
 
 @every_row
-@pytest.mark.parametrize(
+@each_case(
     "off",
     [
         {"presence_penalty": 0},
@@ -190,7 +191,7 @@ def test_tgi_wants_open_intervals(value: float) -> None:
 
 
 @every_row
-@pytest.mark.parametrize("asked", [{"temperature": 0}, {"temperature": 0.0}, {"do_sample": False}])
+@each_case("asked", [{"temperature": 0}, {"temperature": 0.0}, {"do_sample": False}])
 def test_greedy_decoding(row: Row, asked: dict[str, object]) -> None:
     sampling = {"top_p": 0.9, "top_k": 3, "typical_p": 0.9, "seed": 5, "temperature": 0.7}
     if "min_p" not in ROWS[row].missing:
@@ -242,8 +243,8 @@ def test_two_fields_of_one_name_must_agree(api: GenerationApi) -> None:
     assert len(sent(api, TGI, response_format=SCHEMA, grammar=SCHEMA)) == 1
 
 
-@pytest.mark.parametrize("profile", SERVERS, ids=attrgetter("name"))
-@pytest.mark.parametrize("limit", [None, 0, 2, 9])
+@each_case("profile", SERVERS, ids=attrgetter("name"))
+@each_case("limit", [None, 0, 2, 9])
 def test_no_more_stops_are_sent_than_the_server_takes(
     profile: ServerProfile, limit: int | None
 ) -> None:

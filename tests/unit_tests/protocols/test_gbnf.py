@@ -16,6 +16,8 @@ from llguidance.gbnf_to_lark import gbnf_to_lark
 from langchain_easyllm._protocols.gbnf import choice_to_gbnf, regex_to_gbnf
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
+
 BYTES = LLTokenizer("byte")
 
 
@@ -55,7 +57,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("pattern", TEXTS)
+@each_case("pattern", TEXTS)
 def test_the_grammar_of_a_regex(pattern: str) -> None:
     grammar = regex_to_gbnf(pattern)
     readable = re.compile(pattern.replace("(?<", "(?P<"), re.ASCII)
@@ -84,7 +86,7 @@ def test_any_regex_and_any_text(pattern: str, text: str) -> None:
     assert allows(regex_to_gbnf(pattern), text) == fits
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("pattern", "part"),
     [
         ("(?=a)b", "(?="),

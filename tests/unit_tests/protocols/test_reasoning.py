@@ -17,6 +17,7 @@ from langchain_easyllm._protocols.reasoning import (
     is_reasoning_model,
 )
 
+from ...support.cases import each_case
 from ...support.text_chunks import chunks_of, time_growth
 
 PARTS = [OPEN, CLOSE, "<", "</", "think", ">", "</thi", "nk>", "\n", " ", "a", "bc"]
@@ -104,7 +105,7 @@ def test_thinking_is_shown_up_to_what_may_be_its_closing_tag(chunks: list[str]) 
         assert CLOSE.startswith(fed.removeprefix(shown))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "reasoning_model", "expected"),
     [
         ("<think>\nHm.\n</think>\n\nYes.", False, ("\nHm.\n", "Yes.")),

@@ -21,6 +21,8 @@ from langchain_easyllm._servers.tgi import TGI
 from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
+
 # A model in this process is asked in TGI's protocol alone.
 SERVERS = [profile for profile in ALL_SERVERS if profile.chat and profile is not IN_PROCESS]
 TGI_INFO = ServerInfo(TGI, max_stops=4)
@@ -162,7 +164,7 @@ def test_what_tgi_is_sent_is_what_it_allows(
         assert parameters["details"] is True
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("api", "profile"), [(api, server) for server in SERVERS for api in server.apis], ids=str
 )
 def test_stop_is_never_sent_empty(api: GenerationApi, profile: ServerProfile) -> None:

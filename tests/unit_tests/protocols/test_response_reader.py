@@ -16,6 +16,7 @@ from langchain_easyllm._protocols.reasoning import has_unopened_think_tag
 from langchain_easyllm._servers.profile import GenerationApi
 from langchain_easyllm.errors import IncompleteStreamError, ProtocolError
 
+from ...support.cases import each_case
 from ...support.protocol_responses import (
     PROTOCOLS,
     Protocol,
@@ -210,7 +211,7 @@ ODD_EVENTS = [
 ]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("protocol", "garbage"),
     [
         (protocol, garbage)
@@ -277,7 +278,7 @@ ERRORS = [
 
 
 @every_protocol
-@pytest.mark.parametrize("error", ERRORS)
+@each_case("error", ERRORS)
 def test_a_failure_inside_a_stream_ends_it(protocol: Protocol, error: object) -> None:
     reader = ResponseReader(protocol.decoder())
     events = protocol.events(["Hello", " wide", " world"])
@@ -296,7 +297,7 @@ def test_an_event_named_error_is_a_failure_whatever_it_holds(protocol: Protocol)
 
 
 @every_protocol
-@pytest.mark.parametrize("error", ERRORS)
+@each_case("error", ERRORS)
 def test_a_failure_in_place_of_an_answer(protocol: Protocol, error: object) -> None:
     assert read_answers(protocol.decoder(), dumps(error), ()) == Failure(dumps(error))
 

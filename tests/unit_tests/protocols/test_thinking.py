@@ -22,6 +22,8 @@ from langchain_easyllm._servers.transformers_serve import TRANSFORMERS_SERVE
 from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
+
 OFF = {"enable_thinking": False, "thinking": False}
 ON = {"enable_thinking": True, "thinking": True}
 TEMPLATE = "chat_template_kwargs"
@@ -118,7 +120,7 @@ EXPRESSED = [
 ]
 
 
-@pytest.mark.parametrize(("model", "choice", "result"), EXPRESSED)
+@each_case(("model", "choice", "result"), EXPRESSED)
 def test_a_choice_in_the_words_of_a_template(
     model: ModelThinking | None, choice: dict[str, object], result: dict[str, object] | str
 ) -> None:

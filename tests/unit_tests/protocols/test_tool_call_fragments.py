@@ -21,6 +21,7 @@ from langchain_easyllm._protocols.tool_calls import (
     parse_arguments,
 )
 
+from ...support.cases import each_case
 from ...support.text_chunks import time_growth
 
 TOOLS = ("get", "get_weather", "weather", "now")
@@ -68,7 +69,7 @@ OSLO = '{"city": "Oslo"}'
 ONE = [("get_weather", {"city": "Oslo"})]
 
 
-@pytest.mark.parametrize(
+@each_case(
     "fragments",
     [
         # A new id in each fragment, with and without the name.
@@ -241,7 +242,7 @@ def test_no_arguments_are_an_empty_object(parts: list[str | None]) -> None:
     assert streamed([fragment("now", "", index=0)], *[[f] for f in fragments]) == [("now", {})]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "wanted"),
     [
         (OSLO, {"city": "Oslo"}),
@@ -265,7 +266,7 @@ def test_no_arguments_are_an_empty_object(parts: list[str | None]) -> None:
         ('{"a": "\\\\"}{"a": "\\\\"}', {"a": "\\"}),
     ],
 )
-@pytest.mark.parametrize("size", [1, 3, 1000])
+@each_case("size", [1, 3, 1000])
 def test_the_arguments_of_a_whole_answer_are_those_of_a_stream(
     text: str, wanted: object, size: int
 ) -> None:

@@ -20,6 +20,7 @@ from langchain_easyllm._servers.transformers_serve import TRANSFORMERS_SERVE
 from langchain_easyllm._servers.vllm import VLLM
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.text_servers import NAMED, TEXT_SERVERS
 
 # A model in this process is asked in TGI's protocol alone.
@@ -57,8 +58,8 @@ def names(request: dict[str, object]) -> list[str]:
     return [one["function"]["name"] for one in request.get("tools", [])]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("profile", SERVERS, ids=attrgetter("name"))
-@pytest.mark.parametrize("tools", [ONE, TWO])
+@each_case("profile", SERVERS, ids=attrgetter("name"))
+@each_case("tools", [ONE, TWO])
 def test_the_servers_default_is_left_to_it(profile: ServerProfile, tools: Any) -> None:
     request = body(profile, tools)
     assert request["tools"] == tools
@@ -67,8 +68,8 @@ def test_the_servers_default_is_left_to_it(profile: ServerProfile, tools: Any) -
     assert "parallel_tool_calls" not in request
 
 
-@pytest.mark.parametrize("profile", SERVERS, ids=attrgetter("name"))
-@pytest.mark.parametrize("number", range(4))
+@each_case("profile", SERVERS, ids=attrgetter("name"))
+@each_case("number", range(4))
 def test_a_choice_is_sent_in_the_servers_form(profile: ServerProfile, number: int) -> None:
     choice: Any = ["auto", "none", "required", NAMED][number]
     words = ROWS[profile].choices[number]
@@ -86,8 +87,8 @@ def test_a_call_of_the_only_tool_is_a_named_one() -> None:
     assert request["tool_choice"] == NAMED
 
 
-@pytest.mark.parametrize("profile", SERVERS, ids=attrgetter("name"))
-@pytest.mark.parametrize("parallel", [True, False])
+@each_case("profile", SERVERS, ids=attrgetter("name"))
+@each_case("parallel", [True, False])
 def test_parallel_calls_are_named_where_the_server_reads_it(
     profile: ServerProfile, parallel: bool
 ) -> None:

@@ -27,6 +27,7 @@ from langchain_easyllm._servers.profile import (
 from langchain_easyllm.errors import ConfigurationError
 from langchain_easyllm.offline import OfflineServer
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, body_of, text_of
@@ -98,8 +99,8 @@ def constraints_of(server: FakeServer) -> Json:
     return {k: v for k, v in body.items() if k in KEYS or k.startswith("guided_")}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("name", "api"), SENT)
+@each_case("kind", KINDS)
+@each_case(("name", "api"), SENT)
 def test_a_constraint_on_every_server(
     fake_server: FakeServer, name: str, api: str, kind: str
 ) -> None:
@@ -262,7 +263,7 @@ def test_a_choice_as_a_regex_is_that_choice(fake_server: FakeServer) -> None:
     assert sent == r"(a\|b|1\+1=2\?|" + expected
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("bad", "said"),
     [
         ({"type": "regexp", "value": "a"}, r"'regexp' is not known: did you mean 'regex'\?"),
@@ -310,7 +311,7 @@ def test_a_choice_as_a_regex_is_that_choice(fake_server: FakeServer) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("name", ["grammar", "response_format"])
+@each_case("name", ["grammar", "response_format"])
 def test_bad_input_is_an_error_before_anything_is_sent(
     fake_server: FakeServer, name: str, bad: Any, said: str
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import models, serve
 from ...support.fake_tool_calls import Turn, serve_turns
@@ -58,7 +59,7 @@ def test_what_a_server_lacks_is_an_error_that_names_both(
     assert not posted(fake_server)
 
 
-@pytest.mark.parametrize("name", [*LACKING, "litellm"])
+@each_case("name", [*LACKING, "litellm"])
 @CLASS
 def test_it_answers_what_it_has(fake_server: FakeServer, cls: Any, name: str, mode: str) -> None:
     serve(fake_server, name)

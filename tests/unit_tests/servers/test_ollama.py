@@ -17,6 +17,7 @@ from langchain_easyllm.errors import (
     ProtocolError,
 )
 
+from ...support.cases import each_case
 from ...support.fake_server import Cut, FakeServer, Received, Reply, Stall
 from ...support.fake_text_servers import (
     chat,
@@ -82,9 +83,9 @@ def test_one_of_its_models_has_to_be_named(fake_server: FakeServer, mode: str) -
     assert body_of(fake_server)["model"] == "b:2b"
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("cls", CLASSES)
-@pytest.mark.parametrize("builder", [None, "zephyr"])
+@each_case("way", WAYS)
+@each_case("cls", CLASSES)
+@each_case("builder", [None, "zephyr"])
 def test_a_prompt_is_sent_raw(
     fake_server: FakeServer, cls: type, builder: str | None, way: str, mode: str
 ) -> None:

@@ -20,6 +20,7 @@ from langchain_easyllm.errors import (
     NotFoundError,
 )
 
+from ...support.cases import each_case
 from ...support.fake_server import Cut, FakeServer, Pause, Received, Reply, Stall, sse
 from ...support.fake_text_servers import (
     chat,
@@ -52,8 +53,8 @@ def detection_requests(server: FakeServer) -> list[str]:
     return [request.path for request in server.requests if request.method == "GET"]
 
 
-@pytest.mark.parametrize("server_name", SERVER_NAMES)
-@pytest.mark.parametrize("builder", [None, "zephyr"])
+@each_case("server_name", SERVER_NAMES)
+@each_case("builder", [None, "zephyr"])
 @CLASS
 def test_auto_takes_the_protocol_of_the_table(
     fake_server: FakeServer, cls: type, builder: str | None, server_name: str, stream_mode: str

@@ -9,6 +9,7 @@ import pytest
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import CLASSES, answer, body_of
@@ -28,8 +29,8 @@ def test_a_regex_has_a_key_of_its_own(
     assert "response_format" not in body
 
 
-@pytest.mark.parametrize("name", ["truncate", "typical_p", "watermark", "best_of"])
-@pytest.mark.parametrize("cls", CLASSES)
+@each_case("name", ["truncate", "typical_p", "watermark", "best_of"])
+@each_case("cls", CLASSES)
 def test_a_field_that_it_ignores_is_an_error(
     fake_server: FakeServer, cls: Any, name: str, mode: str
 ) -> None:

@@ -11,6 +11,8 @@ from langchain_easyllm._servers.urls import (
 )
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
+
 ROUTES = [
     "/v1",
     "/v1/chat/completions",
@@ -37,9 +39,9 @@ ROOTS = [
 ]
 
 
-@pytest.mark.parametrize("root", ROOTS)
-@pytest.mark.parametrize("route", ["", *ROUTES, "/v1/tokenize"])
-@pytest.mark.parametrize("slashes", ["", "/", "//"])
+@each_case("root", ROOTS)
+@each_case("route", ["", *ROUTES, "/v1/tokenize"])
+@each_case("slashes", ["", "/", "//"])
 def test_roots_and_full_routes(root: str, route: str, slashes: str) -> None:
     address = parse_server_url(f" {root}{route}{slashes}\n")
     assert address.root == root
@@ -75,7 +77,7 @@ def test_forgiven_spellings(text: str, root: str) -> None:
 CHAT, EMBED, MODELS = "/chat/completions", "/embeddings", "/models"
 
 
-@pytest.mark.parametrize(
+@each_case(
     "base",
     [
         "/api/v3",
@@ -94,8 +96,8 @@ CHAT, EMBED, MODELS = "/chat/completions", "/embeddings", "/models"
         "/models/v2",
     ],
 )
-@pytest.mark.parametrize("route", ["", CHAT, "/completions", EMBED, "/rerank", MODELS])
-@pytest.mark.parametrize("slashes", ["", "/", "//"])
+@each_case("route", ["", CHAT, "/completions", EMBED, "/rerank", MODELS])
+@each_case("slashes", ["", "/", "//"])
 def test_a_version_path_of_its_own_is_used_as_it_is(base: str, route: str, slashes: str) -> None:
     root = "https://example.org" + base
     address = parse_server_url(f"{root}{slashes}{route}{slashes}?a=b")
@@ -106,7 +108,7 @@ def test_a_version_path_of_its_own_is_used_as_it_is(base: str, route: str, slash
         assert address.url("/v1" + behind) == f"{root}{behind}?a=b"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("base", "root"),
     [
         ("/serving/endpoints/v1", "/serving/endpoints"),
@@ -118,7 +120,7 @@ def test_a_version_path_of_its_own_is_used_as_it_is(base: str, route: str, slash
         ("", ""),
     ],
 )
-@pytest.mark.parametrize("route", ["", CHAT, "/completions", EMBED, MODELS, "/rerank"])
+@each_case("route", ["", CHAT, "/completions", EMBED, MODELS, "/rerank"])
 def test_v1_has_the_servers_root_before_it(base: str, root: str, route: str) -> None:
     root = "https://example.org" + root
     address = parse_server_url(f"https://example.org{base or '/v1'}{route}")
@@ -206,7 +208,7 @@ def test_the_retired_host_leads_to_the_router(path: str, model: str | None) -> N
     assert address.retired
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text",
     [
         "",

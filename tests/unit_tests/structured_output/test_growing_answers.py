@@ -24,6 +24,7 @@ from langchain_easyllm._structured_output.parser import StructuredParser
 from langchain_easyllm._structured_output.schema import make_output_schema
 from langchain_easyllm.errors import StructuredOutputError
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer
 from ...support.fake_tool_calls import Turn, serve_turns
 from ...support.fuzzing import cut, examples
@@ -98,7 +99,7 @@ def test_it_shows_what_pydantic_shows(value: Any, place: int) -> None:
         assert growing.value == from_json(text, allow_partial="trailing-strings")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "shown"),
     [
         ("{", {}),
@@ -137,7 +138,7 @@ def test_it_shows_what_pydantic_shows(value: Any, place: int) -> None:
         ("[" * 2000, None),
     ],
 )
-@pytest.mark.parametrize("size", [1, 3, 10_000])
+@each_case("size", [1, 3, 10_000])
 def test_nothing_is_guessed(text: str, shown: object, size: int) -> None:
     growing = GrowingJson()
     for at in range(0, len(text), size):
@@ -149,7 +150,7 @@ IDA = '{"name": "Ida", "tags": ["a"]}'
 WHOLE = json.loads(IDA)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text",
     [
         IDA,
@@ -164,7 +165,7 @@ WHOLE = json.loads(IDA)
         f"One</think>two {{</think> {IDA}",
     ],
 )
-@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+@each_case("size", [1, 2, 7, 1000])
 def test_it_is_found_in_any_text(text: str, size: int) -> None:
     growing = GrowingText(arrays=False)
     for at in range(0, len(text), size):

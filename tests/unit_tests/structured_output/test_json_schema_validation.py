@@ -13,6 +13,7 @@ from jsonschema import Draft4Validator, Draft7Validator, Draft202012Validator
 
 from langchain_easyllm._structured_output.validation import problem_of
 
+from ...support.cases import each_case
 from ...support.fuzzing import examples
 from ...support.text_chunks import time_growth
 
@@ -198,7 +199,7 @@ OLDER: list[tuple[str, Any, dict[str, Any], list[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("schema", "values"), TABLE, ids=[json.dumps(s)[:60] for s, _ in TABLE])
+@each_case(("schema", "values"), TABLE, ids=[json.dumps(s)[:60] for s, _ in TABLE])
 def test_each_keyword_is_read_as_the_reference_reads_it(
     schema: dict[str, Any], values: list[Any]
 ) -> None:

@@ -17,6 +17,7 @@ from langchain_easyllm._structured_output.schema_check import check_schema
 from langchain_easyllm._structured_output.validation import problem_of
 from langchain_easyllm.errors import StructuredOutputError
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer
 from ...support.fake_tool_calls import Turn, serve_turns
 from ...support.fuzzing import examples
@@ -24,7 +25,7 @@ from ...support.invocation_modes import answer
 from ...support.text_chunks import time_growth
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("pattern", "fitting", "other"),
     [
         (r"^\p{L}+$", "Åse", "a1"),
@@ -123,8 +124,8 @@ UNREAD = [
 ids = [pattern[:12] for pattern in UNREAD]
 
 
-@pytest.mark.parametrize("pattern", UNREAD, ids=ids)
-@pytest.mark.parametrize("value", ["", "b", "!"])
+@each_case("pattern", UNREAD, ids=ids)
+@each_case("value", ["", "b", "!"])
 def test_what_cannot_be_checked_rules_out_nothing(pattern: str, value: str) -> None:
     unread: dict[str, Any] = {"pattern": pattern}
     for schema in (

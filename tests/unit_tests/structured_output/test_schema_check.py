@@ -12,6 +12,7 @@ from langchain_easyllm._structured_output.schema_check import check_schema
 from langchain_easyllm._structured_output.validation import problem_of
 from langchain_easyllm.errors import ConfigurationError
 
+from ...support.cases import each_case
 from ...support.fuzzing import examples
 from .test_json_schema_validation import DEFINED, SCHEMAS, TABLE, root_of
 
@@ -33,7 +34,7 @@ def at_each_place(schema: object) -> dict[str, dict[str, Any]]:
 PLACES = at_each_place({})
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("kind", "name", "hint"),
     [
         ("any", "'any'", "leave type out"),
@@ -64,7 +65,7 @@ def test_a_type_that_there_is_not_is_refused(kind: object, name: str, hint: str)
     assert str(it.value)[-2:] not in ("?.", "..")
 
 
-@pytest.mark.parametrize("place", PLACES)
+@each_case("place", PLACES)
 def test_it_is_refused_wherever_it_stands(place: str) -> None:
     with pytest.raises(ConfigurationError, match=r"no type 'any' \(in the schema at .+\)"):
         check_schema(at_each_place({"type": "any"})[place])
@@ -73,7 +74,7 @@ def test_it_is_refused_wherever_it_stands(place: str) -> None:
     check_schema(at_each_place({"type": ["string", "null"]})[place])
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("schema", "said"),
     [
         ({"required": "a"}, r"required must be a list of names, and is 'a': did you mean \['a'\]"),
@@ -144,7 +145,7 @@ def test_an_id_that_is_no_address_is_a_name(bad: str) -> None:
         check_schema({"$id": bad, "properties": {"a": {"$ref": "other"}}})
 
 
-@pytest.mark.parametrize(
+@each_case(
     "schema",
     [
         {},

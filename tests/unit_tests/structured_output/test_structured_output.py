@@ -23,6 +23,7 @@ from langchain_easyllm.errors import (
     StructuredOutputError,
 )
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import serve
 from ...support.fake_tool_calls import Turn, serve_turns, turn_reply
@@ -75,15 +76,13 @@ KINDS: dict[str, Any] = {
     "a tool": {"type": "function", "function": FUNCTION},
     "a response_format": OPENAI,
 }
-KIND = pytest.mark.parametrize("kind", KINDS)
+KIND = each_case("kind", KINDS)
 IDA = '{"name": "Ida", "age": 7}'
 VALUE = {"name": "Ida", "age": 7}
 TEXT, CALL = Turn([IDA[:9], IDA[9:]]), Turn(calls=[("Person", IDA)])
 # The strongest method of each server.
 METHODS = {name: "json_schema" if row.schema else "prompt" for name, row in TEXT_SERVERS.items()}
-EVERY_SERVER = pytest.mark.parametrize(
-    "server_name", [name for name in METHODS if not TEXT_SERVERS[name].plain]
-)
+EVERY_SERVER = each_case("server_name", [name for name in METHODS if not TEXT_SERVERS[name].plain])
 
 
 def value_of(found: Any) -> object:
@@ -110,7 +109,7 @@ def test_every_kind_from_every_server(fake_server: FakeServer, server_name: str,
     assert type(found) is expected
 
 
-@pytest.mark.parametrize("server_name", METHODS)
+@each_case("server_name", METHODS)
 def test_the_method_is_reported_and_sent_in_the_servers_field(
     fake_server: FakeServer, server_name: str, whole_mode: str
 ) -> None:
@@ -133,7 +132,7 @@ def test_the_method_is_reported_and_sent_in_the_servers_field(
 
 
 @EVERY_SERVER
-@pytest.mark.parametrize("strict", [None, True])
+@each_case("strict", [None, True])
 def test_a_forced_call_is_one_way(
     fake_server: FakeServer, server_name: str, strict: bool | None, mode: str
 ) -> None:
@@ -154,9 +153,7 @@ def test_a_forced_call_is_one_way(
     assert body["tool_choice"] == ("required" if by_name[1] == "required" else named)
 
 
-@pytest.mark.parametrize(
-    "server_name", [name for name, method in METHODS.items() if method == "json_schema"]
-)
+@each_case("server_name", [name for name, method in METHODS.items() if method == "json_schema"])
 def test_json_mode_asks_for_any_object(
     fake_server: FakeServer, server_name: str, mode: str
 ) -> None:
@@ -225,7 +222,7 @@ def test_a_text_api_is_held_to_it_too(fake_server: FakeServer, server_name: str)
         assert SCHEMA in (body.get("json_schema"), vllms.get("schema"))
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text",
     [
         f"<think>Ida {{is}} 7.</think>\n{IDA}",
@@ -297,7 +294,7 @@ EXPLICIT = {"method": "json_schema"}
 
 
 @KIND
-@pytest.mark.parametrize(("text", "complaint"), BAD)
+@each_case(("text", "complaint"), BAD)
 def test_an_answer_that_does_not_fit_is_an_error(
     fake_server: FakeServer, kind: str, text: str, complaint: str
 ) -> None:
@@ -578,7 +575,7 @@ class Loose(BaseModel):
     value: Annotated[object, Field(json_schema_extra={"type": "any"})]
 
 
-@pytest.mark.parametrize(
+@each_case(
     "schema",
     [
         {"type": "any"},
@@ -595,7 +592,7 @@ class Loose(BaseModel):
         Loose,
     ],
 )
-@pytest.mark.parametrize("method", [None, "json_schema", "json_mode", "prompt"])
+@each_case("method", [None, "json_schema", "json_mode", "prompt"])
 def test_a_type_that_there_is_not_is_refused_when_the_schema_is_given(
     fake_server: FakeServer, schema: Any, method: Any
 ) -> None:

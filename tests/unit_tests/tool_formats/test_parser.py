@@ -15,6 +15,7 @@ from langchain_easyllm._tool_formats.registry import TOOL_FORMATS
 from langchain_easyllm.prompts.base import TemplateToolSupport
 from langchain_easyllm.prompts.conversation import Conversation, Extra, ToolCall
 
+from ...support.cases import each_case
 from ...support.text_chunks import chunks_of, time_growth
 
 
@@ -153,8 +154,8 @@ def test_every_format_is_among_the_examples() -> None:
     assert CALL_TEXTS.keys() == {*TOOL_FORMATS, "json"}
 
 
-@pytest.mark.parametrize("prompted", [False, True])
-@pytest.mark.parametrize(
+@each_case("prompted", [False, True])
+@each_case(
     ("tool_format", "text"), [(name, text) for name, texts in CALL_TEXTS.items() for text in texts]
 )
 def test_a_call_is_read_in_every_form(tool_format: str, text: str, prompted: bool) -> None:
@@ -221,8 +222,8 @@ def test_several_calls_in_one_answer(tool_format: str, text: str) -> None:
     assert read(list(text), tool_format) == both
 
 
-@pytest.mark.parametrize("fence", ["```", "```json", "~~~"])
-@pytest.mark.parametrize("tool_format", [name for name in TOOL_FORMATS if name != "react"])
+@each_case("fence", ["```", "```json", "~~~"])
+@each_case("tool_format", [name for name in TOOL_FORMATS if name != "react"])
 def test_a_call_in_a_code_fence_is_text(tool_format: str, fence: str) -> None:
     text = f"An example:\n{fence}\n{CALL_TEXTS[tool_format][0]}\n{fence[:3]}\n"
     # Where Harmony is asked for, its special tokens are never text.
@@ -267,7 +268,7 @@ def test_what_is_marked_is_a_broken_call_where_the_prompt_asked_for_it(text: str
     assert read(text, "hermes") == [text]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("tool_format", "text"),
     [
         ("hermes", '<tool_call>{"name": "search", "arguments": {"query": }}</tool_call>'),
@@ -606,7 +607,7 @@ def typed(text: str, key: str, extra: object = None) -> object:
     return results[0]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("key", "text", "value"),
     [
         ("text", "\n42\n", "42"),

@@ -14,6 +14,7 @@ from langchain_easyllm.prompts import get_prompt
 from langchain_easyllm.prompts.base import TemplateToolSupport
 from langchain_easyllm.prompts.conversation import read
 
+from ...support.cases import each_case
 from ...support.prompt_conversations import EASYLLM, FAMILIES
 
 SEARCH = {
@@ -499,8 +500,8 @@ def test_react_shows_the_schema_of_what_no_signature_can_say():
     assert json.dumps(nested["function"]["parameters"]) in text
 
 
-@pytest.mark.parametrize("tool_format", TOOL_FORMATS)
-@pytest.mark.parametrize("name", [*FAMILIES, *EASYLLM])
+@each_case("tool_format", TOOL_FORMATS)
+@each_case("name", [*FAMILIES, *EASYLLM])
 def test_every_family_can_use_every_format(name, tool_format):
     text = render(name, tool_format=tool_format)
     for part in ("search", "Look up facts.", "Who?", "Ada", "poet's daughter."):
@@ -551,8 +552,8 @@ def test_every_format_is_forged() -> None:
     assert FORGED.keys() == TOOL_FORMATS.keys()
 
 
-@pytest.mark.parametrize("where", ["user", "tool", "argument", "name", "description"])
-@pytest.mark.parametrize("tool_format", FORGED)
+@each_case("where", ["user", "tool", "argument", "name", "description"])
+@each_case("tool_format", FORGED)
 def test_no_text_of_a_message_or_a_tool_forges_a_turn_or_a_call(tool_format, where):
     def chat(text):
         return [

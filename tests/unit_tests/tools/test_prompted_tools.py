@@ -13,6 +13,7 @@ from langchain_easyllm import EasyLLMChat
 from langchain_easyllm._tool_formats.registry import TOOL_FORMATS
 from langchain_easyllm.errors import BadRequestError, ConfigurationError
 
+from ...support.cases import each_case
 from ...support.fake_responses import chat, chat_stream
 from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import serve
@@ -110,8 +111,8 @@ def seen(message: AIMessage) -> tuple[str, list[tuple[str, dict[str, Any]]], str
 
 
 @every_mode
-@pytest.mark.parametrize("server_name", ["tgi", "vllm", "llamacpp"])
-@pytest.mark.parametrize("tool_format", CALL_TEXTS)
+@each_case("server_name", ["tgi", "vllm", "llamacpp"])
+@each_case("tool_format", CALL_TEXTS)
 def test_a_call_in_the_text_of_every_format(
     fake_server: FakeServer, tool_format: str, server_name: str, mode: str
 ) -> None:
@@ -195,7 +196,7 @@ def test_several_calls_of_one_answer(fake_server: FakeServer, mode: str) -> None
 
 
 @every_mode
-@pytest.mark.parametrize("tool_format", CALL_TEXTS)
+@each_case("tool_format", CALL_TEXTS)
 def test_a_call_cut_by_max_tokens_is_invalid(
     fake_server: FakeServer, tool_format: str, mode: str
 ) -> None:
@@ -228,7 +229,7 @@ def test_a_broken_call_and_an_unknown_tool_are_invalid_calls(
 
 
 @every_mode
-@pytest.mark.parametrize(
+@each_case(
     ("written", "value"),
     [
         ("9" * 30, int("9" * 30)),
@@ -356,7 +357,7 @@ RESTS = {
 
 
 @every_mode
-@pytest.mark.parametrize("tool_format", CALL_TEXTS)
+@each_case("tool_format", CALL_TEXTS)
 def test_a_named_call_is_begun_where_the_server_cannot_be_held_to_it(
     fake_server: FakeServer, tool_format: str, mode: str
 ) -> None:
@@ -417,8 +418,8 @@ ALSO_READ = [("qwen3-coder", "hermes"), ("glm-4.5", "hermes"), ("mistral-v11", "
 
 
 @every_mode
-@pytest.mark.parametrize("choice", [None, "auto", *CALL_TEXTS])
-@pytest.mark.parametrize("tool_format", CALL_TEXTS)
+@each_case("choice", [None, "auto", *CALL_TEXTS])
+@each_case("tool_format", CALL_TEXTS)
 def test_calls_that_a_chat_server_leaves_in_its_text(
     fake_server: FakeServer, tool_format: str, choice: Any, mode: str
 ) -> None:

@@ -13,13 +13,14 @@ from langchain_core.tools import tool
 from langchain_easyllm import EasyLLMChat
 from langchain_easyllm.errors import BadRequestError
 
+from ...support.cases import each_case
 from ...support.fake_responses import chat
 from ...support.fake_server import FakeServer, Received, Reply, sse
 from ...support.fake_tool_calls import TOOL_CALL_SERVERS, Turn, serve_turns
 from ...support.invocation_modes import STREAM_MODES, answer, body_of
 from ...support.text_servers import TEXT_SERVERS
 
-EVERY_SERVER = pytest.mark.parametrize(
+EVERY_SERVER = each_case(
     "server_name",
     [name for name, row in TOOL_CALL_SERVERS.items() if not TEXT_SERVERS[row.server_name].plain],
 )
@@ -126,8 +127,8 @@ def test_no_arguments_are_none(fake_server: FakeServer, text: str, mode: str) ->
     assert names_and_args(answer(mode, model(fake_server))) == [("now", {})]
 
 
-@pytest.mark.parametrize("server_name", ["vllm", "tgi", "llama-cpp-python", "idless"])
-@pytest.mark.parametrize(
+@each_case("server_name", ["vllm", "tgi", "llama-cpp-python", "idless"])
+@each_case(
     ("text", "said"),
     [
         ('{"a": 1, "b": ', "length"),
@@ -192,7 +193,7 @@ def test_a_call_cut_before_its_arguments_is_invalid(fake_server: FakeServer, mod
     assert message.invalid_tool_calls[0]["name"] == "add"
 
 
-@pytest.mark.parametrize("text", ['{"a": 1,, "b": 2}', "[1]", '"a"', "5", "a=1", '{"a": 1}}'])
+@each_case("text", ['{"a": 1,, "b": 2}', "[1]", '"a"', "5", "a=1", '{"a": 1}}'])
 def test_arguments_that_are_no_object_are_invalid(
     fake_server: FakeServer, text: str, mode: str
 ) -> None:
@@ -208,8 +209,8 @@ def test_line_breaks_in_arguments_are_forgiven(fake_server: FakeServer, mode: st
     assert names_and_args(answer(mode, model(fake_server))) == [("add", {"a": "x\ny"})]
 
 
-@pytest.mark.parametrize("server_name", ["vllm", "tgi", "tgi-2", "transformers"])
-@pytest.mark.parametrize("text", ["{}", '{"q": {"r": ["}"]}}'])
+@each_case("server_name", ["vllm", "tgi", "tgi-2", "transformers"])
+@each_case("text", ["{}", '{"q": {"r": ["}"]}}'])
 def test_a_tool_that_was_not_offered_is_invalid(
     fake_server: FakeServer, server_name: str, text: str, mode: str
 ) -> None:
@@ -248,8 +249,8 @@ def test_one_call_only_where_no_more_were_allowed(
     assert [call["name"] for call in message.invalid_tool_calls] == ["now"]
 
 
-@pytest.mark.parametrize("server_name", ["tgi", "tgi-2"])
-@pytest.mark.parametrize(
+@each_case("server_name", ["tgi", "tgi-2"])
+@each_case(
     ("name", "args", "text"),
     [
         ("no_tool", '{"content": "It is noon."}', "It is noon."),

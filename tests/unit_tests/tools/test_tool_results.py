@@ -20,12 +20,13 @@ from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
 from langchain_easyllm.prompts import get_prompt
 
+from ...support.cases import each_case
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
 from ...support.invocation_modes import MODES, answer, body_of
 
 every_mode = pytest.mark.parametrize("mode", MODES)
-every_server = pytest.mark.parametrize("server_name", ["vllm", "tgi", "ollama"])
+every_server = each_case("server_name", ["vllm", "tgi", "ollama"])
 
 PNG = "iVBORw0KGgo="
 IMAGE = {"type": "image", "base64": PNG, "mime_type": "image/png"}
@@ -74,7 +75,7 @@ BLOCKS = [{"type": "text", "text": text} for text in TEXTS]
 
 @every_mode
 @every_server
-@pytest.mark.parametrize("texts", [TEXTS, ["Oslo"], ["one\n", "two", "drei ü"], []])
+@each_case("texts", [TEXTS, ["Oslo"], ["one\n", "two", "drei ü"], []])
 def test_a_list_of_strings_is_the_json_that_the_tool_returned(
     fake_server: FakeServer, server_name: str, mode: str, texts: list[str]
 ) -> None:
@@ -92,7 +93,7 @@ def test_texts_of_a_result_stand_apart(
 
 @every_mode
 @every_server
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row)[:30])
+@each_case("row", ROWS, ids=lambda row: str(row)[:30])
 def test_a_dict_of_the_tools_own_is_json(
     fake_server: FakeServer, server_name: str, mode: str, row: dict[str, object]
 ) -> None:
