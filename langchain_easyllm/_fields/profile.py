@@ -105,7 +105,11 @@ class ProfileOwner(TextModel):
         question = self._question()
         if question is None:
             return {}, False
-        from .._generation.model_profile import asked_in_vain, model_facts  # noqa: PLC0415 - loads with a connection
+        from .._generation.model_profile import (  # noqa: PLC0415 - loads with a connection
+            asked_in_vain,
+            model_facts,
+            note_asked,
+        )
 
         client, request = question
         facts, final = model_facts(request, client.session)
@@ -117,7 +121,10 @@ class ProfileOwner(TextModel):
             beside_loop(lambda: client.learn_model(quick), LOOP_TIMEOUT)
         else:
             client.learn_model(request)
-        return model_facts(request, client.session)
+        facts, final = model_facts(request, client.session)
+        if not final:  # the thread may still wait, and the loop is not to wait for it once more
+            note_asked(request, client.session)
+        return facts, final
 
     def _question(self) -> tuple[GenerationClient, GenerationRequest] | None:
         """Return the client and a request of this model; None if no request can be made."""

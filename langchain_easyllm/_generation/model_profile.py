@@ -87,8 +87,12 @@ def asked_in_vain(request: GenerationRequest, session: ServerSession) -> bool:
     return asked is not None and time.monotonic() - asked < DETECT_AGAIN
 
 
+def note_asked(request: GenerationRequest, session: ServerSession) -> None:
+    session.capabilities.asked_in_vain[request.model or ""] = time.monotonic()
+
+
 def note_in_vain(request: GenerationRequest, session: ServerSession) -> None:
     """Note a question without an answer, which says nothing to calls that follow."""
-    session.capabilities.asked_in_vain[request.model or ""] = time.monotonic()
+    note_asked(request, session)
     if session.server is not None and not session.server.known:
         session.recheck()

@@ -12,9 +12,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
-from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage
 
-from .._protocols.constraints import CONSTRAINT_FIELDS
+from .._protocols.constraints import CONSTRAINT_FIELDS, read_constraint
 from .._protocols.reasoning import CLOSE, OPEN
 from .._servers.profile import Continuation, GenerationApi, ServerInfo, ServerProfile
 from ..errors import ConfigurationError
@@ -58,6 +58,8 @@ def with_continuation(
 ) -> GenerationRequest:
     """Return a request whose last message the server continues, if it is to be continued.
 
+    An answer that is history gets a message behind it where the server would continue it and fail.
+
     Args:
         request: The request.
         api: The protocol.
@@ -68,7 +70,7 @@ def with_continuation(
         ConfigurationError: If the server would answer it anew, or there is nothing to continue.
     """
     if not request.prefill:
-        return request
+        return _as_history(request, api, profile)
     message = _checked(request)
     if api is not GenerationApi.CHAT or not _OWN_KEYS.isdisjoint(request.extra):
         return request  # a prompt ends with it
@@ -100,10 +102,11 @@ def opens_reasoning(request: GenerationRequest) -> bool:
 
 def repeated_text(request: GenerationRequest, api: GenerationApi, profile: ServerProfile) -> str:
     """Return what a server puts before the continuation in an answer that is not streamed."""
-    if not request.prefill or api is not GenerationApi.CHAT:
-        return ""
     continuation = profile.continuation
-    if continuation is None or not continuation.repeats:
+    if not request.prefill or continuation is None or not continuation.repeats:
+        return ""
+    # With other keys, which are the caller's own, it repeats the text in streams, too.
+    if api is not GenerationApi.CHAT or not continuation.keys.items() <= request.extra.items():
         return ""
     return str(cast("BaseMessage", request.source[-1]).text)
 
@@ -186,15 +189,42 @@ def _problem(request: GenerationRequest, profile: ServerProfile) -> str | None:
             f"anew in place of continuing it: {ways}. model_kwargs={{'continue_final_message': "
             "True} sends it all the same."
         )
-    constrained = not CONSTRAINT_FIELDS.isdisjoint(request.params)
     beside = "tools" if request.tools and not continuation.beside_tools else ""
-    beside = "a constraint" if constrained and not continuation.beside_constraints else beside
+    if not continuation.beside_constraints and _is_constrained(request):
+        beside = "a constraint"
     if not beside:
         return None
     return (
         f"The last message is an AIMessage, which this server ({profile.name}) cannot continue "
         f"beside {beside}: {ways}."
     )
+
+
+def _is_constrained(request: GenerationRequest) -> bool:
+    given = [request.params.get(name) for name in CONSTRAINT_FIELDS]
+    return any(value is not None and read_constraint(value).kind != "text" for value in given)
+
+
+def _as_history(
+    request: GenerationRequest, api: GenerationApi, profile: ServerProfile
+) -> GenerationRequest:
+    """Return a request whose last message is no answer, if the server would hold it to be one.
+
+    A server that continues every answer holds a constraint to its beginning, too, and fails.
+    """
+    continuation = profile.continuation
+    if continuation is None or continuation.beside_constraints or api is not GenerationApi.CHAT:
+        return request
+    messages = cast("Sequence[BaseMessage]", request.source)
+    if not ends_with_answer(messages):
+        return request
+    if request.tool_choice not in (None, "auto", "none"):
+        asked = "Answer with a tool call."
+    elif request.output is not None or _is_constrained(request):
+        asked = "Write this answer in the required form, and nothing else."
+    else:
+        return request
+    return replace(request, source=[*messages, HumanMessage(asked)])
 
 
 @lru_cache(maxsize=64)

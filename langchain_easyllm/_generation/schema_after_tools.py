@@ -111,6 +111,9 @@ class _Requests:
             wanted = "in the required form, and nothing else."
             if self.schema is not None:  # no server shows the model what it constrains it to
                 wanted = f"as JSON. {self.schema.as_instructions()}"
+            if request.prefill:
+                text = f"{source[-1].text}{text}"
+                source = source[:-1]
             source = [*source, AIMessage(text), HumanMessage(f"Write this answer {wanted}")]
         return replace(
             request,
@@ -119,6 +122,7 @@ class _Requests:
             tools=(),
             tool_choice=None,
             parallel_tool_calls=None,
+            prefill=False,  # no object begins in the middle of a text
             # Without a method of the caller's, the next one is tried where one is refused.
             output=self.schema,
         )

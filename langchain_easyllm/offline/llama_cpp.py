@@ -74,6 +74,7 @@ class _Request:
     usage: bool
     logprobs: bool
     begun: str = ""  # the assistant's message that it continues, which its answer begins with
+    streams_begun: bool = True  # whether a stream begins with it, too
 
 
 def _refused(message: str) -> HTTPError:
@@ -173,15 +174,26 @@ def _constraint(body: Json, *, chat: bool) -> tuple[Constraint | None, Json | No
         raise _refused("Failed to initialize samplers: failed to parse grammar") from error
 
 
-def _prompt_of(body: Json, schema: Json | None = None) -> tuple[str, str]:
-    """Return the prompt of a chat, and the assistant's message at its end, if it has one."""
+def _asks_to_continue(body: Json) -> bool:
+    """Whether the request says so, which keeps what is continued out of a stream."""
+    return body.get("continue_final_message") in (True, "content", "reasoning_content")
+
+
+def _prompt_of(body: Json, schema: Json | None = None) -> tuple[str, str | None]:
+    """Return the prompt of a chat, and the assistant's message at its end; None without one."""
     messages = body.get("messages")
     if not isinstance(messages, list):
         raise _refused("'messages' is required")
+    continues = _asks_to_continue(body)
+    if continues and body.get("add_generation_prompt", True):
+        both = "add_generation_prompt and continue_final_message"
+        raise _refused(f"Cannot set both {both} to true.")
+    if messages and messages[-1].get("role") == "assistant" and messages[-1].get("tool_calls"):
+        raise _refused("Cannot continue an assistant message that contains tool calls.")
     begun = last_answer(messages)
     if begun is None:
-        return render_chat(messages, schema=schema), ""
-    if last_answer(messages[:-1]) is not None:
+        return render_chat(messages, schema=schema), None
+    if not continues and last_answer(messages[:-1]) is not None:
         raise _refused("Cannot have 2 or more assistant messages at the end of the list.")
     return render_chat(messages[:-1], schema=schema) + begun, begun
 
@@ -190,8 +202,11 @@ def _read_chat(body: Json, model: LanguageModel) -> _Request:
     _check(body)
     constraint, schema = _constraint(body, chat=True)
     prompt, begun = _prompt_of(body, schema)
+    if begun is not None and constraint is not None:  # it is held to the beginning, too
+        raise _refused("Failed to initialize samplers: std::exception")
     plan = _plan(model.encode(prompt), body, model, constraint)
-    return replace(_request(body, plan), begun=begun)
+    repeats = not _asks_to_continue(body)
+    return replace(_request(body, plan), begun=begun or "", streams_begun=repeats)
 
 
 def _read_completions(body: Json, model: LanguageModel) -> _Request:
@@ -267,7 +282,7 @@ async def _stream_chat(engine: Engine, request: _Request) -> AsyncIterator[bytes
         return {"choices": [choice], **about}
 
     yield spaced_event(chunk({"role": "assistant", "content": None}))
-    reason, begun = None, request.begun
+    reason, begun = None, request.begun if request.streams_begun else ""
     async for piece in pieces(engine, plan, watch):
         count += len(piece.tokens)
         reason = piece.finish_reason

@@ -19,6 +19,15 @@ TALK = [
 ]
 
 
+AGE = {
+    "title": "Age",
+    "type": "object",
+    "properties": {"age": {"type": "integer", "maximum": 99}},
+    "required": ["age"],
+    "additionalProperties": False,
+}
+
+
 def look(where: str) -> str:
     """Look at a place."""
     return where
@@ -44,6 +53,15 @@ def test_an_answer_is_continued(server, tokenizer, builder, said):
         assert one.usage_metadata["input_tokens"] == len(ids)
     if said == SAID[0]:
         assert whole.text.startswith(" four, five,")
+
+
+@pytest.mark.parametrize("said", ["Ann is 7 years old.", ""])
+def test_an_object_is_asked_for_behind_an_answer(server, said):
+    server.needs("constraints")
+    talk = [HumanMessage("How old is Ann?"), AIMessage(said)]
+    chat = server.chat(max_tokens=40).with_structured_output(AGE, method="json_schema")
+    for found in (chat.invoke(talk), list(chat.stream(talk))[-1]):
+        assert isinstance(found["age"], int)
 
 
 @pytest.mark.parametrize("tools", [None, [look]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from langchain_core.messages import (
 
 from langchain_easyllm import EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.offline import OfflineServer
+from langchain_easyllm.offline import OfflineServer, offline_server
 from langchain_easyllm.prompts import PROMPT_MAPPING
 from langchain_easyllm.prompts.jinja import JinjaPrompt
 
@@ -27,6 +28,13 @@ from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import chat, chat_stream, info_tgi, serve
 from ...support.invocation_modes import MODES, answer, body_of
 from ...support.jinja_templates import OFFICIAL
+
+
+@pytest.fixture(scope="module")
+def llama_cpp() -> Iterator[OfflineServer]:
+    with offline_server(like="llama.cpp") as server:
+        yield server
+
 
 COUNT = HumanMessage("Count.")
 ONE = AIMessage("One, two,")
@@ -82,6 +90,32 @@ def test_llama_cpp_repeats_what_it_continues_unless_it_streams(
     assert answer(mode, model, TALK).text == " three."
     [two] = model.generate([TALK], n=2).generations
     assert [one.text for one in two] == [" three."] * 2
+    # With keys of the caller's own, nothing is done but to send them.
+    [two] = model.generate([TALK], n=2, model_kwargs={"add_generation_prompt": False}).generations
+    assert [one.text for one in two] == ["One, two, three."] * 2
+
+
+@pytest.mark.parametrize("said", ["The capital of", " The", "Monday ", "안녕, ☕"])
+def test_the_offline_llama_cpp_gives_the_continuation_alone(
+    llama_cpp: OfflineServer, said: str
+) -> None:
+    talk = [HumanMessage("What is the capital of France?"), AIMessage(said)]
+    model = EasyLLMChat(base_url=llama_cpp.base_url, temperature=0, max_tokens=12)
+    text = EasyLLMChat(
+        base_url=llama_cpp.base_url, temperature=0, max_tokens=12, prompt_builder="auto"
+    )
+    expected = text.invoke(talk).text
+    assert expected
+    assert [answer(mode, model, talk).text for mode in MODES] == [expected] * len(MODES)
+
+
+def test_the_offline_llama_cpp_gives_an_object_behind_an_answer(llama_cpp: OfflineServer) -> None:
+    model = EasyLLMChat(base_url=llama_cpp.base_url, temperature=0, max_tokens=60)
+    person = {"title": "Person", "type": "object", "properties": {"age": {"type": "integer"}}}
+    talk = [HumanMessage("How old is Ann?"), AIMessage("Ann is 7 years old.")]
+    schema: dict[str, Any] = {**person, "required": ["age"], "additionalProperties": False}
+    found = model.with_structured_output(schema).invoke(talk)
+    assert isinstance(found["age"], int)  # type: ignore[index]
 
 
 @pytest.mark.parametrize("server_name", [*ANEW, "tgi, older"])
@@ -285,6 +319,27 @@ def test_an_object_or_a_call_does_not_begin_in_a_text(
     assert "assistant" in [message["role"] for message in body_of(fake_server)["messages"]]
     model.bind_tools([add], tool_choice="add").invoke(TALK)
     assert not continued(body_of(fake_server))
+    assert body_of(fake_server)["messages"][-1]["content"] == "One, two,"
+
+
+@pytest.mark.parametrize("method", ["json_schema", "json_mode", "function_calling", "prompt"])
+def test_llama_cpp_is_asked_for_an_object_behind_an_answer(
+    fake_server: FakeServer, method: Any
+) -> None:
+    """It continues every answer at the end, and refuses a constraint beside it."""
+    serve(fake_server, "llamacpp", ['{"a": 1}'])
+    model = EasyLLMChat(base_url=fake_server.url)
+    for last in (ONE, AIMessage("")):
+        model.with_structured_output(
+            {"title": "x", "type": "object", "properties": {}}, method=method, include_raw=True
+        ).invoke([COUNT, last])
+        *_, said, asked = body_of(fake_server)["messages"]
+        assert (said["role"], said["content"]) == ("assistant", last.text)
+        assert asked["role"] == "user"
+    model.bind_tools([add], tool_choice="any").invoke(TALK)
+    assert body_of(fake_server)["messages"][-1]["role"] == "user"
+    model.invoke(TALK, response_format={"type": "text"})
+    assert continued(body_of(fake_server)) == KEYS
 
 
 @pytest.mark.parametrize(

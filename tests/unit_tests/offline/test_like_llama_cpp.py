@@ -167,11 +167,32 @@ def test_an_answer_is_continued(llama_cpp: OfflineServer) -> None:
     begun = [*USER, {"role": "assistant", "content": "The capital of"}]
     said = ask(llama_cpp, CHAT, {"messages": begun})["choices"][0]["message"]["content"]
     assert said == ANSWER  # with what it began with
-    chunks = data_of(send(llama_cpp, CHAT, {"messages": begun, "stream": True}))[1:-1]
-    deltas = [json.loads(chunk)["choices"][0]["delta"] for chunk in chunks]
-    assert "".join(delta.get("content", "") for delta in deltas) == ANSWER
+    told = {"continue_final_message": True, "add_generation_prompt": False}
+    rest = ANSWER.removeprefix("The capital of")
+    for keys, expected in (
+        ({}, ANSWER),
+        ({"add_generation_prompt": False}, ANSWER),
+        (told, rest),
+        ({**told, "continue_final_message": "content"}, rest),
+    ):
+        body = {"messages": begun, **keys}
+        assert ask(llama_cpp, CHAT, body)["choices"][0]["message"]["content"] == ANSWER
+        chunks = data_of(send(llama_cpp, CHAT, {**body, "stream": True}))[1:-1]
+        deltas = [json.loads(chunk)["choices"][0]["delta"] for chunk in chunks]
+        assert "".join(delta.get("content", "") for delta in deltas) == expected
     twice = [*begun, {"role": "assistant", "content": "x"}]
-    assert "2 or more assistant" in refusal(llama_cpp, CHAT, {"messages": twice})["message"]
+    assert ask(llama_cpp, CHAT, {"messages": twice, **told})
+    call = {"id": "a", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    for body, message in (
+        ({"messages": twice}, "2 or more assistant"),
+        ({"messages": begun, "continue_final_message": True}, "Cannot set both"),
+        ({"messages": begun, "response_format": {"type": "json_object"}}, "initialize samplers"),
+        (
+            {"messages": [*USER, {"role": "assistant", "content": "", "tool_calls": [call]}]},
+            "calls",
+        ),
+    ):
+        assert message in refusal(llama_cpp, CHAT, body)["message"]
 
 
 def test_a_busy_slot_and_a_failure_in_mid_answer() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -18,7 +19,12 @@ from pydantic import BaseModel
 
 from demo.tools import TOOLS
 from langchain_easyllm import EasyLLMChat
-from langchain_easyllm.errors import BadRequestError, ConfigurationError, ServerError
+from langchain_easyllm.errors import (
+    BadRequestError,
+    ConfigurationError,
+    ServerError,
+    StructuredOutputError,
+)
 from langchain_easyllm.offline import OfflineServer
 
 from ...support.agent_invocation import agent_input, ainvoke, every_mode, invoke
@@ -121,6 +127,27 @@ def test_an_agent_answers_with_an_object_after_its_calls(
     asked = bodies()[-1]["messages"]
     assert asked[-2]["content"] == "It is 37."
     assert '"total"' in asked[-1]["content"]
+
+
+@pytest.mark.parametrize("builder", [None, "chatml"])
+def test_an_answer_that_was_continued_is_one_answer(
+    fake_server: FakeServer, builder: str | None, mode: str
+) -> None:
+    serve(fake_server, "vllm", [" is", " 37."])
+    model = chat(fake_server, prompt_builder=builder).bind_tools([add], response_format=FORMAT)
+    talk = [HumanMessage("Add 33 and 4."), AIMessage("It")]
+    with suppress(StructuredOutputError):  # the second answer is no object either
+        answer(mode, model, talk)
+    bodies = [one.json for one in fake_server.requests if one.path.endswith("/completions")]
+    if builder:
+        assert "assistant\nIt is 37.<|im_end|>\n<|im_start|>user\nWrite" in bodies[1]["prompt"]
+        assert bodies[1]["prompt"].endswith("<|im_start|>assistant\n")
+        return
+    assert bodies[0]["continue_final_message"]
+    assert "continue_final_message" not in bodies[1]
+    roles = [message["role"] for message in bodies[1]["messages"]]
+    assert roles == ["user", "assistant", "user"]
+    assert bodies[1]["messages"][1]["content"] == "It is 37."
 
 
 @pytest.mark.parametrize("server_name", ["tgi", "vllm", "transformers"])
