@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from copy import deepcopy
+from typing import Any, Literal, Self, SupportsIndex
 
 import numpy as np
 
@@ -14,7 +15,8 @@ class ArrayWithErrors(np.ndarray[Any, np.dtype[np.float32]]):
     """A float32 array of vectors; a text that failed has a row of NaN.
 
     Attributes:
-        errors: The errors by their rows. What is computed from the array has none.
+        errors: The errors by their rows. Copies and pickles keep them; slices, and what else is
+            computed from the array, have none.
     """
 
     errors: Mapping[int, EasyLLMError]
@@ -27,3 +29,16 @@ class ArrayWithErrors(np.ndarray[Any, np.dtype[np.float32]]):
 
     def __array_finalize__(self, _made_from: object) -> None:
         self.errors = {}
+
+    def copy(self, order: Literal["K", "A", "C", "F"] | None = "C") -> Self:
+        """Return a copy, with the errors."""
+        return type(self)(super().copy(order), dict(self.errors))
+
+    def __copy__(self) -> Self:
+        return self.copy("K")
+
+    def __deepcopy__(self, memo: dict[int, Any] | None, /) -> Self:
+        return type(self)(super().copy("K"), deepcopy(self.errors, memo))
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]:
+        return type(self), (self.view(np.ndarray), self.errors)

@@ -35,6 +35,12 @@ def running_loop() -> asyncio.AbstractEventLoop:
         raise ConfigurationError(_ADVICE) from None
 
 
+def loop_of_thread() -> asyncio.AbstractEventLoop | None:
+    """The loop that runs in this thread, if one does."""
+    loaded = sys.modules.get("asyncio")
+    return None if loaded is None else loaded._get_running_loop()  # noqa: SLF001 - it is documented
+
+
 def refuse_other_frameworks() -> None:
     """Refuse what is called under trio or curio, but not what is only made outside a loop."""
     if _other_framework_runs():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ..errors import EasyLLMError
@@ -64,14 +65,18 @@ class Pacer:
 
     def _attempt(self, attempt: Attempt) -> Generator[Any, Any, Any]:
         """Send an attempt when it may be; returns its result, or the error that came instead."""
-        waited = 0.0
+        began = monotonic()
         turn = self._turn
-        if turn is not None:
-            waited = yield from turn.take()
-        if self._per_second is not None:
-            pause = request_rate(self._origin).reserve(self._per_second)
-            waited += pause
-            yield pause
+        if turn is None:
+            yield from self._wait_for_moment()
+        else:
+            yield from turn.take()
+            # The others may have been refused meanwhile.
+            while (yield from self._wait_for_moment()) and turn.is_too_many():
+                turn.leave()
+                yield from turn.take()
+            turn.begin()
+        waited = monotonic() - began
         self._budget.deadline += waited
         try:
             result = yield replace(attempt, deadline=attempt.deadline + waited)
@@ -80,6 +85,21 @@ class Pacer:
         if turn is not None:
             turn.answered = result.status < 500 and result.status != 429
         return result
+
+    def _wait_for_moment(self) -> Generator[float, None, bool]:
+        """Wait until the next request may be sent; returns whether that took time."""
+        per_second = self._per_second
+        if per_second is None:
+            return False
+        rate = request_rate(self._origin)
+        moment = rate.reserve(per_second)
+        pause = max(moment - monotonic(), 0.0)
+        try:
+            yield pause
+        except BaseException:
+            rate.give_back(moment, per_second)
+            raise
+        return pause > 0
 
     def hold(self, stream: EventStream | ClientStream) -> PacedStream:
         """Keep the call's turn until a stream ends."""

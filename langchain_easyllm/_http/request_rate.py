@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from bisect import insort
 from time import monotonic
 
 
@@ -12,15 +13,31 @@ class RequestRate:
 
     def __init__(self) -> None:
         self._next = 0.0
-        self._lock = threading.Lock()
+        # Moments that were taken by who went away, and their ends; in order.
+        self._free: list[tuple[float, float]] = []
+        # A generator that has a moment may be closed by the garbage collector, in any step here.
+        self._lock = threading.RLock()
 
     def reserve(self, per_second: float) -> float:
-        """Take the next moment for a request; returns the seconds until then."""
+        """Take the next moment (of `time.monotonic`) for a request, and return it."""
+        needed = 1 / per_second
         with self._lock:
             now = monotonic()
+            self._free = [gap for gap in self._free if gap[0] > now]
+            for gap in self._free:
+                if gap[1] - gap[0] >= needed:
+                    self._free.remove(gap)
+                    return gap[0]
             moment = max(self._next, now)
-            self._next = moment + 1 / per_second
-        return moment - now
+            self._next = moment + needed
+        return moment
+
+    def give_back(self, moment: float, per_second: float) -> None:
+        """Leave a moment to others, as nothing will be sent."""
+        with self._lock:
+            insort(self._free, (moment, moment + 1 / per_second))
+            while self._free and self._free[-1][1] >= self._next:
+                self._next = self._free.pop()[0]
 
 
 _rates: dict[tuple[str, str, int], RequestRate] = {}

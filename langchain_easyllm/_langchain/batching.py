@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing, contextmanager
+from contextlib import aclosing, closing, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -26,7 +26,8 @@ def batched() -> Iterator[None]:
     try:
         yield
     finally:
-        IN_BATCH.reset(token)
+        with suppress(ValueError):  # an abandoned coroutine is closed in any context
+            IN_BATCH.reset(token)
 
 
 def capped(config: Config, limit: int) -> Any:  # noqa: ANN401 - whichever form the caller used

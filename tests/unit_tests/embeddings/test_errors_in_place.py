@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from copy import copy, deepcopy
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,13 @@ def test_an_array_has_rows_of_nan_and_its_errors(
     assert array[:69].tolist() == vectors_of(texts[:69])
     assert np.isnan(array[69]).all()
     assert list(array.errors) == [69]
-    assert (array + 1).errors == {}
+    assert (array + 1).errors == array[:5].errors == {}
+    for same in (
+        array.copy(), copy(array), deepcopy(array), pickle.loads(pickle.dumps(array)),
+    ):  # fmt: skip
+        assert np.array_equal(same, array, equal_nan=True)
+        assert same is not array
+        assert [(row, one.index) for row, one in same.errors.items()] == [(69, 69)]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
+from langchain_easyllm._http import request_limit as request_limit_module
+from langchain_easyllm._http.exchange import arun_flow, run_flow
+from langchain_easyllm._http.models import parse_url
+from langchain_easyllm._http.request_limit import MOST_REFUSALS, RequestLimit, Turn, request_limit
+from langchain_easyllm._http.request_rate import RequestRate
+from langchain_easyllm._http.retries import CallBudget
 from langchain_easyllm.errors import RateLimitError
 
 from ...support.fake_embedding_servers import openai_route
-from ...support.fake_server import FakeServer, Pause, Received, Reply
+from ...support.fake_server import FakeServer, Pause, Received, Reply, Stall
 
 ANSWER = {
     "model": "m",
@@ -197,6 +205,80 @@ def test_a_batch_that_is_cancelled_leaves_its_turns(fake_server: FakeServer) -> 
     assert time.monotonic() - began < 20
 
 
+def test_a_loop_that_ends_with_its_batches_leaves_their_turns(
+    fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Coroutines that nobody ends are closed by the garbage collector, in another context."""
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: unraisable.append(args.exc_value))
+    stalled = [Reply(ANSWER, before=[Stall()])] * 5
+    fake_server.on("POST", "/v1/chat/completions", *stalled, Reply(ANSWER))
+    rows: Coroutine[Any, Any, list[Any]] = chat(fake_server).abatch(["row"] * 5)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(rows)
+    loop.run_until_complete(
+        asyncio.to_thread(fake_server.wait_until, lambda: len(fake_server.requests) == 5)
+    )
+    limit = request_limit(parse_url(fake_server.url).origin)
+    assert limit.in_flight == 5
+    for each in asyncio.all_tasks(loop):
+        each._log_destroy_pending = False  # type: ignore[attr-defined] # what asyncio says of them
+    loop.close()
+    del loop, task, rows, each
+    asyncio.run(chat(fake_server).ainvoke("Hi"))  # another loop finds that it is closed
+    gc.collect()
+    assert (limit.in_flight, limit.turns, unraisable) == (0, 0, [])
+
+
+def test_nobody_waits_for_a_closed_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_limit_module, "_LOOK_AGAIN", 0.05)
+    limit = RequestLimit()
+    limit.limit = 1.0
+
+    def take(turn: Turn) -> None:
+        run_flow(turn.take(), lambda _: None)
+
+    async def atake(turn: Turn) -> None:
+        await arun_flow(turn.take(), lambda _: asyncio.sleep(0))
+
+    async def leave_two() -> list[asyncio.Task[None]]:
+        tasks = [asyncio.create_task(atake(turn)) for turn in turns[:2]]
+        await asyncio.sleep(0.01)
+        return tasks
+
+    turns = [Turn(limit, CallBudget(None, 2, 0.0), 2) for _ in range(3)]
+    loop = asyncio.new_event_loop()
+    tasks = loop.run_until_complete(leave_two())  # one has its turn, and one waits
+    tasks[1]._log_destroy_pending = False  # type: ignore[attr-defined] # as above
+    waiting = threading.Thread(target=take, args=(turns[2],), daemon=True)
+    waiting.start()
+    loop.close()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert (limit.turns, limit.loops) == (1, {})
+
+
+@pytest.mark.parametrize("timeout", [1.0, None])
+def test_the_pauses_of_a_refused_row_are_not_bound_by_its_timeout(timeout: float | None) -> None:
+    limit = RequestLimit()
+    turn = Turn(limit, CallBudget(timeout, 2, 0.0), 2)
+    for _ in range(MOST_REFUSALS):
+        turn.begin()
+        limit.leave(sent=False, answered=True)  # another is answered meanwhile
+        turn.pause_after(RateLimitError("busy", status_code=429), None)
+    with pytest.raises(RateLimitError):
+        turn.pause_after(RateLimitError("busy", status_code=429), None)
+
+
+def test_a_refusal_never_raises_the_limit() -> None:
+    limit = RequestLimit()
+    for _ in range(9):
+        limit.begin()
+    limit.limit = 2.0
+    limit.refuse(time.monotonic())
+    assert limit.limit == 1.0
+
+
 MODELS: dict[str, Callable[..., Any]] = {
     "chat": lambda url, **fields: EasyLLMChat(base_url=url, api="chat", model="m", **fields),
     "llm": lambda url, **fields: EasyLLM(base_url=url, api="chat", model="m", **fields),
@@ -242,6 +324,42 @@ def test_the_rate_holds_for_retries_and_streams(fake_server: FakeServer) -> None
     began = time.monotonic()
     assert "".join(str(chunk.content) for chunk in model.stream("Hi")) == "ok"
     assert time.monotonic() - began >= 2 / 20
+
+
+def test_a_cancelled_batch_gives_its_moments_back(fake_server: FakeServer) -> None:
+    """A hundred rows that were to be sent within ten seconds; nobody waits for that any more."""
+    fake_server.on("POST", "/v1/chat/completions", Reply(ANSWER))
+    model = chat(fake_server, requests_per_second=10)
+
+    async def cancelled() -> float:
+        task = asyncio.create_task(model.abatch(["row"] * 100))
+        await asyncio.to_thread(fake_server.wait_until, lambda: len(fake_server.requests) > 2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        began = time.monotonic()
+        await model.ainvoke("Hi")
+        return time.monotonic() - began
+
+    assert asyncio.run(cancelled()) < 5
+
+
+def test_moments_that_were_given_back_are_taken_first() -> None:
+    rate = RequestRate()
+    moments = [rate.reserve(0.1) for _ in range(4)]
+    rate.give_back(moments[2], 0.1)
+    rate.give_back(moments[1], 0.1)
+    assert rate.reserve(0.05) == moments[3] + 10  # none of them is long enough
+    assert [rate.reserve(0.1) for _ in range(2)] == moments[1:3]
+    assert rate.reserve(0.1) == moments[3] + 30
+
+
+def test_a_rate_hides_no_slots(fake_server: FakeServer) -> None:
+    """Rows that wait for their moments are not in flight: a refusal says nothing of them."""
+    server = Slots(2, 0.2)
+    fake_server.on("POST", "/v1/chat/completions", server)
+    answers = chat(fake_server, requests_per_second=50).batch(["row"] * 30, return_exceptions=True)
+    assert not [one for one in answers if isinstance(one, Exception)]
+    assert server.refused < 12  # 40 if they counted
 
 
 @pytest.mark.parametrize("value", [0, -1, "many", float("inf"), float("nan")])
