@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .._http.background_loop import background
-from .._http.client import HTTPTransport
+from .._http.client import ThreadedTransport
 from .._http.exchange import arun_flow, run_flow
 from .._http.stream import AsyncClosing, Closing
 from .scheduler import BatchJob, BatchScheduler
@@ -111,8 +111,9 @@ def blocking_pool(
     batches: BatchScheduler[T], sender: Transport
 ) -> BackgroundWorkers[T] | SerialWorkers[T]:
     if batches.limit > 1:
-        threaded = sender.threaded() if isinstance(sender, HTTPTransport) else sender
-        return BackgroundWorkers(batches, threaded)
+        if isinstance(sender, ThreadedTransport):
+            sender = sender.threaded()
+        return BackgroundWorkers(batches, sender)
     return SerialWorkers(batches, sender)
 
 

@@ -35,23 +35,23 @@ class EnvironmentKey(_Key):
 
 
 class GivenKey(_Key):
-    """A key given by hand, with the root URL of the server that it was given for."""
+    """A key given by hand, with the root URLs of the servers that it was given for."""
 
-    def __init__(self, value: str, origin: str) -> None:
+    def __init__(self, value: str, origins: tuple[str, ...]) -> None:
         super().__init__(value)
-        self.origin = origin
+        self.origins = origins
 
 
 class FunctionKey(_Key):
-    """A function that returns a token, with the root URL of the server that it was given for.
+    """A function that returns a token, with the root URLs of the servers that it was given for.
 
     `get_secret_value` asks the function; what it returns is not kept.
     """
 
-    def __init__(self, function: Callable[[], object], origin: str) -> None:
+    def __init__(self, function: Callable[[], object], origins: tuple[str, ...] = ()) -> None:
         super().__init__("a function")
         self.function = function
-        self.origin = origin
+        self.origins = origins
 
     @cached_property
     def source(self) -> UserFunction:
@@ -93,17 +93,17 @@ def as_key(value: object) -> object:
     if value is None or isinstance(value, SecretStr):
         return value
     check_function("api_key", value, "a str, a SecretStr or a function that returns one of them")
-    return FunctionKey(value, "")  # type: ignore[arg-type]
+    return FunctionKey(value)  # type: ignore[arg-type]
 
 
-def bind_key(key: object, origin: str) -> SecretStr | None:
-    """Return a key with the server that it is for; one of another object keeps its own."""
-    if isinstance(key, FunctionKey) and not key.origin:
-        return FunctionKey(key.function, origin)
+def bind_key(key: object, origins: tuple[str, ...]) -> SecretStr | None:
+    """Return a key with the servers that it is for; one of another object keeps its own."""
+    if isinstance(key, FunctionKey) and not key.origins:
+        return FunctionKey(key.function, origins)
     if isinstance(key, SecretStr) and not isinstance(key, _Key):
-        return GivenKey(key.get_secret_value(), origin)
+        return GivenKey(key.get_secret_value(), origins)
     if callable(key):
-        return FunctionKey(key, origin)
+        return FunctionKey(key, origins)
     return key  # type: ignore[return-value]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.load.serializable import (
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .._generation.client import GenerationClient
     from .._http.user_functions import UserFunction
 
+
+_SEVERAL = (tuple, list)  # a union would be built anew on every call
 
 HUB = "https://huggingface.co"
 """The server of models' files."""
@@ -76,6 +79,8 @@ class ClientOwner(ConnectionFields, Serializable):
         key: tuple[object, ...] = (*server, hook, clients, sizes, *headers.items())
         if fields.get("api") == LOCAL:
             key = (LOCAL, fields["model"])
+        elif isinstance(server[0], _SEVERAL):
+            key = (*key, tuple(server[0]), fields["balance"], fields["model"])
         client: GenerationClient | None = private["_client"]
         if client is None or private["_client_key"] != key:
             client = private["_client"] = self._new_client()
@@ -99,8 +104,9 @@ class ClientOwner(ConnectionFields, Serializable):
                 UserWarning,
                 stacklevel=3,
             )
+        addresses = self._addresses()
         settings = SessionSettings(
-            url=self._address(),
+            url=addresses[0],
             api_key=self._explicit_key(),
             headers=tuple(self.default_headers.items()),
             verify=self.verify,
@@ -112,7 +118,18 @@ class ClientOwner(ConnectionFields, Serializable):
             requests_per_second=self.requests_per_second,
             key_left_behind="api_key" in self._missing_secrets and self.api_key is None,
         )
-        return GenerationClient(connect(settings), self._hub_token())
+        if len(addresses) == 1:
+            return GenerationClient(connect(settings), self._hub_token())
+        from .._servers.replicas import connect_replicas  # noqa: PLC0415 - most have one server
+
+        keys = [self._explicit_key(address.root) for address in addresses]
+        settings = replace(
+            settings,
+            replicas=tuple(zip(addresses, keys, strict=True)),
+            balance=self.balance,
+            model=self.model,
+        )
+        return GenerationClient(connect_replicas(settings), self._hub_token())
 
     def _check_missing_clients(self) -> None:
         for name in self._missing_clients:

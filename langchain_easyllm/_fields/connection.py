@@ -6,10 +6,10 @@ import os
 import re
 import ssl
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from inspect import Signature
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -25,7 +25,7 @@ from pydantic import (
 
 from .._langchain.batching import IN_BATCH
 from .._servers.profile import NEUTRAL_FIELDS
-from .._servers.urls import ROUTER, ServerURL, is_url, parse_server_url
+from .._servers.urls import ROUTER, ServerURL, distinct_urls, is_url, parse_server_url
 from ..errors import ConfigurationError, one_sentence
 from .aliases import TEXT_TASKS, canonical, fields_in, without_legacy_kwargs
 from .api_key import (
@@ -96,11 +96,19 @@ class ConnectionFields(BaseModel):
     left out and is then read from the server. A URL given here is used as `base_url`. Default
     None."""
 
-    base_url: str | None = Field(default_factory=_environment_base)
+    base_url: Convertible[str | tuple[str, ...] | None, Sequence[str]] = Field(
+        default_factory=_environment_base  # type: ignore[arg-type]
+    )
     """The URL of the server (aliases: `endpoint_url`, `inference_server_url`, `api_base`): its
     root, `/v1` or another version path (`/api/v3`), or a full route such as
-    `/v1/chat/completions`. Default: the environment variable `HUGGINGFACE_API_BASE`, then
-    `HF_INFERENCE_ENDPOINT`, then Inference Providers."""
+    `/v1/chat/completions`. A list of URLs is of servers that have the same model. Default: the
+    environment variable `HUGGINGFACE_API_BASE`, then `HF_INFERENCE_ENDPOINT`, then Inference
+    Providers."""
+
+    balance: Literal["least_busy", "prefix"] = "least_busy"
+    """How requests are distributed among the servers of a `base_url` that is a list: to the one
+    with the fewest in flight (`"least_busy"`), or so that prompts with the same beginning go to the
+    same server, for servers with a prefix cache (`"prefix"`). Default `"least_busy"`."""
 
     provider: str | None = None
     """The Inference Provider that serves the model (`"together"`, `"hf-inference"`, `"fastest"`,
@@ -238,7 +246,7 @@ class ConnectionFields(BaseModel):
         self._unchecked = unchecked
         # One that is made of another object's fields keeps its origin.
         given = key if isinstance(key, GivenKey | FunctionKey) else self.api_key
-        bound = bind_key(given, self._address().root)
+        bound = bind_key(given, self._roots())
         if bound is not self.api_key:  # or an object that was given none would say it was
             self.api_key = bound
         if self._retired:
@@ -267,6 +275,18 @@ class ConnectionFields(BaseModel):
     @classmethod
     def _one_timeout(cls, value: object) -> object:
         return one_timeout(value)
+
+    @field_validator("base_url", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        if isinstance(value, str | None):
+            return value
+        if not isinstance(value, list | tuple):
+            raise ConfigurationError(
+                f"base_url must be a URL or a list of URLs, not {type(value).__name__}."
+            )
+        urls = distinct_urls(value)
+        return urls if len(urls) > 1 else urls[0]
 
     @field_validator("bill_to")
     @classmethod
@@ -353,21 +373,30 @@ class ConnectionFields(BaseModel):
             ) from error
 
     def _address(self) -> ServerURL:
+        return self._addresses()[0]
+
+    def _addresses(self) -> tuple[ServerURL, ...]:
+        """Return the servers that requests may go to."""
         # An empty URL is refused: nobody who gives one wants texts sent to Hugging Face.
-        return _parse(ROUTER if self.base_url is None else self.base_url)
+        url = self.base_url
+        if url is None or isinstance(url, str):
+            return (_parse(ROUTER if url is None else url),)
+        return tuple(_parse(one) for one in distinct_urls(url))
+
+    def _roots(self) -> tuple[str, ...]:
+        return tuple(address.root for address in self._addresses())
 
     def _explicit_key(self, root: str | None = None) -> str | UserFunction | None:
         """Return the key given by hand if it may be sent to a server (default: the current)."""
-        current = self._address().root
-        key = bind_key(self.api_key, current)  # one that was assigned is for the server of now
+        current = self._roots()
+        key = bind_key(self.api_key, current)  # one that was assigned is for the servers of now
         if not isinstance(key, GivenKey | FunctionKey):
             return None
-        origin = key.origin
-        root = root or current
-        if origin != root:
+        root = root or current[0]
+        if root not in key.origins:
             from .._http.models import is_hugging_face, parse_url  # noqa: PLC0415 - seldom needed
 
-            if not all(is_hugging_face(parse_url(url)) for url in (origin, root)):
+            if not all(is_hugging_face(parse_url(url)) for url in (*key.origins, root)):
                 return None
         return key.source if isinstance(key, FunctionKey) else key.get_secret_value().strip()
 

@@ -5,7 +5,7 @@ At run time this has no effect: pydantic sees the fields, and `aliases` renames 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, SecretStr
@@ -49,11 +49,11 @@ class ConnectionNames(BaseModel):
     if TYPE_CHECKING:
         model_name: Convertible[str | None, str] = UNSET
         repo_id: Convertible[None, str] = UNSET
-        endpoint_url: Convertible[None, str] = UNSET
-        inference_server_url: Convertible[None, str] = UNSET
-        api_base: Convertible[None, str] = UNSET
-        api_url: Convertible[None, str] = UNSET
-        openai_api_base: Convertible[None, str] = UNSET
+        endpoint_url: Convertible[None, Sequence[str]] = UNSET
+        inference_server_url: Convertible[None, Sequence[str]] = UNSET
+        api_base: Convertible[None, Sequence[str]] = UNSET
+        api_url: Convertible[None, Sequence[str]] = UNSET
+        openai_api_base: Convertible[None, Sequence[str]] = UNSET
         token: Convertible[None, SecretStr | str | KeyFunction] = UNSET
         huggingfacehub_api_token: Convertible[None, SecretStr | str | KeyFunction] = UNSET
         openai_api_key: Convertible[None, SecretStr | str | KeyFunction] = UNSET

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextvars import ContextVar
 from copy import copy
-from typing import TYPE_CHECKING, Protocol, Self, cast
+from typing import TYPE_CHECKING, Protocol, Self, cast, runtime_checkable
 
 from .attempt_hooks import AttemptHooks
 from .auth import Credentials
@@ -95,6 +95,14 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """The same; what belongs to the running loop is closed before this returns."""
+
+
+@runtime_checkable
+class ThreadedTransport(Transport, Protocol):
+    """A transport that also has one for an event loop of the background."""
+
+    def threaded(self) -> Transport:
+        """Return a transport whose `asend` serves callers that block."""
 
 
 class HTTPTransport(Closing, AsyncClosing):

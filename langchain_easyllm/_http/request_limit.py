@@ -79,6 +79,15 @@ class RequestLimit:
             (self._waiting.appendleft if first else self._waiting.append)(waiter)
             return waiter
 
+    def enter(self) -> None:
+        """Count a request that does not wait for a turn."""
+        with self.lock:
+            self.turns += 1
+
+    def has_room(self) -> bool:
+        """Whether a turn would come at once."""
+        return self.turns + 1 <= self.limit and not self._waiting
+
     def give_up(self, waiter: Future[None]) -> None:
         """Wait no longer; a turn that has come meanwhile is given back."""
         with self.lock:

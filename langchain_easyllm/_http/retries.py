@@ -66,6 +66,12 @@ class CallBudget:
         self._used = 0
         self.turn: Turns | None = None
 
+    def single(self) -> CallBudget:
+        """Return a budget of the same time for one attempt."""
+        own = CallBudget(None, 0, 0.0)
+        own.started, own.timeout, own.deadline = self.started, self.timeout, self.deadline
+        return own
+
     def hold(self) -> None:
         """Allow for a proxy that holds a request itself until a replica is up."""
         held = self.started + self.timeout + self._wait_for_model

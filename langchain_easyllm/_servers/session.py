@@ -25,7 +25,13 @@ from .._http.models import (
     RetryPolicy,
     public_url,
 )
-from ..errors import AuthenticationError, ConfigurationError, EasyLLMError, TimeoutError
+from ..errors import (
+    AuthenticationError,
+    ConfigurationError,
+    EasyLLMError,
+    ModelLoadingError,
+    TimeoutError,
+)
 from .capabilities import ServerCapabilities
 from .detection import UNKNOWN, detect_server
 from .profile import ServerInfo
@@ -44,7 +50,7 @@ DETECT_AGAIN = 60.0
 _MOST_NAMES = 8
 """Names in answers of one server, after which a new one says nothing more."""
 
-_NONE: Mapping[str, str] = {}
+NO_HEADERS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,12 @@ class SessionSettings:
     limits: ResponseLimits = DEFAULT_LIMITS
     requests_per_second: float | None = None
     key_left_behind: bool = False  # whether a pickle had no room for the key that there was
+    # where several servers have the same model: each, `url` being the first, and its key
+    replicas: tuple[tuple[ServerURL, str | UserFunction | None], ...] = field(
+        default=(), repr=False
+    )
+    balance: str = ""  # how requests are distributed among them
+    model: str | None = None  # the model that all of them must have
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -76,7 +88,12 @@ class SessionSettings:
         bounds = self.limits, self.requests_per_second, self.key_left_behind
         # A session keeps its clients alive, so no other object has their ids meanwhile.
         clients = id(self.http_client), id(self.http_async_client)
-        return (*address, given, found, *server, *bounds, *clients)
+        several = tuple(
+            (url.root, url.query, Secret(key) if isinstance(key, str) else key)
+            for url, key in self.replicas
+        )
+        rest = several, self.balance, self.model
+        return (*address, given, found, *server, *bounds, *clients, *rest)
 
 
 class ServerSession:
@@ -91,6 +108,8 @@ class ServerSession:
         self.url = url
         self.transport = transport
         self.server = server  # which server it is, or None while nobody needed to know
+        # why the last detection got no answer; None if it got one
+        self.failure: EasyLLMError | None = None
         # by which name it answered last where the caller had named no model
         self.answered_model: str | None = None
         self.capabilities = ServerCapabilities(root_route=url.is_dedicated)
@@ -122,7 +141,7 @@ class ServerSession:
             return not self._users
 
     def detect(
-        self, policy: RetryPolicy, since: float = -inf, headers: Mapping[str, str] = _NONE
+        self, policy: RetryPolicy, since: float = -inf, headers: Mapping[str, str] = NO_HEADERS
     ) -> ServerInfo:
         """Return which server it is, as detected `since` a moment (`time.monotonic`).
 
@@ -135,7 +154,7 @@ class ServerSession:
         return known
 
     async def adetect(
-        self, policy: RetryPolicy, since: float = -inf, headers: Mapping[str, str] = _NONE
+        self, policy: RetryPolicy, since: float = -inf, headers: Mapping[str, str] = NO_HEADERS
     ) -> ServerInfo:
         known = self._known(policy, since)
         if known is None:
@@ -196,6 +215,7 @@ class ServerSession:
     ) -> _DetectionFlow:
         detection = detect_server(self.url)
         unsure = False
+        failure: EasyLLMError | None = None
         try:
             route = next(detection)
             while True:
@@ -210,14 +230,15 @@ class ServerSession:
                     body = (error.body or "").encode()
                     reply = (error.status_code, body) if error.status_code else None
                     unsure = unsure or reply is None or error.is_retryable
+                    if reply is None or isinstance(error, ModelLoadingError):
+                        failure = error
                 else:
                     assert response is not None  # noqa: S101 - the drivers answer a request
                     reply = (response.status, response.body)
                 route = detection.send(reply)
         except StopIteration as found:
-            return self._learn(
-                cast("ServerInfo", found.value), quick.call_budget().timeout if unsure else inf
-            )
+            limit = quick.call_budget().timeout if unsure else inf
+            return self._learn(cast("ServerInfo", found.value), limit, failure)
         finally:
             # Also where the detection was cancelled: another call then takes it over.
             with self._lock:
@@ -225,7 +246,7 @@ class ServerSession:
                     self._detecting = None
             own.done.set_result(None)
 
-    def _learn(self, found: ServerInfo, limit: float) -> ServerInfo:
+    def _learn(self, found: ServerInfo, limit: float, failure: EasyLLMError | None) -> ServerInfo:
         """Note what was detected within so many seconds; infinity if the server answered."""
         with self._lock:
             known = self.server
@@ -234,6 +255,7 @@ class ServerSession:
                     self.capabilities = ServerCapabilities(root_route=self.url.is_dedicated)
                     self.templates = {}  # one may have come from the server
                 self.server = known = found
+            self.failure = failure if found is UNKNOWN else None
             self._detected, self._limit = time.monotonic(), limit
             return known
 
@@ -338,7 +360,7 @@ class _Sessions:
 SESSIONS = _Sessions()
 
 
-def connect(settings: SessionSettings) -> ServerSession:
+def connect(settings: SessionSettings, *, keep: bool = True) -> ServerSession:
     """Return this process's session with a server; objects with equal settings share it.
 
     A model made anew for every request, as `configurable_fields` makes them, so finds open sockets
@@ -363,4 +385,4 @@ def connect(settings: SessionSettings) -> ServerSession:
         )
         return ServerSession(settings.url, transport)
 
-    return SESSIONS.share(settings.key, open_session, keep=True)
+    return SESSIONS.share(settings.key, open_session, keep=keep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -37,6 +38,9 @@ _ROUTES = (
 )
 # OpenAI's routes where no `/v1` stands before them: what does is the whole of their base.
 _BARE_ROUTES = ("/chat/completions", "/completions", "/embeddings")
+
+# What says nothing of the protocol that is meant.
+_SHARED_ROUTES = frozenset({None, "/v1", "/v1/models", "/models", "/info", "/health"})
 
 _VERSION = re.compile(r"v\d+(?:\.\d+)*(?:(?:alpha|beta|preview|rc)\d*)?", re.IGNORECASE)
 _BEHIND_VERSION = ("openai", "openapi", "compat")
@@ -112,6 +116,44 @@ def parse_server_url(text: str) -> ServerURL:
         model=_model_in(prefix) if router else None,
         retired=retired,
     )
+
+
+def distinct_urls(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the addresses of servers that one request may go to, each once, if they fit."""
+    if not texts:
+        raise ConfigurationError(
+            "base_url is an empty list: name one server at least, or leave it out for Inference "
+            "Providers."
+        )
+    if not all(isinstance(text, str) for text in texts):
+        raise ConfigurationError("base_url must be a URL, or a list of URLs, each as text.")
+    found: dict[tuple[str, str], tuple[str, ServerURL]] = {}
+    for text in texts:
+        url = parse_server_url(text)
+        found.setdefault((url.root, url.query), (text, url))
+    urls = [url for _, url in found.values()]
+    if len(urls) > 1 and any(url.router for url in urls):
+        raise ConfigurationError(
+            "base_url lists Inference Providers beside another server: they choose among "
+            "providers by themselves (set provider), so list your own servers only."
+        )
+    if len({(url.adds_v1, url.versioned) for url in urls}) > 1:
+        shown = " and ".join(dict.fromkeys(map(_shown, urls)))
+        raise ConfigurationError(
+            f"base_url lists servers with different paths to their routes ({shown}): write all of "
+            "them in the same way, as roots or with the same version."
+        )
+    if len({url.route for url in urls if url.route not in _SHARED_ROUTES}) > 1:
+        raise ConfigurationError(
+            "base_url lists servers with different routes: list their roots, and set api."
+        )
+    return tuple(text for text, _ in found.values())
+
+
+def _shown(url: ServerURL) -> str:
+    from .._http.models import public_url  # noqa: PLC0415 - loads with a connection
+
+    return public_url(url.root)
 
 
 def _without_route(path: str) -> tuple[str, str | None]:

@@ -82,6 +82,8 @@ def accepted() -> None:
     EasyLLMChat(base_url=URL, stop_sequences="x", prompt_builder=get_prompt("zephyr"))
     EasyLLMChat(base_url=URL, max_length=5, prompt_builder=str, api="generate", n=2)
     EasyLLM(base_url=URL, echo=True)
+    EasyLLM(base_url=[URL, f"{URL}/tgi"], balance="prefix")
+    EasyLLMChat(endpoint_url=(URL, f"{URL}/tgi"), balance="least_busy")
     EasyLLM(base_url=URL, return_full_text=True, cache=False)
 
     EasyLLMChat(openai_api_base=URL, openai_api_key="text", max_completion_tokens=5, bill_to="o")

@@ -21,6 +21,7 @@ from ..support import fake_embedding_servers, fake_text_servers
 from ..support.cases import each_case
 from ..support.documentation import code_blocks, run
 from ..support.fake_server import Cut, FakeServer, Reply, sse
+from ..support.replicas import posts, several_servers, urls
 from ..tables import TABLES, updated
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def test_the_tables_of_servers_are_the_codes(page):
 
 
 def run_page(page: str, *servers: str) -> dict[str, Any]:
-    """Run a page's examples, with these servers in place of those at ports 8080 and 8081."""
+    """Run a page's examples, with these servers in place of those at ports 8080, 8081, ..."""
     urls = {f"http://localhost:{8080 + number}": url for number, url in enumerate(servers)}
     return run(code_blocks("python", (ROOT / page).read_text("utf-8")), urls)
 
@@ -158,6 +159,19 @@ def test_the_examples_for_batches_run(fake_server, capsys):
     assert [answer.text for answer in names["answers"]] == ["391"] * 200
     assert [type(one) for one in names["vectors"]] == [list, errors.ConfigurationError, list]
     assert capsys.readouterr().out.startswith("1\n{1: ConfigurationError(")
+
+
+def test_the_examples_for_several_servers_run():
+    with several_servers(4) as servers:
+        for server in servers[:2]:
+            fake_text_servers.serve(server, "vllm", ["391"])
+        for server in servers[2:]:
+            fake_embedding_servers.serve_tei(server)
+        names = run_page("docs/replicas.md", *urls(servers))
+        assert [answer.text for answer in names["answers"]] == ["391"] * 200
+        assert len(names["vectors"]) == 2_000
+        assert names["answer"].text == "391"
+        assert all(posts(server) for server in servers)
 
 
 def test_the_examples_for_reasoning_run(fake_server):
