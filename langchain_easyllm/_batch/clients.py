@@ -139,6 +139,15 @@ class EmbeddingClient(_BatchClient[Vector]):
     def task(self, server: ServerInfo | None) -> EmbeddingTask:
         return EmbeddingTask(self.request, self.session, server)
 
+    async def aopen_pool(
+        self,
+    ) -> tuple[WorkerPool[Vector], BatchScheduler[Vector], ServerInfo | None]:
+        """Return a pool for any number of jobs, what cuts them into requests, and the server."""
+        running_loop()
+        server = await self._adetect(many=True)
+        batches = self.limits.scheduler(self.task(server), server)
+        return WorkerPool(batches, self.session.transport), batches, server
+
     def iter_arrays(
         self, texts: Iterable[str], prompt: str, *, return_exceptions: bool
     ) -> Iterator[Array]:
@@ -162,13 +171,11 @@ class EmbeddingClient(_BatchClient[Vector]):
     async def aiter_arrays(
         self, texts: Iterable[str] | AsyncIterable[str], prompt: str, *, return_exceptions: bool
     ) -> AsyncGenerator[Array, None]:
-        running_loop()
-        server = await self._adetect(many=True)
+        pool, batches, _ = await self.aopen_pool()
         jobs: deque[ArrayJob] = deque()
-        batches = self.limits.scheduler(self.task(server), server)
         windows = Windows(batches.size, prompt, return_exceptions=return_exceptions)
         ahead = windows.ahead(batches.limit * batches.size)
-        async with WorkerPool(batches, self.session.transport) as workers:
+        async with pool as workers:
             async for job in windows.ajobs(texts):
                 await workers.start(job)
                 jobs.append(job)

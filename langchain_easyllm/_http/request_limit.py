@@ -51,6 +51,7 @@ class RequestLimit:
         turns: How many have a turn.
         in_flight: Those of them that were sent.
         answered: How many have been answered.
+        refused: How many have been refused.
         loops: The event loops of the turns that tasks have, or wait for.
     """
 
@@ -59,6 +60,7 @@ class RequestLimit:
         self.turns = 0
         self.in_flight = 0
         self.answered = 0
+        self.refused = 0
         self.loops: dict[Turn, AbstractEventLoop] = {}
         self._lowered = -inf  # when one was refused that was sent after those before
         self._least = 1.0  # how far the others that were in flight then may lower it
@@ -135,6 +137,7 @@ class RequestLimit:
     def refuse(self, sent: float) -> None:
         """Lower the limit for a request that was refused, and is still counted."""
         with self.lock:
+            self.refused += 1
             now = monotonic()
             if sent > self._lowered:
                 self._lowered = now
@@ -261,6 +264,12 @@ def request_limit(origin: tuple[str, str, int]) -> RequestLimit:
     """The limit of this process to a server, by scheme, host and port."""
     limit = _limits.get(origin)
     return _limits.setdefault(origin, RequestLimit()) if limit is None else limit
+
+
+def traffic() -> tuple[int, int]:
+    """Return how many requests of batches are in flight, and how many have been refused so far."""
+    limits = [*_limits.values()]
+    return sum(limit.in_flight for limit in limits), sum(limit.refused for limit in limits)
 
 
 if hasattr(os, "register_at_fork"):

@@ -60,6 +60,7 @@ _FEATURES = {**_EMBED, "parameters": OBJECT, "options": OBJECT}
 
 
 def embed(model: EmbeddingModel, body: Json) -> list[list[float]]:
+    """Answer `/embed`."""
     request = read_fields(body, _EMBED, required=("inputs",))
     found: list[list[float]] = _vectors(model, _batch(request["inputs"]), request).tolist()
     return found

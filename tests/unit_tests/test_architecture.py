@@ -35,11 +35,12 @@ FLOORS = (
         *{"chat_models", "llms", "embeddings", "rerank", "cross_encoder", "sparse_embeddings"},
         *{"agents", "http"},
     },
-    {"huggingface"},
+    {"huggingface", "bulk"},
 )
 BESIDE = {"offline": {"errors", "prompts", "_lazy", "_llguidance", "_nearest", "_tool_formats"}}
 HEAVY = [
     "aiohttp",
+    "pyarrow",
     "httpx",
     "httpx2",
     "huggingface_hub",
@@ -94,6 +95,7 @@ PUBLIC = {
         open_assistant_stop_sequences register_prompt stablebeluga_stop_sequences
         vicuna_stop_sequences wizardlm_stop_sequences
     """,
+    "bulk": "BulkResult embed embed_batches run run_batches",
     "offline": "Faults OfflineServer offline_server",
     "huggingface": """
         ChatCompletion Completion Embedding api_base api_key api_type api_version prompt_builder
@@ -219,6 +221,8 @@ def test_the_words_are_those_of_the_field(path: Path) -> None:
             for number in range(node.lineno - 1, node.end_lineno or node.lineno):
                 lines[number] = ""
     found = [line for line in lines if COINAGES.search(line)]
+    if layer(path) == "bulk":  # a field of its jobs, in the field's own words: `patience`
+        found = [line for line in found if COINAGES.search(line.replace("patience", ""))]
     assert found == []
 
 
@@ -228,7 +232,7 @@ def test_the_public_names(module: str) -> None:
     assert list(exported.__all__) == PUBLIC[module].split()
 
 
-@pytest.mark.parametrize("module", ["", "offline", "prompts"])
+@pytest.mark.parametrize("module", ["", "bulk", "offline", "prompts"])
 def test_names_that_load_at_first_use_are_listed(module: str) -> None:
     exported = importlib.import_module(f"{NAME}.{module}".rstrip("."))
     assert {*PUBLIC[module].split()} <= {*dir(exported)}

@@ -174,6 +174,16 @@ def test_the_examples_for_several_servers_run():
         assert all(posts(server) for server in servers)
 
 
+def test_the_examples_for_bulk_jobs_run(fake_server, tmp_path, monkeypatch, capsys):
+    fake_embedding_servers.serve_tei(fake_server)
+    monkeypatch.chdir(tmp_path)
+    with FakeServer() as chat:
+        fake_text_servers.serve(chat, "vllm", ["Bon", "jour", " !"])
+        run_page("docs/bulk.md", fake_server.url, chat.url)
+    [documented] = code_blocks("text", (ROOT / "docs" / "bulk.md").read_text("utf-8"))
+    assert capsys.readouterr().out == f"3 1\n{documented}2 1\n1 0\n"
+
+
 def test_the_examples_for_reasoning_run(fake_server):
     fake_text_servers.serve(fake_server, "vllm", ["391"])
     run_page("docs/reasoning.md", fake_server.url)
