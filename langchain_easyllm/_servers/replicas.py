@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast
 
 from .._http.client import ThreadedTransport
 from .._http.error_mapping import retry_after_seconds
@@ -40,6 +40,9 @@ from .urls import ServerURL
 if TYPE_CHECKING:
     from .._http.client import AsyncResponseStream, ResponseStream, Transport
     from .._http.future_wait import FutureWait
+
+S = TypeVar("S", "ResponseStream", "AsyncResponseStream")
+E = TypeVar("E")
 
 PREFIX = "prefix"
 """The `balance` by which the same beginning of a prompt goes to the same server."""
@@ -354,24 +357,29 @@ async def _arun(step: _SendToReplica | Detections) -> object:
     return await step.arun()
 
 
-class ReplicaStream(Closing):
+class _ReplicaStream(Generic[S, E]):
     """A streamed response of which the first events are here."""
 
     __slots__ = ("_events", "_first", "_stream", "_visit", "headers", "url")
 
     def __init__(
-        self,
-        stream: ResponseStream,
-        events: Iterator[list[bytes]],
-        first: list[bytes] | None,
-        visit: _ReplicaVisit,
+        self, stream: S, events: E, first: list[bytes] | None, visit: _ReplicaVisit
     ) -> None:
-        self._stream = stream
-        self._events = events
+        self._stream: S = stream
+        self._events: E = events
         self._first = first
         self._visit = visit
         self.url = stream.url
         self.headers = stream.headers
+
+    def __del__(self) -> None:
+        self._visit.end()
+
+
+class ReplicaStream(_ReplicaStream["ResponseStream", Iterator[list[bytes]]], Closing):
+    """A stream from a replica."""
+
+    __slots__ = ()
 
     def __iter__(self) -> Iterator[list[bytes]]:
         first, self._first = self._first, None
@@ -389,28 +397,13 @@ class ReplicaStream(Closing):
         finally:
             self._visit.end()
 
-    def __del__(self) -> None:
-        self._visit.end()
 
-
-class AsyncReplicaStream(AsyncClosing):
+class AsyncReplicaStream(
+    _ReplicaStream["AsyncResponseStream", AsyncIterator[list[bytes]]], AsyncClosing
+):
     """A `ReplicaStream` for `async for` and `async with`."""
 
-    __slots__ = ("_events", "_first", "_stream", "_visit", "headers", "url")
-
-    def __init__(
-        self,
-        stream: AsyncResponseStream,
-        events: AsyncIterator[list[bytes]],
-        first: list[bytes] | None,
-        visit: _ReplicaVisit,
-    ) -> None:
-        self._stream = stream
-        self._events = events
-        self._first = first
-        self._visit = visit
-        self.url = stream.url
-        self.headers = stream.headers
+    __slots__ = ()
 
     async def __aiter__(self) -> AsyncIterator[list[bytes]]:
         first, self._first = self._first, None
@@ -428,9 +421,6 @@ class AsyncReplicaStream(AsyncClosing):
             await self._stream.aclose()
         finally:
             self._visit.end()
-
-    def __del__(self) -> None:
-        self._visit.end()
 
 
 class ReplicaSession(ServerSession):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
 from langchain_easyllm.offline.language_model import GREEDY, LanguageModel, Token
 from langchain_easyllm.offline.sampling import Sampling
 from langchain_easyllm.prompts import get_prompt
@@ -38,3 +43,32 @@ def text_of(tokens: list[Token]) -> str:
 def answer_of(question: str, style: str = "zephyr", **settings) -> str:
     """Return an answer's text."""
     return text_of(tokens_of(question, style, **settings)).strip()
+
+
+@contextmanager
+def remembered_answers() -> Iterator[None]:
+    """Let the model compute every answer that is sure to be the same only once.
+
+    This is for tests of those that ask it, each in many modes: what it answers has its own tests.
+    """
+    generate = LanguageModel.generate
+    known: dict[Hashable, list[Token]] = {}
+
+    def remembering(
+        model: LanguageModel, prompt: Sequence[int], sampling: Sampling = GREEDY, **settings: Any
+    ) -> Iterator[Token]:
+        fresh = generate(model, prompt, sampling, **settings)  # refuses what cannot be asked
+        if settings.get("constraint") or not (sampling.temperature is None or sampling.seed):
+            return fresh
+        asked = (*prompt,), sampling, *((name, repr(settings[name])) for name in sorted(settings))
+        return iter(known[asked]) if asked in known else kept(asked, fresh)
+
+    def kept(asked: Hashable, fresh: Iterator[Token]) -> Iterator[Token]:
+        tokens = []
+        for token in fresh:
+            tokens.append(token)
+            yield token
+        known[asked] = tokens
+
+    with patch.object(LanguageModel, "generate", remembering):
+        yield

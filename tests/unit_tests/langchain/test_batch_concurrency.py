@@ -18,6 +18,7 @@ from langchain_easyllm.errors import BadRequestError, EasyLLMError
 from ...support.fake_server import Barrier, FakeServer, Pause, Received, Reply
 from ...support.fake_text_servers import chat, completions, error, serve
 from ...support.invocation_modes import CLASSES, text_of
+from ...support.on_the_clock import ON_THE_CLOCK
 
 CLASS = pytest.mark.parametrize("cls", CLASSES)
 ROUTES = {EasyLLMChat: "/v1/chat/completions", EasyLLM: "/v1/completions"}
@@ -152,6 +153,7 @@ def test_no_inputs_no_requests(fake_server: FakeServer, cls: type) -> None:
     assert not fake_server.requests
 
 
+@ON_THE_CLOCK
 @CLASS
 def test_a_slow_input_does_not_hold_up_the_next(fake_server: FakeServer, cls: type) -> None:
     """Never in waves: with two at a time, one slow input leaves the other place to the rest."""

@@ -25,6 +25,7 @@ from langchain_easyllm.errors import RateLimitError
 
 from ...support.fake_embedding_servers import openai_route
 from ...support.fake_server import FakeServer, Pause, Received, Reply, Stall
+from ...support.on_the_clock import ON_THE_CLOCK
 
 ANSWER = {
     "model": "m",
@@ -288,6 +289,7 @@ MODELS: dict[str, Callable[..., Any]] = {
 }
 
 
+@ON_THE_CLOCK
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_so_many_requests_a_second(fake_server: FakeServer, kind: str, asynchronous: bool) -> None:

@@ -13,10 +13,17 @@ from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 from langchain_easyllm import EasyLLMEmbeddings
 from langchain_easyllm.offline import OfflineServer
 
+from ...support.offline_model import remembered_answers
 from ...support.retrieval_corpus import DOCUMENTS
 from ...support.vector_stores import STORES, Store
 
 CallMethod = Callable[..., Any]
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _remembered() -> Iterator[None]:
+    with remembered_answers():
+        yield
 
 
 @pytest.fixture(params=["sync", "async"])

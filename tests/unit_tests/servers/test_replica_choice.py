@@ -69,7 +69,7 @@ def test_a_replica_that_takes_less_gets_less() -> None:
 def test_a_full_replica_is_left_out_as_long_as_another_has_room() -> None:
     choice = several(2)
     first = choice.replicas[0].limit
-    first.limit, first.in_flight = 4.0, 4
+    first.limit, first.turns = 4.0, 4
     assert chosen(choice, 20) == [1] * 20
 
 

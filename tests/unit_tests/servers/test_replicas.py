@@ -36,6 +36,7 @@ from ...support.fake_embedding_servers import (
 from ...support.fake_server import Cut, Pause, Received, Reply, Reset, Stall
 from ...support.fake_text_servers import chat, chat_stream, info_tei, info_tgi, models, serve
 from ...support.invocation_modes import CLASSES, answer, text_of
+from ...support.on_the_clock import ON_THE_CLOCK
 from ...support.replicas import Mortal, posts, several_servers, urls
 from ..langchain.test_busy_batches import Slots
 
@@ -344,6 +345,7 @@ def test_other_models_beside_the_one_that_was_named_are_no_difference() -> None:
             EasyLLMChat(base_url=urls(servers)).invoke("Hi")
 
 
+@ON_THE_CLOCK
 @pytest.mark.parametrize("many", ["batch", "abatch"])
 def test_a_batch_uses_the_slots_of_all(servers: list[Mortal], many: str) -> None:
     slots = [Slots(24, 0.03) for _ in servers]
