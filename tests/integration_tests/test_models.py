@@ -150,9 +150,9 @@ def test_a_server_without_tokenizer_says_so(transformers_server):
 def test_a_field_that_transformers_serve_cannot_express_is_named(transformers_server):
     with (
         EasyLLMChat(base_url=transformers_server.base_url) as chat,
-        pytest.raises(ConfigurationError, match="repetition_penalty cannot be expressed"),
+        pytest.raises(ConfigurationError, match="presence_penalty cannot be expressed"),
     ):
-        chat.invoke("Hi", repetition_penalty=1.2)
+        chat.invoke("Hi", presence_penalty=0.5)
 
 
 def test_a_wrong_model_name_is_the_servers_own_word(transformers_server):
