@@ -58,6 +58,8 @@ def test_an_answer_is_continued(server, tokenizer, builder, said):
 @pytest.mark.parametrize("said", ["Ann is 7 years old.", ""])
 def test_an_object_is_asked_for_behind_an_answer(server, said):
     server.needs("constraints")
+    if said:
+        server.known_fault("it does not say that llama-server is behind it", "litellm")
     talk = [HumanMessage("How old is Ann?"), AIMessage(said)]
     chat = server.chat(max_tokens=40).with_structured_output(AGE, method="json_schema")
     for found in (chat.invoke(talk), list(chat.stream(talk))[-1]):
