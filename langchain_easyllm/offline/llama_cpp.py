@@ -36,7 +36,7 @@ from .openai_style import (
     wants_usage,
 )
 from .plan import Plan
-from .server_api import Answer, Handler, Method, Reply, ServerApi
+from .server_api import Answer, Handler, Reply, ServerApi, routes
 from .tokenizing import TokenText
 
 _BUILD = "b1-" + limits.LABEL
@@ -462,13 +462,7 @@ _POSTED: dict[str, Handler] = {
 }
 
 LLAMA_CPP = ServerApi(
-    routes={
-        **{
-            path: {"GET": Method(h, _shape, _failure, generates=False)}
-            for path, h in _ASKED.items()
-        },
-        **{path: {"POST": Method(h, _shape, _failure)} for path, h in _POSTED.items()},
-    },
+    routes=routes(_ASKED, _POSTED, _shape, _failure),
     shape=_shape,
     missing=_missing,
     parse=_parse,

@@ -37,6 +37,22 @@ class Method:
     generates: bool = True  # False for routes about the server, which faults and limits spare
 
 
+def routes(
+    asked: Mapping[str, Handler],
+    posted: Mapping[str, Handler],
+    shape: Shape,
+    failure: Callable[[HTTPError], bytes],
+) -> dict[str, dict[str, Method]]:
+    """Return the routes about a server, by GET, and those that have a body, by POST."""
+    return {
+        **{
+            path: {"GET": Method(handler, shape, failure, generates=False)}
+            for path, handler in asked.items()
+        },
+        **{path: {"POST": Method(handler, shape, failure)} for path, handler in posted.items()},
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerApi:
     routes: Mapping[str, Mapping[str, Method]]  # by path and HTTP method

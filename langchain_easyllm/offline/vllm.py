@@ -24,7 +24,7 @@ from .openai_style import (
     text_logprobs,
     token_ids,
 )
-from .server_api import Answer, Handler, Method, Reply, ServerApi
+from .server_api import Answer, Handler, Reply, ServerApi, routes
 from .tools import read_calls, read_tools
 from .vllm_requests import (
     VLLMRequest,
@@ -296,13 +296,7 @@ _POSTED: dict[str, Handler] = {
 }
 
 VLLM = ServerApi(
-    routes={
-        **{
-            path: {"GET": Method(h, _shape, _failure, generates=False)}
-            for path, h in _ASKED.items()
-        },
-        **{path: {"POST": Method(h, _shape, _failure)} for path, h in _POSTED.items()},
-    },
+    routes=routes(_ASKED, _POSTED, _shape, _failure),
     shape=_shape,
     missing=_missing,
     parse=_parse,
