@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from ..errors import ConfigurationError
+from .._extras import needs_libraries
 
 _MODULES = frozenset({"numpy", "pyarrow"})
 
 
-@contextmanager
-def needs_arrow() -> Iterator[None]:
+def needs_arrow() -> AbstractContextManager[None]:
     """Turn the error of a missing library into one with the command that installs it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _MODULES:
-            raise
-        raise ConfigurationError(
-            f"Bulk jobs need {missing}, which is not installed: run "
-            'pip install "langchain-easyllm[bulk]".'
-        ) from error
+    return needs_libraries(_MODULES, "Bulk jobs", "bulk")

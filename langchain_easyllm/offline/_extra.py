@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
+from .._extras import needs_libraries
 from ..errors import ConfigurationError
 
 _MODULES = frozenset(
@@ -16,16 +16,6 @@ class MissingExtraError(ConfigurationError, ImportError):
     """A library of the extra `offline` is not installed."""
 
 
-@contextmanager
-def needs_extra() -> Iterator[None]:
+def needs_extra() -> AbstractContextManager[None]:
     """Turn the error of a missing library into one with the command that installs it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _MODULES:
-            raise
-        raise MissingExtraError(
-            f"The offline models need {missing}, which is not installed: run "
-            'pip install "langchain-easyllm[offline]".'
-        ) from error
+    return needs_libraries(_MODULES, "The offline models", "offline", MissingExtraError)

@@ -24,7 +24,7 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rgl
 # The folders of the package and its loose modules, from the ground up: each may import its own
 # floor and those below it. `offline` stands beside them.
 FLOORS = (
-    {"errors", "_version", "_lazy", "_llguidance", "_nearest"},
+    {"errors", "_version", "_extras", "_lazy", "_llguidance", "_nearest"},
     {"_http", "prompts"},
     {"_servers", "_tool_formats"},
     {"_protocols", "_structured_output"},
@@ -37,7 +37,12 @@ FLOORS = (
     },
     {"huggingface", "bulk"},
 )
-BESIDE = {"offline": {"errors", "prompts", "_lazy", "_llguidance", "_nearest", "_tool_formats"}}
+BESIDE = {
+    "offline": {
+        *{"errors", "prompts", "_extras", "_lazy", "_llguidance", "_nearest"},
+        "_tool_formats",
+    }
+}
 HEAVY = [
     "aiohttp",
     "pyarrow",
