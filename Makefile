@@ -16,12 +16,12 @@ SERVER_PLACES = EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python \
 	EASYLLM_INFINITY_PYTHON=$(INFINITY)/bin/python EASYLLM_VLLM_PYTHON=$(VLLM)/bin/python \
 	EASYLLM_LITELLM_PYTHON=$(LITELLM)/bin/python
 SERVER_TESTS = $(SERVER_PLACES) $(SERVERS)/bin/python -m pytest
-# A third of a test's time is waiting for sockets: three at once keep two cores busy.
-AT_ONCE := -n 3 --dist worksteal
+# Half of a test's time is waiting for sockets: four at once keep two cores busy.
+AT_ONCE := -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint type format tables integration integration-servers integration-vllm integration-litellm \
-	llama-server record notebooks compat bench soak fuzz clean
+	llama-server record notebooks compat package release bench soak fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -74,6 +74,15 @@ notebooks: $(VENV)/.notebooks ## execute every notebook
 compat: $(OLDEST)/.oldest ## the test suite on the oldest supported dependencies
 	$(OLDEST)/bin/python -m pytest $(AT_ONCE)
 
+package: $(VENV)/.package-tools ## wheel and sdist in dist/, installed in a clean environment where the README's examples run
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m tests.package dist $(if $(VERSION),--version $(VERSION))
+
+release: ## a dry run of a release, which publishes nothing; VERSION=1.2.3
+	$(MAKE) package VERSION=$(or $(VERSION),$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' langchain_easyllm/_version.py))
+
 bench: $(BENCH)/.bench ## the benchmarks beside the peers
 	$(BENCH)/bin/python -m benchmarks
 
@@ -98,7 +107,7 @@ $(VENV)/.package: pyproject.toml | $(VENV)/.base
 	$(BIN)/python $(PIP_INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.typing $(VENV)/.notebooks: $(VENV)/.%: pyproject.toml | $(VENV)/.package
+$(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.typing $(VENV)/.notebooks $(VENV)/.package-tools: $(VENV)/.%: pyproject.toml | $(VENV)/.package
 	$(BIN)/python $(PIP_INSTALL) --group $*
 	@touch $@
 

@@ -236,7 +236,7 @@ def test_a_failure_for_good_ends_all(fake_server: FakeServer, batch_mode: str) -
         if request.json["inputs"] == ["text 00002"]:
             words = b'{"error": "broken"}'
             return Reply(chunks=[Pause(0.2), words], status=500)  # once all are in flight
-        return Reply(chunks=[Pause(1), b"[]"])
+        return Reply(chunks=[Pause(30), b"[]"])
 
     fake_server.on("POST", EMBED, answer)
     model = model_of(fake_server, max_concurrency=4, max_retries=0)
