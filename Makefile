@@ -10,6 +10,7 @@ LITELLM := .venv-litellm
 OLDEST := .venv-oldest
 BENCH := .venv-bench
 FUZZ := .venv-fuzz
+DOCS := .venv-docs
 BIN := $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 SERVER_PLACES = EASYLLM_SERVERS_PYTHON=$(SERVERS)/bin/python \
@@ -20,8 +21,8 @@ SERVER_TESTS = $(SERVER_PLACES) $(SERVERS)/bin/python -m pytest
 AT_ONCE := -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type format tables integration integration-servers integration-vllm integration-litellm \
-	llama-server record notebooks compat package release bench soak fuzz clean
+.PHONY: help demo test docs docs-serve docs-test lint type format tables integration integration-servers \
+	integration-vllm integration-litellm chromium llama-server record notebooks compat package release bench soak fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -65,6 +66,18 @@ llama-server: $(SERVERS)/.smollm2 ## build llama.cpp's server, once on a machine
 record: $(VENV)/.test $(if $(BASE_URL),,$(SERVERS)/.smollm2 $(INFINITY)/.infinity llama-server) ## record cassettes of a server; BASE_URL=... NAME=... HF_TOKEN=... MODEL=...
 	$(SERVER_PLACES) $(BIN)/python -m tests.record
 
+docs: $(DOCS)/.docs ## build the documentation's site into site/, strictly
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
+
+docs-serve: $(DOCS)/.docs ## show the documentation at http://localhost:8000, and again after each change
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs serve
+
+docs-test: docs chromium ## run the documentation's examples, check its links, and open its pages in a browser
+	$(DOCS)/bin/python -m pytest -n 2 --dist worksteal tests/docs_tests
+
+chromium: # as root on Debian; elsewhere, what is installed
+	@bash tests/docs_tests/install_chromium.sh
+
 notebooks: $(VENV)/.notebooks ## execute every notebook
 	@for notebook in $(wildcard notebooks/*.ipynb); do \
 		$(BIN)/jupyter nbconvert --to notebook --execute --stdout "$$notebook" >/dev/null \
@@ -93,7 +106,7 @@ fuzz: $(FUZZ)/.fuzz ## what reads a server's or a model's bytes, by atheris; SEC
 	$(FUZZ)/bin/python -m tests.fuzz $(TARGETS) $(if $(SECONDS),--seconds $(SECONDS))
 
 clean: ## remove the virtual environments and caches
-	rm -rf $(VENV) $(SERVERS) $(INFINITY) $(VLLM) $(LITELLM) $(OLDEST) $(BENCH) $(FUZZ) .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
+	rm -rf $(VENV) $(SERVERS) $(INFINITY) $(VLLM) $(LITELLM) $(OLDEST) $(BENCH) $(FUZZ) $(DOCS) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
 
 # Stamps: one for each set of dependencies, renewed when pyproject.toml changes.
 %/.base:
@@ -148,6 +161,10 @@ $(OLDEST)/.oldest: pyproject.toml | $(OLDEST)/.base
 
 $(BENCH)/.bench: pyproject.toml | $(BENCH)/.base
 	$(BENCH)/bin/python $(PIP_INSTALL) --editable . --group bench
+	@touch $@
+
+$(DOCS)/.docs: pyproject.toml | $(DOCS)/.base
+	$(DOCS)/bin/python $(PIP_INSTALL) --editable . --group docs
 	@touch $@
 
 $(FUZZ)/.fuzz: pyproject.toml | $(FUZZ)/.base

@@ -68,6 +68,17 @@ __all__ = [
 MAX_BODY = 2000
 """The maximum number of characters of a response that an error keeps."""
 
+_LENGTH = 30
+"""Characters that name the length of one that was cut."""
+
+
+def beginning_of(body: bytes) -> str:
+    """Return what an error keeps of a body: of a long one the beginning, and its length."""
+    text = body[: 4 * MAX_BODY].decode("utf-8", "replace")
+    if len(text) <= MAX_BODY:
+        return text
+    return f"{text[:MAX_BODY]}… ({len(body):,} bytes)"
+
 
 class ErrorResponse(NamedTuple):
     """The response behind an error.
@@ -131,7 +142,7 @@ class EasyLLMError(core.ModelError):
         self.status_code = status_code
         self.url = url
         self.request_id = request_id
-        self.body = body if body is None or len(body) <= MAX_BODY else body[:MAX_BODY] + "…"
+        self.body = body if body is None else _shortened(body)
         self.headers = headers
         self.retry_after = retry_after
         self.partial = partial
@@ -149,6 +160,12 @@ class EasyLLMError(core.ModelError):
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions pickle their positional arguments only; ours travel between processes whole.
         return _rebuild, (type(self), self.message, dict(self.__dict__))
+
+
+def _shortened(body: str) -> str:
+    if len(body) <= MAX_BODY + _LENGTH:
+        return body
+    return f"{body[:MAX_BODY]}… ({len(body):,} characters)"
 
 
 def _rebuild(cls: type[EasyLLMError], message: str, state: Mapping[str, object]) -> EasyLLMError:

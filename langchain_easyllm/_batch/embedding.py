@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from .._http.models import Request, Response
+from .._extras import needs_libraries
+from .._http.models import Request
 from .._protocols.embeddings import (
     EmbeddingApi,
     EmbeddingProtocolRequest,
@@ -17,7 +18,6 @@ from .._protocols.embeddings import (
     embed_route,
     hub_route,
     normalized,
-    read_tokens,
     read_vectors,
     to_floats,
 )
@@ -80,6 +80,7 @@ class EmbeddingTask:
 
     def build_request(self, batch: Batch[Vector]) -> Request:
         request = batch.tag = self._current
+        self._session.note_use(request.api.value, request.model or self._request.model)
         return Request("POST", self._url(request.api), request.body(batch.body))
 
     def read(self, batch: Batch[Vector], body: bytes) -> list[Vector] | Failure:
@@ -90,9 +91,6 @@ class EmbeddingTask:
         if isinstance(batch.tag, EmbeddingProtocolRequest) and batch.tag.normalizes_locally:
             return [normalized(vector) for vector in vectors]
         return vectors
-
-    def tokens(self, response: Response) -> int | None:
-        return read_tokens(response.headers, response.body)
 
     def refuses_form(self, error: EasyLLMError) -> bool:
         words = (error.body or error.message).lower()
@@ -253,12 +251,8 @@ class ArrayJob(BatchJob[Vector]):
     ) -> None:
         super().__init__(texts, first, on_progress, errors)
         self.results = []
-        try:
+        with needs_libraries({"numpy"}, "Arrays (embed_documents gives lists)", "embeddings"):
             import numpy as np  # noqa: PLC0415 - optional
-        except ImportError as error:
-            raise ConfigurationError(
-                'Arrays need numpy: pip install "numpy". embed_documents gives lists without it.'
-            ) from error
         self._numpy = np
         self.array: Array = self._numpy.empty((0, 0), dtype="float32")
 

@@ -127,6 +127,7 @@ class PairTask(PlainTask):
         texts = cast("Sequence[Pair]", batch.job.texts)
         pairs = [texts[position] for position in batch.positions]
         body = self._protocol_request.pairs_body(pairs, batch.body)
+        self._session.note_use(self._api.value, None)
         return Request("POST", self._session.url.url(pair_route(self._api)), body)
 
     def read(self, batch: Batch[float], body: bytes) -> Sequence[float] | Failure:

@@ -54,6 +54,7 @@ class RerankTask(PlainTask):
 
     def build_request(self, batch: Batch[float]) -> Request:
         api = self._protocol_request.api
+        self._session.note_use(api.value, self._model)
         if self._session.url.router:
             url = ROUTER + hub_route(None, self._model or "", "text-ranking")
         else:

@@ -15,9 +15,10 @@ from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from .._http.error_mapping import error_from_event, with_advice
+from .._http.metrics import count_tokens
 from .._http.models import Request, Response, RetryPolicy
 from .._protocols.events import Failure
-from .._protocols.texts import Pair, beginning, to_json
+from .._protocols.texts import Pair, beginning, read_tokens, to_json
 from ..errors import (
     AuthenticationError,
     BadRequestError,
@@ -172,9 +173,6 @@ class Task(Protocol[T]):
     def build_request(self, batch: Batch[T]) -> Request:
         """Return the request for a batch."""
 
-    def tokens(self, response: Response) -> int | None:
-        """Return how many tokens the texts of a batch had; None if the server does not say."""
-
     def read(self, batch: Batch[T], body: bytes) -> Sequence[T] | Failure:
         """Return the results for a batch, in its order; or a failure that the response reports."""
 
@@ -186,15 +184,11 @@ class Task(Protocol[T]):
 
 
 class PlainTask:
-    """What most tasks have in common: one form of requests, and nobody who asks for tokens."""
+    """What most tasks have in common: one form of requests."""
 
     def refuses_form(self, _error: EasyLLMError) -> bool:
         """Return False: there is one form."""
         return False
-
-    def tokens(self, _response: Response) -> int | None:
-        """Return None: nobody asks."""
-        return None
 
 
 class BatchScheduler(Generic[T]):
@@ -281,8 +275,10 @@ class BatchScheduler(Generic[T]):
         if isinstance(results, Failure):
             raise error_from_event(results.payload, response.url)
         job = batch.job
+        tokens = read_tokens(response.headers, response.body)
+        if tokens is not None:
+            count_tokens(response.url, tokens)
         if job.tokens is not None:
-            tokens = self._task.tokens(response)
             job.tokens = None if tokens is None else job.tokens + tokens
         job.put(batch, results)
         if not job.left:

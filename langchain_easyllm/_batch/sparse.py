@@ -44,6 +44,7 @@ class SparseTask(PlainTask):
 
     def build_request(self, batch: Batch[SparseVector]) -> Request:
         url = self._session.url.url(ROUTE)
+        self._session.note_use("sparse", None)
         return Request("POST", url, self._protocol_request.body(batch.body))
 
     def read(self, batch: Batch[SparseVector], body: bytes) -> Sequence[SparseVector] | Failure:

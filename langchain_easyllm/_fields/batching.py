@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from ..errors import ConfigurationError
+from .._progress import need_bars, open_bar
 from .client_owner import ClientOwner
 from .constructor_types import BatchNames
 
@@ -54,11 +54,9 @@ def progress_bar(total: int, *, shown: bool) -> Iterator[Callable[[int], object]
     if not shown or not total:
         yield None
         return
+    need_bars()
+    bar = open_bar(total, "text")
     try:
-        from tqdm.auto import tqdm  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise ConfigurationError(
-            "show_progress needs tqdm: pip install tqdm, or leave show_progress out."
-        ) from error
-    with tqdm(total=total, unit="text") as bar:
         yield bar.update
+    finally:
+        bar.close()

@@ -17,6 +17,7 @@ from pydantic import PrivateAttr
 from ..errors import ConfigurationError
 from .api_key import EnvironmentKey, FunctionKey, environment_key, is_picklable
 from .connection import CLIENTS, LOCAL, ConnectionFields
+from .display import Displayed
 
 if TYPE_CHECKING:
     from .._generation.client import GenerationClient
@@ -32,7 +33,7 @@ _LEFT_BY_USE = frozenset({"_client", "_client_key", "_found"})
 """Private attributes that keep what a call has opened or loaded."""
 
 
-class ClientOwner(ConnectionFields, Serializable):
+class ClientOwner(Displayed, ConnectionFields, Serializable):
     """Opens, keeps and closes the client of the server that the fields name."""
 
     _client: GenerationClient | None = PrivateAttr(default=None)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from .._http.client import calling_loop
 from .._http.exchange import arun_flow, run_flow
 from .._http.headers import public_headers
-from .._http.models import Request, Response, RetryPolicy
+from .._http.metrics import count_failure, count_pause
+from .._http.models import Request, Response, RetryPolicy, parse_url
 from .._protocols.events import Delta
 from .._protocols.reader import Answer, Chunk, gather_chunks
 from .._protocols.thinking import THINKING_FIELDS
@@ -41,7 +42,7 @@ from .prepare import (
 from .published_template import model_name, must_ask, note_template, template_request
 from .refusals import RefusedKeys
 from .request import GenerationRequest
-from .response import error_of, note_headers, note_model, note_timing
+from .response import count_answer, error_of, note_headers, note_model, note_timing
 
 if TYPE_CHECKING:
     from .._http.client import AsyncResponseStream, ResponseStream
@@ -163,13 +164,15 @@ class GenerationClient:
                 if prepared.must_stream:
                     chunks = yield _Collect(request, policy, refused)
                     return [gather_chunks(chunks, chunks[-1])]
-                answers = prepared.read((yield _SendRequest(prepared.request, policy)))
+                response: Response = yield _SendRequest(prepared.request, policy)
+                answers = prepared.read(response)
             except EasyLLMError as error:
                 if recovered := prepared.recover(error):
                     return _timed(recovered, policy)
                 yield from self._fall_back(prepared, server, policy, error, refused=refused)
             else:
                 # Reasoning before a ReAct answer has no field: its model need not use think tags.
+                count_answer(response.url, answers[0].end.usage)  # the others' is the same
                 reasoned = any(answer.end.reasoning_field for answer in answers)
                 refused.remember(prepared)
                 self._learn(prepared, [answer.end for answer in answers], reasoned=reasoned)
@@ -196,7 +199,9 @@ class GenerationClient:
         if server and must_ask(request, server, session.capabilities):
             yield from self._ask_for_template(request, server, policy)
         step = _Prepare(request, policy, server, stream)
-        return (yield step) if step.may_block(self) else step.run(self), server
+        prepared: PreparedRequest = (yield step) if step.may_block(self) else step.run(self)
+        session.note_use(prepared.protocol_request.api.value, prepared.model)
+        return prepared, server
 
     def _ask_for_template(
         self, request: GenerationRequest, server: ServerInfo, policy: RetryPolicy
@@ -445,6 +450,7 @@ class _StreamedAnswer:
         if failure is not None:
             error = error_of(failure, self._url)
             error.partial, error.headers = self.reader.partial, public_headers(self._headers)
+            count_failure(parse_url(self._url), error)
             raise error
         chunks = self.reader.close()
         self._refused.remember(self._prepared)  # the answer may have had no text
@@ -454,6 +460,8 @@ class _StreamedAnswer:
         note_headers(end, self._headers, self._api, every=self._prepared.include_headers)
         note_model(end, self._prepared.model, self._api)
         note_timing(end, self._started, self._first)
+        first = None if self._first is None else self._first - self._started
+        count_answer(self._url, end.usage, first)
         return [*chunks, end]
 
     def pause_after(self, error: EasyLLMError, policy: RetryPolicy) -> float:
@@ -462,7 +470,10 @@ class _StreamedAnswer:
             raise error
         if self._refused.learn(self._prepared, error, policy):
             return 0.0
-        return policy.call_budget().pause_after(error, error.retry_after)
+        budget = policy.call_budget()
+        pause = budget.pause_after(error, error.retry_after)
+        count_pause(parse_url(self._url), pause, cold_start=budget.waits_for_model(error))
+        return pause
 
     def __enter__(self) -> None:
         pass
@@ -476,4 +487,7 @@ class _StreamedAnswer:
         if not isinstance(error, EasyLLMError):
             return False
         error.partial = self.reader.partial
-        return isinstance(error, ConnectionError | TimeoutError) and self.reader.complete
+        if isinstance(error, ConnectionError | TimeoutError) and self.reader.complete:
+            return True
+        count_failure(parse_url(self._url), error)
+        return False

@@ -7,6 +7,7 @@ from time import monotonic
 
 from .._http.error_mapping import error_from_event
 from .._http.headers import public_headers
+from .._http.metrics import count_tokens
 from .._http.models import parse_url, public_url
 from .._http.sse import SSEDecoder, is_event_stream, is_json_lines
 from .._protocols.events import Delta, Failure, Usage
@@ -78,6 +79,14 @@ def note_timing(end: Delta, started: float, first: float | None = None) -> None:
     timing = {} if first is None else {"time_to_first_token": first - started}
     timing["duration"] = monotonic() - started
     end.extra = {**(end.extra or {}), "timing": timing}
+
+
+def count_answer(url: str, usage: Usage | None, first_token: float | None = None) -> None:
+    """Count an answer among its server's: tokens, and seconds to the first piece of a stream."""
+    if usage is not None:
+        count_tokens(url, usage.input_tokens, usage.output_tokens, first_token)
+    elif first_token is not None:
+        count_tokens(url, 0, 0, first_token)
 
 
 def note_first_of(before: Delta, end: Delta) -> None:

@@ -36,7 +36,13 @@ from .exchange import Attempt
 from .http1 import ResponseParser
 from .models import URL, Response
 from .proxies import Proxies, Proxy
-from .socket_errors import Phase, connection_lost, incomplete, raise_translated
+from .socket_errors import (
+    Phase,
+    connection_lost,
+    incomplete,
+    raise_translated,
+    raise_unreachable_proxy,
+)
 from .stream import AsyncEventStream
 from .tls import Verify, load_context
 
@@ -449,23 +455,35 @@ class AsyncBackend:
     ) -> AsyncConnection:
         address = attempt.address
         deadline = min(attempt.deadline, monotonic() + CONNECT_TIMEOUT)
-        async with asyncio.timeout(max(deadline - monotonic(), 0)):
-            context = await load_context(self._verify) if address.scheme == "https" else None
-            connection = await pool.connect_to(proxy.address if proxy else address)
-            try:
+        seconds = time_allowed(attempt, "connect")
+        connection = reaching = None
+        try:
+            async with asyncio.timeout(max(deadline - monotonic(), 0)):
+                context = await load_context(self._verify) if address.scheme == "https" else None
+                reaching = proxy
+                connection = await pool.connect_to(proxy.address if proxy else address)
                 if context and proxy:
-                    parser = ResponseParser("HEAD")
-                    try:
-                        await connection.send(render_tunnel(attempt, proxy), parser, deadline)
-                    except builtins.ConnectionError as lost:
-                        raise connection_lost(proxy.address.url) from lost
-                    check_tunnel(attempt, parser)
+                    await _open_tunnel(connection, attempt, proxy, deadline)
                 if context:
                     await connection.start_tls(context, address.host, deadline)
-            except BaseException:
+        except BaseException as exc:
+            if connection is not None:
                 connection.close()
-                raise
+            elif reaching is not None:
+                raise_unreachable_proxy(exc, address, reaching.address, seconds)
+            raise
         return connection
+
+
+async def _open_tunnel(
+    connection: AsyncConnection, attempt: Attempt, proxy: Proxy, deadline: float
+) -> None:
+    parser = ResponseParser("HEAD")
+    try:
+        await connection.send(render_tunnel(attempt, proxy), parser, deadline)
+    except builtins.ConnectionError as lost:
+        raise connection_lost(proxy.address.url) from lost
+    check_tunnel(attempt, parser)
 
 
 async def _converse(

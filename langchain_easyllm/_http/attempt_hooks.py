@@ -123,7 +123,7 @@ def _logged(attempt: Attempt, log_stream: LogStream) -> Generator[Attempt, Any, 
     log.status = result.status
     if not isinstance(result, Response):
         return log_stream(result, log)
-    log.received = len(result.body)
+    log.received, log.headers = len(result.body), result.headers
     log.end()
     return result
 

@@ -14,10 +14,10 @@ from typing import NamedTuple, cast
 from urllib.parse import urljoin
 
 from .. import errors
-from ..errors import EasyLLMError
+from ..errors import MAX_BODY, EasyLLMError
 from .auth import redact
 from .context_overflow import reports_overflow
-from .headers import public_headers
+from .headers import public_headers, request_id_in
 from .models import URL, is_dedicated, is_hugging_face, parse_url, public_url
 from .retries import RETRIED_STATUSES
 
@@ -70,7 +70,6 @@ _SIGN_IN = "Check the token at https://huggingface.co/settings/tokens, or set HF
 _OWN_KEY = "Set api_key to a key of this server, or check the one that is set."
 _OWN_BILL = "Add credits to the account of the key."
 _OWN_RIGHTS = "Check that api_key is set, and that its permissions cover this model."
-_REQUEST_IDS = ("x-request-id", "x-amz-request-id", "x-amzn-requestid", "request-id", "cf-ray")
 
 # 500 and 503: some servers wrap the tokenizer's own refusal, gateways one of another server.
 _OVERFLOW_STATUSES = frozenset({400, 413, 422, 500, 503})
@@ -98,16 +97,17 @@ def error_from_response(
         with suppress(ValueError):  # it is not a valid address
             where = redact(public_url(urljoin(url, where)), LONGEST)
             advice = f"It points to {where}: use that address as base_url."
-    request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
+    said = "." if message.short.rstrip(".").lower() == phrase.lower() else message.quoted(body)
+    request_id = request_id_in(headers)
     seconds = retry_after_seconds(headers.get("retry-after"))
     if seconds is None and issubclass(kind, errors.ModelLoadingError):
         seconds = message.estimated_time
     error = kind(
-        f"{address.authority} answered {status} {phrase}{_quoted(message.short)} {advice}".strip(),
+        f"{address.authority} answered {status} {phrase}{said} {advice}".strip(),
         status_code=status,
         url=redact(public_url(url)),
         request_id=redact(request_id, LONGEST) if request_id else request_id,
-        body=_readable(body),
+        body=_beginning(body),
         headers=public_headers(headers),
         retry_after=seconds,
     )
@@ -136,10 +136,10 @@ def error_from_event(payload: bytes, url: str) -> EasyLLMError:
     address = parse_url(url)
     advice = _advice(kind, status, address)
     return kind(
-        f"{address.authority} failed while answering{_quoted(message.short)} {advice}".strip(),
+        f"{address.authority} failed while answering{message.quoted(payload)} {advice}".strip(),
         status_code=status,
         url=redact(public_url(url)),
-        body=_readable(payload),
+        body=_beginning(payload),
     )
 
 
@@ -168,6 +168,11 @@ def retry_after_seconds(value: str | None) -> float | None:
 def _readable(body: bytes) -> str:
     # A character has four bytes at most; a secret may go on behind the last one that is shown.
     return redact(body[: 8 * MAX_WORDS].decode("utf-8", "replace"), MAX_WORDS)
+
+
+def _beginning(body: bytes) -> str:
+    text = _readable(body)
+    return text if len(text) <= MAX_BODY else f"{text[:MAX_BODY]}… ({len(body):,} bytes)"
 
 
 def _seconds_until(date: str) -> float:
@@ -236,12 +241,6 @@ def _advice(
     return found or _ADVICE.get(kind, "")
 
 
-def _quoted(text: str) -> str:
-    if not text:
-        return "."
-    return f": {text}" if text.endswith((".", "!", "?", "…")) else f": {text}."
-
-
 LONGEST = 300
 """Characters of the server's message that an error quotes; `EasyLLMError.body` has more."""
 
@@ -281,6 +280,15 @@ class ServerMessage(NamedTuple):
         # A terminal would act on control characters.
         line = " ".join(_CONTROL.sub(" ", self.text).split())
         return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+    def quoted(self, body: bytes) -> str:
+        """The end of a sentence that quotes it; of a long one its beginning, and the length."""
+        text = self.short
+        if not text:
+            return "."
+        if text.endswith("…"):
+            return f": {text} (an answer of {len(body):,} bytes)."
+        return f": {text}" if text.endswith((".", "!", "?")) else f": {text}."
 
     def says(self, pattern: re.Pattern[str]) -> bool:
         return bool(pattern.search(f"{self.text} {self.kind} {self.code}"))

@@ -18,6 +18,7 @@ from .auth import redact
 from .error_mapping import error_from_response, retry_after_seconds
 from .future_wait import FutureWait
 from .headers import RequestHeaders, neutral_headers
+from .metrics import count_failure, count_pause, count_request
 from .models import (
     DEFAULT_LIMITS,
     URL,
@@ -64,6 +65,7 @@ class Attempt:
     timeout: float  # the policy's bound in seconds; infinity for none
     limits: ResponseLimits = DEFAULT_LIMITS
     own_origin: bool = True  # whether no redirect has led to another host
+    number: int = 1  # which request of its call it is
     # Keeps the attempt's secrets out of errors; a stream keeps its attempt for as long as it lives.
     secrets: object = None
 
@@ -94,9 +96,11 @@ def exchange(
     while True:
         retry_after = None
         try:
-            limits = budget.deadline, budget.timeout, response_limits
+            budget.requests += 1
+            count_request(address)
+            limits = budget.deadline, budget.timeout, response_limits, own_origin, budget.requests
             result = yield Attempt(
-                request.method, address, headers, request.body, streaming, *limits, own_origin
+                request.method, address, headers, request.body, streaming, *limits
             )
         except EasyLLMError as error:
             failure, retry_after = error, error.retry_after
@@ -121,11 +125,13 @@ def exchange(
                 continue
             retry_after = retry_after_seconds(result.headers.get("retry-after"))
             failure = _refusal(result, address, headers, request_headers)
+        count_failure(address, failure)
         pause = budget.pause_after(failure, retry_after)
         # Not the message: it has the server's words, which may repeat a prompt.
         logger.info("trying again in %.2f s after a %s", pause, type(failure).__name__)
         if policy.on_retry is not None:
             policy.on_retry(failure, pause)
+        count_pause(address, pause, cold_start=budget.waits_for_model(failure))
         yield pause
 
 
@@ -134,7 +140,8 @@ def run_flow(flow: Generator[object, A, T], send: Callable[[Any], A]) -> T:
 
     The flow yields what to send, seconds to pause, or what to wait for; it receives each result
     (None after a pause), or the `EasyLLMError` that came instead. It is closed however it ends:
-    what it holds must not wait for the garbage collector.
+    what it holds must not wait for the garbage collector. The frames below it are left out of an
+    error's traceback: its message says what they would.
     """
     try:
         step = next(flow)
@@ -147,7 +154,7 @@ def run_flow(flow: Generator[object, A, T], send: Callable[[Any], A]) -> T:
                 else:
                     result = send(step)
             except EasyLLMError as error:
-                step = flow.throw(error)
+                step = flow.throw(error.with_traceback(None))
             else:
                 step = flow.send(result)
                 del result  # it may be large, and the next step long
@@ -172,7 +179,7 @@ async def arun_flow(flow: Generator[object, A, T], send: Callable[[Any], Awaitab
                 else:
                     result = await send(step)
             except EasyLLMError as error:
-                step = flow.throw(error)
+                step = flow.throw(error.with_traceback(None))
             else:
                 step = flow.send(result)
                 del result  # it may be large, and the next step long

@@ -38,6 +38,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 BILL_TO = "x-hf-bill-to"
 """The header that names the Hub organisation which pays for a request."""
 
+_REQUEST_IDS = ("x-request-id", "x-amz-request-id", "x-amzn-requestid", "request-id", "cf-ray")
 
 _WITHHELD = (
     "No token was sent: one from the environment, or given for another server, goes only to "
@@ -192,6 +193,11 @@ def public_headers(headers: Mapping[str, str]) -> dict[str, str]:
         for name, value in headers.items()
         if not _SECRET_OF_RESPONSE.search(name)
     }
+
+
+def request_id_in(headers: Mapping[str, str]) -> str | None:
+    """The server's own id of a request, if a response's headers name one."""
+    return next((headers[name] for name in _REQUEST_IDS if name in headers), None)
 
 
 def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:

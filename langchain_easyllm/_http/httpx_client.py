@@ -23,6 +23,9 @@ from .client_adapters import Block, Incoming, single_block, time_left, without_d
 from .client_protocols import ASYNC, SYNC
 from .connect import CONNECT_TIMEOUT, time_allowed
 from .exchange import Attempt
+from .models import parse_url
+from .proxies import proxy_for
+from .proxy_variables import proxy_variable
 from .socket_errors import (
     Phase,
     connection_lost,
@@ -138,9 +141,23 @@ class _Adapter:
         cause = _os_error(exc)
         if isinstance(exc, self._module.ConnectError):
             if cause is not None:
-                raise_translated(cause, url, "connect", 0)
+                self._raise_unconnected(cause, url)
             return
         raise (incomplete(url) if begun else connection_lost(url)) from exc
+
+    def _raise_unconnected(self, cause: OSError, url: str) -> None:
+        try:
+            raise_translated(cause, url, "connect", 0)
+        except ConnectionError as error:
+            # Through which proxy a client sends only itself knows.
+            if self._client.trust_env and (proxy := proxy_for(parse_url(url))):
+                variable = proxy_variable(parse_url(url).scheme)
+                error.message += (
+                    f" If {self._field} takes the proxy of {variable} ({proxy.address.authority}), "
+                    "that may be what cannot be reached."
+                )
+                error.args = (error.message,)
+            raise
 
     def _raise_unusable(self, exc: RuntimeError) -> None:
         if "has been closed" in str(exc):

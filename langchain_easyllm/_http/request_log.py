@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..errors import EasyLLMError
 from .auth import redact
+from .headers import request_id_in
 from .models import public_url
 from .sse import DONE
 from .stream import AsyncClosing, Closing
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from .stream import AsyncEventStream, EventStream
 
 logger = logging.getLogger("langchain_easyllm.transport")
+
+MAX_ID = 200
+"""Characters of a request's id that are logged."""
 
 S = TypeVar("S", "EventStream", "AsyncEventStream")
 
@@ -29,13 +33,14 @@ def is_logged() -> bool:
 class RequestLog:
     """Writes the line of a request once, when it has ended."""
 
-    __slots__ = ("_attempt", "_started", "_written", "received", "status")
+    __slots__ = ("_attempt", "_started", "_written", "headers", "received", "status")
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._started = monotonic()
         self._written = False
         self.status = 0  # until the server has answered
+        self.headers: Mapping[str, str] = {}
         self.received = 0  # bytes of the body, or of the data of a stream's events
 
     def end(self, how: str = "") -> None:
@@ -45,13 +50,15 @@ class RequestLog:
         attempt = self._attempt
         outcome = " ".join(str(part) for part in (self.status, how) if part)
         logger.debug(
-            "%s %s: %s, %.0f ms, %d bytes sent, %d bytes received",
+            "%s %s: %s, %.0f ms, %d bytes sent, %d bytes received, attempt %d%s",
             attempt.method,
             redact(public_url(attempt.address.url)),
             outcome,
             (monotonic() - self._started) * 1000,
             len(attempt.body or b""),
             self.received,
+            attempt.number,
+            _request_id(self.headers),
         )
 
     def end_with(self, error: BaseException) -> None:
@@ -64,6 +71,11 @@ class RequestLog:
             self.end("stream cancelled" if self.status else "cancelled")
 
 
+def _request_id(headers: Mapping[str, str]) -> str:
+    found = request_id_in(headers)
+    return f", request id {redact(found, MAX_ID)}" if found and found.isprintable() else ""
+
+
 class _LoggedStream(Generic[S]):
     __slots__ = ("_done", "_log", "_stream", "headers", "status", "url")
 
@@ -73,7 +85,7 @@ class _LoggedStream(Generic[S]):
         self._done = False
         self.url = stream.url
         self.status = log.status = stream.status
-        self.headers = stream.headers
+        self.headers = log.headers = stream.headers
 
     @property
     def framed(self) -> bool:

@@ -54,7 +54,7 @@ class CallBudget:
     """The time and the attempts of one call, however many requests it takes."""
 
     __slots__ = ("_backoff", "_max_retries", "_used", "_wait_for_model",
-                 "deadline", "started", "timeout", "turn")  # fmt: skip
+                 "deadline", "requests", "started", "timeout", "turn")  # fmt: skip
 
     def __init__(self, timeout: float | None, max_retries: int, wait_for_model: float) -> None:
         self.started = monotonic()
@@ -65,6 +65,7 @@ class CallBudget:
         self._backoff: Backoff | None = None
         self._used = 0
         self.turn: Turns | None = None
+        self.requests = 0  # how many were sent
 
     def single(self) -> CallBudget:
         """Return a budget of the same time for one attempt."""
@@ -84,8 +85,7 @@ class CallBudget:
 
     def pause_after(self, failure: EasyLLMError, retry_after: float | None) -> float:
         """Seconds until the next attempt; raises the failure if there is none."""
-        loading = isinstance(failure, ModelLoadingError)
-        if self._wait_for_model > 0 and loading and not isinstance(failure, EndpointPausedError):
+        if self.waits_for_model(failure):
             return self._pause_of_cold_start(failure, retry_after)
         if self.turn is not None and isinstance(failure, RateLimitError):
             return self.turn.pause_after(failure, retry_after)
@@ -95,6 +95,11 @@ class CallBudget:
         pause = self._backoff.pause_after(failure, retry_after, self.deadline - monotonic())
         self._used += 1
         return pause
+
+    def waits_for_model(self, failure: EasyLLMError) -> bool:
+        """Whether a failure is a cold start that the call waits for."""
+        loading = isinstance(failure, ModelLoadingError)
+        return self._wait_for_model > 0 and loading and not isinstance(failure, EndpointPausedError)
 
     def fall_back(self, refusal: EasyLLMError) -> None:
         """Count a request that is sent in place of a refused one; raises the refusal if none may.

@@ -8,7 +8,8 @@ from typing import Literal, NoReturn
 from ..errors import ConnectionError, EasyLLMError, IncompleteStreamError, TimeoutError
 from .auth import redact
 from .connection_limit import FULL
-from .models import parse_url, public_url
+from .models import URL, parse_url, public_url
+from .proxy_variables import proxy_variable
 
 Phase = Literal["connect", "answer", "stream"]
 """What is being waited for: the connection, the response, more of it."""
@@ -33,9 +34,9 @@ def raise_translated(exc: BaseException, url: str, phase: Phase, seconds: float)
         exc.url = exc.url or public_url(url)
     elif isinstance(exc, builtins.TimeoutError) and exc.errno is None:
         text = _TOO_LATE[phase].format(host=host_of(url), seconds=f"{seconds:.4g}")
-        raise network_error(TimeoutError, url, text) from exc
+        raise network_error(TimeoutError, url, text) from None  # which says no more
     elif isinstance(exc, OSError):
-        raise _from_os_error(exc, url, phase) from exc
+        raise _from_os_error(exc, url, phase) from _cause(exc)
     raise exc
 
 
@@ -55,7 +56,7 @@ def connection_lost(url: str) -> EasyLLMError:
 
 def proxy_refusal(url: str, status: int) -> EasyLLMError:
     """The error for a proxy that makes no connection: 407 says it does not know who asks."""
-    variable = "HTTPS_PROXY" if parse_url(url).scheme == "https" else "HTTP_PROXY"
+    variable = proxy_variable(parse_url(url).scheme)
     text = (
         f"The proxy for {host_of(url)} refused to connect to it ({status}). Check {variable}, or "
         "add the host to NO_PROXY."
@@ -69,6 +70,39 @@ def proxy_refusal(url: str, status: int) -> EasyLLMError:
     error = network_error(ConnectionError, url, text, permanent=status < 500)
     error.status_code = status
     return error
+
+
+def raise_unreachable_proxy(exc: BaseException, address: URL, proxy: URL, seconds: float) -> None:
+    """Raise the error for a proxy to which there is no connection, if that is what happened."""
+    if not isinstance(exc, OSError) or exc.errno in FULL:
+        return
+    import socket  # noqa: PLC0415 - only failures get here
+
+    name = proxy.authority
+    permanent = False
+    if isinstance(exc, builtins.TimeoutError) and exc.errno is None:
+        problem = f"does not take a connection within {seconds:.4g} s"
+    elif isinstance(exc, builtins.ConnectionRefusedError):
+        problem = "refuses the connection"
+    elif isinstance(exc, socket.gaierror):
+        problem = "has a host name that cannot be resolved"
+        permanent = exc.errno == socket.EAI_NONAME
+    else:
+        problem = f"cannot be reached ({reason_of(exc)})"
+    text = (
+        f"The proxy {name} {problem}. {proxy_variable(address.scheme)} names it for "
+        f"{address.authority}: correct it, or add the host to NO_PROXY."
+    )
+    kind = TimeoutError if isinstance(exc, builtins.TimeoutError) else ConnectionError
+    raise network_error(kind, address.url, text, permanent=permanent) from _cause(exc)
+
+
+def _cause(exc: OSError) -> OSError | None:
+    """Return what a traceback shows of an error's reason: nothing if that says no more."""
+    import socket  # noqa: PLC0415 - only failures get here
+
+    plain = isinstance(exc, builtins.ConnectionRefusedError | socket.gaierror)
+    return None if plain or isinstance(exc, builtins.TimeoutError) else exc
 
 
 def _from_os_error(exc: OSError, url: str, phase: Phase) -> EasyLLMError:

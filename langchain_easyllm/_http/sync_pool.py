@@ -31,7 +31,13 @@ from .exchange import Attempt
 from .http1 import ResponseParser
 from .models import URL, Response
 from .proxies import Proxies, Proxy
-from .socket_errors import Phase, connection_lost, incomplete, raise_translated
+from .socket_errors import (
+    Phase,
+    connection_lost,
+    incomplete,
+    raise_translated,
+    raise_unreachable_proxy,
+)
 from .stream import EventStream
 from .sync_connection import SyncConnection
 from .tls import Verify, context_for
@@ -199,10 +205,9 @@ class SyncPool:
         if given is not None:
             return given
         address = attempt.address
-        nearest = proxy.address if proxy else address
         try:
             context = context_for(self._verify) if address.scheme == "https" else None
-            sock, deadline = _connect(nearest, attempt.deadline)
+            sock, deadline = _reach(attempt, proxy)
         except BaseException:
             origin.free()
             raise
@@ -223,6 +228,18 @@ class SyncPool:
             connection.close()
             raise
         return connection
+
+
+def _reach(attempt: Attempt, proxy: Proxy | None) -> tuple[Socket, float]:
+    """Connect to the server, or to the proxy before it."""
+    if proxy is None:
+        return _connect(attempt.address, attempt.deadline)
+    try:
+        return _connect(proxy.address, attempt.deadline)
+    except OSError as exc:
+        seconds = time_allowed(attempt, "connect")
+        raise_unreachable_proxy(exc, attempt.address, proxy.address, seconds)
+        raise
 
 
 def _connect(address: URL, last: float) -> tuple[Socket, float]:

@@ -8,7 +8,6 @@ from array import array
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter, mul
@@ -23,7 +22,7 @@ from .._servers.profile import EmbeddingProfile, ServerInfo
 from .._servers.tei import TEI_EMBEDDINGS
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
-from .json import parse_json_leniently, shown
+from .json import parse_json_leniently, quoted, shown
 from .texts import BatchBody, body_parts, translate_fields
 
 
@@ -141,9 +140,7 @@ def read_vectors(
         return Failure(body)
     rows = _rows(value)
     if rows is None:
-        raise ProtocolError(
-            f"The answer holds no vectors but {body[:100].decode('utf-8', 'replace')!r}: {_CHECK}."
-        )
+        raise ProtocolError(f"The answer holds no vectors but {quoted(body, 100)}: {_CHECK}.")
     if len(rows) != len(indices):
         if len(indices) == 1 and rows and isinstance(rows[0], float | int):
             rows = [rows]  # some servers leave the outer list out for a single text
@@ -157,24 +154,6 @@ def read_vectors(
         for vector, index in zip(vectors, indices, strict=True):
             _check_finite(to_floats(vector), index)
     return vectors
-
-
-def read_tokens(headers: Mapping[str, str], body: bytes) -> int | None:
-    """Return how many tokens the texts of a request had, if the server says so.
-
-    TEI says it in a header, OpenAI's protocol in `usage` (its API reference, "Create embeddings").
-    """
-    header = headers.get("x-compute-tokens", "")
-    if header.isdecimal():
-        return int(header)
-    with suppress(orjson.JSONDecodeError):
-        value = orjson.loads(body)
-        usage = value.get("usage") if isinstance(value, Mapping) else None
-        if isinstance(usage, Mapping):
-            for name in ("prompt_tokens", "total_tokens"):
-                if type(count := usage.get(name)) is int and count > 0:
-                    return count
-    return None
 
 
 def _rows(value: object) -> list[object] | None:

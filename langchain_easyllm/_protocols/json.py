@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import orjson
 
 from .._tool_formats.lenient_json import whole_characters
-from ..errors import ProtocolError
+from ..errors import ProtocolError, beginning_of
 
 
 def parse_json(data: bytes) -> object:
@@ -30,20 +30,25 @@ def parse_object(data: bytes) -> Mapping[str, object]:
     value = parse_json(data)
     if isinstance(value, dict):
         return value
-    text = data[:2000].decode("utf-8", "replace")
     raise ProtocolError(
-        f"The server sent something that is not a JSON object: {text[:200]!r}. "
+        f"The server sent something that is not a JSON object: {quoted(data)}. "
         "Check that base_url is an inference server and not a web page or proxy.",
-        body=text,
+        body=beginning_of(data),
     )
 
 
 def holds_no_answer(body: bytes, missing: str, hint: str) -> ProtocolError:
     """Return the error for JSON that is no answer, and reports no failure either."""
-    text = body[:2000].decode("utf-8", "replace")
     return ProtocolError(
-        f"The server's answer holds no {missing}, it is {text[:200]!r}: {hint}", body=text
+        f"The server's answer holds no {missing}, it is {quoted(body)}: {hint}",
+        body=beginning_of(body),
     )
+
+
+def quoted(body: bytes, size: int = 200) -> str:
+    """Return a body for an error's sentence; of a long one its beginning, and its length."""
+    text = repr(body[:size].decode("utf-8", "replace"))
+    return text if len(body) <= size else f"{text}... ({len(body):,} bytes)"
 
 
 def parse_json_leniently(data: bytes) -> object:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from .._servers.profile import ServerInfo, same
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
-from .json import parse_json, shown
+from .json import parse_json, quoted, shown
 from .rerank import read_scores, score_number
 from .texts import BatchBody, Pair, body_parts, to_json, translate_fields
 
@@ -79,8 +79,7 @@ def read_pair_scores(api: PairApi, body: bytes, indices: Sequence[int]) -> list[
     rows = value if isinstance(value, list) else None
     if rows is None or not all(isinstance(row, list) and row for row in rows):
         raise ProtocolError(
-            f"The answer holds no predictions but {body[:100].decode('utf-8', 'replace')!r}: check "
-            "base_url and api."
+            f"The answer holds no predictions but {quoted(body, 100)}: check base_url and api."
         )
     if len(rows) != len(indices):
         raise ProtocolError(f"The server scored {len(rows)} pairs of {len(indices)}.")

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from .._tool_formats.call_syntax import ParsedReasoning, Part
 from .._tool_formats.parser import StreamingToolCallParser, TextTools
-from ..errors import MAX_BODY, EasyLLMError, IncompleteStreamError, ProtocolError
+from ..errors import EasyLLMError, IncompleteStreamError, ProtocolError, beginning_of
 from .events import Decoder, Delta, Failure, Media, ToolCallDelta
+from .json import quoted
 from .media import MediaReader
 from .reasoning import ResponseTags, ThinkSplitter, has_unopened_think_tag, may_hold_reasoning
 from .stop_sequences import StopCutter
@@ -178,7 +179,7 @@ class ResponseReader:
     def _unread(self) -> str | None:
         """The event of a stream without an answer that is none of its protocol."""
         data = None if self._shown or self._spoke else self._decoder.unread
-        return None if data is None else data[:MAX_BODY].decode("utf-8", "replace")
+        return None if data is None else beginning_of(data)
 
     @property
     def complete(self) -> bool:
@@ -319,11 +320,10 @@ class ResponseReader:
 
 
 def _unexpected(data: bytes, cause: Exception | None = None) -> ProtocolError:
-    text = data[:MAX_BODY].decode("utf-8", "replace")
     error = ProtocolError(
-        f"The server sent JSON that this protocol does not have: {text[:200]!r}. "
+        f"The server sent JSON that this protocol does not have: {quoted(data)}. "
         "Check that base_url and api belong together.",
-        body=text,
+        body=beginning_of(data),
     )
     error.__cause__ = cause
     return error

@@ -15,7 +15,7 @@ from typing import cast
 from .._servers.profile import ServerInfo, same
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
-from .json import parse_json, shown
+from .json import parse_json, quoted, shown
 from .texts import BatchBody, body_parts, translate_fields
 
 
@@ -94,8 +94,7 @@ def read_scores(
         value = value.get("results", value.get("data"))
     if not isinstance(value, list) or not all(map(_is_rank, value)):
         raise ProtocolError(
-            f"The answer holds no scores but {body[:100].decode('utf-8', 'replace')!r}: check "
-            "base_url and api."
+            f"The answer holds no scores but {quoted(body, 100)}: check base_url and api."
         )
     scores = {item["index"]: item.get("relevance_score", item.get("score")) for item in value}
     if len(value) != len(indices) or scores.keys() != set(range(len(indices))):

@@ -13,7 +13,7 @@ import orjson
 from .._servers.profile import same
 from ..errors import ConfigurationError, ProtocolError
 from .events import Failure
-from .json import parse_json, shown
+from .json import parse_json, quoted, shown
 from .texts import BatchBody, body_parts, translate_fields
 
 ROUTE = "/embed_sparse"
@@ -54,8 +54,7 @@ def read_sparse_vectors(body: bytes, indices: Sequence[int]) -> list[SparseVecto
         return Failure(body)
     if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
         raise ProtocolError(
-            f"The answer holds no sparse vectors but {body[:100].decode('utf-8', 'replace')!r}: "
-            "check base_url."
+            f"The answer holds no sparse vectors but {quoted(body, 100)}: check base_url."
         )
     if len(value) != len(indices):
         raise ProtocolError(

@@ -6,6 +6,7 @@ are put together from the parts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
@@ -183,3 +184,20 @@ def prepare_texts(
         return checked
     check_text(prompt, "document_prompt")
     return [prompt + text for text in checked]
+
+
+_USAGE = re.compile(rb'"usage"\s*:\s*\{[^{}]*?"(?:prompt|total)_tokens"\s*:\s*(\d{1,15})\b')
+_ENDS = 1000
+"""Bytes at either end of a body in which a usage is looked for: between them are the results."""
+
+
+def read_tokens(headers: Mapping[str, str], body: bytes) -> int | None:
+    """Return how many tokens the texts of a request had, if the server says so.
+
+    TEI says it in a header, OpenAI's protocol in `usage` (its API reference, "Create embeddings").
+    """
+    header = headers.get("x-compute-tokens", "")
+    if header.isascii() and header.isdecimal() and len(header) < 16:
+        return int(header)
+    found = _USAGE.search(body[-_ENDS:]) or _USAGE.search(body[:_ENDS])
+    return (int(found[1]) or None) if found else None

@@ -466,6 +466,10 @@ class ReplicaSession(ServerSession):
             return known
         return await arun_flow(self._check(policy, since, headers), _arun)
 
+    def note_use(self, protocol: str, model: str | None) -> None:
+        for session in self._sessions:
+            session.note_use(protocol, model)
+
     def recheck(self) -> None:
         self.transport.check.forget()
 

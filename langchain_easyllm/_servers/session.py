@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import threading
 import time
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
-from .._http.auth import Credentials, Secret, environment_token
+from .._http.auth import Credentials, Secret, environment_token, redact
 from .._http.client import HTTPTransport, Transport
 from .._http.exchange import arun_flow, run_flow
 from .._http.future_wait import FutureWait
@@ -25,6 +26,7 @@ from .._http.models import (
     RetryPolicy,
     public_url,
 )
+from .._http.proxy_variables import proxy_settings
 from ..errors import (
     AuthenticationError,
     ConfigurationError,
@@ -51,6 +53,8 @@ _MOST_NAMES = 8
 """Names in answers of one server, after which a new one says nothing more."""
 
 NO_HEADERS: Mapping[str, str] = {}
+
+logger = logging.getLogger("langchain_easyllm.servers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,9 @@ class SessionSettings:
             (url.root, url.query, Secret(key) if isinstance(key, str) else key)
             for url, key in self.replicas
         )
-        rest = several, self.balance, self.model
+        # Sockets go through the proxies that were named when a server's first object was made.
+        proxies = tuple(Secret(value) if value else value for value in proxy_settings())
+        rest = several, self.balance, self.model, proxies
         return (*address, given, found, *server, *bounds, *clients, *rest)
 
 
@@ -114,6 +120,7 @@ class ServerSession:
         self.answered_model: str | None = None
         self.capabilities = ServerCapabilities(root_route=url.is_dedicated)
         self.templates: dict[str, Future[ChatPrompt]] = {}
+        self._logged: set[str] = set()  # the protocols that the log has named
         self._users: weakref.WeakSet[object] = weakref.WeakSet()
         self._detected = -inf if server is None else inf
         self._limit = inf
@@ -176,6 +183,20 @@ class ServerSession:
             return
         known.add(answered)
         self.recheck()
+
+    def note_use(self, protocol: str, model: str | None) -> None:
+        """Have the log say, once, what is spoken with which server."""
+        if protocol in self._logged:
+            return
+        self._logged.add(protocol)
+        server = self.server
+        if server is None:
+            found = "used without detection"
+        else:
+            found = str(server.profile) if server.known else "an unknown server"
+        named = model or (server.model if server else None)
+        shown = redact(public_url(self.url.root))
+        logger.info("%s is %s, model %s, protocol %s", shown, found, named or "unknown", protocol)
 
     def _run(self, step: _DetectionRequest) -> Response:
         return self.transport.send(step.request, step.policy)
@@ -254,6 +275,7 @@ class ServerSession:
                 if known not in (None, found):
                     self.capabilities = ServerCapabilities(root_route=self.url.is_dedicated)
                     self.templates = {}  # one may have come from the server
+                    self._logged.clear()
                 self.server = known = found
             self.failure = failure if found is UNKNOWN else None
             self._detected, self._limit = time.monotonic(), limit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from functools import lru_cache
 from inspect import cleandoc
 from typing import Any, TypeGuard, cast, get_origin, get_type_hints
@@ -35,9 +35,10 @@ from .validation import problem_of
 
 @dataclass(frozen=True, slots=True)
 class OutputSchema:
-    target: type | Mapping[str, Any]  # what the caller gave: a class, or a dict
+    # what the caller gave: a class, or a dict
+    target: type | Mapping[str, Any] = field(repr=False)
     name: str
-    schema: Mapping[str, Any]
+    schema: Mapping[str, Any] = field(repr=False)
     method: Method | None = None  # None for the strongest that the server has
     strict: bool | None = None  # whether the server has to hold to the schema exactly
 

@@ -62,7 +62,8 @@ class JobOptions(TypedDict, total=False):
             Default 600.
         retry_errors: Whether only the rows that failed are processed, and their parts written anew.
             Default False.
-        show_progress: Whether a line on stderr shows the progress. Default: if it is a terminal.
+        show_progress: Whether a line on stderr shows the progress. Default: if it is a terminal, or
+            in a notebook.
     """
 
     keep: Sequence[str] | None

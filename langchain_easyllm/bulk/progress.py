@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TextIO
 
 from .._http.request_limit import traffic
+from .._progress import has_widgets, in_notebook, is_watched
 from .classification import describe
 from .engine import JobProgress
 
@@ -23,8 +24,8 @@ Show = Callable[[str, JobProgress], None]
 
 @contextmanager
 def shown(progress: JobProgress, wanted: bool | None) -> Iterator[None]:
-    """Show the progress for as long as the block lasts; None for where stderr is a terminal."""
-    if not (sys.stderr.isatty() if wanted is None else wanted):
+    """Show the progress while the block lasts; None for a terminal or a notebook only."""
+    if not (is_watched() if wanted is None else wanted):
         yield
         return
     with _display() as show:
@@ -91,6 +92,9 @@ def _display() -> Iterator[Show]:
         from rich.console import Console  # noqa: PLC0415 - optional
         from rich.progress import BarColumn, TextColumn  # noqa: PLC0415 - optional
         from rich.progress import Progress as Bar  # noqa: PLC0415 - optional
+
+        if in_notebook() and not has_widgets():
+            raise ModuleNotFoundError(name="ipywidgets")  # rich would warn of it
     except ImportError:
         yield _plain(sys.stderr)
         sys.stderr.write("\n")

@@ -188,13 +188,13 @@ def _prompt(
 def _room(length: int, parameters: Json, context: int) -> int:
     wanted = cast("int", parameters.get("max_new_tokens", 0))
     limit = max_total_tokens(context)
+    if length > context - 1:  # first, as it names what the context really holds
+        raise invalid(f"`inputs` must have less than {context - 1} tokens. Given: {length}")
     if length + wanted > limit:
         raise invalid(
             f"`inputs` tokens + `max_new_tokens` must be <= {limit}. "
             f"Given: {length} `inputs` tokens and {wanted} `max_new_tokens`"
         )
-    if length > context - 1:
-        raise invalid(f"`inputs` must have less than {context - 1} tokens. Given: {length}")
     return min(wanted or context, context - length)
 
 

@@ -24,7 +24,7 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rgl
 # The folders of the package and its loose modules, from the ground up: each may import its own
 # floor and those below it. `offline` stands beside them.
 FLOORS = (
-    {"errors", "_version", "_extras", "_lazy", "_llguidance", "_nearest"},
+    {"errors", "_version", "_extras", "_lazy", "_llguidance", "_nearest", "_progress"},
     {"_http", "prompts"},
     {"_servers", "_tool_formats"},
     {"_protocols", "_structured_output"},
@@ -33,7 +33,7 @@ FLOORS = (
     {"_fields"},
     {
         *{"chat_models", "llms", "embeddings", "rerank", "cross_encoder", "sparse_embeddings"},
-        *{"agents", "http"},
+        *{"agents", "callbacks", "http", "metrics"},
     },
     {"huggingface", "bulk"},
 )
@@ -79,6 +79,8 @@ PUBLIC = {
     "http": """
         AsyncHTTPClient AsyncStreamedResponse HTTPClient Request Response StreamedResponse
     """,
+    "callbacks": "ProgressBar",
+    "metrics": "ServerMetrics reset snapshot",
     "prompts": """
         PROMPT_MAPPING ChatPrompt PromptError anthropic_stop_sequences
         build_anthropic_prompt build_chatml_falcon_prompt build_chatml_prompt

@@ -200,6 +200,14 @@ def test_long_words_are_shortened() -> None:
     error = error_from_response(500, {}, b"word " * 100_000, URL)
     assert len(str(error)) < 600
     assert len(error.body or "") < 2100
+    assert "(an answer of 500,000 bytes)" in str(error)
+    assert (error.body or "").endswith("… (500,000 bytes)")
+
+
+def test_what_the_status_says_is_not_repeated() -> None:
+    for body in (b"Forbidden", b'{"error": "forbidden."}', b""):
+        message = str(error_from_response(403, {}, body, URL))
+        assert message.startswith("example.org answered 403 Forbidden. Check ")
 
 
 JSON = st.recursive(

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from langchain_easyllm import EasyLLMChat
+from langchain_easyllm import EasyLLMChat, EasyLLMEmbeddings
 from langchain_easyllm._http.auth import Credentials
 from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.models import Request, RetryPolicy
@@ -25,7 +25,8 @@ from .conftest import MakeClient
 NAME = "langchain_easyllm.transport"
 LINE = re.compile(
     r"(?P<method>[A-Z]+) (?P<url>\S+): (?P<outcome>.+), (?P<ms>\d+) ms, "
-    r"(?P<sent>\d+) bytes sent, (?P<received>\d+) bytes received"
+    r"(?P<sent>\d+) bytes sent, (?P<received>\d+) bytes received, attempt (?P<attempt>\d+)"
+    r"(?:, request id (?P<id>.+))?"
 )
 
 
@@ -70,6 +71,18 @@ def test_each_request_has_a_line(client: Client, fake_server: FakeServer, log: L
         "GET /c 200 0 2",
     ]
     assert 50 <= int(log.lines()[-1]["ms"]) < 5000
+
+
+def test_a_line_names_the_attempt_and_the_servers_id_of_the_request(
+    client: Client, fake_server: FakeServer, log: Log
+) -> None:
+    busy = Reply(b"busy", status=503, headers={"retry-after": "0", "x-request-id": "r-1"})
+    fake_server.on("POST", "/a", busy, sse({"a": 1}, headers={"x-amzn-requestid": "r-2"}))
+    client.read(post(fake_server.url + "/a"), RetryPolicy(max_retries=1))
+    fake_server.on("GET", "/b", Reply({}, headers={"request-id": "long" * 100}))
+    client.send(Request("GET", fake_server.url + "/b"))
+    found = [(line["attempt"], line["id"]) for line in log.lines()]
+    assert found == [("1", "r-1"), ("2", "r-2"), ("1", "long" * 50)]
 
 
 def test_a_failure_has_a_line(client: Client, fake_server: FakeServer, log: Log) -> None:
@@ -173,6 +186,43 @@ def test_no_secret_no_prompt_and_no_answer_is_logged(
     assert "POST" in text
     for hidden in ("topsecret", "prompt text", "answer"):
         assert hidden not in text
+
+
+SERVERS = "langchain_easyllm.servers"
+
+
+def test_a_recognised_server_is_named_once(
+    fake_server: FakeServer, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="langchain_easyllm")
+    serve(fake_server, "vllm")
+    model = EasyLLMChat(base_url=fake_server.url + "?k=topsecret")
+    for _ in range(2):
+        answer(mode, model)
+    answer(mode, EasyLLMChat(base_url=fake_server.url, model="tiny", api="chat"))
+    lines = [r.getMessage() for r in caplog.records if r.name == SERVERS]
+    assert lines == [
+        f"{fake_server.url} is vllm, model tiny, protocol chat",
+        f"{fake_server.url} is used without detection, model tiny, protocol chat",
+    ]
+
+
+def test_servers_of_embeddings_and_replicas_are_named(
+    fake_server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="langchain_easyllm")
+    serve(fake_server, "vllm")
+    fake_server.on("POST", "/v1/embeddings", Reply({"data": [{"index": 0, "embedding": [1.0]}]}))
+    EasyLLMEmbeddings(base_url=fake_server.url).embed_query("text")
+    with FakeServer() as second:
+        serve(second, "vllm")
+        both = [fake_server.url, second.url]
+        EasyLLMChat(base_url=both).invoke("Hi")
+    lines = [r.getMessage() for r in caplog.records if r.name == SERVERS]
+    assert lines == [
+        f"{fake_server.url} is vllm, model tiny, protocol embeddings",
+        *(f"{url} is vllm, model tiny, protocol chat" for url in both),
+    ]
 
 
 def gateway_token() -> str:

@@ -82,7 +82,7 @@ def test_a_stream_carries_its_refusal(
         ({"inputs": ["a"]}, "`inputs` must be a string"),
         ({"inputs": "a", "stream": True}, "unknown field `stream`"),
         ([], "the body must be an object"),
-        ({"inputs": LONG * 2}, "`inputs` tokens + `max_new_tokens` must be <= 2048"),
+        ({"inputs": LONG * 2}, "`inputs` must have less than 1023 tokens. Given: "),
         ({"inputs": LONG}, "`inputs` must have less than 1023 tokens. Given: 1402"),
     ],
 )

@@ -1,0 +1,1 @@
+assert "cut off after" in printed[0]

@@ -1,0 +1,61 @@
+"""Links lead somewhere: in the pages' sources and in the built site."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from pymdownx.slugs import slugify
+
+from .site import ROOT, SITE, built_pages, documents, links_of
+
+SOURCES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+FENCE = re.compile(r"^( *)(`{3,}).*?^\1\2", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"(?<!\!)\]\(([^)\s]+)(?: \"[^\"]*\")?\)")
+OWN_SITE = "langchain-easyllm.github.io"
+
+
+def prose(page: Path) -> str:
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, which GitHub and the site make alike."""
+    slug = slugify(case="lower")
+    found: dict[str, int] = {}
+    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", prose(page), re.MULTILINE):
+        own = re.search(r"\{ *#([\w-]+).*\}$", heading)
+        text = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", lambda link: link[1] or "", heading)
+        name = own[1] if own else slug(text, "-")
+        found[name] = found.get(name, 0) + 1
+    repeated = {f"{name}_{n}" for name, count in found.items() for n in range(1, count)}
+    return {*found, *repeated, *re.findall(r'id="([^"]+)"', page.read_text("utf-8"))}
+
+
+@pytest.mark.parametrize("page", SOURCES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_in_a_source_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(prose(page)):
+        if urlsplit(link).scheme:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        assert target.exists(), f"{link}: there is no such file"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), f"{link}: there is no such heading"
+
+
+@pytest.mark.parametrize("page", built_pages(), ids=lambda page: str(page.relative_to(SITE)))
+def test_a_link_in_the_site_leads_somewhere(page: Path) -> None:
+    for link, target, anchor in links_of(page):
+        assert target.exists(), f"{link}: there is no such page"
+        if anchor and target in documents():
+            assert anchor in documents()[target].ids, f"{link}: there is no such heading"
+
+
+def test_a_page_loads_nothing_from_another_host() -> None:
+    assert built_pages(), "run: make docs"
+    for page, document in documents().items():
+        for address in document.loaded:
+            assert not urlsplit(address).netloc, (page, address)
