@@ -3,6 +3,9 @@
 1, 2 and 4 servers, each a process of its own, work on 8 requests at a time for 50 ms each. What
 comes beyond that waits in the server, or is refused (`--refuse`). Rows are sent by `abatch`; a
 second line per count is of `aembed_documents`, with one text a request.
+
+The growth says something of the client only while the machine has processor time left: fewer
+`--slots` need less. The last lines say how much was used, and how busy the machine was.
 """
 
 from __future__ import annotations
@@ -10,14 +13,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from contextlib import ExitStack
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 SECONDS = 0.05
-SLOTS = 8
 COUNTS = (1, 2, 4)
 
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "owned_by": "vllm"}]}
@@ -43,9 +46,9 @@ NOT_FOUND = response({"error": "not found"}, "404 Not Found")
 BUSY = response(REFUSAL, "429 Too Many Requests")
 
 
-async def serve(*, refuse: bool) -> None:
-    """Serve until the standard input is closed; print the port."""
-    slots = asyncio.Semaphore(SLOTS)
+async def serve(count: int, *, refuse: bool) -> None:
+    """Serve until the standard input is closed, so many requests at a time; print the port."""
+    slots = asyncio.Semaphore(count)
 
     async def answer(route: bytes) -> bytes:
         if not route.startswith(b"POST"):
@@ -74,7 +77,7 @@ async def serve(*, refuse: bool) -> None:
 
 def start(stack: ExitStack, options: argparse.Namespace) -> str:
     """Start a server; return its address."""
-    more = ["--refuse"] * options.refuse
+    more = ["--slots", str(options.slots), *["--refuse"] * options.refuse]
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.replicas", "--serve", *more],
         stdin=subprocess.PIPE,
@@ -86,14 +89,16 @@ def start(stack: ExitStack, options: argparse.Namespace) -> str:
     return f"http://127.0.0.1:{process.stdout.readline().strip()}"
 
 
-async def measure(urls: list[str], rows: int) -> tuple[float, float]:
+async def measure(urls: list[str], options: argparse.Namespace) -> tuple[float, float]:
     """Return rows per second of chats, and of embeddings."""
     from langchain_easyllm import EasyLLMChat, EasyLLMEmbeddings
 
-    concurrency = 2 * SLOTS * len(urls)  # there is always one waiting for each that is served
+    concurrency = (
+        2 * options.slots * len(urls)
+    )  # there is always one waiting for each that is served
     chat = EasyLLMChat(base_url=urls, max_concurrency=concurrency)
     embeddings = EasyLLMEmbeddings(base_url=urls, max_concurrency=concurrency, batch_size=1)
-    texts = ["a text"] * rows * len(urls)
+    texts = ["a text"] * options.rows * len(urls)
     rates = []
     for send in (chat.abatch, embeddings.aembed_documents):
         await send(texts[:concurrency])
@@ -108,23 +113,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replicas", description=__doc__)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--refuse", action="store_true", help="servers answer 429 when full")
+    parser.add_argument("--slots", type=int, default=8, help="requests at a time (8)")
     parser.add_argument("--rows", type=int, default=400, help="rows for each server (400)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of all counts (5)")
     options = parser.parse_args()
     if options.serve:
-        asyncio.run(serve(refuse=options.refuse))
+        asyncio.run(serve(options.slots, refuse=options.refuse))
         return
     rates: dict[int, list[tuple[float, float]]] = {count: [] for count in COUNTS}
+    began, used = perf_counter(), process_time()
     with ExitStack() as stack:
         urls = [start(stack, options) for _ in range(max(COUNTS))]
         for _ in range(options.rounds):
             for count in COUNTS:
-                rates[count].append(asyncio.run(measure(urls[:count], options.rows)))
+                rates[count].append(asyncio.run(measure(urls[:count], options)))
     for index, name in enumerate(("abatch of chats", "aembed_documents")):
         middle = {count: median(pair[index] for pair in rates[count]) for count in COUNTS}
         for count in COUNTS:
             growth = middle[count] / middle[1]
             print(f"{name}: {count} servers, {middle[count]:,.0f} rows a second, {growth:.2f} x")
+    share = (process_time() - used) / (perf_counter() - began)
+    print(f"the client used {share:.0%} of one core")
+    print(f"load average: {os.getloadavg()[0]:.1f}, cores: {os.cpu_count()}")
 
 
 if __name__ == "__main__":

@@ -236,14 +236,15 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
                 array's `errors`, a dictionary by row; as in `embed_documents`. Default False.
 
         Returns:
-            The vectors as a float32 array of shape `[len(texts), dimensions]`.
+            The vectors as a float32 array of shape `[len(texts), dimensions]`. If all texts fail,
+            its width is the `dimensions` field, or 0.
 
         Raises:
             EasyLLMError: As `embed_documents`, and if numpy is not installed.
         """
         job = self._array_job(texts, return_exceptions=return_exceptions)
         with progress_bar(job.left, shown=self.show_progress) as job.on_progress:
-            return self._embedding_client().run(job).rows
+            return self._embedding_client().run(job).rows(self.dimensions)
 
     async def aembed_documents_array(
         self, texts: Sequence[str], *, return_exceptions: bool = False
@@ -251,7 +252,7 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
         """Embed documents to a numpy array; see `embed_documents_array`."""
         job = self._array_job(texts, return_exceptions=return_exceptions)
         with progress_bar(job.left, shown=self.show_progress) as job.on_progress:
-            return (await self._embedding_client().arun(job)).rows
+            return (await self._embedding_client().arun(job)).rows(self.dimensions)
 
     def iter_embeddings(
         self, texts: Iterable[str], *, return_exceptions: bool = False
@@ -268,7 +269,9 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
         Yields:
             The vectors of the next 32 batches (1,024 texts by default, 4,096 at most, fewer if they
             have over 4 million characters together), in the order of the texts, as float32 arrays
-            of shape `[number of texts, dimensions]`.
+            of shape `[number of texts, dimensions]`. If all texts of an array fail, it has the
+            width of the vectors so far; before the first vector, that of the `dimensions` field,
+            or 0.
 
         Raises:
             EasyLLMError: As `embed_documents_array`.

@@ -154,7 +154,8 @@ class EmbeddingClient(_BatchClient[Vector]):
         """Yield vectors as arrays, in the order of the texts, which are read as they are needed."""
         server = self._detect(many=True)
         jobs: deque[ArrayJob] = deque()
-        batches = self.limits.scheduler(self.task(server), server)
+        task = self.task(server)
+        batches = self.limits.scheduler(task, server)
         windows = Windows(batches.size, prompt, return_exceptions=return_exceptions)
         ahead = windows.ahead(batches.limit * batches.size)
         with blocking_pool(batches, self.session.transport) as workers:
@@ -163,28 +164,31 @@ class EmbeddingClient(_BatchClient[Vector]):
                 jobs.append(job)
                 while jobs and (len(jobs) > ahead or not jobs[0].left):
                     workers.wait(jobs[0])
-                    yield jobs.popleft().rows
+                    yield jobs.popleft().rows(task.dimensions)
             while jobs:
                 workers.wait(jobs[0])
-                yield jobs.popleft().rows
+                yield jobs.popleft().rows(task.dimensions)
 
     async def aiter_arrays(
         self, texts: Iterable[str] | AsyncIterable[str], prompt: str, *, return_exceptions: bool
     ) -> AsyncGenerator[Array, None]:
-        pool, batches, _ = await self.aopen_pool()
+        running_loop()
+        server = await self._adetect(many=True)
         jobs: deque[ArrayJob] = deque()
+        task = self.task(server)
+        batches = self.limits.scheduler(task, server)
         windows = Windows(batches.size, prompt, return_exceptions=return_exceptions)
         ahead = windows.ahead(batches.limit * batches.size)
-        async with pool as workers:
+        async with WorkerPool(batches, self.session.transport) as workers:
             async for job in windows.ajobs(texts):
                 await workers.start(job)
                 jobs.append(job)
                 while jobs and (len(jobs) > ahead or not jobs[0].left):
                     await workers.wait(jobs[0])
-                    yield jobs.popleft().rows
+                    yield jobs.popleft().rows(task.dimensions)
             while jobs:
                 await workers.wait(jobs[0])
-                yield jobs.popleft().rows
+                yield jobs.popleft().rows(task.dimensions)
 
 
 @dataclass(frozen=True)

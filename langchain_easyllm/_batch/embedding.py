@@ -67,7 +67,8 @@ class EmbeddingTask:
         self._session = session
         self._server = server
         self._missing: EasyLLMError | None = None
-        self._dimensions = request.params.get("dimensions")
+        wanted = request.params.get("dimensions")
+        self._dimensions = wanted if isinstance(wanted, int) else None
         self._current = self._protocol_request()
 
     @property
@@ -77,6 +78,11 @@ class EmbeddingTask:
     @property
     def overhead(self) -> int:
         return self._current.overhead
+
+    @property
+    def dimensions(self) -> int | None:
+        """How many numbers a vector has: those that were asked for, or those of the first one."""
+        return self._dimensions
 
     def build_request(self, batch: Batch[Vector]) -> Request:
         request = batch.tag = self._current
@@ -256,16 +262,18 @@ class ArrayJob(BatchJob[Vector]):
         self._numpy = np
         self.array: Array = self._numpy.empty((0, 0), dtype="float32")
 
-    @property
-    def rows(self) -> Array:
-        """The vectors; with `errors`, rows of NaN in the places of those that failed."""
+    def rows(self, dimensions: int | None) -> Array:
+        """Return the vectors; with `errors`, rows of NaN in the places of those that failed.
+
+        Where all have failed they are as wide as the others are known to be, else empty.
+        """
         if self.errors is None:
             return self.array
         from .array_errors import ArrayWithErrors  # noqa: PLC0415 - numpy is optional
 
-        array = (
-            self.array if self.array.size else self._numpy.empty((len(self.texts), 0), "float32")
-        )
+        array = self.array
+        if not array.size:
+            array = self._numpy.empty((len(self.texts), dimensions or 0), "float32")
         array[list(self.errors)] = self._numpy.nan
         return ArrayWithErrors(array, self.errors)
 

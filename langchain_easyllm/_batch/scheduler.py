@@ -212,7 +212,12 @@ class BatchScheduler(Generic[T]):
         self.size = size
         self._max_bytes = max_bytes - task.overhead
         batch_retries = None if single else policy.max_retries
-        self._policy = replace(policy, on_retry=self._before_retry, batch_retries=batch_retries)
+        self._policy = replace(
+            policy,
+            on_retry=self._before_retry,
+            batch_retries=batch_retries,
+            answers_soon=True,
+        )
         self._workers = 0
         self._jobs: deque[BatchJob[T]] = deque()
         self._retries: deque[Batch[T]] = deque()

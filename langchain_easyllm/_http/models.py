@@ -99,6 +99,9 @@ class RetryPolicy:
     # For one of many calls, which wait for their turns: how often it may be refused one while
     # nobody else is answered. None for a call by itself.
     batch_retries: int | None = None
+    # Whether an answer comes soon or not at all: of several servers, one may then have a part of
+    # the time only. Streams begin soon in any case.
+    answers_soon: bool = False
 
     def call_budget(self) -> CallBudget:
         """Return what is left of the call; a new one begins now."""
@@ -113,6 +116,7 @@ class RetryPolicy:
             self.on_retry,
             self.call_budget(),
             self.batch_retries,
+            self.answers_soon,
         )
 
 

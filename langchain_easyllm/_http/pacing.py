@@ -8,7 +8,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ..errors import EasyLLMError
+from .cold_starts import ColdStartPolls, cold_start, is_starting
 from .exchange import Attempt, AttemptResult, Flow
+from .future_wait import FutureWait
 from .models import Response, RetryPolicy, parse_url
 from .request_limit import Turn, request_limit
 from .request_rate import request_rate
@@ -24,17 +26,19 @@ S = TypeVar("S", "EventStream | ClientStream", "AsyncEventStream | AsyncClientSt
 class Pacer:
     """Lets the attempts of one call go when they may.
 
-    The calls of a batch take turns, and `per_second` bounds how many attempts there are in a
-    second. The time that is spent waiting is not the call's own.
+    The calls of a batch take turns, one of them polls a server that is starting, and `per_second`
+    bounds how many attempts there are in a second. The time that is spent waiting is not the call's
+    own.
     """
 
-    __slots__ = ("_budget", "_origin", "_per_second", "_turn")
+    __slots__ = ("_budget", "_origin", "_per_second", "_polls", "_turn")
 
     def __init__(self, url: str, policy: RetryPolicy, per_second: float | None) -> None:
         self._origin = parse_url(url).origin
         self._budget = policy.call_budget()
         self._per_second = per_second
         self._turn: Turn | None = None
+        self._polls: ColdStartPolls | None = None  # once there is something to wait for
         if policy.batch_retries is not None:
             limit = request_limit(self._origin)
             self._turn = Turn(limit, self._budget, policy.batch_retries)
@@ -44,10 +48,13 @@ class Pacer:
         result: AttemptResult | None = None
         self._budget.turn = self._turn
         try:
+            if self._turn is not None and is_starting(self._origin) and self._budget.start_left > 0:
+                yield from self._wait_for_start(0.0)
             step = next(flow)
             while True:
                 if not isinstance(step, Attempt):
-                    step = flow.send((yield step))
+                    yield from self._pause(cast("float", step))
+                    step = flow.send(None)
                     continue
                 outcome = yield from self._attempt(step)
                 failed = isinstance(outcome, EasyLLMError)
@@ -59,9 +66,24 @@ class Pacer:
         finally:
             flow.close()
             self._budget.turn = None
+            if self._polls is not None:
+                self._polls.leave(answered=result is not None)
             if self._turn is not None and (result is None or isinstance(result, Response)):
                 self._turn.leave()
         return cast("AttemptResult", result)
+
+    def _pause(self, seconds: float) -> Generator[FutureWait | float, None, None]:
+        if self._turn is not None and self._budget.is_starting:
+            yield from self._wait_for_start(seconds)
+            return
+        if self._polls is not None:  # it failed for another reason: the model is loading no more
+            self._polls.leave(answered=True)
+        yield seconds
+
+    def _wait_for_start(self, seconds: float) -> Generator[FutureWait | float, None, None]:
+        self._polls = self._polls or ColdStartPolls(cold_start(self._origin))
+        yield from self._polls.pause(seconds, self._budget.start_left)
+        self._budget.resume()
 
     def _attempt(self, attempt: Attempt) -> Generator[Any, Any, Any]:
         """Send an attempt when it may be; returns its result, or the error that came instead."""

@@ -51,10 +51,19 @@ class Turns(Protocol):
 
 
 class CallBudget:
-    """The time and the attempts of one call, however many requests it takes."""
+    """The time and the attempts of one call, however many requests it takes.
+
+    Attributes:
+        started: When it began (`time.monotonic`).
+        timeout: Its seconds, without those that a cold start takes.
+        deadline: When they are over.
+        turn: What decides on refusals in its place, if it is one of many.
+        requests: How many were sent.
+        is_starting: Whether the last pause is for a model that is loading.
+    """
 
     __slots__ = ("_backoff", "_max_retries", "_used", "_wait_for_model",
-                 "deadline", "requests", "started", "timeout", "turn")  # fmt: skip
+                 "deadline", "is_starting", "requests", "started", "timeout", "turn")  # fmt: skip
 
     def __init__(self, timeout: float | None, max_retries: int, wait_for_model: float) -> None:
         self.started = monotonic()
@@ -66,11 +75,19 @@ class CallBudget:
         self._used = 0
         self.turn: Turns | None = None
         self.requests = 0  # how many were sent
+        self.is_starting = False
 
-    def single(self) -> CallBudget:
-        """Return a budget of the same time for one attempt."""
+    @property
+    def start_left(self) -> float:
+        """Seconds for which the call may still wait for a model that is loading."""
+        return self.started + self._wait_for_model - monotonic()
+
+    def single(self, deadline: float = inf) -> CallBudget:
+        """Return a budget of the same time for one attempt, or of the time until a moment."""
         own = CallBudget(None, 0, 0.0)
         own.started, own.timeout, own.deadline = self.started, self.timeout, self.deadline
+        if deadline < self.deadline:
+            own.started, own.deadline = deadline - self.timeout, deadline
         return own
 
     def hold(self) -> None:
@@ -85,7 +102,8 @@ class CallBudget:
 
     def pause_after(self, failure: EasyLLMError, retry_after: float | None) -> float:
         """Seconds until the next attempt; raises the failure if there is none."""
-        if self.waits_for_model(failure):
+        self.is_starting = self.waits_for_model(failure)
+        if self.is_starting:
             return self._pause_of_cold_start(failure, retry_after)
         if self.turn is not None and isinstance(failure, RateLimitError):
             return self.turn.pause_after(failure, retry_after)
@@ -124,7 +142,7 @@ class CallBudget:
 
     def _pause_of_cold_start(self, failure: EasyLLMError, retry_after: float | None) -> float:
         now = monotonic()
-        left = self.started + self._wait_for_model - now
+        left = self.start_left
         pause = retry_after
         if left <= 0 or (pause is not None and pause > left):
             raise failure
@@ -137,6 +155,11 @@ class CallBudget:
         pause = min(pause, left)
         self.deadline = max(self.deadline, now + pause + self.timeout)
         return pause
+
+
+def is_loading(failure: EasyLLMError) -> bool:
+    """Whether a model is loading, which is worth waiting for: a paused endpoint never starts."""
+    return isinstance(failure, ModelLoadingError) and not isinstance(failure, EndpointPausedError)
 
 
 def _may_pass(failure: EasyLLMError) -> bool:

@@ -12,13 +12,15 @@ from time import monotonic
 from typing import Any, TypeAlias, TypeVar
 from warnings import warn
 
+from .._http.error_mapping import retry_after_seconds
 from .._http.future_wait import FutureWait
 from .._http.models import RetryPolicy, public_url
-from ..errors import AuthenticationError, ConfigurationError, EasyLLMError, ModelLoadingError
+from .._http.retries import is_loading
+from ..errors import AuthenticationError, ConfigurationError, EasyLLMError, TimeoutError
 from .detection import UNKNOWN
 from .profile import ServerInfo
 from .replica_choice import LONGEST_BENCH, Replica, ReplicaChoice
-from .session import DETECTION_TIMEOUT, NO_HEADERS
+from .session import DETECTION_TIMEOUT, NO_HEADERS, DetectionUnderWay
 
 T = TypeVar("T")
 
@@ -81,7 +83,7 @@ def _in_threads(calls: Sequence[Callable[[], T]]) -> list[T]:
     return [future.result() for future in results.values()]
 
 
-CheckFlow: TypeAlias = Generator["Detections | FutureWait", Any, T]
+CheckFlow: TypeAlias = Generator["Detections | FutureWait | float", Any, T]
 
 
 class ReplicaCheck:
@@ -97,7 +99,7 @@ class ReplicaCheck:
         self.detected = -inf
         self._choice = choice
         self._model = model
-        self._checking: Future[None] | None = None
+        self._checking: DetectionUnderWay | None = None
         self._lock = threading.RLock()
 
     def forget(self) -> None:
@@ -107,15 +109,25 @@ class ReplicaCheck:
         self.detected = -inf
 
     def ensure(
-        self, policy: RetryPolicy, headers: Mapping[str, str] = NO_HEADERS, since: float = -inf
+        self,
+        policy: RetryPolicy,
+        headers: Mapping[str, str] = NO_HEADERS,
+        since: float = -inf,
+        *,
+        blocking: bool,
     ) -> CheckFlow[ServerInfo]:
-        """Check all replicas, unless it was done `since` a moment, or another call is at it."""
+        """Check all replicas, unless it was done `since` a moment, or another call is at it.
+
+        The policy's call has begun; what a cold start takes here is not its time.
+        """
         waited = False
+        limit = DETECTION_TIMEOUT + policy.wait_for_model
         while self.detected == -inf or self.detected < since:
             with self._lock:
-                other = None if waited else self._checking
-                if other is None:
-                    own = self._checking = Future()
+                other = self._checking
+                if waited or other is None or other.is_over(blocking=blocking):
+                    own = self._checking = DetectionUnderWay(limit)
+                    other = None
             if other is None:
                 try:
                     yield from self._check_all(policy, headers, since)
@@ -123,12 +135,12 @@ class ReplicaCheck:
                     with self._lock:
                         if self._checking is own:
                             self._checking = None
-                    own.set_result(None)
+                    own.done.set_result(None)
                 break
-            # Not for ever: it may be a task of the very loop that waits here.
             waited = True
-            left = policy.call_budget().deadline - monotonic()
-            yield FutureWait(other, max(min(left, DETECTION_TIMEOUT), 0.0))
+            left = policy.call_budget().deadline + policy.wait_for_model - monotonic()
+            yield FutureWait(other.done, max(min(left, limit), 0.0))
+        policy.call_budget().resume()
         if not self.server.known:
             yield from self._check_returning(policy, headers)
         return self.server
@@ -173,18 +185,40 @@ class ReplicaCheck:
             if isinstance(result, EasyLLMError):
                 if isinstance(result, ConfigurationError | AuthenticationError):
                     raise result  # a function of the user's failed
-                self._choice.note_failure(replica, began)
+                self._choice.note_failure(replica, began, loading=is_loading(result))
         answered = _answered(pairs)
         if not answered and policy.wait_for_model > 0:
-            loading = [one for one, error in pairs if isinstance(error, ModelLoadingError)]
-            if loading:
-                answered = _answered(
-                    [(loading[0], (yield Detections(loading[:1], policy, headers, began))[0])]
-                )
+            answered = yield from self._wait_for_start(pairs, policy, headers)
         if error := self._difference(answered):
             self.forget()
             raise error
         self._accept(answered)
+
+    def _wait_for_start(
+        self,
+        pairs: Sequence[tuple[Replica, ServerInfo | EasyLLMError]],
+        policy: RetryPolicy,
+        headers: Mapping[str, str],
+    ) -> CheckFlow[list[tuple[Replica, ServerInfo]]]:
+        """Detect again those that are loading, or soon may be, until some answer; return these."""
+        budget, quick = policy.call_budget(), _without_waiting(policy)
+        answered: list[tuple[Replica, ServerInfo]] = []
+        while not answered:
+            errors = {one: error for one, error in pairs if isinstance(error, EasyLLMError)}
+            loading = [error for error in errors.values() if is_loading(error)]
+            # A server that sends nothing would hold each round up.
+            polled = [one for one, error in errors.items() if not isinstance(error, TimeoutError)]
+            try:
+                if not loading:
+                    break
+                pause = budget.pause_after(loading[0], asked_pause(loading[0]))
+            except EasyLLMError:
+                break
+            yield pause
+            results = yield Detections(polled, quick, headers, monotonic())
+            pairs = list(zip(polled, results, strict=True))
+            answered = _answered(pairs)
+        return answered
 
     def _check_returning(self, policy: RetryPolicy, headers: Mapping[str, str]) -> CheckFlow[None]:
         """Find out what those are that nobody has answered for yet and that may be back."""
@@ -193,8 +227,8 @@ class ReplicaCheck:
                 began = monotonic()
                 try:
                     yield from self.verify(replica, policy, headers)
-                except EasyLLMError:
-                    self._choice.note_failure(replica, began)
+                except EasyLLMError as error:
+                    self._choice.note_failure(replica, began, loading=is_loading(error))
                 else:
                     return
 
@@ -237,6 +271,13 @@ class ReplicaCheck:
 def _without_waiting(policy: RetryPolicy) -> RetryPolicy:
     """The policy for a replica in whose place others may answer."""
     return replace(policy, wait_for_model=0.0)
+
+
+def asked_pause(error: EasyLLMError) -> float | None:
+    """The pause that the server asks for; what it expects of a start is only a guess."""
+    if error.headers is None:
+        return error.retry_after
+    return retry_after_seconds(error.headers.get("retry-after"))
 
 
 def _answered(

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import orjson
 
+from .._http.cold_starts import ColdStart
 from .._http.models import parse_url
 from .._http.request_limit import RequestLimit, request_limit
 from .session import ServerSession
@@ -45,19 +46,20 @@ class Replica:
         benched_until: Until when it gets no request.
         answered_at: When it last answered.
         returning: The requests that are finding out whether it is back.
+        is_loading: Whether it failed last because its model was loading.
         checked: Whether it was found to have the same model as the others since it last failed.
         chosen: When it was last chosen, as a count.
     """
 
     __slots__ = ("_origin", "answered_at", "benched_at", "benched_until", "checked", "chosen",
-                 "failures", "in_flight", "returning", "root", "session")  # fmt: skip
+                 "failures", "in_flight", "is_loading", "returning", "root", "session")  # fmt: skip
 
     def __init__(self, session: ServerSession) -> None:
         self.session = session
         self.root = session.url.root
         self._origin = parse_url(self.root).origin
         self.answered_at = self.benched_at = self.benched_until = -inf
-        self.checked = False
+        self.checked = self.is_loading = False
         self.in_flight = self.returning = self.failures = self.chosen = 0
 
     @property
@@ -87,26 +89,43 @@ class ReplicaChoice:
     By the prompt, the same beginning goes to the same replica as long as that has no more than its
     share of the requests; without one, a request goes to the replica with the fewest in flight, in
     proportion to what each takes.
+
+    Attributes:
+        replicas: Those that there are.
+        start: The start that calls wait for where no replica works and some are loading.
     """
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         self.replicas = replicas
         self._lock = threading.RLock()  # a generator may be closed by the collector, anywhere
         self._count = 0
+        self.start = ColdStart()
         _choices.add(self)
 
-    def choose(self, prompt: bytes | None, excluded: Collection[Replica] = ()) -> Choice | None:
+    def choose(
+        self,
+        prompt: bytes | None,
+        excluded: Collection[Replica] = (),
+        *,
+        insists: bool = True,
+        waits: bool = False,
+    ) -> Choice | None:
         """Give a request to a replica; None if all that may have it are excluded.
 
-        Where all are benched, a request that none of them has failed yet goes to one of these.
+        Where all others are benched, a request that `insists` goes to one of these, and one that
+        `waits` for models that are loading to each whose model is.
         """
         with self._lock:
             now = monotonic()
             left = [replica for replica in self.replicas if replica not in excluded]
             found = [replica for replica in left if replica.is_available(now)]
-            if not found and (excluded or not left):
+            loading = [replica for replica in left if waits and replica.is_loading]
+            if found:
+                chosen = self._best(found, prompt)
+            elif loading or (left and insists):
+                chosen = min(loading or left, key=_unlikeliness)
+            else:
                 return None
-            chosen = self._best(found or left, prompt)
             self._count += 1
             chosen.chosen = self._count
             chosen.in_flight += 1
@@ -127,6 +146,16 @@ class ReplicaChoice:
             key=lambda replica: (replica.in_flight / capacity[replica], replica.chosen),
         )
 
+    def own_deadline(
+        self, replica: Replica, excluded: Collection[Replica], deadline: float
+    ) -> float:
+        """When a replica is to have answered: in half of the time, while another one is left."""
+        now = monotonic()
+        others = (one for one in self.replicas if one is not replica and one not in excluded)
+        if any(one.is_available(now) for one in others):
+            return now + (deadline - now) / 2
+        return deadline
+
     def leave(self, choice: Choice) -> None:
         """Take a request that has ended, however it did, from its replica."""
         replica = choice.replica
@@ -138,8 +167,16 @@ class ReplicaChoice:
         with self._lock:
             replica.answered_at = monotonic()
             replica.failures = 0
+            replica.is_loading = False
 
-    def note_failure(self, replica: Replica, sent: float, seconds: float | None = None) -> None:
+    def note_failure(
+        self,
+        replica: Replica,
+        sent: float,
+        seconds: float | None = None,
+        *,
+        loading: bool = False,
+    ) -> None:
         """Bench a replica that failed a request sent at a moment, for so long, or ever longer.
 
         One that has answered others since then is not at fault as a whole, and what was sent before
@@ -149,6 +186,7 @@ class ReplicaChoice:
             if sent < max(replica.answered_at, replica.benched_at):
                 return
             replica.failures += 1
+            replica.is_loading = loading
             replica.checked = False
             replica.benched_at = monotonic()
             longer = 2.0 ** min(replica.failures - 1, 10)
@@ -158,6 +196,7 @@ class ReplicaChoice:
     def forget_requests(self) -> None:
         """Begin anew in a child process, which has none of its parent's requests in flight."""
         self._lock = threading.RLock()
+        self.start = ColdStart()
         for replica in self.replicas:
             replica.in_flight = replica.returning = 0
 
@@ -167,6 +206,11 @@ def _capacities(replicas: Iterable[Replica]) -> dict[Replica, float]:
     limits = {replica: replica.limit.limit for replica in replicas}
     most = max((limit for limit in limits.values() if isfinite(limit)), default=1.0)
     return {replica: limit if isfinite(limit) else most for replica, limit in limits.items()}
+
+
+def _unlikeliness(replica: Replica) -> tuple[int, float]:
+    """A key by which the benched replica comes first that is the likeliest to be back."""
+    return replica.failures, -replica.answered_at
 
 
 def _score(prompt: bytes, root: str) -> bytes:

@@ -14,16 +14,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast
 
 from .._http.client import ThreadedTransport
-from .._http.error_mapping import retry_after_seconds
+from .._http.cold_starts import ColdStartPolls
 from .._http.exchange import arun_flow, run_flow
 from .._http.models import Request, Response, RetryPolicy, is_dedicated, parse_url
 from .._http.request_limit import Turn
+from .._http.retries import is_loading
 from .._http.stream import AsyncClosing, Closing
 from ..errors import (
     ConfigurationError,
     ConnectionError,
     EasyLLMError,
-    EndpointPausedError,
     ModelLoadingError,
     RateLimitError,
     ServerError,
@@ -32,7 +32,7 @@ from ..errors import (
 from .capabilities import ServerCapabilities
 from .detection import UNKNOWN
 from .profile import ServerInfo
-from .replica_check import CheckFlow, Detections, ReplicaCheck
+from .replica_check import CheckFlow, Detections, ReplicaCheck, asked_pause
 from .replica_choice import Choice, Replica, ReplicaChoice, prompt_beginning
 from .session import NO_HEADERS, SESSIONS, ServerSession, SessionSettings, connect
 from .urls import ServerURL
@@ -62,21 +62,22 @@ class ReplicaTransport(Closing, AsyncClosing):
         self._first = choice.replicas[0].session.url
 
     def send(self, request: Request, policy: RetryPolicy | None = None) -> Response:
-        return cast("Response", run_flow(self._flow(request, policy, streaming=False), _run))
+        flow = self._flow(request, policy, streaming=False, blocking=True)
+        return cast("Response", run_flow(flow, _run))
 
     async def asend(self, request: Request, policy: RetryPolicy | None = None) -> Response:
-        flow = self._flow(request, policy, streaming=False)
+        flow = self._flow(request, policy, streaming=False, blocking=False)
         return cast("Response", await arun_flow(flow, _arun))
 
     def open(self, request: Request, policy: RetryPolicy | None = None) -> ResponseStream:
-        stream = run_flow(self._flow(request, policy, streaming=True), _run)
-        return cast("ResponseStream", stream)
+        flow = self._flow(request, policy, streaming=True, blocking=True)
+        return cast("ResponseStream", run_flow(flow, _run))
 
     async def aopen(
         self, request: Request, policy: RetryPolicy | None = None
     ) -> AsyncResponseStream:
-        stream = await arun_flow(self._flow(request, policy, streaming=True), _arun)
-        return cast("AsyncResponseStream", stream)
+        flow = self._flow(request, policy, streaming=True, blocking=False)
+        return cast("AsyncResponseStream", await arun_flow(flow, _arun))
 
     def threaded(self) -> Self:
         """Return a transport whose `asend` serves callers that block."""
@@ -100,10 +101,12 @@ class ReplicaTransport(Closing, AsyncClosing):
         for transport in self._transports.values():
             await transport.aclose()
 
-    def _flow(self, request: Request, policy: RetryPolicy | None, *, streaming: bool) -> _Flow:
+    def _flow(
+        self, request: Request, policy: RetryPolicy | None, *, streaming: bool, blocking: bool
+    ) -> _Flow:
         policy = (policy or RetryPolicy(request.timeout, max_retries=0)).begin()
         if self.check.detected == -inf:
-            yield from self.check.ensure(policy, request.headers)
+            yield from self.check.ensure(policy, request.headers, blocking=blocking)
         prompt = prompt_beginning(request.body) if self._by_prompt else None
         return (yield from _ReplicaCall(self, request, policy, prompt, streaming=streaming).run())
 
@@ -139,17 +142,40 @@ class _ReplicaCall:
         self._budget = policy.call_budget()
         self._prompt = prompt
         self._streaming = streaming
+        self._waits = policy.wait_for_model > 0
+        # Whether one that sends nothing leaves time to ask another.
+        self._leaves_time = streaming or policy.answers_soon
+        self._polls = ColdStartPolls(transport.choice.start)
         self._turns: dict[Replica, Turn] = {}
+        # Whether it may be sent to a benched replica: not where one that works has failed it.
+        self._insists = True
         # What failed since the last pause, and how long to leave alone those that are busy.
         self._failed: dict[Replica, EasyLLMError] = {}
         self._busy: dict[Replica, tuple[float, EasyLLMError]] = {}
 
     def run(self) -> _Flow:
+        is_one_of_many = self._policy.batch_retries is not None
+        try:
+            if is_one_of_many and self._waits and self._choice.start.is_under_way():
+                yield from self._wait_for_start(0.0)
+            result = yield from self._result()
+            self._polls.leave(answered=True)
+            return result
+        finally:
+            self._polls.leave(answered=False)
+
+    def _result(self) -> _Flow:
         while True:
-            choice = self._choice.choose(self._prompt, {*self._failed, *self._busy})
+            choice = self._choice.choose(
+                self._prompt,
+                self._excluded,
+                insists=self._insists,
+                waits=self._waits,
+            )
             if choice is None:
-                yield self._pause()
+                yield from self._pause()
                 continue
+            self._insists = self._insists and choice.returning and not choice.last_resort
             visit = _ReplicaVisit(self._choice, choice, self._turn(choice.replica))
             result = None
             try:
@@ -177,7 +203,10 @@ class _ReplicaCall:
         waits = visit.choice.last_resort
         if waits and is_dedicated(parse_url(replica.root).host):
             self._budget.hold()
-        budget = self._budget.single()
+        deadline = self._budget.deadline
+        if self._leaves_time:
+            deadline = self._choice.own_deadline(replica, self._excluded, deadline)
+        budget = self._budget.single(deadline)
         before = budget.deadline
         own = RetryPolicy(policy.timeout, 0, policy.wait_for_model if waits else 0.0, None, budget)
         request = self._transport.request_for(replica, self._request)
@@ -191,6 +220,10 @@ class _ReplicaCall:
             self._budget.deadline += budget.deadline - before  # what was waited for a rate
         visit.note_answer()
         return result
+
+    @property
+    def _excluded(self) -> set[Replica]:
+        return {*self._failed, *self._busy}
 
     def _turn(self, replica: Replica) -> Turn:
         turn = self._turns.get(replica)
@@ -219,7 +252,7 @@ class _ReplicaCall:
     def _refused(self, visit: _ReplicaVisit, error: EasyLLMError) -> None:
         replica = visit.choice.replica
         try:
-            pause = visit.turn.pause_after(error, _asked(error))
+            pause = visit.turn.pause_after(error, asked_pause(error))
         except EasyLLMError:
             self._failed[replica] = error
         else:
@@ -228,8 +261,22 @@ class _ReplicaCall:
         if self._policy.on_retry is not None:
             self._policy.on_retry(error, 0.0)
 
-    def _pause(self) -> float:
-        """Seconds until replicas are asked again that failed; raises the failure if none is."""
+    def _pause(self) -> Generator[FutureWait | float, None, None]:
+        """Wait until replicas are asked again that failed; raises the failure if none is."""
+        pause = self._next_pause()
+        self._insists = True
+        if self._budget.is_starting and self._policy.batch_retries is not None:
+            yield from self._wait_for_start(pause)
+        else:
+            self._polls.leave(answered=True)
+            yield pause
+
+    def _wait_for_start(self, seconds: float) -> Generator[FutureWait | float, None, None]:
+        yield from self._polls.pause(seconds, self._budget.start_left)
+        self._budget.resume()
+
+    def _next_pause(self) -> float:
+        self._budget.is_starting = False
         if self._busy:
             pause, error = min(self._busy.values(), key=lambda pair: pair[0])
             self._busy.clear()
@@ -239,17 +286,18 @@ class _ReplicaCall:
         of_batch = self._policy.batch_retries is not None
         if of_batch and all(isinstance(one, RateLimitError) for one in self._failed.values()):
             raise error  # each has refused it often enough
-        pause = self._budget.pause_after(error, _asked(error))
+        pause = self._budget.pause_after(error, asked_pause(error))
         self._failed.clear()
         if self._policy.on_retry is not None:
             self._policy.on_retry(error, pause)
         return pause
 
-    def _rank(self, error: EasyLLMError) -> int:
-        """Which failure of several stands for all: the one that is the likeliest to pass."""
-        if isinstance(error, ModelLoadingError) and not isinstance(error, EndpointPausedError):
-            return 0
-        return 1 if error.status_code is not None else 2
+    def _rank(self, error: EasyLLMError) -> tuple[int, float]:
+        """Which failure of several stands for all: the one that is the likeliest to pass soon."""
+        asked = asked_pause(error) or 0.0
+        if is_loading(error):
+            return 0, asked
+        return (2 if error.status_code is None else 1), asked
 
 
 class _UnqueuedTurn(Turn):
@@ -291,7 +339,8 @@ class _ReplicaVisit:
             return False
         if policy is not None and policy.on_retry is not None:
             policy.on_retry(error, 0.0)
-        self._choices.note_failure(self.choice.replica, self.sent)
+        replica, loading = self.choice.replica, is_loading(error)
+        self._choices.note_failure(replica, self.sent, loading=loading)
         return True
 
     def end(self) -> None:
@@ -304,13 +353,6 @@ class _ReplicaVisit:
 def _is_other(replica: Replica, error: EasyLLMError) -> bool:
     """Whether a replica was found to have another model than the others, and others may have it."""
     return isinstance(error, ConfigurationError) and replica.is_benched()
-
-
-def _asked(error: EasyLLMError) -> float | None:
-    """The pause that the server asks for; what it expects of a start is only a guess."""
-    if error.headers is None:
-        return error.retry_after
-    return retry_after_seconds(error.headers.get("retry-after"))
 
 
 @dataclass(slots=True)
@@ -457,14 +499,14 @@ class ReplicaSession(ServerSession):
     ) -> ServerInfo:
         if known := self._since(since):
             return known
-        return run_flow(self._check(policy, since, headers), _run)
+        return run_flow(self._check(policy, since, headers, blocking=True), _run)
 
     async def adetect(
         self, policy: RetryPolicy, since: float = -inf, headers: Mapping[str, str] = NO_HEADERS
     ) -> ServerInfo:
         if known := self._since(since):
             return known
-        return await arun_flow(self._check(policy, since, headers), _arun)
+        return await arun_flow(self._check(policy, since, headers, blocking=False), _arun)
 
     def note_use(self, protocol: str, model: str | None) -> None:
         for session in self._sessions:
@@ -481,11 +523,10 @@ class ReplicaSession(ServerSession):
         return None if check.detected < moment or check.detected == -inf else server
 
     def _check(
-        self, policy: RetryPolicy, since: float, headers: Mapping[str, str]
+        self, policy: RetryPolicy, since: float, headers: Mapping[str, str], *, blocking: bool
     ) -> CheckFlow[ServerInfo]:
-        policy = policy.begin()
-        found: ServerInfo = yield from self.transport.check.ensure(policy, headers, since)
-        policy.call_budget().resume()
+        check = self.transport.check
+        found = yield from check.ensure(policy.begin(), headers, since, blocking=blocking)
         with self._lock:
             if self.server not in (None, UNKNOWN, found):
                 self.capabilities = ServerCapabilities(root_route=self.url.is_dedicated)

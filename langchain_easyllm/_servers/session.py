@@ -125,7 +125,7 @@ class ServerSession:
         self._detected = -inf if server is None else inf
         self._limit = inf
         self._recheck_since = -inf
-        self._detecting: _Detection | None = None
+        self._detecting: DetectionUnderWay | None = None
         # A detection may be cancelled by the garbage collector, anywhere.
         self._lock = threading.RLock()
 
@@ -217,7 +217,7 @@ class ServerSession:
                 other = self._detecting
                 known = self._known(policy, since, meanwhile=other is not None)
                 if known is None and (other is None or other.is_over(blocking=blocking)):
-                    own = self._detecting = _Detection(limit + policy.wait_for_model)
+                    own = self._detecting = DetectionUnderWay(limit + policy.wait_for_model)
                     other = None
             if known is not None:
                 break
@@ -232,7 +232,7 @@ class ServerSession:
         return known
 
     def _detect(
-        self, own: _Detection, quick: RetryPolicy, headers: Mapping[str, str]
+        self, own: DetectionUnderWay, quick: RetryPolicy, headers: Mapping[str, str]
     ) -> _DetectionFlow:
         detection = detect_server(self.url)
         unsure = False
@@ -301,7 +301,14 @@ class ServerSession:
         return server
 
 
-class _Detection:
+class DetectionUnderWay:
+    """A detection that a call makes, for so many seconds at most, and others wait for.
+
+    Attributes:
+        until: When it is to be over (`time.monotonic`).
+        done: Done when it is over, however it ended.
+    """
+
     def __init__(self, seconds: float) -> None:
         self.until = time.monotonic() + seconds
         self.done: Future[None] = Future()

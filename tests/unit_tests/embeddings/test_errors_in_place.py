@@ -22,6 +22,7 @@ from langchain_easyllm.errors import (
 
 from ...support.embedding_modes import bodies
 from ...support.fake_embedding_servers import (
+    DIM,
     openai_route,
     serve_openai,
     serve_tei,
@@ -103,6 +104,23 @@ def test_an_iterator_goes_on_behind_an_error(fake_server: FakeServer, asynchrono
     assert [[(row, one.index) for row, one in array.errors.items()] for array in found] == [
         [], [(1023, 2047)], [],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_arrays_without_vectors_are_as_wide_as_those_before(
+    fake_server: FakeServer, asynchronous: bool
+) -> None:
+    serve_tei(fake_server)
+    texts = [""] * 1024 + [f"text {number}" for number in range(1024)] + [""] * 1030
+    model = EasyLLMEmbeddings(base_url=fake_server.url)
+    found = arrays(model, texts, asynchronous=asynchronous)
+    assert [array.shape for array in found] == [(1024, 0), (1024, DIM), (1024, DIM), (6, DIM)]
+    assert [len(array.errors) for array in found] == [1024, 0, 1024, 6]
+    assert all(np.isnan(array).all() for array in found[2:])
+    # Who says how many dimensions there are gets as many from the beginning.
+    fixed = EasyLLMEmbeddings(base_url=fake_server.url, dimensions=4)
+    assert {array.shape[1] for array in arrays(fixed, texts, asynchronous=asynchronous)} == {4}
+    assert fixed.embed_documents_array(["", ""], return_exceptions=True).shape == (2, 4)
 
 
 def test_nothing_but_errors_sends_nothing(fake_server: FakeServer) -> None:

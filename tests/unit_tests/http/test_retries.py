@@ -287,3 +287,12 @@ def test_the_next_failure_may_be_another_threads() -> None:
             assert thread.submit(backoff.pause_after, failure, 0.5, 60.0).result() == 0.5
     with pytest.raises(RateLimitError):
         backoff.pause_after(failure, 0.5, 60.0)
+
+
+def test_an_attempt_with_a_part_of_the_time_keeps_to_it_at_a_proxy_that_holds_requests() -> None:
+    budget = RetryPolicy(timeout=10).begin().call_budget()
+    own = budget.single(budget.deadline - 5)
+    own.hold()
+    assert own.deadline == pytest.approx(budget.deadline - 5)
+    assert budget.single().deadline == budget.deadline
+    assert RetryPolicy(timeout=None).call_budget().single(math.inf).deadline == math.inf

@@ -125,7 +125,36 @@ def test_where_all_are_benched_one_of_them_is_asked(clock: Clock) -> None:
     found = choice.choose(None)
     assert found is not None
     assert found.last_resort
-    assert choice.choose(None, {found.replica}) is None
+    assert choice.choose(None, {found.replica}, insists=False) is None
+
+
+def test_where_all_are_benched_the_likeliest_to_be_back_is_asked(clock: Clock) -> None:
+    """Not one that has been away for long; and each in its turn as they go on failing."""
+    choice = several(3)
+    away, *others = choice.replicas
+    for replica in others:
+        choice.note_answer(replica)
+        clock.now += 0.1
+    order = []
+    for replica in choice.replicas:
+        choice.note_failure(replica, clock.now)
+    for _ in range(4):
+        found = choice.choose(None)
+        assert found is not None
+        order.append(found.replica)
+        choice.leave(found)
+        choice.note_failure(found.replica, clock.now)
+    assert order == [others[1], others[0], away, others[1]]
+
+
+def test_who_waits_for_models_asks_all_that_load(clock: Clock) -> None:
+    choice = several(3)
+    for replica in choice.replicas:
+        choice.note_failure(replica, clock.now, loading=replica is not choice.replicas[1])
+    asked: list[Replica] = []
+    while (found := choice.choose(None, asked, insists=False, waits=True)) is not None:
+        asked.append(found.replica)
+    assert asked == [choice.replicas[0], choice.replicas[2]]
 
 
 def test_a_prompt_goes_to_the_same_replica_in_every_process() -> None:

@@ -195,6 +195,35 @@ def test_a_server_that_does_not_answer_in_time_is_benched(servers: list[Mortal])
     assert benched(model) == [True, False, False]
 
 
+HANGING = {
+    "no answer": Reply(before=[Stall()]),
+    "no piece": Reply(chunks=[Stall()], headers={"content-type": "text/event-stream"}),
+}
+
+
+@pytest.mark.parametrize("hanging", HANGING)
+def test_a_server_that_sends_no_piece_leaves_time_for_another(
+    servers: list[Mortal], stream_mode: str, hanging: str
+) -> None:
+    servers[0].on("POST", CHAT, HANGING[hanging])
+    model = EasyLLMChat(base_url=urls(servers), timeout=1.2, max_retries=0)
+    assert text_of(answer(stream_mode, model)) == "Hello world"
+    assert counts(servers) == [1, 1, 0]
+    assert benched(model) == [True, False, False]
+
+
+@pytest.mark.parametrize("mode", ["documents", "aquery"])
+def test_a_server_that_hangs_costs_no_text(mode: str) -> None:
+    texts = [f"text {n}" for n in range(64)]
+    with several_servers(2) as servers:
+        for server in servers:
+            serve_tei(server)
+        servers[0].on("POST", "/v1/embeddings", Reply(before=[Stall()]))
+        model = EasyLLMEmbeddings(base_url=urls(servers), timeout=1.2, max_retries=0)
+        assert embedded(mode, model, texts[:1] if mode == "aquery" else texts)
+        assert benched(model) == [True, False]
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 def test_a_refusal_is_the_answer_of_all(servers: list[Mortal], mode: str, status: int) -> None:
     for server in servers:
@@ -255,6 +284,77 @@ def test_cold_starts_of_all_are_waited_for(servers: list[Mortal], mode: str) -> 
         answer(mode, model)
     model = EasyLLMChat(base_url=urls(servers), max_retries=0, wait_for_model=20)
     assert text_of(answer(mode, model)) == "warm"
+
+
+def loading_for(seconds: float, ready: Reply) -> Any:
+    """A route whose server is loading for so many seconds."""
+    end = time.monotonic() + seconds
+    return lambda _: LOADING if time.monotonic() < end else ready
+
+
+def test_a_cold_start_is_waited_for_though_another_server_is_away(
+    servers: list[Mortal], any_mode: str
+) -> None:
+    """Its bench ends meanwhile, and it fails again: that is no answer for a call that waits."""
+    servers[0].kill()
+    servers[0].wait_until(lambda: not servers[0]._thread.is_alive())
+    warm = chat_stream if "stream" in any_mode else chat
+    said: Any = ["warm"] if "stream" in any_mode else "warm"
+    for server in servers[1:]:
+        server.on("POST", CHAT, loading_for(0.5, warm(said, server_name="vllm")))
+    model = EasyLLMChat(base_url=urls(servers), max_retries=0, wait_for_model=20)
+    if any_mode in ("invoke", "ainvoke"):
+        model._connect().session.detect(model._retry_policy())
+        state(model)[0].benched_until = 0.0
+    assert text_of(answer(any_mode, model)) == "warm"
+
+
+@pytest.mark.parametrize("many", ["batch", "abatch"])
+def test_a_cold_start_is_polled_by_one_row(servers: list[Mortal], many: str) -> None:
+    for server in servers:
+        server.on("POST", CHAT, loading_for(0.6, chat("warm", server_name="vllm")))
+    model = EasyLLMChat(base_url=urls(servers), max_retries=0, wait_for_model=20)
+    rows = ["row"] * 40
+    answers = model.batch(rows) if many == "batch" else asyncio.run(model.abatch(rows))
+    assert {one.text for one in answers} == {"warm"}
+    # At most all of the rows at each of them at first, six polls, and the answers.
+    assert sum(counts(servers)) <= 3 * 40 + 3 * 6 + 40
+
+
+def test_what_servers_are_that_load_is_known_before_a_request_is_made(sync_or_async: str) -> None:
+    """By the first of them that is up, wherever it is in the list: its routes are its own."""
+    documents = [Document(f"text {n}") for n in range(40)]
+    with several_servers() as servers:
+        for server, seconds in zip(servers, (60, 0.3, 60), strict=True):
+            server.on("GET", "/info", loading_for(seconds, info_tei("reranker")))
+            server.on("POST", "/rerank", rank_route())
+        model = EasyLLMRerank(base_url=urls(servers), max_retries=0, wait_for_model=20)
+        if sync_or_async == "documents":
+            best = model.compress_documents(documents, "query")
+        else:
+            best = asyncio.run(model.acompress_documents(documents, "query"))
+        assert best
+        assert {request.path for server in servers for request in posts(server)} == {"/rerank"}
+
+
+def test_a_probe_that_fails_goes_on_to_a_server_that_may_be_back(servers: list[Mortal]) -> None:
+    model = EasyLLMChat(base_url=urls(servers[:2]), max_retries=0)
+    for _ in range(2):
+        model.invoke("Hi")
+    servers[0].on("POST", CHAT, FAILURES["500"])
+    servers[1].on("POST", CHAT, FAILURES["500"], chat("back", server_name="vllm"))
+    with pytest.raises(ServerError):
+        model.invoke("Hi")
+    state(model)[0].benched_until = 0.0  # the first is probed, and the second still benched
+    assert model.invoke("Hi").text == "back"
+
+
+def test_the_shortest_pause_that_a_server_asks_for_counts(servers: list[Mortal], mode: str) -> None:
+    ok = chat_stream(["ok"], server_name="vllm") if "stream" in mode else chat("ok")
+    for server, pause in zip(servers, ("100", "0.05", "100"), strict=True):
+        busy = Reply({"error": "busy"}, status=429, headers={"retry-after": pause})
+        server.on("POST", CHAT, busy, ok)
+    assert text_of(answer(mode, EasyLLMChat(base_url=urls(servers), timeout=10))) == "ok"
 
 
 def test_all_that_load_when_they_are_detected_are_waited_for(servers: list[Mortal]) -> None:
