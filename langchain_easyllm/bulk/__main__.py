@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
+    except SystemExit as end:  # asyncio lets nobody note it in a row
+        print(f"The chain has ended the program (SystemExit: {end}).", file=sys.stderr)  # noqa: T201
+        return CANNOT_RUN
     except (EasyLLMError, OSError) as error:
         print(f"{error}", file=sys.stderr)  # noqa: T201
         return CANNOT_RUN
@@ -99,7 +102,7 @@ def import_chain(name: str) -> Any:  # noqa: ANN401 - checked where it is run
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
         found: object = import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(
             f"--chain: {module} cannot be imported ({type(error).__name__}: {error})."
         ) from error

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 from .._langchain.batching import batched
 from ..errors import ConfigurationError, EasyLLMError
-from .classification import Fault, describe, fault_of, status_of, tries_of
-from .engine import JobProgress, Outcome, Part
+from .classification import Fault, describe, fault_of, status_of, storable, tries_of
+from .engine import JobProgress, Outcome, Part, check_count
 from .extra import needs_arrow
 from .server_watch import Failures, ServerWatch
 
@@ -66,6 +66,7 @@ class RunnableStage:
         progress: JobProgress,
         patience: float,
     ) -> None:
+        check_count("max_concurrency", max_concurrency)
         self.progress = progress
         self.watch = ServerWatch(patience)
         self._runnable = runnable
@@ -105,9 +106,13 @@ class RunnableStage:
         return _outcome(rows)
 
     def _inputs(self, rows: pa.RecordBatch) -> list[Any]:
-        found: list[Any] = (
-            rows.to_pylist() if self._column is None else rows.column(self._column).to_pylist()
-        )
+        given = rows if self._column is None else rows.column(self._column)
+        try:
+            found: list[Any] = given.to_pylist()
+        except (ValueError, OverflowError) as error:  # nanoseconds, years after 9999
+            raise ConfigurationError(
+                f"The rows hold what Python has no value for: {error}"
+            ) from error
         return found
 
     async def _run(self, row: _Row, value: object) -> None:
@@ -135,6 +140,12 @@ class RunnableStage:
                 with batched():
                     answer = await self._runnable.ainvoke(value, {"callbacks": [usage]})
                 row.text = as_text(answer)
+            except asyncio.CancelledError as end:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                self.watch.skipped()  # the row has ended itself, and nobody has ended the job
+                raise _Final(end) from end
             except Exception as error:
                 if self._goes_on(error, failures):
                     continue
@@ -166,7 +177,7 @@ class RunnableStage:
 class _Final(Exception):  # noqa: N818 - a row's end, not an error
     """The error of a row is final."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         super().__init__()
         self.error = error
 
@@ -199,10 +210,12 @@ def _outcome(rows: list[_Row]) -> Outcome:
 
 def as_text(answer: object) -> str | None:
     """Return what the column of answers holds: text as it is, other values as JSON."""
-    if answer is None or isinstance(answer, str):
-        return answer
+    if answer is None:
+        return None
+    if isinstance(answer, str):
+        return storable(answer)
     if isinstance(answer, BaseMessage):
-        text = str(answer.text)
+        text = storable(str(answer.text))
         calls = getattr(answer, "tool_calls", None)
         return _json({"text": text, "tool_calls": calls}) if calls else text
     return _json(answer)
@@ -219,7 +232,7 @@ def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, set | frozenset):
-        return sorted(value)
+        return sorted(value, key=lambda one: (type(one).__name__, one))
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from langchain_core.runnables import Runnable
@@ -11,9 +14,10 @@ from ..embeddings import EasyLLMEmbeddings
 from .answering import RunnableStage
 from .columns import check_column, check_columns, check_text_column, output_batch
 from .embedding import DType, EmbeddingStage
-from .engine import PART_ROWS, JobProgress, Part, Stage, cut, process_parts
+from .engine import PART_ROWS, JobProgress, Part, Stage, check_count, cut, process_parts
 from .extra import needs_arrow
 from .loop_thread import iterate_blocking
+from .sources import ArrowSource
 
 with needs_arrow():
     import pyarrow as pa
@@ -55,16 +59,8 @@ def embed_batches(
         EasyLLMError: If the error is not about single rows, or the server is away for too long.
     """
     stage = EmbeddingStage(embeddings, column, dtype, JobProgress(), patience)
-    return iterate_blocking(
-        stream(
-            batches,
-            stage,
-            into=into,
-            keep=keep,
-            part_rows=part_rows,
-            check=lambda schema: check_text_column(schema, column),
-        )
-    )
+    check = partial(check_text_column, name=column)
+    return _iterate(batches, stage, check, part_rows, into=into, keep=keep)
 
 
 def run_batches(
@@ -97,16 +93,8 @@ def run_batches(
         EasyLLMError: If the error is not about single rows, or the server is away for too long.
     """
     stage = RunnableStage(runnable, column, max_concurrency, JobProgress(), patience)
-    return iterate_blocking(
-        stream(
-            batches,
-            stage,
-            into=into,
-            keep=keep,
-            part_rows=part_rows,
-            check=lambda schema: check_input_column(schema, column),
-        )
-    )
+    check = partial(check_input_column, column=column)
+    return _iterate(batches, stage, check, part_rows, into=into, keep=keep)
 
 
 def check_input_column(schema: pa.Schema, column: str | None) -> None:
@@ -114,23 +102,38 @@ def check_input_column(schema: pa.Schema, column: str | None) -> None:
         check_column(schema, column)
 
 
-async def stream(
+def _iterate(
     batches: Iterable[pa.RecordBatch],
     stage: Stage,
+    check: Callable[[pa.Schema], None],
+    part_rows: int,
     *,
     into: str,
     keep: Sequence[str] | None,
-    part_rows: int,
-    check: Callable[[pa.Schema], None],
-) -> AsyncGenerator[pa.RecordBatch, None]:
-    """Yield the rows of batches with what came of them, in their order."""
+) -> Iterator[pa.RecordBatch]:
+    """Iterate over the rows of batches with what came of them, in their order."""
+    check_count("part_rows", part_rows)
 
-    async def work(part: Part) -> pa.RecordBatch:
-        check(part.rows.schema)
-        kept = check_columns(part.rows.schema, into, keep)
-        return output_batch(part.rows, kept, into, await stage.process(part))
+    def begin() -> tuple[list[str], Iterator[Part]]:
+        source = ArrowSource(batches)
+        parts = cut(source.batches(), part_rows)
+        if source.is_empty:
+            return [], parts
+        check(source.schema)
+        return check_columns(source.schema, into, keep), parts
 
-    async with stage:
-        ahead = stage.parts_ahead(part_rows)
-        async for batch in process_parts(cut(batches, part_rows), work, ahead):
-            yield batch
+    async def results() -> AsyncGenerator[pa.RecordBatch, None]:
+        kept, parts = await asyncio.to_thread(begin)
+        first = await asyncio.to_thread(next, parts, None)
+        if first is None:
+            return  # no server need be there
+
+        async def work(part: Part) -> pa.RecordBatch:
+            return output_batch(part.rows, kept, into, await stage.process(part))
+
+        async with stage:
+            ahead = stage.parts_ahead(part_rows)
+            async for batch in process_parts(chain([first], parts), work, ahead):
+                yield batch
+
+    return iterate_blocking(results())

@@ -121,11 +121,20 @@ _NUMBERED = re.compile(r"^Text \d+ ")
 _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|\d(?:[\d.:]*\d)?")
 
 
-def describe(error: Exception) -> str:
+def storable(text: str) -> str:
+    """Return a text that Arrow can hold: one with halves of characters has none (UTF-8)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def describe(error: BaseException) -> str:
     """Return what a row's `error` says: the class, and the message in one line."""
     text = error.message if isinstance(error, EasyLLMError) else str(error)
     # Where it is, is said by the row that it is in.
-    text = _NUMBERED.sub("The text ", " ".join(_POSITION.sub("", text).split()))
+    text = _NUMBERED.sub("The text ", " ".join(_POSITION.sub("", storable(text)).split()))
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..errors import ConfigurationError
 from .engine import Outcome
@@ -11,6 +12,7 @@ from .extra import needs_arrow
 with needs_arrow():
     import numpy as np
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 ERROR = "error"
 TOKENS = "input_tokens", "output_tokens"
@@ -18,6 +20,8 @@ TOKENS = "input_tokens", "output_tokens"
 
 def check_columns(schema: pa.Schema, into: str, keep: Sequence[str] | None) -> list[str]:
     """Return the input's columns that the results have, beside their own."""
+    if isinstance(keep, str):
+        raise ConfigurationError(f"keep={keep!r} has to be a list of columns.")
     kept = list(schema.names if keep is None else keep)
     for name in kept:
         check_column(schema, name)
@@ -43,6 +47,36 @@ def check_column(schema: pa.Schema, name: str) -> None:
         )
 
 
+def check_names(schema: pa.Schema, where: str) -> None:
+    """Refuse columns of one name."""
+    names = schema.names
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigurationError(f"{where} has several columns named {repeated!r}.")
+
+
+def check_storable(schema: pa.Schema, kept: Sequence[str]) -> None:
+    """Refuse columns that Parquet cannot hold."""
+    for name in kept:
+        field = schema.field(name)
+        try:
+            pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+            raise ConfigurationError(
+                f"The column {name!r} holds {field.type}, which Parquet files cannot: leave it out "
+                "by keep=[...]."
+            ) from error
+
+
+def plain_values(column: pa.Array) -> list[Any]:
+    """Return values to compare; those that Python has no type for as texts."""
+    values: list[Any]
+    try:
+        values = column.to_pylist()
+    except (ValueError, OverflowError):  # nanoseconds, years after 9999
+        values = column.cast("string").to_pylist()
+    return values
+
+
 def check_text_column(schema: pa.Schema, name: str) -> None:
     """Refuse a column that holds no texts."""
     check_column(schema, name)
@@ -58,22 +92,26 @@ def output_batch(
     rows: pa.RecordBatch, kept: Sequence[str], into: str, outcome: Outcome
 ) -> pa.RecordBatch:
     """Return the rows with their results."""
-    count = rows.num_rows
+    return beside(rows, kept, result_columns(into, outcome))
+
+
+def beside(rows: pa.RecordBatch, kept: Sequence[str], results: pa.RecordBatch) -> pa.RecordBatch:
+    """Return columns of the rows, and behind them those of the results."""
+    fields = [*(rows.schema.field(name) for name in kept), *results.schema]
+    arrays = [*(rows.column(name) for name in kept), *results.columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def result_columns(into: str, outcome: Outcome) -> pa.RecordBatch:
+    """Return what came of some rows as columns."""
+    count = len(outcome.values)
     errors = [None] * count if not outcome.errors else list(map(outcome.errors.get, range(count)))
-    arrays = [rows.column(name) for name in kept]
-    fields = [rows.schema.field(name) for name in kept]
     tokens = [
         pa.array(given, "int64") if given else pa.nulls(count, "int64")
         for given in (outcome.input_tokens, outcome.output_tokens)
     ]
-    for name, array in (
-        (into, outcome.values),
-        (ERROR, pa.array(errors, "string")),
-        *zip(TOKENS, tokens, strict=True),
-    ):
-        arrays.append(array)
-        fields.append(pa.field(name, array.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+    arrays = [outcome.values, pa.array(errors, "string"), *tokens]
+    return pa.RecordBatch.from_arrays(arrays, names=[into, ERROR, *TOKENS])
 
 
 def replaced(old: pa.RecordBatch, positions: Sequence[int], new: pa.RecordBatch) -> pa.RecordBatch:

@@ -36,6 +36,13 @@ _GROUP = 4
 """Texts in a request where one of them seems to be what the server cannot answer."""
 
 
+def check_embeddings(embeddings: object, dtype: str) -> None:
+    if not isinstance(embeddings, EasyLLMEmbeddings):
+        raise ConfigurationError(f"EasyLLMEmbeddings are wanted, not {type(embeddings).__name__}.")
+    if dtype not in ("float32", "float16"):
+        raise ConfigurationError(f"dtype={dtype!r} is neither 'float32' nor 'float16'.")
+
+
 class _PartJob(ArrayJob):
     """A job whose answers are noted as they come."""
 
@@ -69,6 +76,7 @@ class EmbeddingStage:
         progress: JobProgress,
         patience: float,
     ) -> None:
+        check_embeddings(embeddings, dtype)
         self.progress = progress
         self.watch = ServerWatch(patience)
         self.model: str | None = None  # the server's name for it, where no other was given

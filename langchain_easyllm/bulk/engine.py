@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from ..errors import EasyLLMError
+from ..errors import ConfigurationError, EasyLLMError
 from .classification import describe
 from .extra import needs_arrow
 
@@ -76,7 +76,7 @@ class JobProgress:
     max_errors: float = 1.0
     failure: Callable[[], Exception | None] = lambda: None
 
-    def fail(self, error: Exception) -> str:
+    def fail(self, error: BaseException) -> str:
         """Note a row that failed; returns what its `error` says, or ends the job."""
         self.done += 1
         self.failed += 1
@@ -103,6 +103,12 @@ class Stage(AbstractAsyncContextManager["Stage", None], Protocol):
         """Process the rows of a part; raises what ends the job."""
 
 
+def check_count(name: str, value: object) -> None:
+    """Refuse a number of rows that is none."""
+    if not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name}={value!r} has to be a whole number of at least 1.")
+
+
 def cut(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[Part]:
     """Cut batches of any size into parts of `size` rows; the last one may be smaller."""
     number = rows = 0
@@ -125,8 +131,12 @@ def joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     """Return the rows of batches as one."""
     if len(batches) == 1:
         return batches[0]
-    [whole] = pa.Table.from_batches(batches).combine_chunks().to_batches()
-    return whole
+    whole = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    if len(whole) > 1:
+        raise ConfigurationError(
+            "The rows of one part hold more than 2 GB in a column: lower part_rows."
+        )
+    return whole[0]
 
 
 async def process_parts(

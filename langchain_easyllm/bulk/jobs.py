@@ -14,20 +14,32 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TypedDict, Unpack
 
+import orjson
 from langchain_core.runnables import Runnable
 
 from ..embeddings import EasyLLMEmbeddings
 from ..errors import ConfigurationError
 from .answering import RunnableStage
 from .batches import MAX_CONCURRENCY, PATIENCE, check_input_column
-from .columns import ERROR, check_columns, check_text_column, output_batch, replaced, stored
-from .embedding import DType, EmbeddingStage
-from .engine import PART_ROWS, JobProgress, Outcome, Part, Stage, cut, process_parts
+from .columns import (
+    ERROR,
+    beside,
+    check_columns,
+    check_storable,
+    check_text_column,
+    plain_values,
+    replaced,
+    result_columns,
+    stored,
+)
+from .embedding import DType, EmbeddingStage, check_embeddings
+from .engine import PART_ROWS, JobProgress, Outcome, Part, Stage, check_count, cut, process_parts
 from .extra import needs_arrow
 from .loop_thread import run_blocking
 from .parts import PartInfo, PartsFolder, add_reason, count_reasons
 from .progress import shown
 from .result import BulkResult
+from .server_watch import check_patience
 from .sources import RowSource, Source, open_source
 
 with needs_arrow():
@@ -47,6 +59,8 @@ _SETTINGS = (
     "model_kwargs",
 )
 """What vectors depend on."""
+
+_NUMBERS = orjson.OPT_NON_STR_KEYS
 
 
 class JobOptions(TypedDict, total=False):
@@ -106,8 +120,7 @@ def embed(
     Raises:
         EasyLLMError: If the job cannot run, or cannot go on; what was written stays.
     """
-    if dtype not in ("float32", "float16"):
-        raise ConfigurationError(f"dtype={dtype!r} is neither 'float32' nor 'float16'.")
+    check_embeddings(embeddings, dtype)
     patience = options.get("patience", PATIENCE)
 
     def stage(progress: JobProgress, before: PartInfo | None) -> EmbeddingStage:
@@ -117,7 +130,7 @@ def embed(
         return made
 
     settings = {name: getattr(embeddings, name) for name in _SETTINGS}
-    job = _Job(source, Path(folder), into, options, stage)
+    job = _Job(source, folder, into, options, stage)
     job.description = {"kind": "embed", "column": column, "dtype": dtype, "settings": settings}
     return job.run(lambda schema: check_text_column(schema, column))
 
@@ -159,12 +172,13 @@ def run(
         raise ConfigurationError(
             f"A runnable (a chain, a model) is wanted, not {type(runnable).__name__}."
         )
+    check_count("max_concurrency", max_concurrency)
     patience = options.get("patience", PATIENCE)
 
     def stage(progress: JobProgress, _before: PartInfo | None) -> RunnableStage:
         return RunnableStage(runnable, column, max_concurrency, progress, patience)
 
-    job = _Job(source, Path(folder), into, options, stage)
+    job = _Job(source, folder, into, options, stage)
     job.description = {"kind": "run", "column": column, "chain": name or runnable.get_name()}
     return job.run(lambda schema: check_input_column(schema, column))
 
@@ -173,9 +187,16 @@ def run(
 class _Item:
     """A part to process: all of its rows, or those at some positions."""
 
-    part: Part
+    whole: Part
     positions: list[int] | None
     digest: str | None
+
+    @property
+    def part(self) -> Part:
+        """What is processed."""
+        if self.positions is None:
+            return self.whole
+        return replace(self.whole, rows=self.whole.rows.take(pa.array(self.positions)))
 
 
 class _Job:
@@ -184,22 +205,27 @@ class _Job:
     def __init__(
         self,
         source: Source,
-        folder: Path,
+        folder: str | os.PathLike[str],
         into: str,
         options: JobOptions,
         stage: Callable[[JobProgress, PartInfo | None], Stage],
     ) -> None:
         self.description: dict[str, object] = {}
-        self._given = source
-        self._folder = PartsFolder(folder)
+        if unknown := [name for name in options if name not in JobOptions.__annotations__]:
+            raise TypeError(f"There is no argument {unknown[0]!r}.")
+        # What runs may change the current folder.
+        self._given = Path(source).absolute() if isinstance(source, str | os.PathLike) else source
+        self._folder = PartsFolder(Path(folder).absolute())
         self._into = into
         self._options = options
         self._new_stage = stage
         self._part_rows = options.get("part_rows", PART_ROWS)
         self._retries = options.get("retry_errors", False)
         share = options.get("max_errors", 1.0)
-        if self._part_rows < 1 or not 0 <= share <= 1:
-            raise ConfigurationError("part_rows is at least 1, and max_errors from 0 to 1.")
+        check_count("part_rows", self._part_rows)
+        check_patience(options.get("patience", PATIENCE))
+        if not 0 <= share <= 1:
+            raise ConfigurationError(f"max_errors={share!r} has to be a share from 0 to 1.")
         self._progress = JobProgress(max_errors=1.0 if self._retries else share)
         self._known: dict[int, PartInfo] = {}
 
@@ -207,12 +233,14 @@ class _Job:
         began = monotonic()
         self._check_folder()
         source = self._source = open_source(self._given)
-        check(source.schema)
-        self._kept = check_columns(source.schema, self._into, self._options.get("keep"))
-        if id_column := self._options.get("id_column"):
-            source.check_ids(id_column)
+        if not source.is_empty:
+            check(source.schema)
+            self._kept = check_columns(source.schema, self._into, self._options.get("keep"))
+            check_storable(source.schema, self._kept)
+            if id_column := self._options.get("id_column"):
+                source.check_ids(id_column)
         job = {**self.description, **self._identity(source)}
-        with self._folder.opened(job):
+        with self._folder.opened(job, is_new=not self._retries):
             self._known = {number: self._folder.info(number) for number in self._folder.finished}
             self._progress.total = self._rows_to_do(source)
             with shown(self._progress, self._options.get("show_progress")):
@@ -269,7 +297,9 @@ class _Job:
     def _items(self) -> Iterator[_Item]:
         """Yield the parts that are to be processed; those that are there are compared with it."""
         anonymous = not self._source.describe()
+        count, most = 0, max(self._known, default=-1) + 1
         for part in cut(self._source.batches(), self._part_rows):
+            count += 1
             digest = _digest(part.rows) if anonymous else None
             there = self._known.get(part.number)
             if there is None:
@@ -277,34 +307,38 @@ class _Job:
                     yield _Item(part, None, digest)
                 continue
             if (there.rows, there.digest) != (part.rows.num_rows, digest):
-                raise ConfigurationError(
-                    f"{self._folder.file(part.number)} was made of other rows than those that are "
-                    "given now: give the same rows in the same order, or name another folder."
-                )
+                raise self._other_rows(part.number)
             if self._retries and there.failed:
-                column = self._folder.read(part.number).column(ERROR)
+                [column] = self._folder.read(part.number, [ERROR]).columns
                 positions = [i for i, valid in enumerate(column.is_valid().to_pylist()) if valid]
-                rows = part.rows.take(pa.array(positions))
-                yield _Item(replace(part, rows=rows), positions, digest)
+                yield _Item(part, positions, digest)
+        if most > count:
+            raise self._other_rows(most - 1)
+
+    def _other_rows(self, number: int) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self._folder.file(number)} was made of other rows than those that are given now: "
+            "give the same rows in the same order, or name another folder."
+        )
 
     async def _work(self, item: _Item) -> tuple[int, PartInfo]:
         outcome = await self._stage.process(item.part)
         loop = asyncio.get_running_loop()
         info = await loop.run_in_executor(self._writer, self._keep, item, outcome)
-        return item.part.number, info
+        return item.whole.number, info
 
     def _keep(self, item: _Item, outcome: Outcome) -> PartInfo:
         """Write a part; the numbers of its rows that are new, with those that were there."""
-        number = item.part.number
-        info = PartInfo.of(
-            item.part.rows.num_rows, outcome, getattr(self._stage, "model", None), item.digest
-        )
+        number, given = item.whole.number, item.whole.rows
+        model = getattr(self._stage, "model", None)
+        info = PartInfo.of(given.num_rows, outcome, model, item.digest)
         outcome.values = stored(outcome.values, self._stage.stored_type)
-        rows = output_batch(item.part.rows, self._kept, self._into, outcome)
+        results = result_columns(self._into, outcome)
         if item.positions is not None:
             there = self._known[number]
-            rows = replaced(self._folder.read(number), item.positions, rows)
-            errors = [error for error in rows.column(ERROR).to_pylist() if error is not None]
+            before = self._folder.read(number, results.schema.names)
+            results = replaced(before, item.positions, results)
+            errors = [error for error in results.column(ERROR).to_pylist() if error is not None]
             info = replace(
                 info,
                 rows=there.rows,
@@ -314,7 +348,7 @@ class _Job:
                 output_tokens=_sum(there.output_tokens, info.output_tokens),
                 dimensions=info.dimensions or there.dimensions,
             )
-        self._folder.write(number, rows, self._into, info)
+        self._folder.write(number, beside(given, self._kept, results), self._into, info)
         return info
 
     def _result(self, seconds: float) -> BulkResult:
@@ -340,7 +374,11 @@ class _Job:
 
 
 def _digest(rows: pa.RecordBatch) -> str:
-    return blake2b(rows.serialize(), digest_size=16).hexdigest()
+    """Return what tells rows from others, however Arrow lays them out."""
+    digest = blake2b(digest_size=16)
+    for column in rows.columns:
+        digest.update(orjson.dumps(plain_values(column), default=repr, option=_NUMBERS))
+    return digest.hexdigest()
 
 
 def _sum(*counts: int | None) -> int | None:

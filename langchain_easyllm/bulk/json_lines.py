@@ -22,7 +22,7 @@ def json_batches(file: Path, size: int, schema: pa.Schema | None) -> Iterator[pa
     """
     import gzip  # noqa: PLC0415 - seldom needed
 
-    opener = gzip.open if file.suffix == ".gz" else open
+    opener = gzip.open if file.suffix.lower() == ".gz" else open
     with opener(file, "rb") as lines:
         numbered = ((n, line) for n, line in enumerate(lines, 1) if line.strip())
         while chunk := list(islice(numbered, size)):
@@ -52,8 +52,10 @@ def _batch(rows: list[dict[str, object]], schema: pa.Schema | None, file: Path) 
         values = [row.get(name) for row in rows]
         try:
             arrays.append(pa.array(values, kind))
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
             raise ConfigurationError(
                 f"{file}: the column {name!r} has values of several types ({error})."
             ) from error
+    if not fields:  # objects without a key are rows as well
+        return pa.RecordBatch.from_struct_array(pa.array(rows, pa.struct([])))
     return pa.RecordBatch.from_arrays(arrays, names=[name for name, _ in fields])

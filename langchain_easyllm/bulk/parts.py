@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import cast
 
 from ..errors import ConfigurationError
 from .classification import reason_of
-from .engine import Outcome
+from .engine import Outcome, joined
 from .extra import needs_arrow
 
 with needs_arrow():
@@ -88,32 +88,40 @@ class PartsFolder:
         self.finished: set[int] = set()
 
     @contextmanager
-    def opened(self, job: Job) -> Iterator[None]:
+    def opened(self, job: Job, *, is_new: bool = True) -> Iterator[None]:
         """Make the folder this job's, for this process alone.
+
+        Args:
+            job: The job.
+            is_new: Whether the folder need not have the job already.
 
         Raises:
             ConfigurationError: If it is another job's, or another process writes to it.
         """
+        if not is_new and not (self.path / MANIFEST).exists():
+            raise ConfigurationError(
+                f"{self.path} holds no job whose rows have failed: run it without retry_errors "
+                "(--retry-errors) first."
+            )
         with ExitStack() as stack:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(_locked(self.path / ".lock"))
                 for left in self.path.glob(_TEMPORARY + "*"):
                     left.unlink()
+                numbers = (_number_of(file) for file in self.path.glob("part-*.parquet"))
+                self.finished = {number for number in numbers if number is not None}
                 self._claim(job)
             except (FileExistsError, NotADirectoryError) as error:
                 raise ConfigurationError(
                     f"{self.path} is no folder: name one that is there, or may be made."
                 ) from error
             except OSError as error:
-                reason = error.strerror or error
-                raise ConfigurationError(f"{self.path} cannot be written to: {reason}.") from error
-            numbers = [file.stem[5:] for file in self.path.glob("part-*.parquet")]
-            self.finished = {int(number) for number in numbers if number.isdecimal()}
+                raise _unwritable(self.path, error) from error
             yield
 
     def file(self, number: int) -> Path:
-        return self.path / f"part-{number:06}.parquet"
+        return self.path / _name_of(number)
 
     def write(self, number: int, rows: pa.RecordBatch, into: str, info: PartInfo) -> None:
         """Write a part, in place of the one there is, if any."""
@@ -145,10 +153,11 @@ class PartsFolder:
                 f"{file} is not a part of this job: remove it, and the next run makes it anew."
             ) from error
 
-    def read(self, number: int) -> pa.RecordBatch:
-        table = pq.read_table(self.file(number), partitioning=None).combine_chunks()
-        [rows] = table.to_batches()
-        return rows
+    def read(self, number: int, columns: Sequence[str]) -> pa.RecordBatch:
+        """Return columns of a part."""
+        return joined(
+            pq.read_table(self.file(number), columns=columns, partitioning=None).to_batches()
+        )
 
     def write_manifest(self, job: Job, summary: Mapping[str, object]) -> None:
         manifest = {"format": _KEY.decode(), "version": VERSION, "job": job, **summary}
@@ -174,7 +183,10 @@ class PartsFolder:
                 f"{manifest} is of a newer version of this package (format {version}, known: "
                 f"{VERSION}): update langchain-easyllm, or name another folder."
             )
-        if difference := _difference(other, json.loads(json.dumps(job))):
+        difference = _difference(other, json.loads(json.dumps(job)))
+        if difference and not self.finished:
+            self.write_manifest(job, {"complete": False})  # nothing of the other job is there
+        elif difference:
             raise ConfigurationError(
                 f"{self.path} holds another job: {difference}. Name another folder, or run that "
                 "job again."
@@ -187,11 +199,29 @@ class PartsFolder:
             yield temporary
             _force(temporary)
             temporary.replace(file)
-        except BaseException:
+        except BaseException as error:
             with suppress(OSError):
                 temporary.unlink()
+            if isinstance(error, OSError):
+                raise _unwritable(file, error) from error
             raise
         _force(self.path)
+
+
+def _name_of(number: int) -> str:
+    return f"part-{number:06}.parquet"
+
+
+def _number_of(file: Path) -> int | None:
+    """Return the number of a part; None for a file of another name."""
+    number = file.stem.removeprefix("part-")
+    known = number.isdecimal() and file.name == _name_of(int(number))
+    return int(number) if known else None
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    reason = os.strerror(error.errno) if error.errno else error
+    return ConfigurationError(f"{path} cannot be written to: {reason}.")
 
 
 def _difference(there: Job, here: Job) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from time import monotonic
 from typing import TextIO
 
@@ -65,17 +66,23 @@ class Line:
         said = [
             f"{progress.done:,}{of} rows",
             f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s",
+            *self._prospects(rate),
             f"{progress.in_flight or in_flight} in flight",
             f"{refused - self._refused} refused",
             f"{progress.failed:,} errors",
         ]
         if tokens := progress.input_tokens + progress.output_tokens:
             said.append(f"{tokens:,} tokens")
-        if (failure := progress.failure()) is not None:
-            said.append(f"waiting for the server: {describe(failure)[:80]}")
-        elif progress.total and rate > 0:
-            said.append(f"{_duration((progress.total - progress.done) / rate)} left")
         return " · ".join(said)
+
+    def _prospects(self, rate: float) -> list[str]:
+        """Return the time left, or what is waited for."""
+        progress = self._progress
+        if (failure := progress.failure()) is not None:
+            return [f"waiting for the server: {describe(failure)[:80]}"]
+        if progress.total and rate > 0:
+            return [f"{_duration((progress.total - progress.done) / rate)} left"]
+        return []
 
 
 def _duration(seconds: float) -> str:
@@ -114,6 +121,8 @@ def _plain(stream: TextIO) -> Show:
 
     def show(text: str, _: JobProgress) -> None:
         nonlocal longest
+        width = get_terminal_size().columns - 1  # a line that wraps could not be written over
+        text = text if len(text) <= width else text[: width - 1] + "…"
         stream.write("\r" + text.ljust(longest))
         stream.flush()
         longest = len(text)

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from random import random
 from time import monotonic
 
-from ..errors import EasyLLMError
-from .classification import may_be_the_rows
+from ..errors import ConfigurationError, EasyLLMError
+from .classification import describe, may_be_the_rows
 
 FIRST_PAUSE = 0.25
 """The most seconds before the first request to a server that is away."""
@@ -22,6 +22,11 @@ DOUBT = 0.1
 
 MOST_UNANSWERED = 3
 """Rows that may be given up one after the other, for errors of the server, without any answer."""
+
+
+def check_patience(patience: float) -> None:
+    if not (isinstance(patience, int | float) and patience >= 0):  # nor NaN
+        raise ConfigurationError(f"patience={patience!r} has to be a number of seconds.")
 
 
 class Failures:
@@ -56,6 +61,7 @@ class ServerWatch:
     """
 
     def __init__(self, patience: float) -> None:
+        check_patience(patience)
         self.patience = patience
         self.answers = 0
         self.failure: Exception | None = None
@@ -128,11 +134,13 @@ class ServerWatch:
             _wake(self._waiting.popleft())
 
     def _exhausted(self, error: Exception) -> Exception:
-        if isinstance(error, EasyLLMError):
-            error.message = (
-                f"No answer for {self.patience:.4g} s (patience); the last failure: {error.message}"
-            )
-            error.args = (error.message,)
+        said = f"No answer for {self.patience:.4g} s (patience); the last failure: "
+        if not isinstance(error, EasyLLMError):
+            given_up = EasyLLMError(said + describe(error))
+            given_up.__cause__ = error
+            return given_up
+        error.message = said + error.message
+        error.args = (error.message,)
         return error
 
 

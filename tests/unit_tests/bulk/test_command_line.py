@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import io
 import json
 import subprocess
@@ -44,13 +46,15 @@ def chains(tmp_path: Path, monkeypatch) -> None:
         length = RunnableLambda(len)
     picky = RunnableLambda(lambda text: 1 / (text != "text number 3"))
     function = str.upper
+    leaver = RunnableLambda(lambda row: exit(0))
     """
     lines = [line.removeprefix("    ") for line in code.splitlines()]
     (tmp_path / "my_chains.py").write_text("\n".join(lines))
     (tmp_path / "my_broken.py").write_text("import no_such_module")
+    (tmp_path / "my_program.py").write_text("raise SystemExit(0)")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    for name in ("my_chains", "my_broken"):
+    for name in ("my_chains", "my_broken", "my_program"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -102,6 +106,8 @@ def test_run(source, target, capsys):
     assert code == 3
     assert "1 rows failed:\n        1  ZeroDivisionError: division by zero\n" in out
     assert said([*picky, "--retry-errors"], capsys)[0] == 3
+    leaver = ["run", source, target.with_name("4"), "--chain", "my_chains:leaver"]
+    assert said(leaver, capsys) == (2, "", "The chain has ended the program (SystemExit: 0).\n")
 
 
 @pytest.mark.usefixtures("chains")
@@ -111,6 +117,7 @@ def test_run(source, target, capsys):
         ("my_chains", "--chain 'my_chains' has to be my_module:my_chain."),
         ("my_nowhere:chain", "--chain: my_nowhere cannot be imported (ModuleNotFoundError: "),
         ("my_broken:chain", "--chain: my_broken cannot be imported (ModuleNotFoundError: "),
+        ("my_program:chain", "--chain: my_program cannot be imported (SystemExit: 0)."),
         ("my_chains:chain", "--chain: my_chains has no chain."),
         ("my_chains:function", "--chain: my_chains:function is no runnable but method_descriptor"),
     ],
@@ -138,6 +145,7 @@ def test_answers_are_written_as_text_or_json():
         ([1, "é"], '[1, "é"]'),
         (True, "true"),
         (None, None),
+        ("\ud83d\ude00 \ud83d", "\U0001f600 \ufffd"),
     ]
     table = pa.table({"n": range(len(answers))})
     chain = RunnableLambda(lambda row: answers[row["n"]][0])
@@ -148,6 +156,17 @@ def test_answers_are_written_as_text_or_json():
         assert answer == expected or (not parsed and json.loads(answer) == json.loads(expected))
     [batch] = run_batches(table.to_batches(), RunnableLambda(lambda row: object()))
     assert batch["error"][0].as_py().startswith("TypeError: ")
+
+
+def test_a_row_that_is_cancelled_by_its_own_chain_has_an_error():
+    async def chain(row: dict[str, int]) -> str:
+        if row["n"] == 1:
+            raise asyncio.CancelledError
+        return "answer"
+
+    [batch] = run_batches(pa.table({"n": range(3)}).to_batches(), RunnableLambda(chain))
+    assert batch["answer"].to_pylist() == ["answer", None, "answer"]
+    assert batch["error"].to_pylist() == [None, "CancelledError", None]
 
 
 def test_the_tokens_of_each_row_are_those_of_all_its_calls(fake_server: FakeServer):
@@ -170,7 +189,29 @@ def wrong_inputs(folder: Path) -> dict[str, tuple[str, dict[str, object]]]:
     (folder / "values.jsonl").write_text('{"text": "a"}\n[1]\n')
     (folder / "types.jsonl").write_text('{"text": "a"}\n{"text": 1}\n')
     (folder / "none").mkdir()
+    (folder / "large.jsonl").write_text(
+        '{"text": "a", "n": -1}\n{"text": "b", "n": 1%s}\n' % ("0" * 19)
+    )
+    (folder / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a"}')[:-9])
+    (folder / "twice.csv").write_text("text,n,n\na,1,2\n")
+    (folder / "mixed").mkdir()
+    (folder / "mixed" / "a.csv").write_text("text,n\na,1\n")
+    (folder / "mixed" / "b.jsonl").write_text('{"text": "a", "n": 1}\n')
+    (folder / "linked").mkdir()
+    (folder / "linked" / "gone.jsonl").symlink_to("nowhere")
+    odd = pa.table({"text": ["a"], "s": pa.array([{}], pa.struct([])), "l": [[1]]})
+    doubled = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["text", "text"])
     return {
+        r"large.jsonl: the column 'n' has values of several": (folder / "large.jsonl", {}),
+        r"cut.jsonl.gz cannot be read": (folder / "cut.jsonl.gz", {}),
+        r"twice.csv has several columns named 'n'": (folder / "twice.csv", {}),
+        r"mixed do not fit together: .* int64 vs string|string vs int64": (folder / "mixed", {}),
+        r"gone.jsonl cannot be read: No such file": (folder / "linked", {}),
+        r"'s' holds struct<>, which Parquet files cannot": (odd, {}),
+        r"'l' holds list<.*>, which cannot be ids": (odd, {"keep": ["text"], "id_column": "l"}),
+        r"The input has several columns named 'text'": (doubled, {}),
+        r"keep='text' has to be a list": (good, {"keep": "text"}),
+        r"patience=nan has to be a number of seconds": (good, {"patience": float("nan")}),
         r"There is no column 'body': the input has 'id', 'text', 'n'": (good, {"column": "body"}),
         r"The column 'n' holds int64, not texts": (good, {"column": "n"}),
         r"There is no column 'x'": (good, {"keep": ["x"]}),
@@ -178,8 +219,8 @@ def wrong_inputs(folder: Path) -> dict[str, tuple[str, dict[str, object]]]:
         r"The id of row 2 \(n\) is null": (good, {"id_column": "n"}),
         r"a column that the results have as well \(text\)": (good, {"into": "text"}),
         r"into='error' is the name of another": (good, {"into": "error"}),
-        r"part_rows is at least 1": (good, {"part_rows": 0}),
-        r"max_errors from 0 to 1": (good, {"max_errors": 5}),
+        r"part_rows=0 has to be a whole number of at least 1": (good, {"part_rows": 0}),
+        r"max_errors=5 has to be a share from 0 to 1": (good, {"max_errors": 5}),
         r"is neither 'float32' nor 'float16'": (good, {"dtype": "int8"}),
         r"broken.parquet cannot be read": (broken, {}),
         r"is neither .parquet, .jsonl": (folder / "odd.txt", {}),
@@ -202,18 +243,33 @@ def test_wrong_input_is_one_sentence_before_anything_is_sent(fake_server, tmp_pa
         assert "\n" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="would lie among the input"):
         embed(tmp_path, tmp_path / "results", model)
+    table = pa.table({"n": [1]})
     with pytest.raises(ConfigurationError, match=r"A runnable .* is wanted, not str"):
-        run(pa.table({"n": [1]}), target, "a chain")
+        run(table, target, "a chain")
+    with pytest.raises(ConfigurationError, match="EasyLLMEmbeddings are wanted, not str"):
+        embed(table, target, fake_server.url)
+    with pytest.raises(ConfigurationError, match="max_concurrency=0 has to be a whole number"):
+        run(table, target, RunnableLambda(str), max_concurrency=0)
+    with pytest.raises(ConfigurationError, match="holds no job whose rows have failed"):
+        run(table, target, RunnableLambda(str), retry_errors=True)
+    with pytest.raises(TypeError, match="no argument 'max_error'"):
+        run(table, target, RunnableLambda(str), max_error=0.1)
     assert fake_server.requests == []
     assert not target.exists()
 
 
-def test_ids_of_batches_are_compared_as_they_come(fake_server: FakeServer, target):
+def test_ids_of_what_is_read_once_are_compared_as_they_come(fake_server: FakeServer, target):
     serve(fake_server)
     tables = [pa.table({"id": [n, n + 1], "text": ["a", "b"]}) for n in (0, 2, 3)]
     model = EasyLLMEmbeddings(base_url=fake_server.url)
+    options = {"id_column": "id", "part_rows": 2}
+    with pytest.raises(
+        ConfigurationError, match=r"The id 3 \(id\) is there twice, in rows 3 and 4"
+    ):
+        embed(tables, target, model, **options)
+    assert fake_server.requests == []
     with pytest.raises(ConfigurationError, match="The id of row 4 is 3, which is there twice"):
-        embed(tables, target, model, id_column="id", part_rows=2)
+        embed(iter(tables), target, model, **options)
 
 
 def test_the_progress(monkeypatch):
@@ -224,10 +280,10 @@ def test_the_progress(monkeypatch):
     line = progress.Line(seen)
     seen.done, seen.failed, seen.input_tokens = 1000, 2, 5000
     assert line.text() == (
-        "1,000/10,000 rows · 100/s · 7 in flight · 0 refused · 2 errors · 5,000 tokens · 90 s left"
+        "1,000/10,000 rows · 100/s · 90 s left · 7 in flight · 0 refused · 2 errors · 5,000 tokens"
     )
     seen.failure = lambda: ConnectionError("gone")
-    assert line.text().endswith(" · waiting for the server: ConnectionError: gone")
+    assert "/s · waiting for the server: ConnectionError: gone · 7 in" in line.text()
 
 
 @pytest.mark.parametrize("rich", [True, False])
@@ -237,10 +293,13 @@ def test_the_progress_is_shown_on_a_terminal_only(rich: bool, monkeypatch):
     if not rich:
         monkeypatch.setitem(sys.modules, "rich.console", None)
     monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("COLUMNS", "30")
     seen = JobProgress(total=3, done=2)
     with progress.shown(seen, None):
         seen.done = 3
     assert "3/3 rows" in stream.getvalue()
+    if not rich:  # a line that wraps could not be written over
+        assert max(map(len, stream.getvalue().strip().split("\r"))) == 29
     before = stream.getvalue()
     stream.isatty = lambda: False
     with progress.shown(seen, None):

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from langchain_core.runnables import RunnableLambda
 
 from langchain_easyllm import EasyLLMEmbeddings
-from langchain_easyllm.bulk import embed, embed_batches
+from langchain_easyllm.bulk import embed, embed_batches, run
+from langchain_easyllm.errors import ConfigurationError
 
 from ...support.fake_embedding_servers import DIM, vector_of, vectors_of
 from ...support.fake_server import FakeServer
@@ -146,6 +148,56 @@ def test_batches_are_embedded_as_they_are_needed(fake_server: FakeServer):
     next(again)
     again.close()  # what was under way is cancelled
     assert len(read) < 800
+
+
+def test_batches_are_checked_before_anything_is_sent(fake_server: FakeServer):
+    serve(fake_server)
+    model = EasyLLMEmbeddings(base_url=fake_server.url)
+    text, other = (pa.record_batch({name: ["a"]}) for name in ("text", "other"))
+    with pytest.raises(ConfigurationError, match="There is no column 'text'"):
+        next(embed_batches([other], model))
+    with pytest.raises(ConfigurationError, match=r"A later batch has other columns \(other\)"):
+        next(embed_batches([text, other], model))
+    with pytest.raises(ConfigurationError, match="part_rows=0 has to be"):
+        embed_batches([text], model, part_rows=0)
+    with pytest.raises(ConfigurationError, match="dtype='int8' is neither"):
+        embed_batches([text], model, dtype="int8")
+    assert list(embed_batches([], model)) == list(embed_batches([text.slice(1)], model)) == []
+    assert fake_server.requests == []
+
+
+def empty_sources(folder: Path) -> list[object]:
+    for name in ("a.jsonl", "a.csv"):
+        (folder / name).write_text("")
+    (folder / "head.csv").write_text("text,n\n")
+    (folder / "a.csv.gz").write_bytes(gzip.compress(b""))
+    files = [folder / name for name in ("a.jsonl", "a.csv", "head.csv", "a.csv.gz")]
+    return [*files, [], iter([]), pa.table({"text": pa.array([], "string")})]
+
+
+def test_an_empty_input_has_no_rows(fake_server: FakeServer, tmp_path, target):
+    model = EasyLLMEmbeddings(base_url=fake_server.url)
+    for number, source in enumerate(empty_sources(tmp_path)):
+        assert embed(source, target / str(number), model).rows == 0, source
+    assert fake_server.requests == []
+
+
+def test_no_row_is_passed_over(tmp_path, target):
+    """Objects without keys, rows larger than a block, names in capitals, files behind links."""
+    (tmp_path / "keys.jsonl").write_text("{}\n" * 3)
+    chain = RunnableLambda(lambda row: row.get("n"))
+    assert run(tmp_path / "keys.jsonl", target / "1", chain).rows == 3
+    rows = [f"{n},{'x' * size}" for n, size in enumerate([400_000] * 3 + [1 << 21, 10])]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "A.CSV.GZ").write_bytes(
+        gzip.compress("\n".join(["n,text", *rows]).encode(), 1)
+    )
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "input")
+    (tmp_path / "input" / "b.JSONL").write_text('{"n": "5"}\n')
+    run(tmp_path / "input", target / "2", chain, keep=[])
+    assert table_in(target / "2")["answer"].to_pylist() == ["5", *"01234"]
 
 
 async def test_a_job_runs_where_an_event_loop_does(fake_server: FakeServer, target):

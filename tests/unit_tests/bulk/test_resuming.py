@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -149,6 +150,98 @@ def test_rows_that_are_not_files_are_compared_with_those_before(target):
     assert run([tables["a"], tables["b"]], target, chain, part_rows=10).sent == 0
 
 
+def test_rows_are_compared_by_their_values(target):
+    """However they lie in memory: in other batches, with dictionaries of their own."""
+    rows = [
+        {"text": f"t{n}" if n % 7 else None, "list": [n] * (n % 3), "kind": "ab"[n % 2]}
+        for n in range(40)
+    ]
+    whole = pa.Table.from_pylist(rows)
+    whole = whole.set_column(2, "kind", whole["kind"].dictionary_encode())
+    pieces = [
+        pa.RecordBatch.from_pylist(rows[start : start + 7], schema=whole.schema)
+        for start in range(0, 40, 7)
+    ]
+    chain = RunnableLambda(str)
+    run(whole, target, chain, part_rows=10)
+    assert run(iter(pieces), target, chain, part_rows=10).sent == 0
+    kind = pa.array(["other", "b"] * 20).dictionary_encode()
+    changed = whole.set_column(2, "kind", kind)
+    for given in (changed, whole.slice(0, 20)):
+        with pytest.raises(ConfigurationError, match="was made of other rows"):
+            run(given, target, chain, part_rows=10)
+
+
+def test_rows_that_are_tried_again_keep_their_values(target):
+    """Parquet has fewer types than Arrow: what is read of a part is not what was written."""
+    large = pa.DictionaryArray.from_arrays(
+        pa.array([0, 1, 0], "int8"), pa.array(["x", "y"], "large_string")
+    )
+    table = pa.table(
+        {
+            "n": [0, 1, 2],
+            "seconds": pa.array([1, 2, None], pa.timestamp("s")),
+            "day": pa.array([86400000] * 3, pa.date64()),
+            "kind": large,
+        }
+    )
+    fails = [True]
+    chain = RunnableLambda(lambda n: 1 // (n or not fails[0]))
+    run(table, target, chain, column="n", name="one")
+    fails[0] = False
+    before = table_in(target)
+    assert run(table, target, chain, column="n", name="one", retry_errors=True).failed == 0
+    after = table_in(target)
+    assert after.schema.equals(before.schema)
+    assert after.select(table.column_names).equals(before.select(table.column_names))
+    assert after["error"].null_count == 3
+
+
+def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path, target):
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"n": 1}\n' * 100)
+
+    def chain(row: dict[str, int]) -> str:
+        with source.open("a") as file:
+            file.write('{"n": 2}\n')
+        return "answer"
+
+    with pytest.raises(ConfigurationError, match=r"a.jsonl has changed while it was read"):
+        run(source, target, RunnableLambda(chain), part_rows=2, max_concurrency=1)
+
+
+def test_a_chain_may_change_the_current_folder(tmp_path, monkeypatch):
+    write(tmp_path / "a.parquet", 20)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def chain(row: dict[str, str]) -> str:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        return row["text"]
+
+    run("a.parquet", "results", RunnableLambda(chain), part_rows=2)
+    assert table_in(tmp_path / "results")["answer"].to_pylist() == texts_of(20)
+
+
+def test_a_full_disk_is_one_sentence_and_what_is_written_stays(tmp_path, target, monkeypatch):
+    source = write(tmp_path / "a.parquet", 20)
+    written, real = [], pq.write_table
+
+    def full(table: pa.Table, path: Path, **options: object) -> None:
+        written.append(path)
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "[Errno 28] Error writing bytes to file")
+        real(table, path, **options)
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(
+        ConfigurationError, match=r"part-\d+.parquet cannot be written to: No space"
+    ):
+        run(source, target, RunnableLambda(echo), part_rows=5)
+    kept = table_in(target).num_rows
+    assert run(source, target, RunnableLambda(echo), part_rows=5).sent == 20 - kept < 20
+
+
 def test_vectors_of_two_models_do_not_get_into_one_folder(fake_server: FakeServer, target):
     serve(fake_server)
     table = pa.table({"text": texts_of(20)})
@@ -193,6 +286,9 @@ def test_the_folder_is_one_jobs_and_one_processs(tmp_path, target):
         closed = tmp_path / "closed"
         closed.mkdir(0o500)
         refused("cannot be written to", closed / "results")
+    with PartsFolder(target).opened({"kind": "one that was ended before its first part"}):
+        pass
+    (target / "part-1.parquet").write_bytes(b"not of this job")
     run(source, target, chain)
     (target / "part-000000.parquet").write_bytes(b"cut off")
     refused("is not a part of this job: remove it")
