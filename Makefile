@@ -7,6 +7,7 @@ SERVERS := .venv-servers
 INFINITY := .venv-infinity
 VLLM := .venv-vllm
 LITELLM := .venv-litellm
+RAY := .venv-ray
 OLDEST := .venv-oldest
 BENCH := .venv-bench
 FUZZ := .venv-fuzz
@@ -22,7 +23,7 @@ AT_ONCE := -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test docs docs-serve docs-test lint type format tables integration integration-servers \
-	integration-vllm integration-litellm chromium llama-server record notebooks compat package release bench soak fuzz clean
+	integration-vllm integration-litellm ray chromium llama-server record notebooks compat package release bench soak fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -59,6 +60,10 @@ integration-vllm: $(SERVERS)/.smollm2 $(VLLM)/.vllm ## the tests against vLLM on
 
 integration-litellm: $(SERVERS)/.smollm2 $(LITELLM)/.litellm llama-server ## the tests against LiteLLM's proxy, before llama-server
 	EASYLLM_REAL_SERVERS=litellm $(SERVER_TESTS) tests/integration_tests/servers
+
+ray: $(RAY)/.ray ## the tests of jobs on Ray and Spark, each a cluster on this machine
+	@if [ -f $(RAY)/left-out ]; then echo "Ray is left out: its tests do not run."; \
+		else $(RAY)/bin/python -m pytest tests/ray_tests; fi
 
 llama-server: $(SERVERS)/.smollm2 ## build llama.cpp's server, once on a machine: 10 to 15 minutes
 	@$(SERVERS)/bin/python -m tests.support.real_servers.build_llama_server
@@ -106,7 +111,7 @@ fuzz: $(FUZZ)/.fuzz ## what reads a server's or a model's bytes, by atheris; SEC
 	$(FUZZ)/bin/python -m tests.fuzz $(TARGETS) $(if $(SECONDS),--seconds $(SECONDS))
 
 clean: ## remove the virtual environments and caches
-	rm -rf $(VENV) $(SERVERS) $(INFINITY) $(VLLM) $(LITELLM) $(OLDEST) $(BENCH) $(FUZZ) $(DOCS) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
+	rm -rf $(VENV) $(SERVERS) $(INFINITY) $(VLLM) $(LITELLM) $(RAY) $(OLDEST) $(BENCH) $(FUZZ) $(DOCS) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
 
 # Stamps: one for each set of dependencies, renewed when pyproject.toml changes.
 %/.base:
@@ -154,6 +159,9 @@ $(VLLM)/.vllm: pyproject.toml tests/support/real_servers/install_vllm.py | $(VLL
 
 $(LITELLM)/.litellm: pyproject.toml | $(LITELLM)/.base
 	$(call attempt,$(LITELLM),$(LITELLM)/bin/python $(PIP_INSTALL) --group litellm)
+
+$(RAY)/.ray: pyproject.toml | $(RAY)/.base
+	$(call attempt,$(RAY),$(RAY)/bin/python $(PIP_INSTALL) --editable . --group ray)
 
 $(OLDEST)/.oldest: pyproject.toml | $(OLDEST)/.base
 	$(OLDEST)/bin/python $(PIP_INSTALL) --editable . --group test --group oldest

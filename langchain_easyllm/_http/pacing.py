@@ -13,7 +13,7 @@ from .exchange import Attempt, AttemptResult, Flow
 from .future_wait import FutureWait
 from .models import Response, RetryPolicy, parse_url
 from .request_limit import Turn, request_limit
-from .request_rate import request_rate
+from .request_rate import own_share, request_rate
 from .stream import AsyncClosing, Closing
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class Pacer:
         per_second = self._per_second
         if per_second is None:
             return False
+        per_second = own_share(per_second)
         rate = request_rate(self._origin)
         moment = rate.reserve(per_second)
         pause = max(moment - monotonic(), 0.0)

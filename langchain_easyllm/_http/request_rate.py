@@ -40,6 +40,20 @@ class RequestRate:
                 self._next = self._free.pop()[0]
 
 
+_processes = 1
+
+
+def divide_rates(processes: int) -> None:
+    """Leave to this process one of equal shares of what `requests_per_second` allows."""
+    global _processes  # noqa: PLW0603 - as the schedules, it is the process's own
+    _processes = processes
+
+
+def own_share(per_second: float) -> float:
+    """Return this process's share of the requests that are allowed in a second."""
+    return per_second / _processes
+
+
 _rates: dict[tuple[str, str, int], RequestRate] = {}
 
 

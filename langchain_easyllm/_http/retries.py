@@ -116,8 +116,7 @@ class CallBudget:
 
     def waits_for_model(self, failure: EasyLLMError) -> bool:
         """Whether a failure is a cold start that the call waits for."""
-        loading = isinstance(failure, ModelLoadingError)
-        return self._wait_for_model > 0 and loading and not isinstance(failure, EndpointPausedError)
+        return self._wait_for_model > 0 and is_loading(failure)
 
     def fall_back(self, refusal: EasyLLMError) -> None:
         """Count a request that is sent in place of a refused one; raises the refusal if none may.

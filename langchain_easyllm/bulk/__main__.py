@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from ..errors import ConfigurationError, EasyLLMError
+from .key_variable import EnvironmentVariable
 
 DONE, CANNOT_RUN, SOME_FAILED, INTERRUPTED = 0, 2, 3, 130
 """The exit codes."""
@@ -34,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = _embed(options) if options.command == "embed" else _run(options)
     except KeyboardInterrupt:
+        goes_on = options.engine == "local" or options.id_column
         print(  # noqa: T201 - this is a program
-            f"Interrupted. Finished parts are in {options.target}: the same command goes on.",
+            f"Interrupted. Finished parts are in {options.target}"
+            + (": the same command goes on." if goes_on else "."),
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -43,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"The chain has ended the program (SystemExit: {end}).", file=sys.stderr)  # noqa: T201
         return CANNOT_RUN
     except (EasyLLMError, OSError) as error:
-        print(f"{error}", file=sys.stderr)  # noqa: T201
+        # As text, an error of a job on Ray is a traceback.
+        print(getattr(error, "message", error), file=sys.stderr)  # noqa: T201
         return CANNOT_RUN
     print(result)  # noqa: T201
     return SOME_FAILED if result.failed else DONE
@@ -51,7 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _embed(options: argparse.Namespace) -> Any:  # noqa: ANN401 - a result, which needs the extra
     from ..embeddings import EasyLLMEmbeddings  # noqa: PLC0415 - loads at first use
-    from .jobs import embed  # noqa: PLC0415 - needs the extra
 
     fields: dict[str, Any] = dict(_named(given) for given in options.option)
     for name in ("model", "batch_size", "max_concurrency", "dimensions", "document_prompt"):
@@ -60,13 +63,20 @@ def _embed(options: argparse.Namespace) -> Any:  # noqa: ANN401 - a result, whic
     if urls := options.base_url:
         fields["base_url"] = urls[0] if len(urls) == 1 else urls
     if variable := options.api_key_env:
-        if not os.environ.get(variable):
-            raise ConfigurationError(f"The environment variable {variable} is not set.")
-        fields["api_key"] = os.environ[variable]
+        key = EnvironmentVariable(variable)
+        value = key()
+        fields["api_key"] = value if options.engine == "local" else key
+    embeddings = EasyLLMEmbeddings(**fields)
+    if options.engine == "ray":
+        from ..ray.command_line import embed_files  # noqa: PLC0415 - needs the extra
+
+        return embed_files(options, embeddings)
+    from .jobs import embed  # noqa: PLC0415 - needs the extra
+
     return embed(
         options.source,
         options.target,
-        EasyLLMEmbeddings(**fields),
+        embeddings,
         column=options.column,
         into=options.into,
         dtype=options.dtype,
@@ -75,12 +85,17 @@ def _embed(options: argparse.Namespace) -> Any:  # noqa: ANN401 - a result, whic
 
 
 def _run(options: argparse.Namespace) -> Any:  # noqa: ANN401 - as above
+    chain = import_chain(options.chain)
+    if options.engine == "ray":
+        from ..ray.command_line import run_on_files  # noqa: PLC0415 - needs the extra
+
+        return run_on_files(options, chain)
     from .jobs import run  # noqa: PLC0415 - needs the extra
 
     return run(
         options.source,
         options.target,
-        import_chain(options.chain),
+        chain,
         column=options.column,
         into=options.into,
         max_concurrency=options.max_concurrency,
@@ -90,7 +105,8 @@ def _run(options: argparse.Namespace) -> Any:  # noqa: ANN401 - as above
 
 
 def _common(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in _COMMON}
+    given = {name: getattr(options, name) for name in _COMMON}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def import_chain(name: str) -> Any:  # noqa: ANN401 - checked where it is run
@@ -166,9 +182,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--engine", choices=["local", "ray"], default="local", help="what does the work (local)"
+    )
+    command.add_argument("--actors", type=int, default=2, help="processes of --engine ray (2)")
     command.add_argument("--keep", action="append", metavar="COLUMN", help="of the input (all)")
     command.add_argument("--id-column", metavar="COLUMN", help="whose values have to be unique")
-    command.add_argument("--part-rows", type=int, default=4096, metavar="ROWS")
+    command.add_argument("--part-rows", type=int, metavar="ROWS", help="(4096)")
     command.add_argument("--max-errors", type=float, default=1.0, metavar="SHARE")
     command.add_argument("--patience", type=float, default=600.0, metavar="SECONDS")
     command.add_argument("--retry-errors", action="store_true", help="only the rows that failed")

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from ..errors import ConfigurationError, EasyLLMError
 from .classification import describe
 from .extra import needs_arrow
+from .server_watch import ServerWatch
 
 with needs_arrow():
     import pyarrow as pa
@@ -90,7 +91,13 @@ class JobProgress:
 
 
 class Stage(AbstractAsyncContextManager["Stage", None], Protocol):
-    """What is done with the rows. It is entered, and used, on one event loop."""
+    """What is done with the rows. It is entered, and used, on one event loop.
+
+    Attributes:
+        watch: Whether the server answers.
+    """
+
+    watch: ServerWatch
 
     @property
     def stored_type(self) -> pa.DataType:

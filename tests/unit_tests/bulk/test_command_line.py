@@ -325,3 +325,18 @@ def test_arrow_is_loaded_at_first_use_and_named_where_it_is_missing():
         "Bulk jobs need pyarrow, which is not installed: run "
         'pip install "langchain-easyllm[bulk]".\n'
     )
+
+
+def test_the_ray_engine_names_what_installs_it(fake_server, source, target, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for name in [name for name in sys.modules if name.startswith("langchain_easyllm.ray")]:
+        monkeypatch.delitem(sys.modules, name)
+    serve(fake_server)
+    given = ["embed", source, target, "--engine", "ray", "--base-url", fake_server.url]
+    code, _, err = said(given, capsys)
+    assert code == 2
+    assert err == (
+        "Bulk jobs on Ray need ray, which is not installed: run "
+        'pip install "langchain-easyllm[ray]".\n'
+    )
+    assert fake_server.requests == []

@@ -16,6 +16,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings
 from langchain_easyllm._http import request_limit as request_limit_module
+from langchain_easyllm._http import request_rate
 from langchain_easyllm._http.exchange import arun_flow, run_flow
 from langchain_easyllm._http.models import parse_url
 from langchain_easyllm._http.request_limit import MOST_REFUSALS, RequestLimit, Turn, request_limit
@@ -326,6 +327,18 @@ def test_the_rate_holds_for_retries_and_streams(fake_server: FakeServer) -> None
     began = time.monotonic()
     assert "".join(str(chunk.content) for chunk in model.stream("Hi")) == "ok"
     assert time.monotonic() - began >= 2 / 20
+
+
+def test_processes_share_a_rate_in_equal_parts(fake_server: FakeServer, monkeypatch) -> None:
+    monkeypatch.setattr(request_rate, "_processes", 1)  # and back, afterwards
+    fake_server.on("POST", "/v1/chat/completions", Reply(ANSWER))
+    model = chat(fake_server, requests_per_second=80)
+    model.invoke("Hi")
+    request_rate.divide_rates(4)
+    began = time.monotonic()
+    for _ in range(4):
+        model.invoke("Hi")
+    assert time.monotonic() - began >= 3 / 20
 
 
 def test_a_cancelled_batch_gives_its_moments_back(fake_server: FakeServer) -> None:
