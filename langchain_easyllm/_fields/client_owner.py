@@ -22,6 +22,7 @@ from .display import Displayed
 if TYPE_CHECKING:
     from .._generation.client import GenerationClient
     from .._http.user_functions import UserFunction
+    from .._servers.details import ServerDetails
 
 
 _SEVERAL = (tuple, list)  # a union would be built anew on every call
@@ -148,6 +149,26 @@ class ClientOwner(Displayed, ConnectionFields, Serializable):
         from .._http.headers import without_secrets  # noqa: PLC0415 - loads with the first request
 
         return dict(without_secrets(self.default_headers))
+
+    def server_info(self) -> ServerDetails:
+        """Ask the server what it is: two to four short requests.
+
+        Returns:
+            Its name, version, model, protocols and limits, as far as it says.
+
+        Raises:
+            ConnectionError: If it cannot be reached.
+            TimeoutError: If it does not answer in time.
+        """
+        from .._servers.details import server_details  # noqa: PLC0415 - seldom needed
+
+        return server_details(self._connect().session, self._retry_policy(), self.model)
+
+    async def aserver_info(self) -> ServerDetails:
+        """The async version of `server_info`."""
+        from .._servers.details import aserver_details  # noqa: PLC0415 - seldom needed
+
+        return await aserver_details(self._connect().session, self._retry_policy(), self.model)
 
     def close(self) -> None:
         """Close this object's connections. It opens new ones when it is used again."""

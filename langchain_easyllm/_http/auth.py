@@ -21,10 +21,18 @@ TOKEN_VARIABLES = (
 
 def environment_token() -> str | None:
     """The token of the environment, or None; stored logins are not looked at."""
-    for name in TOKEN_VARIABLES:
-        if token := os.environ.get(name, "").strip():
-            return token
-    return None
+    name = token_variable()
+    return os.environ[name].strip() if name else None
+
+
+def token_variable() -> str | None:
+    """The environment variable that has the token, or None."""
+    return next((name for name in TOKEN_VARIABLES if os.environ.get(name, "").strip()), None)
+
+
+def token_file() -> str | None:
+    """The file of the stored login, or None."""
+    return next((str(path) for path, _ in _stored_tokens()), None)
 
 
 class Secret(str):
@@ -130,14 +138,17 @@ class Credentials:
 
 
 def _stored_token() -> str:
+    return next((token for _, token in _stored_tokens()), "")
+
+
+def _stored_tokens() -> Iterator[tuple[Path, str]]:
     for path in (_login_file(), Path("~/.huggingface/token").expanduser()):
         try:
             token = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             continue
         if token:
-            return token
-    return ""
+            yield path, token
 
 
 def _login_file() -> Path:

@@ -5,7 +5,7 @@ Its routes have no `/v1` before them unless it was started with `--url-prefix /v
 
 from __future__ import annotations
 
-from .profile import EmbeddingProfile, ServerProfile
+from .profile import EmbeddingProfile, ServerProfile, VersionRoute
 
 INFINITY = ServerProfile(
     name="infinity",
@@ -13,5 +13,6 @@ INFINITY = ServerProfile(
     chat=None,
     completions=None,
     generate=None,
+    version_route=VersionRoute("/v1/openapi.json", "info.version"),
     embedding=EmbeddingProfile("infinity"),
 )

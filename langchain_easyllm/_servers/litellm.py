@@ -6,10 +6,11 @@ them as OpenAI's, created at one moment; `/health/liveliness` is open to all, an
 
 from __future__ import annotations
 
-from .profile import EmbeddingProfile, ServerProfile
+from .profile import EmbeddingProfile, ServerProfile, VersionRoute
 
 LITELLM = ServerProfile(
     name="litellm",
     generate=None,
+    version_route=VersionRoute("/health/readiness", "litellm_version"),
     embedding=EmbeddingProfile("litellm"),
 )

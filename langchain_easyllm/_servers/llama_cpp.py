@@ -11,12 +11,14 @@ from .profile import (
     CONTINUE,
     TEMPLATE_KWARGS,
     ApiProfile,
+    BusyRoute,
     ChatTokenizeRoute,
     ConstraintFormat,
     EmbeddingProfile,
     ServerProfile,
     TokenizeRoute,
     ToolChoiceForm,
+    VersionRoute,
     same,
     without,
 )
@@ -72,6 +74,8 @@ LLAMA_CPP = ServerProfile(
     # out of a stream. It holds a constraint to the whole answer, and then fails.
     continuation=replace(CONTINUE, beside_constraints=False, repeats=True),
     template_route="/props",
+    version_route=VersionRoute("/props", "build_info", "total_slots"),
+    busy_route=BusyRoute("/slots", "is_processing"),
     drops_tools=True,
     # It ignores `dimensions`: a field that does nothing is a field it does not have.
     embedding=EmbeddingProfile("llama.cpp", {"embeddings": {"normalize": CLIENT_SIDE}}),

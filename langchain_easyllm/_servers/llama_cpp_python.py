@@ -12,6 +12,7 @@ from .profile import (
     ServerProfile,
     TokenizeRoute,
     ToolChoiceForm,
+    VersionRoute,
     same,
     without,
 )
@@ -50,6 +51,8 @@ LLAMA_CPP_PYTHON = ServerProfile(
     tool_choices=frozenset(ToolChoiceForm) - {ToolChoiceForm.REQUIRED},
     parallel_tool_calls=False,
     text_with_calls=True,
+    counts_streams=False,
     tokenize=TokenizeRoute("/extras/tokenize", "input"),
+    version_route=VersionRoute("/openapi.json", "info.version"),
     embedding=LLAMA_CPP.embedding,
 )

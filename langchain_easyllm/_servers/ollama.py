@@ -16,6 +16,7 @@ from .profile import (
     EmbeddingProfile,
     PromptRoute,
     ServerProfile,
+    VersionRoute,
     same,
     without,
 )
@@ -50,6 +51,7 @@ OLLAMA = ServerProfile(
         prompt_route=PromptRoute.OLLAMA,
     ),
     generate=None,  # TGI's
+    version_route=VersionRoute("/api/version"),
     max_stops=None,
     thinking={True: "medium", False: "none"},
     # Newer versions take the others, too, for the nearest of these.

@@ -216,6 +216,24 @@ class TokenizeRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionRoute:
+    """Where a server says its version; the keys of what is nested are joined by dots."""
+
+    path: str
+    key: str = "version"
+    concurrency_key: str | None = None  # the key of how many requests it works on at once
+
+
+@dataclass(frozen=True, slots=True)
+class BusyRoute:
+    """Where a server says how many requests it works on."""
+
+    path: str
+    # the name of a number in Prometheus' format, or the key that marks the busy ones of a list
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatTokenizeRoute:
     """A route that puts the messages of a chat request into the model's template."""
 
@@ -295,10 +313,13 @@ class ServerProfile:
     splits_text_and_calls: bool = False  # whether a message is text or calls, never both
     text_with_calls: bool = False  # whether a message with calls needs a text, which may be empty
     blocks_in_tool_messages: bool = False  # whether tool messages may hold more than text
+    counts_streams: bool = True  # whether its streams have token counts
     tokenize: TokenizeRoute | None = None
     chat_tokenize: ChatTokenizeRoute | None = None
     continuation: Continuation | None = None  # None where the chat answers anew
     template_route: str | None = None  # where it publishes its chat template
+    version_route: VersionRoute | None = None
+    busy_route: BusyRoute | None = None
     embedding: EmbeddingProfile = EmbeddingProfile("openai")
     # the server's name of each neutral field of reranking that it has, on Jina's protocol
     rerank: Mapping[str, str] = field(default_factory=dict)

@@ -9,10 +9,12 @@ from .profile import (
     DEFAULT_MAX_TOKENS,
     TEMPLATE_KWARGS,
     ApiProfile,
+    BusyRoute,
     ChatTokenizeRoute,
     EmbeddingProfile,
     ServerProfile,
     TokenizeRoute,
+    VersionRoute,
     same,
     without,
 )
@@ -63,5 +65,7 @@ SGLANG = ServerProfile(
         ),
     ),
     continuation=CONTINUE,
+    version_route=VersionRoute("/get_server_info"),
+    busy_route=BusyRoute("/metrics", "sglang:num_running_reqs"),
     embedding=EmbeddingProfile("sglang"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .profile import CLIENT_SIDE, EMBEDDING_FIELDS, EmbeddingProfile, same
+from .profile import CLIENT_SIDE, EMBEDDING_FIELDS, EmbeddingProfile, VersionRoute, same
 
 TEI_EMBEDDINGS = EmbeddingProfile(
     "tei",
@@ -13,3 +13,5 @@ TEI_EMBEDDINGS = EmbeddingProfile(
     },
     normalizes=True,
 )
+
+TEI_VERSION = VersionRoute("/info", concurrency_key="max_concurrent_requests")

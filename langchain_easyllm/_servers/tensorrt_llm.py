@@ -13,6 +13,7 @@ from .profile import (
     ConstraintFormat,
     EmbeddingProfile,
     ServerProfile,
+    VersionRoute,
     same,
     template_switch,
 )
@@ -62,5 +63,6 @@ TENSORRT_LLM = ServerProfile(
     renders_own_template=True,
     names_auto=True,  # older versions take a request without a choice for "none"
     parallel_tool_calls=False,  # older versions refuse it, and no version obeys
+    version_route=VersionRoute("/version"),
     embedding=EmbeddingProfile("tensorrt-llm"),
 )

@@ -8,12 +8,14 @@ from .profile import (
     CHAT_FIELDS,
     OPENAI_FIELDS,
     ApiProfile,
+    BusyRoute,
     ChatTokenizeRoute,
     ConstraintFormat,
     Continuation,
     GenerationApi,
     ServerProfile,
     TokenizeRoute,
+    VersionRoute,
     same,
     without,
 )
@@ -57,6 +59,8 @@ TGI = ServerProfile(
     # It looks for the text in the rendered prompt, and writes what it says of tools behind it.
     continuation=Continuation(beside_tools=False, strips=True),
     generates_only=True,
+    version_route=VersionRoute("/info", concurrency_key="max_concurrent_requests"),
+    busy_route=BusyRoute("/metrics", "tgi_batch_current_size"),
 )
 
 TGI_2 = replace(TGI, continuation=None)

@@ -10,10 +10,12 @@ from .profile import (
     DEFAULT_MAX_TOKENS,
     TEMPLATE_KWARGS,
     ApiProfile,
+    BusyRoute,
     ChatTokenizeRoute,
     EmbeddingProfile,
     ServerProfile,
     TokenizeRoute,
+    VersionRoute,
     same,
     without,
 )
@@ -76,6 +78,8 @@ VLLM = ServerProfile(
         ),
     ),
     continuation=CONTINUE,
+    version_route=VersionRoute("/version"),
+    busy_route=BusyRoute("/metrics", "vllm:num_requests_running"),
     rerank={"truncate": "truncate_prompt_tokens", "raw_scores": "use_activation"},
     scores_pairs=True,
     embedding=EmbeddingProfile(

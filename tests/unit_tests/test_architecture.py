@@ -34,9 +34,10 @@ FLOORS = (
     {"_fields"},
     {
         *{"chat_models", "llms", "embeddings", "rerank", "cross_encoder", "sparse_embeddings"},
-        *{"agents", "callbacks", "http", "metrics"},
+        *{"agents", "callbacks", "http", "metrics", "servers"},
     },
-    {"huggingface", "bulk", "ray"},
+    {"huggingface", "bulk", "doctor", "ray"},
+    {"__main__"},
 )
 BESIDE = {
     "offline": {
@@ -84,6 +85,7 @@ PUBLIC = {
     """,
     "callbacks": "ProgressBar",
     "metrics": "ServerMetrics reset snapshot",
+    "servers": "ServerDetails",
     "prompts": """
         PROMPT_MAPPING ChatPrompt PromptError anthropic_stop_sequences
         build_anthropic_prompt build_chatml_falcon_prompt build_chatml_prompt
