@@ -55,7 +55,7 @@ def embedder(place: Place) -> Iterator[EasyLLMEmbeddings]:
 
 def documentation() -> list[Document]:
     """Return the project's own documentation in passages."""
-    files = sorted((ROOT / "docs").glob("*.md"))
+    files = sorted(file for file in (ROOT / "docs").glob("*.md") if ".ko." not in file.name)
     pages = [Document(file.read_text("utf-8"), metadata={"page": file.name}) for file in files]
     return MarkdownTextSplitter(chunk_size=180, chunk_overlap=0).split_documents(pages)
 

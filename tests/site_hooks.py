@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import posixpath
 import re
 import shutil
@@ -20,14 +19,15 @@ from typing import Any
 
 from mkdocs.plugins import event_priority
 
-log = logging.getLogger("mkdocs.hooks.site")
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+TO_WRITE = ROOT / "tests" / "docs_tests" / "pages_to_write.txt"
 REPOSITORY = "https://github.com/langchain-easyllm/langchain-easyllm/blob/main/"
 LANGUAGES = {"en": "", "ko": "ko/"}
 COMMENT = re.compile(r"^ *<!-- .*?-->[ ]*\n", re.DOTALL | re.MULTILINE)
 ALTERNATE = re.compile(r'<link rel="alternate"[^>]*hreflang[^>]*>')
 BASE = re.compile(r'("base": "[^"]*)"')
+INCLUDE = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 LINK = re.compile(r"(\]\()((?:\.\./)+[^)#\s]*)")
 
 
@@ -54,25 +54,40 @@ def _flat(nav: list[Any]) -> Iterator[tuple[str, str]]:
             yield from _flat(inside)
 
 
-def _existing(nav: list[Any]) -> list[Any]:
+def to_write() -> set[str]:
+    """The pages that the navigation names and that are not written yet."""
+    return set(TO_WRITE.read_text(encoding="utf-8").split())
+
+
+def _existing(nav: list[Any], missing: set[str]) -> list[Any]:
     found = []
     for entry in nav:
         [(title, inside)] = entry.items()
         if isinstance(inside, str):
-            if (DOCS / inside).exists():
+            if inside not in missing or (DOCS / inside).exists():
                 found.append(entry)
-            else:
-                log.info("There is no page %s yet; the navigation leaves it out.", inside)
-        elif kept := _existing(inside):
+        elif kept := _existing(inside, missing):
             found.append({title: kept})
     return found
+
+
+def without_missing(markdown: str, page: str) -> str:
+    """Write links to pages that are not written yet as their text."""
+    missing = {name for name in to_write() if not (DOCS / name).exists()}
+    folder = posixpath.dirname(page)
+
+    def text(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(folder, link[2]))
+        return link[1] if target in missing else link[0]
+
+    return re.sub(r"\[([^\]]+)\]\(([\w./-]+\.md)(?:#[\w-]+)?\)", text, markdown)
 
 
 def on_config(config: Any) -> Any:
     """Name the version, and leave out pages that are not written yet."""
     if not config.site_name.endswith(version()):  # each language is a build of the same settings
         config.site_name = f"{config.site_name} {version()}"
-    config.nav = _existing(config.nav)
+    config.nav = _existing(config.nav, to_write())
     return config
 
 
@@ -86,9 +101,24 @@ def to_repository(markdown: str, page: str) -> str:
     return LINK.sub(target, markdown)
 
 
+def included(markdown: str) -> str:
+    """Put a file of the repository where a page includes it, with links that lead on."""
+
+    def text(line: re.Match[str]) -> str:
+        whole = (ROOT / line[1]).read_text(encoding="utf-8")
+        return re.sub(r"\]\((?!https?:|#)(?:docs/)?", lambda m: _inside(m[0]), whole)
+
+    return INCLUDE.sub(text, markdown)
+
+
+def _inside(link: str) -> str:
+    return "](" if link.endswith("docs/") else "](../"
+
+
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Prepare a page for the site."""
-    return to_repository(COMMENT.sub("\n", markdown), page.file.src_uri)
+    file = page.file.src_uri
+    return without_missing(to_repository(COMMENT.sub("\n", included(markdown)), file), file)
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
@@ -154,9 +184,7 @@ def write_for_models(
             continue
         short.append(f"- [{title}]({url}{prefix}{page})")
         text = source(page, language).read_text(encoding="utf-8")
-        if "--8<--" in text:
-            text = (ROOT / re.findall(r'--8<-- "(.+)"', text)[0]).read_text(encoding="utf-8")
-        text = to_repository(COMMENT.sub("", text), page)
+        text = to_repository(COMMENT.sub("", included(text)), page)
         copy = site / prefix / page
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(text, encoding="utf-8")

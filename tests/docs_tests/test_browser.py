@@ -108,6 +108,7 @@ def keep(page: Page, path: str, width: int) -> None:
     if plain in SHOWN:
         SCREENSHOTS.mkdir(exist_ok=True)
         name = f"{path.strip('/').replace('/', '_') or 'home'}-{width}.png"
+        page.wait_for_timeout(400)  # the theme fades what has moved
         page.screenshot(path=SCREENSHOTS / name)
 
 
