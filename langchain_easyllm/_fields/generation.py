@@ -51,7 +51,7 @@ class GenerationFields(BaseModel):
     max_tokens: int | None = Field(default=None, ge=1)
     """The maximum number of tokens to generate (alias: `max_new_tokens`). If it is not set, 1024 is
     sent on TGI's `generate` protocol, and on completions of servers whose own default is much
-    lower; see docs/servers.md."""
+    lower; see docs/fields.md."""
 
     stop: Convertible[list[str] | None, str] = UNSET
     """The stop sequences (alias: `stop_sequences`). The answer ends before the first of them."""

@@ -31,7 +31,7 @@ import pytest
 
 from langchain_easyllm.offline import offline_server
 
-from .fake_embedding_servers import openai_route, serve_tei, vectors_of
+from .fake_embedding_servers import openai_route, serve_openai, serve_tei, vectors_of
 from .fake_server import FakeServer, Received, Reply
 from .fake_text_servers import RESPONSE_SHAPES, serve
 
@@ -111,10 +111,13 @@ def _serve(server: FakeServer, name: str, model: str | None, text: str | None) -
     if name in ("tei", "reranker", "classifier"):
         serve_tei(server, "embedding" if name == "tei" else name)
         return
+    if name == "infinity":
+        serve_openai(server, owned_by=name)
+        return
     shape = "router" if name == "hub" else name
     if shape not in RESPONSE_SHAPES:
-        known = ", ".join(["tei", "reranker", "classifier", "offline", "hub", *RESPONSE_SHAPES])
-        raise ValueError(f"There is no server {name!r}; there are {known}.")
+        known = ["tei", "reranker", "classifier", "infinity", "offline", "hub", *RESPONSE_SHAPES]
+        raise ValueError(f"There is no server {name!r}; there are {', '.join(known)}.")
     words = ["Bon", "jour", " !"] if text is None else re.findall(r"\s*\S+|\s+$", text)
     serve(server, shape, words, model=model or "tiny")
     if shape != "tgi":
