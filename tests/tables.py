@@ -42,17 +42,20 @@ from langchain_easyllm._servers.tgi import TGI
 from langchain_easyllm._servers.transformers_serve import TRANSFORMERS_SERVE
 from langchain_easyllm._servers.vllm import VLLM
 
+from .chatopenai import parameter_table
 from .faults import fault_table
 from .support.text_servers import TEXT_SERVERS
+from .renderings import renderings
+from .stop_timeline import PICTURE, held_back_table, picture
 
 __all__ = ["TABLES", "updated"]
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], indent: str = "") -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"{indent}| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cell(name: str | None) -> str:
@@ -287,7 +290,6 @@ def tool_choices() -> str:
             [", ".join(server.name for server in group), *cells]
             for cells, group in groupby(servers, key=_tool_cells)
         ),
-        indent="  ",
     )
 
 
@@ -398,9 +400,12 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         api.value: lambda api=api: generation_fields(api)  # type: ignore[misc]
         for api in reversed(GenerationApi)
     },
+    "from-chatopenai.md": {"parameters": parameter_table},
     "messages.md": {"prefill": prefill},
     "constraints.md": {"constraints": expressions},
     "reasoning.md": {"reasoning": reasoning},
+    "prompts.md": {"renderings": renderings},
+    "stop-sequences.md": {"held back": held_back_table},
     "tools.md": {"tool choice": tool_choices},
     "embeddings.md": {"embeddings": embedding_fields},
     "faults.md": {"faults": fault_table},
@@ -428,3 +433,5 @@ def updated(page: str) -> str:
 if __name__ == "__main__":
     for page in TABLES:
         (DOCS / page).write_text(updated(page), encoding="utf-8")
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(picture(), encoding="utf-8")

@@ -11,6 +11,8 @@ from typing import cast
 
 from .._nearest import did_you_mean
 from ..errors import ConfigurationError
+from .other_packages import NAMES as _FOREIGN_NAMES
+from .other_packages import without_foreign
 
 ALIASES: Mapping[str, str] = {
     "model_name": "model",
@@ -37,6 +39,7 @@ ALIASES: Mapping[str, str] = {
     "query_instruction": "query_prompt",
     "embed_instruction": "document_prompt",
     "chunk_size": "batch_size",
+    "show_progress_bar": "show_progress",
 }
 """Names of langchain-huggingface, -openai, -ollama, -community and EasyLLM, and ours."""
 
@@ -66,6 +69,8 @@ def canonical(
     given_as: dict[str, str] = {}
     if not _OLLAMA_NAMES.isdisjoint(values):
         values = _without_ollamas(values, known)
+    if not _FOREIGN_NAMES.isdisjoint(values):
+        values = without_foreign(values, known)
     for name, value in values.items():
         own = name if name in known else ALIASES.get(name, name)
         if own in objects and own not in known:

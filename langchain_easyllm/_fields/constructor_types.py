@@ -80,6 +80,7 @@ class ModelNames(ConnectionNames):
         max_length: Convertible[None, int] = UNSET
         repeat_penalty: Convertible[None, float] = UNSET
         format: Convertible[None, str | Mapping[str, Any]] = UNSET
+        reasoning: Convertible[None, bool | str | Mapping[str, Any]] = UNSET
         stop_sequences: Convertible[None, list[str] | str] = UNSET
         echo: Convertible[None, bool] = UNSET
 
@@ -98,3 +99,4 @@ class EmbeddingNames(BatchNames):
         query_instruction: Convertible[None, str] = UNSET
         embed_instruction: Convertible[None, str] = UNSET
         encode_kwargs: Convertible[None, Mapping[str, Any]] = UNSET
+        show_progress_bar: Convertible[None, bool] = UNSET

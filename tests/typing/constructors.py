@@ -88,6 +88,9 @@ def accepted() -> None:
 
     EasyLLMChat(openai_api_base=URL, openai_api_key="text", max_completion_tokens=5, bill_to="o")
     EasyLLM(base_url=URL, num_predict=5, repeat_penalty=1.1, format="json", max_retries=None)
+    EasyLLMChat(base_url=URL, reasoning={"effort": "low"}, max_tokens=3)
+    EasyLLM(base_url=URL, reasoning=True)
+    EasyLLMEmbeddings(base_url=URL, show_progress_bar=False)
     EasyLLMChat(base_url=URL, format={"type": "object"}, extra_body={"a": 1}, bill_to=None)
     EasyLLMEmbeddings(openai_api_base=URL, request_timeout=5, extra_body={"a": 1}, bill_to="o")
     EasyLLMRerank(base_url=URL, timeout=httpx.Timeout(9), openai_api_key=SecretStr("text"))

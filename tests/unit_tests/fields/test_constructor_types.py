@@ -43,8 +43,8 @@ def declared(cls: type) -> set[str]:
 def test_checkers_know_each_name_that_a_class_takes(cls: Any) -> None:
     aliases = {name for name, own in ALIASES.items() if own in cls.model_fields}
     more = {
-        "EasyLLM": {"format"},
-        "EasyLLMChat": {"llm", "format"},
+        "EasyLLM": {"format", "reasoning"},
+        "EasyLLMChat": {"llm", "format", "reasoning"},
         "EasyLLMEmbeddings": {"encode_kwargs"},
     }
     assert declared(cls) == aliases | ARGUMENTS | more.get(cls.__name__, set())
