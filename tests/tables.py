@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -48,7 +48,7 @@ from .support.text_servers import TEXT_SERVERS
 from .renderings import renderings
 from .stop_timeline import PICTURE, held_back_table, picture
 
-__all__ = ["TABLES", "updated"]
+__all__ = ["TABLES", "korean", "updated", "updated_korean"]
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -419,11 +419,32 @@ def updated(page: str) -> str:
     Raises:
         ValueError: If the page lacks the place of a table.
     """
+    return _filled(page, {name: table() for name, table in TABLES[page].items()})
+
+
+def updated_korean(page: str) -> str:
+    """Return a page's Korean page with the tables that the English one has.
+
+    Raises:
+        ValueError: If the page lacks the place of a table.
+    """
+    english = (DOCS / page).read_text(encoding="utf-8")
+    tables = re.findall(rf"<!-- table: (.*?) -->\n(.*?)\n *{_END}", english, re.DOTALL)
+    return _filled(korean(page), dict(tables))
+
+
+def korean(page: str) -> str:
+    """Return the name of a page's Korean page."""
+    return page.removesuffix(".md") + ".ko.md"
+
+
+_END = "<!-- end of table -->"
+
+
+def _filled(page: str, tables: Mapping[str, str]) -> str:
     text = (DOCS / page).read_text(encoding="utf-8")
-    for name, table in TABLES[page].items():
-        begin, end = f"<!-- table: {name} -->", "<!-- end of table -->"
-        place = re.compile(rf"({begin}\n).*?(\n *{end})", re.DOTALL)
-        body = table()
+    for name, body in tables.items():
+        place = re.compile(rf"(<!-- table: {name} -->\n).*?(\n *{_END})", re.DOTALL)
         text, count = place.subn(lambda found, body=body: found[1] + body + found[2], text)
         if count != 1:
             raise ValueError(f"{page} has {count} places for the table {name!r}.")
@@ -433,5 +454,7 @@ def updated(page: str) -> str:
 if __name__ == "__main__":
     for page in TABLES:
         (DOCS / page).write_text(updated(page), encoding="utf-8")
+        if (DOCS / korean(page)).exists():
+            (DOCS / korean(page)).write_text(updated_korean(page), encoding="utf-8")
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(picture(), encoding="utf-8")

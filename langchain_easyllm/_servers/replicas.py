@@ -217,7 +217,8 @@ class _ReplicaCall:
         try:
             result = yield step
         finally:
-            self._budget.deadline += budget.deadline - before  # what was waited for a rate
+            if before < inf:
+                self._budget.deadline += budget.deadline - before  # what was waited for a rate
         visit.note_answer()
         return result
 

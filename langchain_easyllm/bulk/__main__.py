@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         goes_on = options.engine == "local" or options.id_column
         print(  # noqa: T201 - this is a program
-            f"Interrupted. Finished parts are in {options.target}"
-            + (": the same command goes on." if goes_on else "."),
+            f"Interrupted. Finished parts are in {options.target}. "
+            + ("Run the same command again to continue." if goes_on else ""),
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -150,13 +150,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m langchain_easyllm.bulk",
         description="Embed texts, or run a chain on prompts, from files to Parquet parts. "
-        "A run that was ended is gone on with by the same command.",
+        "Run the same command again to continue a job that was stopped.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     embed = commands.add_parser("embed", help="embed a column of texts")
     run = commands.add_parser("run", help="run a chain or a model on each row")
     for command in (embed, run):
-        command.add_argument("source", help="a .parquet, .jsonl or .csv file, or a folder of them")
+        command.add_argument("source", help="a .parquet, .jsonl or .csv file, or a folder")
         command.add_argument("target", help="the folder for the parts")
     embed.add_argument("--column", default="text", help="the column of texts (text)")
     embed.add_argument("--into", default="embedding", help="the column for vectors (embedding)")
@@ -186,11 +186,22 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         "--engine", choices=["local", "ray"], default="local", help="what does the work (local)"
     )
     command.add_argument("--actors", type=int, default=2, help="processes of --engine ray (2)")
-    command.add_argument("--keep", action="append", metavar="COLUMN", help="of the input (all)")
+    command.add_argument(
+        "--keep", action="append", metavar="COLUMN",
+        help="a column of the input to keep; may be given repeatedly (all)",
+    )  # fmt: skip
     command.add_argument("--id-column", metavar="COLUMN", help="whose values have to be unique")
-    command.add_argument("--part-rows", type=int, metavar="ROWS", help="(4096)")
-    command.add_argument("--max-errors", type=float, default=1.0, metavar="SHARE")
-    command.add_argument("--patience", type=float, default=600.0, metavar="SECONDS")
+    command.add_argument(
+        "--part-rows", type=int, metavar="ROWS", help="rows in a part (4096)"
+    )
+    command.add_argument(
+        "--max-errors", type=float, default=1.0, metavar="SHARE",
+        help="of rows that may fail before the job stops, 0 to 1 (%(default)s)",
+    )  # fmt: skip
+    command.add_argument(
+        "--patience", type=float, default=600.0, metavar="SECONDS",
+        help="to wait for a server that answers nothing (%(default)s)",
+    )  # fmt: skip
     command.add_argument("--retry-errors", action="store_true", help="only the rows that failed")
 
 

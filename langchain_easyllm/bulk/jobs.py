@@ -69,13 +69,14 @@ class JobOptions(TypedDict, total=False):
     Attributes:
         keep: The input's columns that the results have. Default: all.
         id_column: A column that identifies the rows: an id that is null, or there twice, is an
-            error before anything is sent. Default: none.
+            error before anything is sent; for an iterable that can be read only once, when its row
+            is read. Default: none.
         part_rows: The number of rows in a part. Default 4,096.
         max_errors: The share of rows that may fail before the job is stopped. Default 1: all.
         patience: The seconds without any answer after which a server that fails is given up.
             Default 600.
-        retry_errors: Whether only the rows that failed are processed, and their parts written anew.
-            Default False.
+        retry_errors: Whether only the rows that failed are processed, in parts that are there, and
+            these parts written again. Default False.
         show_progress: Whether a line on stderr shows the progress. Default: if it is a terminal, or
             in a notebook.
     """
@@ -101,8 +102,8 @@ def embed(
 ) -> BulkResult:
     """Embed a column of any number of texts, and write Parquet parts with their vectors.
 
-    A run that was ended, in whatever way, is gone on with by the same call: parts that are there
-    are not made again.
+    The same call continues a job that was stopped, for whatever reason: parts that are there are
+    not made again.
 
     Args:
         source: A Parquet, JSON lines (`.jsonl`, `.ndjson`) or CSV file, a folder of them, or any
@@ -148,8 +149,8 @@ def run(
 ) -> BulkResult:
     """Run a chain, a model or any other runnable on each row, and write Parquet parts with answers.
 
-    A run that was ended, in whatever way, is gone on with by the same call: parts that are there
-    are not made again.
+    The same call continues a job that was stopped, for whatever reason: parts that are there are
+    not made again.
 
     Args:
         source: As for `embed`.

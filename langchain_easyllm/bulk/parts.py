@@ -150,7 +150,7 @@ class PartsFolder:
             return PartInfo(**said)
         except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(
-                f"{file} is not a part of this job: remove it, and the next run makes it anew."
+                f"{file} is not a part of this job: remove it, and the next run makes it again."
             ) from error
 
     def read(self, number: int, columns: Sequence[str]) -> pa.RecordBatch:
@@ -278,7 +278,7 @@ def _locked(path: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigurationError(
-                f"Another process writes to {path.parent} at this moment: let it end."
+                f"Another process writes to {path.parent} at this moment: wait until it ends."
             ) from error
         except OSError:  # the file system has no locks
             pass

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..support.documentation import Block, read_page
+from ..tables import updated_korean
 from .site import ROOT
 
 DOCS = ROOT / "docs"
@@ -79,3 +80,8 @@ def test_both_languages_have_the_same_headings_and_code(page: str) -> None:
         for blocks_of in (owns, blocks)
     )
     assert ours == theirs
+
+
+@pytest.mark.parametrize("page", TRANSLATED)
+def test_both_languages_have_the_same_tables(page: str) -> None:
+    assert updated_korean(page) == korean(page).read_text(encoding="utf-8"), "run: make tables"

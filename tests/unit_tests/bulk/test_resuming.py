@@ -62,7 +62,8 @@ def test_a_run_that_is_ended_is_gone_on_with(number, fake_server: FakeServer, tm
     _, said = first.communicate(timeout=60)
     if number == signal.SIGINT:
         assert first.returncode == 130
-        assert said == f"Interrupted. Finished parts are in {target}: the same command goes on.\n"
+        again = "Run the same command again to continue."
+        assert said == f"Interrupted. Finished parts are in {target}. {again}\n"
     kept = sum(pq.read_metadata(path).num_rows for path in target.glob("part-*.parquet"))
     assert 4 * PART < kept < ROWS
     (target / ".writing-part-000029.parquet").write_bytes(b"PAR1")

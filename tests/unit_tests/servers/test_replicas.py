@@ -137,6 +137,14 @@ def test_reranking(sync_or_async: str) -> None:
         assert best == alone.compress_documents(documents, "query")
 
 
+def test_a_call_without_a_timeout_goes_on_as_well(servers: list[Mortal], mode: str) -> None:
+    for server in servers[:2]:
+        server.on("POST", CHAT, FAILURES["500"])
+    model = EasyLLMChat(base_url=urls(servers), max_retries=0, timeout=None)
+    assert text_of(answer(mode, model)) == "Hello world"
+    assert counts(servers) == [1, 1, 1]
+
+
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_request_goes_on_from_a_server_that_fails(
     servers: list[Mortal], mode: str, failure: str
