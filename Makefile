@@ -79,6 +79,7 @@ docs-serve: $(DOCS)/.docs ## show the documentation at http://localhost:8000, an
 
 docs-test: docs chromium ## run the documentation's examples, check its links, and open its pages in a browser
 	$(DOCS)/bin/python -m pytest -n 2 --dist worksteal tests/docs_tests
+	@echo "Screenshots of the site:" && ls -1 .site-screenshots/*.png 2>/dev/null || echo "none"
 
 chromium: # as root on Debian; elsewhere, what is installed
 	@bash tests/docs_tests/install_chromium.sh
@@ -111,7 +112,8 @@ fuzz: $(FUZZ)/.fuzz ## what reads a server's or a model's bytes, by atheris; SEC
 	$(FUZZ)/bin/python -m tests.fuzz $(TARGETS) $(if $(SECONDS),--seconds $(SECONDS))
 
 clean: ## remove the virtual environments and caches
-	rm -rf $(VENV) $(SERVERS) $(INFINITY) $(VLLM) $(LITELLM) $(RAY) $(OLDEST) $(BENCH) $(FUZZ) $(DOCS) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
+	rm -rf $(VENV) $(SERVERS) $(INFINITY) $(VLLM) $(LITELLM) $(RAY) $(OLDEST) $(BENCH) $(FUZZ) $(DOCS) site .site-screenshots dist \
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
 
 # Stamps: one for each set of dependencies, renewed when pyproject.toml changes.
 %/.base:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from textwrap import dedent
 from typing import Any
@@ -27,10 +28,29 @@ def with_headings(text: str) -> str:
     return SECTION.sub(section, text + "\n")
 
 
+def with_code_fenced(text: str) -> str:
+    """Fence the paragraphs of a module's docstring that are Python."""
+    return "\n\n".join(map(_fenced, text.split("\n\n"))) if "```" not in text else text
+
+
+def _fenced(paragraph: str) -> str:
+    try:
+        [*statements] = ast.parse(dedent(paragraph)).body
+    except SyntaxError:
+        return paragraph
+    words = all(isinstance(getattr(one, "value", None), ast.Name) for one in statements)
+    return paragraph if words else f"```python\n{dedent(paragraph)}\n```"
+
+
 class LangChainSections(Extension):
-    """Applies that to each class."""
+    """Applies that to classes and modules."""
 
     def on_class(self, *, cls: Any, **_: Any) -> None:
         """Prepare a class's docstring."""
         if isinstance(cls.docstring, Docstring):
             cls.docstring.value = with_headings(cls.docstring.value).rstrip()
+
+    def on_module(self, *, mod: Any, **_: Any) -> None:
+        """Prepare a module's docstring."""
+        if isinstance(mod.docstring, Docstring):
+            mod.docstring.value = with_code_fenced(mod.docstring.value)

@@ -128,7 +128,7 @@ def on_post_page(output: str, page: Any, **_: Any) -> str:
     engines find the languages in the sitemap itself. It looks for the search index at `base`.
     """
     output = ALTERNATE.sub("", output)
-    return BASE.sub(r'\1/ko"', output, count=1) if page.url.startswith("ko/") else output
+    return BASE.sub(r'\1/ko/"', output, count=1) if page.url.startswith("ko/") else output
 
 
 @event_priority(-200)

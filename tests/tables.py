@@ -44,9 +44,9 @@ from langchain_easyllm._servers.vllm import VLLM
 
 from .chatopenai import parameter_table
 from .faults import fault_table
-from .support.text_servers import TEXT_SERVERS
 from .renderings import renderings
 from .stop_timeline import PICTURE, held_back_table, picture
+from .support.text_servers import TEXT_SERVERS
 
 __all__ = ["TABLES", "korean", "updated", "updated_korean"]
 

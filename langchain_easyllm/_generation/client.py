@@ -17,7 +17,7 @@ from .._http.client import calling_loop
 from .._http.exchange import arun_flow, run_flow
 from .._http.headers import public_headers
 from .._http.metrics import count_failure, count_pause
-from .._http.models import Request, Response, RetryPolicy, parse_url
+from .._http.models import Request, Response, RetryPolicy
 from .._protocols.events import Delta
 from .._protocols.reader import Answer, Chunk, gather_chunks
 from .._protocols.thinking import THINKING_FIELDS
@@ -450,7 +450,7 @@ class _StreamedAnswer:
         if failure is not None:
             error = error_of(failure, self._url)
             error.partial, error.headers = self.reader.partial, public_headers(self._headers)
-            count_failure(parse_url(self._url), error)
+            count_failure(self._url, error)
             raise error
         chunks = self.reader.close()
         self._refused.remember(self._prepared)  # the answer may have had no text
@@ -472,7 +472,7 @@ class _StreamedAnswer:
             return 0.0
         budget = policy.call_budget()
         pause = budget.pause_after(error, error.retry_after)
-        count_pause(parse_url(self._url), pause, cold_start=budget.waits_for_model(error))
+        count_pause(self._url, pause, cold_start=budget.waits_for_model(error))
         return pause
 
     def __enter__(self) -> None:
@@ -489,5 +489,5 @@ class _StreamedAnswer:
         error.partial = self.reader.partial
         if isinstance(error, ConnectionError | TimeoutError) and self.reader.complete:
             return True
-        count_failure(parse_url(self._url), error)
+        count_failure(self._url, error)
         return False

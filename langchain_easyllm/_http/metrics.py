@@ -94,19 +94,23 @@ def count_request(address: URL) -> None:
         known.of(address.origin).requests += 1
 
 
-def count_failure(address: URL, error: EasyLLMError) -> None:
+def count_failure(address: URL | str, error: EasyLLMError) -> None:
     """Count a request, or a stream, that failed."""
+    if (origin := _origin_of(address)) is None:
+        return
     kind = type(error).__name__
     with (known := _table).lock:
-        counters = known.of(address.origin)
+        counters = known.of(origin)
         counters.errors[kind] = counters.errors.get(kind, 0) + 1
         counters.refused += error.status_code == 429
 
 
-def count_pause(address: URL, seconds: float, *, cold_start: bool) -> None:
+def count_pause(address: URL | str, seconds: float, *, cold_start: bool) -> None:
     """Count that a request is sent again, after a pause."""
+    if (origin := _origin_of(address)) is None:
+        return
     with (known := _table).lock:
-        counters = known.of(address.origin)
+        counters = known.of(origin)
         if cold_start:
             counters.cold_start_waits += 1
             counters.cold_start_seconds += seconds
@@ -118,9 +122,8 @@ def count_tokens(
     url: str, input_tokens: int, output_tokens: int = 0, first_token: float | None = None
 ) -> None:
     """Count the tokens of an answer, and the seconds until the first one of a stream."""
-    if not url.startswith("http"):  # a model in this process
+    if (origin := _origin_of(url)) is None:
         return
-    origin = parse_url(url).origin
     with (known := _table).lock:
         counters = known.of(origin)
         counters.input_tokens += input_tokens
@@ -128,6 +131,13 @@ def count_tokens(
         if first_token is not None and isfinite(first_token):
             counters.first_tokens += 1
             counters.first_token_seconds += first_token
+
+
+def _origin_of(address: URL | str) -> _Origin | None:
+    """Return where a response came from; None for a model in this process."""
+    if isinstance(address, URL):
+        return address.origin
+    return parse_url(address).origin if address.startswith("http") else None
 
 
 def _root(origin: _Origin) -> str:

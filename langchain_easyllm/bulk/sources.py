@@ -206,36 +206,6 @@ def check_unique(read: Callable[[], Iterator[pa.RecordBatch]], column: str) -> N
         seen[value] = position
 
 
-def check_unique(read: Callable[[], Iterator[pa.RecordBatch]], column: str) -> None:
-    """Refuse ids, the first columns of batches, that are null or there twice.
-
-    They are read twice where two hashes are the same: hashes take far less memory than ids.
-    """
-
-    def ids() -> Iterator[tuple[int, object]]:
-        return enumerate(chain.from_iterable(batch.column(0).to_pylist() for batch in read()))
-
-    hashes = array("q")
-    for position, value in ids():
-        if value is None:
-            raise ConfigurationError(f"The id of row {position} ({column}) is null.")
-        hashes.append(hash(value))
-    if not hashes:
-        return
-    ordered = np.frombuffer(hashes, dtype="int64")
-    ordered.sort()
-    twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
-    seen: dict[object, int] = {}
-    for position, value in ids() if twice else ():
-        if hash(value) not in twice:
-            continue
-        if value in seen:
-            raise ConfigurationError(
-                f"The id {value!r} ({column}) is there twice, in rows {seen[value]} and {position}."
-            )
-        seen[value] = position
-
-
 def fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return a batch with the columns of a schema, in its types; columns that lack are null."""
     if batch.schema.equals(schema):

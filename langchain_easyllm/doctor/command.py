@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 if all that the server claims works, 1 if something of it does not, 2 if
-        it cannot be asked, 130 after Ctrl-C.
+        it cannot be checked, 130 after Ctrl-C.
     """
     given = _parser().parse_args(arguments)
     try:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.INTERRUPTED
     except ConfigurationError as error:
         print(safe(error.message), file=sys.stderr)  # noqa: T201
-        return ExitCode.CANNOT_BE_ASKED
+        return ExitCode.CANNOT_BE_CHECKED
     return report.exit_code
 
 
@@ -74,12 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="langchain-easyllm doctor",
         description="Find out which server answers at a URL, and what of what it claims works. "
-        "Some short questions are asked, and the report says how many.",
+        "It sends some short requests, and says how many.",
         epilog=f"Checks: {', '.join(CHECKS)}. Exit code: 0 all that the server claims works, "
-        "1 something of it does not, 2 the server cannot be asked.",
+        "1 something of it does not, 2 the server cannot be checked.",
     )
     add = parser.add_argument
-    add("url", nargs="?", help="the server's URL; without it, Inference Providers are asked")
+    add("url", nargs="?", help="the server's URL; default: Inference Providers")
     add("--model", help="the model to name in requests")
     add("--provider", help="the Inference Provider")
     add("--api-key-env", metavar="NAME", help="the environment variable that has the key")

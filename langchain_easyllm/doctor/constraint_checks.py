@@ -53,7 +53,8 @@ def _constrained(
     text = message.text.strip()
     if fits(text):
         return works(quoted(text))
-    if message.response_metadata.get("finish_reason") == "length" and text[:1] in ("{", "q", "z"):
+    cut = message.response_metadata.get("finish_reason") == "length"
+    if cut and text[:1] in ("", "{", "q", "z"):  # reasoning may have taken all tokens
         return unclear(f"The answer is cut off: {quoted(text)}.")
     note = f"The server does not hold the answer to it: {quoted(text)}."
     return (fails if claimed else not_offered)(note, advice(subject, name))

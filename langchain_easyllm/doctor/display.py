@@ -89,7 +89,7 @@ class Display:
         self._flush()
         self._write([])
         if report.obstacle is not None:
-            self._write_under([("Cannot be asked: ", "bold red")], report.obstacle, 2)
+            self._write_under([("Cannot check this server: ", "bold red")], report.obstacle, 2)
             self._write([(spent[0].upper() + spent[1:] + ".", "dim")])
             return
         self._write([(f"{', '.join(said)}; {spent}.", "bold")])
@@ -165,7 +165,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     if report.server is not None:
         yield "server", " ".join(filter(None, (report.server, report.version)))
     elif report.obstacle is None:
-        yield "server", "does not say which it is: asked as one with OpenAI's routes"
+        yield "server", "does not say which it is; taken for one with OpenAI's routes"
     if report.model:
         yield "model", report.model
     elif report.models:

@@ -85,7 +85,7 @@ def _with_url(options: ExaminationOptions) -> tuple[ExaminationOptions, str]:
 
 
 def _find_facts(report: Report, subject: Subject, root: str) -> str | None:
-    """Fill the report but for the checks; return why the server cannot be asked."""
+    """Fill the report but for the checks; return why the server cannot be checked."""
     try:
         token = token_of_account() if subject.options.url is None else ""
         if token is None:
@@ -152,7 +152,7 @@ def _template(subject: Subject) -> str | None:
 def _run_checks(
     report: Report, subject: Subject, names: tuple[str, ...], on_check: OnCheck
 ) -> str | None:
-    """Run the checks; return why the server cannot be asked, if nothing works."""
+    """Run the checks; return why the server cannot be checked, if nothing works."""
     late = 0
     first_failure: EasyLLMError | None = None
     for name in names:
@@ -188,7 +188,7 @@ def _checked(name: str, subject: Subject) -> tuple[Finding, EasyLLMError | None]
         if name in WITHOUT_CHAT and is_missing(error):
             return not_offered(f"The server has no such route ({error.status_code})."), error
         if name in (FIRST, "prompt") and not is_final(error) and has_vectors(subject):
-            return not_offered(f"The server has no text ({error.status_code})."), error
+            return not_offered(f"The server generates no text ({error.status_code})."), error
         return fails(error.message), error
 
 
@@ -202,6 +202,6 @@ def _without_chat(subject: Subject) -> Finding | None:
         if is_final(error):
             raise
         if is_missing(error) or has_vectors(subject):
-            return not_offered("The server has no chat.")
+            return not_offered("The server generates no text.")
         return unclear(f"Not tried, because {FIRST} fails.")
     return None

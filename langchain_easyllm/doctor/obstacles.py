@@ -1,4 +1,4 @@
-"""Why a server cannot be asked: what was seen, and what to do."""
+"""Why a server cannot be checked: what was seen, and what to do."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def of_detection(subject: Subject, proxy: str | None) -> str | None:
 
 
 def of_first_answer(subject: Subject, error: EasyLLMError, proxy: str | None) -> str:
-    """Return why a server cannot be asked that answers no question at all."""
+    """Return why a server cannot be checked that answers no question at all."""
     if proxy and (answer := _of_proxy(subject.exchanges, proxy)):
         return answer
     if isinstance(error, _REFUSALS):

@@ -31,7 +31,7 @@ class ExitCode(IntEnum):
 
     FINE = 0
     SOMETHING_FAILS = 1
-    CANNOT_BE_ASKED = 2
+    CANNOT_BE_CHECKED = 2
     INTERRUPTED = 130
 
 
@@ -143,7 +143,7 @@ class Report:
     endpoints: Sequence[StoredEndpoint] = ()
     endpoints_note: str = ""  # why they are not listed
     checks: list[CheckResult] = field(default_factory=list)
-    obstacle: str | None = None  # why the server cannot be asked
+    obstacle: str | None = None  # why the server cannot be checked
     requests: int = 0
     seconds: float = 0.0
 
@@ -151,7 +151,7 @@ class Report:
     def exit_code(self) -> ExitCode:
         """The exit code that the report stands for."""
         if self.obstacle is not None:
-            return ExitCode.CANNOT_BE_ASKED
+            return ExitCode.CANNOT_BE_CHECKED
         failed = any(one.finding.state is State.FAILS for one in self.checks)
         return ExitCode.SOMETHING_FAILS if failed else ExitCode.FINE
 

@@ -27,6 +27,7 @@ TIME: Mapping[str, object] = {
     "description": "Get the time in a city.",
     "parameters": WEATHER["parameters"],
 }
+MOST_TOKENS = 64
 TOOLS: Mapping[str, Mapping[str, object]] = {
     name: {"type": "function", "function": function}
     for name, function in (("get_weather", WEATHER), ("get_time", TIME))
@@ -44,6 +45,8 @@ def tools_auto(subject: Subject) -> Finding:
             "The server drops the tools: the prompt is no longer with them than without.",
             advice(subject, "tools"),
         )
+    if _is_cut(message):
+        return unclear(f"The answer is cut off after {MOST_TOKENS} tokens, before a call.")
     if message.invalid_tool_calls:
         return unclear("The model's call is broken: its arguments are no JSON object.")
     note = f"The model answers in text: {quoted(message.text)}."
@@ -79,6 +82,8 @@ def _forced(
     said = f"calls {', '.join(called)}" if called else f"answers {quoted(message.text)}"
     if message.invalid_tool_calls:
         said = "writes a call whose arguments are no JSON object"
+    if _is_cut(message) and not called:
+        return unclear(f"The answer is cut off after {MOST_TOKENS} tokens, before a call.")
     note = f"The model {said} and had to call {wanted}."
     # A named tool may be expressed by offering that one only.
     able = {form, ToolChoiceForm.REQUIRED}.intersection(subject.profile.tool_choices)
@@ -90,7 +95,7 @@ def _forced(
 def _ask(subject: Subject, question: str, names: list[str], choice: str) -> tuple[AIMessage, bool]:
     """Return the answer, and whether the server was sent the tools as such."""
     tools = [cast("dict[str, Any]", TOOLS[name]) for name in names]
-    bound = subject.chat(max_tokens=96).bind_tools(tools, tool_choice=choice)
+    bound = subject.chat(max_tokens=MOST_TOKENS).bind_tools(tools, tool_choice=choice)
     message = bound.invoke(question)
     return message, "tools" in subject.last().sent
 
@@ -103,6 +108,10 @@ def _called(subject: Subject, message: AIMessage, names: list[str], *, native: b
     if not native:
         return works(quoted(shown, 60) + _how(native=False), advice(subject, "tools"))
     return works(quoted(shown, 60))
+
+
+def _is_cut(message: AIMessage) -> bool:
+    return message.response_metadata.get("finish_reason") == "length"
 
 
 def _how(*, native: bool) -> str:

@@ -42,6 +42,10 @@ def embeddings(subject: Subject) -> Finding:
         model = subject.embeddings()
         vectors = model.embed_documents(texts)
         again = model.embed_query(texts[0])
+    except ProtocolError as error:
+        if _work(subject, rerank):  # llama-server's rerankers have vectors of nothing
+            return not_offered(f"A reranker has no embeddings: {error.message}")
+        raise
     except _OTHER_REASONS:
         raise
     except EasyLLMError as error:
@@ -56,6 +60,10 @@ def embeddings(subject: Subject) -> Finding:
 
 def rerank(subject: Subject) -> Finding:
     """Two documents in the order of their relevance."""
+    return subject.once("rerank", lambda: _rerank(subject))
+
+
+def _rerank(subject: Subject) -> Finding:
     documents = [Document("A cat sleeps."), Document("The train leaves at ten.")]
     try:
         ranked = subject.reranker().compress_documents(documents, "When does the train leave?")

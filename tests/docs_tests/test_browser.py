@@ -103,6 +103,16 @@ def address(file: Path) -> str:
     return file.relative_to(SITE).as_posix().removesuffix("index.html")
 
 
+def settled(page: Page) -> list[str]:
+    """What is too wide, once the theme has moved what it moves."""
+    for _ in range(20):
+        found: list[str] = page.evaluate(TOO_WIDE)
+        if not found:
+            break
+        page.wait_for_timeout(100)
+    return found
+
+
 def keep(page: Page, path: str, width: int) -> None:
     plain = path.removeprefix("ko/")
     if plain in SHOWN:
@@ -124,7 +134,7 @@ def test_each_page_opens_and_fits(browser: Browser, site: str, language: str) ->
         tab.page.evaluate(LAZY)
         for width in WIDTHS:
             tab.page.set_viewport_size({"width": width, "height": 900})
-            if too_wide := tab.page.evaluate(TOO_WIDE):
+            if too_wide := settled(tab.page):
                 tab.faults.append(f"wider than {width}: {too_wide}")
             keep(tab.page, path, width)
         tab.faults += tab.page.evaluate(IMAGES)

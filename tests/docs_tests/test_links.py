@@ -11,9 +11,11 @@ import yaml
 from pymdownx.slugs import slugify
 
 from ..site_hooks import DOCS, pages_of, to_write
+from ..unit_tests.test_architecture import PUBLIC
 from .site import ROOT, SITE, built_pages, documents, links_of
 
 SOURCES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+URL = "https://langchain-easyllm.github.io/langchain-easyllm/"
 FENCE = re.compile(r"^( *)(`{3,}).*?^\1\2", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<!\!)\]\(([^)\s]+)(?: \"[^\"]*\")?\)")
 TO_WRITE = {DOCS / name for name in to_write()}
@@ -73,8 +75,25 @@ def test_every_page_of_the_navigation_is_written() -> None:
     assert to_write() - missing == set(), "are written: take them out of pages_to_write.txt"
 
 
+def test_every_public_module_has_a_page() -> None:
+    pages = "".join(page.read_text("utf-8") for page in (DOCS / "api").glob("*.md"))
+    shown = set(re.findall(r"^::: langchain_easyllm\.(\w+)", pages, re.MULTILINE))
+    assert {module for module in PUBLIC if module} - shown == set(), "need docs/api/NAME.md"
+
+
 def test_a_page_loads_nothing_from_another_host() -> None:
     assert built_pages(), "run: make docs"
     for page, document in documents().items():
         for address in document.loaded:
             assert not urlsplit(address).netloc, (page, address)
+
+
+@pytest.mark.parametrize("folder", ["", "ko/"])
+def test_the_pages_for_language_models_are_there(folder: str) -> None:
+    listed = (SITE / folder / "llms.txt").read_text(encoding="utf-8")
+    pages = re.findall(rf"\]\({re.escape(URL)}([^)]+)\)", listed)
+    assert len(pages) > 30
+    assert all((SITE / page).exists() for page in pages)
+    whole = (SITE / folder / "llms-full.txt").read_text(encoding="utf-8")
+    assert "## Tool calling" in whole
+    assert "<!-- " not in whole

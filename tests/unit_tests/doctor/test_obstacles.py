@@ -27,7 +27,7 @@ def obstacle(doctor: Doctor, *arguments: object) -> str:
     lines = printed.splitlines()
     assert not any("\x1b" in line for line in lines)
     assert "requests in" in lines[-1]
-    return lines[-2].removeprefix("Cannot be asked: ")
+    return lines[-2].removeprefix("Cannot check this server: ")
 
 
 def test_a_web_page(fake_server: FakeServer, doctor: Doctor) -> None:

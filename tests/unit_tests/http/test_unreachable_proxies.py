@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 import traceback
 
+import httpx
 import pytest
 
 from langchain_easyllm import EasyLLMChat
+from langchain_easyllm._http.client import HTTPTransport
 from langchain_easyllm._http.models import RetryPolicy
 from langchain_easyllm.errors import ConnectionError, EasyLLMError, TimeoutError
 
@@ -112,3 +114,15 @@ def test_a_silent_server_takes_no_longer_than_timeout(fake_server: FakeServer, m
     with pytest.raises(EasyLLMError) as caught:
         answer(mode, model)
     assert isinstance(caught.value, TimeoutError)
+
+
+def test_a_client_of_ones_own_may_take_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = closed_port()
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:topsecret@{address}")
+    with httpx.Client() as client, httpx.Client(trust_env=False) as direct:
+        with pytest.raises(ConnectionError, match=rf"the proxy of HTTP_PROXY \({address}\)") as one:
+            HTTPTransport(http_client=client).send(post("http://127.0.0.1:9/a"), ONCE)
+        with pytest.raises(ConnectionError) as other:
+            HTTPTransport(http_client=direct).send(post("http://127.0.0.1:9/a"), ONCE)
+    assert "topsecret" not in str(one.value)
+    assert "proxy" not in str(other.value)
