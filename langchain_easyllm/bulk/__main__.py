@@ -191,9 +191,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         help="a column of the input to keep; may be given repeatedly (all)",
     )  # fmt: skip
     command.add_argument("--id-column", metavar="COLUMN", help="whose values have to be unique")
-    command.add_argument(
-        "--part-rows", type=int, metavar="ROWS", help="rows in a part (4096)"
-    )
+    command.add_argument("--part-rows", type=int, metavar="ROWS", help="rows in a part (4096)")
     command.add_argument(
         "--max-errors", type=float, default=1.0, metavar="SHARE",
         help="of rows that may fail before the job stops, 0 to 1 (%(default)s)",

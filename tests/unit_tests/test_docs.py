@@ -15,7 +15,6 @@ from ..support.cases import each_case
 from ..tables import TABLES, updated
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", TABLES)
@@ -34,13 +33,14 @@ def test_the_offline_servers_faults_are_the_codes():
         assert str(defaults[name]).removesuffix(".0") == default
 
 
-def test_the_readme_names_every_field():
+def test_the_page_of_fields_names_every_field():
     from langchain_easyllm import EasyLLM, EasyLLMChat
 
     inherited = {"name", "cache", "verbose", "callbacks", "tags", "metadata", "profile"}
     inherited |= {"custom_get_token_ids", "disable_streaming", "output_version", "rate_limiter"}
     own = (EasyLLMChat.model_fields.keys() | EasyLLM.model_fields.keys()) - inherited
-    assert {name for name in own if f"`{name}`" not in README and name not in README} == set()
+    page = (ROOT / "docs" / "fields.md").read_text("utf-8")
+    assert {name for name in own if f"`{name}`" not in page.split("## Field names")[0]} == set()
 
 
 FOLDERS = (
