@@ -34,7 +34,8 @@ def by_ray(url: str, source: str, target: str) -> None:
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
     dataset = ray.data.read_parquet(source)
-    embed(dataset, EasyLLMEmbeddings(base_url=url), actors=2).write_parquet(target)
+    vectors = embed(dataset, EasyLLMEmbeddings(base_url=url), actors=2)
+    vectors.write_parquet(target, use_dictionary=False)  # as docs/ray.md advises
 
 
 RUNS = {"by hand": by_hand, "ray": by_ray}

@@ -217,6 +217,7 @@ class Subject:
         session = model._connect().session  # noqa: SLF001 - the package's own class
         if session not in self._watched:
             self._watched[session] = session.transport
+            session.recheck()  # this process may have met another server there
             session.transport = RecordingTransport(session.transport, self.exchanges, self.retries)
         return model
 

@@ -43,7 +43,8 @@ def tools_auto(subject: Subject) -> Finding:
     if native and _are_dropped(subject, message):
         return fails(
             "The server drops the tools: the prompt is no longer with them than without.",
-            advice(subject, "tools"),
+            "The model's chat template has no tools: use a model whose template has, or start the "
+            "server with such a template (vLLM: --chat-template FILE).",
         )
     if _is_cut(message):
         return unclear(f"The answer is cut off after {MOST_TOKENS} tokens, before a call.")

@@ -66,7 +66,8 @@ def embed_files(options: argparse.Namespace, embeddings: EasyLLMEmbeddings) -> R
         dtype=options.dtype,
         **job.options,
     )
-    return job.write(dataset)
+    # A dictionary of vectors takes time and makes nothing smaller.
+    return job.write(dataset, use_dictionary=False)
 
 
 def run_on_files(options: argparse.Namespace, runnable: Runnable[Any, Any]) -> RayResult:
@@ -123,9 +124,9 @@ class _FileJob:
             "another folder. With --id-column, a job can be gone on with."
         )
 
-    def write(self, dataset: Dataset) -> RayResult:
+    def write(self, dataset: Dataset, **parquet: bool) -> RayResult:
         """Run the job, and return what is in the folder then."""
-        dataset.write_parquet(self._target)
+        dataset.write_parquet(self._target, **parquet)
         result = RayResult(self._target)
         for errors in _columns_of(self._fs, self._path, ERROR):
             result.rows += len(errors)

@@ -9,7 +9,7 @@ import pytest
 from langchain_easyllm.doctor.checks import CHECKS
 from langchain_easyllm.offline import OfflineServer, offline_server
 
-from ...support.fake_embedding_servers import serve_tei
+from ...support.fake_embedding_servers import serve_openai, serve_tei
 from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_text_servers import chat, info_tei, serve
 from ...support.misbehaving_gateway import FAULTS, spoil
@@ -27,7 +27,6 @@ def like_vllm() -> Iterator[OfflineServer]:
 
 LACKING = {
     "tgi": {"reasoning"},
-    "vllm": {"reasoning", "embeddings", "rerank"},
     "llama.cpp": {"reasoning", "embeddings", "rerank"},
 }
 
@@ -125,3 +124,30 @@ def test_an_answer_nobody_reads_is_ended(fake_server: FakeServer, doctor: Doctor
     [check] = doctor.json(fake_server.url, "--only", "cancellation")["checks"]
     assert check["ok"]
     assert "free" in check["note"]
+
+
+def test_reasoning_comes_apart_from_the_text(fake_server: FakeServer, doctor: Doctor) -> None:
+    serve(fake_server, "vllm", ["<think>", "Let me", " see", ".", "</think>", "51"])
+    [check] = doctor.json(fake_server.url, "--only", "reasoning")["checks"]
+    assert check["ok"]
+    assert check["note"].startswith("comes apart from the text")
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_text_that_fails_where_there_are_vectors_was_never_offered(
+    broken: bool, fake_server: FakeServer, doctor: Doctor
+) -> None:
+    serve_openai(fake_server, "llamacpp")
+    if broken:
+        for path in ("/v1/embeddings", "/v1/rerank"):
+            fake_server.on("POST", path, Reply({"error": "no such route"}, status=404))
+    refusal = Reply({"error": {"message": "cannot compute logits"}}, status=500)
+    for path in ("/v1/chat/completions", "/v1/completions"):
+        fake_server.on("POST", path, refusal)
+    found = doctor.states(fake_server.url, "--only", "plain,stream,embeddings")
+    if broken:
+        assert found == {"plain": "fails", "stream": "unclear", "stream-usage": "unclear",
+                         "embeddings": "not offered"}  # fmt: skip
+    else:
+        assert found["embeddings"] == "works"
+        assert {found[name] for name in ("plain", "stream")} == {"not offered"}

@@ -309,7 +309,7 @@ def test_a_cold_start_is_waited_for_though_another_server_is_away(
     warm = chat_stream if "stream" in any_mode else chat
     said: Any = ["warm"] if "stream" in any_mode else "warm"
     for server in servers[1:]:
-        server.on("POST", CHAT, loading_for(0.5, warm(said, server_name="vllm")))
+        server.on("POST", CHAT, loading_for(0.25, warm(said, server_name="vllm")))
     model = EasyLLMChat(base_url=urls(servers), max_retries=0, wait_for_model=20)
     if any_mode in ("invoke", "ainvoke"):
         model._connect().session.detect(model._retry_policy())
