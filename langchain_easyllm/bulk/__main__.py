@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         goes_on = options.engine == "local" or options.id_column
         print(  # noqa: T201 - this is a program
-            f"Interrupted. Finished parts are in {options.target}. "
-            + ("Run the same command again to continue." if goes_on else ""),
+            f"Interrupted. Finished parts are in {options.target}."
+            + (" Run the same command again to continue." if goes_on else ""),
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -183,15 +183,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--engine", choices=["local", "ray"], default="local", help="what does the work (local)"
+        "--engine", choices=["local", "ray"], default="local",
+        help="this process, or actors of a Ray cluster (%(default)s)",
+    )  # fmt: skip
+    command.add_argument(
+        "--actors", type=int, default=2, help="processes of --engine ray (%(default)s)"
     )
-    command.add_argument("--actors", type=int, default=2, help="processes of --engine ray (2)")
     command.add_argument(
         "--keep", action="append", metavar="COLUMN",
         help="a column of the input to keep; may be given repeatedly (all)",
     )  # fmt: skip
     command.add_argument("--id-column", metavar="COLUMN", help="whose values have to be unique")
-    command.add_argument("--part-rows", type=int, metavar="ROWS", help="rows in a part (4096)")
+    command.add_argument(
+        "--part-rows", type=int, metavar="ROWS",
+        help="rows in a part (4096; with --engine ray and a chain 512)",
+    )  # fmt: skip
     command.add_argument(
         "--max-errors", type=float, default=1.0, metavar="SHARE",
         help="of rows that may fail before the job stops, 0 to 1 (%(default)s)",

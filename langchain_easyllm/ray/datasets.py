@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from langchain_core.runnables import Runnable
 
 from ..bulk.batches import MAX_CONCURRENCY, PATIENCE
-from ..bulk.embedding import DType
+from ..bulk.embedding import DType, check_embeddings
+from ..bulk.engine import check_count
 from ..embeddings import EasyLLMEmbeddings
 from ..errors import ConfigurationError
 from .actor import ActorTask, BulkActor, EmbedWork, RunWork
@@ -94,10 +95,7 @@ def embed(
         ConfigurationError: If the job could not run. What is found out only later stops the job
             when the dataset is used.
     """
-    if not isinstance(embeddings, EasyLLMEmbeddings):
-        raise ConfigurationError(f"EasyLLMEmbeddings are wanted, not {_class_of(embeddings)}.")
-    if dtype not in ("float32", "float16"):
-        raise ConfigurationError(f"dtype={dtype!r} is neither 'float32' nor 'float16'.")
+    check_embeddings(embeddings, dtype)
     requests = _share(embeddings.max_concurrency, options)
     work = EmbedWork(column, dtype, requests)
     packed = pack(embeddings, work.name)
@@ -195,8 +193,8 @@ def _mapped(
 def _share(limit: int, options: RayOptions) -> int:
     """Return an actor's share of what the job may have at a time."""
     actors = options.get("actors", 2)
-    if actors < 1:
-        raise ConfigurationError(f"actors={actors}: at least one is needed.")
+    check_count("actors", actors)
+    check_count("max_concurrency", limit)
     if limit < actors:
         raise ConfigurationError(
             f"max_concurrency={limit} cannot be divided among {actors} actors: raise it, or lower "
@@ -216,8 +214,10 @@ def _check_options(dataset: Dataset, options: RayOptions) -> None:
     if not 0 <= options.get("max_errors", 1.0) <= 1:
         raise ConfigurationError("max_errors is from 0 to 1.")
     rows = options.get("rows_per_block")
-    if rows is not None and rows < 1:
-        raise ConfigurationError("rows_per_block is at least 1.")
+    if rows is not None:
+        check_count("rows_per_block", rows)
+    if isinstance(keep := options.get("keep"), str):
+        raise ConfigurationError(f"keep={keep!r} has to be a list of columns.")
     if taken := _OURS.intersection(options.get("actor_options", {})):
         raise ConfigurationError(f"{', '.join(sorted(taken))} cannot be among actor_options.")
 

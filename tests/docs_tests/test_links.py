@@ -95,5 +95,6 @@ def test_the_pages_for_language_models_are_there(folder: str) -> None:
     assert len(pages) > 30
     assert all((SITE / page).exists() for page in pages)
     whole = (SITE / folder / "llms-full.txt").read_text(encoding="utf-8")
-    assert "## Tool calling" in whole
+    heading = {"": "Tool calling", "ko/": "도구 호출"}[folder]
+    assert f"## {heading}" in whole
     assert "<!-- " not in whole

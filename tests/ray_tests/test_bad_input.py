@@ -53,14 +53,17 @@ CASES: dict[str, Callable[[Any], object]] = {
     "dtype='int8' is neither": lambda ds: embed(ds, embeddings(), dtype="int8"),
     "There is no option part_rows.": lambda ds: embed(ds, embeddings(), part_rows=3),
     "max_errors is from 0 to 1.": lambda ds: embed(ds, embeddings(), max_errors=2),
-    "rows_per_block is at least 1.": lambda ds: embed(ds, embeddings(), rows_per_block=0),
+    "rows_per_block=0 has to be a whole number of at least 1.": lambda ds: embed(
+        ds, embeddings(), rows_per_block=0
+    ),
+    "keep='id' has to be a list of columns.": lambda ds: embed(ds, embeddings(), keep="id"),
     "num_cpus cannot be among actor_options.": lambda ds: embed(
         ds, embeddings(), actor_options={"num_cpus": 1}
     ),
     "max_concurrency=2 cannot be divided among 3 actors": lambda ds: run(
         ds, chain(), max_concurrency=2, actors=3
     ),
-    "actors=0: at least one is needed.": lambda ds: run(ds, chain(), actors=0),
+    "actors=0 has to be a whole number of at least 1.": lambda ds: run(ds, chain(), actors=0),
     "The EasyLLMEmbeddings would arrive in the actors without its api_key": lambda ds: embed(
         ds, embeddings(api_key="hf_secret")
     ),

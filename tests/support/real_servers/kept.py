@@ -26,6 +26,8 @@ def pinned(package: str) -> str:
     """
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
     for requirement in (one for group in groups.values() for one in group):
+        if not isinstance(requirement, str):  # a group that another one includes
+            continue
         found = re.match(r"([\w.-]+)(?:\[[^]]*])?==([\w.]+)", requirement)
         if found and found[1] == package:
             return found[2]
