@@ -22,14 +22,17 @@ SERVER_TESTS = $(SERVER_PLACES) $(SERVERS)/bin/python -m pytest
 AT_ONCE := -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs docs-serve docs-test lint type format tables integration integration-servers \
-	integration-vllm integration-litellm ray chromium llama-server record notebooks compat package release bench soak fuzz clean
+.PHONY: help demo demo-picture test docs docs-serve docs-test lint type format tables integration integration-servers \
+	integration-vllm integration-litellm ray chromium llama-server record notebooks compat package release bench bench-peers soak fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 demo: $(VENV)/.demo ## a streamed chat and agents, offline; ASK="...", HF_TOKEN=..., BASE_URL=..., MODEL=...
 	@$(BIN)/python -m demo
+
+demo-picture: $(VENV)/.demo ## record the demo for docs/images/demo.svg
+	$(BIN)/python -m demo.record
 
 test: $(VENV)/.test ## the test suite: no torch, no network beyond loopback
 	$(BIN)/python -m pytest $(AT_ONCE)
@@ -102,8 +105,16 @@ package: $(VENV)/.package-tools ## wheel and sdist in dist/, installed in a clea
 release: ## a dry run of a release, which publishes nothing; VERSION=1.2.3
 	$(MAKE) package VERSION=$(or $(VERSION),$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' langchain_easyllm/_version.py))
 
-bench: $(BENCH)/.bench ## the benchmarks beside the peers
-	$(BENCH)/bin/python -m benchmarks
+bench: $(BENCH)/.bench ## the benchmarks beside the peers, and their tables and plots in docs/; ONLY="chat_*" for some
+	$(BENCH)/bin/python -m benchmarks --keep $(if $(ONLY),$(foreach name,$(ONLY),--only '$(name)'))
+	@$(if $(ONLY),,$(BENCH)/bin/python -m benchmarks.replicas --keep)
+	@$(if $(ONLY),,$(BENCH)/bin/python -m benchmarks.replicas --refuse --keep)
+	@$(if $(ONLY),,$(BENCH)/bin/python -m benchmarks.bulk --keep)
+	$(BENCH)/bin/python -m benchmarks.plots
+	$(BENCH)/bin/python -m benchmarks.published
+
+bench-peers: $(BENCH)/.bench ## what this package and its peers do when something goes wrong; WRITE=1
+	$(BENCH)/bin/python -m benchmarks.peers $(if $(WRITE),--write)
 
 soak: $(BENCH)/.bench ## 200 callers on a server that fails at random, beside ChatOpenAI; SECONDS=120
 	$(BENCH)/bin/python -m tests.soak $(if $(SECONDS),--seconds $(SECONDS))

@@ -6,7 +6,7 @@ import argparse
 from fnmatch import fnmatch
 from pathlib import Path
 
-from . import report
+from . import report, results
 from .driver import Driver
 from .figures import FIGURES
 from .targets import TARGETS
@@ -19,6 +19,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--quick", action="store_true", help="two short rounds of each figure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there")
+    parser.add_argument("--keep", action="store_true", help="keep the medians in results.json")
     parser.add_argument("--cores", type=int, default=2, help="cores to run on (default 2)")
     parser.add_argument("--list", action="store_true", help="name the figures and leave")
     parser.add_argument(
@@ -44,11 +45,11 @@ def main() -> None:
     facts = report.machine() | {"cores": options.cores, "quick": options.quick}
     print(f"Python {facts['python']}, {options.cores} cores, load {facts['load'][0]:.1f}")
     print(report.line(report.HEADER))
-    results = []
+    measured = []
     with Driver(options.cores, pythons) as driver:
         for figure in figures:
-            results.append(driver.measure(figure, options.targets, quick=options.quick))
-            print(report.line(report.row(results[-1])), flush=True)
+            measured.append(driver.measure(figure, options.targets, quick=options.quick))
+            print(report.line(report.row(measured[-1])), flush=True)
         heavy = {
             name: worker.run("heavy_modules").get("values", [])
             for name, worker in driver.workers.items()
@@ -60,12 +61,14 @@ def main() -> None:
         print(f"import of {name} loads: {', '.join(modules) or 'none of the heavy packages'}")
     for name, reason in absent.items():
         print(f"{name} is absent: {reason}")
-    for result in results:
+    for result in measured:
         for name, note in result.notes.items():
             if note != "absent":
                 print(f"{result.figure.name}, {name}: {note}")
     if options.json:
-        report.save(options.json, results, facts)
+        report.save(options.json, measured, facts)
+    if options.keep:
+        results.keep(measured, facts)
 
 
 if __name__ == "__main__":

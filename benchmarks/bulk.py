@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from .results import keep_job
 from .vectors import SENTENCE
 
 READ = 4096
@@ -86,6 +87,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", action="store_true", help="a job of ten times as many rows")
+    parser.add_argument("--keep", action="store_true", help="keep the values in results.json")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -111,6 +113,9 @@ def main() -> None:
             seconds, memory = (min(column) for column in zip(*values, strict=True))
             print(f"{name:10} {seconds:6.2f} CPU s  {memory:6.0f} MB  ({options.rows:,} rows)")
         best = {name: min(values)[0] for name, values in found.items()}
+        if options.keep:
+            memory = {name: min(one for _, one in values) for name, values in found.items()}
+            keep_job("bulk", {"rows": options.rows, "seconds": best, "memory": memory})
         print(f"bulk / by hand: {best['bulk'] / best['by hand']:.2f}")
         if options.memory:
             many = Path(folder) / "many.parquet"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from . import agents as a
 from . import embedding as e
 from . import scenarios as s
 
@@ -143,6 +144,8 @@ class Figure:
 
 IO = ("ours", "huggingface", "openai", "raw")
 LANGCHAIN = ("ours", "huggingface", "openai")
+LOADS = (1, 10, 100, 1_000)
+"""How many calls are open at once."""
 
 FIGURES = (
     Figure("chat_stream", "500-token chat stream", s.stream("chat", 500), Faster(9)),
@@ -193,6 +196,24 @@ FIGURES = (
         targets=LANGCHAIN,
         reps=1,
         rounds=5,
+    ),
+    *(
+        Figure(
+            f"load_{count}",
+            f"{count:,} chat ainvoke at once, server latency 50 ms",
+            s.ainvoke_at_once("chat", count, variant="wait50"),
+            targets=IO,
+            reps=1 if count == 1_000 else 3,
+            rounds=5,
+        )
+        for count in LOADS
+    ),
+    Figure(
+        "agent_40",
+        "a step of create_agent with 40 tools",
+        a.agent(40),
+        targets=("ours", "huggingface", "openai", "floor"),
+        reps=8,
     ),
     # `OpenAI` puts 20 prompts into one request, which no other server wire knows: shown, not raced.
     Figure(

@@ -7,16 +7,17 @@ chunks are built before the clock starts (`fill`), as langchain-core changes eac
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.language_models.llms import LLM
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, ToolCall
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, GenerationChunk
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
-from .server import SHORT_ANSWER, tokens_of
+from .server import CALLED, SHORT_ANSWER, tokens_of
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -41,10 +42,18 @@ class FloorChat(BaseChatModel):
     def _llm_type(self) -> str:
         return "floor"
 
+    def bind_tools(self, tools: Sequence[object], **kwargs: object):
+        """Convert the tools, as everybody has to."""
+        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
+
     def _result(self) -> ChatResult:
         return ChatResult(generations=[ChatGeneration(message=AIMessage(content=SHORT_ANSWER))])
 
     def _generate(self, messages: list[BaseMessage], stop=None, run_manager=None, **kwargs):
+        if kwargs.get("tools") and messages[-1].type != "tool":
+            call = ToolCall(name=CALLED, args={"place": "Oslo"}, id="call_1")
+            message = AIMessage(content="", tool_calls=[call])
+            return ChatResult(generations=[ChatGeneration(message=message)])
         return self._result()
 
     async def _agenerate(self, messages: list[BaseMessage], stop=None, run_manager=None, **kwargs):

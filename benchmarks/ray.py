@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .bulk import by_hand, write_input
+from .results import keep_job
 
 FEW = 4096
 MARK = "EASYLLM_BENCHMARK"
@@ -78,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ray", description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keep", action="store_true", help="keep the values in results.json")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -105,6 +107,8 @@ def main() -> None:
                 print(f"{name:8} {rows:8,} rows  {best[rows]:6.2f} CPU s  {seconds:6.1f} s")
             a_row[name] = (best[options.rows] - best[FEW]) / (options.rows - FEW)
             print(f"{name:8} {1e6 * a_row[name]:.1f} CPU µs for each further row")
+        if options.keep:
+            keep_job("ray", {"rows": options.rows, "seconds": a_row})
         print(f"ray / by hand, for a row: {a_row['ray'] / a_row['by hand']:.2f}")
     server.stdin.close()
     server.wait()

@@ -20,6 +20,8 @@ from contextlib import ExitStack
 from statistics import median
 from time import perf_counter, process_time
 
+from .results import keep_job
+
 SECONDS = 0.05
 COUNTS = (1, 2, 4)
 
@@ -116,6 +118,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=8, help="requests at a time (8)")
     parser.add_argument("--rows", type=int, default=400, help="rows for each server (400)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of all counts (5)")
+    parser.add_argument("--keep", action="store_true", help="keep the medians in results.json")
     options = parser.parse_args()
     if options.serve:
         asyncio.run(serve(options.slots, refuse=options.refuse))
@@ -127,13 +130,17 @@ def main() -> None:
         for _ in range(options.rounds):
             for count in COUNTS:
                 rates[count].append(asyncio.run(measure(urls[:count], options)))
+    found: dict[str, dict[int, float]] = {}
     for index, name in enumerate(("abatch of chats", "aembed_documents")):
         middle = {count: median(pair[index] for pair in rates[count]) for count in COUNTS}
+        found[name] = middle
         for count in COUNTS:
             growth = middle[count] / middle[1]
             print(f"{name}: {count} servers, {middle[count]:,.0f} rows a second, {growth:.2f} x")
     share = (process_time() - used) / (perf_counter() - began)
     print(f"the client used {share:.0%} of one core")
+    if options.keep:
+        keep_job("replicas, servers refuse" if options.refuse else "replicas", {"rates": found})
     print(f"load average: {os.getloadavg()[0]:.1f}, cores: {os.cpu_count()}")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("ours", "huggingface", "openai", "raw", "floor", "jinja", "transformers")
 PACKAGES = (
+    "langchain",
     "langchain-core",
     "langchain-huggingface",
     "langchain-openai",

@@ -167,11 +167,11 @@ def ainvoke(kind: str) -> Scenario:
 # ------------------------------------------------------------------ many at once
 
 
-def ainvoke_at_once(kind: str, count: int) -> Scenario:
+def ainvoke_at_once(kind: str, count: int, variant: str = "short") -> Scenario:
     """Time `count` calls of `ainvoke` gathered on one event loop."""
 
     async def run(bench: Bench, reps: int) -> list[float]:
-        model = bench.model(kind, "short")
+        model = bench.model(kind, variant)
         await model.ainvoke(PROMPT)
         times = []
         for _ in range(reps):

@@ -18,6 +18,7 @@ from . import vectors
 
 WORDS = ("The ", "quick ", "brown ", "fox ", "jumps ", "over ", "the ", "lazy ", "dog, ", "and ")
 SHORT_ANSWER = "The quick brown fox."
+CALLED = "look_up_weather"
 MODEL = "m"
 
 JSON_HEAD = b"content-type: application/json\r\n"
@@ -36,12 +37,14 @@ class Variant:
         delay: Seconds before an answer begins.
         pause: Seconds between a stream's first token and the rest of it.
         dim: Dimensions of the vectors of an embedding server; 0 for a server that generates.
+        calls: Whether a chat is answered with a tool call until it has a tool's result.
     """
 
     tokens: int
     delay: float = 0.0
     pause: float = 0.0
     dim: int = 0
+    calls: bool = False
 
 
 VARIANTS = {
@@ -52,6 +55,7 @@ VARIANTS = {
     "2000": Variant(2_000),
     "20000": Variant(20_000),
     "wait50": Variant(200, delay=0.05),
+    "agent": Variant(20, calls=True),
     "384": Variant(1, dim=384),
     "384wait20": Variant(1, delay=0.02, dim=384),
     "1024": Variant(1, dim=1024),
@@ -162,6 +166,15 @@ def many_completions(prompts: int) -> bytes:
     return _plain(_openai("text_completion", choices, _usage(5 * prompts)))
 
 
+def call_answer() -> Answer:
+    """Return a chat answer that calls a tool."""
+    function = {"name": CALLED, "arguments": '{"place": "Oslo"}'}
+    calls = [{"id": "call_1", "type": "function", "function": function}]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls"}
+    return Answer(_plain(_openai("chat.completion", [choice], _usage(20))))
+
+
 def generate_answer(count: int, *, in_list: bool = False) -> Answer:
     """Return TGI's `/generate` and `/generate_stream`, or `/` with its list of one."""
     tokens = tokens_of(count)
@@ -228,6 +241,7 @@ def routes_of(variant: Variant) -> dict[bytes, Answer]:
     }
 
 
+CALL = call_answer()
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -270,6 +284,8 @@ class Connection(asyncio.Protocol):
             self.later(self.variant.delay, self.write, _whole(data), b"")
             return
         answer = self.routes.get(route)
+        if self.variant.calls and b'"tools":' in body and b'"tool_call_id":' not in body:
+            answer = CALL
         if answer is None:
             self.transport.write(NOT_FOUND)
             return

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from langchain_core import exceptions as core
 
+from benchmarks import published
 from langchain_easyllm import errors
 from langchain_easyllm._servers.in_process import IN_PROCESS
 from langchain_easyllm._servers.inference_providers import HUB_EMBEDDINGS, INFERENCE_PROVIDERS
@@ -386,6 +387,7 @@ ERRORS: dict[str, type[errors.EasyLLMError]] = {
 """The public errors, by their names."""
 
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
+    "benchmarks.md": published.TABLES,
     "errors.md": {"errors": error_classes},
     "servers.md": {
         "features": lambda: features(slice(_HALF)),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..support.documentation import Block, read_page
-from ..tables import updated_korean
+from ..tables import updated, updated_korean
 from .site import ROOT
 
 DOCS = ROOT / "docs"
@@ -80,6 +80,11 @@ def test_both_languages_have_the_same_headings_and_code(page: str) -> None:
         for blocks_of in (owns, blocks)
     )
     assert ours == theirs
+
+
+def test_the_table_of_faults_is_what_happens() -> None:
+    found = (DOCS / "faults.md").read_text(encoding="utf-8")
+    assert updated("faults.md") == found, "run: make tables"
 
 
 @pytest.mark.parametrize("page", TRANSLATED)
