@@ -19,7 +19,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--quick", action="store_true", help="two short rounds of each figure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there")
-    parser.add_argument("--keep", action="store_true", help="keep the medians in results.json")
+    parser.add_argument(
+        "--keep",
+        nargs="?",
+        const="figures",
+        choices=("figures", "busy"),
+        help="keep the medians in results.json (`busy`: beside those of a quiet machine)",
+    )
     parser.add_argument("--cores", type=int, default=2, help="cores to run on (default 2)")
     parser.add_argument("--list", action="store_true", help="name the figures and leave")
     parser.add_argument(
@@ -68,7 +74,7 @@ def main() -> None:
     if options.json:
         report.save(options.json, measured, facts)
     if options.keep:
-        results.keep(measured, facts)
+        results.keep(measured, facts, options.keep)
 
 
 if __name__ == "__main__":

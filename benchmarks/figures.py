@@ -144,6 +144,7 @@ class Figure:
 
 IO = ("ours", "huggingface", "openai", "raw")
 LANGCHAIN = ("ours", "huggingface", "openai")
+WAIT = ", server latency 20 ms"
 LOADS = (1, 10, 100, 1_000)
 """How many calls are open at once."""
 
@@ -363,7 +364,7 @@ FIGURES = (
     *(
         Figure(
             f"embed_{count}_{variant}",
-            f"{count} texts, vectors of {variant.replace('wait20', ', server latency 20 ms')}",
+            f"{count} texts, vectors of {variant.replace('wait20', WAIT)}",
             e.embed(variant, count),
             Faster(times, within=1.2),
             targets=(*IO, "floor"),
@@ -381,7 +382,7 @@ FIGURES = (
     *(
         Figure(
             f"aembed_2048_{variant}",
-            "the same on one event loop",
+            f"aembed_documents of 2048 texts, vectors of {variant.replace('wait20', WAIT)}",
             e.aembed(variant, 2048),
             NoMoreThan("raw", 1.2),
             targets=("ours", "openai", "raw"),

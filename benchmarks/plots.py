@@ -40,7 +40,7 @@ BARS = {
     "embeddings": (
         ("embed_2048_384", "2,048 texts, 384 dimensions"),
         ("embed_2048_384wait20", "the same, server: 20 ms"),
-        ("embed_20000_1024wait20", "20,000 texts, 1,024 dimensions"),
+        ("embed_20000_1024wait20", "20,000 of 1,024, server: 20 ms"),
     ),
     "memory": (
         ("peak_chat", "Peak of a stream of 20,000 tokens"),
@@ -49,28 +49,26 @@ BARS = {
     ),
     "concurrency": (
         ("ainvoke_1000", "1,000 calls at once"),
-        ("astream_100x200", "100 streams of 200 tokens at once"),
+        ("astream_100x200", "100 streams of 200 tokens"),
         ("agent_40", "An agent's step with 40 tools"),
     ),
 }
 
 
-def bars(axes: Axes, name: str, title: str) -> None:
-    """Draw a bar for each target."""
+def bars(axes: Axes, name: str, title: str, rows: list[str]) -> None:
+    """Draw a bar for each target, in the row that is its own in all groups."""
     values, unit = medians(name), results.load()["figures"][name]["unit"]
-    shown = [target for target in TARGETS if values.get(target)]
-    axes.barh(shown, [values[t] for t in shown], color=[COLOURS[t] for t in shown], height=0.72)
-    for place, target in enumerate(shown):
-        text = text_of(values[target], unit)
-        bold = "bold" if target == "ours" else "normal"
-        axes.text(
-            values[target], place, f" {text}", va="center", color=INK, fontsize=9, fontweight=bold
-        )
-    axes.set_yticks(range(len(shown)), [TARGETS[target] for target in shown])
+    for row, target in enumerate(rows):
+        if not (value := values.get(target)):
+            continue
+        axes.barh(row, value, color=COLOURS[target], height=0.72)
+        look = {"fontsize": 9, "fontweight": "bold" if target == "ours" else "normal"}
+        axes.text(value, row, f" {text_of(value, unit)}", va="center", color=INK, **look)
+    axes.set_yticks(range(len(rows)), [TARGETS[target] for target in rows])
     axes.set_xlim(0, max(values.values()) * 1.3)
-    axes.set_ylim(4.5, -0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xticks([])
-    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
+    axes.set_title(title, loc="left", fontsize=9.5, fontweight="bold", color=INK)
 
 
 def clean(figure: Figure) -> None:
@@ -96,9 +94,13 @@ def save(figure: Figure, name: str) -> None:
 
 def rows_of_bars(name: str) -> None:
     """Draw three groups of bars beside each other."""
-    figure, places = plt.subplots(1, 3, figsize=(10, 2.35), layout="constrained")
-    for place, (axes, (measured, title)) in enumerate(zip(places, BARS[name], strict=True)):
-        bars(axes, measured, title)
+    measured = [medians(figure) for figure, _ in BARS[name]]
+    rows = [target for target in TARGETS if any(values.get(target) for values in measured)]
+    size = (10, 0.85 + 0.3 * len(rows))
+    figure, places = plt.subplots(1, 3, figsize=size, layout="constrained")
+    figure.get_layout_engine().set(wspace=0.04)
+    for place, (axes, (figure_name, title)) in enumerate(zip(places, BARS[name], strict=True)):
+        bars(axes, figure_name, title, rows)
         if place:
             axes.set_yticks([])
     note = f"{'Memory' if name == 'memory' else 'Time'}: less is better. {where(BARS[name])}."

@@ -48,9 +48,9 @@ def text_of(value: float, unit: str) -> str:
     return value_text(value, unit).replace(" us", " µs")
 
 
-def medians(name: str) -> dict[str, float]:
+def medians(name: str, kind: str = "figures") -> dict[str, float]:
     """Return a figure's medians; where only what is added counts, without the raw client's time."""
-    figure = results.load()["figures"][name]
+    figure = results.load()[kind][name]
     values = dict(figure["medians"])
     if "less raw" in figure["label"]:
         return {target: value - values["raw"] for target, value in values.items()}
@@ -63,32 +63,35 @@ def times(values: dict[str, float]) -> float | None:
     return min(peers) / values["ours"] if peers else None
 
 
-def load_of(kept: dict[str, dict[str, dict[str, object]]], entry: dict[str, object]) -> str:
-    """Return the load of the machine, and the core's version, in a row's run."""
-    run = kept["runs"][entry["run"]]
-    return f"{run['load'][0]:.1f}"
+def load_of(run: dict[str, object]) -> str:
+    """Return the load of the machine in a run; one that was not noted was high."""
+    return f"{run['load'][0]:.1f}" if run["load"] else "high"
+
+
+def _label(figure: dict[str, object]) -> str:
+    label = figure["label"].replace(" (added: less raw)", ": what the client adds")
+    return label.replace("|", r"\|")
+
+
+def _ratio(name: str, kind: str) -> str:
+    """Return the best peer's value over ours."""
+    ratio = times(medians(name, kind)) if name in results.load()[kind] else None
+    return f"{ratio:.1f}" if ratio else ""
 
 
 def figures(names: Sequence[str], *, targets: Sequence[str] = tuple(TARGETS)) -> str:
     """Return the table of some figures; those that nobody measured are left out."""
     kept = results.load()
-    rows = []
+    rows, with_busy = [], bool(kept["busy"].keys() & names)
     for name in names:
         if not (figure := kept["figures"].get(name)):
             continue
-        values = medians(name)
-        cells = [
-            text_of(values[target], figure["unit"]) if values.get(target) else ""
-            for target in targets
-        ]
-        ratio = times(values)
-        label = (
-            figure["label"]
-            .replace(" (added: less raw)", ": what the client adds")
-            .replace("|", r"\|")
-        )
-        rows.append([label, *cells, f"{ratio:.1f}" if ratio else "", load_of(kept, figure)])
-    return table(["", *(TARGETS[name] for name in targets), "times", "load"], rows)
+        values, unit = medians(name), figure["unit"]
+        ratios = [_ratio(name, "figures")]
+        ratios += [_ratio(name, "busy")] if with_busy else []
+        cells = [text_of(values[one], unit) if values.get(one) else "" for one in targets]
+        rows.append([_label(figure), *ratios, *cells, load_of(kept["runs"][figure["run"]])])
+    return table(["", "times", *["busy"] * with_busy, *targets, "load"], rows)
 
 
 def servers() -> str:
@@ -107,7 +110,7 @@ def servers() -> str:
                         else f"`{name}`{more}",
                         *cells,
                         growth,
-                        load_of(kept, entry),
+                        load_of(kept["runs"][entry["run"]]),
                     ]
                 )
     return table(["rows a second", "1 server", "2 servers", "4 servers", "times", "load"], rows)
@@ -125,7 +128,7 @@ def jobs() -> str:
             memory = entry.get("memory")
             held = [f"{memory[key]:.0f} MB" if memory else "" for key in ("bulk", "by hand")]
             cells = [f"{own:.0f} µs", f"{loop:.0f} µs", f"{own / loop:.2f}", *held]
-            rows.append([name, *cells, load_of(kept, entry)])
+            rows.append([name, *cells, load_of(kept["runs"][entry["run"]])])
     head = ["", "CPU time of a row", "of a loop", "over the loop", "memory", "of a loop", "load"]
     return table(head, rows)
 
@@ -138,12 +141,9 @@ def runs() -> str:
         versions = run["versions"]
         shown = ("langchain-core", *(TARGETS[name] for name in PEERS), "langchain", "openai")
         named = ", ".join(f"{name} {versions[name]}" for name in shown if versions.get(name))
-        rows.setdefault(
-            f"{run['load'][0]:.1f}", [run["python"], str(run.get("cores") or run["cpus"]), named]
-        )
-    return table(
-        ["load", "Python", "cores", "versions"], [[load, *row] for load, row in rows.items()]
-    )
+        cores = str(run.get("cores") or run["cpus"])
+        rows[load_of(run)] = [load_of(run), run["python"], cores, named]
+    return table(["load", "Python", "cores", "versions"], [rows[load] for load in sorted(rows)])
 
 
 TABLES = {

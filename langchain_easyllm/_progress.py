@@ -47,6 +47,8 @@ def has_widgets() -> bool:
 
 def open_bar(total: int | None, unit: str, description: str = "") -> Bar:
     """Open a bar; `total` is None where nobody knows how many come."""
+    if sys.stderr is None:  # closed; tqdm fails there, and keeps a lock of its own
+        return _Lines(total, unit, description)
     for kind, library in ((_TqdmBar, "tqdm"), (_RichBar, "rich")):
         try:
             return kind(total, unit, description)
@@ -127,6 +129,8 @@ class _Lines:
 
     def _write(self, end: str = "") -> None:
         self._written = monotonic()
+        if sys.stderr is None:
+            return
         note = f", {self._note}" if self._note else ""
         line = f"{self._head}{self._done:,}{self._of} {self._unit}{note}"
         sys.stderr.write("\r" + line.ljust(self._width) + end)

@@ -2,6 +2,7 @@
 
 - The version is named on every page.
 - Links that leave `docs/` lead to the repository.
+- Links whose text is a file (`[tools.md](tools.md)`) show the title of the page or section.
 - Comments that say how to run examples are left out.
 - Each language has a search index of its own.
 - `llms.txt` and `llms-full.txt`, and every page as Markdown, are written for language models.
@@ -29,6 +30,8 @@ ALTERNATE = re.compile(r'<link rel="alternate"[^>]*hreflang[^>]*>')
 BASE = re.compile(r'("base": "[^"]*)"')
 INCLUDE = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 LINK = re.compile(r"(\]\()((?:\.\./)+[^)#\s]*)")
+FILE_LINK = re.compile(r"\[([\w-]+\.md)\]\(((?:[\w.-]+/)*)\1(?:#([\w-]+))?\)")
+HEADING = re.compile(r"^#+ (.+?)(?: *\{ *#([\w-]+) *\})?$", re.MULTILINE)
 
 
 def version() -> str:
@@ -101,6 +104,23 @@ def to_repository(markdown: str, page: str) -> str:
     return LINK.sub(target, markdown)
 
 
+def named(markdown: str, page: str) -> str:
+    """Write the title of a page, or of a part of it, where the source writes its file."""
+    language = "ko" if page.endswith(".ko.md") else "en"
+
+    def title(link: re.Match[str]) -> str:
+        file = posixpath.normpath(posixpath.join(posixpath.dirname(page), link[2], link[1]))
+        headings = HEADING.findall(source(file, language).read_text(encoding="utf-8"))
+        [found, *_] = [text for text, own in headings if link[3] in (None, own or _slug(text))]
+        return link[0].replace(link[1], found if link[3] else found.partition(":")[0], 1)
+
+    return FILE_LINK.sub(title, markdown)
+
+
+def _slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def included(markdown: str) -> str:
     """Put a file of the repository where a page includes it, with links that lead on."""
 
@@ -118,7 +138,8 @@ def _inside(link: str) -> str:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Prepare a page for the site."""
     file = page.file.src_uri
-    return without_missing(to_repository(COMMENT.sub("\n", included(markdown)), file), file)
+    text = without_missing(to_repository(COMMENT.sub("\n", included(markdown)), file), file)
+    return named(text, file)
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:

@@ -10,6 +10,14 @@ _ADDED = "lc_versions"
 """What langchain-core adds to `metadata`."""
 
 
+def _without_query(url: object) -> object:
+    """Return an address, or several, without its query, which may hold a key."""
+    if isinstance(url, tuple):
+        return tuple(map(_without_query, url))
+    address, mark, _ = url.partition("?") if isinstance(url, str) else (url, "", "")
+    return f"{address}?***" if mark else address
+
+
 class Displayed(BaseModel):
     """Shows the fields that were given, and looks the same printed."""
 
@@ -18,6 +26,8 @@ class Displayed(BaseModel):
             shown = value
             if name == "metadata" and isinstance(value, dict):
                 shown = {key: one for key, one in value.items() if key != _ADDED}
+            if name == "base_url":
+                shown = _without_query(value)
             if not isinstance(shown, dict) or shown:
                 yield name, shown
 

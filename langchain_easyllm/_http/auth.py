@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,6 +163,8 @@ def _login_file() -> Path:
     return Path(constants.HF_TOKEN_PATH)
 
 
+_ESCAPED = re.compile(r"[\\/\"']")
+
 SHORTEST = 8
 """Placeholders such as "none" or "EMPTY" are no secrets; cutting them would garble messages."""
 
@@ -179,10 +182,21 @@ def remember(owner: object, secret: str) -> None:
     """Keep a secret out of every error for as long as its owner lives."""
     if len(secret) < SHORTEST:
         return
-    entry = object()
-    _secrets[entry] = secret
-    # Not at exit: errors may still be printed then.
-    weakref.finalize(owner, _secrets.pop, entry).atexit = False
+    for spelling in _spellings(secret):
+        entry = object()
+        _secrets[entry] = spelling
+        # Not at exit: errors may still be printed then.
+        weakref.finalize(owner, _secrets.pop, entry).atexit = False
+
+
+def _spellings(secret: str) -> set[str]:
+    """Return a secret as it is, as JSON has it, and both as `repr` quotes a body's text."""
+    if not _ESCAPED.search(secret):
+        return {secret}
+    escaped = secret.replace("\\", "\\\\").replace('"', '\\"')
+    found = {secret, escaped, escaped.replace("/", "\\/")}
+    found |= {one.replace("\\", "\\\\") for one in found}
+    return found | {one.replace("'", "\\'") for one in found}
 
 
 def redact(text: str, limit: int | None = None) -> str:

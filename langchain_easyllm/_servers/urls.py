@@ -207,11 +207,14 @@ def _split(text: str) -> tuple[SplitResult, str]:
 
 _LOCAL = ("localhost", "127.", "0.0.0.0", "[::1]")  # noqa: S104 - read, not bound
 _PORTS = {"http": 80, "https": 443}
+_KEY = re.compile(r"(?:hf_|sk-)[\w-]+")
 _NO_HOST = re.compile(r"[\s\\<>\"'`{}|^]")
 
 
 def _not_an_address(text: str) -> str:
     shown = text.rpartition("@")[2].partition("?")[0]  # the parts around it may be secret
+    if _KEY.fullmatch(shown):
+        return "base_url is a key, and no HTTP address: write 'http://host:port' or 'https://host'."
     return f"base_url {shown!r} is no HTTP address: write 'http://host:port' or 'https://host'."
 
 

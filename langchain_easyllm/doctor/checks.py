@@ -53,6 +53,13 @@ CHECKS: Mapping[str, Check] = {
 FIRST = "plain"
 """Without it, the other checks of text are not tried."""
 
+STREAM = "stream"
+
+WITH_STREAM = frozenset(
+    {"first-token", "stop", "many-stops", "stream-usage", "reasoning", "cancellation"}
+)
+"""Checks that cannot do without a stream that works."""
+
 WITHOUT_CHAT = frozenset({FIRST, "prompt", "embeddings", "rerank"})
 """Checks that do not need the chat model."""
 
@@ -74,4 +81,6 @@ def chosen(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _of(name: str) -> list[str]:
-    return [check for check in CHECKS if check == name or check.startswith(f"{name}-")]
+    if name in CHECKS:  # "stream" is that check, and not "stream-usage" besides
+        return [name]
+    return [check for check in CHECKS if check.startswith(f"{name}-")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ from ..errors import ConfigurationError
 from .checks import CHECKS
 from .display import Display, safe
 from .examination import examine
-from .report import ExitCode
+from .report import ExitCode, Report
 from .subject import ExaminationOptions
 
 
@@ -25,14 +26,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 if all that the server claims works, 1 if something of it does not, 2 if
-        it cannot be checked, 130 after Ctrl-C.
+        it cannot be checked, 130 after Ctrl-C, 141 if nobody reads the report any more.
     """
     given = _parser().parse_args(arguments)
+    try:
+        return _examine(given)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)  # noqa: T201 - this is a program
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # who reads, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is not written
+        return ExitCode.NOT_READ
+
+
+def _examine(given: argparse.Namespace) -> ExitCode:
+    """Examine a server, and print the report as it was asked for."""
     try:
         options = _options(given)
         if given.json:
             report = examine(options, key_variable=given.api_key_env)
-            print(redact(json.dumps(report.to_json(), indent=2)))  # noqa: T201 - this is a program
+            _print_json(report)
             return report.exit_code
         display = Display(sys.stdout)
         report = examine(
@@ -42,13 +55,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             on_check=display.check,
         )
         display.summary(report)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)  # noqa: T201
-        return ExitCode.INTERRUPTED
     except ConfigurationError as error:
-        print(safe(error.message), file=sys.stderr)  # noqa: T201
-        return ExitCode.CANNOT_BE_CHECKED
+        report = Report("", obstacle=safe(error.message))  # the URL may be what is wrong
+        if given.json:
+            _print_json(report)
+        else:
+            print(report.obstacle, file=sys.stderr)  # noqa: T201
     return report.exit_code
+
+
+def _print_json(report: Report) -> None:
+    print(json.dumps(_redacted(report.to_json()), indent=2), flush=True)  # noqa: T201
+
+
+def _redacted(value: object) -> object:
+    """Return a value of JSON's without secrets, before quotes in them are escaped."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {name: _redacted(one) for name, one in value.items()}
+    return [_redacted(one) for one in value] if isinstance(value, list) else value
 
 
 def _options(given: argparse.Namespace) -> ExaminationOptions:
@@ -57,6 +83,17 @@ def _options(given: argparse.Namespace) -> ExaminationOptions:
         key = os.environ.get(given.api_key_env, "").strip()
         if not key:
             raise ConfigurationError(f"The environment variable {given.api_key_env} is not set.")
+        if not (key.isascii() and key.isprintable()):
+            raise ConfigurationError(
+                f"The key in {given.api_key_env} contains line breaks, control or non-ASCII "
+                "characters: copy it again."
+            )
+    if given.url and re.match(r"(?:\w+://)?[^/?#]*@", given.url.strip()):
+        raise ConfigurationError(
+            "The URL holds credentials, which other users of this machine can see in the list of "
+            "processes. Leave them out, and name the environment variable that has the server's "
+            "key: --api-key-env NAME."
+        )
     only = [name.strip() for text in given.only for name in text.split(",") if name.strip()]
     return ExaminationOptions(
         url=given.url,
@@ -85,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--api-key-env", metavar="NAME", help="the environment variable that has the key")
     add("--only", action="append", default=[], metavar="NAMES",
         help="the checks to run, separated by commas; `tools` is all of tools")  # fmt: skip
-    add("--timeout", type=_seconds, default=15.0, metavar="SECONDS",
+    add("--timeout", type=_some_seconds, default=15.0, metavar="SECONDS",
         help="how long an answer may take (default: 15)")  # fmt: skip
     add("--wait", type=_seconds, default=0.0, metavar="SECONDS",
         help="how long to wait for a model that is loading (default: 0)")  # fmt: skip
@@ -100,6 +137,12 @@ def _seconds(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError("a number of seconds is wanted")
+    return value
+
+
+def _some_seconds(text: str) -> float:
+    if not (value := _seconds(text)):
+        raise argparse.ArgumentTypeError("more than 0 seconds are wanted")
     return value
 
 

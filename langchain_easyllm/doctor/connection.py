@@ -74,10 +74,16 @@ def shown_proxy(proxy: Proxy | None) -> str | None:
 
 
 def _no_tls(address: URL, proxy: Proxy | None) -> TimeoutError:
-    who = f"The proxy {shown_proxy(proxy)}" if proxy else address.authority
+    if proxy:
+        return TimeoutError(
+            f"The proxy {shown_proxy(proxy)} accepts the connection, and TLS with "
+            f"{address.authority} does not come about through it in time: the proxy hangs, or the "
+            "server behind it. Check HTTPS_PROXY, or add the host to NO_PROXY to connect without "
+            "it."
+        )
     return TimeoutError(
-        f"{who} accepts the connection and does not answer TLS: check that the URL wants https, "
-        "not http, and that the server does not hang."
+        f"{address.authority} accepts the connection and does not answer TLS: check that the URL "
+        "wants https, not http, and that the server does not hang."
     )
 
 

@@ -25,7 +25,8 @@ MARKS = {
     State.UNCLEAR: ("?", "yellow"),
 }
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Controls, and what changes the direction of text.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _LIMITS = {
     "context_length": "{:,} tokens of context",
     "max_input_tokens": "{:,} of input",
@@ -106,7 +107,7 @@ class Display:
             initial_indent=" " * before,
             subsequent_indent=" " * indent,
             break_on_hyphens=False,
-        )
+        ) or [""]
         self._write([*head, (lines[0][before:], style)])
         for line in lines[1:]:
             self._write([(line, style)])

@@ -11,7 +11,7 @@ from .._http.models import parse_url, public_url
 from .._servers.urls import ROUTER, parse_server_url
 from ..errors import ConfigurationError, EasyLLMError, TimeoutError
 from .account import account_of, endpoints_of, found_token, token_of_account
-from .checks import CHECKS, FIRST, WITHOUT_CHAT, chosen
+from .checks import CHECKS, FIRST, STREAM, WITH_STREAM, WITHOUT_CHAT, chosen
 from .connection import examine_connection
 from .obstacles import is_final, is_missing, of_detection, of_first_answer
 from .report import CheckResult, Finding, Report, State, fails, not_offered, unclear
@@ -59,7 +59,7 @@ def examine(
     begun = time.monotonic()
     names = chosen(options.only)
     options, source = _with_url(options)
-    root = parse_server_url(options.url or ROUTER).root
+    root = parse_server_url(ROUTER if options.url is None else options.url).root
     report = Report(public_url(root), source, token=found_token(root, key_variable))
     subject = Subject(options)
     try:
@@ -157,13 +157,15 @@ def _run_checks(
     first_failure: EasyLLMError | None = None
     for name in names:
         begun = time.monotonic()
+        sent = len(subject.exchanges)
         late = 0 if name == FIRST else late
         if late > 1:
             finding = unclear("Not tried: the server does not answer in time any more.")
         else:
-            finding, failure = _checked(name, subject)
+            finding, failure = _checked(name, subject, names)
             first_failure = first_failure or failure
-            late = late + 1 if isinstance(failure, TimeoutError) else 0
+            if len(subject.exchanges) > sent:  # it was not the failure of an earlier check
+                late = late + 1 if isinstance(failure, TimeoutError) else 0
             works = any(one.finding.state is State.WORKS for one in report.checks)
             if failure is not None and is_final(failure) and not works:
                 return of_first_answer(subject, failure, _proxy(report))
@@ -176,11 +178,17 @@ def _run_checks(
     return of_first_answer(subject, first_failure, _proxy(report))
 
 
-def _checked(name: str, subject: Subject) -> tuple[Finding, EasyLLMError | None]:
-    """Run a check; return what it found, and the error that ended it."""
+def _checked(
+    name: str, subject: Subject, names: tuple[str, ...]
+) -> tuple[Finding, EasyLLMError | None]:
+    """Run a check, which is one of `names`; return what it found, and the error that ended it."""
     try:
-        if name not in WITHOUT_CHAT and (missing := _without_chat(subject)) is not None:
-            return missing, None
+        if name not in WITHOUT_CHAT:
+            missing = _without_chat(subject, reported=FIRST in names)
+            if missing is None and name in WITH_STREAM and STREAM in names:
+                missing = _without_stream(subject)
+            if missing is not None:
+                return missing, None
         return CHECKS[name](subject), None
     except ConfigurationError as error:
         return not_offered(error.message), error
@@ -192,8 +200,13 @@ def _checked(name: str, subject: Subject) -> tuple[Finding, EasyLLMError | None]
         return fails(error.message), error
 
 
-def _without_chat(subject: Subject) -> Finding | None:
-    """Return why a check of the chat model is not tried; None if the chat model answers."""
+def _without_chat(subject: Subject, *, reported: bool) -> Finding | None:
+    """Return why a check of the chat model is not tried; None if the chat model answers.
+
+    Args:
+        subject: The server.
+        reported: Whether a line of the report says already why it does not answer.
+    """
     try:
         subject.answer()
     except ConfigurationError as error:
@@ -203,5 +216,15 @@ def _without_chat(subject: Subject) -> Finding | None:
             raise
         if is_missing(error) or has_vectors(subject):
             return not_offered("The server generates no text.")
+        if not reported:
+            raise
         return unclear(f"Not tried, because {FIRST} fails.")
+    return None
+
+
+def _without_stream(subject: Subject) -> Finding | None:
+    try:
+        subject.streamed()
+    except EasyLLMError:
+        return unclear(f"Not tried, because {STREAM} fails.")
     return None

@@ -21,6 +21,8 @@ from ..errors import (
     ModelLoadingError,
     NotFoundError,
     PermissionDeniedError,
+    ProtocolError,
+    RateLimitError,
     ServerError,
     TimeoutError,
 )
@@ -58,25 +60,33 @@ def of_detection(subject: Subject, proxy: str | None) -> str | None:
     exchanges = subject.exchanges
     if proxy and (answer := _of_proxy(exchanges, proxy)):
         return answer
-    refused = next((e for one in exchanges if isinstance(e := one.error, _REFUSALS)), None)
+    refused = next((e for one in exchanges if (e := one.error) and _is_of_key(e)), None)
     if refused is not None:
         return _of_key(subject, refused)
     failure = subject.session.failure
     if isinstance(failure, TimeoutError):
         asked = exchanges[-1].path if exchanges else "/info"
+        if proxy:
+            return (
+                f"The proxy {proxy} accepts the connection and does not answer GET {asked} in "
+                "time. It hangs, or the server behind it does: see their logs, or add the host to "
+                "NO_PROXY to connect without the proxy."
+            )
         return (
             f"The server accepts the connection and does not answer GET {asked} in time. It hangs, "
             "is still starting, or speaks another protocol (TLS on an http:// URL, say): see its "
             "log, check the port, and raise --timeout or --wait if it is slow."
         )
-    return _in_words(failure) if failure is not None and is_final(failure) else None
+    if failure is None or not is_final(failure):
+        return None
+    return _in_words(failure) + _other_scheme(subject, failure)
 
 
 def of_first_answer(subject: Subject, error: EasyLLMError, proxy: str | None) -> str:
     """Return why a server cannot be checked that answers no question at all."""
     if proxy and (answer := _of_proxy(subject.exchanges, proxy)):
         return answer
-    if isinstance(error, _REFUSALS):
+    if _is_of_key(error):
         return _of_key(subject, error)
     if isinstance(error, TimeoutError):
         return (
@@ -88,7 +98,7 @@ def of_first_answer(subject: Subject, error: EasyLLMError, proxy: str | None) ->
         through = f" It came through the proxy {proxy}, whose page it may be." if proxy else ""
         return page + through
     if not is_missing(error) or subject.server.known:
-        return _in_words(error)
+        return _in_words(error) + _other_scheme(subject, error)
     shown = public_url(subject.session.url.root)
     paths = ", ".join(dict.fromkeys(one.path for one in subject.exchanges))
     message = f"Nothing that this package knows is at {shown}: it has none of {paths}."
@@ -107,8 +117,25 @@ def is_missing(error: EasyLLMError) -> bool:
     )
 
 
+def _is_of_key(error: EasyLLMError) -> bool:
+    return isinstance(error, _REFUSALS) and error.status_code in (401, 403)
+
+
+def _other_scheme(subject: Subject, error: EasyLLMError) -> str:
+    """Return what else may be wrong where no HTTP comes back: a server that wants TLS."""
+    answered = any(one.status is not None for one in subject.exchanges)
+    if answered or not subject.session.url.root.startswith("http:"):
+        return ""
+    lost = isinstance(error, ConnectionError) and error.is_retryable
+    if lost or isinstance(error, ProtocolError):
+        return " If the server speaks TLS, write https:// in its URL."
+    return ""
+
+
 def _in_words(error: EasyLLMError) -> str:
     """Return an error's message, with the options of the command for the fields of objects."""
+    if isinstance(error, RateLimitError):
+        return f"{error.message.partition(' Wait, lower')[0]} Try again when it is less busy."
     if isinstance(error, ModelLoadingError) and not isinstance(error, EndpointPausedError):
         return f"{error.message.partition(' Set wait_for_model')[0]} Give it time: --wait 300."
     return error.message

@@ -33,6 +33,8 @@ class ExitCode(IntEnum):
     SOMETHING_FAILS = 1
     CANNOT_BE_CHECKED = 2
     INTERRUPTED = 130
+    NOT_READ = 141
+    """As of a process that SIGPIPE ends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ def stream(subject: Subject) -> Finding:
 def first_token(subject: Subject) -> Finding:
     """The time to the first token, and the rate of the others."""
     found = subject.streamed()
+    if not found.pieces:
+        return unclear("The stream has no text.")
     note = f"{found.first:.2f} s to the first token"
     tokens = _written(found.message)
     rest = found.seconds - found.first
@@ -155,7 +157,9 @@ def quoted(text: str, most: int = 40) -> str:
 
 
 def _written(message: AIMessage) -> int:
-    return message.usage_metadata["output_tokens"] if message.usage_metadata else 0
+    """Return how many tokens an answer has; 0 if the server does not say, or cannot be right."""
+    said = message.usage_metadata["output_tokens"] if message.usage_metadata else 0
+    return said if said <= COUNTING_TOKENS else 0
 
 
 def _judged(subject: Subject, message: AIMessage, most: int, what: str) -> Finding:

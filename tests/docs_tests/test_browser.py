@@ -153,7 +153,8 @@ def results(tab: Tab, words: str) -> list[str]:
     tab.page.keyboard.type(words, delay=20)
     found = tab.page.locator(".md-search-result__item a.md-search-result__link")
     found.first.wait_for(timeout=20_000)
-    return [str(found.nth(n).get_attribute("href")) for n in range(found.count())]
+    # In one step: the list changes with each letter that was typed.
+    return list(found.evaluate_all("links => links.map(link => link.getAttribute('href'))"))
 
 
 def test_search_finds_stop(browser: Browser, site: str) -> None:

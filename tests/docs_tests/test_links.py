@@ -60,6 +60,13 @@ def test_a_link_in_the_site_leads_somewhere(page: Path) -> None:
             assert anchor in documents()[target].ids, f"{link}: there is no such heading"
 
 
+def test_no_link_in_the_site_shows_the_name_of_its_source() -> None:
+    """On GitHub `[tools.md](tools.md)` names a file, in the site it has to name a page."""
+    for page in built_pages():
+        shown = re.findall(r'<a href="(?!https?:)[^"]*">[\w-]+\.md</a>', page.read_text("utf-8"))
+        assert shown == [], page
+
+
 def navigation() -> set[str]:
     class Loader(yaml.SafeLoader):
         """Reads the settings, without the functions that they name."""

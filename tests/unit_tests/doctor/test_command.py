@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator
 
@@ -97,9 +98,36 @@ def test_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "한국어 …" in plain
     assert max(map(len, plain.splitlines())) <= 70
     assert shown("ascii").isascii()
+    result = CheckResult("plain", works(" " * 99 + "\u202e"), 0.1)
+    assert "\u202e" not in shown("utf-8")
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setitem(sys.modules, "rich.console", None)  # not installed
     assert "\x1b" not in shown("utf-8")
+
+
+def test_a_key_of_special_characters_is_hidden_in_what_the_server_quotes(
+    url: str, fake_server: FakeServer, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-\"quo\\ted/it's-secret"
+    monkeypatch.setenv("MY_KEY", key)
+    fake_server.on("POST", "/v1/chat/completions", chat(f"it is {key}", server_name="vllm"))
+    fake_server.on("POST", "/v1/completions", Reply({"odd": f"it is {key}"}))
+    given = (url, "--only", "plain,prompt", "--api-key-env", "MY_KEY")
+    for printed in (doctor(*given)[1], doctor("--json", *given)[1]):
+        assert "it is ***" in printed
+        assert "-secret" not in printed
+
+
+def test_a_reader_that_leaves_ends_it_quietly(
+    url: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for arguments in ([], ["--json"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "w", encoding="utf-8") as pipe:
+            monkeypatch.setattr(sys, "stdout", pipe)
+            assert main(["doctor", url, "--only", "plain", *arguments]) == 141
+    assert capfd.readouterr().err == ""
 
 
 def test_ctrl_c_ends_it_cleanly(url: str, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:

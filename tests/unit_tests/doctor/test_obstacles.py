@@ -10,7 +10,7 @@ from langchain_easyllm._servers import session
 from langchain_easyllm.doctor import account, examination
 from langchain_easyllm.doctor.examination import NOTHING_NAMED
 
-from ...support.fake_server import FakeServer, Reply, Stall
+from ...support.fake_server import Cut, FakeServer, Reply, Stall
 from ...support.fake_text_servers import serve
 from ...support.tls_files import certificate
 from .conftest import Doctor
@@ -109,6 +109,38 @@ def test_a_proxy_that_answers(
     assert "NO_PROXY" in said
 
 
+def test_a_proxy_that_hangs(
+    fake_server: FakeServer, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "DETECTION_TIMEOUT", 0.2)
+    monkeypatch.setattr(examination, "CONNECT_SECONDS", 0.3)
+    fake_server.on("GET", "/info", Reply({}, before=[Stall()]))
+    monkeypatch.setenv("HTTP_PROXY", fake_server.url)
+    said = obstacle(doctor, "http://models.example")
+    assert said.startswith(f"The proxy {fake_server.url} accepts the connection and does not")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        said = obstacle(doctor, "https://models.example")
+    assert said.startswith(f"The proxy {proxy} accepts the connection, and TLS with models.example")
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (Reply({"error": "no credits"}, status=402), "402 Payment Required: no credits. Add"),
+        (Reply({"error": "slow down"}, status=429), "slow down. Try again when it is less busy."),
+        (Reply({}, before=[Cut()]), "If the server speaks TLS, write https:// in its URL."),
+    ],
+)
+def test_a_server_that_answers_nothing_else(
+    reply: Reply, expected: str, fake_server: FakeServer, doctor: Doctor
+) -> None:
+    for method, path in (("GET", "/info"), ("GET", "/v1/models"), ("POST", CHAT)):
+        fake_server.on(method, path, reply)
+    assert expected in obstacle(doctor, fake_server.url)
+
+
 @pytest.mark.parametrize("alive", [True, False])
 def test_a_proxy_that_makes_no_tunnel(
     alive: bool, fake_server: FakeServer, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
@@ -164,9 +196,14 @@ def test_without_a_url_and_a_token(doctor: Doctor) -> None:
         (["ftp://x"], "is no HTTP address"),
         (["http://x", "--only", "tols"], "There is no check 'tols': did you mean 'tools'?"),
         (["http://x", "--api-key-env", "NOT_SET"], "The environment variable NOT_SET is not set."),
+        ([""], "base_url is empty"),
+        (["http://me:secret-word@x"], "The URL holds credentials"),
+        (["me:secret-word@x"], "The URL holds credentials"),
+        (["hf_" + "secret-word"], "base_url is a key"),
     ],
 )
 def test_arguments_that_make_no_sense(arguments: list[str], said: str, doctor: Doctor) -> None:
     assert doctor(*arguments) == (2, "")
     assert said in doctor.errors
     assert doctor.errors.count("\n") == 1
+    assert said in doctor.json(*arguments)["obstacle"]

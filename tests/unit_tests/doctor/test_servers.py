@@ -10,7 +10,7 @@ from langchain_easyllm.doctor.checks import CHECKS
 from langchain_easyllm.offline import OfflineServer, offline_server
 
 from ...support.fake_embedding_servers import serve_openai, serve_tei
-from ...support.fake_server import FakeServer, Received, Reply
+from ...support.fake_server import FakeServer, Received, Reply, Stall
 from ...support.fake_text_servers import chat, info_tei, serve
 from ...support.misbehaving_gateway import FAULTS, spoil
 from ...support.text_servers import TEXT_SERVERS
@@ -57,7 +57,7 @@ def test_all_that_an_offline_server_has_works(like: str, doctor: Doctor) -> None
         ("loses stream_options", {"stream-usage"}),
         ("counts wrong", {"usage"}),
         ("loses text", {"plain", "schema", "regex"}),
-        ("cuts streams", {"stream", "first-token", "stream-usage"}),
+        ("cuts streams", {"stream"}),
     ],
 )
 def test_what_a_server_claims_and_does_not_do_is_named(
@@ -126,6 +126,35 @@ def test_an_answer_nobody_reads_is_ended(fake_server: FakeServer, doctor: Doctor
     assert "free" in check["note"]
 
 
+def test_streams_that_hang_are_named_once_and_the_rest_is_tried(
+    fake_server: FakeServer, doctor: Doctor
+) -> None:
+    serve(fake_server, "vllm", COUNTED)
+    [answer] = [chat("Hi", server_name="vllm")]
+
+    def hang(request: Received) -> Reply:
+        streams = isinstance(request.json, dict) and request.json.get("stream")
+        return Reply({}, before=[Stall()]) if streams else answer
+
+    fake_server.on("POST", "/v1/chat/completions", hang)
+    only = "plain,stream,first-token,stop,usage,stream-usage,reasoning,cancellation,tools-none"
+    found = doctor.states(fake_server.url, "--only", only, "--timeout", 0.3)
+    works = {"plain", "usage", "tools-none"}
+    assert found.pop("stream") == "fails"
+    assert {name for name, state in found.items() if state == "works"} == works
+    assert {state for name, state in found.items() if name not in works} == {"unclear"}
+
+
+def test_a_chat_that_fails_fails_each_check_that_is_asked_for_alone(
+    fake_server: FakeServer, doctor: Doctor
+) -> None:
+    serve(fake_server, "vllm", COUNTED)
+    fake_server.on("POST", "/v1/chat/completions", Reply({"error": "no memory"}, status=500))
+    code, printed = doctor(fake_server.url, "--only", "tools-none")
+    assert code == 1
+    assert "no memory" in printed
+
+
 def test_reasoning_comes_apart_from_the_text(fake_server: FakeServer, doctor: Doctor) -> None:
     serve(fake_server, "vllm", ["<think>", "Let me", " see", ".", "</think>", "51"])
     [check] = doctor.json(fake_server.url, "--only", "reasoning")["checks"]
@@ -146,8 +175,7 @@ def test_text_that_fails_where_there_are_vectors_was_never_offered(
         fake_server.on("POST", path, refusal)
     found = doctor.states(fake_server.url, "--only", "plain,stream,embeddings")
     if broken:
-        assert found == {"plain": "fails", "stream": "unclear", "stream-usage": "unclear",
-                         "embeddings": "not offered"}  # fmt: skip
+        assert found == {"plain": "fails", "stream": "unclear", "embeddings": "not offered"}
     else:
         assert found["embeddings"] == "works"
         assert {found[name] for name in ("plain", "stream")} == {"not offered"}

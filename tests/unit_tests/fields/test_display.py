@@ -36,6 +36,8 @@ def test_what_was_given_is_shown_and_nothing_else(cls: type) -> None:
     secret = cls(base_url=URL, api_key="hf_topsecret", default_headers={"X-Key": "topsecret"})
     assert "topsecret" not in repr(secret) + str(secret)
     assert "api_key=" in repr(secret)
+    several = cls(base_url=[f"{URL}?key=topsecret", "http://localhost:8081"])
+    assert f"base_url=('{URL}?***', 'http://localhost:8081')" in repr(several)
 
 
 def test_metadata_shows_what_was_given_of_it() -> None:

@@ -318,7 +318,7 @@ def test_two_requests_are_one_answer(
     fake_server: FakeServer, model: EasyLLMChat, stream_mode: str
 ) -> None:
     thought = chunk({"role": "assistant", "reasoning_content": "Hm."})
-    first = sse(thought, chunk({"content": "It is 3."}), Pause(0.05), end(usage=SPOKEN))
+    first = sse(thought, chunk({"content": "It is 3."}), Pause(0.3), end(usage=SPOKEN))
     second = sse(chunk({"content": '{"total": 3}'}), end(usage=SPOKEN))
     fake_server.on("POST", CHAT, first, second)
     tools: Any = model.bind_tools([{"name": "add", "description": "Add."}], response_format=FORMAT)

@@ -227,3 +227,9 @@ def test_embeddings_say_what_to_install_for_their_bar(
     without("tqdm", "rich")
     with pytest.raises(ConfigurationError, match=r'tqdm.*pip install "langchain-easyllm\[embed'):
         model.embed_documents(["text"])
+
+
+def test_a_closed_stderr_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with ProgressBar(total=2, shown=True) as bar:
+        assert RunnableLambda(str).batch([1], {"callbacks": [bar]}) == ["1"]
