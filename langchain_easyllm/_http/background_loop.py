@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import TypeVar
 
 from ..errors import ConfigurationError
@@ -48,9 +49,9 @@ class Background:
                 "A blocking call inside an async function would wait for its own event loop: await "
                 "the async method instead."
             )
-        result = self.start(work)
+        hold = _Hold()
         try:
-            return result.result()
+            return self.start(work, hold).result()
         except CancelledError:
             if self in _inherited:
                 raise ConfigurationError(
@@ -59,14 +60,17 @@ class Background:
                 ) from None
             raise SystemExit from None  # the interpreter is at its exit: so is this daemon thread
         except BaseException:
-            result.cancel()
+            # The interrupt may have come before there was a result to cancel.
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(hold.give_up)
             raise
 
-    def start(self, work: Coroutine[object, object, T]) -> Future[T]:
+    def start(self, work: Coroutine[object, object, T], hold: _Hold | None = None) -> Future[T]:
         """Start a coroutine on the loop; the result is cancelled if the loop is stopped."""
         with _lock:
             if self.accepting:
-                return asyncio.run_coroutine_threadsafe(work, self._loop)
+                held = work if hold is None else hold.run(work)
+                return asyncio.run_coroutine_threadsafe(held, self._loop)
         work.close()
         never: Future[T] = Future()
         never.cancel()
@@ -82,6 +86,30 @@ class Background:
     def _serve(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._end.wait())
+
+
+class _Hold:
+    """What a caller can cancel a coroutine by, wherever an interrupt hits the caller."""
+
+    __slots__ = ("_is_given_up", "_task")
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[object] | None = None
+        self._is_given_up = False
+
+    async def run(self, work: Coroutine[object, object, T]) -> T:
+        """Return what a coroutine returns, unless its caller has given it up."""
+        self._task = asyncio.current_task()
+        if self._is_given_up:
+            work.close()
+            raise asyncio.CancelledError
+        return await work
+
+    def give_up(self) -> None:
+        """Cancel the coroutine, or see to it that it does not begin; on the loop's thread."""
+        self._is_given_up = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 _open: list[Background] = []

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,33 @@ def test_an_error_comes_to_the_caller(fake_server: FakeServer) -> None:
         background().run(
             HTTPTransport().asend(post(fake_server.url + "/a"), RetryPolicy(max_retries=0))
         )
+
+
+@pytest.mark.parametrize("started", [True, False], ids=["sent", "not yet begun"])
+def test_a_caller_that_is_interrupted_before_it_waits_leaves_nothing_behind(
+    fake_server: FakeServer, monkeypatch: pytest.MonkeyPatch, started: bool
+) -> None:
+    fake_server.on("POST", "/a", Reply(chunks=[Stall()]))
+    loop = background()
+    start = loop.start
+
+    def interrupted(*args: Any) -> None:
+        if started:
+            start(*args)
+            fake_server.wait_until(lambda: fake_server.requests)
+        else:
+            loop._loop.call_soon_threadsafe(time.sleep, 0.05)
+            start(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(HTTPTransport().asend(post(fake_server.url + "/a")))
+    if started:
+        fake_server.wait_until(lambda: fake_server.disconnects == 1)
+    monkeypatch.undo()
+    loop.run(asyncio.sleep(0.1))
+    assert len(fake_server.requests) == started
 
 
 def test_an_interrupted_caller_leaves_no_request_behind(fake_server: FakeServer) -> None:
