@@ -8,7 +8,6 @@ resuming, waiting for a server); `bulk` is `langchain_easyllm.bulk.embed`.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from .driver import serving
 from .results import keep_job
 from .vectors import SENTENCE
 
@@ -94,14 +94,8 @@ def main() -> None:
         name, *where = options.child
         RUNS[name](*where)
         return
-    server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    ports = json.loads(server.stdout.readline())
-    url = f"http://127.0.0.1:{ports['384']}"
-    with tempfile.TemporaryDirectory() as folder:
+    with serving() as ports, tempfile.TemporaryDirectory() as folder:
+        url = f"http://127.0.0.1:{ports['384']}"
         source = Path(folder) / "texts.parquet"
         write_input(source, options.rows)
         found = {name: [] for name in RUNS}
@@ -123,8 +117,6 @@ def main() -> None:
             _, memory = measure("bulk", url, many, Path(folder) / "many")
             few = median(one for _, one in found["bulk"])
             print(f"{10 * options.rows:,} rows: {memory:.0f} MB, {memory / few:.2f} times")
-    server.stdin.close()
-    server.wait()
 
 
 if __name__ == "__main__":

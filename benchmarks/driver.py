@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from .figures import Figure
 
@@ -32,6 +33,15 @@ def _start(python: str, module: str, *arguments: str) -> subprocess.Popen[str]:
         text=True,
         env=_environment(),
     )
+
+
+@contextmanager
+def serving() -> Iterator[dict[str, int]]:
+    """Run the loopback server; yields the port of each variant."""
+    server = _start(sys.executable, "server")
+    yield json.loads(server.stdout.readline())
+    server.stdin.close()
+    server.wait()
 
 
 @dataclass

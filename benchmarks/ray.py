@@ -8,7 +8,6 @@ the figure for a row is what is beyond that. `by hand` is that of `benchmarks.bu
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .bulk import by_hand, write_input
+from .driver import serving
 from .results import keep_job
 
 FEW = 4096
@@ -86,11 +86,8 @@ def main() -> None:
         name, *where = options.child
         RUNS[name](*where)
         return
-    server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    url = f"http://127.0.0.1:{json.loads(server.stdout.readline())['384']}"
-    with tempfile.TemporaryDirectory() as folder:
+    with serving() as ports, tempfile.TemporaryDirectory() as folder:
+        url = f"http://127.0.0.1:{ports['384']}"
         sources = {}
         for rows in (FEW, options.rows):
             sources[rows] = Path(folder) / f"{rows}.parquet"
@@ -110,8 +107,6 @@ def main() -> None:
         if options.keep:
             keep_job("ray", {"rows": options.rows, "seconds": a_row})
         print(f"ray / by hand, for a row: {a_row['ray'] / a_row['by hand']:.2f}")
-    server.stdin.close()
-    server.wait()
 
 
 if __name__ == "__main__":

@@ -58,11 +58,8 @@ def runs_in_loop() -> bool:
     return True
 
 
-def beside_loop(work: Callable[[], T], seconds: float = LOOP_TIMEOUT) -> T | None:
-    """Return what blocking work returns, done in a thread while the event loop waits.
-
-    None where the time is not enough: the thread then goes on by itself.
-    """
+def in_thread(work: Callable[[], T]) -> Future[T]:
+    """Start blocking work in a daemon thread, which nobody has to wait for."""
     done: Future[T] = Future()
 
     def run() -> None:
@@ -73,6 +70,15 @@ def beside_loop(work: Callable[[], T], seconds: float = LOOP_TIMEOUT) -> T | Non
 
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(run,), name="easyllm-ask", daemon=True).start()
+    return done
+
+
+def beside_loop(work: Callable[[], T], seconds: float = LOOP_TIMEOUT) -> T | None:
+    """Return what blocking work returns, done in a thread while the event loop waits.
+
+    None where the time is not enough: the thread then goes on by itself.
+    """
+    done = in_thread(work)
     try:
         return done.result(seconds)
     except TimeoutError:

@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 
 import orjson
 
+from ..errors import EasyLLMError
 from .litellm import LITELLM
 from .mlx_lm import MLX_LM
 from .model_facts import count, listed_length
@@ -52,6 +53,12 @@ _MLX_LM = _OwnRoute(MLX_LM, "/health", b'{"status": "ok"}')
 
 _LITELLM_CREATED = 1677610602
 """When LiteLLM says that every model was created."""
+
+
+def reply_of(failure: EasyLLMError) -> Reply:
+    """Return what a failed request was answered: an answer that says no is an answer, too."""
+    body = (failure.body or "").encode()
+    return (failure.status_code, body) if failure.status_code else None
 
 
 def detect_server(url: ServerURL) -> Generator[str, Reply, ServerInfo]:

@@ -35,7 +35,7 @@ from ..errors import (
     TimeoutError,
 )
 from .capabilities import ServerCapabilities
-from .detection import UNKNOWN, detect_server
+from .detection import UNKNOWN, detect_server, reply_of
 from .profile import ServerInfo
 from .urls import ServerURL
 
@@ -247,9 +247,7 @@ class ServerSession:
                     not_sent = isinstance(error, AuthenticationError | ConfigurationError)
                     if not_sent and error.status_code is None:
                         raise  # the user's own function failed: that says nothing of the server
-                    # An answer that says no is an answer; a server out of reach is none.
-                    body = (error.body or "").encode()
-                    reply = (error.status_code, body) if error.status_code else None
+                    reply = reply_of(error)
                     unsure = unsure or reply is None or error.is_retryable
                     if reply is None or isinstance(error, ModelLoadingError):
                         failure = error

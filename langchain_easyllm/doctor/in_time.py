@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TypeVar
+
+from .._http.event_loop import in_thread
 
 T = TypeVar("T")
 
@@ -16,13 +16,4 @@ def in_time(call: Callable[[], T], seconds: float) -> T:
     Raises:
         TimeoutError: Python's own, if it takes longer.
     """
-    found: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            found.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            found.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return found.result(max(seconds, 0.1))
+    return in_thread(call).result(max(seconds, 0.1))

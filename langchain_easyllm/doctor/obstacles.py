@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .._http.error_mapping import parse_error_body
 from .._http.models import Request, RetryPolicy, is_hugging_face, parse_url, public_url
-from .._servers.detection import detect_server
+from .._servers.detection import Reply, detect_server, reply_of
 from .._servers.urls import parse_server_url
 from ..errors import (
     AuthenticationError,
@@ -197,7 +197,7 @@ def _look_at_root(subject: Subject) -> str:
     try:
         route = next(flow)
         while True:
-            reply: tuple[int, bytes] | None
+            reply: Reply
             try:
                 request = Request("GET", root.url(route))
                 response = subject.session.transport.send(request, policy)
@@ -205,8 +205,7 @@ def _look_at_root(subject: Subject) -> str:
             except ConfigurationError:
                 return todo
             except EasyLLMError as error:
-                body = (error.body or "").encode()
-                reply = (error.status_code, body) if error.status_code else None
+                reply = reply_of(error)
             route = flow.send(reply)
     except StopIteration as end:
         found = end.value

@@ -42,6 +42,15 @@ def ask(server: OfflineServer, path: str, body: object) -> Any:
     return response.json()
 
 
+def generated(server: OfflineServer, path: str, **fields: object) -> tuple[str, str, int]:
+    """Ask one of OpenAI's two routes; returns the text, the finish reason and the tokens of it."""
+    body = {"messages": USER, "prompt": PROMPT, "max_tokens": 30, **fields}
+    found = ask(server, path, body)
+    [choice] = found["choices"]
+    text = choice["message"]["content"] if "message" in choice else choice["text"]
+    return text, choice["finish_reason"], found["usage"]["completion_tokens"]
+
+
 def generate(server: OfflineServer, inputs: str = PROMPT, **parameters: object) -> Any:
     """Ask `/generate`."""
     return ask(server, "/generate", {"inputs": inputs, "parameters": parameters})

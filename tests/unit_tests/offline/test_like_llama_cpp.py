@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from langchain_easyllm import EasyLLM, EasyLLMChat, EasyLLMEmbeddings, errors
 from langchain_easyllm.offline import OfflineServer, offline_server
 
-from ...support.offline_client import ANSWER, MULTIPLY, PROMPT, QUESTION, USER, ask, send
+from ...support.offline_client import ANSWER, MULTIPLY, PROMPT, QUESTION, USER, ask, generated, send
 from ...support.wire_shapes import data_of
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
@@ -209,13 +209,7 @@ def test_a_busy_slot_and_a_failure_in_mid_answer() -> None:
 
 @pytest.mark.parametrize("path", [CHAT, TEXT])
 def test_length_and_biases_act(llama_cpp: OfflineServer, path: str) -> None:
-    def text_with(**fields: object) -> tuple[str, str, int]:
-        body = {"messages": USER, "prompt": PROMPT, "max_tokens": 30, **fields}
-        found = ask(llama_cpp, path, body)
-        [choice] = found["choices"]
-        text = choice["message"]["content"] if path == CHAT else choice["text"]
-        return text, choice["finish_reason"], found["usage"]["completion_tokens"]
-
+    text_with = partial(generated, llama_cpp, path)
     plain, _, count = text_with()
     assert "Paris" in plain
     assert count < 25

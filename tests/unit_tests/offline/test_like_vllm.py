@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -16,7 +16,7 @@ from langchain_easyllm import EasyLLM, EasyLLMChat, errors
 from langchain_easyllm.offline import OfflineServer, offline_server
 
 from ...support.invocation_modes import MODES, answer, text_of
-from ...support.offline_client import ANSWER, MULTIPLY, PROMPT, QUESTION, USER, ask, send
+from ...support.offline_client import ANSWER, MULTIPLY, PROMPT, QUESTION, USER, ask, generated, send
 from ...support.wire_shapes import data_of
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
@@ -238,13 +238,7 @@ def _tokens(server: OfflineServer, text: str) -> list[int]:
 
 @pytest.mark.parametrize("path", [CHAT, TEXT])
 def test_length_and_biases_act(vllm: OfflineServer, path: str) -> None:
-    def text_with(**fields: object) -> tuple[str, str, int]:
-        body = {"messages": USER, "prompt": PROMPT, "max_tokens": 30, **fields}
-        found = ask(vllm, path, body)
-        [choice] = found["choices"]
-        text = choice["message"]["content"] if path == CHAT else choice["text"]
-        return text, choice["finish_reason"], found["usage"]["completion_tokens"]
-
+    text_with = partial(generated, vllm, path)
     plain, _, count = text_with()
     assert "Paris" in plain
     assert count < 25
