@@ -215,8 +215,10 @@ class _Job:
         if unknown := [name for name in options if name not in JobOptions.__annotations__]:
             raise TypeError(f"There is no argument {unknown[0]!r}.")
         # What runs may change the current folder.
-        self._given = Path(source).absolute() if isinstance(source, str | os.PathLike) else source
-        self._folder = PartsFolder(Path(folder).absolute())
+        self._given = (
+            _local_path(source, "source") if isinstance(source, str | os.PathLike) else source
+        )
+        self._folder = PartsFolder(_local_path(folder, "target"))
         self._into = into
         self._options = options
         self._new_stage = stage
@@ -385,3 +387,13 @@ def _digest(rows: pa.RecordBatch) -> str:
 def _sum(*counts: int | None) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
+
+
+def _local_path(path: str | os.PathLike[str], what: str) -> Path:
+    """Return an absolute path, which a URL is not: a folder of its name would be made of it."""
+    if "://" in (text := os.fspath(path)):
+        raise ConfigurationError(
+            f"The {what} {text!r} is a URL, and this engine reads and writes files of this machine "
+            "only: name a local path, or use --engine ray (langchain_easyllm.ray)."
+        )
+    return Path(text).absolute()

@@ -243,6 +243,11 @@ def test_wrong_input_is_one_sentence_before_anything_is_sent(fake_server, tmp_pa
         assert "\n" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="would lie among the input"):
         embed(tmp_path, tmp_path / "results", model)
+    with pytest.raises(ConfigurationError, match="The target 's3://bucket/vectors' is a URL"):
+        embed(pa.table({"text": ["a"]}), "s3://bucket/vectors", model)
+    with pytest.raises(ConfigurationError, match="The source 'hf://datasets/x' is a URL"):
+        embed("hf://datasets/x", target, model)
+    assert not Path("s3:").exists()
     table = pa.table({"n": [1]})
     with pytest.raises(ConfigurationError, match=r"A runnable .* is wanted, not str"):
         run(table, target, "a chain")
