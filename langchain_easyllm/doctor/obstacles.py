@@ -102,7 +102,13 @@ def of_first_answer(subject: Subject, error: EasyLLMError, proxy: str | None) ->
     shown = public_url(subject.session.url.root)
     paths = ", ".join(dict.fromkeys(one.path for one in subject.exchanges))
     message = f"Nothing that this package knows is at {shown}: it has none of {paths}."
-    return f"{message} {_look_at_root(subject)}"
+    through = ""
+    if proxy:
+        through = (
+            f" The answers came through the proxy {proxy}, and may be its own: add the host to "
+            "NO_PROXY to connect without it."
+        )
+    return f"{message} {_look_at_root(subject)}{through}"
 
 
 def is_final(error: EasyLLMError) -> bool:

@@ -109,6 +109,16 @@ def test_a_proxy_that_answers(
     assert "NO_PROXY" in said
 
 
+def test_a_proxy_that_knows_no_route(
+    fake_server: FakeServer, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", fake_server.url)  # it answers 404 to all
+    said = obstacle(doctor, "http://models.example")
+    assert said.startswith("Nothing that this package knows is at http://models.example")
+    assert f"came through the proxy {fake_server.url}" in said
+    assert "NO_PROXY" in said
+
+
 def test_a_proxy_that_hangs(
     fake_server: FakeServer, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
