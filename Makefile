@@ -28,10 +28,16 @@ AT_ONCE := -n 4 --dist worksteal
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
-demo: $(VENV)/.demo ## a streamed chat and agents, offline; ASK="...", HF_TOKEN=..., BASE_URL=..., MODEL=...
+# LANG=ko is a language for the demo, and no locale: what runs here does not get it as one.
+ifeq ($(origin LANG),command line)
+export DEMO_LANG := $(LANG)
+unexport LANG
+endif
+
+demo: $(VENV)/.demo ## a streamed chat and agents, offline; ASK="...", LANG=ko, HF_TOKEN=..., BASE_URL=..., MODEL=...
 	@$(BIN)/python -m demo
 
-demo-picture: $(VENV)/.demo ## record the demo for docs/images/demo.svg
+demo-picture: $(VENV)/.demo ## record the demo for docs/images/demo.svg, and the Korean one
 	$(BIN)/python -m demo.record
 
 test: $(VENV)/.test ## the test suite: no torch, no network beyond loopback

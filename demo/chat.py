@@ -8,18 +8,18 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_easyllm import EasyLLMChat
 
 from .place import Place
+from .screen import Screen
 from .show import Show
 
 __all__ = ["chat"]
 
-PROMPT = ChatPromptTemplate.from_messages(
-    [("system", "You are a helpful assistant. Answer in one sentence."), ("human", "{question}")]
-)
+PROMPT = ChatPromptTemplate.from_messages([("system", "{system}"), ("human", "{question}")])
 
 
-def chat(place: Place, question: str) -> str:
+def chat(place: Place, screen: Screen, question: str) -> str:
     """Stream the answer to a question and return it."""
+    values = {"system": screen.language.system, "question": question}
     with EasyLLMChat(**place.chat) as llm:
         chain = PROMPT | llm | StrOutputParser()
-        # Show prints each piece as it comes; a program of one's own would do so in a loop here.
-        return "".join(chain.stream({"question": question}, {"callbacks": [Show()]}))
+        # Show writes each piece as it comes; a program of one's own would do so in a loop here.
+        return "".join(chain.stream(values, {"callbacks": [Show(screen)]}))

@@ -10,6 +10,8 @@ from typing import Any
 
 from langchain_easyllm._http.auth import Credentials
 
+from .languages import Language
+
 __all__ = ["Place", "find_place"]
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -52,8 +54,10 @@ class Place:
 
 
 @contextmanager
-def find_place() -> Iterator[Place]:
+def find_place(say: Language) -> Iterator[Place]:
     """Yield the place that the environment names; where it names none, one of this process's own.
+
+    The names of places are in the language `say`.
 
     BASE_URL is the address of a server of language models, which embeds no texts. Without it MODEL,
     or a token, means Inference Providers.
@@ -62,15 +66,17 @@ def find_place() -> Iterator[Place]:
     model = _environment("MODEL")
     if base_url:
         fields = {"base_url": base_url, "model": model}
-        yield Place(f"{model or 'the model'} at {base_url}", fields, embeddings=None)
+        name = say.other_model.format(model=model or say.unnamed_model, address=base_url)
+        yield Place(name, fields, embeddings=None)
     elif model or Credentials().header_for("https://router.huggingface.co"):
         model = model or MODEL
-        yield Place(f"{model} at Inference Providers", {"model": model}, {"model": EMBEDDER})
+        name = say.provided_model.format(model=model)
+        yield Place(name, {"model": model}, {"model": EMBEDDER})
     else:
         from langchain_easyllm.offline import offline_server  # needs an extra
 
         with offline_server() as server:
-            name = f"the offline model at {server.base_url}: no account, no network, no GPU"
+            name = say.offline_model.format(address=server.base_url)
             fields = {"base_url": server.base_url}
             # The small model reads one short passage well, and is confused by several.
             yield Place(name, fields, fields, TEMPLATE, passages=1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from langchain_core.documents import Document
@@ -16,29 +16,31 @@ from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 from langchain_text_splitters import MarkdownTextSplitter
 
 from langchain_easyllm import EasyLLMChat, EasyLLMEmbeddings
-from langchain_easyllm.offline.wordings import READING
 
+from .languages import Language
 from .place import Place
-from .show import WIDTH, Show
+from .screen import Screen, shortened
+from .show import Show
 
-__all__ = ["documentation", "retrieval"]
+__all__ = ["documents", "retrieval"]
 
 ROOT = Path(__file__).parents[1]
 
-# The words that the offline model was trained to read by.
-PROMPT = ChatPromptTemplate.from_template(READING)
 
-
-def retrieval(place: Place, question: str) -> str:
-    """Answer a question from the project's documentation, and return the answer."""
+def retrieval(place: Place, screen: Screen, question: str) -> None:
+    """Answer a question from documents in the reader's language."""
+    say = screen.language
     with embedder(place) as embeddings, EasyLLMChat(**place.agent) as llm:
-        store = indexed(documentation(), embeddings)
-        found = store.as_retriever(search_kwargs={"k": place.passages}) | RunnableLambda(as_text)
+        store = indexed(documents(say), embeddings, screen)
+        as_text = RunnableLambda(partial(told, screen))
+        found = store.as_retriever(search_kwargs={"k": place.passages}) | as_text
+        prompt = ChatPromptTemplate.from_template(say.reading)
         chain = (
-            {"context": found, "question": RunnablePassthrough()} | PROMPT | llm | StrOutputParser()
+            {"context": found, "question": RunnablePassthrough()} | prompt | llm | StrOutputParser()
         )
-        render = llm.to_prompt if place.template else None
-        return "".join(chain.stream(question, {"callbacks": [Show(render)]})).strip()
+        show = Show(screen, llm.to_prompt if place.template else None)
+        answer = "".join(chain.stream(question, {"callbacks": [show]})).strip()
+    screen.line(f"\n   {say.answer.format(answer=answer)}", "answer")
 
 
 @contextmanager
@@ -53,26 +55,38 @@ def embedder(place: Place) -> Iterator[EasyLLMEmbeddings]:
         yield stack.enter_context(EasyLLMEmbeddings(**fields))
 
 
-def documentation() -> list[Document]:
-    """Return the project's own documentation in passages."""
-    files = sorted(file for file in (ROOT / "docs").glob("*.md") if ".ko." not in file.name)
-    pages = [Document(file.read_text("utf-8"), metadata={"page": file.name}) for file in files]
-    return MarkdownTextSplitter(chunk_size=180, chunk_overlap=0).split_documents(pages)
+def documents(language: Language) -> list[Document]:
+    """Return the documents of a language in passages: of a page, some lines; of a text, each."""
+    found = []
+    for file in sorted(ROOT.glob(language.pages)):
+        text, page = file.read_text("utf-8"), {"page": file.name}
+        if file.suffix == ".txt":
+            found += [Document(line, metadata=page) for line in text.splitlines()]
+        elif ".ko." not in file.name:
+            found.append(Document(text, metadata=page))
+    return MarkdownTextSplitter(chunk_size=180, chunk_overlap=0).split_documents(found)
 
 
-def indexed(passages: Sequence[Document], embeddings: EasyLLMEmbeddings) -> VectorStore:
-    """Embed passages into a vector store, and print how long that took."""
+def indexed(
+    passages: Sequence[Document], embeddings: EasyLLMEmbeddings, screen: Screen
+) -> VectorStore:
+    """Embed passages into a vector store, and tell how long that took."""
+    screen.progress(screen.language.embedding)
     start = time.perf_counter()
     store = InMemoryVectorStore.from_documents(list(passages), embeddings)
-    took = time.perf_counter() - start
-    pages = len({passage.metadata["page"] for passage in passages})
-    print(f"\n   {len(passages)} passages of {pages} pages embedded in {took:.2f} s")
+    embedded = screen.language.embedded.format(
+        passages=len(passages),
+        pages=len({passage.metadata["page"] for passage in passages}),
+        seconds=time.perf_counter() - start,
+    )
+    screen.line(f"\n   {embedded}", "note")
     return store
 
 
-def as_text(passages: Sequence[Document]) -> str:
-    """Print the passages that were found, and return them as one text."""
+def told(screen: Screen, passages: Sequence[Document]) -> str:
+    """Tell which passages were found, and return them as one text."""
     texts = [" ".join(passage.page_content.split()) for passage in passages]
     for passage, text in zip(passages, texts, strict=True):
-        print(f"   Found in {passage.metadata['page']}: {textwrap.shorten(text, WIDTH)}")
+        found = screen.language.found.format(page=passage.metadata["page"], text=text)
+        screen.line(f"   {shortened(found, screen.width - 3)}", "tool")
     return "\n\n".join(texts)

@@ -13,6 +13,17 @@ __all__ = ["Index"]
 K1, B = 1.5, 0.75
 COVERED = 0.4
 """The part of a query, by the weight of its words, that an entry must have."""
+SAME = {
+    "출생지": "태어났다",
+    "집": "산다",
+    "설립": "설립했다",
+    "설립자": "설립했다",
+    "발명자": "발명했다",
+}
+"""Nouns that are asked for, and the verbs that entries have instead."""
+ANYWHERE = ("에게서", "에서", "에게", "으로", "이다", "의", "에", "로")
+AFTER_CONSONANT, AFTER_VOWEL = ("은", "이", "을", "과"), ("는", "가", "를", "와")
+"""Particles: Korean writes them at the end of a noun, without a space."""
 STOP_WORDS = {"a", "an", "and", "at", "by", "in", "is", "it", "its", "of", "on", "the", "to", "was"}
 
 
@@ -57,6 +68,24 @@ class Index:
 
 
 def words(text: str) -> list[str]:
-    """Split a text into the words that say something: small letters, no possessive 's."""
+    """Split a text into the words that say something: small letters, no 's, no Korean particles."""
     found = re.findall(r"\w+", re.sub(r"['’]s\b", "", text.lower()))
-    return [word for word in found if word not in STOP_WORDS]
+    stems = (_stem(word) for word in found if word not in STOP_WORDS)
+    return [SAME.get(stem, stem) for stem in stems]
+
+
+def _stem(word: str) -> str:
+    """Cut the particles off a word, so that a name is one word whatever it is in a sentence."""
+    for particle in (*ANYWHERE, *AFTER_CONSONANT, *AFTER_VOWEL):
+        stem = word.removesuffix(particle)
+        if stem not in {"", word} and _may_follow(particle, stem[-1]):
+            return _stem(stem)
+    return word
+
+
+def _may_follow(particle: str, letter: str) -> bool:
+    """Tell whether a particle may come after a letter. That of other scripts may be read anyhow."""
+    if particle in ANYWHERE or not "가" <= letter <= "힣":
+        return True
+    closed = (ord(letter) - ord("가")) % 28 != 0  # the syllable ends with a consonant
+    return closed == (particle in AFTER_CONSONANT)

@@ -13,6 +13,13 @@ Context: {context}
 
 Question: {question}"""
 
+READING_KOREAN = """\
+문맥만 보고 답하세요. 문맥에 없으면 "모르겠습니다."라고 답하세요.
+
+문맥: {context}
+
+질문: {question}"""
+
 # Part of the system message.
 SCHEMA = """\
 Answer only with a JSON object that fits this schema:
