@@ -47,7 +47,7 @@ text {{ font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans M
 .title {{ fill: #7fd4e8; font-weight: 700 }} .question {{ fill: #fff; font-weight: 700 }}
 .said {{ fill: #8fe0ac }} .answer {{ fill: #8fe0ac; font-weight: 700 }} .sent {{ fill: #98a0b8 }}
 .tool {{ fill: #f2cc7d }} .note, .bar, .doing {{ fill: #7f88a3 }}
-.cover, .cursor, .foot {{ visibility: hidden }}
+.wide {{ font-size: 15px }} .cover, .cursor, .foot {{ visibility: hidden }}
 @media (prefers-reduced-motion: no-preference) {{
   .cover, .cursor, .foot {{ visibility: visible }}
   .roll {{ animation: roll TOTALs step-end infinite }}
@@ -164,8 +164,9 @@ def _rows(lines: list[tuple[str, str]]) -> list[str]:
     """Return the lines as elements, in the columns of a terminal whatever the viewer's font."""
     found = []
     for row, (line, style) in enumerate(lines):
-        look = f' class="{style}"' if style else ""
         for part in RUNS.finditer(line):
+            names = f"{style}{' wide' * (cells(part[0][0]) > 1)}".strip()
+            look = f' class="{names}"' if names else ""
             where = f'x="{cells(line[: part.start()]) * WIDTH:g}" y="{row * HEIGHT + 13}"'
             length = f'textLength="{cells(part[0]) * WIDTH:g}"'
             found.append(f"<text{look} {where} {length}>{escape(part[0])}</text>")

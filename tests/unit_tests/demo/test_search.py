@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from demo.languages import ENGLISH, LANGUAGES
 from demo.search import Index
-from demo.tools import NOTHING, found_something, library, search
+from demo.tools import found_something, library, search, tools
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,15 @@ from demo.tools import NOTHING, found_something, library, search
         (["Ada's brother is Ben.", "Ben's brother is Ada."], "BEN’S brother?", None),
         (["Zoë lives in Köln.", "Ada lives in Bonn."], "köln", "Zoë lives in Köln."),
         (["한국의 수도는 서울이다", "Paris"], "서울이다", "한국의 수도는 서울이다"),
+        # Particles are no part of a Korean word; letters that only look like one are.
+        (["이서은은 가수이다.", "이서는 화가이다."], "이서은의", "이서은은 가수이다."),
+        (["이서는 화가이다.", "이서은은 가수이다."], "이서의", "이서는 화가이다."),
+        (
+            ["강의 길이는 2킬로미터이다.", "강의 높이는 9미터이다."],
+            "강의 높이",
+            "강의 높이는 9미터이다.",
+        ),
+        (["LangChain은 도구이다.", "집은 크다."], "LangChain이", "LangChain은 도구이다."),
     ],
 )
 def test_ranking(entries, query, best):
@@ -38,9 +48,9 @@ def test_words_outweigh_what_is_everywhere():
 @pytest.mark.parametrize("query", ["", "  ", "the of in", "?!", "xyzzy", "population of Atlantis"])
 def test_nothing_is_found_where_there_is_nothing(query):
     assert Index([]).search(query) == []
-    assert library().search(query) == []
-    assert search.invoke(query) == NOTHING
-    assert not found_something(NOTHING)
+    assert library(ENGLISH.library).search(query) == []
+    assert search.invoke(query) == ENGLISH.no_results
+    assert not found_something(ENGLISH.no_results, ENGLISH)
 
 
 @given(st.lists(st.text(max_size=20), max_size=6), st.text(max_size=20))
@@ -49,8 +59,11 @@ def test_any_text_can_be_searched(entries, query):
     assert set(index.search(query, count=9)) <= {entry.strip() for entry in entries}
 
 
-def test_every_entry_of_the_library_is_found_by_its_own_words():
-    entries = library().entries
+@pytest.mark.parametrize("code", ["en", "ko"])
+def test_every_entry_of_the_library_is_found_by_its_own_words(code):
+    language = LANGUAGES[code]
+    searching, _ = tools(language)
+    entries = library(language.library).entries
     assert len(entries) == len(set(entries)) > 36
     for entry in entries:
-        assert search.invoke(entry) == entry
+        assert searching.invoke(entry) == entry
