@@ -38,6 +38,9 @@ CALLING = ChatPromptTemplate.from_messages(
     [("human", "{input}"), ("placeholder", "{agent_scratchpad}")]
 )
 
+STOPPED = "Agent stopped due to"
+"""What LangChain's answer begins with where there is none."""
+
 Model = EasyLLM | EasyLLMChat
 Maker = Callable[[Model, Sequence[BaseTool]], Runnable]
 
@@ -89,6 +92,7 @@ def _run(screen: Screen, question: str, make: Maker, llm: Model, show: Show) -> 
     done = executor.invoke({"input": question}, {"callbacks": [show]})
     results = [str(result) for _, result in done["intermediate_steps"]]
     calls = say.calls.format(count=len(results), seconds=time.perf_counter() - start)
-    screen.line(f"\n   {say.answer.format(answer=done['output'])}", "answer")
+    answer = say.stopped if done["output"].startswith(STOPPED) else done["output"]
+    screen.line(f"\n   {say.answer.format(answer=answer)}", "answer")
     screen.line(f"   {calls}", "note")
     return not results or any(found_something(result, say) for result in results)

@@ -54,6 +54,7 @@ class Language:
         whole: How fast an answer in one piece was.
         answer: What comes before an answer.
         calls: How many tools were called.
+        stopped: What is said where an agent did not come to an end.
         no_object: What is said where a model's answer was not the object.
         embedded: How many passages were embedded.
         found: What comes before a passage that was found.
@@ -94,6 +95,7 @@ class Language:
     whole: str
     answer: str
     calls: str
+    stopped: str
     no_object: str
     embedded: str
     found: str
@@ -154,7 +156,8 @@ ENGLISH = Language(
     whole="[in one piece, after {whole:.2f} s]",
     answer="Answer: {answer}",
     calls="[tool calls: {count}; in all {seconds:.2f} s]",
-    no_object="no such object, since {reason}",
+    stopped="none, for the agent did not come to an end",
+    no_object="none, since {reason}",
     embedded="{passages} passages of {pages} pages embedded in {seconds:.2f} s",
     found="Found in {page}: {text}",
     took="All that took {seconds:.1f} s.",
@@ -233,7 +236,8 @@ KOREAN = Language(
     whole="[한 번에 받음, {whole:.2f}초]",
     answer="답: {answer}",
     calls="[도구 호출 {count}번, 모두 {seconds:.2f}초]",
-    no_object="그런 객체가 없습니다. {reason}",
+    stopped="없음. 에이전트가 끝을 내지 못했습니다",
+    no_object="없음. {reason}",
     embedded="문서 {pages}개의 구절 {passages}개를 {seconds:.2f}초 만에 임베딩함",
     found="{page}에서 찾음: {text}",
     took="모두 {seconds:.1f}초 걸렸습니다.",
