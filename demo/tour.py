@@ -48,14 +48,19 @@ def tour(place: Place, screen: Screen) -> None:
         (say.chat, chat),
         (say.react, partial(react_agent, variant="react", model=EasyLLM)),
         (say.react_json, partial(react_agent, variant="react-json", model=EasyLLMChat)),
-        (say.tool_calls, _if_it_can(tool_calling_agent)),
-        (say.structured, _if_it_can(structured)),
+        (say.tool_calls, tool_calling_agent),
+        (say.structured, structured),
         (say.retrieval, retrieval),
     ]
     for number, (part, show) in enumerate(parts):
         screen.progress(say.waiting, number / len(parts))
         _heading(screen, f"{number + 1}. {part.title}", part.question)
-        show(place, screen, part.question)
+        try:
+            show(place, screen, part.question)
+        except EasyLLMError as error:
+            if not number:  # nothing can be asked there
+                raise
+            screen.line(f"   {error}", "note")  # some servers cannot do some parts
     screen.progress("", 1)
     screen.line(f"\n{say.took.format(seconds=time.perf_counter() - start)}", "note")
     _next_steps(screen)
@@ -69,18 +74,6 @@ def ask(place: Place, screen: Screen, question: str) -> None:
         screen.progress(say.waiting, 0.5)
         _heading(screen, say.without_tools, question)
         screen.line(f"\n   {say.answer.format(answer=chat(place, screen, question))}", "answer")
-
-
-def _if_it_can(show: Shower) -> Shower:
-    """Show a part, or the error of a server that cannot do it: the tour goes on."""
-
-    def shown(place: Place, screen: Screen, question: str) -> None:
-        try:
-            show(place, screen, question)
-        except EasyLLMError as error:
-            screen.line(f"   {error}", "note")
-
-    return shown
 
 
 def _heading(screen: Screen, title: str, question: str) -> None:
