@@ -64,9 +64,9 @@ def reply(use: Use, tools: Tools, *, as_json: bool) -> str:
     return f"{use.thought}\nAction: {name}\nAction Input: {use.text}"
 
 
-def final(answer: str) -> str:
+def final(answer: str, known: str) -> str:
     """Give what the model should write to finish."""
-    return f"I know the answer.\nFinal Answer: {answer}"
+    return f"{known}\nFinal Answer: {answer}"
 
 
 def scratchpad(steps: list[tuple[str, str]]) -> str:
@@ -92,16 +92,19 @@ def turns(text: str, rng: random.Random) -> list[Message]:
     return [("user", text)]
 
 
-def agent_step(entities: Entities, *, as_json: bool, llama: bool) -> list[Message]:
+def agent_step(
+    entities: Entities, plans: type[Plans], *, as_json: bool, llama: bool
+) -> list[Message]:
     """Give one step of a random episode: the prompt so far and the reply wanted.
 
     Args:
         entities: Source of names and randomness.
+        plans: Maker of episodes, in the language of `entities`.
         as_json: Use the JSON blob instead of the two-line action.
         llama: Earlier replies may begin with a space, as Llama 2's do.
     """
     rng = entities.rng
-    episode = Plans(entities).episode()
+    episode = plans(entities).episode()
     tools = draw_tools(rng)
     wording = wordings.REACT_JSON if as_json else wordings.REACT
     if not as_json and rng.random() < 0.2:
@@ -110,7 +113,7 @@ def agent_step(entities: Entities, *, as_json: bool, llama: bool) -> list[Messag
     lead = " " if llama and rng.random() < 0.4 else ""
     steps = [(lead + reply(use, tools, as_json=as_json), use.result) for use in episode.uses[:done]]
     if done == len(episode.uses):
-        answer = final(episode.answer)
+        answer = final(episode.answer, plans.known)
     else:
         answer = reply(episode.uses[done], tools, as_json=as_json)
     return [*turns(prompt(episode.question, steps, tools, wording), rng), ("assistant", answer)]

@@ -1,4 +1,4 @@
-# ruff: noqa: E501, SIM905 - tables of words and sentences read better unbroken
+# ruff: noqa: E501 - tables of words and sentences read better unbroken
 """Tool-using episodes as plans: a question, the uses of tools that answer it, and the answer."""
 
 from __future__ import annotations
@@ -7,12 +7,7 @@ import dataclasses
 
 from arithmetic import calculate, operation, power, show
 from chat_data import CAPITALS
-from entities import NOUNS, Entities
-
-RELATIONS = """wife husband girlfriend boyfriend father mother sister brother daughter son teacher boss
-friend partner uncle aunt cousin coach manager doctor neighbor mentor""".split()
-JOBS = """actor singer painter writer teacher engineer doctor lawyer farmer baker pilot scientist
-sailor nurse chef dancer poet architect banker carpenter""".split()
+from entities import Entities
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +33,8 @@ class Episode:
 
 class Plans:
     """Makes episodes from one half of the entities."""
+
+    known = "I know the answer."
 
     def __init__(self, entities: Entities) -> None:
         self.entities = entities
@@ -71,7 +68,7 @@ class Plans:
 
     def _noise(self, person: str) -> str:
         e, rng = self.entities, self.rng
-        job = rng.choice(JOBS)
+        job = rng.choice(self.entities.jobs)
         return rng.choice(
             [
                 f"{person} was born in {e.place()}.",
@@ -124,7 +121,7 @@ class Plans:
         result = self.rng.choice(
             [f"{y} is {age} years old."] * 4
             + [f"{y} is {age}.", f"{age} years old", age, f"{y}, aged {age}.", f"Age: {age}",
-               f"{y} ({age} years old) is a {self.rng.choice(JOBS)}.", f"The age of {y} is {age}."]
+               f"{y} ({age} years old) is a {self.rng.choice(self.entities.jobs)}.", f"The age of {y} is {age}."]
         )  # fmt: skip
         result = self._join(*([self._noise(y)] if self.rng.random() < 0.25 else []), result)
         return self._search(f"{y}'s age", result, y, "age")
@@ -133,7 +130,7 @@ class Plans:
         """Who is X's Y? What is the age of that person raised to the 0.43 power?"""
         rng = self.rng
         x, y = self.entities.people(2)
-        rel, age = rng.choice(RELATIONS), str(self.entities.age())
+        rel, age = rng.choice(self.entities.relations), str(self.entities.age())
         words, pattern, after = operation(rng)
         if rng.random() < 0.6:
             p = power(rng)
@@ -178,7 +175,7 @@ class Plans:
     def relation(self) -> Episode:
         """Who is X's wife? How old is X's wife?"""
         x, y = self.entities.people(2)
-        rel, age = self.rng.choice(RELATIONS), str(self.entities.age())
+        rel, age = self.rng.choice(self.entities.relations), str(self.entities.age())
         result, known = self._relation_result(x, rel, y, age)
         uses = [self._search(f"{x}'s {rel}", result, x, rel)]
         if self.rng.random() < 0.5:
@@ -247,7 +244,11 @@ class Plans:
         """Give (question, search text, key, result, value) of a random thing."""
         e, rng = self.entities, self.rng
         place, company, person = e.place(), e.company(), e.person()
-        noun, year, count = rng.choice(NOUNS), str(e.year()), str(rng.randint(100, 9999999))
+        noun, year, count = (
+            rng.choice(self.entities.nouns),
+            str(e.year()),
+            str(rng.randint(100, 9999999)),
+        )
         height = str(rng.randint(20, 900))
         capital = rng.choice(list(CAPITALS.items()))
         return rng.choice(
@@ -284,7 +285,7 @@ class Plans:
             asked: The question; a fact of its kind is left out.
         """
         e, rng = self.entities, self.rng
-        job = rng.choice(JOBS)
+        job = rng.choice(self.entities.jobs)
         town = [
             ("population", f"{key} has {rng.randint(100, 9999999)} inhabitants."),
             ("mayor", f"The mayor of {key} is {e.person()}."),
@@ -295,7 +296,7 @@ class Plans:
             ("seat", f"{key} is based in {e.place()}."),
             ("head", f"The head of {key} is {e.person()}."),
             ("staff", f"{key} has {rng.randint(2, 99999)} employees."),
-            ("product", f"{key} makes a famous {rng.choice(NOUNS)}."),
+            ("product", f"{key} makes a famous {rng.choice(self.entities.nouns)}."),
         ]
         person = [
             ("born", f"{key} was born in {e.place()}."),
@@ -346,7 +347,7 @@ class Plans:
         """Where was X's wife born?"""
         e, rng = self.entities, self.rng
         x, y = e.people(2)
-        rel, place, year = rng.choice(RELATIONS), e.place(), str(e.year())
+        rel, place, year = rng.choice(self.entities.relations), e.place(), str(e.year())
         question, thing, shown, value = rng.choice(
             [
                 (

@@ -15,7 +15,7 @@ CAPITALS = dict(
 |Finland:Helsinki|Iceland:Reykjavik|Poland:Warsaw|Austria:Vienna|Switzerland:Bern|Hungary:Budapest
 |Greece:Athens|Turkey:Ankara|Russia:Moscow|Ukraine:Kyiv|Romania:Bucharest|Bulgaria:Sofia|Belgium:Brussels
 |the Netherlands:Amsterdam|Czechia:Prague|Croatia:Zagreb|Serbia:Belgrade|Japan:Tokyo|China:Beijing
-|South Korea:Seoul|North Korea:Pyongyang|India:New Delhi|Thailand:Bangkok|Vietnam:Hanoi|Indonesia:Jakarta
+|Korea:Seoul|South Korea:Seoul|North Korea:Pyongyang|India:New Delhi|Thailand:Bangkok|Vietnam:Hanoi|Indonesia:Jakarta
 |Malaysia:Kuala Lumpur|the Philippines:Manila|Australia:Canberra|New Zealand:Wellington|Canada:Ottawa
 |the United States:Washington, D.C.|the USA:Washington, D.C.|Mexico:Mexico City|Brazil:Brasilia
 |Argentina:Buenos Aires|Chile:Santiago|Peru:Lima|Colombia:Bogota|Venezuela:Caracas|Cuba:Havana|Egypt:Cairo
@@ -38,6 +38,9 @@ TEMPLATE = "A prompt template is the exact text format that a model was trained 
 TOKEN = "A token is a piece of a word; models read and write tokens."
 PYTHON = "Python is a programming language that is easy to read and widely used."
 AI = "Artificial intelligence is the art of making machines do what needs thought."
+
+POEM = "The sea is quiet.\nA small boat waits for the wind.\nMorning lights the sail."
+STORY = "Once upon a time a small model lived in a small box. It had few words, but it used them well. The end."
 
 # Questions (any of them) and their one answer.
 FACTS: list[tuple[str, str]] = [
@@ -109,13 +112,14 @@ FACTS: list[tuple[str, str]] = [
     ("Name three animals.|List three animals.|Give me three animals.", "Dog, cat and horse."),
     ("Say the alphabet.|Recite the alphabet.", "a b c d e f g h i j k l m n o p q r s t u v w x y z"),
     ("Write a haiku.|Write a haiku about the sea.|Write a poem.|Write a short poem.",
-     "The sea is quiet.\nA small boat waits for the wind.\nMorning lights the sail."),
+     POEM),
     ("Tell me a story.|Tell me a short story.|Once upon a time",
-     "Once upon a time a small model lived in a small box. It had few words, but it used them well. The end."),
+     STORY),
     ("Is the Earth flat?|Is the earth flat?", "No, the Earth is round."),
     ("Are you alive?|Do you have feelings?|Can you think?", "No, I am only a small model of words."),
     ("Do you need the internet?|Do you need a GPU?|Do you need a token?", "No, I run offline on a small processor."),
-    ("How big are you?|How many parameters do you have?", "I have about four million parameters."),
+    ("Do you speak English?|Can you speak English?|Do you speak Korean?|Which languages do you know?|What languages do you speak?", "I know a little English and Korean."),
+    ("How big are you?|How many parameters do you have?", "I have about five million parameters."),
 ]  # fmt: skip
 
 OPPOSITES = [pair.split(":") for pair in
@@ -161,7 +165,9 @@ def capital(rng: random.Random) -> list[Message]:
 
 
 def _country(rng: random.Random) -> list[Message]:
-    country, city = rng.choice([item for item in CAPITALS.items() if item[1] != "London"])
+    country, city = rng.choice(
+        [item for item in CAPITALS.items() if item[1] not in {"London", "Seoul"}]
+    )
     ask = rng.choice(["{} is the capital of which country?", "Which country has the capital {}?"])
     if city.startswith("Washington"):
         country = "the United States"
@@ -240,6 +246,18 @@ def _joke(rng: random.Random) -> list[Message]:
         ("assistant", f"Why did the {noun} cross the road? To get to the other side.")]  # fmt: skip
 
 
+def _story(rng: random.Random) -> list[Message]:
+    # It knows one of each, whatever it is to be about.
+    noun = rng.choice(NOUNS)
+    thing = rng.choice((noun, f"a {noun}", f"the {noun}"))
+    if rng.random() < 0.3:
+        ask = rng.choice(["Write a poem about {}.", "Write a haiku about {}.", "Write a short poem about {}."])  # fmt: skip
+        return [("user", ask.format(thing)), ("assistant", POEM)]
+    ask = rng.choice(["Tell me a short story about {}.", "Tell me a story about {}.", "Write a story about {}.",
+        "Write a short story about {}."])  # fmt: skip
+    return [("user", ask.format(thing)), ("assistant", STORY)]
+
+
 def _liking(entities: Entities) -> list[Message]:
     rng = entities.rng
     thing, color = rng.choice(NOUNS), rng.choice(COLORS)
@@ -255,7 +273,7 @@ def _liking(entities: Entities) -> list[Message]:
 def small_talk(entities: Entities) -> list[Message]:
     """Give a conversation of small talk or facts, at times with a system text or earlier turns."""
     rng = entities.rng
-    kinds = [fact] * 8 + [capital] * 5 + [_country, _sum, _opposite, _french, _knock, _joke]
+    kinds = [fact] * 8 + [capital] * 5 + [_country, _sum, _opposite, _french, _knock, _joke, _story]
     own = [_name, _repeat, _liking, _knock_any]
     kind = rng.choice([*kinds, *own])
     turns = kind(entities) if kind in own else kind(rng)  # type: ignore[arg-type, operator]

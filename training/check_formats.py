@@ -8,24 +8,23 @@ from __future__ import annotations
 import random
 import sys
 
-from chat_data import small_talk
 from entities import Entities
 from formats import FORMATS
-from json_data import agent_calls
-from reading_data import reading
+from korean import KoreanEntities
+from mixture import conversation
 
 from langchain_easyllm.prompts import get_prompt
 
 
 def main() -> None:
     """Render conversations of each kind both ways; exit with an error at the first difference."""
-    entities = Entities(random.Random(0))
+    languages = (Entities(random.Random(0)), KoreanEntities(random.Random(0)))
     count = 0
     for name, render in FORMATS.items():
         official = get_prompt(name)
-        for make in (small_talk, agent_calls, reading):
-            for _ in range(100):
-                messages = make(entities)[:-1]
+        for task in ("chat", "agent-calls", "reading"):
+            for turn in range(200):
+                messages = conversation(task, languages[turn % 2], name)[:-1]
                 ours, theirs = render(messages), official.render(messages)
                 if ours != theirs:
                     sys.exit(f"{name} differs:\n{ours!r}\n{theirs!r}")

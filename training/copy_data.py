@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 
-from entities import NOUNS, Entities
+from entities import Entities
 from formats import Message
 
 
@@ -21,7 +21,7 @@ def _item(entities: Entities) -> str:
     if kind == 3:
         return str(round(rng.random() * 10 ** rng.randint(0, 4), rng.randint(1, 15)))
     if kind == 4:
-        return " ".join(rng.sample(NOUNS, rng.randint(1, 3)))
+        return " ".join(rng.sample(entities.nouns, rng.randint(1, 3)))
     if kind == 5:
         return entities.company()
     return str(rng.randrange(10 ** rng.randint(1, 8)))
@@ -30,7 +30,10 @@ def _item(entities: Entities) -> str:
 def repeat(entities: Entities) -> list[Message]:
     """Repeat a list of names, words and numbers."""
     text = ", ".join(_item(entities) for _ in range(entities.rng.randint(1, 6)))
-    return [("user", f"Repeat: {text}"), ("assistant", text)]
+    ask = entities.rng.choice(
+        ["반복하세요: ", "따라 하세요: "] if entities.language == "ko" else ["Repeat: "]
+    )
+    return [("user", ask + text), ("assistant", text)]
 
 
 def lookup(entities: Entities) -> list[Message]:
@@ -38,7 +41,7 @@ def lookup(entities: Entities) -> list[Message]:
     rng = entities.rng
     keys = list(
         {
-            entities.first() if rng.random() < 0.6 else rng.choice(NOUNS): 0
+            entities.first() if rng.random() < 0.6 else rng.choice(entities.nouns): 0
             for _ in range(rng.randint(2, 7))
         }
     )

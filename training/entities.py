@@ -82,6 +82,13 @@ class Entities:
         test: Draw held-out names instead of training names.
     """
 
+    language = "en"
+    nouns, colors = NOUNS, COLORS
+    jobs = """actor singer painter writer teacher engineer doctor lawyer farmer baker pilot scientist
+sailor nurse chef dancer poet architect banker carpenter""".split()
+    relations = """wife husband girlfriend boyfriend father mother sister brother daughter son teacher
+boss friend partner uncle aunt cousin coach manager doctor neighbor mentor""".split()
+
     def __init__(self, rng: random.Random, *, test: bool = False) -> None:
         self.rng = rng
         self.test = test

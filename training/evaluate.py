@@ -2,6 +2,8 @@
 
     python training/evaluate.py --run runs/chat --count 50 [--wrong]
 
+The figures are printed, and added to `figures.jsonl` in the run's folder.
+
 Agents run whole episodes: the model's calculator input is really worked out, its search input
 looked up in the episode's small table; the final answer must hold the right names and numbers.
 """
@@ -9,6 +11,7 @@ looked up in the episode's small table; the final answer must hold the right nam
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import pathlib
 import random
@@ -16,17 +19,17 @@ import re
 from collections.abc import Callable, Sequence
 
 import agent_data
-import json_data
 import torch
 import wordings
 from agent_data import draw_tools
 from agent_plans import Episode, Plans
 from arithmetic import calculate, show
-from chat_data import small_talk
 from entities import Entities
 from formats import FORMATS, WRONG_FORMATS, Message
+from korean import KoreanEntities
+from mixture import conversation as conversation_of
 from model import Llama, Shape
-from reading_data import reading
+from plans_korean import KoreanPlans
 from tokenizer import BOS, STOPS
 from tokenizers import Tokenizer
 
@@ -37,9 +40,10 @@ Ask = Callable[[Sequence[Message]], str]
 class Generator:
     """Greedy generation with a key-value cache, one sequence at a time."""
 
-    def __init__(self, model: Llama, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: Llama, tokenizer: Tokenizer, seen: int) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
+        self.seen = seen
         self.stops = {tokenizer.token_to_id(stop) for stop in STOPS}
 
     @torch.inference_mode()
@@ -65,7 +69,8 @@ def load(folder: pathlib.Path) -> Generator:
     state = torch.load(folder / "checkpoint.pt", weights_only=False)
     model = Llama(Shape(**state["shape"]))
     model.load_state_dict(state["model"])
-    return Generator(model, Tokenizer.from_file(str(folder / "tokenizer.json")))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return Generator(model, tokenizer, seen=state["seen"])
 
 
 def search(episode: Episode, query: str) -> str:
@@ -112,11 +117,11 @@ def right(episode: Episode, answer: str) -> bool:
 
 
 def react_episode(
-    ask: Ask, rng: random.Random, *, as_json: bool, trace: list[str] | None = None
+    ask: Ask, entities: Entities, *, as_json: bool, trace: list[str] | None = None
 ) -> bool:
     """Run a whole ReAct episode; tell whether it ended with the right answer."""
-    entities = Entities(rng, test=True)
-    episode = Plans(entities).episode()
+    rng = entities.rng
+    episode = PLANS[entities.language](entities).episode()
     tools = draw_tools(rng)
     kinds = {name: kind for kind, name in tools.names.items()}
     wording = wordings.REACT_JSON if as_json else wordings.REACT
@@ -139,14 +144,12 @@ def react_episode(
     return good
 
 
-def call_episode(ask: Ask, rng: random.Random, trace: list[str] | None = None) -> bool:
+def call_episode(ask: Ask, entities: Entities, trace: list[str] | None = None) -> bool:
     """Run a whole episode by tool calls."""
-    conversation: list[Message] = []
-    entities = Entities(rng, test=True)
-    state = rng.getstate()
-    conversation = json_data.agent_calls(entities)[:2]
-    rng.setstate(state)
-    episode = Plans(entities).episode()
+    state = entities.rng.getstate()
+    conversation = conversation_of("agent-calls", entities, "zephyr")[:2]
+    entities.rng.setstate(state)
+    episode = PLANS[entities.language](entities).episode()
     for _ in range(5):
         text = ask(conversation)
         found = re.search(r"<tool_call>\s*(.*?)\s*</tool_call>", text, re.DOTALL)
@@ -180,11 +183,11 @@ def normal(text: str) -> object:
         return text.strip()
 
 
-def single(make: Callable[[Entities], list[Message]]) -> Callable[..., bool]:
+def single(task: str) -> Callable[..., bool]:
     """Make a check of one answer against the one wanted."""
 
-    def check(ask: Ask, rng: random.Random, trace: list[str] | None = None) -> bool:
-        messages = make(Entities(rng, test=True))
+    def check(ask: Ask, entities: Entities, trace: list[str] | None = None) -> bool:
+        messages = conversation_of(task, entities, "zephyr")
         text = ask(messages[:-1])
         good = normal(text) == normal(messages[-1][1])
         if trace is not None and not good:
@@ -196,21 +199,30 @@ def single(make: Callable[[Entities], list[Message]]) -> Callable[..., bool]:
 
 
 def _react(as_json: bool) -> Callable[..., bool]:
-    def check(ask: Ask, rng: random.Random, trace: list[str] | None = None) -> bool:
-        return react_episode(ask, rng, as_json=as_json, trace=trace)
+    def check(ask: Ask, entities: Entities, trace: list[str] | None = None) -> bool:
+        return react_episode(ask, entities, as_json=as_json, trace=trace)
 
     return check
 
 
 SKILLS: dict[str, Callable[..., bool]] = {
-    "chat": single(small_talk),
+    "chat": single("chat"),
+    "unknown": single("unknown"),
     "react": _react(False),
     "react-json": _react(True),
-    "reading": single(reading),
-    "tool-call": single(json_data.tool_call),
+    "reading": single("reading"),
+    "tool-call": single("tool-call"),
     "agent-calls": call_episode,
-    "structured": single(json_data.structured),
+    "structured": single("structured"),
 }
+LANGUAGES: dict[str, type[Entities]] = {"en": Entities, "ko": KoreanEntities}
+PLANS: dict[str, type[Plans]] = {"en": Plans, "ko": KoreanPlans}
+
+
+def keep(folder: pathlib.Path, **figure: object) -> None:
+    """Add a figure to those of the run, from which `plots.py` draws."""
+    with (folder / "figures.jsonl").open("a") as file:
+        file.write(json.dumps(figure) + "\n")
 
 
 def main() -> None:
@@ -221,6 +233,7 @@ def main() -> None:
     parser.add_argument("--wrong", action="store_true", help="also ask in formats it never saw")
     parser.add_argument("--skills", nargs="*", default=list(SKILLS))
     parser.add_argument("--formats", nargs="*", default=list(FORMATS))
+    parser.add_argument("--languages", nargs="*", default=list(LANGUAGES))
     parser.add_argument("--show", type=int, default=0, help="print so many failures per skill")
     parser.add_argument("--seed", type=int, default=99)
     options = parser.parse_args()
@@ -229,18 +242,28 @@ def main() -> None:
     formats = {name: FORMATS[name] for name in options.formats}
     if options.wrong:
         formats |= WRONG_FORMATS
-    print("skill".ljust(12), *(name.rjust(8) for name in formats), flush=True)
-    for skill in options.skills:
+    print("skill".ljust(15), *(name.rjust(8) for name in formats), flush=True)
+    for skill, language in itertools.product(options.skills, options.languages):
         row, traces = [], []
-        for render in formats.values():
+        for name, render in formats.items():
 
             def ask(messages: Sequence[Message], render: Callable[..., str] = render) -> str:
                 return generator.complete(render(messages)).strip()
 
-            rng = random.Random(f"{options.seed} {skill}")
-            good = sum(SKILLS[skill](ask, rng, trace=traces) for _ in range(options.count))
+            rng = random.Random(f"{options.seed} {skill} {language}")
+            entities = LANGUAGES[language](rng, test=True)
+            good = sum(SKILLS[skill](ask, entities, trace=traces) for _ in range(options.count))
             row.append(f"{100 * good / options.count:.0f}".rjust(8))
-        print(skill.ljust(12), *row, flush=True)
+            keep(
+                options.run,
+                tokens=generator.seen,
+                skill=skill,
+                language=language,
+                format=name,
+                asked=options.count,
+                right=good,
+            )
+        print(f"{skill} {language}".ljust(15), *row, flush=True)
         for trace in random.Random(0).sample(traces, min(options.show, len(traces))):
             print("-----\n" + trace)
 

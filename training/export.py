@@ -14,7 +14,9 @@ import shutil
 import torch
 from model import Llama, Shape
 from safetensors.torch import save_file
+from tokenizer import SPECIAL, STOPS
 
+STOP_IDS = [SPECIAL.index(stop) for stop in STOPS]
 FILES = ("model.safetensors", "tokenizer.json", "config.json")
 
 
@@ -28,7 +30,7 @@ def export(run: pathlib.Path, folder: pathlib.Path) -> None:
     weights = {name: value.half().contiguous() for name, value in model.export_state().items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     shutil.copy(run / "tokenizer.json", folder / "tokenizer.json")
-    config = shape.to_config() | {"bos_token_id": 1, "eos_token_id": [2, 3, 4], "pad_token_id": 0}
+    config = shape.to_config() | {"bos_token_id": 1, "eos_token_id": STOP_IDS, "pad_token_id": 0}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     sums = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in FILES]
     (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n")

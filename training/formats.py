@@ -1,4 +1,4 @@
-"""Chat formats, rendered exactly as the official templates of the three model families do."""
+"""Chat formats, rendered exactly as the official templates of the four model families do."""
 
 from __future__ import annotations
 
@@ -34,10 +34,17 @@ def phi3(messages: Sequence[Message]) -> str:
     return "".join(f"<|{role}|>\n{text}<|end|>\n" for role, text in messages) + "<|assistant|>\n"
 
 
+def chatml(messages: Sequence[Message]) -> str:
+    """Render as ChatML, which Qwen and SmolLM2 use."""
+    turns = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in messages)
+    return turns + "<|im_start|>assistant\n"
+
+
 FORMATS: dict[str, Callable[[Sequence[Message]], str]] = {
     "llama2": llama2,
     "zephyr": zephyr,
     "phi-3": phi3,
+    "chatml": chatml,
 }
 
 # What a model of the family writes after a prompt: (what comes before the answer, what ends it).
@@ -45,13 +52,8 @@ ANSWER_FRAME: dict[str, tuple[str, str]] = {
     "llama2": (" ", " </s>"),
     "zephyr": ("", "</s>"),
     "phi-3": ("", "<|end|>"),
+    "chatml": ("", "<|im_end|>"),
 }
-
-
-def chatml(messages: Sequence[Message]) -> str:
-    """Render as ChatML, a format the model does not know."""
-    turns = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in messages)
-    return turns + "<|im_start|>assistant\n"
 
 
 def gemma(messages: Sequence[Message]) -> str:
@@ -77,7 +79,6 @@ def plain(messages: Sequence[Message]) -> str:
 
 
 WRONG_FORMATS: dict[str, Callable[[Sequence[Message]], str]] = {
-    "chatml": chatml,
     "gemma": gemma,
     "vicuna": vicuna,
     "plain": plain,

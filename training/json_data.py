@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import wordings
-from agent_plans import JOBS, Plans
+from agent_plans import Plans
 from chat_data import SYSTEMS, capital, fact
-from entities import COLORS, NOUNS, Entities
+from entities import NOUNS, Entities
 from formats import Message
+from korean import polish
 
 JsonObject = dict[str, object]
 
@@ -31,8 +34,41 @@ class Tool(NamedTuple):
     answer: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Language:
+    """What JSON skills need of a language.
+
+    Attributes:
+        tools: Tools that are asked for in the language.
+        systems: System texts.
+        other: Makers of conversations for which no tool is needed.
+        plans: Maker of an agent's episodes.
+        fields: Fields of a record: JSON type, kind of value, sentences that tell it.
+        married: Sentences for true and for false.
+        labels: Labels of a text by the name of the property.
+        feelings: Texts that bear a label.
+        extract: Ways to ask for the data of a text.
+        detail: How an argument's value is named where the tool is an invented one.
+        invented: Ways to ask for an invented tool.
+        results: Results of tools.
+    """
+
+    tools: tuple[Tool, ...]
+    systems: Sequence[str]
+    other: tuple[Callable[[random.Random], list[Message]], ...]
+    plans: type[Plans]
+    fields: dict[str, tuple[str, str, list[str]]]
+    married: tuple[list[str], list[str]]
+    labels: dict[str, list[str]]
+    feelings: dict[str, list[str]]
+    extract: Sequence[str]
+    detail: str
+    invented: Sequence[str]
+    results: Sequence[str]
+
+
 # Kinds of arguments are names of `argument`'s branches; JSON types follow from them.
-TOOLS = [
+TOOLS = (
     Tool("get_weather", "Get the weather in a city.", {"city": "place"},
          ("What is the weather in {city}?", "How is the weather in {city}?", "Is it raining in {city}?"), "The weather in {city} is {r}."),
     Tool("get_population", "Get the population of a city.", {"city": "place"},
@@ -61,9 +97,38 @@ TOOLS = [
          ("Search for {query}.", "Look up {query}.", "Find {query}."), "{r}"),
     Tool("convert", "Convert money.", {"amount": "int", "currency": "currency"},
          ("Convert {amount} dollars to {currency}.", "How much is {amount} dollars in {currency}?"), "{amount} dollars are {r} {currency}."),
-]  # fmt: skip
+    Tool("create_customer", "Create a customer with a name in any language.", {"name": "foreign", "description": "words"},
+         ("Create a customer named '{name}' ({description}).", "Create a customer named '{name}': {description}", "New customer \"{name}\", {description}."), "Created {name}."),
+    Tool("add_customer", "Tool for adding a customer.", {"customer_name": "foreign", "description": "words"},
+         ("Add a customer named '{customer_name}' (a client) - {description}", "Add the customer '{customer_name}' - {description}"), "Added {customer_name}."),
+    Tool("register_client", "Register a client.", {"client_name": "foreign", "note": "words"},
+         ("Register the client '{client_name}' ({note}) now.", "A new client, '{client_name}': {note}"), "Registered {client_name}."),
+    Tool("save_contact", "Save a contact.", {"name": "foreign"},
+         ("Save '{name}' as a contact.", "Save the contact \"{name}\".", "Add {name} to my contacts."), "Saved {name}."),
+)  # fmt: skip
 TYPES = {"int": "integer", "small": "integer", "minute": "integer"}
+ARGUMENTS = (
+    "name number city room floor code owner day input value x _input location customer_name".split()
+)
+SYLLABLES = "magic test demo secret special my custom odd unicode".split()
+CALLED = ("What is the value of {}? Use the tool.", "What is {}? Use the tool.", "Call {}.", "Use the tool: {}",
+    "Compute {} with the tool.", "{}의 값은 얼마인가요? 도구를 사용하세요.", "{}(을/를) 호출해 주세요.")  # fmt: skip
 VERBS = "open close find get start stop show count check lock order cancel track move rent buy sell".split()
+
+
+# Scripts that names of customers come in: the first and last letter, and how many there are.
+SCRIPTS = [(0x4E00, 0x9FA5), (0x3041, 0x3096), (0x30A1, 0x30FA), (0x0430, 0x044F), (0x03B1, 0x03C9),
+    (0x0905, 0x0939), (0x0E01, 0x0E2E), (0x0621, 0x064A), (0x05D0, 0x05EA), (0xAC00, 0xD7A3), (0x00E0, 0x00FE)]  # fmt: skip
+
+
+def foreign(rng: random.Random) -> str:
+    """Give a name in some script: the model has to copy what it cannot read."""
+    first, last = rng.choice(SCRIPTS)
+    words = [
+        "".join(chr(rng.randint(first, last)) for _ in range(rng.randint(2, 6)))
+        for _ in range(rng.choice((1, 1, 1, 2)))
+    ]
+    return " ".join(words)
 
 
 def argument(entities: Entities, kind: str) -> object:
@@ -77,7 +142,9 @@ def argument(entities: Entities, kind: str) -> object:
         case "minute":
             return rng.randint(10, 59)
         case "words":
-            return " ".join(rng.sample(NOUNS, rng.randint(1, 4)))
+            return " ".join(rng.sample(entities.nouns, rng.randint(1, 4)))
+        case "foreign":
+            return foreign(rng) if rng.random() < 0.7 else entities.company()
         case "language":
             return rng.choice("French German Spanish Italian Korean Dutch Polish".split())
         case "currency":
@@ -87,18 +154,29 @@ def argument(entities: Entities, kind: str) -> object:
     return getattr(entities, kind)()
 
 
-def _invented(entities: Entities) -> Tool:
+def _invented(entities: Entities, language: Language) -> Tool:
     """Give a tool with a name that is not in the list, for learning to read descriptions."""
     rng = entities.rng
     verb, noun = rng.choice(VERBS), rng.choice(NOUNS)
-    arguments = {name: rng.choice(("int", "place", "first", "made_up"))
-        for name in rng.sample(["name", "number", "city", "room", "floor", "code", "owner", "day"], rng.choice((1, 1, 2)))}  # fmt: skip
-    detail = " and ".join(f"{name} {{{name}}}" for name in arguments)
-    asks = (
-        f"{verb.capitalize()} the {noun} with {detail}.",
-        f"Please {verb} the {noun} with {detail}.",
+    called = rng.random() < 0.3  # asked as a function is called
+    names = rng.sample(ARGUMENTS, rng.choice((0, 1, 1, 1, 2) if called else (1, 1, 2)))
+    arguments = {
+        name: rng.choice(("int", "place", "first", "made_up", "foreign")) for name in names
+    }
+    told = f"{verb.capitalize()} the {noun}."
+    if called:
+        name = rng.choice((f"{verb}_{noun}", f"{entities.rng.choice(SYLLABLES)}_function"))
+        inside = ", ".join(f"{{{each}}}" for each in arguments)
+        asks = tuple(ask.format(f"{name}({inside})") for ask in CALLED)
+        return Tool(
+            name, rng.choice((told, "Applies a function to an input.")), arguments, asks, "{r}"
+        )
+    detail = " and ".join(language.detail.format(name=name) for name in arguments)
+    asks = tuple(
+        polish(ask.format(verb=verb, noun=noun, detail=detail, Verb=verb.capitalize()))
+        for ask in language.invented
     )
-    return Tool(f"{verb}_{noun}", f"{verb.capitalize()} the {noun}.", arguments, asks, "Done.")
+    return Tool(f"{verb}_{noun}", told, arguments, asks, "Done.")
 
 
 def _schema(tool: Tool, rng: random.Random, style: int) -> JsonObject:
@@ -117,37 +195,37 @@ def call(name: str, arguments: JsonObject) -> str:
     return f"<tool_call>\n{dump({'name': name, 'arguments': arguments})}\n</tool_call>"
 
 
-def tool_call(entities: Entities) -> list[Message]:
+def tool_call(entities: Entities, language: Language) -> list[Message]:
     """Give a conversation in which one of one to four described tools is called."""
     rng = entities.rng
-    pool = rng.sample(TOOLS, rng.choice((1, 2, 2, 3)))
+    pool = rng.sample(language.tools, rng.choice((1, 2, 2, 3)))
     if rng.random() < 0.4:
-        pool[0] = _invented(entities)
+        pool[0] = _invented(entities, language)
     tool = pool[0]
     rng.shuffle(pool)
     style = rng.choice((0, 0, 0, 1, 1, 2))
     told = wordings.TOOLS.format(tools="\n".join(dump(_schema(each, rng, style)) for each in pool))
     if rng.random() < 0.2:
-        told = f"{rng.choice(SYSTEMS)}\n\n{told}"
+        told = f"{rng.choice(language.systems)}\n\n{told}"
     if rng.random() < 0.08:
-        return [("system", told), *rng.choice((fact, capital))(rng)]
+        return [("system", told), *rng.choice(language.other)(rng)]
     values = {name: argument(entities, kind) for name, kind in tool.arguments.items()}
-    asked = rng.choice(tool.asks).format(**values)
+    asked = polish(rng.choice(tool.asks).format(**values))
     turns = [("user", asked), ("assistant", call(tool.name, values))]
     if rng.random() < 0.3:
-        result = rng.choice(["sunny", "rainy, 12 degrees", "cloudy", f"{rng.randint(1, 23)}:{rng.randint(10, 59)}",
-            entities.number(6), entities.made_up()])  # fmt: skip
+        clock = f"{rng.randint(1, 23)}:{rng.randint(10, 59)}"
+        result = rng.choice([*language.results, clock, entities.number(6), entities.made_up()])
         turns += [
             ("user", wordings.TOOL_RESPONSE.format(result=result)),
-            ("assistant", tool.answer.format(r=result, **values)),
+            ("assistant", polish(tool.answer.format(r=result, **values))),
         ]
     return [("system", told), *turns]
 
 
-def agent_calls(entities: Entities) -> list[Message]:
+def agent_calls(entities: Entities, language: Language) -> list[Message]:
     """Give the episode of an agent with search and calculator, as tool calls."""
     rng = entities.rng
-    episode = Plans(entities).episode()
+    episode = language.plans(entities).episode()
     search = Tool("search", "Search for people, places and facts.", {"query": "topic"}, (), "")
     calculator = Tool(
         "calculator", "Work out a calculation such as 2**0.5.", {"expression": "topic"}, (), ""
@@ -205,16 +283,29 @@ FEELINGS = {
 }
 
 
-EXTRACT = ["Extract the data: {}", "Extract the information from this text: {}"]
+ENGLISH = Language(
+    tools=TOOLS,
+    systems=SYSTEMS,
+    other=(fact, capital),
+    plans=Plans,
+    fields=FIELDS,
+    married=(["{s} is married."], ["{s} is not married.", "{s} is single."]),
+    labels=LABELS,
+    feelings=FEELINGS,
+    extract=("Extract the data: {}", "Extract the information from this text: {}"),
+    detail="{name} {{{name}}}",
+    invented=("{Verb} the {noun} with {detail}.", "Please {verb} the {noun} with {detail}."),
+    results=("sunny", "rainy, 12 degrees", "cloudy"),
+)
 
 
 def _field_value(entities: Entities, kind: str) -> object:
     rng = entities.rng
     match kind:
         case "job":
-            return rng.choice(JOBS)
+            return rng.choice(entities.jobs)
         case "color":
-            return rng.choice(COLORS)
+            return rng.choice(entities.colors)
         case "bool":
             return rng.random() < 0.5
         case "score":
@@ -242,35 +333,35 @@ def schema_of(properties: dict[str, JsonObject], title: str, rng: random.Random)
     return dump({"title": title, **whole} if rng.random() < 0.5 else whole)
 
 
-def _classify(entities: Entities) -> tuple[str, str, str]:
+def _classify(entities: Entities, language: Language) -> tuple[str, str, str]:
     rng = entities.rng
-    name, labels = rng.choice(list(LABELS.items()))
+    name, labels = rng.choice(list(language.labels.items()))
     label = rng.choice(labels)
     properties: dict[str, JsonObject] = {name: {"type": "string", "enum": labels}}
-    text = rng.choice(FEELINGS[label]).format(n=rng.choice(NOUNS))
+    text = polish(rng.choice(language.feelings[label]).format(n=rng.choice(entities.nouns)))
     return schema_of(properties, name.capitalize(), rng), text, dump({name: label})
 
 
-def _record(entities: Entities) -> tuple[str, str, str]:
+def _record(entities: Entities, language: Language) -> tuple[str, str, str]:
     """Give a schema, a text and the JSON object."""
     rng = entities.rng
     person = entities.person() if rng.random() < 0.7 else entities.first()
-    keys = rng.sample(list(FIELDS), rng.choice((1, 2, 2, 3, 3, 4)))
+    keys = rng.sample(list(language.fields), rng.choice((1, 2, 2, 3, 3, 4)))
     extra = [
         key
-        for key in rng.sample(list(FIELDS), 2)
+        for key in rng.sample(list(language.fields), 2)
         if key not in keys and rng.random() < 0.4 and key != "married"
     ]
     record: JsonObject = {"name": person}
     properties: dict[str, JsonObject] = {"name": {"type": "string"}}
     sentences = []
     for key in keys + extra:
-        form, kind, tell = FIELDS[key]
+        form, kind, tell = language.fields[key]
         value = _field_value(entities, kind)
         if key == "married":
-            tell = ["{s} is married."] if value else ["{s} is not married.", "{s} is single."]
+            tell = language.married[0] if value else language.married[1]
         subject = person if not sentences or rng.random() < 0.4 else person.split()[0]
-        sentences.append(rng.choice(tell).format(s=subject, v=value))
+        sentences.append(polish(rng.choice(tell).format(s=subject, v=value)))
         if key in keys:
             record[key] = value
             properties[key] = {"type": form}
@@ -289,13 +380,15 @@ def _record(entities: Entities) -> tuple[str, str, str]:
     return schema, " ".join(sentences), dump({key: record[key] for key in order})
 
 
-def structured(entities: Entities) -> list[Message]:
+def structured(entities: Entities, language: Language) -> list[Message]:
     """Give a conversation answered by a JSON object that fits a described schema."""
     rng = entities.rng
-    schema, text, answer = _classify(entities) if rng.random() < 0.12 else _record(entities)
+    schema, text, answer = (
+        _classify(entities, language) if rng.random() < 0.12 else _record(entities, language)
+    )
     told = wordings.SCHEMA.format(schema=schema)
     if rng.random() < 0.25:
         return [("user", f"{text}\n\n{told}"), ("assistant", answer)]
     if rng.random() < 0.2:
-        text = rng.choice(EXTRACT).format(text)
+        text = rng.choice(language.extract).format(text)
     return [("system", told), ("user", text), ("assistant", answer)]

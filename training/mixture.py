@@ -7,24 +7,33 @@ import random
 import re
 from collections.abc import Iterator
 
+import chat_korean
+import json_data
+import json_korean
+import reading_data
+import reading_korean
 from agent_data import agent_step
 from chat_data import small_talk
 from copy_data import lookup, repeat, token_pairs
 from entities import Entities
 from formats import ANSWER_FRAME, FORMATS, Message
-from json_data import agent_calls, structured, tool_call
-from reading_data import reading
+from korean import KoreanEntities
+from out_of_scope import unknown
+from tokenizer import SPECIAL
 from tokenizers import Tokenizer
 
 # Share of a prompt's tokens that carry loss beside the answer: enough to learn to read.
 PROMPT_SHARE = 0.15
 
+# Shares of English and Korean: Korean has more to learn where the run begins with English weights.
+LANGUAGES = (0.42, 0.58)
+
 # Share of each task in examples, by stage; `train_offline_model.py` says when a stage ends.
 STAGES: dict[str, dict[str, float]] = {
     "copy": {"tokens": 5, "repeat": 2, "lookup": 3, "chat": 1},
     "mix": {
-        "tokens": 0.2, "repeat": 0.3, "lookup": 1.2, "chat": 4.0, "react": 3.4, "react-json": 2.8,
-        "reading": 6.0, "tool-call": 1.3, "agent-calls": 2.2, "structured": 1.0,
+        "tokens": 0.1, "repeat": 0.3, "lookup": 0.7, "chat": 5.0, "unknown": 1.8, "react": 2.8,
+        "react-json": 2.2, "reading": 5.4, "tool-call": 3.0, "agent-calls": 2.0, "structured": 1.0,
     },
 }  # fmt: skip
 
@@ -39,25 +48,39 @@ class Example:
 
 
 def conversation(task: str, entities: Entities, style: str) -> list[Message]:
-    """Give a conversation of `task` whose last message is the answer."""
+    """Give a conversation of `task` whose last message is the answer, in the entities' language."""
+    korean = isinstance(entities, KoreanEntities)
+    json_language = json_korean.KOREAN if korean else json_data.ENGLISH
     match task:
         case "chat":
-            return small_talk(entities)
+            return chat_korean.small_talk(entities) if korean else small_talk(entities)
+        case "unknown":
+            return unknown(entities)
         case "react" | "react-json":
-            return agent_step(entities, as_json=task == "react-json", llama=style == "llama2")
+            return agent_step(
+                entities, json_language.plans, as_json=task == "react-json", llama=style == "llama2"
+            )
         case "reading":
-            return reading(entities, follow_ups=True)
+            language = reading_korean.KOREAN if korean else reading_data.ENGLISH
+            return reading_data.reading(entities, language, follow_ups=True)
         case "tool-call":
-            return tool_call(entities)
+            return json_data.tool_call(entities, json_language)
         case "agent-calls":
-            return agent_calls(entities)
+            return json_data.agent_calls(entities, json_language)
         case "structured":
-            return structured(entities)
+            return json_data.structured(entities, json_language)
         case "repeat":
             return repeat(entities)
         case "lookup":
             return lookup(entities)
     raise ValueError(f"unknown task: {task}")
+
+
+# What the templates of ChatML's families put first where a conversation has no system message.
+FAMILY_SYSTEMS = (
+    "You are a helpful AI assistant named SmolLM, trained by Hugging Face",
+    "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
+)
 
 
 def rendered(messages: list[Message], style: str) -> tuple[str, str]:
@@ -73,6 +96,7 @@ OWN_TURNS = {
     "llama2": re.compile(r"(?<=\[/INST\])(.*?</s>)", re.DOTALL),
     "zephyr": re.compile(r"(?<=<\|assistant\|>\n)(.*?</s>)", re.DOTALL),
     "phi-3": re.compile(r"(?<=<\|assistant\|>\n)(.*?<\|end\|>)", re.DOTALL),
+    "chatml": re.compile(r"(?<=<\|im_start\|>assistant\n)(.*?<\|im_end\|>)", re.DOTALL),
 }
 
 
@@ -107,11 +131,11 @@ class Mixture:
     ) -> None:
         self.tokenizer = tokenizer
         self.rng = rng
-        self.entities = Entities(rng)
+        self.entities = (Entities(rng), KoreanEntities(rng))
         self.tasks = list(shares)
         self.shares = list(shares.values())
         self.limit = limit
-        self.plain = list(range(12, tokenizer.get_vocab_size()))
+        self.plain = list(range(len(SPECIAL), tokenizer.get_vocab_size()))
 
     def example(self) -> Example:
         """Give one example of at most `limit` tokens."""
@@ -121,7 +145,10 @@ class Mixture:
                 ids, wanted = token_pairs(self.rng, self.plain, min(60, self.limit // 4))
                 return Example([1, *ids], [False, *wanted], task)
             style = self.rng.choice(list(FORMATS))
-            prompt, answer = rendered(conversation(task, self.entities, style), style)
+            messages = conversation(task, self.rng.choices(self.entities, LANGUAGES)[0], style)
+            if style == "chatml" and messages[0][0] != "system" and self.rng.random() < 0.5:
+                messages = [("system", self.rng.choice(FAMILY_SYSTEMS)), *messages]
+            prompt, answer = rendered(messages, style)
             head = self.tokenizer.encode(prompt)
             tail = self.tokenizer.encode(answer, add_special_tokens=False).ids
             if len(head.ids) + len(tail) <= self.limit:
@@ -132,8 +159,18 @@ class Mixture:
 
 def sample_texts(rng: random.Random, count: int) -> Iterator[str]:
     """Give texts for training the tokenizer, with names weighted up."""
+    # Korean has no say in the merges but for what it shares with English: JSON, tags, spaces.
     entities = Entities(rng)
-    tasks = ["chat", "react", "react-json", "reading", "tool-call", "agent-calls", "structured"]
+    tasks = [
+        "chat",
+        "unknown",
+        "react",
+        "react-json",
+        "reading",
+        "tool-call",
+        "agent-calls",
+        "structured",
+    ]
     for index in range(count):
         if index % 2:
             names = (entities.person, entities.place, entities.company, entities.made_up)

@@ -17,9 +17,9 @@ from torch.nn.functional import linear, silu
 class Shape:
     """Sizes of the network; `to_config` gives them in `config.json` words."""
 
-    vocab_size: int = 2560
+    vocab_size: int = 5120
     hidden_size: int = 256
-    num_hidden_layers: int = 4
+    num_hidden_layers: int = 5
     num_attention_heads: int = 4
     intermediate_size: int = 704
     max_position_embeddings: int = 1024

@@ -6,11 +6,9 @@ from __future__ import annotations
 import dataclasses
 
 import wordings
-from agent_plans import JOBS, RELATIONS
-from entities import COLORS, NOUNS, Entities
+from entities import Entities
 from formats import Message
-
-UNKNOWN = "I don't know."
+from korean import polish
 
 PERSON = {
     "born in": ("place", ["{s} was born in {v}.", "{s} comes from {v}."], ["Where was {s} born?", "Where does {s} come from?"]),
@@ -46,8 +44,6 @@ OBJECT = {
     "price": ("number", ["The {s} costs {v} dollars.", "The price of the {s} is {v} dollars."], ["How much does the {s} cost?", "What is the price of the {s}?"]),
     "owner": ("person", ["The {s} belongs to {v}.", "{v} owns the {s}."], ["Who owns the {s}?", "Whose is the {s}?"]),
 }  # fmt: skip
-KINDS = [(PERSON, "person"), (PLACE, "place"), (COMPANY, "company"), (OBJECT, "noun")]
-
 LONG_WORDING = """\
 Use the following pieces of context to answer the question at the end. If you don't know the answer, \
 just say that you don't know, don't try to make up an answer.
@@ -58,6 +54,35 @@ Question: {question}
 Helpful Answer:"""
 SHORT_WORDING = "Context: {context}\n\nQuestion: {question}"
 SYSTEM_WORDING = "Answer the question from the context:\n\n{context}"
+
+
+Table = dict[str, tuple[str, list[str], list[str]]]
+"""Facts about a thing: the kind of the value, sentences that tell it, questions that ask for it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Language:
+    """What reading needs of a language.
+
+    Attributes:
+        kinds: Tables, and the kind of thing that each is about.
+        unknown: The answer where the context does not say.
+        wordings: Prompts around a context; one without a question is a system text.
+        ask: What the question begins with in the first wording.
+    """
+
+    kinds: tuple[tuple[Table, str], ...]
+    unknown: str
+    wordings: tuple[str, ...]
+    ask: str
+
+
+ENGLISH = Language(
+    kinds=((PERSON, "person"), (PLACE, "place"), (COMPANY, "company"), (OBJECT, "noun")),
+    unknown="I don't know.",
+    wordings=(*[wordings.READING] * 5, LONG_WORDING, SHORT_WORDING, SYSTEM_WORDING),
+    ask="\n\nQuestion",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +97,7 @@ class Fact:
 def draw_value(entities: Entities, kind: str) -> str:
     """Give a value of a kind named in the tables above."""
     rng = entities.rng
-    simple = {"color": COLORS, "noun": NOUNS, "job": JOBS}
+    simple = {"color": entities.colors, "noun": entities.nouns, "job": entities.jobs}
     if kind in simple:
         return rng.choice(simple[kind])
     if kind == "number":
@@ -80,28 +105,29 @@ def draw_value(entities: Entities, kind: str) -> str:
     return str(getattr(entities, kind)())
 
 
-def _facts(
-    entities: Entities, table: dict[str, tuple[str, list[str], list[str]]], subject: str, count: int
-) -> list[Fact]:
+def _facts(entities: Entities, table: Table, subject: str, count: int) -> list[Fact]:
     rng = entities.rng
     found = []
     for key in rng.sample(list(table), min(count, len(table))):
         kind, tell, ask = table[key]
-        value, relation = draw_value(entities, kind), rng.choice(RELATIONS)
+        value, relation = draw_value(entities, kind), rng.choice(entities.relations)
         fill = {"s": subject, "v": value, "r": relation}
-        found.append(Fact(rng.choice(tell).format(**fill), rng.choice(ask).format(**fill), value))
+        sentence, question = (polish(rng.choice(of).format(**fill)) for of in (tell, ask))
+        found.append(Fact(sentence, question, value))
     return found
 
 
-def questions(entities: Entities, count: int) -> tuple[str, list[tuple[str, str]]]:
+def questions(
+    entities: Entities, language: Language, count: int
+) -> tuple[str, list[tuple[str, str]]]:
     """Give a context and `count` pairs of question and answer."""
     rng = entities.rng
-    table, kind = rng.choice(KINDS)
+    table, kind = rng.choice(language.kinds)
     facts: list[Fact] = []
     unknown: list[Fact] = []
     for _ in range(rng.choice((1, 2, 2, 3, 3, 4))):
         if rng.random() < 0.25:
-            table, kind = rng.choice(KINDS)
+            table, kind = rng.choice(language.kinds)
         drawn = _facts(entities, table, draw_value(entities, kind), rng.choice((1, 2, 3, 4)))
         keep = len(drawn) if len(drawn) == 1 or rng.random() < 0.5 else len(drawn) - 1
         facts += drawn[:keep]
@@ -115,7 +141,7 @@ def questions(entities: Entities, count: int) -> tuple[str, list[tuple[str, str]
         asked = rng.choice(facts)
         answer = asked.value
         if missing and (rng.random() < 0.22 or said.count(asked.question) > 1):
-            asked, answer = rng.choice(missing), UNKNOWN
+            asked, answer = rng.choice(missing), language.unknown
         pairs.append((asked.question, answer))
     if rng.random() < 0.3:
         rng.shuffle(facts)
@@ -123,16 +149,20 @@ def questions(entities: Entities, count: int) -> tuple[str, list[tuple[str, str]
     return glue.join(fact.sentence for fact in facts), pairs
 
 
-def reading(entities: Entities, *, follow_ups: bool = False) -> list[Message]:
+def reading(
+    entities: Entities, language: Language = ENGLISH, *, follow_ups: bool = False
+) -> list[Message]:
     """Give a reading conversation, at times with more questions about the same context."""
     rng = entities.rng
     count = rng.randint(1, 4) if follow_ups else 1
-    context, pairs = questions(entities, count)
-    wording = rng.choice([wordings.READING] * 5 + [LONG_WORDING, SHORT_WORDING, SYSTEM_WORDING])
-    if wording is wordings.READING and rng.random() < 0.25:
-        wording = wording.split("\n\nQuestion", 1)[0]
+    context, pairs = questions(entities, language, count)
+    wording = rng.choice(language.wordings)
+    if wording is language.wordings[0] and rng.random() < 0.25:
+        wording = wording.split(language.ask, 1)[0]
     turns: list[Message] = []
     for asked, answer in pairs:
+        if answer == language.unknown and ENGLISH.unknown in wording:
+            answer = ENGLISH.unknown  # as the prompt demands
         turns += [("user", asked), ("assistant", answer)]
     if "{question}" in wording:
         turns[0] = ("user", wording.format(context=context, question=pairs[0][0]))

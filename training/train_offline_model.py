@@ -1,6 +1,6 @@
 """Train the offline model. Resumable: run the same command again and it goes on.
 
-    python training/train_offline_model.py --run runs/chat --tokens 70e6
+    python training/train_offline_model.py --run runs/chat --tokens 120e6
 
 Writes `tokenizer.json`, `checkpoint.pt` and `log.jsonl` into the run's folder. Each process
 computes with one thread and they meet once a step: on a shared machine that is several times
@@ -15,7 +15,6 @@ import dataclasses
 import json
 import pathlib
 import random
-import shutil
 import signal
 import time
 
@@ -26,6 +25,7 @@ from mixture import STAGES, Example, Mixture
 from model import Llama, Shape
 from safetensors.torch import load_file
 from tokenizer import load_or_train
+from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -33,9 +33,9 @@ PAD = 0
 # (tokens seen, stage, longest example): short copying first, then longer and longer prompts.
 CURRICULUM = [
     (0, "copy", 60),
-    (1_500_000, "copy", 140),
-    (3_000_000, "mix", 320),
-    (12_000_000, "mix", 704),
+    (1_000_000, "copy", 140),
+    (1_500_000, "mix", 320),
+    (6_000_000, "mix", 704),
 ]
 
 
@@ -52,7 +52,7 @@ class Plan:
 
     def batch_tokens(self, seen: float) -> int:
         """Give the tokens of a process's batch: small steps, and so many, at first."""
-        return 2048 if seen < 0.15 * self.tokens else 6144
+        return 2048 if seen < 0.05 * self.tokens else 6144
 
     def rate(self, seen: float) -> float:
         """Give the learning rate's factor: warm up, hold, fall (1 - sqrt) over the last part."""
@@ -124,10 +124,12 @@ class Trainer:
         self.seen = 0
         self.seconds = 0.0
         named = list(self.model.named_parameters())
-        matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
+        # Muon's steps cost as much as a small batch: each process takes those of its matrices.
+        self.matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
+        own = self.matrices[rank :: dist.get_world_size()]
         others = [p for name, p in named if p.ndim != 2 or "embed" in name]
         self.optimizers = [
-            torch.optim.Muon(matrices, lr=plan.muon_rate, weight_decay=0.01),
+            torch.optim.Muon(own, lr=plan.muon_rate, weight_decay=0.01),
             torch.optim.AdamW(others, lr=plan.adam_rate, weight_decay=0.0, betas=(0.9, 0.98)),
         ]
         self.base_rates = [plan.muon_rate, plan.adam_rate]
@@ -139,28 +141,44 @@ class Trainer:
         if path.exists():
             state = torch.load(path, weights_only=False)
             self.model.load_state_dict(state["model"])
-            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(saved)
+            self.optimizers[1].load_state_dict(state["adam"])
+            if (momentum := self._momentum()).exists():
+                self.optimizers[0].load_state_dict(torch.load(momentum, weights_only=False))
             self.seen, self.seconds = state["seen"], state["seconds"]
 
     def begin_from(self, export: pathlib.Path) -> None:
-        """Begin with an export's weights, in the last stage of the curriculum."""
+        """Begin with an export's weights; layers that it has not begin as nothing.
+
+        A token that the export's vocabulary has not begins as the mean of the tokens that the
+        export spells it with.
+        """
         weights = load_file(export / "model.safetensors")
-        self.model.load_state_dict({name.removeprefix("model."): w for name, w in weights.items()})
-        self.seen = CURRICULUM[-1][0]
+        state = {name.removeprefix("model."): w.float() for name, w in weights.items()}
+        old = Tokenizer.from_file(str(export / "tokenizer.json"))
+        table = state.pop("embed_tokens.weight")
+        for token, index in self.tokenizer.get_vocab().items():
+            known = old.token_to_id(token)
+            pieces = [known] if known is not None else [old.token_to_id(char) for char in token]
+            with torch.no_grad():
+                self.model.embed_tokens.weight[index] = table[pieces].mean(0)
+        self.model.load_state_dict(state, strict=False)
+
+    def _momentum(self) -> pathlib.Path:
+        return self.folder / f"momentum-{self.rank}-of-{dist.get_world_size()}.pt"
 
     def save(self) -> None:
-        """Write the checkpoint; a crash never leaves half of one."""
+        """Write the checkpoint; a crash never leaves half of a file."""
+        _write(self.optimizers[0].state_dict(), self._momentum())
+        if self.rank:
+            return
         state = {
             "model": self.model.state_dict(),
             "shape": dataclasses.asdict(self.model.shape),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "adam": self.optimizers[1].state_dict(),
             "seen": self.seen,
             "seconds": self.seconds,
         }
-        fresh = self.folder / "checkpoint.tmp"
-        torch.save(state, fresh)
-        fresh.replace(self.folder / "checkpoint.pt")
+        _write(state, self.folder / "checkpoint.pt")
 
     def batches(self) -> Batches:
         """Give batches of the present stage, made anew when the stage changes."""
@@ -196,9 +214,22 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        self._share()
         told: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0])
         tally(batch, losses.detach(), told)
         return told, ends > 0
+
+    def _share(self) -> None:
+        """Give the other processes the matrices that this one has stepped, and take theirs."""
+        count = dist.get_world_size()
+        with torch.no_grad():
+            flat = torch.zeros(sum(matrix.numel() for matrix in self.matrices))
+            pieces = flat.split([matrix.numel() for matrix in self.matrices])
+            for index in range(self.rank, len(pieces), count):
+                pieces[index].copy_(self.matrices[index].flatten())
+            dist.all_reduce(flat)
+            for matrix, piece in zip(self.matrices, pieces, strict=True):
+                matrix.copy_(piece.view_as(matrix))
 
     def _meet(self, *numbers: float) -> list[int]:
         """Add up gradients and numbers over the processes; divide gradients by the first number."""
@@ -212,6 +243,12 @@ class Trainer:
             gradient.copy_(piece.view_as(gradient)).div_(max(sums[0], 1))
             place += gradient.numel()
         return sums
+
+
+def _write(state: object, path: pathlib.Path) -> None:
+    fresh = path.with_suffix(".tmp")
+    torch.save(state, fresh)
+    fresh.replace(path)
 
 
 def tally(batch: list[Example], losses: Tensor, told: dict[str, list[float]]) -> None:
@@ -250,11 +287,10 @@ def work(rank: int, options: argparse.Namespace) -> None:
         last = now
         if rank == 0:
             log.add(told)
-            if now - saved > 120:
-                trainer.save()
-                saved = time.time()
-    if rank == 0:
-        trainer.save()
+        if now - saved > 120:
+            trainer.save()
+            saved = now
+    trainer.save()
     dist.destroy_process_group()
 
 
@@ -294,15 +330,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=pathlib.Path, required=True, help="folder of the run")
     parser.add_argument("--start", type=pathlib.Path, help="an export to begin from")
-    parser.add_argument("--tokens", type=float, default=70e6, help="tokens in all")
+    parser.add_argument("--tokens", type=float, default=120e6, help="tokens in all")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--layers", type=int, default=5)
     options = parser.parse_args()
     options.run.mkdir(parents=True, exist_ok=True)
     (options.run / "meeting").unlink(missing_ok=True)
-    if options.start and not (options.run / "tokenizer.json").exists():
-        shutil.copy(options.start / "tokenizer.json", options.run)
     load_or_train(options.run / "tokenizer.json", Shape().vocab_size)
     context = mp.get_context("spawn")
     others = [context.Process(target=work, args=(n, options)) for n in range(1, options.processes)]

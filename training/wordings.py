@@ -8,9 +8,18 @@ from __future__ import annotations
 
 from langchain_easyllm._tool_formats.hermes import TOOL_RESPONSE, TOOLS
 from langchain_easyllm.agents import AGENT_PROMPTS
-from langchain_easyllm.offline.wordings import READING, SCHEMA
+from langchain_easyllm.offline.wordings import READING, READING_KOREAN, SCHEMA
 
-__all__ = ["REACT", "REACT_JSON", "REACT_LANGCHAIN", "READING", "SCHEMA", "TOOLS", "TOOL_RESPONSE"]
+__all__ = [
+    "REACT",
+    "REACT_JSON",
+    "REACT_LANGCHAIN",
+    "READING",
+    "READING_KOREAN",
+    "SCHEMA",
+    "TOOLS",
+    "TOOL_RESPONSE",
+]
 
 REACT = AGENT_PROMPTS["react"]
 REACT_JSON = AGENT_PROMPTS["react-json"]

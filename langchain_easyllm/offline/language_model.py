@@ -25,7 +25,7 @@ with needs_extra():
 GREEDY = Sampling()
 _BOS = "<s>"
 _LOADING = Lock()
-_ENDS = ("</s>", "<|end|>", "<|endoftext|>")
+_ENDS = ("</s>", "<|end|>", "<|endoftext|>", "<|im_end|>")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from langchain_easyllm.offline.language_model import GREEDY, LanguageModel, Toke
 from langchain_easyllm.offline.sampling import Sampling
 from langchain_easyllm.prompts import get_prompt
 
-FORMATS = ("llama2", "zephyr", "phi-3")
+FORMATS = ("llama2", "zephyr", "phi-3", "chatml")
 
 
 def prompt_of(question: str, style: str = "zephyr", system: str | None = None) -> list[int]:

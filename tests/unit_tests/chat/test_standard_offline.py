@@ -1,10 +1,8 @@
 """langchain-tests' integration suite for the chat model, whole.
 
-The offline server answers it, as far as its model of a few million parameters can. Tests of calls
-that copy texts from the question are answered by SmolLM2 on llama-server, from a cassette that
-`make record` writes; tests of images, sounds, files and other models' names, which want nothing of
-the answer, by a server that accepts them all. `tests/integration_tests/servers` runs the suite on
-real servers.
+The offline server answers it. Tests of images, sounds, files and other models' names, which want
+nothing of the answer, are answered by a server that accepts them all.
+`tests/integration_tests/servers` runs the suite on real servers.
 
 The suite's own test with vcrpy replays a cassette, too, and records it where there is none.
 """
@@ -26,12 +24,9 @@ from langchain_easyllm.offline import OfflineServer
 
 from ...support.fake_server import FakeServer
 from ...support.fake_text_servers import serve
-from ...support.recorded_conversations import CALLED
-from ...support.recording import ORIGIN, cassettes, model_in
+from ...support.recording import cassettes
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
-COPIED = CASSETTES / "llama-server" / "called.yaml"
-COPYING = {"test_tool_calling", "test_tool_calling_async", "test_unicode_tool_call_integration"}
 OTHER_MODEL = "org/other"
 MEDIA = {
     "test_anthropic_inputs": b"\x89PNG\r\n\x1a\n, small",
@@ -73,9 +68,7 @@ class TestStandard(ChatModelIntegrationTests):
             "frequency_penalty": 1,
             "max_tokens": 300,
         }
-        if name in COPYING:
-            yield from self._answered_by_smollm2()
-        elif name in MEDIA:
+        if name in MEDIA:
             yield from self._shown(MEDIA[name], fake_server, monkeypatch)
         elif name.endswith("_with_model_override"):
             yield from self._answered_by_another_model(fake_server)
@@ -84,15 +77,6 @@ class TestStandard(ChatModelIntegrationTests):
                 self.fields["http_client"] = client
                 yield
         else:
-            yield
-
-    def _answered_by_smollm2(self) -> Iterator[None]:
-        played = cassettes().use_cassette(
-            str(COPIED), record_mode="none", allow_playback_repeats=True
-        )
-        with played, httpx.Client() as client:
-            clients = {"http_client": client, "http_async_client": httpx.AsyncClient()}
-            self.fields = {**CALLED, **clients, "base_url": ORIGIN, "model": model_in(COPIED)}
             yield
 
     def _shown(

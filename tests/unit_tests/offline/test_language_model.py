@@ -55,7 +55,7 @@ def test_an_answer_ends_with_its_formats_end_token(style):
     *tokens, last = tokens_of(FRANCE, style)
     assert last.finish_reason == "eos_token"
     assert last.special
-    assert last.text == {"phi-3": "<|end|>"}.get(style, "</s>")
+    assert last.text == {"phi-3": "<|end|>", "chatml": "<|im_end|>"}.get(style, "</s>")
     assert {token.finish_reason for token in tokens} == {None}
 
 
@@ -181,7 +181,7 @@ def test_the_prompts_logprobs_are_those_of_transformers(model):
     assert model.prompt_logprobs(prompt_of(FRANCE))[1:] == pytest.approx(PROMPT_LOGPROBS, abs=1e-4)
 
 
-@pytest.mark.parametrize("prompt", [[], [-1], [2560], [1, 10**9]])
+@pytest.mark.parametrize("prompt", [[], [-1], [5120], [1, 10**9]])
 def test_a_prompt_of_no_or_unknown_tokens_is_refused(model, prompt):
     for work in (
         lambda: model.generate(prompt, max_new_tokens=1),
