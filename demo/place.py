@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_easyllm._http.auth import Credentials
+from langchain_easyllm.offline.limits import MODELS
 
 from .languages import Language
 
@@ -22,6 +23,9 @@ EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
 
 TEMPLATE = "zephyr"
 """The prompt template for the offline model, which knows llama2 and phi-3 as well."""
+
+TEMPLATES = {"smollm2": "smollm2"}
+"""Those for other models that the offline server has."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def find_place(say: Language) -> Iterator[Place]:
     The names of places are in the language `say`.
 
     BASE_URL is the address of a server of language models, which embeds no texts. Without it MODEL,
-    or a token, means Inference Providers.
+    or a token, means Inference Providers, unless MODEL is one of the offline server's.
     """
     base_url = _environment("BASE_URL") or _environment("HUGGINGFACE_API_BASE")
     model = _environment("MODEL")
@@ -68,18 +72,20 @@ def find_place(say: Language) -> Iterator[Place]:
         fields = {"base_url": base_url, "model": model}
         name = say.other_model.format(model=model or say.unnamed_model, address=base_url)
         yield Place(name, fields, embeddings=None)
-    elif model or Credentials().header_for("https://router.huggingface.co"):
+    elif model not in MODELS and (
+        model or Credentials().header_for("https://router.huggingface.co")
+    ):
         model = model or MODEL
         name = say.provided_model.format(model=model)
         yield Place(name, {"model": model}, {"model": EMBEDDER})
     else:
         from langchain_easyllm.offline import offline_server  # needs an extra
 
-        with offline_server() as server:
+        with offline_server(model=model or MODELS[0]) as server:
             name = say.offline_model.format(address=server.base_url)
             fields = {"base_url": server.base_url}
             # The small model reads one short passage well, and is confused by several.
-            yield Place(name, fields, fields, TEMPLATE, passages=1)
+            yield Place(name, fields, fields, TEMPLATES.get(model, TEMPLATE), passages=1)
 
 
 def _environment(name: str) -> str | None:

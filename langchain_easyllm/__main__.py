@@ -20,7 +20,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "doctor": Command(".doctor.command", "find out which server answers, and what of it works"),
     "bulk": Command(".bulk.__main__", "embed or answer the rows of large files"),
-    "offline": Command(".offline.__main__", "run a server with the bundled models"),
+    "offline": Command(".offline.__main__", "run a server with small models"),
 }
 
 

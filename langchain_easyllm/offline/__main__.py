@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from ..errors import ConfigurationError
 from .faults import Faults
-from .limits import LIKE
+from .limits import LIKE, MODELS
 
 _METAVARS = {
     "cold_start": "SECONDS",
@@ -31,11 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 after Ctrl-C, 1 if the server cannot run.
     """
     options = vars(_parser().parse_args(arguments))
-    host, port, like = (options.pop(name) for name in ("host", "port", "like"))
+    host, port = options.pop("host"), options.pop("port")
     try:
         from .server import offline_server  # noqa: PLC0415 - needs the extra
 
-        with offline_server(port, host=host, like=like, **options) as server:
+        with offline_server(port, host=host, **options) as server:
             print(  # noqa: T201 - this is a program
                 f"Serving on {server.base_url}: EasyLLMChat(base_url={server.base_url!r}). "
                 "Ctrl-C ends it.",
@@ -60,7 +60,7 @@ def _wait() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m langchain_easyllm.offline",
-        description="Serve the bundled models as TGI and TEI, vLLM or llama.cpp serve theirs, "
+        description="Serve small models as TGI and TEI, vLLM or llama.cpp serve theirs, "
         "without any network.",
     )
     parser.add_argument("--port", type=int, default=8080, help="0 for any free port (8080)")
@@ -70,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=LIKE,
         default=LIKE[0],
         help=f"the server that it speaks as ({LIKE[0]}, with TEI's routes)",
+    )
+    parser.add_argument(
+        "--model",
+        default=MODELS[0],
+        metavar="|".join(MODELS),
+        help=f"the language model ({MODELS[0]}); the others need an extra",
     )
     faults = parser.add_argument_group(
         "faults", "help(langchain_easyllm.offline.Faults) describes them."

@@ -1,8 +1,8 @@
-"""A conversation as the bundled model's prompt.
+"""A conversation as a model's prompt, by its own template.
 
-The template is Zephyr's. Tools, calls, results and schemas are written as in the model's training
-(`wordings`): the tools and the schema in the system message, a call as `<tool_call>` text of the
-assistant, a result as a user message.
+Tools, calls, results and schemas are written as in the bundled model's training (`wordings`), which
+is how Hermes and Qwen write them: the tools and the schema in the system message, a call as
+`<tool_call>` text of the assistant, a result as a user message.
 """
 
 from __future__ import annotations
@@ -13,24 +13,20 @@ from .._tool_formats.base import OfferedTools, dump
 from .._tool_formats.call_syntax import Tool, function_of
 from .._tool_formats.hermes import HERMES
 from .._tool_formats.rendering import render_tools
-from ..prompts import PROMPT_MAPPING, PromptError
+from ..prompts import ChatPrompt, PromptError
 from .bodies import HTTPError, Json
 from .wordings import SCHEMA
 
-TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|' + message['role'] + '|>\n' + message['content'] + '</s>\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
-)
-"""The template in Jinja, as a server publishes it: it has no tools."""
 
-
-def render_chat(messages: Sequence[Json], tools: Sequence[Tool] = (), schema: object = None) -> str:
+def render_chat(
+    prompt: ChatPrompt,
+    messages: Sequence[Json],
+    tools: Sequence[Tool] = (),
+    schema: object = None,
+) -> str:
     """Return the prompt of a chat; raise an `HTTPError` if the template cannot express it."""
     if schema is not None:
         messages = _with_system(messages, SCHEMA.format(schema=dump(schema)))
-    prompt = PROMPT_MAPPING["zephyr"]
     offered = OfferedTools(tuple(map(_described, tools)))
     try:
         return render_tools(prompt, messages, offered, HERMES) if tools else prompt.render(messages)

@@ -14,6 +14,7 @@ from .constraint import ConstraintError
 from .embedding_model import EmbeddingModel
 from .faults import Faults
 from .language_model import LanguageModel, Token
+from .limits import MODELS
 from .plan import Plan
 
 _Result = TypeVar("_Result")
@@ -24,11 +25,11 @@ class ConnectionCut(Exception):  # noqa: N818 - a signal, not an error
 
 
 class Engine:
-    """Runs the bundled models in worker threads, so that the event loop stays free."""
+    """Runs the models in worker threads, so that the event loop stays free."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, model: str = MODELS[0]) -> None:
         self.faults = faults
-        self.language = LanguageModel.load()
+        self.language = LanguageModel.load(model)
         self.embeddings = EmbeddingModel.load()
         self.in_flight = 0  # requests that are being answered
         self._threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1), "easyllm-offline")

@@ -1,21 +1,22 @@
-"""The bundled language model: text to tokens, tokens to an answer, one at a time."""
+"""A language model: text to tokens, tokens to an answer, one at a time."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
-from typing import cast
 
 from ..errors import ConfigurationError, ContextOverflowError
+from ..prompts import PROMPT_MAPPING
 from ._extra import needs_extra
+from .checkpoint import Checkpoint
 from .constraint import Constraint, Guide
-from .llama import Config, Llama
+from .known_models import read_checkpoint
+from .limits import MODELS
+from .llama import Llama
 from .sampling import Sampler, Sampling, log_softmax
 from .tokenizing import Detokenizer, TokenText, encoded, token_bytes
-from .weights import bundled, read_tensors, read_verified
 
 with needs_extra():
     import numpy as np
@@ -23,9 +24,8 @@ with needs_extra():
     from tokenizers import Tokenizer
 
 GREEDY = Sampling()
-_BOS = "<s>"
 _LOADING = Lock()
-_ENDS = ("</s>", "<|end|>", "<|endoftext|>", "<|im_end|>")
+_LOGITS = 128  # positions of a prompt whose logits are held at once, a number for each token
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,40 +39,41 @@ class Token:
 
 
 class LanguageModel:
-    """The model and its tokenizer. Any number of threads may use one at once.
+    """A model and its tokenizer. Any number of threads may use one at once."""
 
-    It is made of the content of `config.json`, `model.safetensors` and `tokenizer.json` by name.
-    """
-
-    name = "langchain-easyllm/offline"
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self._spelled = files["tokenizer.json"].decode("utf-8")
+    def __init__(self, files: Checkpoint) -> None:
+        self.name = files.name
+        self.prompt = PROMPT_MAPPING[files.prompt]
+        self.chat_template = files.chat_template
+        self.eos_ids = files.eos_ids
+        self._spelled = files.tokenizer
         self._tokenizer = Tokenizer.from_str(self._spelled)
-        config = cast("Config", json.loads(files["config.json"]))
-        self._llama = Llama(config, read_tensors(files["model.safetensors"]))
+        self._llama = Llama(files.config, files.tensors)
         self.context: int = self._llama.context
         self._special = frozenset(self._tokenizer.get_added_tokens_decoder())
-        vocabulary = self._tokenizer.get_vocab()
-        self._bytes = token_bytes(vocabulary, tuple(self._special))
-        self._bos = vocabulary[_BOS]
+        self._bytes = token_bytes(self._tokenizer.get_vocab(), tuple(self._special))
         self.vocab_size = len(self._bytes)
-        self.eos_ids = tuple(vocabulary[end] for end in _ENDS)
+        self.bos_token = self._spelling(files.bos_id)
+        self.eos_token = self._spelling(files.eos_ids[0])
+        self._starts: list[int] = self._tokenizer.encode("").ids  # what every text begins with
 
     @classmethod
-    def load(cls) -> LanguageModel:
-        """Return the bundled model, read and verified once in a process."""
+    def load(cls, model: str = MODELS[0]) -> LanguageModel:
+        """Return a model by its name, read once in a process."""
         with _LOADING:
-            return _load()
+            return _load(model)
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[TokenText]:
-        """Return a text's tokens, with `<s>` first, unless the text begins with it.
+        """Return a text's tokens, with those that the model's texts begin with, but only once.
 
         The spelling of a special token becomes that token.
         """
         tokens = encoded(self._tokenizer, text, add_special_tokens=add_special_tokens)
-        ids = [token.id for token in tokens[:2]]
-        return tokens[1:] if add_special_tokens and ids == [self._bos, self._bos] else tokens
+        if not (add_special_tokens and self._starts):
+            return tokens
+        count = len(self._starts)
+        ids = [token.id for token in tokens[: 2 * count]]
+        return tokens[count:] if ids == 2 * self._starts else tokens
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of tokens, without special tokens, as `generate` puts it together."""
@@ -114,8 +115,12 @@ class LanguageModel:
         """Return the logprob of each token of a prompt; None for the first."""
         self._check(prompt)
         hidden = self._llama.hidden(prompt, self._llama.cache(len(prompt)))
-        logprobs = log_softmax(self._llama.logits(hidden[:-1]).astype(np.float64))
-        rest: list[float] = logprobs[np.arange(len(prompt) - 1), list(prompt[1:])].tolist()
+        rest = list[float]()
+        for start in range(0, len(prompt) - 1, _LOGITS):
+            following = prompt[start + 1 : start + 1 + _LOGITS]
+            logits = self._llama.logits(hidden[start : start + len(following)])
+            logprobs = log_softmax(logits.astype(np.float64))
+            rest += logprobs[np.arange(len(following)), list(following)].tolist()
         return [None, *rest]
 
     def _check(self, prompt: Sequence[int]) -> None:
@@ -189,6 +194,6 @@ class _Ending:
         return None
 
 
-@lru_cache(maxsize=1)
-def _load() -> LanguageModel:
-    return LanguageModel(read_verified(bundled("chat")))
+@lru_cache
+def _load(model: str) -> LanguageModel:
+    return LanguageModel(read_checkpoint(model))

@@ -5,6 +5,9 @@ from __future__ import annotations
 LIKE = ("tgi", "vllm", "llama.cpp")
 """The servers that it can be like; the first is the default."""
 
+MODELS = ("bundled", "smollm2")
+"""The language models that it can serve; the first is the default."""
+
 VERSION = "3.3.6"  # of TGI, whose behaviour this is
 LABEL = "langchain-easyllm-offline"
 
@@ -22,7 +25,7 @@ MAX_TOP_TOKENS = 5  # alternatives reported for each token
 def max_total_tokens(context: int) -> int:
     """Return what `inputs` tokens and `max_new_tokens` may add up to.
 
-    Twice the context, since clients ask for 1,024 new tokens by default: an answer that reaches
-    the end of the context itself ends there, with finish reason `length`.
+    More than a short context, since clients ask for 1,024 new tokens by default: an answer that
+    reaches the end of the context itself ends there, with finish reason `length`.
     """
-    return 2 * context
+    return max(context, 2048)

@@ -1,4 +1,4 @@
-"""A Llama in plain numpy: RMSNorm, rotary positions, SwiGLU, tied embeddings; float32.
+"""A Llama in plain numpy: RMSNorm, rotary positions, grouped heads, SwiGLU; float32.
 
 One pass through the network at a time, on one thread: a token's products are too small to share. A
 BLAS that hands them to threads of its own waits for them each time, which on a busy machine takes
@@ -24,6 +24,8 @@ with needs_extra():
     from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float32]
+_PASS = 256
+"""Tokens of one pass: the scores of a long prompt against itself would take gigabytes."""
 _LOCK = Lock()
 
 # A process is forked between two passes: a lock copied while it is held is held for ever.
@@ -51,6 +53,7 @@ class Config(TypedDict):
     hidden_size: int
     num_hidden_layers: int
     num_attention_heads: int
+    num_key_value_heads: int
     max_position_embeddings: int
     rms_norm_eps: float
     rope_theta: float
@@ -60,9 +63,21 @@ class Config(TypedDict):
 class Cache:
     """Keys and values of one sequence so far."""
 
-    keys: Array  # rotated, [layer, head, position, size]; positions from `length` on are not set
+    keys: Array  # rotated, [layer, group, position, size]; positions from `length` on are not set
     values: Array
+    room: int  # the positions that it may grow to
     length: int = 0
+
+    def grow(self, count: int) -> None:
+        """Make place for further tokens: most answers end long before they have to."""
+        place, needed = self.keys.shape[2], self.length + count
+        if needed > place:
+            shape = list(self.keys.shape)
+            shape[2] = max(needed, min(2 * place, self.room))
+            for name in ("keys", "values"):
+                grown = np.empty(shape, np.float32)
+                grown[:, :, : self.length] = getattr(self, name)[:, :, : self.length]
+                setattr(self, name, grown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +95,27 @@ class _Layer:
 class Llama:
     """The network, which does not change: any number of threads may share it.
 
-    The tensors are weights by transformers' names, in any float type.
+    The tensors are weights by transformers' names, in any float type. Each is asked for once, so
+    that a mapping may make them as they are needed. Without `lm_head.weight`, the embeddings are
+    the output head as well.
     """
 
     def __init__(self, config: Config, tensors: Mapping[str, NDArray[np.floating]]) -> None:
         self.context = config["max_position_embeddings"]
         self._heads = config["num_attention_heads"]
+        self._groups = config["num_key_value_heads"]  # of heads that share keys and values
         self._size = config["hidden_size"] // self._heads
         self._eps = np.float32(config["rms_norm_eps"])
-        weights = {name: value.astype(np.float32) for name, value in tensors.items()}
+        weights = _Weights(tensors)
+        # The largest come first, while there is most room for what they are made of.
+        tied = "lm_head.weight" not in tensors
+        self._to_logits = weights.transposed(_EMBEDDINGS if tied else "lm_head.weight")
+        # A view where they are tied: a large vocabulary is not held twice.
+        self._embeddings = self._to_logits.T if tied else weights[_EMBEDDINGS]
         self._layers = [
             _layer(weights, f"model.layers.{index}.")
             for index in range(config["num_hidden_layers"])
         ]
-        self._embeddings = weights["model.embed_tokens.weight"]
-        self._to_logits = np.ascontiguousarray(self._embeddings.T)
         self._norm_weight = weights["model.norm.weight"]
         self.vocab_size = len(self._embeddings)
         half = np.arange(0, self._size, 2) / self._size
@@ -103,15 +124,22 @@ class Llama:
 
     def cache(self, room: int) -> Cache:
         """Return an empty cache for a sequence of at most `room` tokens."""
-        shape = (len(self._layers), self._heads, room, self._size)
-        return Cache(np.empty(shape, np.float32), np.empty(shape, np.float32))
+        shape = (len(self._layers), self._groups, min(room, _PASS), self._size)
+        return Cache(np.empty(shape, np.float32), np.empty(shape, np.float32), room)
 
     def hidden(self, ids: Sequence[int], cache: Cache) -> Array:
-        """Run tokens that follow those in the cache, all in one pass, and put them into it.
+        """Run tokens that follow those in the cache, and put them into it.
 
         Returns the last layer's normalised states, [token, hidden size]; `logits` reads them.
         """
-        x = self._embeddings[list(ids)]
+        parts = [
+            self._pass(ids[start : start + _PASS], cache) for start in range(0, len(ids), _PASS)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _pass(self, ids: Sequence[int], cache: Cache) -> Array:
+        cache.grow(len(ids))
+        x = np.ascontiguousarray(self._embeddings[list(ids)])
         with one_thread():
             for index, layer in enumerate(self._layers):
                 x = x + self._attend(self._norm(x, layer.attention_norm), layer, index, cache)
@@ -132,18 +160,23 @@ class Llama:
 
     def _attend(self, x: Array, layer: _Layer, index: int, cache: Cache) -> Array:
         count, start = len(x), cache.length
-        stop = start + count
-        # [token, 3 * heads * size] -> [q/k/v, head, token, size]
-        qkv = (x @ layer.qkv).reshape(count, 3, self._heads, self._size).transpose(1, 2, 0, 3)
-        rotated = self._rotated(qkv[:2], start, stop)
-        cache.keys[index, :, start:stop] = rotated[1]
-        cache.values[index, :, start:stop] = qkv[2]
-        keys, values = cache.keys[index, :, :stop], cache.values[index, :, :stop]
-        scores = (rotated[0] @ keys.transpose(0, 2, 1)) * np.float32(self._size**-0.5)
+        stop, rotate = start + count, self._heads + self._groups
+        # [token, (heads + 2 * groups) * size] -> [query/key/value head, token, size]
+        qkv = (x @ layer.qkv).reshape(count, -1, self._size).transpose(1, 0, 2)
+        rotated = self._rotated(qkv[:rotate], start, stop)
+        cache.keys[index, :, start:stop] = rotated[self._heads :]
+        cache.values[index, :, start:stop] = qkv[rotate:]
+        keys, values = cache.keys[index, :, None, :stop], cache.values[index, :, None, :stop]
+        # [group, head of it, token, size]; keys and values are the same for each head of a group
+        queries = rotated[: self._heads] * np.float32(self._size**-0.5)
+        queries = queries.reshape(self._groups, -1, count, self._size)
+        scores = queries @ keys.swapaxes(2, 3)
         if count > 1:
             scores += np.triu(np.full((count, stop), -np.inf, np.float32), 1 + start)
-        scores = np.exp(scores - scores.max(-1, keepdims=True))
-        mixed = (scores / scores.sum(-1, keepdims=True)) @ values
+        scores -= scores.max(-1, keepdims=True)
+        np.exp(scores, out=scores)  # in place: these are the largest numbers of all
+        mixed = (scores @ values) / scores.sum(-1, keepdims=True)
+        mixed = mixed.reshape(self._heads, count, self._size)
         out: Array = mixed.transpose(1, 0, 2).reshape(count, -1) @ layer.out
         return out
 
@@ -154,18 +187,37 @@ class Llama:
         return np.concatenate((first * cos - second * sin, second * cos + first * sin), -1)
 
 
-def _layer(weights: Mapping[str, Array], base: str) -> _Layer:
-    def stacked(*names: str) -> Array:
-        # Stored as [to, from]; side by side, so that one product serves all of them.
-        return np.concatenate([weights[f"{base}{name}_proj.weight"].T for name in names], 1)
+_EMBEDDINGS = "model.embed_tokens.weight"
+
+
+class _Weights:
+    """Weights in float32. Products take them as [from, to]; stored they are [to, from]."""
+
+    def __init__(self, tensors: Mapping[str, NDArray[np.floating]]) -> None:
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> Array:
+        return np.asarray(self._tensors[name], np.float32)
+
+    def transposed(self, *names: str) -> Array:
+        """Return weights side by side, so that one product serves all of them."""
+        stored = [self[name].T for name in names]
+        shape = len(stored[0]), sum(weight.shape[1] for weight in stored)
+        # Rows that lie in one piece are faster than columns that do.
+        return np.concatenate(stored, 1, out=np.empty(shape, np.float32))
+
+
+def _layer(weights: _Weights, base: str) -> _Layer:
+    def product(*names: str) -> Array:
+        return weights.transposed(*(f"{base}{name}_proj.weight" for name in names))
 
     return _Layer(
         attention_norm=weights[f"{base}input_layernorm.weight"],
-        qkv=stacked("self_attn.q", "self_attn.k", "self_attn.v"),
-        out=stacked("self_attn.o"),
+        qkv=product("self_attn.q", "self_attn.k", "self_attn.v"),
+        out=product("self_attn.o"),
         mlp_norm=weights[f"{base}post_attention_layernorm.weight"],
-        gate_up=stacked("mlp.gate", "mlp.up"),
-        down=stacked("mlp.down"),
+        gate_up=product("mlp.gate", "mlp.up"),
+        down=product("mlp.down"),
     )
 
 

@@ -1,8 +1,8 @@
 """The routes of an offline server that speaks as llama.cpp's `llama-server` does.
 
 Sources: its documentation and its answers. It ignores keys that it does not know and the name of a
-model, takes any number of stop sequences, and drops tools in silence: the template that it
-publishes, Zephyr's, has none.
+model, takes any number of stop sequences, and drops tools in silence: the templates that it
+publishes have none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from . import limits
 from .answers import Piece, Stopwatch, pieces, whole
 from .bodies import SPACED_DONE, HTTPError, Json, spaced_event
 from .constraint import Constraint
-from .conversation import TEMPLATE, render_chat
+from .conversation import render_chat
 from .engine import Engine
 from .language_model import LanguageModel
 from .openai_style import (
@@ -179,7 +179,9 @@ def _asks_to_continue(body: Json) -> bool:
     return body.get("continue_final_message") in (True, "content", "reasoning_content")
 
 
-def _prompt_of(body: Json, schema: Json | None = None) -> tuple[str, str | None]:
+def _prompt_of(
+    body: Json, model: LanguageModel, schema: Json | None = None
+) -> tuple[str, str | None]:
     """Return the prompt of a chat, and the assistant's message at its end; None without one."""
     messages = body.get("messages")
     if not isinstance(messages, list):
@@ -192,16 +194,16 @@ def _prompt_of(body: Json, schema: Json | None = None) -> tuple[str, str | None]
         raise _refused("Cannot continue an assistant message that contains tool calls.")
     begun = last_answer(messages)
     if begun is None:
-        return render_chat(messages, schema=schema), None
+        return render_chat(model.prompt, messages, schema=schema), None
     if not continues and last_answer(messages[:-1]) is not None:
         raise _refused("Cannot have 2 or more assistant messages at the end of the list.")
-    return render_chat(messages[:-1], schema=schema) + begun, begun
+    return render_chat(model.prompt, messages[:-1], schema=schema) + begun, begun
 
 
 def _read_chat(body: Json, model: LanguageModel) -> _Request:
     _check(body)
     constraint, schema = _constraint(body, chat=True)
-    prompt, begun = _prompt_of(body, schema)
+    prompt, begun = _prompt_of(body, model, schema)
     if begun is not None and constraint is not None:  # it is held to the beginning, too
         raise _refused("Failed to initialize samplers: std::exception")
     plan = _plan(model.encode(prompt), body, model, constraint)
@@ -228,8 +230,8 @@ def _request(body: Json, *plans: Plan) -> _Request:
     return _Request(plans, bool(body.get("stream")), wants_usage(body), logprobs)
 
 
-def _about(kind: str) -> dict[str, object]:
-    return {**head(kind, "chatcmpl"), "system_fingerprint": _BUILD}
+def _about(kind: str, engine: Engine) -> dict[str, object]:
+    return {**head(kind, "chatcmpl", engine.language), "system_fingerprint": _BUILD}
 
 
 def _usage(plan: Plan, count: int) -> dict[str, object]:
@@ -268,12 +270,12 @@ async def chat(engine: Engine, body: Json) -> Answer:
         choice["logprobs"] = chat_logprobs(piece.tokens, ids=True)
     count = len(piece.tokens)
     measured = {"usage": _usage(plan, count), "timings": _timings(plan, count, watch)}
-    return {"choices": [choice], **_about("chat.completion"), **measured}
+    return {"choices": [choice], **_about("chat.completion", engine), **measured}
 
 
 async def _stream_chat(engine: Engine, request: _Request) -> AsyncIterator[bytes]:
     [plan] = request.plans
-    watch, count, about = Stopwatch(), 0, _about("chat.completion.chunk")
+    watch, count, about = Stopwatch(), 0, _about("chat.completion.chunk", engine)
 
     def chunk(delta: Json, piece: Piece | None = None, reason: str | None = None) -> Json:
         choice = {"finish_reason": reason, "index": 0, "delta": delta}
@@ -312,7 +314,7 @@ async def completions(engine: Engine, body: Json) -> Answer:
             count = len(piece.tokens)
             measured["usage"] = _usage(plan, count)
             measured["timings"] = _timings(plan, count, watch)
-    return {"choices": choices, **_about("text_completion"), **measured}
+    return {"choices": choices, **_about("text_completion", engine), **measured}
 
 
 def _text_choice(
@@ -323,7 +325,7 @@ def _text_choice(
 
 
 async def _stream_completions(engine: Engine, request: _Request) -> AsyncIterator[bytes]:
-    about = _about("text_completion")
+    about = _about("text_completion", engine)
     for index, plan in enumerate(request.plans):
         watch, count, reason = Stopwatch(), 0, None
         async for piece in pieces(engine, plan, watch):
@@ -354,7 +356,7 @@ async def detokenize(engine: Engine, body: Json) -> Answer:
 
 
 async def apply_template(engine: Engine, body: Json) -> Answer:
-    prompt, _ = await engine.run(partial(_prompt_of, body))
+    prompt, _ = await engine.run(partial(_prompt_of, body, engine.language))
     return {"prompt": prompt}
 
 
@@ -382,10 +384,10 @@ async def _props(engine: Engine, _: Json) -> Answer:
         "endpoint_slots": True,
         "endpoint_props": False,
         "endpoint_metrics": True,
-        "chat_template": TEMPLATE,
+        "chat_template": engine.language.chat_template,
         "chat_template_caps": _CAPABILITIES,
-        "bos_token": "<s>",
-        "eos_token": "</s>",
+        "bos_token": engine.language.bos_token,
+        "eos_token": engine.language.eos_token,
         "build_info": _BUILD,
     }
 

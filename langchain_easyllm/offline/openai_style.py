@@ -17,10 +17,10 @@ from .tokenizing import TokenText
 _PENALTIES = ("frequency_penalty", "presence_penalty")
 
 
-def head(kind: str, prefix: str) -> dict[str, object]:
+def head(kind: str, prefix: str, model: LanguageModel) -> dict[str, object]:
     """Return the keys with which every answer and chunk begins."""
     name = f"{prefix}-{uuid.uuid4().hex}"
-    return {"id": name, "object": kind, "created": int(time.time()), "model": LanguageModel.name}
+    return {"id": name, "object": kind, "created": int(time.time()), "model": model.name}
 
 
 def usage(prompt: int, answer: int) -> dict[str, object]:

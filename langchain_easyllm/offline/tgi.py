@@ -232,12 +232,12 @@ def _to_parameters(request: Json) -> dict[str, object]:
     return parameters
 
 
-def _head(kind: str) -> dict[str, object]:
+def _head(kind: str, engine: Engine) -> dict[str, object]:
     return {
         "object": kind,
         "id": "",
         "created": int(time.time()),
-        "model": LanguageModel.name,
+        "model": engine.language.name,
         "system_fingerprint": FINGERPRINT,
     }
 
@@ -296,7 +296,7 @@ async def completions(engine: Engine, body: Json) -> object:
         _choice(index, answer.text, _REASONS[answer.reason]) for index, answer in enumerate(answers)
     ]
     counted = _usage([(answer.plan, len(answer.tokens)) for answer in answers])
-    result = {**_head("text_completion"), "choices": choices, "usage": counted}
+    result = {**_head("text_completion", engine), "choices": choices, "usage": counted}
     return Reply(result, _headers(answers, planned))
 
 
@@ -309,17 +309,15 @@ async def _stream_completions(engine: Engine, request: Json) -> AsyncIterator[by
         count = 0
         async for token in engine.tokens(plan):
             count += 1
-            yield event(_completion_chunk(index, plan, token, count))
+            chunk = _completion_chunk(index, plan, token, count)
+            yield event({**_head("text_completion", engine), **chunk})
     yield DONE
 
 
 def _completion_chunk(index: int, plan: Plan, token: Token, count: int) -> dict[str, object]:
     reason = token.finish_reason or ""
     text = "" if token.special else token.text
-    chunk: dict[str, object] = {
-        **_head("text_completion"),
-        "choices": [_choice(index, text, reason)],
-    }
+    chunk: dict[str, object] = {"choices": [_choice(index, text, reason)]}
     if reason:
         chunk["usage"] = _usage([(plan, count)])
     return chunk
@@ -373,7 +371,7 @@ class _ChatRequest:
         return await engine.run(partial(plan, stream=self.stream, constraint=self.constraint))
 
 
-def _read_chat(body: Json) -> _ChatRequest:
+def _read_chat(body: Json, model: LanguageModel) -> _ChatRequest:
     request = read_fields(body, _CHAT_FIELDS, required=("messages",))
     tools = read_tools(cast("list[Json]", request.get("tools", [])))
     shown, constraint = forced(request.get("tool_choice") if tools else "none", tools)
@@ -389,7 +387,7 @@ def _read_chat(body: Json) -> _ChatRequest:
     if logprobs:
         parameters["top_n_tokens"] = request.get("top_logprobs", 0)
     return _ChatRequest(
-        prompt=_render(cast("list[Json]", request["messages"]), shown, schema),
+        prompt=_render(model, cast("list[Json]", request["messages"]), shown, schema),
         parameters=parameters,
         constraint=constraint,
         tools=bool(shown),
@@ -401,7 +399,7 @@ def _read_chat(body: Json) -> _ChatRequest:
 
 async def chat(engine: Engine, body: Json) -> object:
     start = time.perf_counter()
-    request = await engine.run(partial(_read_chat, body))
+    request = await engine.run(partial(_read_chat, body, engine.language))
     if request.stream:
         return _stream_chat(engine, request)
     plan = await request.plan(engine)
@@ -418,13 +416,13 @@ async def chat(engine: Engine, body: Json) -> object:
         "finish_reason": _REASONS[answer.reason],
     }
     counted = _usage([(plan, len(answer.tokens))])
-    result = {**_head("chat.completion"), "choices": [choice], "usage": counted}
+    result = {**_head("chat.completion", engine), "choices": [choice], "usage": counted}
     return Reply(result, _headers([answer], planned))
 
 
 async def _stream_chat(engine: Engine, request: _ChatRequest) -> AsyncIterator[bytes]:
     """Answer a request as a stream: a chunk for each token, the last with the finish reason."""
-    plan = await request.plan(engine)
+    plan, head = await request.plan(engine), _head("chat.completion.chunk", engine)
     reader = CallReader(plain=not request.tools)
     count, held = 0, list[Token]()
     async for token in engine.tokens(plan):
@@ -435,17 +433,18 @@ async def _stream_chat(engine: Engine, request: _ChatRequest) -> AsyncIterator[b
             text += reader.rest()
         delta = _delta(reader, text)
         if delta or token.finish_reason:
-            yield event(_chat_chunk(delta or _text_delta(""), held, logprobs=request.logprobs))
+            chunk = _chat_chunk(delta or _text_delta(""), held, logprobs=request.logprobs)
+            yield event({**head, **chunk})
             held.clear()
     if request.usage:
         counted = _usage([(plan, count)])
-        yield event({**_head("chat.completion.chunk"), "choices": [], "usage": counted})
+        yield event({**head, "choices": [], "usage": counted})
     yield DONE
 
 
 async def chat_tokenize(engine: Engine, body: Json) -> object:
     def work() -> dict[str, object]:
-        prompt = _read_chat(body).prompt
+        prompt = _read_chat(body, engine.language).prompt
         tokens = _simple_tokens(engine.language.encode(prompt))
         return {"templated_text": prompt, "tokenize_response": tokens}
 
@@ -494,7 +493,7 @@ def _chat_chunk(
         "logprobs": _logprobs(tokens) if logprobs else None,
         "finish_reason": _REASONS.get(tokens[-1].finish_reason or ""),
     }
-    return {**_head("chat.completion.chunk"), "choices": [choice], "usage": None}
+    return {"choices": [choice], "usage": None}
 
 
 def _logprobs(tokens: Sequence[Token]) -> dict[str, object]:
@@ -521,13 +520,15 @@ _MESSAGE = {
 }
 
 
-def _render(messages: Sequence[Json], tools: Sequence[Tool] = (), schema: object = None) -> str:
+def _render(
+    model: LanguageModel, messages: Sequence[Json], tools: Sequence[Tool], schema: object
+) -> str:
     for index, message in enumerate(messages):
         where = f"messages[{index}]."
         fields = read_fields(message, _MESSAGE, required=("role",), where=where)
         if "content" not in fields and "tool_calls" not in fields:
             raise invalid(f"missing field `{where}content`")
-    return _continued(render_chat(messages, tools, schema), messages)
+    return _continued(render_chat(model.prompt, messages, tools, schema), messages)
 
 
 def _continued(prompt: str, messages: Sequence[Json]) -> str:

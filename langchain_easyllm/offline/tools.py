@@ -137,7 +137,7 @@ def _chosen(choice: object) -> str | None:
 
 
 _TEXT = r"/[^<](.|\n)*/"
-"""An answer that is not a call. The model begins nothing else with a bracket."""
+"""An answer that is not a call. The bundled model begins nothing else with a bracket."""
 
 
 def _call_of(use: OfferedTools, *, text: bool = False) -> Constraint:

@@ -84,12 +84,12 @@ async def chat(engine: Engine, body: Json) -> Answer:
         )
     counted = {**request.usage_of(count), **_NO_DETAILS}
     about = {"service_tier": None, **_FINGERPRINT, "usage": counted, **_PROMPT_REST, **_REST}
-    return {**head("chat.completion", "chatcmpl"), "choices": choices, **about}
+    return {**head("chat.completion", "chatcmpl", engine.language), "choices": choices, **about}
 
 
 async def _stream_chat(engine: Engine, request: VLLMRequest) -> AsyncIterator[bytes]:
     """Answer a chat as a stream; calls are sent when they are whole."""
-    first, count = head("chat.completion.chunk", "chatcmpl"), 0
+    first, count = head("chat.completion.chunk", "chatcmpl", engine.language), 0
     for index, plan, _ in request.runs:
         role = {"role": "assistant", "content": ""}
         begun = {"index": index, "delta": role, "logprobs": None, "finish_reason": None}
@@ -150,7 +150,7 @@ async def completions(engine: Engine, body: Json) -> Answer:
         choices.append({**choice, **prompt})
     counted = {**request.usage_of(count), **_NO_DETAILS}
     about = {"service_tier": None, **_FINGERPRINT, "usage": counted, **_REST}
-    return {**head("text_completion", "cmpl"), "choices": choices, **about}
+    return {**head("text_completion", "cmpl", engine.language), "choices": choices, **about}
 
 
 def _text_choice(index: int, piece: Piece, request: VLLMRequest, echo: str) -> dict[str, object]:
@@ -165,7 +165,7 @@ def _text_choice(index: int, piece: Piece, request: VLLMRequest, echo: str) -> d
 
 
 async def _stream_completions(engine: Engine, request: VLLMRequest) -> AsyncIterator[bytes]:
-    first, count = head("text_completion", "cmpl"), 0
+    first, count = head("text_completion", "cmpl", engine.language), 0
     for index, plan, begun in request.runs:
         echo = begun
         async for piece in pieces(engine, plan):
@@ -188,7 +188,7 @@ async def tokenize(engine: Engine, body: Json) -> Answer:
         elif "messages" in body:
             given = cast("list[Json]", body.get("tools") or [])
             tools = read_tools([known_keys(tool) for tool in given])
-            tokens = model.encode(prompt_of(body, tools, None))
+            tokens = model.encode(prompt_of(body, model, tools, None))
         else:
             error = {"type": "missing", "msg": "Field required", "input": "<dict>"}
             raise invalid_key("prompt", error)

