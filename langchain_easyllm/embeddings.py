@@ -160,7 +160,8 @@ class EasyLLMEmbeddings(EmbeddingNames, LocalModelChoice, BatchFields, Embedding
 
         Raises:
             EasyLLMError: If a text cannot be sent, or a request fails. If the server refuses a
-                text, the message has its index and its beginning.
+                text, or answers it with a vector of zeros or NaN, the message has its index and
+                its beginning.
         """
         job = self._list_job(texts, errors={} if return_exceptions else None)
         with progress_bar(job.left, shown=self.show_progress) as job.on_progress:

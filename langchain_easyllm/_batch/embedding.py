@@ -12,6 +12,7 @@ from .._protocols.embeddings import (
     EmbeddingApi,
     EmbeddingProtocolRequest,
     Pooling,
+    UnusableVectors,
     Vector,
     can_truncate,
     embed_fields,
@@ -22,6 +23,7 @@ from .._protocols.embeddings import (
     to_floats,
 )
 from .._protocols.events import Failure
+from .._protocols.texts import beginning
 from .._servers.capabilities import refuses_model
 from .._servers.openai_compatible import OPENAI_COMPATIBLE
 from .._servers.profile import ServerInfo
@@ -35,7 +37,7 @@ from ..errors import (
     ProtocolError,
     ServerError,
 )
-from .scheduler import Batch, BatchJob
+from .scheduler import Batch, BatchJob, UnusableResults
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,10 +92,22 @@ class EmbeddingTask:
         return Request("POST", self._url(request.api), request.body(batch.body))
 
     def read(self, batch: Batch[Vector], body: bytes) -> list[Vector] | Failure:
-        vectors = read_vectors(body, batch.indices, self._request.pooling)
+        indices = batch.indices
+        try:
+            vectors = read_vectors(body, indices, self._request.pooling)
+        except UnusableVectors as partly:
+            problems = partly.problems
+            good = [index for place, index in enumerate(indices) if place not in problems]
+            errors = {place: _unusable(batch, place, problems[place]) for place in problems}
+            raise UnusableResults(self._finished(partly.vectors, good, batch), errors) from None
         if isinstance(vectors, Failure):
             return vectors
-        self._check_lengths(vectors, batch.indices)
+        return self._finished(vectors, indices, batch)
+
+    def _finished(
+        self, vectors: list[Vector], indices: Sequence[int], batch: Batch[Vector]
+    ) -> list[Vector]:
+        self._check_lengths(vectors, indices)
         if isinstance(batch.tag, EmbeddingProtocolRequest) and batch.tag.normalizes_locally:
             return [normalized(vector) for vector in vectors]
         return vectors
@@ -208,6 +222,11 @@ class EmbeddingTask:
                         else "are right for the others: the URL may lead to different models."
                     )
                 )
+
+
+def _unusable(batch: Batch[Vector], place: int, problem: str) -> ProtocolError:
+    text = beginning(batch.job.texts[batch.positions[place]])
+    return ProtocolError(f"The vector of text {batch.indices[place]} ({text}) {problem}")
 
 
 def _check_serves(server: ServerInfo) -> None:

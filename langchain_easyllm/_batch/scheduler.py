@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -123,6 +123,16 @@ class BatchJob(Generic[T]):
             own.index = index
         self.count(batch)
 
+    def reject(self, batch: Batch[T], errors: Mapping[int, EasyLLMError]) -> Batch[T]:
+        """Note the errors of texts, by their places in an answered batch; return the others."""
+        kept = []
+        for place, position in enumerate(batch.positions):
+            if place in errors:
+                self.fail(Batch(self, [position], b""), errors[place])
+            else:
+                kept.append(position)
+        return Batch(self, kept, b"")
+
     def drop(self) -> None:
         self.texts, self.results, self._rest = [], [], iter(())
 
@@ -155,6 +165,18 @@ class Batch(Generic[T]):
         ]
 
 
+class UnusableResults(Exception, Generic[T]):  # noqa: N818 - some results are good
+    """Results of which some cannot be used.
+
+    `errors` are by places in the batch; `results` are the others, in their order.
+    """
+
+    def __init__(self, results: Sequence[T], errors: Mapping[int, EasyLLMError]) -> None:
+        super().__init__(errors)
+        self.results = results
+        self.errors = errors
+
+
 class Task(Protocol[T]):
     """Builds the requests and reads their responses."""
 
@@ -174,7 +196,11 @@ class Task(Protocol[T]):
         """Return the request for a batch."""
 
     def read(self, batch: Batch[T], body: bytes) -> Sequence[T] | Failure:
-        """Return the results for a batch, in its order; or a failure that the response reports."""
+        """Return the results for a batch, in its order; or a failure that the response reports.
+
+        Raises:
+            UnusableResults: If the response is right, but not its results for some texts.
+        """
 
     def refuses_form(self, error: EasyLLMError) -> bool:
         """Whether what looks like a server's failure is about how the request is written."""
@@ -272,10 +298,14 @@ class BatchScheduler(Generic[T]):
         return None
 
     def _read(self, batch: Batch[T], response: Response) -> None:
+        errors: Mapping[int, EasyLLMError] = {}
+        results: Sequence[T] | Failure
         try:
             results = self._task.read(batch, response.body)
+        except UnusableResults as partly:
+            results, errors = partly.results, partly.errors
         except EasyLLMError as error:
-            error.url, error.status_code = response.url, response.status
+            _note_response(error, response)
             raise
         if isinstance(results, Failure):
             raise error_from_event(results.payload, response.url)
@@ -285,9 +315,24 @@ class BatchScheduler(Generic[T]):
             count_tokens(response.url, tokens)
         if job.tokens is not None:
             job.tokens = None if tokens is None else job.tokens + tokens
-        job.put(batch, results)
+        if errors:
+            batch = self._without(batch, errors, response)
+        if batch.positions:
+            job.put(batch, results)
         if not job.left:
             self.on_change()
+
+    def _without(
+        self, batch: Batch[T], errors: Mapping[int, EasyLLMError], response: Response
+    ) -> Batch[T]:
+        """Note errors of an answered batch's texts; return what is left of it."""
+        indices = batch.indices
+        for place, error in errors.items():
+            _note_response(error, response)
+            error.index = indices[place]
+        if batch.job.errors is None:
+            raise errors[min(errors, key=indices.__getitem__)]
+        return batch.job.reject(batch, errors)
 
     def _failed(self, batch: Batch[T], error: EasyLLMError) -> None:
         try:
@@ -337,6 +382,10 @@ class BatchScheduler(Generic[T]):
         error.args = (error.message,)
         error.index = batch.indices[0]
         return error
+
+
+def _note_response(error: EasyLLMError, response: Response) -> None:
+    error.url, error.status_code = response.url, response.status
 
 
 def _is_too_large(error: EasyLLMError) -> bool:

@@ -127,10 +127,31 @@ Vector = list[float] | bytes
 _CHECK = "check base_url and api"
 
 
+class UnusableVectors(Exception):  # noqa: N818 - some vectors are good
+    """Vectors of which some have nothing to compare by.
+
+    `problems` are by places in the batch; `vectors` are the others, in their order.
+    """
+
+    def __init__(self, vectors: list[Vector], problems: dict[int, str]) -> None:
+        super().__init__(problems)
+        self.vectors = vectors
+        self.problems = problems
+
+
+class _UnusableVector(Exception):  # noqa: N818 - the problem of one vector
+    pass
+
+
 def read_vectors(
     body: bytes, indices: Sequence[int], pooling: Pooling | None
 ) -> list[Vector] | Failure:
-    """Read the vectors of one batch, in the order of its texts."""
+    """Read the vectors of one batch, in the order of its texts.
+
+    Raises:
+        UnusableVectors: If some are all zeros, or hold what is no finite number.
+        ProtocolError: If it cannot be read otherwise.
+    """
     strict = True
     try:
         value: object = orjson.loads(body)
@@ -149,10 +170,18 @@ def read_vectors(
                 f"The server answered {len(rows)} vectors to {len(indices)} texts: {_CHECK}"
                 + (", or set batch_size=1 if it takes one at a time." if len(indices) > 1 else ".")
             )
-    vectors = [_vector(row, index, pooling) for row, index in zip(rows, indices, strict=True)]
-    if not strict:  # orjson lets no infinite number through, the lenient parser does
-        for vector, index in zip(vectors, indices, strict=True):
-            _check_finite(to_floats(vector), index)
+    vectors: list[Vector] = []
+    problems: dict[int, str] = {}
+    for place, (row, index) in enumerate(zip(rows, indices, strict=True)):
+        try:
+            vector = _vector(row, index, pooling)
+            if not strict:  # orjson lets no infinite number through, the lenient parser does
+                _check_finite(to_floats(vector))
+            vectors.append(vector)
+        except _UnusableVector as problem:
+            problems[place] = str(problem)
+    if problems:
+        raise UnusableVectors(vectors, problems)
     return vectors
 
 
@@ -189,16 +218,18 @@ def _vector(row: object, index: int, pooling: Pooling | None) -> Vector:
     if isinstance(row[0], list):
         row = _pooled(row, index, pooling)
     kinds = set(map(type, row))
+    if not kinds <= {float, int}:
+        wrong = next(at for at, number in enumerate(row) if type(number) not in (float, int))
+        raise _no_number(wrong, row[wrong])
+    if not row[0] and not any(row):
+        raise _all_zeros()
     if kinds == {float}:
         return cast("list[float]", row)
-    if kinds <= {float, int}:
-        try:
-            return [float(cast("float", number)) for number in row]
-        except OverflowError:  # an integer beyond all floats
-            largest = max(range(len(row)), key=lambda at: abs(cast("float", row[at])))
-            raise _no_number(index, largest, row[largest]) from None
-    wrong = next(at for at, number in enumerate(row) if type(number) not in (float, int))
-    raise _no_number(index, wrong, row[wrong])
+    try:
+        return [float(cast("float", number)) for number in row]
+    except OverflowError:  # an integer beyond all floats
+        largest = max(range(len(row)), key=lambda at: abs(cast("float", row[at])))
+        raise _no_number(largest, row[largest]) from None
 
 
 def _decode_base64(text: str, index: int) -> bytes:
@@ -212,7 +243,9 @@ def _decode_base64(text: str, index: int) -> bytes:
     # NaN and infinity are all ones in the exponent, most of which is in the last byte of four.
     last = data[3::4]
     if b"\x7f" in last or b"\xff" in last:
-        _check_finite(_native(data), index)
+        _check_finite(_native(data))
+    if not data[0] and not any(_native(data)):
+        raise _all_zeros()
     return data if sys.byteorder == "little" else _native(data).tobytes()
 
 
@@ -223,16 +256,24 @@ def _native(data: bytes) -> array[float]:
     return numbers
 
 
-def _check_finite(numbers: Iterable[float], index: int) -> None:
+def _check_finite(numbers: Iterable[float]) -> None:
     for at, number in enumerate(numbers):
         if not math.isfinite(number):
-            raise _no_number(index, at, number)
+            raise _no_number(at, number)
 
 
-def _no_number(index: int, at: int, value: object) -> ProtocolError:
-    return ProtocolError(
-        f"The vector of text {index} has {shown(value)} at place {at}, where a finite number "
-        "belongs: the model on the server may be broken, or its number format too small for it."
+def _no_number(at: int, value: object) -> _UnusableVector:
+    return _UnusableVector(
+        f"has {shown(value)} at place {at}, where a finite number belongs: the model on the "
+        "server may be broken, or its number format too small for it."
+    )
+
+
+def _all_zeros() -> _UnusableVector:
+    # Its cosine with any other is 0 / 0: vector stores fail on it, or rank it at random.
+    return _UnusableVector(
+        "is all zeros, which is near to nothing: the model may know no word of the text. Leave "
+        "the text out, or use a model that knows its language."
     )
 
 

@@ -117,6 +117,7 @@ def tries_of(error: Exception) -> int:
 
 
 _POSITION = re.compile(r"^Text \d+ \(.*?\) was refused: ", re.DOTALL)
+_VECTOR = re.compile(r"^The vector of text \d+ \(.*?\) (?=is all zeros|has )", re.DOTALL)
 _NUMBERED = re.compile(r"^Text \d+ ")
 _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|\d(?:[\d.:]*\d)?")
 
@@ -134,7 +135,8 @@ def describe(error: BaseException) -> str:
     """Return what a row's `error` says: the class, and the message in one line."""
     text = error.message if isinstance(error, EasyLLMError) else str(error)
     # Where it is, is said by the row that it is in.
-    text = _NUMBERED.sub("The text ", " ".join(_POSITION.sub("", storable(text)).split()))
+    text = _VECTOR.sub("The vector ", _POSITION.sub("", storable(text)))
+    text = _NUMBERED.sub("The text ", " ".join(text.split()))
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 

@@ -49,7 +49,13 @@ class _PartJob(ArrayJob):
     def __init__(self, texts: Sequence[str], first: int, stage: EmbeddingStage) -> None:
         super().__init__(texts, first, errors={})
         self.tokens = 0
+        self.rejected: set[int] = set()
         self._stage = stage
+
+    def reject(self, batch: Batch[Vector], errors: Mapping[int, EasyLLMError]) -> Batch[Vector]:
+        self.rejected.update(batch.positions[place] for place in errors)
+        self._stage.watch.answered()
+        return super().reject(batch, errors)
 
     def put(self, batch: Batch[Vector], results: Sequence[Vector]) -> None:
         super().put(batch, results)
@@ -153,9 +159,10 @@ class EmbeddingStage:
         if self._dtype == "float16":
             with np.errstate(over="ignore"):
                 vectors = vectors.astype("float16")
-            for position in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
+            lost = ~np.isfinite(vectors).all(axis=1) | ~vectors.any(axis=1)
+            for position in np.flatnonzero(lost).tolist():
                 if position not in rows.errors:
-                    error = ConfigurationError("The vector has a number beyond float16.")
+                    error = ConfigurationError("The vector has numbers beyond float16.")
                     self.progress.done -= 1
                     rows.errors[position] = self.progress.fail(error)
         mask = None
@@ -211,7 +218,7 @@ class _Rows:
         for group, job in zip(groups, jobs, strict=True):
             await pool.wait(job)
             self._take(group, job)
-            again += self._failed(group, job.errors or {}, answers)
+            again += self._failed(group, job, answers)
         return again
 
     def _groups(self, positions: list[int]) -> list[list[int]]:
@@ -242,14 +249,14 @@ class _Rows:
         good = [index for index in range(len(group)) if index not in (job.errors or {})]
         self.vectors[[group[index] for index in good]] = job.array[good]
 
-    def _failed(
-        self, group: list[int], errors: Mapping[int, EasyLLMError], answers: int
-    ) -> list[int]:
+    def _failed(self, group: list[int], job: _PartJob, answers: int) -> list[int]:
         """Note the errors of a job's texts; returns the positions of those to send again."""
         watch = self._stage.watch
         unanswered = {}
-        for index, error in sorted(errors.items()):
+        for index, error in sorted((job.errors or {}).items()):
             fault = fault_of(error, was_answered=watch.answers > 0)
+            if index in job.rejected:  # sent again, it would have the same vector
+                fault = Fault.ROW
             if fault is Fault.JOB:
                 raise error
             if fault is Fault.ROW:

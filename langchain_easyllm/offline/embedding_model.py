@@ -1,8 +1,9 @@
 """The bundled embeddings: a vector for each word piece, and nothing else to compute.
 
-A text's embedding is the mean of its pieces' vectors. They were distilled from all-MiniLM-L6-v2;
-how rare a piece is lies in its vector's length. Axes are in order of how much they tell, so that
-the first numbers of an embedding are a smaller embedding.
+A text's embedding is the mean of its pieces' vectors. The English ones were distilled from
+all-MiniLM-L6-v2, and the Korean ones brought into their space; how rare a piece is lies in its
+vector's length. Axes are in order of how much they tell, so that the first numbers of an embedding
+are a smaller embedding.
 """
 
 from __future__ import annotations
@@ -47,6 +48,12 @@ class EmbeddingModel:
         self._table, self._scale = tensors["embeddings"], tensors["scale"].astype(np.float32)
         self._tokenizer = Tokenizer.from_str(files["tokenizer.json"].decode("utf-8"))
         self.dimension: int = self._table.shape[1]
+        vocabulary = self._tokenizer.get_vocab()
+        self._unknown: int = vocabulary["[UNK]"]
+        words = [index for piece, index in vocabulary.items() if any(map(str.isalnum, piece))]
+        self._is_word = np.zeros(len(self._table), bool)
+        self._is_word[words] = True
+        self._is_word[[self._unknown, vocabulary["[PAD]"]]] = False
 
     @classmethod
     def load(cls) -> EmbeddingModel:
@@ -69,8 +76,9 @@ class EmbeddingModel:
     ) -> Array:
         """Return the embeddings of texts, [text, dimension], or their first `dimensions`.
 
-        A text without any known piece has the embedding zero. One that is too long is cut if
-        `truncate` is set, else a `ContextOverflowError`.
+        A text of unknown words only has the embedding zero; what it knows of such a text are the
+        commas between them. One that is too long is cut if `truncate` is set, else a
+        `ContextOverflowError`.
         """
         size = self.dimension if dimensions is None else dimensions
         if not 1 <= size <= self.dimension:
@@ -88,7 +96,7 @@ class EmbeddingModel:
                     )
                 longest = self.max_input_length
                 ids = ids[-longest:] if truncation_direction == "left" else ids[:longest]
-            if ids:
+            if ids and (self._unknown not in ids or self._is_word[ids].any()):
                 row[:] = self._vectors(ids).mean(0)[:size]
         return _normalized(rows) if normalize else rows
 

@@ -35,6 +35,9 @@ _TEXTS = Kind(
     "a text or a list of texts (token ids are not supported)",
     lambda value: STRING.holds(value) or STRINGS.holds(value),
 )
+_SHOWN = 40
+"""Characters of a text that an error quotes."""
+
 _NO_PROMPTS = Kind("null: the model has no prompts", lambda _: False)
 _CUT: dict[str, Kind] = {
     "truncate": BOOLEAN,
@@ -91,6 +94,8 @@ def rerank(model: EmbeddingModel, body: Json) -> list[dict[str, object]]:
     texts = _batch(request["texts"], "texts")
     query = _filled(request["query"], "query")[0]
     _check_lengths(model, [query, *texts], request)
+    if not model.embed([query], truncate=True).any():
+        raise _unknown("`query`:", query)
     kept = [_without_start(model, text) for text in texts] if _from_left(request) else texts
     raw = request.get("raw_scores", False)
     ranks: list[dict[str, object]] = [
@@ -141,13 +146,18 @@ def _vectors(model: EmbeddingModel, texts: Sequence[str], request: Json) -> NDAr
     dimensions = cast("int | None", request.get("dimensions"))
     if dimensions is not None and not 0 < dimensions <= model.dimension:
         raise invalid(f"`dimensions` must be between 1 and {model.dimension}. Given: {dimensions}")
-    return model.embed(
+    vectors = model.embed(
         texts,
         normalize=bool(request.get("normalize", True)),
         dimensions=dimensions,
         truncate=True,  # what must not be cut has been refused
         truncation_direction="left" if _from_left(request) else "right",
     )
+    known = vectors.any(axis=1)
+    if not known.all():
+        place = int(known.argmin())
+        raise _unknown(f"`inputs`: text {place}", texts[place])
+    return vectors
 
 
 def _batch(value: object, name: str = "inputs") -> list[str]:
@@ -162,6 +172,13 @@ def _filled(value: object, name: str) -> list[str]:
     if not texts or not all(texts):
         raise HTTPError(f"`{name}` cannot be empty", "empty", 400)
     return texts
+
+
+def _unknown(where: str, text: str) -> HTTPError:
+    shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    return invalid(
+        f"{where} {shown!r} has no word that the model knows (it reads English and Korean)"
+    )
 
 
 def _check_lengths(model: EmbeddingModel, texts: Sequence[str], request: Json) -> None:

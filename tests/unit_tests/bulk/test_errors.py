@@ -125,6 +125,29 @@ def test_one_bad_row_in_a_thousand_costs_that_row(fake_server: FakeServer, targe
     assert "4 rows failed" in str(result)
 
 
+@pytest.mark.parametrize("every", [100, 1], ids=["some", "all"])
+def test_a_zero_vector_costs_its_row_and_is_not_asked_for_again(fake_server: FakeServer, every):
+    texts = texts_of(300)
+
+    def zeros(given: list[str]) -> Reply:
+        vectors = vectors_of(given)
+        unknown = [texts.index(text) % every == 0 for text in given]
+        return Reply([[0.0] * 6 if bad else v for bad, v in zip(unknown, vectors, strict=True)])
+
+    serve(fake_server, zeros)
+    model = EasyLLMEmbeddings(base_url=fake_server.url)
+    batches = pa.table({"text": texts}).to_batches()
+    found = [
+        row for batch in embed_batches(batches, model, part_rows=100) for row in batch.to_pylist()
+    ]
+    bad = {n: row["error"] for n, row in enumerate(found) if row["error"]}
+    assert [*bad] == [*range(0, 300, every)]
+    assert bad[0].startswith("ProtocolError: The vector is all zeros, which is near to nothing")
+    assert len(set(bad.values())) == 1
+    assert all(found[n]["embedding"] is None for n in bad)
+    assert sorted(sent_texts(fake_server)) == sorted(texts)
+
+
 def test_a_row_that_the_server_cannot_answer_is_found(fake_server: FakeServer):
     """Its 500 repeats whatever it is sent with; nobody else has it twice over."""
 

@@ -12,7 +12,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 
 from langchain_easyllm import EasyLLMEmbeddings, EasyLLMRerank
-from langchain_easyllm.errors import ContextOverflowError
+from langchain_easyllm.errors import BadRequestError, ContextOverflowError, EasyLLMError
 from langchain_easyllm.offline import OfflineServer
 from langchain_easyllm.offline.embedding_model import EmbeddingModel
 
@@ -116,3 +116,23 @@ async def test_scores_are_the_models_own(offline_server: OfflineServer) -> None:
         assert document.metadata["relevance_score"] == pytest.approx(score, abs=1e-6)
     assert len(documents) == 45
     assert all("relevance_score" not in document.metadata for document in DOCUMENTS)
+
+
+def test_a_text_of_unknown_words_is_named_by_its_place(offline_server: OfflineServer) -> None:
+    embeddings = EasyLLMEmbeddings(base_url=offline_server.base_url)
+    texts = [f"{word} {number}" for number in range(20) for word in ("고양이", "cat")]
+    texts[37] = "Привет!"
+    with pytest.raises(BadRequestError, match=r"Text 37 \('Привет!'\) was refused: .*no word"):
+        embeddings.embed_documents(texts)
+    found = embeddings.embed_documents(texts, return_exceptions=True)
+    failed = [at for at, one in enumerate(found) if isinstance(one, EasyLLMError)]
+    assert failed == [found[37].index] == [37]
+
+
+def test_questions_in_korean_find_texts_in_both_languages(offline_server: OfflineServer) -> None:
+    store = InMemoryVectorStore(EasyLLMEmbeddings(base_url=offline_server.base_url))
+    store.add_texts([*TEXTS[:2], "기차는 열 시에 출발한다.", "빵은 밀가루와 물로 굽는다."])
+    (train,) = store.similarity_search("언제 떠나는 열차인가요?", k=1)
+    (cat,) = store.similarity_search("소파에서 자는 고양이", k=1)
+    assert train.page_content.startswith("기차")
+    assert cat.page_content == TEXTS[0]

@@ -13,6 +13,7 @@ from langchain_easyllm.offline import OfflineServer
 from ...support.offline_client import ask, send
 
 TEXTS = ["A cat sleeps on the sofa.", "The stock market fell today."]
+UNKNOWN = "Привет, как дела? Это длинный текст без единого знакомого слова."
 FEATURES = (
     "/hf-inference/models/some/model/pipeline/feature-extraction",
     "/models/some/model/pipeline/feature-extraction",
@@ -106,6 +107,29 @@ def test_tokens_in_teis_format(offline_server: OfflineServer) -> None:
         ("/embed", {"inputs": "a", "dimensions": 257}, 422, "Validation", "between 1 and 256"),
         ("/embed", {"inputs": "a", "normalise": 1}, 422, "Validation", "did you mean `normalize`"),
         ("/embed", {"inputs": [[1, 2]]}, 422, "Validation", "token ids are not supported"),
+        (
+            "/embed",
+            {"inputs": ["a", UNKNOWN]},
+            422,
+            "Validation",
+            f"text 1 {UNKNOWN[:39] + '…'!r} has no word",
+        ),
+        (
+            "/embed",
+            {"inputs": "🙂"},
+            422,
+            "Validation",
+            "`inputs`: text 0 '🙂' has no word that the model",
+        ),
+        ("/embed", {"inputs": "字" * 600 + " cat", "truncate": True}, 422, "Validation", "text 0"),
+        (FEATURES[0], {"inputs": UNKNOWN, "normalize": False}, 422, "Validation", "text 0"),
+        (
+            "/rerank",
+            {"query": "🙂", "texts": ["a"]},
+            422,
+            "Validation",
+            "`query`: '🙂' has no word",
+        ),
         ("/rerank", {"query": "a", "texts": []}, 400, "Empty", "`texts` cannot be empty"),
         ("/rerank", {"query": "a", "texts": ["a"] * 33}, 422, "Validation", "batch size 33"),
         ("/tokenize", {"inputs": ["a", ""]}, 400, "Empty", "`inputs` cannot be empty"),
@@ -133,6 +157,14 @@ def test_what_is_refused_as_openai_does(offline_server: OfflineServer) -> None:
     said = answer.json()
     assert (said["code"], said["type"]) == (422, "Validation")
     assert "batch size 33" in said["message"]
+
+
+def test_a_text_of_unknown_words_is_refused_as_openai_does(offline_server: OfflineServer) -> None:
+    answer = send(offline_server, "/v1/embeddings", {"input": ["a cat", "кот", "🙂"]})
+    assert answer.status_code == 422
+    assert "text 1 'кот' has no word that the model knows" in answer.json()["message"]
+    body = {"query": "a cat", "texts": ["кот", "a dog"]}  # a text may be relevant to nothing
+    assert [rank["index"] for rank in ask(offline_server, "/rerank", body)] == [1, 0]
 
 
 def test_what_the_server_says_of_itself(offline_server: OfflineServer) -> None:
