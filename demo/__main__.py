@@ -14,7 +14,7 @@ import unicodedata
 from langchain_easyllm.errors import EasyLLMError
 
 from .languages import find_language
-from .screen import open_screen
+from .screen import NobodyReadsError, open_screen
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print()
         return 130
-    except BrokenPipeError:  # whoever read this, `head` say, has seen enough
+    except (BrokenPipeError, NobodyReadsError):  # whoever read this, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0

@@ -13,12 +13,25 @@ from contextlib import contextmanager
 
 from .languages import Language
 
-__all__ = ["WIDTH", "Screen", "cells", "folded", "has_colours", "open_screen", "shortened"]
+__all__ = [
+    "WIDTH",
+    "NobodyReadsError",
+    "Screen",
+    "cells",
+    "folded",
+    "has_colours",
+    "open_screen",
+    "shortened",
+]
 
 WIDTH = 105
 """Columns of a line, where it is no terminal that sets them."""
 
 NARROWEST = 20
+
+
+class NobodyReadsError(BaseException):
+    """The reader has closed the output. It is no `Exception`, which LangChain would log."""
 
 
 class Screen:
@@ -40,7 +53,10 @@ class Screen:
             text: The text. Lines end with a line feed.
             style: What it is: "title", "question", "sent", "said", "tool", "answer", "note" or "".
         """
-        print(text, end="", flush=True)
+        try:
+            print(text, end="", flush=True)
+        except BrokenPipeError:
+            raise NobodyReadsError from None
 
     def line(self, text: str = "", style: str = "") -> None:
         """Write a line."""
@@ -55,7 +71,7 @@ def open_screen(language: Language, environment: Mapping[str, str]) -> Iterator[
     """Yield the screen that fits the standard output."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # what a terminal without Korean letters lacks
-    on_terminal = sys.stdout.isatty()
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size((WIDTH, 0)).columns if on_terminal else WIDTH
     if on_terminal and has_colours(environment):
         from .terminal import open_terminal  # a plain screen does not wait for rich

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from langchain_easyllm import EasyLLM, EasyLLMChat
-from langchain_easyllm.errors import EasyLLMError
+from langchain_easyllm.errors import ConnectionError, EasyLLMError
 
 from .agents import react_agent, tool_calling_agent
 from .chat import chat
@@ -58,7 +58,7 @@ def tour(place: Place, screen: Screen) -> None:
         try:
             show(place, screen, part.question)
         except EasyLLMError as error:
-            if not number:  # nothing can be asked there
+            if not number or type(error) is ConnectionError:  # nothing can be asked there
                 raise
             screen.line(f"   {error}", "note")  # some servers cannot do some parts
     screen.progress("", 1)

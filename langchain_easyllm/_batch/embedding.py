@@ -304,7 +304,9 @@ class ArrayJob(BatchJob[Vector]):
         else:
             with np.errstate(over="ignore"):
                 rows = np.asarray([to_floats(vector) for vector in results], dtype="float32")
-            self._check_finite(rows, batch.indices)
+            batch, rows = self._within_float32(batch, rows)
+        if not batch.positions:
+            return
         if not self.array.size:
             self.array = np.empty((len(self.texts), rows.shape[1]), dtype="float32")
         self.array[batch.positions] = rows
@@ -314,10 +316,23 @@ class ArrayJob(BatchJob[Vector]):
         super().drop()
         self.array = self._numpy.empty((0, 0), dtype="float32")
 
-    def _check_finite(self, rows: Array, indices: Sequence[int]) -> None:
-        finite = self._numpy.isfinite(rows).all(axis=1)
-        if not finite.all():
-            raise ProtocolError(
-                f"The vector of text {indices[int(finite.argmin())]} has a number beyond float32: "
-                "embed_documents gives it as it is, but the model on the server may be broken."
+    def _within_float32(self, batch: Batch[Vector], rows: Array) -> tuple[Batch[Vector], Array]:
+        """Return what float32 can hold; the rest is noted, or raised if nobody wants errors."""
+        np = self._numpy
+        good = np.isfinite(rows).all(axis=1) & rows.any(axis=1)
+        if good.all():
+            return batch, rows
+        errors: dict[int, EasyLLMError] = {}
+        for place in np.flatnonzero(~good).tolist():
+            what = "a number beyond" if rows[place].any() else "only numbers too small for"
+            error = _unusable(
+                batch,
+                place,
+                f"has {what} float32: embed_documents gives it as it is, but the model on the "
+                "server may be broken.",
             )
+            error.index = batch.indices[place]
+            errors[place] = error
+        if self.errors is None:
+            raise errors[min(errors, key=batch.indices.__getitem__)]
+        return self.reject(batch, errors), rows[good]

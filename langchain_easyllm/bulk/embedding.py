@@ -58,8 +58,9 @@ class _PartJob(ArrayJob):
         return super().reject(batch, errors)
 
     def put(self, batch: Batch[Vector], results: Sequence[Vector]) -> None:
+        rejected = len(self.rejected)
         super().put(batch, results)
-        self._stage.progress.done += len(batch.positions)
+        self._stage.progress.done += len(batch.positions) + rejected - len(self.rejected)
         self._stage.watch.answered()
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from threading import Lock
 from typing import Literal
 
 from ..errors import ConfigurationError, ContextOverflowError
 from ._extra import needs_extra
+from .loading import loading
 from .tokenizing import TokenText, encoded
 from .weights import bundled, read_tensors, read_verified
 
@@ -24,8 +24,6 @@ with needs_extra():
     from tokenizers import Tokenizer
 
 Array = NDArray[np.float32]
-
-_LOADING = Lock()
 
 # The share of single pieces in a relevance. Found on the two retrieval sets of training/README.md:
 # it helps on both; more of it helps where names decide, and harms where words differ.
@@ -58,7 +56,7 @@ class EmbeddingModel:
     @classmethod
     def load(cls) -> EmbeddingModel:
         """Return the bundled model, read and verified once in a process."""
-        with _LOADING:
+        with loading():
             return _load()
 
     def encode(self, text: str) -> list[TokenText]:

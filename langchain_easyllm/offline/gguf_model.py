@@ -6,9 +6,10 @@ transformers, and what would be read wrongly is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._extras import needs_libraries
 from ..errors import ConfigurationError
@@ -17,7 +18,7 @@ from .llama import Config
 
 with needs_extra():
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
     from tokenizers import AddedToken, Tokenizer
     from tokenizers.decoders import ByteLevel as ByteLevelDecoder
     from tokenizers.models import BPE
@@ -44,6 +45,7 @@ _LAYER = {
 _AROUND = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
 _HEAD = {"output": "lm_head"}  # missing where it is the embeddings
 _CONTROL = 3  # a token's type
+_LONGEST = 2**20  # tokens of a context
 # How a text is cut up before its pieces are encoded, by the name that llama.cpp gives it.
 _PRE_TOKENIZERS = {
     "smollm": lambda: Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
@@ -64,13 +66,16 @@ class GGUFModel:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reader = _open(path)
+        if self._reader.byte_order != "I":
+            raise self._refused("has another byte order than this machine")
         architecture = self._value("general.architecture", str)
         if architecture != "llama":
             raise self._refused(f"has the architecture {architecture!r}; only 'llama' can be run")
         self.config = self._read_config()
         stored = self._find_tensors()
-        self.tensors: Mapping[str, NDArray[np.float32]] = _Tensors(stored)
         self._rows = int(stored["model.embed_tokens.weight"][0].shape[-1])
+        self._check_shapes(stored)
+        self.tensors: Mapping[str, NDArray[np.float32]] = _Tensors(stored, self._refused)
 
     @property
     def chat_template(self) -> str:
@@ -78,11 +83,11 @@ class GGUFModel:
 
     @property
     def bos_id(self) -> int:
-        return self._value("tokenizer.ggml.bos_token_id", int)
+        return self._token("tokenizer.ggml.bos_token_id")
 
     @property
     def eos_id(self) -> int:
-        return self._value("tokenizer.ggml.eos_token_id", int)
+        return self._token("tokenizer.ggml.eos_token_id")
 
     def tokenizer(self) -> Tokenizer:
         """Return the tokenizer."""
@@ -100,6 +105,8 @@ class GGUFModel:
                 f"has {len(tokens)} tokens of {len(types)} types with {self._rows} embeddings: "
                 "it is damaged"
             )
+        if len(set(tokens)) < len(tokens):
+            raise self._refused("has two tokens that are spelled alike: it is damaged")
         halves = [merge.partition(" ") for merge in self._strings("tokenizer.ggml.merges")]
         merges = [(first, second) for first, _, second in halves]
         try:
@@ -119,18 +126,24 @@ class GGUFModel:
         return tokenizer
 
     def _read_config(self) -> Config:
-        value = self._value
-        heads = value("llama.attention.head_count", int)
+        value, count = self._value, self._count
+        heads = count("llama.attention.head_count")
         config = Config(
-            hidden_size=value("llama.embedding_length", int),
-            num_hidden_layers=value("llama.block_count", int),
+            hidden_size=count("llama.embedding_length"),
+            # Every layer has tensors, and the context's positions are tables in memory.
+            num_hidden_layers=count("llama.block_count", most=len(self._reader.tensors)),
             num_attention_heads=heads,
-            num_key_value_heads=value("llama.attention.head_count_kv", int, default=heads),
-            max_position_embeddings=value("llama.context_length", int),
+            num_key_value_heads=count("llama.attention.head_count_kv", default=heads),
+            max_position_embeddings=count("llama.context_length", most=_LONGEST),
             rms_norm_eps=value("llama.attention.layer_norm_rms_epsilon", float),
             rope_theta=value("llama.rope.freq_base", float, default=10_000.0),
         )
-        size = config["hidden_size"] // heads
+        width, groups = config["hidden_size"], config["num_key_value_heads"]
+        if width % (2 * heads) or heads % groups:
+            raise self._refused(
+                f"has {heads} heads in {groups} groups for a width of {width}, which do not divide"
+            )
+        size = width // heads
         for key in ("rope.dimension_count", "attention.key_length", "attention.value_length"):
             found = value(f"llama.{key}", int, default=size)
             if found != size:
@@ -168,13 +181,53 @@ class GGUFModel:
             for own, (theirs, rows) in wanted.items()
         }
 
+    def _check_shapes(self, stored: Mapping[str, tuple[ReaderTensor, int]]) -> None:
+        """Refuse tensors that do not fit each other: the network does not look."""
+        config, rows = self.config, self._rows
+        width = config["hidden_size"]
+        grouped = width // config["num_attention_heads"] * config["num_key_value_heads"]
+        for name, (tensor, _) in stored.items():
+            base, _, part = name.removesuffix(".weight").rpartition(".")
+            wide = 0
+            if base.endswith(".mlp"):
+                wide = int(stored[f"{base}.up_proj.weight"][0].shape[-1])
+            wanted = {
+                "embed_tokens": (width, rows), "lm_head": (width, rows),
+                "q_proj": (width, width), "o_proj": (width, width),
+                "k_proj": (width, grouped), "v_proj": (width, grouped),
+                "gate_proj": (width, wide), "up_proj": (width, wide), "down_proj": (wide, width),
+            }.get(part, (width,))  # fmt: skip
+            shape = tuple(map(int, tensor.shape))
+            if shape != wanted:
+                raise self._refused(
+                    f"has the tensor {tensor.name} of {shape}, where {wanted} belongs"
+                )
+
+    def _count(self, key: str, *, most: int | None = None, default: int | None = None) -> int:
+        found = self._value(key, int, default=default)
+        if found < 1 or (most is not None and found > most):
+            limit = "at least 1" if most is None else f"from 1 to {most:,}"
+            raise self._refused(f"has {key} = {found}, which must be {limit}")
+        return found
+
+    def _token(self, key: str) -> int:
+        found = self._value(key, int)
+        if not 0 <= found < self._rows:
+            raise self._refused(f"has {key} = {found} with {self._rows} tokens: it is damaged")
+        return found
+
     def _value(self, key: str, kind: type[_Value], *, default: _Value | None = None) -> _Value:
         field = self._reader.fields.get(key)
-        found = default if field is None else field.contents()
+        try:
+            found = default if field is None else field.contents()
+        except ValueError as error:
+            raise self._refused(f"has no text as its {key} ({error})") from error
         if found is None:
             raise self._refused(f"does not say its {key}: it is damaged")
-        if not isinstance(found, kind):
+        if not isinstance(found, kind) or isinstance(found, bool) is not (kind is bool):
             raise self._refused(f"has {key} = {found!r:.100}, which is no {kind.__name__}")
+        if isinstance(found, float) and not 0 < found < math.inf:
+            raise self._refused(f"has {key} = {found}, which must be above 0")
         return found
 
     def _strings(self, key: str) -> list[str]:
@@ -187,15 +240,24 @@ class GGUFModel:
 class _Tensors(Mapping[str, NDArray[np.float32]]):
     """Weights in float32, made anew each time they are asked for."""
 
-    def __init__(self, stored: Mapping[str, tuple[ReaderTensor, int]]) -> None:
+    def __init__(
+        self,
+        stored: Mapping[str, tuple[ReaderTensor, int]],
+        refused: Callable[[str], ConfigurationError],
+    ) -> None:
         self._stored = stored
+        self._refused = refused
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
         from gguf import GGMLQuantizationType  # noqa: PLC0415 - needs an extra of its own
         from gguf.quants import dequantize  # noqa: PLC0415
 
         tensor, heads = self._stored[name]
-        weight = dequantize(tensor.data, tensor.tensor_type)
+        try:
+            weight = dequantize(tensor.data, tensor.tensor_type)
+        except NotImplementedError:
+            kind = tensor.tensor_type.name
+            raise self._refused(f"stores {tensor.name} as {kind}, which cannot be read") from None
         if tensor.tensor_type is GGMLQuantizationType.F32:
             weight = np.array(weight)  # which is part of the file, mapped into memory
         return _halves_apart(weight, heads) if heads else weight
@@ -220,12 +282,24 @@ def _halves_apart(weight: NDArray[np.float32], heads: int) -> NDArray[np.float32
 def _open(path: Path) -> GGUFReader:
     with needs_libraries({"gguf"}, "GGUF files", "offline-smollm2", MissingExtraError):
         from gguf import GGUFReader  # noqa: PLC0415
+
+    class Reader(GGUFReader):
+        """One that knows where the file ends, beyond which there are empty arrays without end."""
+
+        def _get(
+            self, offset: int, dtype: DTypeLike, count: int = 1, *rest: Any, **named: Any
+        ) -> NDArray[Any]:
+            found = super()._get(offset, dtype, count, *rest, **named)
+            if len(found) < count:
+                raise ValueError("the file ends before what it announces")
+            return found
+
     try:
-        return GGUFReader(path)
+        return Reader(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigurationError(f"The model file {path} cannot be read: {reason}.") from error
-    except (ArithmeticError, LookupError, ValueError) as error:
+    except (ArithmeticError, LookupError, RecursionError, ValueError) as error:
         raise ConfigurationError(
             f"The model file {path} is not a GGUF file, or is cut short: {error}"
         ) from error

@@ -22,13 +22,16 @@ _ZEPHYR = (
 
 
 def read_checkpoint(model: str) -> Checkpoint:
-    """Read a language model by its name; raise a `ConfigurationError` for an unknown one."""
-    read = _READERS.get(model) if isinstance(model, str) else None
-    if read is None:
+    """Read a language model by its name."""
+    return _READERS[model]()
+
+
+def check_name(model: str) -> None:
+    """Raise a `ConfigurationError` for an unknown model."""
+    if not (isinstance(model, str) and model in _READERS):
         known = f"the offline models are {' and '.join(map(repr, _READERS))}."
         hint = did_you_mean(str(model), _READERS, known)
-        raise ConfigurationError(f"There is no offline model {model!r}: {hint}")
-    return read()
+        raise ConfigurationError(f"There is no offline model {model!r:.100}: {hint}")
 
 
 def _read_bundled() -> Checkpoint:

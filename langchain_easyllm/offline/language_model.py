@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import Lock
 
 from ..errors import ConfigurationError, ContextOverflowError
 from ..prompts import PROMPT_MAPPING
 from ._extra import needs_extra
 from .checkpoint import Checkpoint
 from .constraint import Constraint, Guide
-from .known_models import read_checkpoint
+from .known_models import check_name, read_checkpoint
 from .limits import MODELS
 from .llama import Llama
+from .loading import loading
 from .sampling import Sampler, Sampling, log_softmax
 from .tokenizing import Detokenizer, TokenText, encoded, token_bytes
 
@@ -24,7 +24,6 @@ with needs_extra():
     from tokenizers import Tokenizer
 
 GREEDY = Sampling()
-_LOADING = Lock()
 _LOGITS = 128  # positions of a prompt whose logits are held at once, a number for each token
 
 
@@ -60,7 +59,8 @@ class LanguageModel:
     @classmethod
     def load(cls, model: str = MODELS[0]) -> LanguageModel:
         """Return a model by its name, read once in a process."""
-        with _LOADING:
+        check_name(model)
+        with loading():
             return _load(model)
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[TokenText]:

@@ -40,6 +40,7 @@ from .server_api import Answer, Handler, Reply, ServerApi, routes
 from .tokenizing import TokenText
 
 _BUILD = "b1-" + limits.LABEL
+_EMPTY = '"prompt" must not be empty'
 _SLOTS = 4
 _TOP_LOGPROBS = 20  # alternatives where a request names no number
 _NUMBERS = (
@@ -123,6 +124,8 @@ def _biases(given: object, model: LanguageModel) -> list[tuple[int, float]]:
 def _plan(
     prompt: list[TokenText], body: Json, model: LanguageModel, constraint: Constraint | None
 ) -> Plan:
+    if not prompt:  # begins with nothing, where the model has no token for that
+        raise _refused(_EMPTY)
     if len(prompt) >= model.context:
         message = (
             f"request ({len(prompt)} tokens) exceeds the available context size "
@@ -221,6 +224,8 @@ def _read_completions(body: Json, model: LanguageModel) -> _Request:
         raise _refused(f'"prompt" elements must be {kinds} of mixed strings & tokens.')
     constraint, _ = _constraint(body, chat=False)
     given = texts(prompts)
+    if not given:
+        raise _refused(_EMPTY)
     plans = [_plan(model.encode(prompt), body, model, constraint) for prompt in given]
     return _request(body, *plans)
 

@@ -278,6 +278,8 @@ def _read_completions(body: Json) -> dict[str, object]:
     if "suffix" in request:
         message = "Suffix is not supported and can be achieved by preprocessing the prompt."
         raise HTTPError(message, "suffix not supported")
+    if not _prompts(request["prompt"]):
+        raise invalid("`prompt` cannot be empty")
     if len(_prompts(request["prompt"])) > MAX_BATCH:
         message = f"Number of prompts exceeds the maximum allowed batch size of {MAX_BATCH}"
         raise HTTPError(message, "batch size exceeded")

@@ -205,6 +205,8 @@ def _plan(
     keep = body.get("truncate_prompt_tokens")
     if isinstance(keep, int) and keep > 0:
         prompt = prompt[-keep:]
+    if not prompt:  # begins with nothing, where the model has no token for that
+        raise _refused("The decoder prompt cannot be empty", "prompt")
     most = limits.max_total_tokens(model.context)
     name = "max_completion_tokens" if body.get("max_completion_tokens") else "max_tokens"
     if limit is not None and limit < 1:

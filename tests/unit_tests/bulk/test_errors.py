@@ -125,6 +125,16 @@ def test_one_bad_row_in_a_thousand_costs_that_row(fake_server: FakeServer, targe
     assert "4 rows failed" in str(result)
 
 
+def test_vectors_that_float32_cannot_hold_cost_their_rows(fake_server: FakeServer, tmp_path):
+    kept = {"large": [1e39] * 6, "small": [1e-50] * 6, "zero": [0.0] * 6}
+    serve(fake_server, lambda given: Reply([kept.get(text, [1.0] * 6) for text in given]))
+    source = pa.table({"text": ["large", "one", "zero", "small", "two"]})
+    result = embed(source, tmp_path / "out", EasyLLMEmbeddings(base_url=fake_server.url))
+    assert str(result).count("1  ProtocolError: The vector ") == 3
+    assert len(sent_texts(fake_server)) == 5
+    assert (result.rows, result.failed) == (5, 3)
+
+
 @pytest.mark.parametrize("every", [100, 1], ids=["some", "all"])
 def test_a_zero_vector_costs_its_row_and_is_not_asked_for_again(fake_server: FakeServer, every):
     texts = texts_of(300)

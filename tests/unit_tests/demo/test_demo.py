@@ -16,7 +16,7 @@ import pytest
 from demo.__main__ import main
 
 from ...support import fake_text_servers
-from ...support.fake_server import Received, Reply
+from ...support.fake_server import FakeServer, Received, Reply
 from ...support.fake_tool_calls import Turn, serve_turns, turn_reply
 
 ROOT = Path(__file__).parents[3]
@@ -101,7 +101,7 @@ def test_the_tour_runs_offline_without_a_warning():
 def test_a_reader_that_leaves_early_is_no_error():
     done = run_demo("| head -3")
     assert len(done.stdout.splitlines()) == 3
-    assert "Traceback" not in done.stderr
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -260,6 +260,23 @@ def test_a_server_without_tools_or_schemas_does_not_end_the_tour(fake_server, as
     assert (code, errors) == (0, "")
     assert answers(out)[-1] == "Let me think."
     assert out.count("answered 400 Bad Request") == 2
+
+
+def test_a_server_that_is_gone_ends_the_tour(monkeypatch, ask):
+    with FakeServer() as server:
+        monkeypatch.setattr("demo.tour.chat", lambda *_: None)
+    code, out, errors = ask(BASE_URL=server.url)
+    assert code == 1
+    assert "refuses the connection" in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert "\n2. " in out
+    assert "\n3. " not in out
+
+
+def test_a_process_without_an_output_ends_as_usual(monkeypatch, ask):
+    monkeypatch.setattr("sys.stdout", None)
+    code, _, errors = ask(BASE_URL="nowhere")
+    assert (code, "no HTTP address" in errors) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -194,5 +194,6 @@ def test_no_byte_of_an_answer_breaks_more_than_a_call(fake_server: FakeServer) -
 def test_a_number_beyond_float32_is_no_part_of_an_array(fake_server: FakeServer, mode: str) -> None:
     model = answering(fake_server, [[1.0, 2.0], [1.0, 1e39], [0.0, 1.0]], "embed")
     assert embedded("documents", model, THREE)[1] == [1.0, 1e39]
-    with pytest.raises(ProtocolError, match="text 1 has a number beyond float32"):
+    with pytest.raises(ProtocolError, match=r"text 1 \(.*\) has a number beyond float32") as caught:
         embedded(mode, model, THREE)
+    assert caught.value.index == 1

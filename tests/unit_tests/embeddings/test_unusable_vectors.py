@@ -107,3 +107,18 @@ def test_texts_without_a_vector_have_errors_in_place_and_nothing_is_sent_again(
 def test_small_numbers_are_no_zeros(fake_server: FakeServer) -> None:
     model = serve(fake_server, "embed", {"small": [0.0, 0.0, 5e-324]})
     assert model.embed_query("small") == [0.0, 0.0, 5e-324]
+
+
+def test_what_float32_cannot_hold_is_an_error_of_its_text_alone(fake_server: FakeServer) -> None:
+    unusable = {"large": [1e39, 0.0, 0.0], "small": [1e-50, 0.0, 0.0], "zero": ZEROS}
+    model = serve(fake_server, "embed", unusable)
+    texts = ["small", "one", "zero", "large"]
+    with pytest.raises(ProtocolError, match=r"text 0 .* has only numbers too small") as caught:
+        model.embed_documents_array([*texts[:2]])
+    assert caught.value.index == 0
+    found = model.embed_documents_array(texts, return_exceptions=True)
+    assert {at: error.index for at, error in found.errors.items()} == {0: 0, 2: 2, 3: 3}
+    assert found[1].tolist() == [0.0, *vector_of("one", 2)]
+    assert len(bodies(fake_server)) == 2
+    nothing = model.embed_documents_array(["large", "zero"], return_exceptions=True)
+    assert [type(nothing.errors[at]) for at in range(2)] == [ProtocolError] * 2

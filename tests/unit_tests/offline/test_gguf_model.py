@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf import GGMLQuantizationType
+from gguf import GGMLQuantizationType, GGUFEndian, GGUFWriter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +17,10 @@ from langchain_easyllm.errors import ConfigurationError
 from langchain_easyllm.offline.gguf_model import GGUFModel
 from langchain_easyllm.offline.llama import Llama
 
+from ...support import tiny_gguf
 from ...support.tiny_gguf import CONFIG, TEMPLATE, TOKENS, random_weights, write_gguf
 
+DOWN = "model.layers.0.mlp.down_proj.weight"
 IDS = [1, 90, 80, 70, 60, 5, 4, 262, 261, 2]
 
 
@@ -157,6 +162,42 @@ def test_a_start_token_is_added_if_the_file_says_so(tmp_path):
             "has 262 tokens of 263 types with 263 embeddings: it is damaged.",
         ),
         ({"metadata": {"tokenizer.ggml.merges": ["h x"]}}, "has merges that do not fit its tokens"),
+        (
+            {"metadata": {"tokenizer.ggml.tokens": [*TOKENS[:-1], TOKENS[-2]]}},
+            "has two tokens that are spelled alike: it is damaged.",
+        ),
+        (
+            {"metadata": {"llama.attention.head_count": 0}},
+            "has llama.attention.head_count = 0, which must be at least 1.",
+        ),
+        (
+            {"metadata": {"llama.attention.head_count_kv": 3}},
+            "has 4 heads in 3 groups for a width of 64, which do not divide.",
+        ),
+        (
+            {"metadata": {"llama.block_count": 2**31}},
+            "has llama.block_count = 2147483648, which must be from 1 to 20.",
+        ),
+        (
+            {"metadata": {"llama.context_length": 2**31}},
+            "has llama.context_length = 2147483648, which must be from 1 to 1,048,576.",
+        ),
+        (
+            {"metadata": {"llama.context_length": True}},
+            "has llama.context_length = True, which is no int.",
+        ),
+        (
+            {"metadata": {"llama.rope.freq_base": float("nan")}},
+            "has llama.rope.freq_base = nan, which must be above 0.",
+        ),
+        (
+            {"weights": {**random_weights(), "model.norm.weight": np.ones(1, np.float32)}},
+            "has the tensor output_norm.weight of (1,), where (64,) belongs.",
+        ),
+        (
+            {"weights": {**random_weights(), DOWN: np.ones((64, 64), np.float32)}},
+            "has the tensor blk.0.ffn_down.weight of (64, 64), where (96, 64) belongs.",
+        ),
     ],
 )
 def test_what_would_be_read_wrongly_is_refused(tmp_path, changes, words):
@@ -166,6 +207,60 @@ def test_what_would_be_read_wrongly_is_refused(tmp_path, changes, words):
         GGUFModel(path).tokenizer()
     assert str(caught.value).startswith(f"The model file {path} {words}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["bos", "eos"])
+def test_a_token_beyond_the_vocabulary_is_refused(tmp_path, name):
+    key = f"tokenizer.ggml.{name}_token_id"
+    write_gguf(tmp_path / "m.gguf", metadata={key: 263})
+    with pytest.raises(ConfigurationError, match=f"has {key} = 263 with 263 tokens: it is damaged"):
+        _ = getattr(GGUFModel(tmp_path / "m.gguf"), f"{name}_id")
+
+
+def test_weights_that_cannot_be_dequantised_are_refused(tmp_path, path):
+    whole, name = path.read_bytes(), b"blk.0.attn_q.weight"
+    kind = whole.index(name) + len(name) + 20  # behind two dimensions
+    damaged = whole[:kind] + bytes([GGMLQuantizationType.I8]) + whole[kind + 1 :]
+    (tmp_path / "m.gguf").write_bytes(damaged)
+    tensors = GGUFModel(tmp_path / "m.gguf").tensors
+    with pytest.raises(ConfigurationError, match=r"stores blk.* as I8, which cannot"):
+        _ = tensors["model.layers.0.self_attn.q_proj.weight"]
+
+
+def test_a_file_of_another_byte_order_is_refused(tmp_path, monkeypatch):
+    """What is quantised would be read in this machine's."""
+    swapped = GGUFEndian.BIG if sys.byteorder == "little" else GGUFEndian.LITTLE
+    monkeypatch.setattr(tiny_gguf, "GGUFWriter", partial(GGUFWriter, endianess=swapped))
+    write_gguf(tmp_path / "m.gguf")
+    with pytest.raises(ConfigurationError, match="has another byte order than this machine"):
+        GGUFModel(tmp_path / "m.gguf")
+
+
+def test_a_text_that_is_none_is_refused(tmp_path, path):
+    (tmp_path / "m.gguf").write_bytes(path.read_bytes().replace(b"gpt2", b"gpt\xff"))
+    with pytest.raises(ConfigurationError, match=r"has no text as its tokenizer\.ggml\.model"):
+        GGUFModel(tmp_path / "m.gguf").tokenizer()
+
+
+def array(kind: int, length: int) -> bytes:
+    """The head of an array in a GGUF file."""
+    return struct.pack("<IQ", kind, length)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (array(5, 2**62) + bytes(40), "the file ends before what it announces"),
+        (array(9, 1) * 2000, "maximum recursion depth exceeded"),
+        (struct.pack("<IQ", 9, 1), "the file ends before what it announces"),
+    ],
+    ids=["endless", "deep", "none"],
+)
+def test_an_array_that_cannot_be_is_refused(tmp_path, value, reason):
+    head = b"GGUF" + struct.pack("<IQQ", 3, 0, 1)
+    (tmp_path / "m.gguf").write_bytes(head + struct.pack("<Q1sI", 1, b"k", 9) + value)
+    with pytest.raises(ConfigurationError, match=reason):
+        GGUFModel(tmp_path / "m.gguf")
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"GGUF\x03\0\0\0", b"no model at all" * 100])

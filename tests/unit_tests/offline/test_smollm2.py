@@ -143,6 +143,22 @@ def test_texts_are_streamed_and_completed(servers):
         assert "".join(llm.stream("Hi")) == llm.invoke("Hi")
 
 
+@pytest.mark.parametrize(
+    ("like", "status", "prompts"),
+    [("tgi", 422, ([], [""], "")), ("vllm", 400, ([], [""], "", ["a", ""])),
+     ("llama.cpp", 400, ([], [""], "", ["a", ""]))],
+)  # fmt: skip
+def test_nothing_at_all_is_refused(servers, like, status, prompts):
+    """Its texts begin with no token of their own."""
+    import httpx
+
+    for prompt in prompts:
+        body = {"prompt": prompt, "max_tokens": 2}
+        answer = httpx.post(servers[like].base_url + "/v1/completions", json=body)
+        assert answer.status_code == status, prompt
+        assert "empty" in answer.text
+
+
 def test_an_unknown_model_is_refused_with_the_known_ones(capsys):
     words = "There is no offline model 'x': the offline models are 'bundled' and 'smollm2'."
     with pytest.raises(ConfigurationError) as caught, offline_server(model="x"):
@@ -152,8 +168,10 @@ def test_an_unknown_model_is_refused_with_the_known_ones(capsys):
     assert capsys.readouterr().err == words + "\n"
     with pytest.raises(ConfigurationError, match="did you mean 'smollm2'"):
         LanguageModel.load("SmolLM-2")
-    with pytest.raises(ConfigurationError, match="no offline model None"):
-        LanguageModel.load(None)
+    for model in (None, b"smollm2", ["smollm2"], "x" * 1000):
+        with pytest.raises(ConfigurationError, match="no offline model") as caught:
+            LanguageModel.load(model)
+        assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(

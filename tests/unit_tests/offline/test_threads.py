@@ -12,6 +12,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from langchain_easyllm.offline.llama import one_thread
+from langchain_easyllm.offline.loading import loading
 
 
 def blas_threads() -> set[int]:
@@ -46,16 +47,17 @@ def test_passes_take_turns():
     assert most == 1
 
 
-def test_a_forked_process_can_compute():
+@pytest.mark.parametrize("hold", [one_thread, loading])
+def test_a_forked_process_can_compute_and_load(hold):
     """A lock that is copied while it is held would be held for ever in the copy."""
     inside, over = threading.Event(), threading.Event()
 
-    def hold() -> None:
-        with one_thread():
+    def work() -> None:
+        with hold():
             inside.set()
             over.wait(0.2)
 
-    holder = threading.Thread(target=hold)
+    holder = threading.Thread(target=work)
     holder.start()
     inside.wait()
     with warnings.catch_warnings():
@@ -63,7 +65,7 @@ def test_a_forked_process_can_compute():
         child = os.fork()
     if not child:
         signal.alarm(5)
-        with one_thread():
+        with hold():
             os._exit(0)
     over.set()
     holder.join()
