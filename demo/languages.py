@@ -208,7 +208,7 @@ KOREAN = Language(
     ),
     react_json=Part(
         'JSON으로 행동하는 ReAct 에이전트: agent_prompt("react-json"), EasyLLMChat',
-        "윤미경의 여동생은 누구인가요? 그 사람의 나이의 0.43제곱은 얼마인가요?",
+        "윤소희의 친구는 누구인가요? 그 사람의 나이의 0.43제곱은 얼마인가요?",
     ),
     tool_calls=Part(
         "도구를 호출하는 에이전트: EasyLLMChat.bind_tools",

@@ -74,7 +74,7 @@ def test_a_picture_moves_only_where_movement_is_welcome(recorder):
     assert ".cover, .cursor, .foot { visibility: hidden }" in still
 
 
-@pytest.mark.parametrize("code", ["en"])
+@pytest.mark.parametrize("code", PICTURES)
 def test_the_pictures_of_the_documentation_are_recordings(code):
     shown = [
         re.sub(r"\s", "", line) for line in lines((IMAGES / PICTURES[code]).read_text("utf-8"))

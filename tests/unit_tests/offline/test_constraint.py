@@ -115,7 +115,12 @@ def test_logprobs_are_those_among_the_tokens_allowed():
     first, end = tokens_of("Hello!", constraint=constraint, top_n=5)
     assert [text for _, text, _ in first.top] in (["0", "1"], ["1", "0"])
     assert sum(2.718281828459045**logprob for *_, logprob in first.top) == pytest.approx(1)
-    assert {text for _, text, _ in end.top} == {"</s>", "<|end|>", "<|endoftext|>"}
+    assert {text for _, text, _ in end.top} == {
+        "</s>",
+        "<|end|>",
+        "<|endoftext|>",
+        "<|im_end|>",
+    }
 
 
 def test_a_constraint_serves_several_answers_at_once():

@@ -172,8 +172,8 @@ def test_alternatives_that_cannot_be_drawn_are_not_reported():
 
 
 # Of transformers 5.23's LlamaForCausalLM on the prompt of `FRANCE`, in float32.
-PROMPT_LOGPROBS = [-0.89064, 0.0, -2.8559, -0.15737, -0.66942, -0.3129, -5e-05, -0.07517]
-PROMPT_LOGPROBS += [-4.21246, -0.00616, -0.00847, -0.0007, -0.55324, 0.0, -0.00013, 0.0]
+PROMPT_LOGPROBS = [-1.21858, -0.0001, -3.31185, -0.11824, -0.49247, -0.34726, -0.0, -0.0906]
+PROMPT_LOGPROBS += [-3.53198, -1.84919, -0.0103, -0.00067, -0.95909, 0.0, -3e-05, 0.0]
 
 
 def test_the_prompts_logprobs_are_those_of_transformers(model):

@@ -113,7 +113,7 @@ KOREAN_READINGS = [
     ("욱틴빈전자의 대표는 누구인가요?", "민호범"),
     ("바옴영식품의 본사는 어디에 있나요?", "프그틴"),
     ("욱틴빈전자에서는 몇 명이 일하나요?", "83"),
-    ("바옴영식품의 대표는 누구인가요?", "모르겠습니다."),
+    ("바옴영식품의 주력 제품은 무엇인가요?", "모르겠습니다."),
 ]
 
 
@@ -158,7 +158,7 @@ To use one, answer only with:
 <tool_call>
 {"name": tool name, "arguments": {argument: value}}
 </tool_call>"""
-NAMES = ["你好啊集团", "こんにちは株式会社", "표관솔 상사", "Ωμέγα", "Привет", "नमस्ते"]
+NAMES = ["你好啊集团", "표관솔 상사", "Ωμέγα", "Привет"]
 
 
 @in_each_format
@@ -208,7 +208,7 @@ LIBRARY = {
     "Niamwea": "Greta Niamwea, aged 51.",
     "Poujeir": "Poujeir Group has 72022 employees. Poujeir Group was founded by Victor Haidra.",
     "윤설찬": "윤설찬의 남편은 은송옥(82세)이다.",
-    "복칼": "복칼은 명제한이 세웠다.",
+    "바옴영식품": "바옴영식품은 명제한이 세웠다.",
 }
 EPISODES = [
     (
@@ -220,7 +220,7 @@ EPISODES = [
     ("Who founded Poujeir Group?", ["search"], ["Victor Haidra"]),
     ("What is 1234 times 56?", ["calculator"], ["69104"]),
     ("윤설찬의 남편 나이를 0.48제곱하면 얼마인가요?", ["search", "calculator"], ["8.29"]),
-    ("복칼은 누가 설립했나요?", ["search"], ["명제한"]),
+    ("바옴영식품은 누가 설립했나요?", ["search"], ["명제한"]),
     ("72 / 45는 얼마인가요?", ["calculator"], ["1.6"]),
 ]
 

@@ -98,7 +98,8 @@ def test_stop_sequences_without_number(llama_cpp: OfflineServer) -> None:
 
 def test_constraints(llama_cpp: OfflineServer) -> None:
     schema = Person.model_json_schema()
-    text = ask(llama_cpp, TEXT, {"prompt": PROMPT, "max_tokens": 60, "json_schema": schema})
+    person = "<|user|>\nAnn is 30 years old.</s>\n<|assistant|>\n"
+    text = ask(llama_cpp, TEXT, {"prompt": person, "max_tokens": 60, "json_schema": schema})
     assert json.loads(text["choices"][0]["text"]).keys() == {"name", "age"}
     grammar = {"prompt": PROMPT, "grammar": 'root ::= "ab" | "cd"'}
     assert ask(llama_cpp, TEXT, grammar)["choices"][0]["text"] in ("ab", "cd")
@@ -222,7 +223,7 @@ def test_length_and_biases_act(llama_cpp: OfflineServer, path: str) -> None:
     for biases in (by_id, pairs, dict.fromkeys((" Paris", "Paris"), False)):
         assert "Paris" not in text_with(logit_bias=biases)[0]
     assert text_with(logit_bias="nonsense")[0] == plain
-    hot: dict[str, Any] = {"temperature": 2.0, "seed": 1}
+    hot: dict[str, Any] = {"temperature": 2.0, "seed": 2}
     assert text_with(**hot)[0] != plain
     assert text_with(**hot, min_p=1.0)[0] == plain
 

@@ -11,13 +11,13 @@ from langchain_easyllm.offline.llama import Llama
 from langchain_easyllm.offline.weights import bundled, read_tensors, read_verified
 
 # "<|user|>\nWhat is the capital of France?</s>\n<|assistant|>\n", encoded.
-PROMPT = [1, 5, 210, 484, 317, 285, 713, 318, 232, 1337, 307, 584, 42, 2, 210, 6, 210]
+PROMPT = [1, 5, 212, 475, 317, 289, 568, 320, 234, 51, 765, 599, 44, 2, 212, 6, 212]
 # Of transformers 5.23's LlamaForCausalLM on that prompt, in float32: at a place, the likeliest
 # tokens with their logits, then mean and standard deviation of the logits of all tokens.
 TRANSFORMERS = {
-    0: ({5: 14.5068, 8: 14.3779, 7: 13.9213, 10: 4.8323, 11: 4.3235}, -1.39758, 1.22548),
-    8: ({62: 9.6708, 52: 9.6101, 46: 8.9300, 57: 8.8402, 59: 8.7391}, -2.02017, 2.16144),
-    16: ({447: 26.1461, 1337: 12.0941, 59: 10.5330, 532: 9.1419, 1359: 8.5283}, -1.31864, 2.87917),
+    0: ({5: 12.6627, 12: 12.5310, 8: 12.5234, 7: 12.2044, 11: 3.5520}, -3.20962, 1.78995),
+    8: ({64: 9.6449, 54: 9.2544, 48: 8.8106, 61: 8.3371, 528: 8.2726}, -3.28258, 1.97664),
+    16: ({435: 20.8621, 54: 16.1138, 51: 11.9624, 46: 10.9398, 59: 10.3832}, -3.11478, 2.23147),
 }
 
 
