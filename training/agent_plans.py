@@ -35,6 +35,13 @@ class Plans:
     """Makes episodes from one half of the entities."""
 
     known = "I know the answer."
+    unknown = "I don't know."
+    no_results = (
+        "No results found.",
+        "Nothing found.",
+        "No good search result found.",
+        "No results.",
+    )
 
     def __init__(self, entities: Entities) -> None:
         self.entities = entities
@@ -128,9 +135,61 @@ class Plans:
 
     def relation_power(self) -> Episode:
         """Who is X's Y? What is the age of that person raised to the 0.43 power?"""
-        rng = self.rng
         x, y = self.entities.people(2)
-        rel, age = rng.choice(self.entities.relations), str(self.entities.age())
+        rel, age = self.rng.choice(self.entities.relations), str(self.entities.age())
+        question, pattern, after = self._power_question(x, rel)
+        result, known = self._relation_result(x, rel, y, age)
+        uses = [self._search(self._whose(x, rel), result, x, rel)]
+        if not known:
+            uses.append(self._age_use(y, age))
+        use, value = self._calculator(pattern.format(age))
+        answer = f"{self._is_relative(x, rel, y)} {self._comes_to(age, after, value)}"
+        return Episode(question, (*uses, use), answer, (y, value))
+
+    def age(self) -> Episode:
+        """How old is X?"""
+        x, age = self.entities.person(), str(self.entities.age())
+        question = self.rng.choice(self._age_questions(x))
+        return Episode(question, (self._age_use(x, age),), self._is_old(x, age), (age,))
+
+    def age_operation(self) -> Episode:
+        """What is the age of X multiplied by 3?"""
+        x, age = self.entities.person(), str(self.entities.age())
+        question, pattern, after = self._age_operation_question(x)
+        use, value = self._calculator(pattern.format(age))
+        answer = f"{self._is_old(x, age)} {self._comes_to(age, after, value)}"
+        return Episode(question, (self._age_use(x, age), use), answer, (value,))
+
+    def relation(self) -> Episode:
+        """Who is X's wife? How old is X's wife?"""
+        x, y = self.entities.people(2)
+        rel, age = self.rng.choice(self.entities.relations), str(self.entities.age())
+        result, known = self._relation_result(x, rel, y, age)
+        uses = [self._search(self._whose(x, rel), result, x, rel)]
+        answer = self._is_relative(x, rel, y)
+        who, how_old = self._relation_questions(x, rel)
+        if self.rng.random() < 0.5:
+            return Episode(self.rng.choice(who), tuple(uses), answer, (y,))
+        question = self.rng.choice(how_old)
+        if not known:
+            uses.append(self._age_use(y, age))
+        return Episode(question, tuple(uses), f"{answer} {self._is_old(y, age)}", (y, age))
+
+    def _whose(self, x: str, rel: str) -> str:
+        return f"{x}'s {rel}"
+
+    def _is_relative(self, x: str, rel: str, y: str) -> str:
+        return f"{x}'s {rel} is {y}."
+
+    def _is_old(self, x: str, age: str) -> str:
+        return f"{x} is {age} years old."
+
+    def _comes_to(self, number: str, after: str, value: str) -> str:
+        return f"{number} {after} is {value}."
+
+    def _power_question(self, x: str, rel: str) -> tuple[str, str, str]:
+        """Give a question, the pattern of its expression, and words after a number."""
+        rng = self.rng
         words, pattern, after = operation(rng)
         if rng.random() < 0.6:
             p = power(rng)
@@ -144,49 +203,24 @@ class Plans:
         question = rng.choice([f"Who is {x}'s {rel}? What is {whose} {words}?"] * 6
             + [f"What is the age of {x}'s {rel} {words}?", f"Who is the {rel} of {x}? What is {whose} {words}?",
                f"Who is {x}'s {rel}, and what is {whose} {words}?"])  # fmt: skip
-        result, known = self._relation_result(x, rel, y, age)
-        uses = [self._search(f"{x}'s {rel}", result, x, rel)]
-        if not known:
-            uses.append(self._age_use(y, age))
-        use, value = self._calculator(pattern.format(age))
-        answer = f"{x}'s {rel} is {y}. {age} {after} is {value}."
-        return Episode(question, (*uses, use), answer, (y, value))
+        return question, pattern, after
 
-    def age(self) -> Episode:
-        """How old is X?"""
-        x, age = self.entities.person(), str(self.entities.age())
-        question = self.rng.choice(
-            [f"How old is {x}?", f"What is the age of {x}?", f"What is {x}'s age?"]
-        )
-        return Episode(question, (self._age_use(x, age),), f"{x} is {age} years old.", (age,))
+    def _age_questions(self, x: str) -> list[str]:
+        return [f"How old is {x}?", f"What is the age of {x}?", f"What is {x}'s age?"]
 
-    def age_operation(self) -> Episode:
-        """What is the age of X multiplied by 3?"""
-        x, age = self.entities.person(), str(self.entities.age())
+    def _age_operation_question(self, x: str) -> tuple[str, str, str]:
+        """Give a question, the pattern of its expression, and words after a number."""
         words, pattern, after = operation(self.rng)
         question = self.rng.choice([f"What is the age of {x} {words}?", f"What is {x}'s age {words}?",
             f"How old is {x}? What is that age {words}?"])  # fmt: skip
-        use, value = self._calculator(pattern.format(age))
-        uses = (self._age_use(x, age), use)
-        return Episode(
-            question, uses, f"{x} is {age} years old. {age} {after} is {value}.", (value,)
-        )
+        return question, pattern, after
 
-    def relation(self) -> Episode:
-        """Who is X's wife? How old is X's wife?"""
-        x, y = self.entities.people(2)
-        rel, age = self.rng.choice(self.entities.relations), str(self.entities.age())
-        result, known = self._relation_result(x, rel, y, age)
-        uses = [self._search(f"{x}'s {rel}", result, x, rel)]
-        if self.rng.random() < 0.5:
-            question = self.rng.choice([f"Who is {x}'s {rel}?", f"Who is the {rel} of {x}?"])
-            return Episode(question, tuple(uses), f"{x}'s {rel} is {y}.", (y,))
-        question = self.rng.choice([f"How old is {x}'s {rel}?", f"What is the age of {x}'s {rel}?",
-            f"Who is {x}'s {rel} and how old is that person?", f"Who is {x}'s {rel}? How old is that person?"])  # fmt: skip
-        if not known:
-            uses.append(self._age_use(y, age))
-        answer = f"{x}'s {rel} is {y}. {y} is {age} years old."
-        return Episode(question, tuple(uses), answer, (y, age))
+    def _relation_questions(self, x: str, rel: str) -> tuple[list[str], list[str]]:
+        """Give questions for the person, and questions for the age."""
+        who = [f"Who is {x}'s {rel}?", f"Who is the {rel} of {x}?"]
+        how_old = [f"How old is {x}'s {rel}?", f"What is the age of {x}'s {rel}?",
+            f"Who is {x}'s {rel} and how old is that person?", f"Who is {x}'s {rel}? How old is that person?"]  # fmt: skip
+        return who, how_old
 
     def arithmetic(self) -> Episode:
         """What is 23 times 47?"""
@@ -307,9 +341,13 @@ class Plans:
         ]
         kinds = {"people live": town[1:], "population": town, "mayor": town, "found": company}
         kinds |= {"born": person, "live": person}
+        return self._some(kinds, asked)
+
+    def _some(self, kinds: dict[str, list[tuple[str, str]]], asked: str) -> list[str]:
+        """Give some of the facts that go with a word of the question, but not what it asks for."""
         facts = next((facts for word, facts in kinds.items() if word in asked), [])
-        kept = [text for name, text in facts if name not in asked]
-        return rng.sample(kept, min(len(kept), rng.choice((0, 0, 1, 1, 2, 3))))
+        kept = [text for names, text in facts if not any(name in asked for name in names.split())]
+        return self.rng.sample(kept, min(len(kept), self.rng.choice((0, 0, 1, 1, 2, 3))))
 
     def _entry(self, key: str, asked: str, result: str) -> str:
         """Put the wanted fact among others about the same thing."""
@@ -327,10 +365,16 @@ class Plans:
 
     def attribute_operation(self) -> Episode:
         """What is the population of X divided by 7?"""
-        e, rng = self.entities, self.rng
-        place, count = e.place(), str(rng.randint(100, 9999999))
-        words, pattern, after = operation(rng)
-        thing, shown = rng.choice(
+        place, count = self.entities.place(), str(self.rng.randint(100, 9999999))
+        question, pattern, after, thing, shown = self._attribute_operation(place, count)
+        use, value = self._calculator(pattern.format(count))
+        uses = (self._search(thing, self._entry(place, thing, shown), place), use)
+        return Episode(question, uses, self._comes_to(count, after, value), (value,))
+
+    def _attribute_operation(self, place: str, count: str) -> tuple[str, str, str, str, str]:
+        """Give (question, expression's pattern, words after a number, search text, result)."""
+        words, pattern, after = operation(self.rng)
+        thing, shown = self.rng.choice(
             [
                 (f"population of {place}", f"The population of {place} is {count}."),
                 (f"population of {place}", f"{place} has {count} inhabitants."),
@@ -338,47 +382,39 @@ class Plans:
                 (f"length of the {place} River", f"The {place} River is {count} kilometers long."),
             ]
         )
-        use, value = self._calculator(pattern.format(count))
-        uses = (self._search(thing, self._entry(place, thing, shown), place), use)
-        answer = f"{count} {after} is {value}."
-        return Episode(f"What is the {thing} {words}?", uses, answer, (value,))
+        return f"What is the {thing} {words}?", pattern, after, thing, shown
 
     def relation_attribute(self) -> Episode:
         """Where was X's wife born?"""
         e, rng = self.entities, self.rng
         x, y = e.people(2)
-        rel, place, year = rng.choice(self.entities.relations), e.place(), str(e.year())
-        question, thing, shown, value = rng.choice(
-            [
-                (
-                    f"Where was {x}'s {rel} born?",
-                    f"{y}'s birthplace",
-                    f"{y} was born in {place}.",
-                    place,
-                ),
-                (
-                    f"When was {x}'s {rel} born?",
-                    f"{y}'s year of birth",
-                    f"{y} was born in {year}.",
-                    year,
-                ),
-                (f"Where does {x}'s {rel} live?", f"{y}'s home", f"{y} lives in {place}.", place),
-            ]
-        )
-        first = rng.choice(
-            [f"{x}'s {rel} is {y}.", f"{y} is the {rel} of {x}.", f"The {rel} of {x} is {y}."]
-        )
+        rel, place, year = rng.choice(e.relations), e.place(), str(e.year())
+        question, thing, shown, value = rng.choice(self._relatives(x, rel, y, place, year))
+        first = rng.choice(self._plain_relation(x, rel, y))
         uses = (
-            self._search(f"{x}'s {rel}", first, x, rel),
+            self._search(self._whose(x, rel), first, x, rel),
             self._search(thing, self._join(shown), y),
         )
-        return Episode(question, uses, f"{value}.", (value,))
+        return Episode(question, uses, self._is(value), (value,))
+
+    def _is(self, value: str) -> str:
+        return f"{value}."
+
+    def _relatives(
+        self, x: str, rel: str, y: str, place: str, year: str
+    ) -> list[tuple[str, str, str, str]]:
+        """Give questions about X's relative Y, what to search for, its result and the value."""
+        return [
+            (f"Where was {x}'s {rel} born?", f"{y}'s birthplace", f"{y} was born in {place}.", place),
+            (f"When was {x}'s {rel} born?", f"{y}'s year of birth", f"{y} was born in {year}.", year),
+            (f"Where does {x}'s {rel} live?", f"{y}'s home", f"{y} lives in {place}.", place),
+        ]  # fmt: skip
+
+    def _plain_relation(self, x: str, rel: str, y: str) -> list[str]:
+        return [f"{x}'s {rel} is {y}.", f"{y} is the {rel} of {x}.", f"The {rel} of {x} is {y}."]
 
     def nothing_found(self) -> Episode:
         """A question whose search finds nothing."""
         whole = self.rng.choice((self.age, self.relation, self.attribute, self.relation_power))()
-        result = self.rng.choice(
-            ["No results found.", "Nothing found.", "No good search result found.", "No results."]
-        )
-        use = dataclasses.replace(whole.uses[0], result=result)
-        return Episode(whole.question, (use,), "I don't know.", ("I don't know",))
+        use = dataclasses.replace(whole.uses[0], result=self.rng.choice(self.no_results))
+        return Episode(whole.question, (use,), self.unknown, (self.unknown,))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 
 from entities import COLORS, NOUNS, Entities
 from formats import Message
@@ -144,10 +145,15 @@ SYSTEMS = [
 ]  # fmt: skip
 
 
-def fact(rng: random.Random) -> list[Message]:
-    """Give a question of the table and its answer."""
-    questions, answer = rng.choice(FACTS)
+def asked(rng: random.Random, facts: list[tuple[str, str]]) -> list[Message]:
+    """Give a question of a table and its answer."""
+    questions, answer = rng.choice(facts)
     return [("user", rng.choice(questions.split("|"))), ("assistant", answer)]
+
+
+def fact(rng: random.Random) -> list[Message]:
+    """Ask for a fact."""
+    return asked(rng, FACTS)
 
 
 def capital(rng: random.Random) -> list[Message]:
@@ -270,6 +276,21 @@ def _liking(entities: Entities) -> list[Message]:
     return turns
 
 
+def in_conversation(
+    turns: list[Message],
+    rng: random.Random,
+    earlier: Sequence[Callable[[random.Random], list[Message]]],
+    systems: Sequence[str],
+) -> list[Message]:
+    """Give the turns, at times after an earlier exchange or a system text."""
+    if turns[0][0] != "system":
+        if rng.random() < 0.15 and len(turns) == 2:
+            turns = rng.choice(earlier)(rng) + turns
+        if rng.random() < 0.35:
+            turns = [("system", rng.choice(systems)), *turns]
+    return turns
+
+
 def small_talk(entities: Entities) -> list[Message]:
     """Give a conversation of small talk or facts, at times with a system text or earlier turns."""
     rng = entities.rng
@@ -277,9 +298,4 @@ def small_talk(entities: Entities) -> list[Message]:
     own = [_name, _repeat, _liking, _knock_any]
     kind = rng.choice([*kinds, *own])
     turns = kind(entities) if kind in own else kind(rng)  # type: ignore[arg-type, operator]
-    if turns[0][0] != "system":
-        if rng.random() < 0.15 and len(turns) == 2:
-            turns = rng.choice((fact, capital, _sum))(rng) + turns
-        if rng.random() < 0.35:
-            turns = [("system", rng.choice(SYSTEMS)), *turns]
-    return turns
+    return in_conversation(turns, rng, (fact, capital, _sum), SYSTEMS)

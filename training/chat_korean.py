@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 
+from chat_data import asked, in_conversation
 from formats import Message
 from korean import KoreanEntities, polish
 
@@ -111,9 +112,8 @@ SYSTEMS = [
 
 
 def fact(rng: random.Random) -> list[Message]:
-    """Give a question of the table and its answer."""
-    questions, answer = rng.choice(FACTS)
-    return [("user", rng.choice(questions.split("|"))), ("assistant", answer)]
+    """Ask for a fact."""
+    return asked(rng, FACTS)
 
 
 def capital(rng: random.Random) -> list[Message]:
@@ -265,9 +265,4 @@ def small_talk(entities: KoreanEntities) -> list[Message]:
     own = [_name, _repeat, _liking, _joke, _story]
     kind = rng.choice([*kinds, *own])
     turns = kind(entities) if kind in own else kind(rng)  # type: ignore[arg-type, operator]
-    if turns[0][0] != "system":
-        if rng.random() < 0.15 and len(turns) == 2:
-            turns = rng.choice((fact, capital, _sum))(rng) + turns
-        if rng.random() < 0.35:
-            turns = [("system", rng.choice(SYSTEMS)), *turns]
-    return turns
+    return in_conversation(turns, rng, (fact, capital, _sum), SYSTEMS)

@@ -10,8 +10,6 @@ from arithmetic import calculate, power, show
 from chat_korean import CAPITALS
 from korean import KoreanEntities, polish
 
-UNKNOWN = "모르겠습니다."
-
 
 def operation(rng) -> tuple[str, str, str]:
     """Give words after a noun phrase, the expression's pattern, and words after a number."""
@@ -35,6 +33,8 @@ class KoreanPlans(Plans):
 
     entities: KoreanEntities
     known = "답을 알았습니다."
+    unknown = "모르겠습니다."
+    no_results = ("No results found.", "검색 결과가 없습니다.", "결과 없음", "Nothing found.")
 
     def episode(self) -> Episode:
         """Give a random episode, its particles chosen."""
@@ -111,11 +111,20 @@ class KoreanPlans(Plans):
         result = self._join(*([self._noise(y)] if self.rng.random() < 0.25 else []), result)
         return self._search(f"{y}의 나이", result, y, "나이")
 
-    def relation_power(self) -> Episode:
-        """X의 Y는 누구인가요? 그 사람의 나이의 0.43제곱은 얼마인가요?"""
+    def _whose(self, x: str, rel: str) -> str:
+        return f"{x}의 {rel}"
+
+    def _is_relative(self, x: str, rel: str, y: str) -> str:
+        return f"{x}의 {rel}(은/는) {y}입니다."
+
+    def _is_old(self, x: str, age: str) -> str:
+        return f"{x}(은/는) {age}세입니다."
+
+    def _comes_to(self, number: str, after: str, value: str) -> str:
+        return f"{number}{after} {value}입니다."
+
+    def _power_question(self, x: str, rel: str) -> tuple[str, str, str]:
         rng = self.rng
-        x, y = self.entities.people(2)
-        rel, age = rng.choice(self.entities.relations), str(self.entities.age())
         words, pattern, after = operation(rng)
         if rng.random() < 0.6:
             p = power(rng)
@@ -129,50 +138,23 @@ class KoreanPlans(Plans):
             + [f"{x}의 {rel} 나이{words}", f"{x}의 {rel}(이/가) 누구이고 {whose}{words}",
                f"{x}의 {rel}(은/는) 누구야? {whose}{words}"]
         )  # fmt: skip
-        result, known = self._relation_result(x, rel, y, age)
-        uses = [self._search(f"{x}의 {rel}", result, x, rel)]
-        if not known:
-            uses.append(self._age_use(y, age))
-        use, value = self._calculator(pattern.format(age))
-        answer = f"{x}의 {rel}(은/는) {y}입니다. {age}{after} {value}입니다."
-        return Episode(question, (*uses, use), answer, (y, value))
+        return question, pattern, after
 
-    def age(self) -> Episode:
-        """X는 몇 살인가요?"""
-        x, age = self.entities.person(), str(self.entities.age())
-        question = self.rng.choice(
-            [f"{x}(은/는) 몇 살인가요?", f"{x}의 나이는 몇 살인가요?", f"{x}의 나이를 알려 주세요.", f"{x} 나이가 어떻게 돼?"]
-        )  # fmt: skip
-        return Episode(question, (self._age_use(x, age),), f"{x}(은/는) {age}세입니다.", (age,))
+    def _age_questions(self, x: str) -> list[str]:
+        return [f"{x}(은/는) 몇 살인가요?", f"{x}의 나이는 몇 살인가요?", f"{x}의 나이를 알려 주세요.", f"{x} 나이가 어떻게 돼?"]  # fmt: skip
 
-    def age_operation(self) -> Episode:
-        """X의 나이에 3을 곱하면 얼마인가요?"""
-        x, age = self.entities.person(), str(self.entities.age())
+    def _age_operation_question(self, x: str) -> tuple[str, str, str]:
         words, pattern, after = operation(self.rng)
         question = self.rng.choice(
             [f"{x}의 나이{words}", f"{x}(은/는) 몇 살인가요? 그 나이{words}"]
         )
-        use, value = self._calculator(pattern.format(age))
-        answer = f"{x}(은/는) {age}세입니다. {age}{after} {value}입니다."
-        return Episode(question, (self._age_use(x, age), use), answer, (value,))
+        return question, pattern, after
 
-    def relation(self) -> Episode:
-        """X의 아내는 누구인가요? X의 아내는 몇 살인가요?"""
-        x, y = self.entities.people(2)
-        rel, age = self.rng.choice(self.entities.relations), str(self.entities.age())
-        result, known = self._relation_result(x, rel, y, age)
-        uses = [self._search(f"{x}의 {rel}", result, x, rel)]
-        if self.rng.random() < 0.5:
-            question = self.rng.choice(
-                [f"{x}의 {rel}(은/는) 누구인가요?", f"{x}의 {rel}(이/가) 누구야?", f"누가 {x}의 {rel}인가요?"]
-            )  # fmt: skip
-            return Episode(question, tuple(uses), f"{x}의 {rel}(은/는) {y}입니다.", (y,))
-        question = self.rng.choice([f"{x}의 {rel}(은/는) 몇 살인가요?", f"{x}의 {rel}의 나이는 몇 살인가요?",
-            f"{x}의 {rel}(은/는) 누구이고 몇 살인가요?", f"{x}의 {rel}(은/는) 누구인가요? 그 사람은 몇 살인가요?"])  # fmt: skip
-        if not known:
-            uses.append(self._age_use(y, age))
-        answer = f"{x}의 {rel}(은/는) {y}입니다. {y}(은/는) {age}세입니다."
-        return Episode(question, tuple(uses), answer, (y, age))
+    def _relation_questions(self, x: str, rel: str) -> tuple[list[str], list[str]]:
+        who = [f"{x}의 {rel}(은/는) 누구인가요?", f"{x}의 {rel}(이/가) 누구야?", f"누가 {x}의 {rel}인가요?"]  # fmt: skip
+        how_old = [f"{x}의 {rel}(은/는) 몇 살인가요?", f"{x}의 {rel}의 나이는 몇 살인가요?",
+            f"{x}의 {rel}(은/는) 누구이고 몇 살인가요?", f"{x}의 {rel}(은/는) 누구인가요? 그 사람은 몇 살인가요?"]  # fmt: skip
+        return who, how_old
 
     def arithmetic(self) -> Episode:
         """23 곱하기 47은 얼마인가요?"""
@@ -278,16 +260,11 @@ class KoreanPlans(Plans):
             "태어": person,
             "사나": person,
         }
-        facts = next((facts for word, facts in kinds.items() if word in asked), [])
-        kept = [text for names, text in facts if not any(name in asked for name in names.split())]
-        return rng.sample(kept, min(len(kept), rng.choice((0, 0, 1, 1, 2, 3))))
+        return self._some(kinds, asked)
 
-    def attribute_operation(self) -> Episode:
-        """X의 인구를 7로 나누면 얼마인가요?"""
-        e, rng = self.entities, self.rng
-        place, count = e.place(), str(rng.randint(100, 9999999))
-        words, pattern, after = operation(rng)
-        thing, shown = rng.choice(
+    def _attribute_operation(self, place: str, count: str) -> tuple[str, str, str, str, str]:
+        words, pattern, after = operation(self.rng)
+        thing, shown = self.rng.choice(
             [
                 (f"{place}의 인구", f"{place}의 인구는 {count}명이다."),
                 (f"{place}의 인구", f"{place}에는 {count}명이 산다."),
@@ -295,39 +272,24 @@ class KoreanPlans(Plans):
                 (f"{place}강의 길이", f"{place}강의 길이는 {count}킬로미터이다."),
             ]
         )
-        use, value = self._calculator(pattern.format(count))
-        uses = (self._search(thing, self._entry(place, thing, shown), place), use)
-        return Episode(f"{thing}{words}", uses, f"{count}{after} {value}입니다.", (value,))
+        return f"{thing}{words}", pattern, after, thing, shown
 
     def attribute(self) -> Episode:
         """X를 누가 설립했나요? X는 언제 설립되었나요? ..."""
         found = super().attribute()
-        return dataclasses.replace(found, answer=f"{found.must[0]}입니다.")
+        return dataclasses.replace(found, answer=self._is(found.must[0]))
 
-    def relation_attribute(self) -> Episode:
-        """X의 아내는 어디에서 태어났나요?"""
-        e, rng = self.entities, self.rng
-        x, y = e.people(2)
-        rel, place, year = rng.choice(e.relations), e.place(), str(e.year())
-        question, thing, shown, value = rng.choice(
-            [
-                (f"{x}의 {rel}(은/는) 어디에서 태어났나요?", f"{y}의 출생지", f"{y}(은/는) {place}에서 태어났다.", place),
-                (f"{x}의 {rel}(은/는) 언제 태어났나요?", f"{y}의 출생 연도", f"{y}(은/는) {year}년에 태어났다.", year),
-                (f"{x}의 {rel}(은/는) 어디에 사나요?", f"{y}의 집", f"{y}(은/는) {place}에 산다.", place),
-            ]
-        )  # fmt: skip
-        first = rng.choice([f"{x}의 {rel}(은/는) {y}이다.", f"{y}(은/는) {x}의 {rel}이다."])
-        uses = (
-            self._search(f"{x}의 {rel}", first, x, rel),
-            self._search(thing, self._join(shown), y),
-        )
-        return Episode(question, uses, f"{value}입니다.", (value,))
+    def _is(self, value: str) -> str:
+        return f"{value}입니다."
 
-    def nothing_found(self) -> Episode:
-        """A question whose search finds nothing."""
-        whole = self.rng.choice((self.age, self.relation, self.attribute, self.relation_power))()
-        result = self.rng.choice(
-            ["No results found.", "검색 결과가 없습니다.", "결과 없음", "Nothing found."]
-        )
-        use = dataclasses.replace(whole.uses[0], result=result)
-        return Episode(whole.question, (use,), UNKNOWN, (UNKNOWN,))
+    def _relatives(
+        self, x: str, rel: str, y: str, place: str, year: str
+    ) -> list[tuple[str, str, str, str]]:
+        return [
+            (f"{x}의 {rel}(은/는) 어디에서 태어났나요?", f"{y}의 출생지", f"{y}(은/는) {place}에서 태어났다.", place),
+            (f"{x}의 {rel}(은/는) 언제 태어났나요?", f"{y}의 출생 연도", f"{y}(은/는) {year}년에 태어났다.", year),
+            (f"{x}의 {rel}(은/는) 어디에 사나요?", f"{y}의 집", f"{y}(은/는) {place}에 산다.", place),
+        ]  # fmt: skip
+
+    def _plain_relation(self, x: str, rel: str, y: str) -> list[str]:
+        return [f"{x}의 {rel}(은/는) {y}이다.", f"{y}(은/는) {x}의 {rel}이다."]
