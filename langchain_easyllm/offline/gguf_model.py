@@ -45,6 +45,7 @@ _LAYER = {
 _AROUND = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
 _HEAD = {"output": "lm_head"}  # missing where it is the embeddings
 _CONTROL = 3  # a token's type
+_ENDS = "the file ends before what it announces"
 _LONGEST = 2**20  # tokens of a context
 # How a text is cut up before its pieces are encoded, by the name that llama.cpp gives it.
 _PRE_TOKENIZERS = {
@@ -281,7 +282,7 @@ def _halves_apart(weight: NDArray[np.float32], heads: int) -> NDArray[np.float32
 
 def _open(path: Path) -> GGUFReader:
     with needs_libraries({"gguf"}, "GGUF files", "offline-smollm2", MissingExtraError):
-        from gguf import GGUFReader  # noqa: PLC0415
+        from gguf import GGUFReader, GGUFValueType  # noqa: PLC0415
 
     class Reader(GGUFReader):
         """One that knows where the file ends, beyond which there are empty arrays without end."""
@@ -291,8 +292,19 @@ def _open(path: Path) -> GGUFReader:
         ) -> NDArray[Any]:
             found = super()._get(offset, dtype, count, *rest, **named)
             if len(found) < count:
-                raise ValueError("the file ends before what it announces")
+                raise ValueError(_ENDS)
             return found
+
+        def _get_field_parts(
+            self, orig_offs: int, raw_type: int
+        ) -> tuple[int, list[NDArray[Any]], list[int], list[GGUFValueType]]:
+            if raw_type == GGUFValueType.ARRAY:  # which is read item by item
+                kind, (length,) = self._get(orig_offs, np.uint32)[0], self._get(orig_offs + 4, "u8")
+                scalar = self.gguf_scalar_to_np.get(kind)
+                least = 8 if scalar is None else np.dtype(scalar).itemsize
+                if int(length) * least > len(self.data) - orig_offs:
+                    raise ValueError(_ENDS)
+            return super()._get_field_parts(orig_offs, raw_type)
 
     try:
         return Reader(path)

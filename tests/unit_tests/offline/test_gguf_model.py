@@ -6,10 +6,11 @@ import struct
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from gguf import GGMLQuantizationType, GGUFEndian, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFEndian, GGUFReader, GGUFWriter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -261,6 +262,23 @@ def test_an_array_that_cannot_be_is_refused(tmp_path, value, reason):
     (tmp_path / "m.gguf").write_bytes(head + struct.pack("<Q1sI", 1, b"k", 9) + value)
     with pytest.raises(ConfigurationError, match=reason):
         GGUFModel(tmp_path / "m.gguf")
+
+
+@pytest.mark.parametrize(("kind", "size"), [(0, 1), (5, 4), (8, 8), (12, 8)])
+def test_an_array_is_not_begun_if_the_file_cannot_hold_it(tmp_path, monkeypatch, kind, size):
+    asked = []
+    read = GGUFReader._get
+
+    def counted(*given: Any, **named: Any) -> Any:
+        asked.append(given)
+        return read(*given, **named)
+
+    monkeypatch.setattr(GGUFReader, "_get", counted)
+    head = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sI", 1, b"k", 9)
+    (tmp_path / "m.gguf").write_bytes(head + array(kind, 10_000 // size) + bytes(9_000))
+    with pytest.raises(ConfigurationError, match="the file ends before what it announces"):
+        GGUFModel(tmp_path / "m.gguf")
+    assert len(asked) < 20
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"GGUF\x03\0\0\0", b"no model at all" * 100])
