@@ -86,9 +86,13 @@ async def pieces(
 ) -> AsyncIterator[Piece]:
     """Yield an answer without the stop sequence that ends it, and without its special tokens.
 
-    What may be the beginning of a stop sequence is held back.
+    What may be the beginning of a stop sequence is held back. To a prompt without a single token
+    there is nothing to say.
     """
-    held, tokens = "", list[Token]()
+    if not plan.prompt:
+        yield Piece("", (), "length")
+        return
+    held, tokens, ends = "", list[Token](), engine.language.eos_ids
     async with aclosing(engine.tokens(plan)) as generated:
         async for token in generated:
             if watch:
@@ -97,7 +101,9 @@ async def pieces(
             held += "" if token.special else token.text
             if token.finish_reason:
                 text, stop = _cut(held, plan.stop)
-                reason = "length" if token.finish_reason == "length" and stop is None else "stop"
+                # One that ends with the last token that it may have is not cut short.
+                cut = token.finish_reason == "length" and token.id not in ends and stop is None
+                reason = "length" if cut else "stop"
                 yield Piece(text, tuple(tokens), reason, stop)
                 return
             safe = len(held) - _beginning(held, plan.stop)

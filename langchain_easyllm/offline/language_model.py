@@ -75,10 +75,14 @@ class LanguageModel:
         ids = [token.id for token in tokens[: 2 * count]]
         return tokens[count:] if ids == 2 * self._starts else tokens
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of tokens, without special tokens, as `generate` puts it together."""
-        text = Detokenizer(self._bytes)
-        return "".join(text.push(token) for token in ids if token not in self._special)
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """Return the text of tokens, as `generate` puts it together."""
+        text, skipped = Detokenizer(self._bytes), self._special if skip_special_tokens else ()
+        return "".join(text.push(token) for token in ids if token not in skipped)
+
+    def spelling(self, token: int) -> bytes:
+        """Return what a token stands for, which may be a part of a character."""
+        return self._bytes[token]
 
     def generate(
         self,
@@ -108,7 +112,7 @@ class LanguageModel:
             )
         guide = constraint.start(self._spelled, self.eos_ids) if constraint else None
         sampler = Sampler(sampling, prompt, self.vocab_size, self.eos_ids)
-        ending = _Ending(max_new_tokens, tuple(stop), self.eos_ids)
+        ending = _Ending(max_new_tokens, tuple(stop), self.eos_ids, sampling.min_tokens)
         return self._answer(tuple(prompt), sampler, ending, top_n, guide)
 
     def prompt_logprobs(self, prompt: Sequence[int]) -> list[float | None]:
@@ -176,6 +180,7 @@ class _Ending:
     max_new_tokens: int
     stop: Sequence[str]
     eos_ids: Sequence[int]
+    min_tokens: int = 0  # within which no stop sequence ends
     count: int = 0
     tail: str = ""
 
@@ -186,7 +191,7 @@ class _Ending:
         if token in self.eos_ids:
             return "eos_token"
         seen = self.tail + text
-        if any(stop in seen for stop in self.stop):
+        if self.count > self.min_tokens and any(stop in seen for stop in self.stop):
             return "stop_sequence"
         # This may be the beginning of a stop sequence.
         keep = max(map(len, self.stop), default=0) - 1

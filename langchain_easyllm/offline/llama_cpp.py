@@ -7,53 +7,28 @@ publishes have none.
 
 from __future__ import annotations
 
-import math
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import cast
 
 import orjson
 
-from .._llguidance import close_schema
 from . import limits
 from .answers import Piece, Stopwatch, pieces, whole
 from .bodies import SPACED_DONE, HTTPError, Json, spaced_event
-from .constraint import Constraint
-from .conversation import render_chat
 from .engine import Engine
-from .language_model import LanguageModel
-from .openai_style import (
-    chat_logprobs,
-    constrained,
-    head,
-    last_answer,
-    read_sampling,
-    refuse_lacking,
-    texts,
-    token_ids,
-    usage,
-    wants_usage,
+from .llama_cpp_requests import (
+    LlamaCppRequest,
+    failed,
+    prompt_of,
+    read_chat,
+    read_completions,
 )
+from .openai_style import chat_logprobs, head, token_ids, usage
 from .plan import Plan
 from .server_api import Answer, Handler, Reply, ServerApi, routes
-from .tokenizing import TokenText
 
 _BUILD = "b1-" + limits.LABEL
-_EMPTY = '"prompt" must not be empty'
 _SLOTS = 4
-_TOP_LOGPROBS = 20  # alternatives where a request names no number
-_NUMBERS = (
-    *("max_tokens", "n_predict", "n", "seed", "temperature", "top_p", "top_k", "min_p"),
-    *("typical_p", "repeat_penalty", "presence_penalty", "frequency_penalty", "top_logprobs"),
-)
-# What llama-server acts by and this one does not, with the value that says nothing.
-_LACKING: Mapping[str, object] = {
-    **dict.fromkeys(("mirostat", "dry_multiplier", "xtc_probability", "dynatemp_range"), 0),
-    "top_n_sigma": -1,
-    "samplers": [],
-    "return_tokens": False,
-}
 # What the template has room for: without tools, there are none in a conversation either.
 _CAPABILITIES = {
     "supports_object_arguments": False,
@@ -66,173 +41,6 @@ _CAPABILITIES = {
     "supports_tools": False,
     "supports_typed_content": False,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    plans: tuple[Plan, ...]  # one for each prompt
-    stream: bool
-    usage: bool
-    logprobs: bool
-    begun: str = ""  # the assistant's message that it continues, which its answer begins with
-    streams_begun: bool = True  # whether a stream begins with it, too
-
-
-def _refused(message: str) -> HTTPError:
-    return HTTPError(message, "invalid_request_error", 400)
-
-
-def _failed(message: str) -> HTTPError:
-    return HTTPError(message, "server_error", 500)
-
-
-def _check(body: Json) -> None:
-    for name in _NUMBERS:
-        value = body.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            found = {bool: "boolean", str: "string", list: "array"}.get(type(value), "object")
-            reason = f"type must be number, but is {found}"
-            raise _refused(f"Field '{name}': [json.exception.type_error.302] {reason}")
-    if (n := body.get("n")) not in (None, 1):
-        raise _refused(f"Field 'n': Value must be between 1 <= value <= 1, but got {n}")
-    refuse_lacking(body, _LACKING)
-
-
-def _biases(given: object, model: LanguageModel) -> list[tuple[int, float]]:
-    """Return biases by token: given by ids or by texts, in a dict or a list of pairs.
-
-    `False` bans a token. What makes no sense is passed over, as llama-server does.
-    """
-    if isinstance(given, Mapping):
-        given = [[int(k) if k.isascii() and k.isdigit() else k, v] for k, v in given.items()]
-    found = dict[int, float]()
-    for pair in given if isinstance(given, list) else ():
-        if not (isinstance(pair, list) and len(pair) == 2):
-            continue
-        token, bias = pair
-        if bias is not False and (isinstance(bias, bool) or not isinstance(bias, int | float)):
-            continue
-        if isinstance(token, str):
-            ids = token_ids(model.encode(token, add_special_tokens=False))
-        else:
-            ids = [token] if isinstance(token, int) else []
-        known = [one for one in ids if 0 <= one < model.vocab_size]
-        found |= dict.fromkeys(known, -math.inf if bias is False else float(bias))
-    return list(found.items())
-
-
-def _plan(
-    prompt: list[TokenText], body: Json, model: LanguageModel, constraint: Constraint | None
-) -> Plan:
-    if not prompt:  # begins with nothing, where the model has no token for that
-        raise _refused(_EMPTY)
-    if len(prompt) >= model.context:
-        message = (
-            f"request ({len(prompt)} tokens) exceeds the available context size "
-            f"({model.context} tokens), try increasing it"
-        )
-        counts = {"n_prompt_tokens": len(prompt), "n_ctx": model.context}
-        raise HTTPError(message, "exceed_context_size_error", 400, details=counts)
-    limit = body.get("max_tokens", body.get("max_completion_tokens", body.get("n_predict")))
-    room = model.context - len(prompt)
-    top = body.get("logprobs") or body.get("n_probs") or 0
-    top = body.get("top_logprobs", _TOP_LOGPROBS) if top is True else top
-    room = min(limit, room) if isinstance(limit, int) and limit > 0 else room
-    biases = _biases(body.get("logit_bias"), model)
-    least = room if body.get("ignore_eos") else 0
-    return Plan(
-        prompt=tuple(prompt),
-        max_new_tokens=room,
-        sampling=read_sampling(body, body.get("repeat_penalty"), biases, least),
-        stop=tuple(stop for stop in texts(body.get("stop")) if stop),
-        top_n=int(cast("int", top)),
-        constraint=constraint,
-    )
-
-
-def _constraint(body: Json, *, chat: bool) -> tuple[Constraint | None, Json | None]:
-    """Return the constraint of a request, and its schema if it has one."""
-    schema, grammar = body.get("json_schema"), body.get("grammar")
-    if schema is not None and grammar:
-        raise _failed("Cannot use both json_schema and grammar")
-    wanted = body.get("response_format")
-    if chat and isinstance(wanted, Mapping):  # the text route ignores it
-        kind = wanted.get("type")
-        if kind == "json_object":
-            schema = wanted.get("schema") or schema or {"type": "object"}
-        elif kind == "json_schema":
-            inner = wanted.get("json_schema")
-            schema = (inner.get("schema") if isinstance(inner, Mapping) else None) or {}
-        elif kind and kind != "text":
-            either = '"text" or "json_object"'
-            raise _refused(f"response_format type must be one of {either}, but got: {kind}")
-    if schema is not None:
-        found = cast("Json", schema) or {"type": "object"}
-        return constrained("json", close_schema(found)), found
-    if not grammar:
-        return None, None
-    try:
-        return constrained("ebnf", grammar), None
-    except HTTPError as error:
-        raise _refused("Failed to initialize samplers: failed to parse grammar") from error
-
-
-def _asks_to_continue(body: Json) -> bool:
-    """Whether the request says so, which keeps what is continued out of a stream."""
-    return body.get("continue_final_message") in (True, "content", "reasoning_content")
-
-
-def _prompt_of(
-    body: Json, model: LanguageModel, schema: Json | None = None
-) -> tuple[str, str | None]:
-    """Return the prompt of a chat, and the assistant's message at its end; None without one."""
-    messages = body.get("messages")
-    if not isinstance(messages, list):
-        raise _refused("'messages' is required")
-    continues = _asks_to_continue(body)
-    if continues and body.get("add_generation_prompt", True):
-        both = "add_generation_prompt and continue_final_message"
-        raise _refused(f"Cannot set both {both} to true.")
-    if messages and messages[-1].get("role") == "assistant" and messages[-1].get("tool_calls"):
-        raise _refused("Cannot continue an assistant message that contains tool calls.")
-    begun = last_answer(messages)
-    if begun is None:
-        return render_chat(model.prompt, messages, schema=schema), None
-    if not continues and last_answer(messages[:-1]) is not None:
-        raise _refused("Cannot have 2 or more assistant messages at the end of the list.")
-    return render_chat(model.prompt, messages[:-1], schema=schema) + begun, begun
-
-
-def _read_chat(body: Json, model: LanguageModel) -> _Request:
-    _check(body)
-    constraint, schema = _constraint(body, chat=True)
-    prompt, begun = _prompt_of(body, model, schema)
-    if begun is not None and constraint is not None:  # it is held to the beginning, too
-        raise _refused("Failed to initialize samplers: std::exception")
-    plan = _plan(model.encode(prompt), body, model, constraint)
-    repeats = not _asks_to_continue(body)
-    return replace(_request(body, plan), begun=begun or "", streams_begun=repeats)
-
-
-def _read_completions(body: Json, model: LanguageModel) -> _Request:
-    _check(body)
-    prompts = body.get("prompt")
-    if prompts is None:
-        raise _refused("[json.exception.out_of_range.403] key 'prompt' not found")
-    if not all(isinstance(prompt, str) for prompt in texts(prompts)):
-        kinds = "a string, a list of tokens, a JSON object containing a prompt string, or a list"
-        raise _refused(f'"prompt" elements must be {kinds} of mixed strings & tokens.')
-    constraint, _ = _constraint(body, chat=False)
-    given = texts(prompts)
-    if not given:
-        raise _refused(_EMPTY)
-    plans = [_plan(model.encode(prompt), body, model, constraint) for prompt in given]
-    return _request(body, *plans)
-
-
-def _request(body: Json, *plans: Plan) -> _Request:
-    logprobs = bool(body.get("logprobs"))
-    return _Request(plans, bool(body.get("stream")), wants_usage(body), logprobs)
 
 
 def _about(kind: str, engine: Engine) -> dict[str, object]:
@@ -250,17 +58,17 @@ def _timings(plan: Plan, count: int, watch: Stopwatch) -> dict[str, object]:
         "cache_n": 0,
         "prompt_n": length,
         "prompt_ms": read,
-        "prompt_per_token_ms": read / length,
+        "prompt_per_token_ms": read / length if length else 0.0,
         "prompt_per_second": 1000 * length / read if read else 0.0,
         "predicted_n": count,
         "predicted_ms": wrote,
-        "predicted_per_token_ms": wrote / count,
+        "predicted_per_token_ms": wrote / count if count else 0.0,
         "predicted_per_second": 1000 * count / wrote if wrote else 0.0,
     }
 
 
 async def chat(engine: Engine, body: Json) -> Answer:
-    request = await engine.run(partial(_read_chat, body, engine.language))
+    request = await engine.run(partial(read_chat, body, engine.language))
     if request.stream:
         return _stream_chat(engine, request)
     [plan] = request.plans
@@ -278,7 +86,7 @@ async def chat(engine: Engine, body: Json) -> Answer:
     return {"choices": [choice], **_about("chat.completion", engine), **measured}
 
 
-async def _stream_chat(engine: Engine, request: _Request) -> AsyncIterator[bytes]:
+async def _stream_chat(engine: Engine, request: LlamaCppRequest) -> AsyncIterator[bytes]:
     [plan] = request.plans
     watch, count, about = Stopwatch(), 0, _about("chat.completion.chunk", engine)
 
@@ -307,7 +115,7 @@ async def _stream_chat(engine: Engine, request: _Request) -> AsyncIterator[bytes
 
 
 async def completions(engine: Engine, body: Json) -> Answer:
-    request = await engine.run(partial(_read_completions, body, engine.language))
+    request = await engine.run(partial(read_completions, body, engine.language))
     if request.stream:
         return _stream_completions(engine, request)
     choices, measured = list[Json](), dict[str, object]()
@@ -323,13 +131,14 @@ async def completions(engine: Engine, body: Json) -> Answer:
 
 
 def _text_choice(
-    index: int, text: str, piece: Piece | None, request: _Request, reason: str | None
+    index: int, text: str, piece: Piece | None, request: LlamaCppRequest, reason: str | None
 ) -> dict[str, object]:
-    found = chat_logprobs(piece.tokens, ids=True) if request.logprobs and piece else None
+    shown = request.logprobs and piece is not None and piece.tokens
+    found = chat_logprobs(piece.tokens, ids=True) if piece and shown else None
     return {"text": text, "index": index, "logprobs": found, "finish_reason": reason}
 
 
-async def _stream_completions(engine: Engine, request: _Request) -> AsyncIterator[bytes]:
+async def _stream_completions(engine: Engine, request: LlamaCppRequest) -> AsyncIterator[bytes]:
     about = _about("text_completion", engine)
     for index, plan in enumerate(request.plans):
         watch, count, reason = Stopwatch(), 0, None
@@ -351,17 +160,30 @@ async def tokenize(engine: Engine, body: Json) -> Answer:
     work = partial(engine.language.encode, content, add_special_tokens=special)
     tokens = await engine.run(work) if content else []
     if body.get("with_pieces"):
-        return {"tokens": [{"id": token.id, "piece": token.text} for token in tokens]}
+        spelled = [(token.id, engine.language.spelling(token.id)) for token in tokens]
+        return {"tokens": [{"id": id, "piece": _readable(piece)} for id, piece in spelled]}
     return {"tokens": token_ids(tokens)}
 
 
+def _readable(piece: bytes) -> str | list[int]:
+    """Return a token's text, or its bytes where it is a part of a character."""
+    try:
+        return piece.decode()
+    except UnicodeDecodeError:
+        return list(piece)
+
+
 async def detokenize(engine: Engine, body: Json) -> Answer:
-    ids = [one for one in cast("list[object]", body.get("tokens") or []) if isinstance(one, int)]
-    return {"content": engine.language.decode(ids)}
+    ids, size = body.get("tokens", []), engine.language.vocab_size
+    if not isinstance(ids, list) or not all(isinstance(one, int) for one in ids):
+        raise failed("[json.exception.type_error.302] the tokens must be an array of numbers")
+    if not all(0 <= one < size for one in ids):
+        raise failed(f"vector::_M_range_check: a token is not below this->size() (which is {size})")
+    return {"content": engine.language.decode(ids, skip_special_tokens=False)}
 
 
 async def apply_template(engine: Engine, body: Json) -> Answer:
-    prompt, _ = await engine.run(partial(_prompt_of, body, engine.language))
+    prompt, _ = await engine.run(partial(prompt_of, body, engine.language))
     return {"prompt": prompt}
 
 
@@ -445,7 +267,7 @@ def _parse(_content_type: str, body: bytes) -> Json:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _failed(f"[json.exception.parse_error.101] parse error: {error}") from error
+        raise failed(f"[json.exception.parse_error.101] parse error: {error}") from error
     return value if isinstance(value, dict) else {}
 
 

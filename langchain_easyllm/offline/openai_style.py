@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 import uuid
@@ -67,6 +68,11 @@ def read_sampling(
     seed = request.get("seed")
     given["seed"] = seed % 2**63 if isinstance(seed, int) and seed >= 0 else secrets.randbits(63)
     return Sampling(**given)  # type: ignore[arg-type]
+
+
+def no_end(request: Json, model: LanguageModel) -> list[tuple[int, float]]:
+    """Return the biases that keep the model from ending an answer, if a request wants that."""
+    return [(end, -math.inf) for end in model.eos_ids] if request.get("ignore_eos") else []
 
 
 def refuse_lacking(request: Json, off: Mapping[str, object]) -> None:

@@ -235,3 +235,99 @@ def test_what_its_sampler_lacks_is_refused(llama_cpp: OfflineServer) -> None:
     idle = {"mirostat": 0, "dry_multiplier": 0.0, "samplers": [], "top_n_sigma": -1.0}
     found = ask(llama_cpp, CHAT, {"messages": USER, **idle})
     assert found["choices"][0]["message"]["content"] == ANSWER
+
+
+HOT: dict[str, object] = {"temperature": 3.0, "seed": 3}
+
+
+@pytest.mark.parametrize("path", [CHAT, TEXT])
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [
+        ({"temperature": -1}, {"temperature": 0}),
+        ({**HOT, "top_p": -1}, {"temperature": 0}),
+        ({**HOT, "min_p": 5}, {"temperature": 0}),
+        ({**HOT, "top_p": 5, "typical_p": 2, "min_p": -1}, HOT),
+        ({**HOT, "top_k": 0.5}, HOT),
+        ({**HOT, "top_k": 1.9}, {"temperature": 0}),
+        ({"stop": 5}, {}),
+        ({"stop": {"a": 1}}, {}),
+        ({"max_tokens": 2.9}, {"max_tokens": 2}),
+        ({"max_tokens": 0}, {"max_tokens": 1}),
+        ({"max_tokens": None, "n_predict": 2}, {"max_tokens": 2}),
+        ({"max_completion_tokens": 2}, {"max_tokens": 2}),
+        ({"max_completion_tokens": 4, "n_predict": 2}, {"max_tokens": 2}),
+    ],
+)
+def test_numbers_beyond_their_bounds_are_taken(
+    llama_cpp: OfflineServer, path: str, fields: dict[str, object], same: dict[str, object]
+) -> None:
+    asked = {"max_tokens": 9, **fields}
+    assert generated(llama_cpp, path, **asked) == generated(
+        llama_cpp, path, **{"max_tokens": 9, **same}
+    )
+
+
+@pytest.mark.parametrize("path", [CHAT, TEXT])
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"stop": ["a", 1]}, "Field 'stop': [json.exception.type_error.302] type must be string"),
+        ({"logprobs": "x"}, "Field 'logprobs': [json.exception.type_error.302] type must be numbe"),
+        ({"n_probs": [1]}, "type must be number, but is array"),
+        ({"repeat_penalty": -1}, "penalty_repeat must be finite and greater than 0"),
+        ({"messages": [1], "prompt": 5}, "must"),
+        ({"messages": [{"role": "user"}], "prompt": None}, "must"),
+        ({"messages": "x", "prompt": [None]}, "be a"),
+    ],
+)
+def test_what_has_another_type_is_refused(
+    llama_cpp: OfflineServer, path: str, fields: dict[str, object], words: str
+) -> None:
+    body = {"messages": USER, "prompt": PROMPT, "max_tokens": 2, **fields}
+    assert words in refusal(llama_cpp, path, body)["message"]
+
+
+def shown(server: OfflineServer, path: str, **fields: object) -> int | None:
+    """The alternatives of the first token; None without log probabilities."""
+    body = {"messages": USER, "prompt": PROMPT, "max_tokens": 1, **fields}
+    found = ask(server, path, body)["choices"][0].get("logprobs")
+    return len(found["content"][0]["top_logprobs"]) if found else None
+
+
+def test_the_number_of_alternatives(llama_cpp: OfflineServer) -> None:
+    fields: dict[str, object]
+    for fields, chat, text in (
+        ({"logprobs": True}, 20, 1),
+        ({"logprobs": True, "top_logprobs": None}, 20, 1),
+        ({"logprobs": True, "top_logprobs": 2.7}, 2, 1),
+        ({"logprobs": True, "top_logprobs": 0}, None, 1),
+        ({"logprobs": True, "top_logprobs": -1}, None, 1),
+        ({"logprobs": 3}, 3, 3),
+        ({"logprobs": -1}, None, None),
+        ({"logprobs": False, "n_probs": 2}, 2, 2),
+        ({"logprobs": 2, "n_probs": 3}, 3, 3),
+    ):
+        assert (shown(llama_cpp, CHAT, **fields), shown(llama_cpp, TEXT, **fields)) == (chat, text)
+    message = refusal(llama_cpp, CHAT, {"messages": USER, "top_logprobs": 2})["message"]
+    assert message == "top_logprobs requires logprobs to be set to true"
+
+
+def test_an_answer_that_ends_with_its_last_token_is_whole(llama_cpp: OfflineServer) -> None:
+    for path in (CHAT, TEXT):
+        text, reason, count = generated(llama_cpp, path)
+        assert reason == "stop"
+        assert generated(llama_cpp, path, max_tokens=count) == (text, "stop", count)
+        assert generated(llama_cpp, path, max_tokens=count - 1)[1] == "length"
+
+
+def test_tokens_are_spelled_out(llama_cpp: OfflineServer) -> None:
+    body = {"content": "<|user|>\U00010330a", "with_pieces": True}
+    first, *bytewise, last = ask(llama_cpp, "/tokenize", body)["tokens"]
+    assert (first["piece"], last["piece"]) == ("<|user|>", "a")
+    assert b"".join(bytes(one["piece"]) for one in bytewise) == "\U00010330".encode()
+    ids = [one["id"] for one in (first, *bytewise, last)]
+    assert ask(llama_cpp, "/detokenize", {"tokens": ids}) == {"content": body["content"]}
+    assert ask(llama_cpp, "/detokenize", {}) == {"content": ""}
+    for wrong in ([10**9], [-1], ["a"], 5):
+        assert refusal(llama_cpp, "/detokenize", {"tokens": wrong}, 500)

@@ -22,8 +22,9 @@ from langchain_easyllm.offline.limits import LIKE
 from langchain_easyllm.prompts import get_prompt
 
 from ...support.fake_hub import serve_files, use_hub
-from ...support.offline_client import WEATHER, ask
+from ...support.offline_client import WEATHER, ask, send
 from ...support.tiny_gguf import TEMPLATE, instead_of_smollm2
+from ...support.wire_shapes import data_of
 
 NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 CONVERSATIONS = (
@@ -146,7 +147,7 @@ def test_texts_are_streamed_and_completed(servers):
 @pytest.mark.parametrize(
     ("like", "status", "prompts"),
     [("tgi", 422, ([], [""], "")), ("vllm", 400, ([], [""], "", ["a", ""])),
-     ("llama.cpp", 400, ([], [""], "", ["a", ""]))],
+     ("llama.cpp", 400, ([],))],
 )  # fmt: skip
 def test_nothing_at_all_is_refused(servers, like, status, prompts):
     """Its texts begin with no token of their own."""
@@ -157,6 +158,21 @@ def test_nothing_at_all_is_refused(servers, like, status, prompts):
         answer = httpx.post(servers[like].base_url + "/v1/completions", json=body)
         assert answer.status_code == status, prompt
         assert "empty" in answer.text
+
+
+@pytest.mark.parametrize("prompt", ["", ["", "a"]])
+def test_llama_cpp_has_nothing_to_say_to_nothing(servers, prompt):
+    """Of an empty prompt, where no token begins a text, llama-server makes an empty answer."""
+    server, body = servers["llama.cpp"], {"prompt": prompt, "max_tokens": 2, "logprobs": 1}
+    whole = ask(server, "/v1/completions", body)
+    first, *others = whole["choices"]
+    assert first == {"text": "", "index": 0, "logprobs": None, "finish_reason": "length"}
+    assert [choice["index"] for choice in others] == [1][: len(others)]
+    assert {whole["usage"][f"{kind}_tokens"] for kind in ("prompt", "completion", "total")} == {0}
+    assert whole["timings"]["prompt_per_token_ms"] == whole["timings"]["predicted_n"] == 0
+    chunk, *_, end = data_of(send(server, "/v1/completions", {**body, "stream": True}))
+    assert json.loads(chunk)["choices"] == [first]
+    assert end == "[DONE]"
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones(capsys):
