@@ -79,8 +79,11 @@ class Plan:
         """None for greedy decoding."""
         return None if self.sampling.temperature is None else self.sampling.seed
 
-    def reseeded(self) -> Plan:
-        return replace(self, sampling=replace(self.sampling, seed=_random_seed()))
+    def turn(self, number: int) -> Plan:
+        """Return the plan of another answer: each has a seed of its own, counted from the first."""
+        if self.seed is None:
+            return self
+        return replace(self, sampling=replace(self.sampling, seed=self.seed + number))
 
 
 def make_plan(

@@ -82,7 +82,7 @@ async def _generate(engine: Engine, inputs: str, parameters: Json) -> Reply:
     plan = await _plan(engine, inputs, parameters, stream=False)
     planned = time.perf_counter() - start
     answers = [await finish(engine, plan)]
-    answers += [await finish(engine, plan.reseeded()) for _ in range(1, plan.best_of)]
+    answers += [await finish(engine, plan.turn(number)) for number in range(1, plan.best_of)]
     answers.sort(key=lambda answer: -answer.likelihood)
     echo = inputs if parameters.get("return_full_text") else ""
     best, others = answers[0], answers[1:]

@@ -25,14 +25,14 @@ from .openai_style import (
     token_ids,
 )
 from .server_api import Answer, Handler, Reply, ServerApi, routes
-from .tools import read_calls, read_tools
+from .tools import read_calls
 from .vllm_requests import (
     VLLMRequest,
     invalid_key,
-    known_keys,
     prompt_of,
     read_chat,
     read_completions,
+    tools_of,
 )
 
 VERSION = "0.32.0"
@@ -186,9 +186,7 @@ async def tokenize(engine: Engine, body: Json) -> Answer:
             special = bool(body.get("add_special_tokens", True))
             tokens = model.encode(prompt, add_special_tokens=special)
         elif "messages" in body:
-            given = cast("list[Json]", body.get("tools") or [])
-            tools = read_tools([known_keys(tool) for tool in given])
-            tokens = model.encode(prompt_of(body, model, tools, None))
+            tokens = model.encode(prompt_of(body, model, tools_of(body), None))
         else:
             error = {"type": "missing", "msg": "Field required", "input": "<dict>"}
             raise invalid_key("prompt", error)
@@ -208,7 +206,8 @@ async def detokenize(engine: Engine, body: Json) -> Answer:
     if not isinstance(ids, list) or not all(isinstance(one, int) for one in ids):
         error = {"type": "missing", "msg": "Field required", "input": "<dict>"}
         raise invalid_key("tokens", error)
-    return {"prompt": engine.language.decode(ids)}
+    known = [one for one in ids if 0 <= one < engine.language.vocab_size]
+    return {"prompt": engine.language.decode(known, skip_special_tokens=False)}
 
 
 async def _health(_engine: Engine, _: Json) -> Answer:

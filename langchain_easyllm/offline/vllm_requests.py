@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from .language_model import LanguageModel
 from .openai_style import (
     constrained,
     last_answer,
+    no_end,
     read_sampling,
     refuse_lacking,
     texts,
@@ -30,6 +32,7 @@ from .tokenizing import TokenText
 from .tools import forced, read_tools
 
 _MAX_LOGPROBS = 20
+_POSITIVE = "must be a positive value or -1."
 _STUB = 16  # the tokens of a completion that names no limit
 _INTEGERS = (
     *("max_tokens", "max_completion_tokens", "n", "seed", "top_k", "top_logprobs"),
@@ -78,8 +81,7 @@ class VLLMRequest:
         """Each answer's number, plan and beginning."""
         for at, plan in enumerate(self.plans):
             for turn in range(self.n):
-                own = plan.reseeded() if turn else plan
-                yield at * self.n + turn, own, self.echo[at] if self.echo else ""
+                yield at * self.n + turn, plan.turn(turn), self.echo[at] if self.echo else ""
 
     def usage_of(self, answer: int) -> dict[str, object]:
         return usage(sum(len(plan.prompt) for plan in self.plans), answer)
@@ -157,6 +159,10 @@ def _check(body: Json, model: LanguageModel) -> tuple[str, ...]:
     _check_types(body)
     refuse_lacking(body, _LACKING)
     stops = _check_stops(body)
+    for name in ("temperature", "repetition_penalty"):
+        given = cast("float", body.get(name) or 0)
+        if not abs(given) <= sys.float_info.max:  # JSON as Python reads it has NaN and Infinity
+            raise _refused(f"{name} must be a finite number, got {given}.", name)
     for name, holds, words, named in _BOUNDS:
         value = body.get(name)
         if value is not None and not holds(cast("float", value)):
@@ -183,7 +189,7 @@ def _biases(body: Json, model: LanguageModel) -> list[tuple[int, float]]:
         if not (token.isascii() and token.removeprefix("-").isdigit()):
             words = "must be an integer or string representing an integer"
             raise _refused(f"Found token_id `{token}` in logit_bias but token_id {words}")
-        found[int(token)] = min(max(float(bias), -100.0), 100.0)
+        found[int(token)] = float(min(100.0, max(-100.0, bias)))
     outside = [token for token in found if not 0 <= token < model.vocab_size]
     if outside:
         size = f"Vocabulary size: {model.vocab_size}"
@@ -224,6 +230,7 @@ def _plan(
             "input_tokens",
             value=len(prompt),
         )
+    top = model.vocab_size if top == -1 else top
     if top > _MAX_LOGPROBS:
         allowed = f"which is greater than max allowed: {_MAX_LOGPROBS}"
         raise _refused(f"Requested sample logprobs of {top}, {allowed}", "logprobs", value=top)
@@ -231,7 +238,7 @@ def _plan(
     if limit is not None and least > limit:
         raise _refused(f"min_tokens must be less than or equal to max_tokens={limit}, got {least}.")
     room = min(limit or most, model.context - len(prompt))
-    biases, least = _biases(body, model), room if body.get("ignore_eos") else least
+    biases = _biases(body, model) + no_end(body, model)
     return Plan(
         prompt=tuple(prompt),
         max_new_tokens=room,
@@ -252,12 +259,20 @@ def _constraint(body: Json) -> tuple[Constraint | None, Json | None]:
             raise _refused(f"You can only use one kind of constraints for structured {kinds}")
         if own.get("json") is not None:
             schema = own["json"]
-            schema = orjson.loads(schema) if isinstance(schema, str) else schema
+            try:
+                schema = orjson.loads(schema) if isinstance(schema, str) else schema
+            except orjson.JSONDecodeError as reason:
+                raise _refused(f"Invalid grammar specification: {reason}") from reason
             return constrained("json", close_schema(schema)), cast("Json", schema)
         if own.get("regex") is not None:
             return constrained("regex", own["regex"]), None
         if own.get("choice") is not None:
-            return constrained("regex", "|".join(map(re.escape, texts(own["choice"])))), None
+            choices = own["choice"]
+            if not isinstance(choices, list) or not all(isinstance(one, str) for one in choices):
+                wrong = {"type": "list_type", "msg": "Input should be a valid list of strings"}
+                shown = f"<{type(choices).__name__}>"
+                raise invalid_key("structured_outputs.choice", {**wrong, "input": shown})
+            return constrained("regex", "|".join(map(re.escape, choices))), None
         if own.get("grammar") is not None:
             return constrained("ebnf", own["grammar"]), None
     wanted = body.get("response_format")
@@ -291,8 +306,7 @@ def _tools(body: Json) -> tuple[Sequence[Json], Constraint | None, bool]:
         raise _refused("When using `tool_choice`, `tools` must be set.", "tool_choice")
     if not given or choice == "none":
         return (), None, False
-    known = [known_keys(tool) for tool in cast("list[Json]", given)]
-    tools = read_tools(known)
+    tools = tools_of(body)
     names = [cast("Json", tool["function"])["name"] for tool in tools]
     if isinstance(choice, str) and choice not in ("auto", "required"):
         words = 'Only named tools, "none", "auto" or "required" are supported.'
@@ -310,8 +324,18 @@ def _tools(body: Json) -> tuple[Sequence[Json], Constraint | None, bool]:
     return tools, forced(choice, held)[1], isinstance(choice, Mapping)
 
 
-def known_keys(tool: Json) -> Json:
-    function = cast("Json", tool.get("function") or {})
+def tools_of(body: Json) -> list[Json]:
+    """Return the tools, without the keys that vLLM does not know."""
+    given = body.get("tools") or []
+    if not isinstance(given, list) or not all(isinstance(tool, Mapping) for tool in given):
+        wrong = {"type": "list_type", "msg": "Input should be a valid list of objects"}
+        raise invalid_key("tools", {**wrong, "input": f"<{type(given).__name__}>"})
+    return read_tools([_known_keys(tool) for tool in given])
+
+
+def _known_keys(tool: Json) -> Json:
+    function = tool.get("function")
+    function = function if isinstance(function, Mapping) else {}
     kept = ("name", "description", "parameters", "strict")
     return {"type": "function", "function": {k: function[k] for k in kept if k in function}}
 
@@ -347,6 +371,8 @@ def read_chat(body: Json, model: LanguageModel) -> VLLMRequest:
     tools, call, named = _tools(body)
     constraint, schema = _constraint(body)
     top = cast("int", body.get("top_logprobs") or 0)
+    if top < -1:
+        raise _refused(f"`top_logprobs` {_POSITIVE}", "top_logprobs", value=top)
     if top and not body.get("logprobs"):
         message = "when using `top_logprobs`, `logprobs` must be set to true."
         raise _refused(message, "top_logprobs")
@@ -369,15 +395,19 @@ def read_completions(body: Json, model: LanguageModel) -> VLLMRequest:
     prompts = body.get("prompt")
     if prompts in (None, "", []):
         raise _refused("Either prompt or prompt_embeds must be provided and non-empty.", "prompt")
-    if not all(isinstance(prompt, str) for prompt in texts(prompts)):
-        words = {"type": "string_type", "msg": "Input should be a valid string", "input": "<list>"}
+    listed = prompts if isinstance(prompts, list) else [prompts]
+    if not all(isinstance(prompt, str) for prompt in listed):
+        shown = f"<{type(prompts).__name__}>"
+        words = {"type": "string_type", "msg": "Input should be a valid string", "input": shown}
         raise invalid_key("prompt", words)
+    given = cast("list[str]", listed)
     constraint, _ = _constraint(body)
     wanted = body.get("logprobs")
     top = wanted if isinstance(wanted, int) else 0
+    if top < -1:
+        raise _refused(f"`logprobs` {_POSITIVE}", "logprobs", value=top)
     limit = cast("int | None", body.get("max_tokens"))
     make = partial(_plan, top=top, constraint=constraint)
-    given = texts(prompts)
     limit = _STUB if limit is None else limit
     return VLLMRequest(
         plans=tuple(make(model.encode(prompt), body, model, limit) for prompt in given),

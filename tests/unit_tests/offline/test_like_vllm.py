@@ -294,3 +294,71 @@ def test_the_fields_of_this_package_act(vllm: OfflineServer) -> None:
     assert counted["output_tokens"] >= 20
     message = chat.invoke(QUESTION, ignore_eos=True)
     assert message.response_metadata["finish_reason"] == "length"
+
+
+def test_the_answers_of_a_seed_are_the_same_again(vllm: OfflineServer) -> None:
+    for path in (CHAT, TEXT):
+        body = {"messages": USER, "prompt": PROMPT, "max_tokens": 6, "temperature": 3.0, "seed": 7}
+        once, again = (ask(vllm, path, {**body, "n": 3})["choices"] for _ in range(2))
+        assert once == again
+        [first] = ask(vllm, path, body)["choices"]
+        assert first == once[0]
+        texts = [one["message"]["content"] if "message" in one else one["text"] for one in once]
+        assert len(set(texts)) == 3
+
+
+def test_an_answer_that_ends_with_its_last_token_is_whole(vllm: OfflineServer) -> None:
+    for path in (CHAT, TEXT):
+        text, reason, count = generated(vllm, path)
+        assert reason == "stop"
+        assert generated(vllm, path, max_tokens=count) == (text, "stop", count)
+
+
+def test_no_stop_sequence_ends_within_min_tokens(vllm: OfflineServer) -> None:
+    """Only one that ends behind them, as if the answer began there."""
+    for path in (CHAT, TEXT):
+        plain, _, count = generated(vllm, path)
+        first = plain[0]
+        assert generated(vllm, path, stop=[first])[0] == ""
+        longer = generated(vllm, path, stop=[first], min_tokens=count - 1)
+        assert longer[0].startswith(plain)
+        assert longer[2] >= count - 1
+        forced = {"stop": [first], "ignore_eos": True}
+        assert generated(vllm, path, **forced)[:2] == ("", "stop")
+
+
+@pytest.mark.parametrize("path", [CHAT, TEXT])
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ('"temperature": Infinity', "temperature must be a finite number, got inf."),
+        ('"temperature": 1%s' % ("0" * 400), "temperature must be a finite number"),
+        ('"repetition_penalty": NaN', "repetition_penalty must be a finite number, got nan."),
+        ('"structured_outputs": {"json": "{x"}', "Invalid grammar specification"),
+        ('"structured_outputs": {"choice": 5}', "valid list of strings"),
+        ('"structured_outputs": {"choice": [5]}', "valid list of strings"),
+        ('"tools": 5, "prompt": 5', "Input should be a valid"),
+        ('"tools": [1], "prompt": [1]', "Input should be a valid"),
+        ('"logprobs": true, "top_logprobs": -2', "must be a positive value or -1."),
+        ('"logprobs": true, "top_logprobs": -1', "greater than max allowed: 20"),
+    ],
+)
+def test_numbers_and_types_without_sense_are_refused(
+    vllm: OfflineServer, path: str, fields: str, words: str
+) -> None:
+    if path == TEXT:
+        fields = fields.replace('"logprobs": true, "top_logprobs"', '"logprobs"')
+    asked = json.dumps({"messages": USER, "prompt": PROMPT, "max_tokens": 2})
+    found = httpx.post(
+        vllm.base_url + path,
+        content=f"{asked[:-1]}, {fields}}}",
+        headers={"content-type": "application/json"},
+        verify=False,
+    )
+    assert found.status_code == 400, found.text
+    assert words in found.json()["error"]["message"]
+
+
+def test_special_tokens_are_spelled_out(vllm: OfflineServer) -> None:
+    ids = ask(vllm, "/tokenize", {"prompt": "<|user|>Hi"})["tokens"]
+    assert ask(vllm, "/detokenize", {"tokens": [*ids, 10**9]}) == {"prompt": "<s><|user|>Hi"}
