@@ -11,14 +11,25 @@ import os
 import sys
 import unicodedata
 
-from langchain_easyllm.errors import EasyLLMError
-
-from .languages import find_language
-from .screen import NobodyReadsError, open_screen
-
 
 def main() -> int:
     """Run the demo and return the exit code."""
+    try:
+        return _run()
+    except BaseException as error:
+        if not _was_interrupted(error):
+            raise
+        print(file=sys.stderr)  # what follows begins a line below the ^C
+        return 130
+
+
+def _run() -> int:
+    # Imports take their time as well, and Ctrl-C is no traceback while they do.
+    from langchain_easyllm.errors import EasyLLMError
+
+    from .languages import find_language
+    from .screen import NobodyReadsError, OutputError, open_screen
+
     # On macOS Korean letters may come in parts.
     question = unicodedata.normalize("NFC", os.environ.get("ASK", "").strip())
     language, spoken = find_language(question, os.environ)
@@ -33,13 +44,20 @@ def main() -> int:
     except EasyLLMError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print()
-        return 130
-    except (BrokenPipeError, NobodyReadsError):  # whoever read this, `head` say, has seen enough
+    except (BrokenPipeError, OutputError) as error:
+        # What is left is written at the end of the process, where it would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, (BrokenPipeError, NobodyReadsError)):
+            print(f"The output cannot be written: {error}.", file=sys.stderr)
         return 1
     return 0
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C is behind an error: Python and libraries wrap what comes in between."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from .languages import Language
 __all__ = [
     "WIDTH",
     "NobodyReadsError",
+    "OutputError",
     "Screen",
     "cells",
     "folded",
@@ -30,8 +31,12 @@ WIDTH = 105
 NARROWEST = 20
 
 
-class NobodyReadsError(BaseException):
-    """The reader has closed the output. It is no `Exception`, which LangChain would log."""
+class OutputError(BaseException):
+    """The output takes no text. It is no `Exception`, which LangChain would log."""
+
+
+class NobodyReadsError(OutputError):
+    """The reader, `head` say, has seen enough and closed it."""
 
 
 class Screen:
@@ -57,6 +62,8 @@ class Screen:
             print(text, end="", flush=True)
         except BrokenPipeError:
             raise NobodyReadsError from None
+        except OSError as error:  # a full disk, say
+            raise OutputError(error.strerror) from None
 
     def line(self, text: str = "", style: str = "") -> None:
         """Write a line."""

@@ -104,6 +104,47 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_an_output_that_cannot_be_written_is_one_sentence():
+    done = run_demo("> /dev/full", BASE_URL="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert done.stderr == "The output cannot be written: No space left on device.\n"
+
+
+@pytest.mark.parametrize("imported", ["pydantic", "demo.languages", "langchain_core.tools"])
+def test_ctrl_c_during_imports_is_no_traceback(imported):
+    interrupted = f"""
+import runpy, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == {imported!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Finder())
+runpy.run_module("demo", run_name="__main__")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", interrupted], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "\n")
+
+
+def test_ctrl_c_that_python_wraps_is_no_traceback(monkeypatch, ask):
+    """Python 3.11 makes a `RuntimeError` of it where a class is told its attributes' names."""
+
+    class Interrupted:
+        def __set_name__(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("demo.tour.find_place", lambda _: type("Schema", (), {"x": Interrupted()}))
+    assert ask(BASE_URL="http://127.0.0.1:9") == (130, "", "\n")
+
+
+def test_an_error_of_its_own_is_not_hidden(monkeypatch, ask):
+    monkeypatch.setattr("demo.tour.find_place", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        ask(BASE_URL="http://127.0.0.1:9")
+
+
 @pytest.mark.parametrize(
     ("question", "wanted"),
     [
