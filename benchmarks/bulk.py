@@ -7,15 +7,14 @@ resuming, waiting for a server); `bulk` is `langchain_easyllm.bulk.embed`.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
 from .driver import serving
+from .jobs import child_command, job_options
 from .results import keep_job
 from .vectors import SENTENCE
 
@@ -72,8 +71,7 @@ RUNS = {"by hand": by_hand, "bulk": by_bulk}
 
 def measure(name: str, url: str, source: Path, target: Path) -> tuple[float, float]:
     """Return the CPU seconds of a run, and its peak memory in MB."""
-    command = [sys.executable, "-m", "benchmarks.bulk", "--child", name, url, source, target]
-    child = subprocess.Popen(list(map(str, command)))
+    child = subprocess.Popen(child_command("benchmarks.bulk", name, url, source, target))
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
@@ -83,17 +81,8 @@ def measure(name: str, url: str, source: Path, target: Path) -> tuple[float, flo
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk", description=__doc__)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--memory", action="store_true", help="a job of ten times as many rows")
-    parser.add_argument("--keep", action="store_true", help="keep the values in results.json")
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        name, *where = options.child
-        RUNS[name](*where)
-        return
+    memory = "a job of ten times as many rows"
+    options = job_options("benchmarks.bulk", __doc__, RUNS, memory=memory)
     with serving() as ports, tempfile.TemporaryDirectory() as folder:
         url = f"http://127.0.0.1:{ports['384']}"
         source = Path(folder) / "texts.parquet"

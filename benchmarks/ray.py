@@ -7,10 +7,8 @@ the figure for a row is what is beyond that. `by hand` is that of `benchmarks.bu
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -18,6 +16,7 @@ from pathlib import Path
 
 from .bulk import by_hand, write_input
 from .driver import serving
+from .jobs import child_command, job_options
 from .results import keep_job
 
 FEW = 4096
@@ -58,13 +57,13 @@ def cpu_seconds(mark: str, known: dict[str, bool], used: dict[str, float]) -> No
 
 def measure(name: str, url: str, source: Path, target: Path) -> tuple[float, float]:
     """Return the CPU seconds of a run with all its processes, and the seconds that it took."""
-    command = [sys.executable, "-m", "benchmarks.ray", "--child", name, url, source, target]
     mark = target.name
     known: dict[str, bool] = {}
     used: dict[str, float] = {}
     began = time.monotonic()
     with subprocess.Popen(
-        list(map(str, command)), env={**os.environ, MARK: mark, "RAY_USAGE_STATS_ENABLED": "0"}
+        child_command("benchmarks.ray", name, url, source, target),
+        env={**os.environ, MARK: mark, "RAY_USAGE_STATS_ENABLED": "0"},
     ) as child:
         while child.poll() is None:
             cpu_seconds(mark, known, used)
@@ -76,16 +75,7 @@ def measure(name: str, url: str, source: Path, target: Path) -> tuple[float, flo
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ray", description=__doc__)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--keep", action="store_true", help="keep the values in results.json")
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        name, *where = options.child
-        RUNS[name](*where)
-        return
+    options = job_options("benchmarks.ray", __doc__, RUNS)
     with serving() as ports, tempfile.TemporaryDirectory() as folder:
         url = f"http://127.0.0.1:{ports['384']}"
         sources = {}
