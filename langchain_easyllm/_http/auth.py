@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import ConfigurationError
 from .models import URL, is_hugging_face, parse_url
-from .user_functions import UserFunction
+from .user_functions import UserFunction, fits_a_header
 
 TOKEN_VARIABLES = (
     "HUGGINGFACE_TOKEN",
@@ -128,7 +128,7 @@ class Credentials:
     def _checked(self, token: Secret, source: str) -> str:
         if not token:
             return ""
-        if not (token.isascii() and token.isprintable()):
+        if not fits_a_header(token):
             where = "" if source == "api_key" else " from https://huggingface.co/settings/tokens"
             raise ConfigurationError(
                 f"The token from {source} contains line breaks, control or non-ASCII characters: "

@@ -118,6 +118,11 @@ class FunctionCall:
         return AuthenticationError(text) if self.name == API_KEY else ConfigurationError(text)
 
 
+def fits_a_header(token: str) -> bool:
+    """Whether a token can be sent: without line breaks, control and non-ASCII characters."""
+    return token.isascii() and token.isprintable()
+
+
 def token_in(result: object, function: UserFunction) -> str:
     """Check what a function given as `api_key` returned."""
     given = getattr(result, "get_secret_value", None)  # a pydantic SecretStr
@@ -126,7 +131,7 @@ def token_in(result: object, function: UserFunction) -> str:
         wrong = type(token).__name__
     elif not (token := token.strip()):
         wrong = "an empty text"
-    elif not (token.isascii() and token.isprintable()):
+    elif not fits_a_header(token):
         wrong = "a token with line breaks, control or non-ASCII characters"
     else:
         return token

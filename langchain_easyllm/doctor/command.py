@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from .._http.auth import redact
+from .._http.user_functions import fits_a_header
 from ..errors import ConfigurationError
 from .checks import CHECKS
 from .display import Display, safe
@@ -83,7 +84,7 @@ def _options(given: argparse.Namespace) -> ExaminationOptions:
         key = os.environ.get(given.api_key_env, "").strip()
         if not key:
             raise ConfigurationError(f"The environment variable {given.api_key_env} is not set.")
-        if not (key.isascii() and key.isprintable()):
+        if not fits_a_header(key):
             raise ConfigurationError(
                 f"The key in {given.api_key_env} contains line breaks, control or non-ASCII "
                 "characters: copy it again."
