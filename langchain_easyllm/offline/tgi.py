@@ -110,7 +110,8 @@ def _headers(answers: Sequence[Finished], planned: float) -> dict[str, str]:
         "x-inference-time": inference,
         "x-time-per-token": inference / written,
     }
-    characters = sum(len(token.text) for answer in answers for token in answer.plan.prompt)
+    # Tokens that share a character have all of it as their text.
+    characters = sum(max(token.stop for token in answer.plan.prompt) for answer in answers)
     return {
         **_COMPUTE_TYPE,
         "x-compute-time": f"{planned + inference:.6f}",

@@ -224,6 +224,16 @@ def test_headers_tell_of_tokens_and_times(offline_server: OfflineServer) -> None
         assert headers["x-compute-type"] == "1-cpu"
 
 
+@pytest.mark.parametrize("text", ["Hi", "🙂 ᚠ!", "<s>a</s>"])
+def test_headers_count_the_characters_of_the_prompt(
+    offline_server: OfflineServer, text: str
+) -> None:
+    for parameters in ({"max_new_tokens": 1}, {"max_new_tokens": 1, "truncate": 2}):
+        body = {"inputs": text, "parameters": parameters}
+        headers = send(offline_server, "/generate", body).headers
+        assert headers["x-compute-characters"] == f"{len(text)}"
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_langchains_callback_counts_the_same_on_every_route(
     offline_server: OfflineServer, mode: str
