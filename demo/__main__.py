@@ -30,8 +30,9 @@ def _run() -> int:
     from .languages import find_language
     from .screen import NobodyReadsError, OutputError, open_screen
 
-    # On macOS Korean letters may come in parts.
-    question = unicodedata.normalize("NFC", os.environ.get("ASK", "").strip())
+    # What is no UTF-8 cannot be sent, and on macOS Korean letters may come in parts.
+    asked = os.environ.get("ASK", "").strip().encode("utf-8", "replace").decode()
+    question = unicodedata.normalize("NFC", asked)
     language, spoken = find_language(question, os.environ)
     try:
         with open_screen(language, os.environ) as screen:

@@ -297,6 +297,13 @@ def test_letters_in_parts_are_put_together(fake_server, ask):
     assert "   누구세요?\n" in out
 
 
+def test_bytes_that_are_no_letters_are_left_out(fake_server, ask):
+    fake_text_servers.serve(fake_server, "vllm", ["Yes."])
+    code, out, errors = ask(BASE_URL=fake_server.url, ASK="caf\udce9?")
+    assert (code, errors, answers(out)[-1]) == (0, "", "Yes.")
+    assert "   caf??\n" in out
+
+
 def test_another_language_is_english_and_says_so(fake_server, ask):
     fake_text_servers.serve(fake_server, "vllm", ["Yes."])
     code, out, errors = ask(BASE_URL=fake_server.url, ASK="2 + 2?", DEMO_LANG="fr")
