@@ -478,7 +478,7 @@ def _delta(reader: CallReader, text: str) -> dict[str, object] | None:
         return None
     if not reader.calling:
         return _text_delta(text)  # held back in vain
-    call = {"index": 0, "id": "0", "type": "function"}
+    call = {"index": reader.index, "id": "0", "type": "function"}
     function = {"name": name, "arguments": text}
     return {"role": "assistant", "tool_calls": [{**call, "function": function}]}
 

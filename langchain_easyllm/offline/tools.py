@@ -30,6 +30,7 @@ _FUNCTION = {
     "strict": BOOLEAN,
 }
 _CHOICE = {"type": STRING, "function": OBJECT}
+_DECODER = json.JSONDecoder()
 _OPENING = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
 
 
@@ -68,25 +69,35 @@ def forced(choice: object, tools: Sequence[Json]) -> tuple[Sequence[Json], Const
 
 def read_calls(text: str) -> list[dict[str, object]]:
     """Return the calls of an answer; none if it is plain text or a call that is not valid."""
-    if not text.lstrip().startswith(CALL_START.strip()):
-        return []
+    start, end = CALL_START.strip(), CALL_END.strip()
     calls: list[dict[str, object]] = []
-    for part in text.split(CALL_START.strip())[1:]:
+    rest = text.lstrip()
+    while rest.startswith(start):
+        rest = rest.removeprefix(start).lstrip()
         try:
-            value = json.loads(part.partition(CALL_END.strip())[0])
+            value, length = _DECODER.raw_decode(rest)  # the markers may stand in its strings
             arguments = json.dumps(value["arguments"], ensure_ascii=False)
             function = {"name": value["name"], "description": None, "arguments": arguments}
-            calls.append({"id": "0", "type": "function", "function": function})
         except (KeyError, TypeError, ValueError):
             return []
+        calls.append({"id": "0", "type": "function", "function": function})
+        rest = rest[length:].lstrip()
+        if not (rest.startswith(end) or end.startswith(rest)):
+            return []
+        rest = rest.removeprefix(end)
+        rest = rest[rest.find(start) :] if start in rest else ""
     return calls
+
+
+_BETWEEN = re.compile(rf"\s*}}\s*{CALL_END.strip()}\s*{CALL_START.strip()}{_OPENING.pattern}")
 
 
 @dataclass
 class CallReader:
-    """Reads an answer that may be a tool call, while it is generated."""
+    """Reads an answer that may be tool calls, while it is generated."""
 
     name: str | None = None  # the tool's, until the caller takes it
+    index: int = 0  # of the call that is read
     plain: bool = False  # it is known to be plain text
     calling: bool = False  # it is known to be a call
     _held: str = ""
@@ -118,7 +129,16 @@ class CallReader:
         start = len(self._arguments)
         self._arguments += text if start else text.lstrip()
         self._scan.scan(self._arguments)
-        return self._arguments[start : self._scan.end]
+        end = self._scan.end
+        following = None if end is None else _BETWEEN.match(self._arguments, end)
+        if following is None:
+            return self._arguments[start:end]
+        # No token is so long that it ends the arguments before as well.
+        self.index += 1
+        self.name = cast("str", orjson.loads(following[1]))
+        text = self._arguments[following.end() :]
+        self._arguments, self._scan = "", JsonScan(0)
+        return self._argument_text(text)
 
     def rest(self) -> str:
         """Return the text held back until the end of an answer that is not a call."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from langchain_easyllm.offline import OfflineServer
+from langchain_easyllm.offline.tools import CallReader, read_calls
 
 from ...support.offline_client import (
     ANSWER,
@@ -240,3 +241,34 @@ def test_a_stream_of_completions(offline_server: OfflineServer) -> None:
     assert chunks[-1]["choices"][0]["finish_reason"] == "eos_token"  # as TGI streams it
     assert chunks[-1]["usage"] == whole["usage"]
     assert all("usage" not in chunk for chunk in chunks[:-1])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_stream_has_every_call(size: int) -> None:
+    """As the whole answer has them, however it is cut up."""
+    first, second, third = (
+        f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+        for name, arguments in (("add", '{"a": "}</tool_call>"}'), ("b", "{}"), ("c", '{"d": [1]}'))
+    )
+    text = f"{first}{second}\n\n{third}"
+    reader, found = CallReader(), list[list[str]]()
+    for start in range(0, len(text), size):
+        part = reader.push(text[start : start + size])
+        if reader.name is not None:
+            assert reader.index == len(found)
+            found.append([reader.name, ""])
+            reader.name = None
+        if found:
+            found[-1][1] += part
+    functions: list[Any] = [call["function"] for call in read_calls(text)]
+    assert found == [[one["name"], one["arguments"]] for one in functions]
+    assert len(found) == 3
+    assert reader.rest() == ""
+
+
+@pytest.mark.parametrize(
+    ("behind", "count"),
+    [("", 1), ("\n</tool_", 1), ("</tool_call> <tool_call>", 0), (" x</tool_call>", 0), ("}", 0)],
+)
+def test_a_call_is_one_to_its_end(behind: str, count: int) -> None:
+    assert len(read_calls(f'\n<tool_call>{{"name": "a", "arguments": {{}}}}{behind}')) == count
