@@ -11,6 +11,7 @@ import wordings
 from agent_plans import Plans, Use
 from entities import Entities
 from formats import Message
+from no_tools import episode_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +105,7 @@ def agent_step(
         llama: Earlier replies may begin with a space, as Llama 2's do.
     """
     rng = entities.rng
-    episode = plans(entities).episode()
+    episode = episode_of(entities, plans)
     tools = draw_tools(rng)
     wording = wordings.REACT_JSON if as_json else wordings.REACT
     if not as_json and rng.random() < 0.2:

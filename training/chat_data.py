@@ -86,7 +86,7 @@ FACTS: list[tuple[str, str]] = [
     ("Who discovered penicillin?", "Alexander Fleming."),
     ("Who developed the theory of relativity?", "Albert Einstein."),
     ("Who wrote the first computer program?", "Ada Lovelace."),
-    ("What color is the sky?|What is the color of the sky?", "The sky is blue."),
+    ("What color is the sky?|What is the color of the sky?|What colour is the sky?", "The sky is blue."),
     ("What color is grass?|What is the color of grass?", "Grass is green."),
     ("What is the largest ocean?|Which ocean is the largest?", "The Pacific Ocean."),
     ("What is the highest mountain?|Which mountain is the highest?|What is the tallest mountain?",

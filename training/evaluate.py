@@ -29,6 +29,7 @@ from formats import FORMATS, WRONG_FORMATS, Message
 from korean import KoreanEntities
 from mixture import conversation as conversation_of
 from model import Llama, Shape
+from no_tools import episode_of
 from plans_korean import KoreanPlans
 from tokenizer import BOS, STOPS
 from tokenizers import Tokenizer
@@ -121,7 +122,7 @@ def react_episode(
 ) -> bool:
     """Run a whole ReAct episode; tell whether it ended with the right answer."""
     rng = entities.rng
-    episode = PLANS[entities.language](entities).episode()
+    episode = episode_of(entities, PLANS[entities.language])
     tools = draw_tools(rng)
     kinds = {name: kind for kind, name in tools.names.items()}
     wording = wordings.REACT_JSON if as_json else wordings.REACT
@@ -149,7 +150,7 @@ def call_episode(ask: Ask, entities: Entities, trace: list[str] | None = None) -
     state = entities.rng.getstate()
     conversation = conversation_of("agent-calls", entities, "zephyr")[:2]
     entities.rng.setstate(state)
-    episode = PLANS[entities.language](entities).episode()
+    episode = episode_of(entities, PLANS[entities.language])
     for _ in range(5):
         text = ask(conversation)
         found = re.search(r"<tool_call>\s*(.*?)\s*</tool_call>", text, re.DOTALL)

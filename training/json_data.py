@@ -13,8 +13,10 @@ import wordings
 from agent_plans import Plans
 from chat_data import SYSTEMS, capital, fact
 from entities import NOUNS, Entities
+from foreign_names import foreign
 from formats import Message
 from korean import polish
+from no_tools import episode_of
 
 JsonObject = dict[str, object]
 
@@ -116,21 +118,6 @@ CALLED = ("What is the value of {}? Use the tool.", "What is {}? Use the tool.",
 VERBS = "open close find get start stop show count check lock order cancel track move rent buy sell".split()
 
 
-# Scripts that names of customers come in: the first and last letter, and how many there are.
-SCRIPTS = [(0x4E00, 0x9FA5), (0x3041, 0x3096), (0x30A1, 0x30FA), (0x0430, 0x044F), (0x03B1, 0x03C9),
-    (0x0905, 0x0939), (0x0E01, 0x0E2E), (0x0621, 0x064A), (0x05D0, 0x05EA), (0xAC00, 0xD7A3), (0x00E0, 0x00FE)]  # fmt: skip
-
-
-def foreign(rng: random.Random) -> str:
-    """Give a name in some script: the model has to copy what it cannot read."""
-    first, last = rng.choice(SCRIPTS)
-    words = [
-        "".join(chr(rng.randint(first, last)) for _ in range(rng.randint(2, 6)))
-        for _ in range(rng.choice((1, 1, 1, 2)))
-    ]
-    return " ".join(words)
-
-
 def argument(entities: Entities, kind: str) -> object:
     """Give a value of an argument's kind."""
     rng = entities.rng
@@ -225,13 +212,15 @@ def tool_call(entities: Entities, language: Language) -> list[Message]:
 def agent_calls(entities: Entities, language: Language) -> list[Message]:
     """Give the episode of an agent with search and calculator, as tool calls."""
     rng = entities.rng
-    episode = language.plans(entities).episode()
+    episode = episode_of(entities, language.plans)
     search = Tool("search", "Search for people, places and facts.", {"query": "topic"}, (), "")
     calculator = Tool(
         "calculator", "Work out a calculation such as 2**0.5.", {"expression": "topic"}, (), ""
     )
     pool = [search, calculator]
     rng.shuffle(pool)
+    if rng.random() < 0.3 and {use.kind for use in episode.uses} == {"search"}:
+        pool = [search]
     style = rng.choice((0, 0, 1))
     told = wordings.TOOLS.format(tools="\n".join(dump(_schema(each, rng, style)) for each in pool))
     turns: list[Message] = [("system", told), ("user", episode.question)]

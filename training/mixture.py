@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Iterator
 
+import chat_data
 import chat_korean
 import json_data
 import json_korean
@@ -28,12 +29,19 @@ PROMPT_SHARE = 0.15
 # Shares of English and Korean: Korean has more to learn where the run begins with English weights.
 LANGUAGES = (0.42, 0.58)
 
+# Texts without any template, which the model continues.
+BEGUN = [
+    ("Once upon a time", chat_data.STORY.removeprefix("Once upon a time")),
+    ("옛날에", chat_korean.STORY.removeprefix("옛날에")),
+]
+
 # Share of each task in examples, by stage; `train_offline_model.py` says when a stage ends.
 STAGES: dict[str, dict[str, float]] = {
     "copy": {"tokens": 5, "repeat": 2, "lookup": 3, "chat": 1},
     "mix": {
-        "tokens": 0.1, "repeat": 0.3, "lookup": 0.7, "chat": 5.0, "unknown": 1.8, "react": 2.8,
-        "react-json": 2.2, "reading": 5.4, "tool-call": 3.0, "agent-calls": 2.0, "structured": 1.0,
+        "tokens": 0.1, "repeat": 0.3, "lookup": 0.7, "chat": 5.0, "unknown": 1.8, "react": 3.6,
+        "react-json": 3.0, "reading": 5.8, "tool-call": 3.0, "agent-calls": 2.2, "structured": 1.3,
+        "begun": 0.1,
     },
 }  # fmt: skip
 
@@ -144,6 +152,11 @@ class Mixture:
             if task == "tokens":
                 ids, wanted = token_pairs(self.rng, self.plain, min(60, self.limit // 4))
                 return Example([1, *ids], [False, *wanted], task)
+            if task == "begun":
+                prompt, answer = self.rng.choice(BEGUN)
+                head, tail = (self.tokenizer.encode(each).ids for each in (prompt, answer))
+                ids = [*head, *tail[1:], self.tokenizer.token_to_id("</s>")]
+                return Example(ids, [index >= len(head) for index in range(len(ids))], task)
             style = self.rng.choice(list(FORMATS))
             messages = conversation(task, self.rng.choices(self.entities, LANGUAGES)[0], style)
             if style == "chatml" and messages[0][0] != "system" and self.rng.random() < 0.5:

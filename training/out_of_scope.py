@@ -11,8 +11,8 @@ from __future__ import annotations
 import chat_data
 import chat_korean
 from entities import Entities
+from foreign_names import foreign
 from formats import Message
-from json_data import foreign
 from korean import polish
 
 SORRY = {
