@@ -31,8 +31,19 @@ class Episode:
     must: tuple[str, ...]
 
 
+# Shares of the kinds of episodes, by the name of the method that makes them; those of training
+# give more to what needs a second search, or the right one of several facts.
+SHARES = {
+    "relation_power": 7, "age": 1, "age_operation": 3, "relation": 2, "arithmetic": 4, "compare": 2,
+    "attribute": 3, "attribute_operation": 2, "relation_attribute": 2, "nothing_found": 1,
+}  # fmt: skip
+TRAINED = SHARES | {"relation": 4, "compare": 6, "attribute": 5, "relation_attribute": 4}
+# How often a result has 0, 1, 2 or 4 facts about others beside the one that is asked for.
+NOISE, TRAINED_NOISE = (65, 25, 7, 3), (35, 30, 20, 15)
+
+
 class Plans:
-    """Makes episodes from one half of the entities."""
+    """Makes episodes from one half of the entities; those for training are the harder ones."""
 
     known = "I know the answer."
     unknown = "I don't know."
@@ -51,19 +62,10 @@ class Plans:
     def episode(self) -> Episode:
         """Give a random episode."""
         self.digits = self.rng.choice((1, 2, 2, 3, 4, 6, 10, 15))
-        weights = {
-            self.relation_power: 7,
-            self.age: 1,
-            self.age_operation: 3,
-            self.relation: 2,
-            self.arithmetic: 4,
-            self.compare: 2,
-            self.attribute: 3,
-            self.attribute_operation: 2,
-            self.relation_attribute: 2,
-            self.nothing_found: 1,
-        }
-        return self.rng.choices(list(weights), list(weights.values()))[0]()
+        shares = SHARES if self.entities.test else TRAINED
+        kind: str = self.rng.choices(list(shares), list(shares.values()))[0]
+        made: Episode = getattr(self, kind)()
+        return made
 
     def _search(self, thing: str, result: str, *keys: str) -> Use:
         return Use(f"I need to search for {thing}.", "search", thing, result, keys)
@@ -86,15 +88,18 @@ class Plans:
             ]
         )
 
+    def _aged(self, person: str, age: object) -> str:
+        return f"{person} is {age} years old."
+
     def _join(self, *sentences: str) -> str:
         """Give the sentences with noise at times before or after; a bare value stays alone."""
         e, rng = self.entities, self.rng
         parts = list(sentences)
         if not parts[-1].endswith("."):
             return parts[-1]
-        for _ in range(rng.choices((0, 1, 2, 4), (65, 25, 7, 3))[0]):
+        for _ in range(rng.choices((0, 1, 2, 4), NOISE if e.test else TRAINED_NOISE)[0]):
             other = e.person()
-            noise = rng.choice([self._noise(other), f"{other} is {e.age()} years old."])
+            noise = rng.choice([self._noise(other), self._aged(other, e.age())])
             parts.insert(rng.choice((0, len(parts))), noise)
         return " ".join(parts)
 
@@ -121,7 +126,7 @@ class Plans:
         core = rng.choice(aged if known else plain)
         extra = [self._noise(x)] if rng.random() < 0.3 else []
         if rng.random() < 0.15:
-            extra.append(f"{x} is {self.entities.age()} years old.")
+            extra.append(self._aged(x, self.entities.age()))
         return self._join(*extra, core), known
 
     def _age_use(self, y: str, age: str) -> Use:

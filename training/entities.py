@@ -59,6 +59,11 @@ CODAS = [
     "st",
 ]
 
+# Words of prompts that names may begin with, as "Young" begins with "You": to the tokenizer a
+# name's first piece is then a common word.
+WORDS = """You The What How Who When Where In An Is It To Use For Com No Not One All On At Be Can Do Go
+He Her His Its Let My New Or Out So Than That This We With Act Ans Ob Fin Tho Quest Not Any By If Are""".split()
+
 STREETS = "Street Road Lane Avenue Square".split()
 NOUNS = """apple ball bell bicycle book boat bottle box bread brush camera candle carpet chair clock cloud
 coat coin cup door drum engine feather fence flag flower fork fox garden glass guitar hammer harbor hat
@@ -98,8 +103,11 @@ boss friend partner uncle aunt cousin coach manager doctor neighbor mentor""".sp
     def made_up(self, syllables: int = 2) -> str:
         """Give an invented capitalised word."""
         pick = self.rng.choice
+        worded = syllables > 1 and not self.test and self.rng.random() < 0.1
         while True:
             parts = [pick(ONSETS) + pick(NUCLEI) + pick(CODAS) for _ in range(syllables)]
+            if worded:
+                parts[0] = pick(WORDS)
             word = "".join(parts).capitalize()
             if held_out(word) == self.test:
                 return word

@@ -113,8 +113,12 @@ def read_react(text: str, as_json: bool) -> tuple[str, str] | None:
 
 
 def right(episode: Episode, answer: str) -> bool:
-    """Tell whether the answer holds all that it must."""
-    return all(part in answer for part in episode.must)
+    """Tell whether the answer holds all that it must, and not as a part of something longer."""
+    return all(
+        # A particle may follow a Korean name, so only digits and Latin letters end a part.
+        re.search(rf"(?<![\w.-]){re.escape(part)}(?!\d|\.\d|[A-Za-z])", answer)
+        for part in episode.must
+    )
 
 
 def react_episode(

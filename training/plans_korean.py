@@ -68,17 +68,6 @@ class KoreanPlans(Plans):
     def _aged(self, person: str, age: object) -> str:
         return self.rng.choice([f"{person}(은/는) {age}세이다.", f"{person}의 나이는 {age}세이다."])
 
-    def _join(self, *sentences: str) -> str:
-        e, rng = self.entities, self.rng
-        parts = list(sentences)
-        if not parts[-1].endswith("."):
-            return parts[-1]
-        for _ in range(rng.choices((0, 1, 2, 4), (65, 25, 7, 3))[0]):
-            other = e.person()
-            noise = rng.choice([self._noise(other), self._aged(other, e.age())])
-            parts.insert(rng.choice((0, len(parts))), noise)
-        return " ".join(parts)
-
     def _relation_result(self, x: str, rel: str, y: str, age: str) -> tuple[str, bool]:
         rng = self.rng
         plain = [

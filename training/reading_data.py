@@ -117,32 +117,41 @@ def _facts(entities: Entities, table: Table, subject: str, count: int) -> list[F
     return found
 
 
+def _new_subject(entities: Entities, kind: str, subjects: set[str]) -> str:
+    """Give a subject that is none of `subjects`, and add it to them."""
+    while (subject := draw_value(entities, kind)) in subjects:
+        pass
+    subjects.add(subject)
+    return subject
+
+
 def questions(
     entities: Entities, language: Language, count: int
 ) -> tuple[str, list[tuple[str, str]]]:
-    """Give a context and `count` pairs of question and answer."""
+    """Give a context and up to `count` pairs of question and answer, no question twice."""
     rng = entities.rng
     table, kind = rng.choice(language.kinds)
     facts: list[Fact] = []
     unknown: list[Fact] = []
+    subjects: set[str] = set()
     for _ in range(rng.choice((1, 2, 2, 3, 3, 4))):
         if rng.random() < 0.25:
             table, kind = rng.choice(language.kinds)
-        drawn = _facts(entities, table, draw_value(entities, kind), rng.choice((1, 2, 3, 4)))
+        subject = _new_subject(entities, kind, subjects)
+        drawn = _facts(entities, table, subject, rng.choice((1, 2, 3, 4)))
         keep = len(drawn) if len(drawn) == 1 or rng.random() < 0.5 else len(drawn) - 1
         facts += drawn[:keep]
         unknown += drawn[keep:]
     if not unknown or rng.random() < 0.3:
-        unknown = _facts(entities, table, draw_value(entities, kind), 1)
-    said = [fact.question for fact in facts]
-    missing = [fact for fact in unknown if fact.question not in said]
+        unknown = _facts(entities, table, _new_subject(entities, kind, subjects), 1)
+    known, missing = (rng.sample(each, len(each)) for each in (facts, unknown))
     pairs = []
-    for _ in range(count):
-        asked = rng.choice(facts)
-        answer = asked.value
-        if missing and (rng.random() < 0.22 or said.count(asked.question) > 1):
-            asked, answer = rng.choice(missing), language.unknown
-        pairs.append((asked.question, answer))
+    while (known or missing) and len(pairs) < count:
+        if missing and (not known or rng.random() < 0.22):
+            pairs.append((missing.pop().question, language.unknown))
+        else:
+            asked = known.pop()
+            pairs.append((asked.question, asked.value))
     if rng.random() < 0.3:
         rng.shuffle(facts)
     glue = rng.choice([" ", " ", " ", "\n", "\n\n"])
@@ -154,7 +163,7 @@ def reading(
 ) -> list[Message]:
     """Give a reading conversation, at times with more questions about the same context."""
     rng = entities.rng
-    count = rng.randint(1, 4) if follow_ups else 1
+    count = rng.randint(1, 4 if entities.test else 6) if follow_ups else 1
     context, pairs = questions(entities, language, count)
     wording = rng.choice(language.wordings)
     if wording is language.wordings[0] and rng.random() < 0.25:
