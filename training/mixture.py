@@ -40,8 +40,8 @@ BEGUN = [
 STAGES: dict[str, dict[str, float]] = {
     "copy": {"tokens": 5, "repeat": 2, "lookup": 3, "chat": 1},
     "mix": {
-        "tokens": 0.1, "repeat": 0.3, "lookup": 1.0, "chat": 4.8, "unknown": 1.6, "react": 5.0,
-        "react-json": 4.2, "reading": 5.0, "tool-call": 2.8, "agent-calls": 2.6, "structured": 1.6,
+        "tokens": 0.1, "repeat": 0.3, "lookup": 1.4, "chat": 4.8, "unknown": 1.6, "react": 5.0,
+        "react-json": 4.2, "reading": 6.5, "tool-call": 2.8, "agent-calls": 2.6, "structured": 1.6,
         "begun": 0.1,
     },
 }  # fmt: skip

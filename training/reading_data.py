@@ -105,10 +105,14 @@ def draw_value(entities: Entities, kind: str) -> str:
     return str(getattr(entities, kind)())
 
 
-def _facts(entities: Entities, table: Table, subject: str, count: int) -> list[Fact]:
+def _keys(entities: Entities, table: Table) -> list[str]:
+    return entities.rng.sample(list(table), min(entities.rng.choice((1, 2, 3, 4)), len(table)))
+
+
+def _facts(entities: Entities, table: Table, subject: str, keys: list[str]) -> list[Fact]:
     rng = entities.rng
     found = []
-    for key in rng.sample(list(table), min(count, len(table))):
+    for key in keys:
         kind, tell, ask = table[key]
         value, relation = draw_value(entities, kind), rng.choice(entities.relations)
         fill = {"s": subject, "v": value, "r": relation}
@@ -134,16 +138,21 @@ def questions(
     facts: list[Fact] = []
     unknown: list[Fact] = []
     subjects: set[str] = set()
-    for _ in range(rng.choice((1, 2, 2, 3, 3, 4))):
-        if rng.random() < 0.25:
-            table, kind = rng.choice(language.kinds)
+    # What is trained has the harder contexts: the same is told of each, so only the name helps.
+    same = not entities.test and rng.random() < 0.5
+    keys = _keys(entities, table)
+    for _ in range(rng.choice((2, 3, 3, 4)) if same else rng.choice((1, 2, 2, 3, 3, 4))):
+        if not same:
+            if rng.random() < 0.25:
+                table, kind = rng.choice(language.kinds)
+            keys = _keys(entities, table)
         subject = _new_subject(entities, kind, subjects)
-        drawn = _facts(entities, table, subject, rng.choice((1, 2, 3, 4)))
+        drawn = _facts(entities, table, subject, keys)
         keep = len(drawn) if len(drawn) == 1 or rng.random() < 0.5 else len(drawn) - 1
         facts += drawn[:keep]
         unknown += drawn[keep:]
     if not unknown or rng.random() < 0.3:
-        unknown = _facts(entities, table, _new_subject(entities, kind, subjects), 1)
+        unknown = _facts(entities, table, _new_subject(entities, kind, subjects), keys[:1])
     known, missing = (rng.sample(each, len(each)) for each in (facts, unknown))
     pairs = []
     while (known or missing) and len(pairs) < count:
@@ -163,7 +172,7 @@ def reading(
 ) -> list[Message]:
     """Give a reading conversation, at times with more questions about the same context."""
     rng = entities.rng
-    count = rng.randint(1, 4 if entities.test else 6) if follow_ups else 1
+    count = rng.randint(1, 4 if entities.test else 8) if follow_ups else 1
     context, pairs = questions(entities, language, count)
     wording = rng.choice(language.wordings)
     if wording is language.wordings[0] and rng.random() < 0.25:
