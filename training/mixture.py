@@ -27,8 +27,8 @@ from tokenizers import Tokenizer
 # read; later they are noise, as nobody can foresee names that are drawn.
 PROMPT_SHARE = 0.02
 
-# Shares of English and Korean: Korean has more to learn where the run begins with English weights.
-LANGUAGES = (0.42, 0.58)
+# Shares of English and Korean.
+LANGUAGES = (0.5, 0.5)
 
 # Texts without any template, which the model continues.
 BEGUN = [
@@ -40,8 +40,8 @@ BEGUN = [
 STAGES: dict[str, dict[str, float]] = {
     "copy": {"tokens": 5, "repeat": 2, "lookup": 3, "chat": 1},
     "mix": {
-        "tokens": 0.1, "repeat": 0.3, "lookup": 1.4, "chat": 4.8, "unknown": 1.6, "react": 5.0,
-        "react-json": 4.2, "reading": 6.5, "tool-call": 2.8, "agent-calls": 2.6, "structured": 1.6,
+        "tokens": 0.6, "repeat": 0.3, "lookup": 1.4, "chat": 4.0, "unknown": 1.2, "react": 4.0,
+        "react-json": 5.5, "reading": 6.5, "tool-call": 5.0, "agent-calls": 2.2, "structured": 2.0,
         "begun": 0.1,
     },
 }  # fmt: skip
