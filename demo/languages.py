@@ -128,7 +128,7 @@ ENGLISH = Language(
     ),
     react_json=Part(
         'A ReAct agent, actions as JSON: agent_prompt("react-json"), EasyLLMChat',
-        "Who is Greta Larsen's sister? What is the age of that person raised to the 0.43 power?",
+        "Who is Omar Dahl's teacher? What is the age of that person raised to the 0.43 power?",
     ),
     tool_calls=Part(
         "An agent that calls tools: EasyLLMChat.bind_tools",
@@ -140,7 +140,7 @@ ENGLISH = Language(
     ),
     retrieval=Part(
         "Retrieval from this documentation: retriever | prompt | EasyLLMChat",
-        "Who is the head of Hugging Face?",
+        "When was Hugging Face founded?",
     ),
     with_tools="An agent with a search tool and a calculator",
     without_tools="The tools did not help. The model alone",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GREETING = "Reply with one short sentence: hello."
-COUNTING = "Count from one to twenty in words, separated by commas."
+COUNTING = "Count from one to twenty in words, with commas."
 GREETING_TOKENS, COUNTING_TOKENS = 16, 48
 
 

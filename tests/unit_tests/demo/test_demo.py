@@ -67,10 +67,10 @@ def test_the_tour_runs_offline_without_a_warning():
     assert "< LangChain is a framework for building applications" in done.stdout
     assert answers(done.stdout) == [
         "Dana Quinn's brother is Omar Dahl. 34 raised to the 0.43 power is 4.5555.",
-        "Greta Larsen's sister is Ida Lowell. 58 raised to the 0.43 power is 5.7316.",
+        "Omar Dahl's teacher is Greta Larsen. 63 raised to the 0.43 power is 5.939.",
         "52340 divided by 7 is 7477.1429.",
         "Person(name='Emil Turner', age=21, city='Westbury')",
-        "Clement Delangue",
+        "2016",
     ]
     for shown in (
         "   > human: What is LangChain?\n",
@@ -79,8 +79,8 @@ def test_the_tour_runs_offline_without_a_warning():
         "   < Action: search\n   < Action Input: Dana Quinn's brother\n",
         "search(\"Dana Quinn's brother\") -> Dana Quinn's brother is Omar Dahl.\n",
         "   > Observation: Dana Quinn's brother is Omar Dahl.\n",
-        '   < {"action": "calculator", "action_input": "58**0.43"}\n   < ```\n',
-        "calculator('58**0.43') -> 5.7316\n",
+        '   < {"action": "calculator", "action_input": "63**0.43"}\n   < ```\n',
+        "calculator('63**0.43') -> 5.939\n",
         "   > tools: search, calculator\n   > human: What is the population",
         '   < search {"query": "population of Stonebridge"}\n   [in one piece, after ',
         "   search('population of Stonebridge') -> The population of Stonebridge is 52340.\n",
@@ -150,7 +150,8 @@ def test_an_error_of_its_own_is_not_hidden(monkeypatch, ask):
     [
         ("Who is Emil Turner's coach? How old is that person?", ["Petra Brandt", "38"]),
         ("  What is 1234 times 56? ", ["69104"]),
-        ("Knock knock.", ["Who's there?"]),
+        ("What is LangChain?", ["LangChain is a framework for building applications"]),
+        ("What is photosynthesis?", ["I am a small model"]),
         ("정수아의 코치는 누구인가요? 그 사람은 몇 살인가요?", ["최예린", "38"]),
         ("느티마을의 인구를 4로 나누면 얼마인가요?", ["2179"]),
     ],
@@ -179,7 +180,7 @@ def test_another_server_is_asked_for_its_own_template(offline_server, ask):
     code, out, errors = ask(BASE_URL=offline_server.base_url)
     assert (code, errors) == (0, "")
     assert f"Asking the model at {offline_server.base_url}.\n" in out
-    assert [text[-7:] for text in answers(out)[:3]] == ["4.5555.", "5.7316.", "7.1429."]
+    assert [text[-7:] for text in answers(out)[:3]] == ["4.5555.", " 5.939.", "7.1429."]
     # The offline model reads one passage at a time; another server's is given four.
     assert len(answers(out)) == 5
     assert out.count("   Found in ") == 4

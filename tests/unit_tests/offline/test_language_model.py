@@ -172,8 +172,8 @@ def test_alternatives_that_cannot_be_drawn_are_not_reported():
 
 
 # Of transformers 5.23's LlamaForCausalLM on the prompt of `FRANCE`, in float32.
-PROMPT_LOGPROBS = [-1.21858, -0.0001, -3.31185, -0.11824, -0.49247, -0.34726, -0.0, -0.0906]
-PROMPT_LOGPROBS += [-3.53198, -1.84919, -0.0103, -0.00067, -0.95909, 0.0, -3e-05, 0.0]
+PROMPT_LOGPROBS = [-1.21274, -9e-05, -3.58933, -0.14428, -0.46817, -0.22205, -0.0, -0.10494]
+PROMPT_LOGPROBS += [-4.1553, -3.39884, -0.01558, -0.00075, -0.51975, 0.0, -0.00017, 0.0]
 
 
 def test_the_prompts_logprobs_are_those_of_transformers(model):

@@ -139,12 +139,12 @@ To use one, answer only with:
 
 @in_each_format
 def test_it_calls_a_tool(style):
-    asked = [("system", TOOLS), ("user", "Find the soap with room Hassan and city Hundzas.")]
+    asked = [("system", TOOLS), ("user", "Find the soap with room Keller and city Brunnas.")]
     text = reply(asked, style)
     assert text.startswith("<tool_call>\n")
     assert text.endswith("\n</tool_call>")
     call = json.loads(text.removeprefix("<tool_call>").removesuffix("</tool_call>"))
-    assert call == {"name": "find_soap", "arguments": {"room": "Hassan", "city": "Hundzas"}}
+    assert call == {"name": "find_soap", "arguments": {"room": "Keller", "city": "Brunnas"}}
 
 
 CUSTOMERS = """\
