@@ -46,6 +46,9 @@ class Plans:
     """Makes episodes from one half of the entities; those for training are the harder ones."""
 
     known = "I know the answer."
+    to_search = "I need to search for {}."
+    to_calculate = "I need to calculate {}."
+    age_word = "age"
     unknown = "I don't know."
     no_results = (
         "No results found.",
@@ -68,12 +71,13 @@ class Plans:
         return made
 
     def _search(self, thing: str, result: str, *keys: str) -> Use:
-        return Use(f"I need to search for {thing}.", "search", thing, result, keys)
+        return Use(self.to_search.format(thing), "search", thing, result, keys)
 
     def _calculator(self, expression: str) -> tuple[Use, str]:
         value = show(calculate(expression), self.digits)
         result = f"Answer: {value}" if self.rng.random() < 0.2 else value
-        return Use(f"I need to calculate {expression}.", "calculator", expression, result), value
+        thought = self.to_calculate.format(expression)
+        return Use(thought, "calculator", expression, result), value
 
     def _noise(self, person: str) -> str:
         e, rng = self.entities, self.rng
@@ -89,7 +93,7 @@ class Plans:
         )
 
     def _aged(self, person: str, age: object) -> str:
-        return f"{person} is {age} years old."
+        return self._is_old(person, str(age))
 
     def _join(self, *sentences: str) -> str:
         """Give the sentences with noise at times before or after; a bare value stays alone."""
@@ -106,6 +110,16 @@ class Plans:
     def _relation_result(self, x: str, rel: str, y: str, age: str) -> tuple[str, bool]:
         """Tell who is whose what; and whether the result says the age too."""
         rng = self.rng
+        plain, aged = self._told_relations(x, rel, y, age)
+        known = rng.random() < 0.5
+        core = rng.choice(aged if known else plain)
+        extra = [self._noise(x)] if rng.random() < 0.3 else []
+        if rng.random() < 0.15:
+            extra.append(self._aged(x, self.entities.age()))
+        return self._join(*extra, core), known
+
+    def _told_relations(self, x: str, rel: str, y: str, age: str) -> tuple[list[str], list[str]]:
+        """Give sentences that tell the relation, and some that tell the age as well."""
         plain = [
             f"{x}'s {rel} is {y}.",
             f"{y} is the {rel} of {x}.",
@@ -122,21 +136,16 @@ class Plans:
             f"{x}'s {rel} is {y} ({age} years old).",
             f"{y} is {age} years old and the {rel} of {x}.",
         ]
-        known = rng.random() < 0.5
-        core = rng.choice(aged if known else plain)
-        extra = [self._noise(x)] if rng.random() < 0.3 else []
-        if rng.random() < 0.15:
-            extra.append(self._aged(x, self.entities.age()))
-        return self._join(*extra, core), known
+        return plain, aged
 
     def _age_use(self, y: str, age: str) -> Use:
-        result = self.rng.choice(
-            [f"{y} is {age} years old."] * 4
-            + [f"{y} is {age}.", f"{age} years old", age, f"{y}, aged {age}.", f"Age: {age}",
-               f"{y} ({age} years old) is a {self.rng.choice(self.entities.jobs)}.", f"The age of {y} is {age}."]
-        )  # fmt: skip
+        result = self.rng.choice(self._told_ages(y, age))
         result = self._join(*([self._noise(y)] if self.rng.random() < 0.25 else []), result)
-        return self._search(f"{y}'s age", result, y, "age")
+        return self._search(self._whose(y, self.age_word), result, y, self.age_word)
+
+    def _told_ages(self, y: str, age: str) -> list[str]:
+        return [f"{y} is {age} years old."] * 4 + [f"{y} is {age}.", f"{age} years old", age, f"{y}, aged {age}.", f"Age: {age}",
+            f"{y} ({age} years old) is a {self.rng.choice(self.entities.jobs)}.", f"The age of {y} is {age}."]  # fmt: skip
 
     def relation_power(self) -> Episode:
         """Who is X's Y? What is the age of that person raised to the 0.43 power?"""

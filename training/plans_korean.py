@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from agent_plans import Episode, Plans, Use
-from arithmetic import calculate, power, show
+from agent_plans import Episode, Plans
+from arithmetic import power
 from chat_korean import CAPITALS
 from korean import KoreanEntities, polish
 
@@ -33,6 +33,9 @@ class KoreanPlans(Plans):
 
     entities: KoreanEntities
     known = "답을 알았습니다."
+    to_search = "{}(을/를) 검색해야 합니다."
+    to_calculate = "{}(을/를) 계산해야 합니다."
+    age_word = "나이"
     unknown = "모르겠습니다."
     no_results = ("No results found.", "검색 결과가 없습니다.", "결과 없음", "Nothing found.")
 
@@ -44,14 +47,6 @@ class KoreanPlans(Plans):
             for use in found.uses
         )  # fmt: skip
         return Episode(polish(found.question), uses, polish(found.answer), found.must)
-
-    def _search(self, thing: str, result: str, *keys: str) -> Use:
-        return Use(f"{thing}(을/를) 검색해야 합니다.", "search", thing, result, keys)
-
-    def _calculator(self, expression: str) -> tuple[Use, str]:
-        value = show(calculate(expression), self.digits)
-        result = f"Answer: {value}" if self.rng.random() < 0.2 else value
-        return Use(f"{expression}(을/를) 계산해야 합니다.", "calculator", expression, result), value
 
     def _noise(self, person: str) -> str:
         e, rng = self.entities, self.rng
@@ -68,8 +63,7 @@ class KoreanPlans(Plans):
     def _aged(self, person: str, age: object) -> str:
         return self.rng.choice([f"{person}(은/는) {age}세이다.", f"{person}의 나이는 {age}세이다."])
 
-    def _relation_result(self, x: str, rel: str, y: str, age: str) -> tuple[str, bool]:
-        rng = self.rng
+    def _told_relations(self, x: str, rel: str, y: str, age: str) -> tuple[list[str], list[str]]:
         plain = [
             f"{x}의 {rel}(은/는) {y}이다.",
             f"{y}(은/는) {x}의 {rel}이다.",
@@ -84,21 +78,11 @@ class KoreanPlans(Plans):
             f"{y}({age}세)(은/는) {x}의 {rel}이다.",
             f"{x}의 {rel}(은/는) {y}이고 나이는 {age}세이다.",
         ]
-        known = rng.random() < 0.5
-        core = rng.choice(aged if known else plain)
-        extra = [self._noise(x)] if rng.random() < 0.3 else []
-        if rng.random() < 0.15:
-            extra.append(self._aged(x, self.entities.age()))
-        return self._join(*extra, core), known
+        return plain, aged
 
-    def _age_use(self, y: str, age: str) -> Use:
-        result = self.rng.choice(
-            [f"{y}(은/는) {age}세이다."] * 4
-            + [f"{y}의 나이는 {age}세이다.", f"{age}세", age, f"{y}, {age}세.", f"나이: {age}",
-               f"{y}({age}세)(은/는) {self.rng.choice(self.entities.jobs)}이다.", f"{y}(은/는) 올해 {age}살이다."]
-        )  # fmt: skip
-        result = self._join(*([self._noise(y)] if self.rng.random() < 0.25 else []), result)
-        return self._search(f"{y}의 나이", result, y, "나이")
+    def _told_ages(self, y: str, age: str) -> list[str]:
+        return [f"{y}(은/는) {age}세이다."] * 4 + [f"{y}의 나이는 {age}세이다.", f"{age}세", age, f"{y}, {age}세.", f"나이: {age}",
+            f"{y}({age}세)(은/는) {self.rng.choice(self.entities.jobs)}이다.", f"{y}(은/는) 올해 {age}살이다."]  # fmt: skip
 
     def _whose(self, x: str, rel: str) -> str:
         return f"{x}의 {rel}"
